@@ -1,0 +1,118 @@
+"""The field map: every v1 line and every v2 field, and how they relate.
+
+One table, checked when it is imported; the comparison, the silver table, the v1-shaped view and
+docs/schema.md are all made from it. Evidence for each relation is in the project's notes on the
+two APIs (api/mapping.csv).
+"""
+
+from __future__ import annotations
+
+from polygon_fundamentals.field_map import balance_sheets, cash_flow, income_statements
+from polygon_fundamentals.field_map.entries import (
+    REFUSED_V1_NAMES,
+    REFUSED_V2_NAMES,
+    Confidence,
+    FieldEntry,
+    FieldMapError,
+    RecordField,
+    Relation,
+    Unit,
+    V1Field,
+    check_entries,
+)
+from polygon_fundamentals.field_map.records import RECORD_FIELDS
+from polygon_fundamentals.statements import Statement
+
+FIELD_MAP: tuple[FieldEntry, ...] = (
+    *balance_sheets.ENTRIES,
+    *cash_flow.ENTRIES,
+    *income_statements.ENTRIES,
+)
+check_entries(FIELD_MAP)
+
+_ENTRIES = {
+    statement: tuple(e for e in FIELD_MAP if e.statement is statement) for statement in Statement
+}
+_V1_FIELDS = {
+    statement: tuple(
+        V1Field(e.v1_section, e.v1, e.label, e.order, e.unit)
+        for e in entries
+        if e.v1_section is not None and e.v1 is not None and e.order is not None
+    )
+    for statement, entries in _ENTRIES.items()
+}
+_V2_FIELDS = {
+    statement: tuple(sorted({e.v2 for e in entries if e.v2 is not None}))
+    for statement, entries in _ENTRIES.items()
+}
+
+
+def entries(statement: Statement) -> tuple[FieldEntry, ...]:
+    """All rows of the map for a statement: v1's lines in v1's order, then v2-only fields."""
+    return _ENTRIES[statement]
+
+
+def v1_fields(statement: Statement) -> tuple[V1Field, ...]:
+    """The v1 lines of a statement, by section and in v1's order."""
+    return _V1_FIELDS[statement]
+
+
+def v2_fields(statement: Statement) -> tuple[str, ...]:
+    """The names of a statement's numeric v2 fields, alphabetically, each once."""
+    return _V2_FIELDS[statement]
+
+
+def pairs(statement: Statement) -> tuple[FieldEntry, ...]:
+    """The rows that have both sides, one for every (v1 line, v2 field).
+
+    Where several share a v2 field, `source_rank` tells in which order to look for the v1 line:
+    `primary_pairs` has the first of each.
+    """
+    return tuple(e for e in _ENTRIES[statement] if e.v1 is not None and e.v2 is not None)
+
+
+def primary_pairs(statement: Statement) -> tuple[FieldEntry, ...]:
+    """The rows that have both sides, one for every v2 field: its first v1 source."""
+    return tuple(e for e in pairs(statement) if e.source_rank == 1)
+
+
+def v1_sources(statement: Statement, v2_field: str) -> tuple[FieldEntry, ...]:
+    """The v1 lines behind a v2 field, in the order in which they stand in for it.
+
+    Empty for a v2-only field. Raises FieldMapError if v2 has no such field.
+    """
+    if v2_field not in _V2_FIELDS[statement]:
+        raise FieldMapError(f"v2 has no field {v2_field!r} in {statement.value}")
+    found = [e for e in pairs(statement) if e.v2 == v2_field]
+    return tuple(sorted(found, key=lambda e: e.source_rank))
+
+
+def v1_entry(statement: Statement, section: str, name: str) -> FieldEntry:
+    """The row of a v1 line. Raises FieldMapError if v1 has no such line."""
+    for entry in _ENTRIES[statement]:
+        if entry.v1 == name and entry.v1_section == section:
+            return entry
+    raise FieldMapError(f"v1 has no field {section}.{name} in {statement.value}")
+
+
+__all__ = [
+    "FIELD_MAP",
+    "RECORD_FIELDS",
+    "REFUSED_V1_NAMES",
+    "REFUSED_V2_NAMES",
+    "Confidence",
+    "FieldEntry",
+    "FieldMapError",
+    "RecordField",
+    "Relation",
+    "Unit",
+    "V1Field",
+    "check_entries",
+    "entries",
+    "pairs",
+    "primary_pairs",
+    "v1_entry",
+    "v1_fields",
+    "v1_sources",
+    "v2_fields",
+]
