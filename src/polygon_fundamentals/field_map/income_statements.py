@@ -233,7 +233,10 @@ ENTRIES: tuple[FieldEntry, ...] = (
         v1="income_loss_from_discontinued_operations_net_of_tax_adjustment_to_prior_year_gain_loss_on_disposal",
         v2=None,
         relation=Relation.V1_ONLY,
-        label="Income Loss From Discontinued Operations Net Of Tax Adjustment To Prior Year Gain Loss On Disposal",
+        label=(
+            "Income Loss From Discontinued Operations Net Of Tax "
+            "Adjustment To Prior Year Gain Loss On Disposal"
+        ),
         order=1700,
     ),
     FieldEntry(
@@ -260,7 +263,10 @@ ENTRIES: tuple[FieldEntry, ...] = (
         v1="income_loss_from_discontinued_operations_net_of_tax_provision_for_gain_loss_on_disposal",
         v2=None,
         relation=Relation.V1_ONLY,
-        label="Income Loss From Discontinued Operations Net Of Tax Provision For Gain Loss On Disposal",
+        label=(
+            "Income Loss From Discontinued Operations Net Of Tax "
+            "Provision For Gain Loss On Disposal"
+        ),
         order=2000,
     ),
     FieldEntry(
