@@ -1,0 +1,87 @@
+"""The errors of this project, classed by what can be done about them.
+
+Every error ends a command with its own exit code and one line: what happened, to
+what, and what to do next. Nothing here ever carries the API key.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class FundamentalsError(Exception):
+    """Base of all errors that a user may see; `exit_code` is the command's."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class UsageError(FundamentalsError):
+    """Wrong use or configuration: nothing was asked of the API, nothing was written."""
+
+    exit_code = 2
+
+
+class ApiError(FundamentalsError):
+    """The API did not give what was asked for."""
+
+
+class RetriableApiError(ApiError):
+    """A passing fault: the same request may succeed later.
+
+    `retry_after` is what the server asked for, in seconds, or None.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class BadRequestError(ApiError):
+    """400: the API refuses the parameters."""
+
+
+class UnauthorizedError(ApiError):
+    """401: the API does not know the key."""
+
+
+class NotEntitledError(ApiError):
+    """403: the key's plan does not include the endpoint; not a fault to retry."""
+
+
+class NotFoundError(ApiError):
+    """404: no such path at this base URL."""
+
+
+class RetiredError(ApiError):
+    """410 past its sunset: the endpoint is gone for good.
+
+    `since` is the day announced by the `Sunset` header (YYYY-MM-DD), or None.
+    """
+
+    def __init__(self, message: str, since: str | None = None) -> None:
+        super().__init__(message)
+        self.since = since
+
+
+class PaginationError(ApiError):
+    """A `next_url` that leads in a circle or away from the endpoint."""
+
+
+class LakeError(FundamentalsError):
+    """The lake cannot be used as it is."""
+
+    exit_code = 4
+
+
+class LakeLockedError(LakeError):
+    """Another run holds what this one needs."""
+
+
+class DamagedFileError(LakeError):
+    """A file of the lake cannot be read; it is named and never replaced."""
+
+
+class AnswerIsNo(FundamentalsError):
+    """The question was answered, and the answer is no (parity differs, checklist unmet)."""
+
+    exit_code = 1

@@ -1,0 +1,158 @@
+"""What an HTTP answer means: the one table from status to remedy.
+
+Facts: the envelopes and statuses in the vendor's OpenAPI description and in recorded
+answers (400 with `error`, 401 `Unknown API Key`, 403 `NOT_AUTHORIZED` with `message`,
+404, 410 with `Sunset`, 429 with or without `Retry-After`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from polygon_fundamentals.errors import (
+    ApiError,
+    BadRequestError,
+    NotEntitledError,
+    NotFoundError,
+    RetiredError,
+    RetriableApiError,
+    UnauthorizedError,
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of an answer.
+
+    `body` is the text as it came, `results` its rows as Python objects, `next_url` the
+    address of the next page or None; `sunset` is the day that the answer's headers
+    announce for the endpoint's end, or None.
+    """
+
+    body: bytes
+    results: list[dict[str, Any]]
+    next_url: str | None
+    sunset: str | None = None
+
+
+def header_day(text: str | None) -> str | None:
+    """Return the day (YYYY-MM-DD) of a `Sunset` header, an HTTP date or an ISO day."""
+    if not text:
+        return None
+    try:
+        return parsedate_to_datetime(text).date().isoformat()
+    except ValueError:
+        pass
+    try:
+        return datetime.fromisoformat(text.strip()).date().isoformat()
+    except ValueError:
+        return None
+
+
+def retry_after_seconds(text: str | None, now: datetime | None = None) -> float | None:
+    """Return the wait that a `Retry-After` header asks for, in seconds, or None."""
+    if not text:
+        return None
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        when = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return max(0.0, (when - (now or datetime.now(UTC))).total_seconds())
+
+
+def _said(body: bytes) -> str:
+    """Return the API's own words, cut short; empty where it said nothing readable."""
+    try:
+        envelope = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return ""
+    if not isinstance(envelope, dict):
+        return ""
+    text = envelope.get("error") or envelope.get("message") or ""
+    return f": {' '.join(str(text).split())[:200]}" if text else ""
+
+
+def read_page(
+    status: int, headers: Mapping[str, str], body: bytes, what: str, today: str | None = None
+) -> Page:
+    """Return the page that an answer holds.
+
+    `what` names the request for messages (path and query, never the key); `today` is a
+    day (YYYY-MM-DD) to judge a sunset by, the present one by default.
+
+    Raises:
+        RetriableApiError: 408, 425, 429, 5xx, a 410 before its sunset (a brownout), or a
+            body that is cut short or is not the JSON of a list answer.
+        UnauthorizedError, NotEntitledError, NotFoundError, BadRequestError, RetiredError,
+        ApiError: final answers, each with its remedy.
+    """
+    sunset = header_day(headers.get("Sunset"))
+    if status == 200:
+        return _page(body, what, sunset)
+    said = _said(body)
+    if status in (408, 425, 429) or status >= 500:
+        wait = retry_after_seconds(headers.get("Retry-After"))
+        raise RetriableApiError(f"{what} answered {status}{said}", wait)
+    if status == 410:
+        day = today or datetime.now(UTC).date().isoformat()
+        if sunset is not None and sunset > day:
+            raise RetriableApiError(
+                f"{what} answered 410 in a brownout before its sunset on {sunset}"
+            )
+        since = f"since {sunset}" if sunset else "(no sunset date was sent)"
+        raise RetiredError(
+            f"{what.split('?')[0]} answered 410: this endpoint is retired {since}. "
+            "An existing v1 lake still serves for parity; load v2 with --generation v2",
+            sunset,
+        )
+    if status == 401:
+        raise UnauthorizedError(
+            f"{what.split('?')[0]} answered 401{said}. The API does not accept the key: check "
+            "POLYGON_API_KEY (or MASSIVE_API_KEY) and that the key is active"
+        )
+    if status == 403:
+        raise NotEntitledError(
+            f"{what.split('?')[0]} answered 403{said}. The key is valid but its plan does not "
+            "include this endpoint: change the plan, or load the other generation"
+        )
+    if status == 404:
+        raise NotFoundError(
+            f"{what.split('?')[0]} answered 404{said}. Nothing is served there: check --base-url"
+        )
+    if status == 400:
+        raise BadRequestError(
+            f"{what} answered 400{said}. The API refuses the parameters: correct them"
+        )
+    if 300 <= status < 400:
+        host = urlsplit(headers.get("Location", "")).hostname or "elsewhere"
+        raise ApiError(
+            f"{what.split('?')[0]} answered {status}, a redirect to {host}, which is not followed "
+            "(the key would go with it): set --base-url to the API's own address"
+        )
+    raise ApiError(f"{what} answered {status}{said}, which this client does not know")
+
+
+def _page(body: bytes, what: str, sunset: str | None) -> Page:
+    try:
+        envelope = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise RetriableApiError(f"{what} answered 200 with a body that is not JSON") from error
+    results = envelope.get("results") if isinstance(envelope, dict) else None
+    if results is None and isinstance(envelope, dict) and envelope.get("count") == 0:
+        results = []
+    if not isinstance(results, list) or not all(isinstance(row, dict) for row in results):
+        raise RetriableApiError(f"{what} answered 200 without a list of results")
+    next_url = envelope.get("next_url")
+    return Page(body, results, next_url if isinstance(next_url, str) and next_url else None, sunset)

@@ -1,0 +1,245 @@
+"""The HTTP client: requests sessions, tenacity retries, one place for both.
+
+The key travels in the `Authorization` header only. Of every `next_url` only path and
+query are used, against the configured base, and no redirect is followed, so the key
+goes to one host.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import requests
+import tenacity
+from requests.adapters import HTTPAdapter
+
+from polygon_fundamentals.errors import (
+    ApiError,
+    BadRequestError,
+    PaginationError,
+    RetriableApiError,
+)
+from polygon_fundamentals.http.answers import Page, read_page
+from polygon_fundamentals.http.rate_limit import NoRateLimit, RateLimit
+from polygon_fundamentals.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# After this many requests in a row that failed for good, the API is taken to be down and
+# the rest of a run fails at once instead of waiting out its retries one unit at a time.
+FAILURES_UNTIL_DOWN = 5
+
+Params = Mapping[str, str]
+
+
+@dataclass
+class Tally:
+    """What a client did so far; safe to add to from several threads."""
+
+    requests: int = 0
+    retries: int = 0
+    sunset: str | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def count(self, requests: int = 0, retries: int = 0, sunset: str | None = None) -> None:
+        """Add to the counts; remember an announced sunset."""
+        with self._lock:
+            self.requests += requests
+            self.retries += retries
+            self.sunset = sunset or self.sunset
+
+
+@dataclass
+class _Health:
+    """Whether the API seems to be up, shared by all threads of a run."""
+
+    failures: int = 0
+    down: str | None = None
+
+
+class _Bearer(requests.auth.AuthBase):
+    """Puts the key in the header, before a .netrc of the user could put another."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._key}"
+        return request
+
+
+class Client:
+    """Sends GET requests to one base URL, retries passing faults, follows pages.
+
+    One client serves all threads of a run; each thread has its own session.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        key: str,
+        rate_limit: RateLimit | None = None,
+        *,
+        sleep: Callable[[float], None] = tenacity.nap.sleep,
+    ) -> None:
+        self._settings = settings
+        self._auth = _Bearer(key)
+        self._rate_limit = rate_limit or NoRateLimit()
+        self._sleep = sleep
+        self._local = threading.local()
+        self._health = _Health()
+        self.tally = Tally()
+
+    def counting_anew(self) -> Client:
+        """Return this client with a tally of its own; sessions and limits stay shared."""
+        twin = copy.copy(self)
+        twin.tally = Tally()
+        return twin
+
+    def get(self, path: str, params: Params) -> Page:
+        """Return one page.
+
+        Raises:
+            ApiError: a final answer, or a passing fault that outlasted its retries.
+        """
+        what = f"{path}?{urlencode(params)}" if params else path
+        health = self._health
+        if health.down is not None:
+            raise ApiError(
+                f"{path} not asked: {FAILURES_UNTIL_DOWN} requests in a row had failed for good "
+                f"({health.down}); run again when the API is back"
+            )
+        try:
+            page = self._retrying()(self._once, path, params, what)
+        except RetriableApiError as error:
+            health.failures += 1
+            if health.failures >= FAILURES_UNTIL_DOWN:
+                health.down = str(error)
+            raise ApiError(
+                f"{error}, still after {self._settings.attempts} tries or "
+                f"{self._settings.deadline:.0f} s; run again later"
+            ) from error
+        health.failures = 0
+        self.tally.count(sunset=page.sunset)
+        return page
+
+    def pages(self, path: str, params: Params) -> Iterator[Page]:
+        """Yield all pages of an answer, following `next_url`.
+
+        Raises:
+            PaginationError: a cursor that repeats, or a `next_url` with another path.
+            ApiError: as `get`.
+        """
+        page = self.get(path, params)
+        yield page
+        seen: set[str] = set()
+        while page.next_url is not None:
+            parts = urlsplit(page.next_url)
+            if parts.path.rstrip("/") != path.rstrip("/"):
+                raise PaginationError(
+                    f"{path}: the next page was said to be at {parts.path[:100] or '/'}, outside "
+                    "the endpoint; not followed. Report it to the vendor, then run again"
+                )
+            if parts.query in seen or not parts.query:
+                raise PaginationError(
+                    f"{path}: the cursor of page {len(seen) + 1} repeats, so the answer has no "
+                    "end; run again later"
+                )
+            seen.add(parts.query)
+            # A key in a next_url is never sent on: the header carries ours.
+            query = {k: v for k, v in parse_qsl(parts.query, keep_blank_values=True)
+                     if k.lower() != "apikey"}
+            page = self.get(path, query)
+            yield page
+
+    def _retrying(self) -> tenacity.Retrying:
+        settings = self._settings
+        backoff = tenacity.wait_random_exponential(settings.first_wait, settings.longest_wait)
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            asked = error.retry_after if isinstance(error, RetriableApiError) else None
+            if asked is not None:
+                # A little more than asked, spread out, so that threads do not return as one.
+                return min(asked, settings.longest_retry_after) + backoff(state) / 10
+            return backoff(state)
+
+        def before_sleep(state: tenacity.RetryCallState) -> None:
+            self.tally.count(retries=1)
+            error = state.outcome.exception() if state.outcome else None
+            log.info("try %d: %s; waiting", state.attempt_number, error)
+
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(RetriableApiError),
+            wait=wait,
+            stop=tenacity.stop_any(
+                tenacity.stop_after_attempt(settings.attempts),
+                tenacity.stop_before_delay(settings.deadline),
+            ),
+            sleep=self._sleep,
+            before_sleep=before_sleep,
+            reraise=True,
+        )
+
+    def _once(self, path: str, params: Params, what: str) -> Page:
+        self._rate_limit.acquire()
+        self.tally.count(requests=1)
+        try:
+            response = self._session().get(
+                self._settings.base_url + path,
+                params=dict(params),
+                auth=self._auth,
+                timeout=(self._settings.connect_timeout, self._settings.read_timeout),
+                allow_redirects=False,
+            )
+        except requests.exceptions.InvalidURL as error:
+            raise BadRequestError(f"{what} is no valid address: check --base-url") from error
+        except (
+            requests.exceptions.ConnectionError,
+            requests.exceptions.Timeout,
+            requests.exceptions.ChunkedEncodingError,
+            requests.exceptions.ContentDecodingError,
+        ) as error:
+            raise RetriableApiError(
+                f"{what} failed on the way ({_reason(error)})"
+            ) from error
+        return read_page(response.status_code, response.headers, response.content, what)
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = requests.Session()
+            adapter = HTTPAdapter(pool_connections=2, pool_maxsize=2, max_retries=0)
+            session.mount("http://", adapter)
+            session.mount("https://", adapter)
+            session.headers.update({"Accept": "application/json"})
+            self._local.session = session
+        return session
+
+
+def _reason(error: Exception) -> str:
+    """Return what went wrong in a few words, without addresses of Python objects."""
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return "no connection in time"
+    if isinstance(error, requests.exceptions.ReadTimeout):
+        return "no answer in time"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "TLS failed"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy failed"
+    text = str(error).lower()
+    for words, reason in (
+        ("refused", "connection refused"),
+        ("resolve", "host name unknown"),
+        ("reset", "connection reset"),
+        ("incompleteread", "answer cut short"),
+        ("without response", "connection closed without an answer"),
+    ):
+        if words in text:
+            return reason
+    return type(error).__name__

@@ -1,0 +1,185 @@
+"""Reading and writing one file of the lake.
+
+Ours are written with lean Parquet settings (no dictionary, no statistics: they cost more
+than they save in files of one row) and a mark in the footer. A file that something else
+wrote is read through the same normaliser as an answer of the API.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from polygon_fundamentals.errors import DamagedFileError
+from polygon_fundamentals.lake.paths import Dataset
+from polygon_fundamentals.normalise import v1_tables, v2_table
+from polygon_fundamentals.normalise.schemas import MARK_KEY, mark, schema
+from polygon_fundamentals.statements import Generation
+
+_LEAN: dict[str, Any] = {
+    "compression": "zstd",
+    "compression_level": 1,
+    "use_dictionary": False,
+    "write_statistics": False,
+    "store_schema": False,
+}
+
+
+def encode(table: pa.Table, dataset: Dataset) -> pa.Buffer:
+    """Return the table as the bytes of a Parquet file of ours."""
+    return encode_marked(table, mark(dataset.generation, dataset.statement))
+
+
+def encode_marked(table: pa.Table, text: str) -> pa.Buffer:
+    """Return the table as Parquet bytes with `text` as the footer's mark."""
+    sink = pa.BufferOutputStream()
+    writer = pq.ParquetWriter(sink, table.schema, **_LEAN)
+    writer.write_table(table)
+    writer.add_key_value_metadata({MARK_KEY: text})
+    writer.close()
+    return sink.getvalue()
+
+
+def read(path: Path, dataset: Dataset, ticker: str) -> tuple[pa.Table, bool]:
+    """Return (rows in the dataset's schema, whether the file is ours).
+
+    Raises:
+        DamagedFileError: the file cannot be read; the text names it.
+    """
+    try:
+        with pq.ParquetFile(path, memory_map=False) as file:
+            metadata = file.metadata.metadata or {}
+            table = file.read(use_threads=False)
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        raise DamagedFileError(
+            f"{path} cannot be read ({str(error).splitlines()[0][:120]}); move it away, or "
+            "restore it, then load its ticker again"
+        ) from error
+    wanted = schema(dataset.generation, dataset.statement)
+    ours = metadata.get(MARK_KEY.encode()) == mark(dataset.generation, dataset.statement).encode()
+    if ours and table.schema.names == wanted.names:
+        return table.cast(wanted), True
+    return _adopted(path, table, dataset, ticker), False
+
+
+def _adopted(path: Path, table: pa.Table, dataset: Dataset, ticker: str) -> pa.Table:
+    """Return the rows of a file that another tool wrote, in our schema.
+
+    Struct members that are null count as absent, since such files cannot tell the two
+    apart. The moment of observation is the file's own time.
+    """
+    observed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    rows = [_as_answer(row) for row in table.to_pylist()]
+    if dataset.generation is Generation.V2:
+        found = v2_table(rows, dataset.statement, observed)
+    else:
+        found = v1_tables(rows, observed)[dataset.statement]
+    return with_ticker(found, ticker)
+
+
+def _as_answer(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of an older file as the API would have sent it."""
+    clean: dict[str, Any] = {}
+    for key, value in row.items():
+        if key in ("ticker", "year", "month") or value is None:
+            continue
+        if isinstance(value, datetime):
+            value = value.isoformat() if key == "acceptance_datetime" else value.date().isoformat()
+        elif isinstance(value, date):
+            value = value.isoformat()
+        elif key == "financials":
+            value = _pruned(json.loads(value) if isinstance(value, str) else value)
+        elif key in ("cik", "fiscal_year") and isinstance(value, int | float):
+            number = int(value)
+            value = f"{number:010d}" if key == "cik" else number
+        clean[key] = value
+    if "financials" in clean and isinstance(clean.get("fiscal_year"), int):
+        clean["fiscal_year"] = str(clean["fiscal_year"])
+    return clean
+
+
+def _pruned(value: Any) -> Any:
+    """Return nested structs without the members that are null."""
+    if not isinstance(value, dict):
+        return value
+    pruned = {key: _pruned(item) for key, item in value.items() if item is not None}
+    return {key: item for key, item in pruned.items() if item != {}}
+
+
+def with_ticker(table: pa.Table, ticker: str) -> pa.Table:
+    """Return the table with its `ticker` column set."""
+    column = pa.repeat(pa.scalar(ticker, pa.string()), table.num_rows)
+    return table.set_column(0, table.schema.field(0), column)
+
+
+def pick(table: pa.Table, positions: Sequence[int]) -> pa.Table:
+    """Return the rows at some positions; an empty list of them gives an empty table."""
+    return table.take(pa.array(positions, pa.int64()))
+
+
+def filing_partitions(table: pa.Table) -> list[int]:
+    """Return the partition (YYYYMM) of every row, 190001 where there is no filing date."""
+    days = table["filing_date"]
+    months = pc.add(pc.multiply(pc.year(days), 100), pc.month(days))
+    values: list[int] = pc.coalesce(months, 190001).to_pylist()
+    return values
+
+
+def write_bytes(path: Path, data: pa.Buffer | bytes) -> None:
+    """Write a new file, whole or not at all visible under `path`'s final name elsewhere."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Replace `path` by a new content in one step, flushed to disk first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def flush_to_disk(folder: Path) -> None:
+    """Flush what was written to the file system that holds `folder`, all files at once.
+
+    One call for a batch of small files costs a fraction of one a file.
+    """
+    if sys.platform == "linux":
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if _LIBC.syncfs(descriptor) == 0:
+                return
+        finally:
+            os.close(descriptor)
+    os.sync()

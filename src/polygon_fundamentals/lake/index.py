@@ -1,0 +1,170 @@
+"""The index of a ticker: record key → partition and content hash.
+
+Derived from the files and rebuilt where it disagrees with them: every file's size and
+time of change are kept beside the keys. One small JSON file a ticker and dataset.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from polygon_fundamentals.lake import files
+from polygon_fundamentals.lake.paths import Dataset
+from polygon_fundamentals.normalise.content import content_hashes, record_keys
+
+VERSION = 1
+Signature = tuple[int, int]
+
+
+@dataclass
+class TickerIndex:
+    """What the lake holds of one ticker in one dataset.
+
+    `rows`: record key → (partition, content hash). `files`: partition → (time of change in
+    ns, size in bytes, rows). `untidy`: partitions that hold a key twice, or one whose row
+    stands elsewhere too (an unfinished move); the next commit writes them anew. `stale`
+    says that the index file does not say all this yet.
+    """
+
+    rows: dict[str, tuple[int, str]] = field(default_factory=dict)
+    files: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    untidy: set[int] = field(default_factory=set)
+    stale: bool = False
+
+    def dumps(self) -> bytes:
+        """Return the index as JSON."""
+        return orjson.dumps(
+            {
+                "version": VERSION,
+                "rows": self.rows,
+                "files": {str(k): v for k, v in self.files.items()},
+                "untidy": sorted(self.untidy),
+            }
+        )
+
+    @classmethod
+    def loads(cls, data: bytes) -> TickerIndex | None:
+        """Return the index, or None where the text is not one of this version."""
+        try:
+            found: Any = orjson.loads(data)
+            if found["version"] != VERSION:
+                return None
+            return cls(
+                {key: (row[0], row[1]) for key, row in found["rows"].items()},
+                {int(key): (f[0], f[1], f[2]) for key, f in found["files"].items()},
+                set(found["untidy"]),
+            )
+        except (orjson.JSONDecodeError, KeyError, TypeError, IndexError, ValueError):
+            return None
+
+
+def signature(path: Path) -> Signature | None:
+    """Return (time of change in ns, size in bytes) of a file, or None where it is not there."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """One file as read: its rows and their keys, hashes, in the order of the file."""
+
+    partition: int
+    table: pa.Table
+    keys: list[str]
+    hashes: list[str]
+    ours: bool
+    signature: Signature
+
+
+def read_file(dataset: Dataset, partition: int, ticker: str) -> StoredFile | None:
+    """Return a file of the lake with keys and hashes, or None where there is none.
+
+    Raises:
+        DamagedFileError: it cannot be read.
+    """
+    path = dataset.file(partition, ticker)
+    before = signature(path)
+    if before is None:
+        return None
+    try:
+        table, ours = files.read(path, dataset, ticker)
+    except FileNotFoundError:
+        return None
+    keys = record_keys(table, dataset.generation)
+    return StoredFile(partition, table, keys, content_hashes(table), ours, before)
+
+
+def load(dataset: Dataset, ticker: str, extra_partitions: set[int]) -> TickerIndex:
+    """Return the ticker's index, made to agree with its files.
+
+    `extra_partitions` are looked at even where the index does not name them: what a
+    killed run may have written, and what older tools left.
+
+    Raises:
+        DamagedFileError: a file that must be read for it cannot be.
+    """
+    try:
+        index = TickerIndex.loads(dataset.index_file(ticker).read_bytes())
+    except FileNotFoundError:
+        index = TickerIndex()
+    if index is None:
+        index = TickerIndex()
+        extra_partitions = extra_partitions | {
+            partition for partition, other, _ in dataset.files() if other == ticker
+        }
+    stale = set(extra_partitions)
+    for partition, known in index.files.items():
+        if signature(dataset.file(partition, ticker)) != known[:2]:
+            stale.add(partition)
+    if stale:
+        _reread(index, dataset, ticker, stale)
+    return index
+
+
+def _reread(index: TickerIndex, dataset: Dataset, ticker: str, stale: set[int]) -> None:
+    """Put the present content of some partitions into the index.
+
+    A key that stands in two partitions is an unfinished move: the row observed later is
+    taken, and the other partition counts as untidy.
+    """
+    index.stale = True
+    index.rows = {key: row for key, row in index.rows.items() if row[0] not in stale}
+    for partition in sorted(stale):
+        index.files.pop(partition, None)
+        index.untidy.discard(partition)
+        stored = read_file(dataset, partition, ticker)
+        if stored is None:
+            continue
+        index.files[partition] = (*stored.signature, stored.table.num_rows)
+        if len(set(stored.keys)) < len(stored.keys):
+            index.untidy.add(partition)
+        for key, digest in zip(stored.keys, stored.hashes, strict=True):
+            other = index.rows.get(key)
+            if other is not None and other[0] != partition:
+                winner = _observed_later(dataset, ticker, key, other[0], partition)
+                index.untidy.add(other[0] if winner == partition else partition)
+                if winner != partition:
+                    continue
+            index.rows[key] = (partition, digest)
+
+
+def _observed_later(dataset: Dataset, ticker: str, key: str, first: int, second: int) -> int:
+    """Return which of two partitions holds the row of `key` that was observed later."""
+    moments = []
+    for partition in (first, second):
+        stored = read_file(dataset, partition, ticker)
+        rows = [] if stored is None else [
+            moment for moment, other in
+            zip(stored.table["observed_at"].to_pylist(), stored.keys, strict=True) if other == key
+        ]
+        moments.append((max(rows).timestamp() if rows else 0.0, partition))
+    return max(moments)[1]

@@ -1,0 +1,209 @@
+"""Where things are in the lake, and how a ticker becomes a file name."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import quote, unquote
+from zlib import crc32
+
+from polygon_fundamentals.errors import LakeError, UsageError
+from polygon_fundamentals.statements import Generation, Statement
+
+# A record without a filing date: pandas cannot read a folder that holds Hive's null partition.
+UNDATED = 190001
+BUCKETS = 16
+POINTER = "fundamentals"
+V1_ARCHIVE = "fundamentals_v1_archive"
+V2_FOLDER = "fundamentals_v2"
+_FILE = re.compile(r"ticker=(.+)\.parquet")
+_LONGEST = 200
+
+
+def ticker_file_name(ticker: str) -> str:
+    """Return the file name of a ticker, safe on every file system and reversible.
+
+    Letters, digits, `.`, `-` and `_` stay; every other byte becomes %XX.
+
+    Raises:
+        UsageError: an empty ticker, or one whose name would be longer than 200 bytes.
+    """
+    name = quote(ticker, safe="")
+    name = name.replace("~", "%7E")
+    if not name or len(name) > _LONGEST:
+        raise UsageError(f"{ticker[:40]!r} is no ticker: it must have 1 to {_LONGEST} characters")
+    return f"ticker={name}.parquet"
+
+
+def ticker_of_file(name: str) -> str | None:
+    """Return the ticker that a file name stands for, or None where it is no ticker file."""
+    match = _FILE.fullmatch(name)
+    return unquote(match[1]) if match else None
+
+
+def partition_of(filing_date: date | None) -> int:
+    """Return the partition (YYYYMM) of a filing date; 190001 for none."""
+    return UNDATED if filing_date is None else filing_date.year * 100 + filing_date.month
+
+
+def partition_folder(partition: int) -> str:
+    """Return `year=YYYY/month=MM`."""
+    return f"year={partition // 100:04d}/month={partition % 100:02d}"
+
+
+def bucket_of(ticker: str) -> int:
+    """Return which of the lock buckets a ticker belongs to."""
+    return crc32(ticker.encode()) % BUCKETS
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One statement of one generation: the folder that writers of it write to."""
+
+    lake: Lake
+    generation: Generation
+    statement: Statement
+
+    @property
+    def name(self) -> str:
+        """`v2.balance_sheets`: used in the names of locks, notes and index folders."""
+        return f"{self.generation}.{self.statement}"
+
+    @cached_property
+    def folder(self) -> Path:
+        """The dataset's folder in the generation's own folder."""
+        return self.lake.generation_folder(self.generation) / self.statement
+
+    def file(self, partition: int, ticker: str) -> Path:
+        """The file of a ticker in a partition."""
+        return self.folder / partition_folder(partition) / ticker_file_name(ticker)
+
+    def index_file(self, ticker: str) -> Path:
+        """The index entry of a ticker."""
+        name = ticker_file_name(ticker).removesuffix(".parquet") + ".json"
+        return self.lake.ops / "index" / self.name / name
+
+    def revisions_file(self, ticker: str) -> Path:
+        """The superseded rows of a ticker."""
+        return self.lake.ops / "revisions" / self.name / ticker_file_name(ticker)
+
+    def files(self) -> Iterator[tuple[int, str, os.DirEntry[str]]]:
+        """Yield (partition, ticker, entry) of every ticker file now in the folder.
+
+        Only folder entries are read, never a file. Files of other names are passed over.
+        """
+        for year in _numbered(self.folder, "year="):
+            for month in _numbered(self.folder / year.name, "month="):
+                partition = int(year.name[5:]) * 100 + int(month.name[6:])
+                with os.scandir(month.path) as entries:
+                    for entry in entries:
+                        ticker = ticker_of_file(entry.name)
+                        if ticker is not None:
+                            yield partition, ticker, entry
+
+
+def _numbered(folder: Path, prefix: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            found = [e for e in entries if e.name.startswith(prefix) and e.is_dir()
+                     and e.name[len(prefix):].isdigit()]
+    except FileNotFoundError:
+        return []
+    return sorted(found, key=lambda entry: entry.name)
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The folder tree under `QUANTLAKE_ROOT`."""
+
+    root: Path
+
+    @property
+    def bronze(self) -> Path:
+        """`bronze/`."""
+        return self.root / "bronze"
+
+    @property
+    def ops(self) -> Path:
+        """`ops/`: ledger, revisions, index, locks, journals."""
+        return self.root / "ops"
+
+    @property
+    def silver(self) -> Path:
+        """`silver/`."""
+        return self.root / "silver"
+
+    @property
+    def pointer(self) -> Path:
+        """`bronze/fundamentals`, the one path that readers use."""
+        return self.bronze / POINTER
+
+    def generation_folder(self, generation: Generation) -> Path:
+        """Return the folder that writers of a generation write to.
+
+        v1's is `bronze/fundamentals` while that is a real folder, and its archive name
+        once the pointer is a link.
+        """
+        if generation is Generation.V2:
+            return self.bronze / V2_FOLDER
+        return self.bronze / V1_ARCHIVE if self.pointer.is_symlink() else self.pointer
+
+    @property
+    def primary(self) -> Generation:
+        """The generation that the pointer leads to: v1 before the cutover.
+
+        Raises:
+            LakeError: the pointer leads to neither generation's folder.
+        """
+        if not self.pointer.is_symlink():
+            return Generation.V1
+        target = Path(os.readlink(self.pointer)).name
+        if target == V2_FOLDER:
+            return Generation.V2
+        if target in (V1_ARCHIVE, POINTER):
+            return Generation.V1
+        raise LakeError(
+            f"{self.pointer} leads to {target}, which is no generation of this lake; "
+            f"link it to {V2_FOLDER} or {V1_ARCHIVE}"
+        )
+
+    def dataset(self, generation: Generation, statement: Statement) -> Dataset:
+        """Return one dataset of the lake."""
+        return Dataset(self, generation, statement)
+
+    def lock(self, name: str) -> Path:
+        """Return the path of a lock file."""
+        return self.ops / "locks" / f"{name}.lock"
+
+    def prepare(self) -> None:
+        """Create the lake's folders and prove that they can be written.
+
+        Raises:
+            UsageError: the path is a file, an address of an object store, or cannot be written.
+        """
+        text = str(self.root)
+        if re.match(r"[a-z0-9]+:/", text):
+            raise UsageError(
+                f"{text} is an address, not a folder: the lake needs a local or mounted file "
+                "system with atomic rename; object stores have none"
+            )
+        try:
+            for folder in (self.bronze, self.ops / "locks"):
+                folder.mkdir(parents=True, exist_ok=True)
+            probe = self.ops / "locks" / f".probe-{os.getpid()}"
+            probe.write_bytes(b"probe")
+            probe.unlink()
+        except (NotADirectoryError, FileExistsError) as error:
+            raise UsageError(
+                f"the lake {text} is a file or lies under one; give a folder with --lake"
+            ) from error
+        except OSError as error:
+            raise UsageError(
+                f"the lake {text} cannot be written ({error.strerror}); "
+                "free space or fix its permissions, or give another folder with --lake"
+            ) from error

@@ -1,0 +1,95 @@
+"""Revisions: every superseded or withdrawn row, kept for good.
+
+One file a ticker and dataset. Beside the row as it stood: `event` (`superseded` or
+`withdrawn`), `known_from` (the row's own filing date: when it could be known) and
+`superseded_at` (when its successor was observed); the row's `observed_at` says when it
+was first seen.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from polygon_fundamentals.errors import DamagedFileError
+from polygon_fundamentals.lake.files import encode_marked, replace_file
+from polygon_fundamentals.lake.paths import Dataset
+from polygon_fundamentals.normalise.content import content_hashes, record_keys
+from polygon_fundamentals.normalise.schemas import DAY, MOMENT, TEXT, mark, schema
+
+SUPERSEDED = "superseded"
+WITHDRAWN = "withdrawn"
+
+
+def revisions_schema(dataset: Dataset) -> pa.Schema:
+    """Return the dataset's schema with the three columns that revisions add."""
+    rows = schema(dataset.generation, dataset.statement)
+    return pa.schema([*rows, ("event", TEXT), ("known_from", DAY), ("superseded_at", MOMENT)])
+
+
+def as_revisions(table: pa.Table, events: list[str], superseded_at: datetime) -> pa.Table:
+    """Return rows of a dataset as revisions."""
+    return (
+        table.append_column("event", pa.array(events, TEXT))
+        .append_column("known_from", table["filing_date"])
+        .append_column("superseded_at", pa.array([superseded_at] * len(events), MOMENT))
+    )
+
+
+def read(dataset: Dataset, ticker: str) -> pa.Table:
+    """Return the revisions of a ticker, oldest first; empty where there are none.
+
+    Raises:
+        DamagedFileError: the file cannot be read.
+    """
+    path = dataset.revisions_file(ticker)
+    wanted = revisions_schema(dataset)
+    try:
+        with pq.ParquetFile(path) as file:
+            return file.read(use_threads=False).cast(wanted)
+    except FileNotFoundError:
+        return wanted.empty_table()
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise DamagedFileError(
+            f"{path} cannot be read ({str(error).splitlines()[0][:120]}); restore it from a copy, "
+            "or move it away: the history of its superseded rows is in it"
+        ) from error
+
+
+def append(dataset: Dataset, ticker: str, found: pa.Table) -> int:
+    """Add revisions of a ticker that are not there yet; return the bytes written.
+
+    A revision is the same when key, content and moment of observation are: a commit that
+    is repeated after a kill leaves no second trace.
+    """
+    kept = read(dataset, ticker)
+    known = set(_identities(dataset, kept))
+    fresh = [i for i, identity in enumerate(_identities(dataset, found)) if identity not in known]
+    if not fresh:
+        return 0
+    table = pa.concat_tables([kept, found.take(fresh).cast(kept.schema)])
+    data = encode_marked(table, mark(dataset.generation, dataset.statement) + ".revisions")
+    replace_file(Path(dataset.revisions_file(ticker)), bytes(data))
+    return int(data.size)
+
+
+def contents(dataset: Dataset, ticker: str) -> set[tuple[str, str]]:
+    """Return (record key, content hash) of all revisions of a ticker."""
+    return {(key, digest) for key, digest, _ in _identities(dataset, read(dataset, ticker))}
+
+
+def _identities(dataset: Dataset, table: pa.Table) -> list[tuple[str, str, object]]:
+    if table.num_rows == 0:
+        return []
+    rows = table.select(schema(dataset.generation, dataset.statement).names)
+    return list(
+        zip(
+            record_keys(rows, dataset.generation),
+            content_hashes(rows),
+            rows["observed_at"].cast(pa.int64()).to_pylist(),
+            strict=True,
+        )
+    )

@@ -1,0 +1,269 @@
+"""The run ledger: one small file a run in `ops/runs/`, written when it starts, ends, and between.
+
+A run that died is told by its heartbeat, the file's time of change: on the same host by its
+process, elsewhere by a heartbeat older than five minutes. It is then closed as `crashed`.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from polygon_fundamentals.lake.files import replace_file
+from polygon_fundamentals.lake.paths import Lake
+
+HEARTBEAT_SECONDS = 15.0
+SILENT_SECONDS = 300.0
+RUNNING, SUCCEEDED, FAILED, CRASHED, INTERRUPTED = (
+    "running", "succeeded", "failed", "crashed", "interrupted",
+)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run as the ledger has it; `path` is its file."""
+
+    path: Path
+    found: Mapping[str, Any]
+
+    @property
+    def outcome(self) -> str:
+        """running, succeeded, failed, crashed or interrupted."""
+        return str(self.found["outcome"])
+
+    @property
+    def started(self) -> datetime:
+        """When it started, with zone."""
+        return datetime.fromisoformat(self.found["started"])
+
+    @property
+    def done_file(self) -> Path:
+        """The list of its units that are done, one a line; there while it may be resumed."""
+        return self.path.with_suffix(".done")
+
+
+@cache
+def code_version() -> str:
+    """Return the version of this code: the package's, and the git commit where there is one."""
+    try:
+        number = version("polygon-fundamentals")
+    except PackageNotFoundError:
+        number = "0"
+    try:
+        commit = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"],
+            capture_output=True, text=True, timeout=5, check=False,
+        ).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        commit = ""
+    return f"{number}+{commit}" if commit else number
+
+
+def peak_memory_bytes() -> int:
+    """Return the largest resident size so far of this process or any child, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * max(
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+
+
+@dataclass
+class Run:
+    """A run that is going on: fills its ledger entry."""
+
+    lake: Lake
+    flow: str
+    parameters: Mapping[str, Any]
+    id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    flow_run_id: str | None = None
+    report: dict[str, Any] = field(default_factory=dict)
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def path(self) -> Path:
+        """The ledger file of this run."""
+        return runs_folder(self.lake) / f"{self.started:%Y%m%dT%H%M%S%f}Z-{self.flow}-{self.id}.json"
+
+    def write(self, outcome: str, message: str = "") -> None:
+        """Write the entry as it now stands."""
+        now = datetime.now(UTC)
+        entry = {
+            "run": self.id,
+            "flow": self.flow,
+            "parameters": dict(self.parameters),
+            "flow_run_id": self.flow_run_id,
+            "code_version": code_version(),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started": self.started.isoformat(),
+            "ended": None if outcome == RUNNING else now.isoformat(),
+            "seconds": round((now - self.started).total_seconds(), 3),
+            "outcome": outcome,
+            "message": message,
+            "peak_memory_bytes": peak_memory_bytes(),
+            **self.report,
+        }
+        replace_file(self.path, orjson.dumps(entry, option=orjson.OPT_INDENT_2))
+
+    def done(self, units: Sequence[Sequence[str]]) -> None:
+        """Note units as done, so that a run that takes over after a kill passes them by."""
+        lines = b"".join(orjson.dumps(list(unit)) + b"\n" for unit in units)
+        descriptor = os.open(self.path.with_suffix(".done"),
+                             os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        try:
+            os.write(descriptor, lines)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def recorded(run: Run) -> Iterator[Run]:
+    """Keep a run's ledger entry while the body runs.
+
+    The body sets `run.report`; an entry is `failed` where the report says so
+    (`"ok": False`) or the body raises, `interrupted` after Ctrl-C.
+    """
+    runs_folder(run.lake).mkdir(parents=True, exist_ok=True)
+    close_crashed(run.lake)
+    run.write(RUNNING)
+    stop = threading.Event()
+    beat = threading.Thread(target=_beat, args=(run.path, stop), daemon=True)
+    beat.start()
+    try:
+        yield run
+    except KeyboardInterrupt:
+        run.write(INTERRUPTED, "interrupted")
+        raise
+    except BaseException as error:
+        run.write(FAILED, f"{type(error).__name__}: {error}"[:500])
+        raise
+    else:
+        ok = bool(run.report.get("ok", True))
+        run.write(SUCCEEDED if ok else FAILED, str(run.report.get("message", "")))
+        run.path.with_suffix(".done").unlink(missing_ok=True)
+    finally:
+        stop.set()
+        beat.join()
+
+
+def _beat(path: Path, stop: threading.Event) -> None:
+    while not stop.wait(HEARTBEAT_SECONDS):
+        with suppress(FileNotFoundError):
+            os.utime(path)
+
+
+def runs_folder(lake: Lake) -> Path:
+    """Return `ops/runs`."""
+    return lake.ops / "runs"
+
+
+def records(
+    lake: Lake, since: datetime | None = None
+) -> tuple[list[Record], list[Path]]:
+    """Return (the ledger's entries, oldest first; the files that cannot be read).
+
+    `since` leaves out runs that started before it, without opening their files.
+    """
+    found, damaged = [], []
+    first = f"{since.astimezone(UTC):%Y%m%dT%H%M%S%f}Z" if since else ""
+    try:
+        names = sorted(n for n in os.listdir(runs_folder(lake)) if n.endswith(".json"))
+    except FileNotFoundError:
+        return [], []
+    for name in names:
+        if name.startswith(".") or name < first:
+            continue
+        path = runs_folder(lake) / name
+        try:
+            entry = orjson.loads(path.read_bytes())
+            entry["outcome"], entry["started"], entry["flow"], entry["parameters"]
+        except FileNotFoundError:
+            continue
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            damaged.append(path)
+            continue
+        found.append(Record(path, entry))
+    return found, damaged
+
+
+def is_dead(record: Record) -> bool:
+    """Say whether a run that is not closed has died."""
+    if record.outcome != RUNNING:
+        return False
+    if record.found.get("host") == socket.gethostname():
+        try:
+            os.kill(int(record.found["pid"]), 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return _process_started(int(record.found["pid"])) > record.started + timedelta(seconds=5)
+    return time.time() - record.path.stat().st_mtime > SILENT_SECONDS
+
+
+def _process_started(pid: int) -> datetime:
+    """Return when a process started, to tell it from a later one under the same number."""
+    try:
+        return datetime.fromtimestamp(Path(f"/proc/{pid}").stat().st_ctime, UTC)
+    except OSError:
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def close_crashed(lake: Lake) -> list[Record]:
+    """Close the entries of runs that died; return them. Their `.done` lists stay."""
+    closed = []
+    since = datetime.now(UTC) - timedelta(days=30)
+    for record in records(lake, since)[0]:
+        if is_dead(record):
+            entry = dict(record.found)
+            beat = datetime.fromtimestamp(record.path.stat().st_mtime, UTC)
+            entry.update(outcome=CRASHED, ended=beat.isoformat(), message="the process died")
+            replace_file(record.path, orjson.dumps(entry, option=orjson.OPT_INDENT_2))
+            closed.append(Record(record.path, entry))
+    return closed
+
+
+def resumable(
+    lake: Lake, flow: str, parameters: Mapping[str, Any], hours: float = 24.0
+) -> tuple[str | None, set[tuple[str, ...]]]:
+    """Return (run id, its done units) of the newest run that was cut off with these parameters.
+
+    Only a run that crashed or was interrupted within `hours`, with nothing of the same
+    kind ended since, counts; else (None, empty).
+    """
+    since = datetime.now(UTC) - timedelta(hours=hours)
+    wanted = orjson.dumps(dict(parameters), option=orjson.OPT_SORT_KEYS)
+    for record in reversed(records(lake, since)[0]):
+        if record.found["flow"] != flow or record.outcome == RUNNING:
+            continue
+        if orjson.dumps(record.found["parameters"], option=orjson.OPT_SORT_KEYS) != wanted:
+            continue
+        if record.outcome not in (CRASHED, INTERRUPTED):
+            return None, set()
+        try:
+            lines = record.done_file.read_bytes().splitlines()
+        except FileNotFoundError:
+            return None, set()
+        done = set()
+        for line in lines:
+            with suppress(orjson.JSONDecodeError):  # the last line of a killed run may be cut
+                done.add(tuple(orjson.loads(line)))
+        return str(record.found["run"]), done
+    return None, set()

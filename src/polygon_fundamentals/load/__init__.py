@@ -1,0 +1,1 @@
+"""Loading: what to ask, how to fetch it, and handing the answers to the lake."""

@@ -1,0 +1,107 @@
+"""From the bodies of an answer to rows in the lake: work for a writer process.
+
+Functions here take and return plain values, so that they can run in another process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.commit import Counts, Incoming, Scope, commit
+from polygon_fundamentals.normalise import v1_tables, v2_table
+from polygon_fundamentals.normalise.exact import parse_rows
+from polygon_fundamentals.normalise.v1 import v1_positions
+from polygon_fundamentals.statements import Generation, Statement
+
+Stored = dict[str, Counts]
+
+
+def store_v2(
+    root: str,
+    statement: Statement,
+    bodies: Sequence[bytes],
+    companies: Mapping[str, Sequence[str]],
+    scope: Scope,
+    timeframes: frozenset[str],
+    observed_at: datetime,
+) -> tuple[Counts, dict[str, int], int]:
+    """Upsert an answer of v2 into the files of the followed tickers.
+
+    `companies`: followed ticker → its CIKs. Returns (counts, rows by ticker, rows that
+    nobody follows).
+
+    Raises:
+        LakeError, OSError: as `commit`.
+    """
+    rows = [row for body in bodies for row in parse_rows(body)]
+    places = follow(rows, companies)
+    table = v2_table(rows, statement, observed_at)
+    dataset = Lake(Path(root)).dataset(Generation.V2, statement)
+    counts = commit(dataset, Incoming(table, places, scope, timeframes, observed_at))
+    followed = {position for positions in places.values() for position in positions}
+    by_ticker = {ticker: len(positions) for ticker, positions in places.items()}
+    return counts, by_ticker, len(rows) - len(followed)
+
+
+def store_v1(
+    root: str,
+    statements: Sequence[Statement],
+    bodies: Sequence[bytes],
+    companies: Mapping[str, Sequence[str]],
+    scope: Scope,
+    timeframes: frozenset[str],
+    observed_at: datetime,
+    fiscal: tuple[int | None, int | None] = (None, None),
+    everything: str | None = None,
+) -> tuple[Stored, dict[str, int], int]:
+    """Upsert an answer of v1 into the datasets of `statements`.
+
+    `everything` names the ticker that was asked for: all records are its own, whatever
+    they say of themselves. `fiscal` is the fiscal year and quarter to keep. Returns
+    (counts by statement, records by ticker, records that nobody follows).
+
+    Raises:
+        LakeError, OSError: as `commit`.
+    """
+    rows = [row for body in bodies for row in parse_rows(body) if _in_fiscal(row, fiscal)]
+    lake = Lake(Path(root))
+    places = {everything: range(len(rows))} if everything else follow(rows, companies)
+    tables = v1_tables(rows, observed_at)
+    kept = v1_positions(rows)
+    stored: Stored = {}
+    for statement in statements:
+        position = {row: i for i, row in enumerate(kept[statement])}
+        own = {t: [position[i] for i in found if i in position] for t, found in places.items()}
+        incoming = Incoming(tables[statement], own, scope, timeframes, observed_at)
+        stored[statement] = commit(lake.dataset(Generation.V1, statement), incoming)
+    followed = {i for found in places.values() for i in found}
+    return stored, {t: len(found) for t, found in places.items()}, len(rows) - len(followed)
+
+
+def follow(
+    rows: Sequence[Mapping[str, Any]], companies: Mapping[str, Sequence[str]]
+) -> dict[str, list[int]]:
+    """Return followed ticker → positions of its rows: by CIK first, then by `tickers`."""
+    by_cik: dict[str, list[str]] = {}
+    for ticker, ciks in companies.items():
+        for cik in ciks:
+            by_cik.setdefault(cik, []).append(ticker)
+    places: dict[str, list[int]] = {ticker: [] for ticker in companies}
+    for position, row in enumerate(rows):
+        symbols = row.get("tickers")
+        named = [s for s in symbols if s in places] if isinstance(symbols, list) else []
+        for ticker in dict.fromkeys((*by_cik.get(row.get("cik") or "", ()), *named)):
+            places[ticker].append(position)
+    return places
+
+
+def _in_fiscal(row: Mapping[str, Any], fiscal: tuple[int | None, int | None]) -> bool:
+    year, quarter = fiscal
+    if year is not None and str(row.get("fiscal_year")) != str(year):
+        return False
+    wanted = ("FY", "Q4") if quarter == 4 else (f"Q{quarter}",)
+    return quarter is None or row.get("fiscal_period") in wanted

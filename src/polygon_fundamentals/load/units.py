@@ -1,0 +1,160 @@
+"""Units of work: fetch one answer whole, then store it.
+
+Nothing of an answer is stored before its last page has come, so a page that fails for
+good fails its units and writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from polygon_fundamentals.http.client import Client
+from polygon_fundamentals.lake import Lake, index
+from polygon_fundamentals.lake.commit import Counts, Scope
+from polygon_fundamentals.load.ask import Filters, v1_requests, v2_request, v2_timeframes
+from polygon_fundamentals.load.store import follow, store_v1, store_v2
+from polygon_fundamentals.load.writers import Writers
+from polygon_fundamentals.normalise.content import cik_of
+from polygon_fundamentals.statements import V1_PATH, Generation, Statement
+
+Unit = tuple[str, str]  # ticker, statement
+
+
+@dataclass
+class Loaded:
+    """What a task did: its units, those of them that gave no row, and the counts."""
+
+    units: list[Unit] = field(default_factory=list)
+    empty: list[Unit] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+    requests: int = 0
+    retries: int = 0
+    rows_unfollowed: int = 0
+    sunset: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as small JSON."""
+        return asdict(self)
+
+
+def _fetch(client: Client, path: str, requests: Sequence[Mapping[str, str]]) -> list[bytes]:
+    return [page.body for params in requests for page in client.pages(path, params)]
+
+
+def load_v1(
+    client: Client,
+    lake: Lake,
+    writers: Writers,
+    ticker: str,
+    statements: Sequence[Statement],
+    filters: Filters,
+) -> Loaded:
+    """Load all of v1's records of one ticker into the datasets of `statements`.
+
+    Raises:
+        ApiError: a page failed for good; nothing was stored.
+        LakeError, OSError: the lake cannot be used.
+    """
+    observed_at = datetime.now(UTC)
+    bodies = _fetch(client, V1_PATH, v1_requests({"ticker": ticker}, filters))
+    scope = Scope.PERIODS if filters.whole_periods else Scope.WINDOW
+    timeframes = frozenset(t.v1 for t in filters.timeframes)
+    stored, rows, _ = writers.run(
+        store_v1, str(lake.root), list(statements), bodies, {}, scope, timeframes, observed_at,
+        (filters.fiscal_year, filters.fiscal_quarter), ticker,
+    )
+    loaded = Loaded([(ticker, s.value) for s in statements])
+    for counts in stored.values():
+        loaded.counts.add(counts)
+    loaded.empty = [] if rows[ticker] else list(loaded.units)
+    return _tallied(loaded, client)
+
+
+def load_v2(
+    client: Client,
+    lake: Lake,
+    writers: Writers,
+    companies: Mapping[str, Sequence[str]],
+    statement: Statement,
+    filters: Filters,
+    scope: Scope | None = None,
+) -> Loaded:
+    """Load one statement of some tickers from v2, in as few requests as their pages need.
+
+    `companies`: ticker → CIKs; a ticker without a known CIK is asked for by its symbol.
+
+    Raises:
+        ApiError: a page failed for good; nothing was stored.
+        LakeError, OSError: the lake cannot be used.
+    """
+    observed_at = datetime.now(UTC)
+    timeframes = v2_timeframes(statement, filters)
+    loaded = Loaded([(ticker, statement.value) for ticker in companies])
+    if not timeframes:  # only trailing twelve months wanted, which balance sheets have not
+        loaded.empty = list(loaded.units)
+        return loaded
+    ciks = sorted({cik for known in companies.values() for cik in known})
+    symbols = [ticker for ticker, known in companies.items() if not known]
+    requests = []
+    if ciks:
+        requests.append(v2_request(statement, filters, ciks=ciks))
+    if symbols:
+        requests.append(v2_request(statement, filters, tickers=symbols))
+    bodies = _fetch(client, statement.v2_path, requests)
+    if scope is None:
+        scope = Scope.PERIODS if filters.whole_periods else Scope.WINDOW
+    loaded.counts, rows, loaded.rows_unfollowed = writers.run(
+        store_v2, str(lake.root), statement, bodies, dict(companies), scope,
+        frozenset(timeframes), observed_at,
+    )
+    loaded.empty = [(ticker, statement.value) for ticker, count in rows.items() if not count]
+    return _tallied(loaded, client)
+
+
+def _tallied(loaded: Loaded, client: Client) -> Loaded:
+    loaded.requests = client.tally.requests
+    loaded.retries = client.tally.retries
+    loaded.sunset = client.tally.sunset
+    return loaded
+
+
+def known_ciks(lake: Lake, ticker: str) -> set[str]:
+    """Return the CIKs under which the lake holds records of a ticker, in either generation.
+
+    Only the indexes are read, so a file that an older tool left counts once it was loaded.
+    """
+    found: set[str] = set()
+    for generation in Generation:
+        for statement in Statement:
+            path = lake.dataset(generation, statement).index_file(ticker)
+            try:
+                known = index.TickerIndex.loads(path.read_bytes())
+            except FileNotFoundError:
+                continue
+            found.update(cik_of(key) for key in known.rows) if known else None
+    return {cik for cik in found if not cik.startswith("ticker:")}
+
+
+def resolve_companies(
+    client: Client, lake: Lake, tickers: Sequence[str]
+) -> dict[str, list[str]]:
+    """Return ticker → CIKs, from v2's balance sheets and from what the lake holds.
+
+    A ticker may span several companies, and a renamed one returns a short history that
+    its CIK has in full: so companies are found by ticker once and then loaded by CIK.
+
+    Raises:
+        ApiError: a page failed for good.
+    """
+    statement = Statement.BALANCE_SHEETS
+    params = v2_request(statement, Filters(), tickers=tickers)
+    params.pop("timeframe.any_of", None)
+    found: dict[str, set[str]] = {ticker: known_ciks(lake, ticker) for ticker in tickers}
+    for page in client.pages(statement.v2_path, params):
+        rows = page.results
+        for ticker, positions in follow(rows, dict.fromkeys(tickers, ())).items():
+            found[ticker].update(rows[i]["cik"] for i in positions if rows[i].get("cik"))
+    return {ticker: sorted(ciks) for ticker, ciks in found.items()}

@@ -1,0 +1,66 @@
+"""Writer processes: parsing and writing spread over the machine's cores."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Protocol
+
+from polygon_fundamentals.errors import LakeError
+
+
+class Writers(Protocol):
+    """Something that runs a store function and waits for its result."""
+
+    def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what `function(*arguments)` returns; raise what it raises."""
+
+    def close(self) -> None:
+        """Wait for what is running and release the processes."""
+
+
+class Inline:
+    """Runs in the calling thread: best for a few units."""
+
+    def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what `function(*arguments)` returns; raise what it raises."""
+        return function(*arguments)
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+class Processes:
+    """Runs in a few processes of their own, started when the first work comes."""
+
+    def __init__(self, count: int) -> None:
+        # spawn: a fork of a process with threads may inherit a held lock.
+        self._pool = ProcessPoolExecutor(
+            count, mp_context=multiprocessing.get_context("spawn"), initializer=_quiet
+        )
+
+    def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what `function(*arguments)` returns; raise what it raises.
+
+        Raises:
+            LakeError: the process died (killed, out of memory).
+        """
+        try:
+            return self._pool.submit(function, *arguments).result()
+        except BrokenProcessPool as error:
+            raise LakeError(
+                "a writer process died, perhaps for want of memory; run again, with "
+                "POLYGON_PROCESSES=1 if it happens once more"
+            ) from error
+
+    def close(self) -> None:
+        """Wait for what is running and end the processes."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _quiet() -> None:
+    # Ctrl-C reaches every process of the terminal: the run ends its writers itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

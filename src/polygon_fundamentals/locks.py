@@ -1,0 +1,67 @@
+"""File locks of the lake: `flock` on small files under `ops/locks/`.
+
+The kernel drops a lock with its process, so a killed run never leaves the lake locked.
+On a shared file system they hold between machines where it supports `flock` (NFS does,
+as a lock on the server).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from polygon_fundamentals.errors import LakeLockedError
+
+
+@contextmanager
+def exclusive(path: Path, timeout: float | None = None, what: str = "") -> Iterator[None]:
+    """Hold the lock file alone; wait at most `timeout` seconds (None: as long as it takes).
+
+    Raises:
+        LakeLockedError: somebody else still holds it after `timeout`.
+    """
+    with _held(path, fcntl.LOCK_EX, timeout, what):
+        yield
+
+
+@contextmanager
+def shared(path: Path, timeout: float | None = None, what: str = "") -> Iterator[None]:
+    """Hold the lock file together with other sharers; wait as `exclusive` does."""
+    with _held(path, fcntl.LOCK_SH, timeout, what):
+        yield
+
+
+@contextmanager
+def _held(path: Path, kind: int, timeout: float | None, what: str) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        _lock(descriptor, kind, timeout, what or path.name)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, kind: int, timeout: float | None, what: str) -> None:
+    if timeout is None:
+        fcntl.flock(descriptor, kind)
+        return
+    until = time.monotonic() + timeout
+    while True:
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+        if time.monotonic() >= until:
+            raise LakeLockedError(
+                f"{what} is held by another run; wait for it to end (`python -m flows status` "
+                "names it), then run again"
+            )
+        time.sleep(0.05)

@@ -1,0 +1,79 @@
+"""What names a record, and what tells whether its content changed.
+
+The record key is the period key with the fiscal year and period that the record claims
+(DESIGN.md, section 1). The content hash covers every column but the file's ticker and the
+moment of observation; it is a function of the typed row, so it is the same whether a row
+comes from an answer or from a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from polygon_fundamentals.statements import Generation
+
+PERIOD = {
+    Generation.V1: ("end_date", "fiscal_year", "fiscal_period"),
+    Generation.V2: ("period_end", "fiscal_year", "fiscal_quarter"),
+}
+_SEPARATOR = "|"
+
+
+def record_keys(table: pa.Table, generation: Generation) -> list[str]:
+    """Return `cik|timeframe|period_end|fiscal_year|fiscal_period` for every row.
+
+    A record without a CIK is named by the file's ticker instead, and then belongs to
+    that file only.
+    """
+    end, year, period = PERIOD[generation]
+    cik = pc.coalesce(
+        table["cik"],
+        pc.binary_join_element_wise("ticker:", pc.coalesce(table["ticker"], ""), ""),
+    )
+    parts = [cik, table["timeframe"], table[end].cast(pa.string()),
+             table[year].cast(pa.string()), table[period].cast(pa.string())]
+    joined = pc.binary_join_element_wise(
+        *parts, _SEPARATOR, null_handling="replace", null_replacement=""
+    )
+    keys: list[str] = joined.to_pylist()
+    return keys
+
+
+def period_of(record_key: str) -> str:
+    """Return the period key (cik|timeframe|period_end) of a record key."""
+    return record_key.rsplit(_SEPARATOR, 2)[0]
+
+
+def cik_of(record_key: str) -> str:
+    """Return the CIK of a record key, or `ticker:SYMBOL`."""
+    return record_key.split(_SEPARATOR, 1)[0]
+
+
+def content_hashes(table: pa.Table) -> list[str]:
+    """Return a 32-digit hash of each row's content."""
+    flat = table.drop_columns(["ticker", "observed_at"])
+    while any(pa.types.is_struct(field.type) for field in flat.schema):
+        flat = flat.flatten()
+    numbers, texts = [], []
+    for field, column in zip(flat.schema, flat.columns, strict=True):
+        if pa.types.is_list(field.type):
+            texts.append(pc.binary_join(column, "\x1e"))
+        elif pa.types.is_string(field.type):
+            texts.append(column)
+        else:
+            whole = column.cast(pa.int32()) if pa.types.is_date(field.type) else column
+            numbers.append(whole.cast(pa.float64()).to_numpy(zero_copy_only=False))
+    # + 0.0 makes one zero of -0.0 and 0.0.
+    matrix = np.ascontiguousarray(np.column_stack(numbers) + 0.0)
+    matrix[np.isnan(matrix)] = np.nan
+    joined = pc.binary_join_element_wise(
+        *texts, "\x1f", null_handling="replace", null_replacement="\x00"
+    ).to_pylist()
+    return [
+        hashlib.blake2b(row.tobytes() + text.encode(), digest_size=16).hexdigest()
+        for row, text in zip(matrix, joined, strict=True)
+    ]

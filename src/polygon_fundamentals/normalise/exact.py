@@ -1,0 +1,58 @@
+"""Numbers and JSON text without loss.
+
+float64 keeps every number of up to 15 significant digits; a longer one is looked at, and
+kept as text beside the nearest float where it would change.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+_LONG_NUMBER = re.compile(rb"\d(?:\.?\d){15,}")
+
+
+class ExactNumber(str):
+    """The text of a JSON number that float64 would change."""
+
+    __slots__ = ()
+
+
+def _decimal(text: str) -> float | ExactNumber:
+    number = float(text)
+    return number if Decimal(text) == Decimal(repr(number)) else ExactNumber(text)
+
+
+def _integer(text: str) -> int | ExactNumber:
+    number = int(text)
+    try:
+        same = int(float(number)) == number
+    except OverflowError:
+        same = False
+    return number if same else ExactNumber(text)
+
+
+def parse_rows(body: bytes) -> list[dict[str, Any]]:
+    """Return the `results` of an answer; numbers that float64 would change as ExactNumber."""
+    if _LONG_NUMBER.search(body):
+        envelope = json.loads(body, parse_float=_decimal, parse_int=_integer)
+    else:
+        envelope = orjson.loads(body)
+    results: list[dict[str, Any]] = envelope.get("results") or []
+    return results
+
+
+def to_json(value: Any) -> str:
+    """Return JSON text with sorted keys; an ExactNumber is written as it came."""
+    if isinstance(value, ExactNumber):
+        return str(value)
+    if isinstance(value, dict):
+        inner = (f"{json.dumps(str(k))}:{to_json(value[k])}" for k in sorted(value, key=str))
+        return "{" + ",".join(inner) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(to_json(item) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,113 @@
+"""Settings: the one module that reads the environment.
+
+The API key is held apart from the settings (`api_key()`), so that settings can be
+shown, logged and passed as parameters without it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from polygon_fundamentals.errors import UsageError
+
+DEFAULT_BASE_URL = "https://api.massive.com"
+KEY_VARIABLES = ("POLYGON_API_KEY", "MASSIVE_API_KEY")
+_KEY = re.compile(r"[\x21-\x7e]+")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to reach the API and how hard to try; times in seconds.
+
+    `requests_per_minute` None means no limit of our own (the server's 429 still
+    slows a run down).
+    """
+
+    base_url: str = DEFAULT_BASE_URL
+    requests_per_minute: int | None = None
+    threads: int = 8
+    processes: int = 2
+    connect_timeout: float = 10.0
+    read_timeout: float = 120.0
+    attempts: int = 8
+    first_wait: float = 0.5
+    longest_wait: float = 30.0
+    longest_retry_after: float = 90.0
+    deadline: float = 300.0
+
+
+def load_settings(base_url: str | None = None) -> Settings:
+    """Return the settings of this process: arguments, then environment, then defaults.
+
+    Raises:
+        UsageError: every unusable value, told at once.
+    """
+    problems: list[str] = []
+    url = base_url or os.environ.get("POLYGON_BASE_URL") or DEFAULT_BASE_URL
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        problems.append(f"base URL {parts.scheme}://{parts.hostname or ''} is not http(s)://host")
+    elif parts.username or parts.password or parts.query:
+        problems.append("the base URL must not hold a user, a password or a query")
+
+    def number(name: str, default: float | None, least: float) -> float | None:
+        text = os.environ.get(name, "").strip()
+        if not text:
+            return default
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not value >= least:
+            problems.append(f"{name}={text!r} is not a number of at least {least:g}")
+            return default
+        return value
+
+    rate = number("POLYGON_REQUESTS_PER_MINUTE", None, 1)
+    defaults = Settings()
+    threads = number("POLYGON_THREADS", defaults.threads, 1)
+    processes = number("POLYGON_PROCESSES", min(defaults.processes, os.cpu_count() or 1), 1)
+    deadline = number("POLYGON_RETRY_DEADLINE", defaults.deadline, 1)
+    attempts = number("POLYGON_RETRY_ATTEMPTS", defaults.attempts, 1)
+    if problems:
+        raise UsageError("; ".join(problems))
+    return Settings(
+        base_url=url.rstrip("/"),
+        requests_per_minute=int(rate) if rate else None,
+        threads=int(threads or 1),
+        processes=int(processes or 1),
+        deadline=float(deadline or 1),
+        attempts=int(attempts or 1),
+    )
+
+
+def api_key() -> str:
+    """Return the API key from POLYGON_API_KEY or MASSIVE_API_KEY.
+
+    Raises:
+        UsageError: no key, or one that cannot stand in a header. The text never holds it.
+    """
+    for name in KEY_VARIABLES:
+        value = os.environ.get(name, "").strip()
+        if value:
+            if not _KEY.fullmatch(value):
+                raise UsageError(f"{name} holds spaces or characters that no key has; set it anew")
+            return value
+    raise UsageError(
+        "no API key: set POLYGON_API_KEY (or MASSIVE_API_KEY) in the environment, "
+        "or try `python -m flows demo`, which needs none"
+    )
+
+
+def lake_root(argument: str | Path | None = None) -> Path:
+    """Return the lake's folder: the argument, else QUANTLAKE_ROOT, else ./data."""
+    return Path(argument or os.environ.get("QUANTLAKE_ROOT") or "data").expanduser()
+
+
+def server_configured() -> bool:
+    """Say whether a Prefect server or Cloud is named in the environment."""
+    return bool(os.environ.get("PREFECT_API_URL", "").strip())
