@@ -1,0 +1,114 @@
+"""The six endpoints, as the vendor documents their filters, limits and orders."""
+
+from __future__ import annotations
+
+from .fields import FILINGS_PATH, TICKERS_PATH, V1_PATH, V2_PATHS
+from .query import Column, Endpoint
+
+_RANGE = frozenset({"gt", "gte", "lt", "lte"})
+_EXACT = frozenset({""})
+_ALL = _RANGE | _EXACT
+_ANY = _ALL | {"any_of"}
+
+V1 = Endpoint(
+    path=V1_PATH,
+    columns=(
+        Column("ticker", "tickers", "member", _EXACT),
+        Column("cik", "cik", operators=_EXACT),
+        Column("company_name", "company_name", operators=_EXACT),
+        Column("sic", "sic", operators=_EXACT),
+        Column("filing_date", "filing_date", "date", _ALL),
+        Column("period_of_report_date", "period_end", "date", _ALL),
+        Column(
+            "timeframe",
+            "timeframe",
+            operators=_EXACT,
+            choices=frozenset({"annual", "quarterly", "ttm"}),
+        ),
+    ),
+    default_limit=10,
+    max_limit=100,
+    default_sort="period_of_report_date.desc",
+    sortable=frozenset({"filing_date", "period_of_report_date"}),
+    single_sort=True,
+)
+
+
+def _v2(path: str) -> Endpoint:
+    return Endpoint(
+        path=path,
+        columns=(
+            Column("cik", "cik", operators=_ANY),
+            Column("tickers", "tickers", "member", frozenset({"", "any_of", "all_of"})),
+            Column("period_end", "period_end", "date", _ALL),
+            Column("filing_date", "filing_date", "date", _ALL),
+            Column("fiscal_year", "fiscal_year", "number", _ALL),
+            Column("fiscal_quarter", "fiscal_quarter", "number", _ALL),
+            Column(
+                "timeframe",
+                "timeframe",
+                operators=_ANY,
+                choices=frozenset({"annual", "quarterly", "trailing_twelve_months"}),
+            ),
+        ),
+        default_limit=100,
+        max_limit=50_000,
+        default_sort="period_end.asc",
+        sortable=frozenset(
+            {
+                "cik",
+                "tickers",
+                "period_end",
+                "filing_date",
+                "fiscal_year",
+                "fiscal_quarter",
+                "timeframe",
+            }
+        ),
+    )
+
+
+V2 = {path: _v2(path) for path in V2_PATHS}
+
+TICKERS = Endpoint(
+    path=TICKERS_PATH,
+    columns=(
+        Column("ticker", "ticker", operators=_ALL),
+        Column("cik", "cik", operators=_EXACT),
+        Column("market", "market", operators=_EXACT),
+        Column("type", "type", operators=_EXACT),
+        Column("exchange", "primary_exchange", operators=_EXACT),
+    ),
+    default_limit=100,
+    max_limit=1000,
+    default_sort="ticker.asc",
+    sortable=frozenset(
+        {
+            "ticker",
+            "name",
+            "market",
+            "locale",
+            "primary_exchange",
+            "type",
+            "currency_name",
+            "cik",
+            "last_updated_utc",
+            "delisted_utc",
+        }
+    ),
+    single_sort=True,
+)
+
+FILINGS = Endpoint(
+    path=FILINGS_PATH,
+    columns=(
+        Column("cik", "cik", operators=_ANY),
+        Column("ticker", "ticker", operators=_ANY),
+        Column("form_type", "form_type", operators=_ANY),
+        Column("filing_date", "filing_date", "date", _ALL),
+    ),
+    default_limit=1000,
+    max_limit=10_000,
+    default_sort="filing_date.desc",
+    sortable=frozenset({"cik", "ticker", "form_type", "filing_date"}),
+)

@@ -1,0 +1,126 @@
+"""The two side endpoints: the list of tickers and the index of filings."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from datetime import date
+
+from .companies import Profile
+from .company import Company
+from .rows import iso
+
+
+@dataclass(frozen=True)
+class TickerEntry:
+    """One symbol in `/v3/reference/tickers`; absent values are left out of the answer."""
+
+    ticker: str
+    name: str
+    market: str
+    locale: str
+    primary_exchange: str
+    type: str
+    active: bool
+    currency_name: str
+    cik: str
+    composite_figi: str
+    last_updated_utc: str
+    delisted_utc: str | None = None
+
+    @property
+    def data(self) -> bytes:
+        """The entry as JSON."""
+        return _json(self)
+
+
+@dataclass(frozen=True)
+class FilingEntry:
+    """One filing in `/stocks/filings/vX/index`."""
+
+    accession_number: str
+    cik: str
+    filing_date: str
+    filing_url: str
+    form_type: str
+    issuer_name: str
+    ticker: str | None
+
+    @property
+    def data(self) -> bytes:
+        """The entry as JSON."""
+        return _json(self)
+
+
+def _json(entry: TickerEntry | FilingEntry) -> bytes:
+    record = {field.name: getattr(entry, field.name) for field in fields(entry)}
+    record = {key: value for key, value in record.items() if value is not None}
+    return json.dumps(record, separators=(",", ":")).encode()
+
+
+def _security_type(symbol: str, profile: Profile) -> str:
+    if "units" in profile.roles and symbol.endswith("W"):
+        return "WARRANT"
+    if "units" in profile.roles and symbol.endswith("U"):
+        return "UNIT"
+    return "CS"
+
+
+def ticker_entries(profile: Profile, today: int) -> list[TickerEntry]:
+    """Return every symbol that the company has or had, inactive ones included."""
+    day = date.fromordinal(today)
+    gone = profile.delisted if profile.delisted and profile.delisted <= day else None
+    entries = []
+    symbols = () if "v2_only" in profile.roles else profile.symbols
+    for symbol in dict.fromkeys((*symbols, *profile.old_symbols)):
+        old = symbol in profile.old_symbols and symbol not in profile.symbols
+        end = profile.renamed if old else gone
+        entries.append(
+            TickerEntry(
+                ticker=symbol,
+                name=profile.name,
+                market="stocks",
+                locale="us",
+                primary_exchange="XNAS" if profile.index % 2 else "XNYS",
+                type=_security_type(symbol, profile),
+                active=end is None,
+                currency_name="usd",
+                cik=profile.cik,
+                composite_figi=f"BBG{profile.index:09d}",
+                last_updated_utc=f"{day.isoformat()}T00:00:00Z",
+                delisted_utc=f"{end.isoformat()}T04:00:00Z" if end else None,
+            )
+        )
+    return entries
+
+
+def filing_entries(company: Company, today: int) -> list[FilingEntry]:
+    """Return the company's public filings: reports, amendments and a notice before each."""
+    profile, calendar = company.profile, company.calendar
+    found: list[FilingEntry] = []
+
+    def add(form: str, day: int) -> None:
+        if day > today:
+            return
+        text = iso(day)
+        number = f"{profile.cik}-{text[2:4]}-{len(found):06d}"
+        found.append(
+            FilingEntry(
+                accession_number=number,
+                cik=profile.cik,
+                filing_date=text,
+                filing_url=f"https://www.sec.gov/Archives/edgar/data/{int(profile.cik)}/{number}.txt",
+                form_type=form,
+                issuer_name=profile.name,
+                ticker=profile.symbols[0] if profile.symbols else None,
+            )
+        )
+
+    for i in range(company.last):
+        if calendar.filed[i] > today + 10:
+            break
+        add("8-K", calendar.filed[i] - 7)
+        add("10-K" if calendar.quarters[i] == 4 else "10-Q", calendar.filed[i])
+        if i in company.amended:
+            add("10-K/A", company.amended[i])
+    return found

@@ -1,0 +1,86 @@
+"""A row as the endpoints select and sort it, its content rendered only when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+from .companies import Profile
+
+
+class Row:
+    """One record of either generation: what it is filtered by, and how to render it.
+
+    `filing_date` is None on v1's derived and trailing records. `variant` names what is odd
+    about the row, empty for an ordinary one.
+    """
+
+    __slots__ = (
+        "_data",
+        "_render",
+        "cik",
+        "filing_date",
+        "fiscal_quarter",
+        "fiscal_year",
+        "index",
+        "owner",
+        "period_end",
+        "statement",
+        "tickers",
+        "timeframe",
+        "variant",
+    )
+
+    def __init__(
+        self,
+        owner: Profile,
+        tickers: tuple[str, ...],
+        statement: str,
+        timeframe: str,
+        index: int,
+        period_end: str,
+        filing_date: str | None,
+        fiscal_year: int,
+        fiscal_quarter: int,
+        variant: str,
+        render: Callable[[Row], bytes],
+    ) -> None:
+        self.owner = owner
+        self.cik = owner.cik
+        self.tickers = tickers
+        self.statement = statement
+        self.timeframe = timeframe
+        self.index = index
+        self.period_end = period_end
+        self.filing_date = filing_date
+        self.fiscal_year = fiscal_year
+        self.fiscal_quarter = fiscal_quarter
+        self.variant = variant
+        self._render = render
+        self._data: bytes | None = None
+
+    @property
+    def company_name(self) -> str:
+        """The name of the company that the row is about."""
+        return self.owner.name
+
+    @property
+    def sic(self) -> str:
+        """The industry code of the company that the row is about."""
+        return self.owner.sic
+
+    @property
+    def data(self) -> bytes:
+        """The record as JSON, rendered at the first call and kept."""
+        if self._data is None:
+            self._data = self._render(self)
+        return self._data
+
+    def forget(self) -> None:
+        """Drop the rendered content; the next call renders it anew."""
+        self._data = None
+
+
+def iso(ordinal: int) -> str:
+    """Return a day's ordinal as YYYY-MM-DD."""
+    return date.fromordinal(ordinal).isoformat()

@@ -1,0 +1,274 @@
+"""v2: the flat rows of a company as the sandbox shows them on a given day."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+
+from .company import ANNUAL, QUARTERLY, TTM, Company
+from .facts import Ints
+from .fields import V2_ALWAYS_ZERO, V2_LINES, V2_NEVER, V2_STATEMENTS
+from .rows import Row, iso
+
+_PER_SHARE = frozenset({"eps_basic", "eps_diluted", "shares_basic", "shares_diluted"})
+#: Facts that a company shows only if it has the line; the rest is always there.
+_OPTIONAL: dict[str, str] = {
+    "inv": "inv", "rd": "rd", "sga": "sga", "dda": "dda", "oop": "oop", "ie": "ie", "ii": "ii",
+    "eq": "eq", "disc": "disc", "nci": "nci", "nci_bs": "nci", "pref": "pref", "pref_bs": "pref",
+    "fx": "fx", "sti": "sti", "defrev": "defrev", "goodwill": "goodwill", "intang": "intang",
+    "mezz": "mezz", "treasury": "treasury", "apic": "apic", "aoci": "aoci", "cost": "cost",
+    "sale_ppe": "sale_ppe", "std_flow": "std_flow", "div": "div", "nci_cash": "nci_cash",
+    "cfo_d": "disc", "cfi_d": "disc", "ltd": "debt", "tax": "tax",
+}  # fmt: skip
+_NEVER = frozenset({"none", "other_eq", "cff_d"})
+
+
+def absent_facts(company: Company) -> frozenset[str]:
+    """Return the facts that this company's v2 rows do not report."""
+    has, profile = company.facts.has, company.profile
+    absent = {fact for fact, line in _OPTIONAL.items() if not has(line)} | set(_NEVER)
+    if "cash_adjustments" not in profile.roles:
+        absent.add("adj")
+    if profile.template in ("bank", "shell"):
+        absent.add("capex")
+    if profile.template == "bank":
+        absent -= {"oop", "sga"}
+    if profile.template == "bank" and not has("oth"):
+        absent.add("oth")
+    if profile.template == "shell":
+        absent |= {"rev", "gross", "dda_cf"}
+    if "securities_missing" in profile.roles:
+        absent.add("sti")
+    return frozenset(absent)
+
+
+class V2Company:
+    """Renders one company's v2 rows as of a day."""
+
+    def __init__(
+        self, company: Company, today: int, revise: Callable[[Row, bytes], bytes] | None = None
+    ) -> None:
+        self.company = company
+        self.today = today
+        self._revise = revise
+
+    def rows(self) -> dict[str, list[Row]]:
+        """Return the rows by statement; a row appears once its first filing is public."""
+        company, profile = self.company, self.company.profile
+        found: dict[str, list[Row]] = {name: [] for name in V2_STATEMENTS}
+        delisted = company.gone is not None and company.gone <= self.today
+        if delisted and "v2_only" not in profile.roles:
+            return found
+        calendar = company.calendar
+        for i in range(company.last):
+            if calendar.filed[i] > self.today:
+                break
+            if calendar.ends[i] < company.start:
+                continue
+            for statement in V2_STATEMENTS:
+                if not self.lacks(statement, i):
+                    self._add(found, statement, QUARTERLY, i, (4,))
+                if calendar.quarters[i] == 4:
+                    reach = (4,) if statement == "balance_sheets" else (4, 8)
+                    self._add(found, statement, ANNUAL, i, reach)
+                if statement != "balance_sheets":
+                    self._add(found, statement, TTM, i, (4,))
+            self._add_strays(found, i)
+        return found
+
+    def lacks(self, statement: str, i: int) -> bool:
+        """Tell whether v2 lacks a quarter that v1 has."""
+        roles = self.company.profile.roles
+        if "v2_lacks_period" in roles:
+            return i in (5, 18)
+        return "v2_lacks_statement" in roles and i == 6 and statement == "cash_flow"
+
+    def carried(self, index: int, reach: tuple[int, ...]) -> int:
+        """Return the index of the latest public report that carried the period."""
+        latest = index
+        for ahead in reach:
+            later = index + ahead
+            if later < self.company.last and self.company.calendar.filed[later] <= self.today:
+                latest = later
+        return latest
+
+    def _add(
+        self,
+        found: dict[str, list[Row]],
+        statement: str,
+        timeframe: str,
+        i: int,
+        reach: tuple[int, ...],
+        *,
+        year_shift: int = 0,
+        variant: str = "",
+        quarter: int | None = None,
+        filed_with: int | None = None,
+    ) -> None:
+        calendar, profile = self.company.calendar, self.company.profile
+        if filed_with is None:
+            filed_with = self.carried(i, reach)
+        filing_day = calendar.filed[filed_with]
+        if not variant and filed_with != i and "rounded" in profile.roles:
+            variant = "rounded"
+        if (
+            not variant
+            and filed_with != i
+            and timeframe == QUARTERLY
+            and i in self.company.restated
+        ):
+            variant = "restated"
+        if timeframe == ANNUAL and i in self.company.amended:
+            variant = "amended" if self.company.amended[i] <= self.today else "original"
+            if variant == "amended":
+                filing_day = max(filing_day, self.company.amended[i])
+        if "empty_row" in profile.roles and timeframe == QUARTERLY and i == 8:
+            variant = "empty"
+        found[statement].append(
+            Row(
+                profile,
+                self._tickers(i),
+                statement,
+                timeframe,
+                i,
+                iso(calendar.ends[i]),
+                iso(filing_day),
+                calendar.years[i] + year_shift,
+                quarter or calendar.quarters[i],
+                variant,
+                self.render,
+            )
+        )
+
+    def _add_strays(self, found: dict[str, list[Row]], i: int) -> None:
+        """Add comparatives under a wrong label, for the latest three years."""
+        roles, calendar = self.company.profile.roles, self.company.calendar
+        if self.today - calendar.ends[i] > 1200 or "stray_year_end" not in roles:
+            return
+        after = i + 1
+        public = after < self.company.last and calendar.filed[after] <= self.today
+        if calendar.quarters[i] == 4 and public:
+            self._add(
+                found, "balance_sheets", QUARTERLY, i, (), quarter=1, variant="stray",
+                year_shift=i // 4 % 2, filed_with=after,
+            )  # fmt: skip
+        again = i + 4
+        public = again < self.company.last and calendar.filed[again] <= self.today
+        if "stray_comparative" in roles and calendar.quarters[i] == 2 and public:
+            self._add(
+                found, "income_statements", QUARTERLY, i, (), year_shift=1, variant="stray",
+                filed_with=again,
+            )  # fmt: skip
+
+    def _tickers(self, i: int) -> tuple[str, ...]:
+        profile, calendar = self.company.profile, self.company.calendar
+        if "no_tickers_v2" in profile.roles and i % 3 == 0:
+            return ()
+        renamed = profile.renamed.toordinal() if profile.renamed else None
+        if "renamed_short_history" in profile.roles and renamed and calendar.filed[i] < renamed:
+            return profile.old_symbols
+        return profile.symbols
+
+    @cached_property
+    def _templates(self) -> dict[str, tuple[str, list[tuple[str, int]]]]:
+        """For each statement a text with gaps, and the facts that fill the gaps."""
+        absent = absent_facts(self.company)
+        profile = self.company.profile
+        built = {}
+        for statement, lines in V2_LINES.items():
+            parts, gaps = [], []
+            for line in lines:
+                if line.name in V2_NEVER.get(profile.template, frozenset()):
+                    continue
+                if line.fact in absent:
+                    zero = line.name in V2_ALWAYS_ZERO or profile.absent_style == "zero"
+                    if zero:
+                        parts.append(f'"{line.name}":0.0')
+                    elif profile.absent_style == "null":
+                        parts.append(f'"{line.name}":null')
+                    continue
+                parts.append(f'"{line.name}":%s')
+                gaps.append((line.fact, line.sign))
+            built[statement] = ("{" + ",".join(parts), gaps)
+        return built
+
+    def _matrix(self, statement: str, timeframe: str) -> Ints:
+        key = (statement, timeframe)
+        if key not in self._matrices:
+            facts = self.company.facts
+            source = {
+                QUARTERLY: facts.quarterly,
+                ANNUAL: facts.annual,
+                TTM: facts.ttm,
+            }[timeframe]
+            columns = [
+                source[fact] * sign
+                for fact, sign in self._templates[statement][1]
+                if fact not in _PER_SHARE
+            ]
+            self._matrices[key] = np.stack(columns, axis=1)
+        return self._matrices[key]
+
+    @cached_property
+    def _matrices(self) -> dict[tuple[str, str], Ints]:
+        return {}
+
+    def render(self, row: Row) -> bytes:
+        """Return the row as JSON, figures per share on the basis of today's splits."""
+        i, timeframe = row.index, row.timeframe
+        position = {QUARTERLY: i, ANNUAL: i // 4, TTM: i - 3}[timeframe]
+        values = self._matrix(row.statement, timeframe)[position]
+        if row.variant == "rounded":
+            values = np.rint(values / 1e6).astype(np.int64) * 1_000_000
+        text, gaps = self._templates[row.statement]
+        if row.statement == "income_statements":
+            numbers = iter(values.tolist())
+            share = self.company.per_share(timeframe, i, self.today)
+            fourth = timeframe == QUARTERLY and self.company.calendar.quarters[i] == 4
+            swell = 2 if fourth and "broken_fourth_shares" in self.company.profile.roles else 1
+            special = {
+                "eps_basic": share.eps_basic,
+                "eps_diluted": share.eps_diluted,
+                "shares_basic": share.shares_basic,
+                "shares_diluted": share.shares_diluted * swell,
+            }
+            filled = tuple(
+                special[fact] if fact in _PER_SHARE else next(numbers) for fact, _ in gaps
+            )
+        else:
+            filled = tuple(values.tolist())
+        tickers = f',"tickers":{json.dumps(row.tickers)}' if row.tickers else ""
+        data = (
+            text % filled
+            + f',"cik":"{row.cik}"{tickers},"period_end":"{row.period_end}"'
+            + f',"filing_date":"{row.filing_date}","fiscal_year":{row.fiscal_year}'
+            + f',"fiscal_quarter":{row.fiscal_quarter},"timeframe":"{timeframe}"}}'
+        ).encode()
+        if row.variant == "empty":
+            data = _emptied(data)
+        if row.variant in ("original", "restated") and row.statement == "income_statements":
+            shift = self.company.revenue_shift(timeframe, i)
+            data = _shifted(data, shift if row.variant == "restated" else -shift)
+        return self._revise(row, data) if self._revise else data
+
+
+def _emptied(data: bytes) -> bytes:
+    """Return a row whose amounts are all null but the share counts and a zero ebitda."""
+    record = json.loads(data)
+    keep = {"cik", "tickers", "period_end", "filing_date", "fiscal_year", "fiscal_quarter"}
+    keep |= {"timeframe", "basic_shares_outstanding", "diluted_shares_outstanding"}
+    for key in record:
+        if key not in keep:
+            record[key] = 0.0 if key == "ebitda" else None
+    return json.dumps(record, separators=(",", ":")).encode()
+
+
+def _shifted(data: bytes, amount: int) -> bytes:
+    """Return an income statement with revenue and its cost moved by the same amount."""
+    record = json.loads(data)
+    record["revenue"] += amount
+    record["cost_of_revenue"] += amount
+    return json.dumps(record, separators=(",", ":")).encode()

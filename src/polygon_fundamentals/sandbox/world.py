@@ -1,0 +1,211 @@
+"""All companies as they stand on the sandbox's day, built when first asked for."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from datetime import date
+from typing import Any
+
+from .companies import build_roster
+from .company import Company
+from .endpoints import FILINGS, TICKERS, V1, V2
+from .fields import V2_PATHS, V2_STATEMENTS
+from .plant import Plantings
+from .query import (
+    BadQueryError,
+    Endpoint,
+    Params,
+    apply_sort,
+    build_tests,
+    parse_sort,
+)
+from .reference import FilingEntry, TickerEntry, filing_entries, ticker_entries
+from .rows import Row
+from .v1_rows import V1Company
+from .v2_rows import V2Company
+
+#: Years beyond the clock that the calendars are built for; a longer run rebuilds them.
+_AHEAD = 800
+_TIES_V2 = (
+    ("cik", False),
+    ("timeframe", False),
+    ("fiscal_year", False),
+    ("fiscal_quarter", False),
+)
+
+
+class World:
+    """The state behind the endpoints: a roster, a clock and what was planted.
+
+    Not thread-safe: the sandbox calls it under one lock.
+    """
+
+    def __init__(self, companies: int, seed: int, start: date, today: date, quirks: bool) -> None:
+        self.seed = seed
+        self.start = start
+        self.born = today.toordinal()
+        self.today = self.born
+        self.version = 0
+        self.profiles = build_roster(companies, seed, quirks, today)
+        self.plantings = Plantings(self)
+        self._horizon = self.born + _AHEAD
+        self._companies: dict[int, Company] = {}
+        self._v1: dict[int, list[Row]] = {}
+        self._v2: dict[int, dict[str, list[Row]]] = {}
+        self._market: dict[str, tuple[list[str], list[Row]]] = {}
+        self.by_cik = {profile.cik: profile.index for profile in self.profiles}
+        self.by_v1_symbol: dict[str, list[int]] = {}
+        self.by_v2_symbol: dict[str, list[int]] = {}
+        for profile in self.profiles:
+            for symbol in profile.v1_symbols:
+                self.by_v1_symbol.setdefault(symbol, []).append(profile.index)
+            for symbol in dict.fromkeys((*profile.symbols, *profile.old_symbols)):
+                self.by_v2_symbol.setdefault(symbol, []).append(profile.index)
+
+    def company(self, index: int) -> Company:
+        """Return the company with its calendar built up to the horizon."""
+        if index not in self._companies:
+            self._companies[index] = Company(
+                self.profiles[index], self.seed, self.start, self._horizon, self.born
+            )
+        return self._companies[index]
+
+    def v1_rows(self, index: int) -> list[Row]:
+        """Return a company's v1 records as of today."""
+        if index not in self._v1:
+            company = self.company(index)
+            rows = V1Company(company, self.today, self.plantings.revise_v1).rows()
+            self._v1[index] = self.plantings.select(rows, "v1")
+        return self._v1[index]
+
+    def v2_rows(self, index: int, statement: str) -> list[Row]:
+        """Return a company's v2 rows of a statement as of today."""
+        if index not in self._v2:
+            company = self.company(index)
+            found = V2Company(company, self.today, self.plantings.revise_v2).rows()
+            self._v2[index] = {
+                name: self.plantings.select(rows, "v2") for name, rows in found.items()
+            }
+        return self._v2[index][statement]
+
+    def advance(self, days: int) -> None:
+        """Move the clock; only companies on which something happens are built anew."""
+        before, self.today = self.today, self.today + days
+        if self.today + 400 > self._horizon:
+            self._horizon = self.today + _AHEAD
+            self._companies.clear()
+            self.forget(range(len(self.profiles)))
+            return
+        self.forget(
+            index
+            for index in range(len(self.profiles))
+            if self.company(index).events(before, self.today)
+        )
+
+    def forget(self, indexes: Iterable[int]) -> None:
+        """Drop what was built of some companies, and every list of the whole market."""
+        for index in list(indexes):
+            self._v1.pop(index, None)
+            self._v2.pop(index, None)
+        self._market.clear()
+        self.version += 1
+
+    def _candidates(self, params: Params, symbols: dict[str, list[int]]) -> list[int] | None:
+        """Return the companies that a query can concern, or None for all of them."""
+        ciks: set[int] | None = None
+        named: set[int] | None = None
+        for name in ("cik", "cik.any_of"):
+            if name in params:
+                ciks = {self.by_cik[c] for c in params[name].split(",") if c in self.by_cik}
+        for name in ("ticker", "tickers", "tickers.any_of", "tickers.all_of"):
+            if name in params:
+                asked = params[name].split(",")
+                named = {index for symbol in asked for index in symbols.get(symbol, [])}
+        if ciks is not None and named is not None:
+            return sorted(ciks & named)
+        chosen = ciks if ciks is not None else named
+        return None if chosen is None else sorted(chosen)
+
+    def everything(self, path: str) -> tuple[list[str], list[Row]]:
+        """Return all rows of an endpoint in order of filing date, with the dates beside."""
+        if path not in self._market:
+            rows: list[Row] = []
+            for index in range(len(self.profiles)):
+                statement = V2_PATHS.get(path)
+                rows += self.v2_rows(index, statement) if statement else self.v1_rows(index)
+            rows.sort(key=lambda row: row.filing_date or "")
+            self._market[path] = ([row.filing_date or "" for row in rows], rows)
+        return self._market[path]
+
+    def _pool(self, endpoint: Endpoint, params: Params) -> list[Row]:
+        statement = V2_PATHS.get(endpoint.path)
+        chosen = self._candidates(params, self.by_v2_symbol if statement else self.by_v1_symbol)
+        if chosen is not None:
+            rows: list[Row] = []
+            for index in chosen:
+                rows += self.v2_rows(index, statement) if statement else self.v1_rows(index)
+            return rows
+        dates, rows = self.everything(endpoint.path)
+        low = params.get("filing_date.gte") or params.get("filing_date.gt")
+        high = params.get("filing_date.lte") or params.get("filing_date.lt")
+        if "filing_date" in params:
+            low = high = params["filing_date"]
+        first = bisect_left(dates, low) if low else 0
+        last = bisect_right(dates, high) if high else len(rows)
+        return rows[first:last]
+
+    def select(self, path: str, params: Params) -> list[Any]:
+        """Return all rows that answer a query, in its order; BadQueryError if it is refused."""
+        if path == TICKERS.path:
+            return self._tickers(params)
+        if path == FILINGS.path:
+            return self._filings(params)
+        endpoint = V2[path] if path in V2 else V1
+        order = parse_sort(params, endpoint)
+        tests = build_tests(params, endpoint)
+        search = params.get("company_name.search", "").lower()
+        if path == V1.path and search:
+            tests.append(lambda row: search in row.company_name.lower())
+        rows = [row for row in self._pool(endpoint, params) if all(test(row) for test in tests)]
+        ties = _TIES_V2 if path in V2 else (("cik", False), ("timeframe", False))
+        return apply_sort(rows, [*order, *ties])
+
+    def _tickers(self, params: Params) -> list[TickerEntry]:
+        order = parse_sort(params, TICKERS)
+        tests = build_tests(params, TICKERS)
+        active = params.get("active", "true")
+        if active not in ("true", "false"):
+            raise BadQueryError(f"active: '{active}' is neither true nor false")
+        search = params.get("search", "").lower()
+        entries = [
+            entry
+            for profile in self.profiles
+            for entry in ticker_entries(profile, self.today)
+            if entry.active == (active == "true")
+            and (not search or search in entry.name.lower() or search in entry.ticker.lower())
+            and all(test(entry) for test in tests)
+        ]
+        return apply_sort(entries, [*order, ("ticker", False)])
+
+    def _filings(self, params: Params) -> list[FilingEntry]:
+        order = parse_sort(params, FILINGS)
+        tests = build_tests(params, FILINGS)
+        chosen = self._candidates(params, self.by_v2_symbol)
+        indexes = range(len(self.profiles)) if chosen is None else chosen
+        entries = [
+            entry
+            for index in indexes
+            for entry in filing_entries(self.company(index), self.today)
+            if all(test(entry) for test in tests)
+        ]
+        return apply_sort(entries, [*order, ("accession_number", False)])
+
+    def warm(self) -> None:
+        """Build and render everything that is served now, so that answers cost nothing more."""
+        for index in range(len(self.profiles)):
+            for row in self.v1_rows(index):
+                row.data  # noqa: B018
+            for statement in V2_STATEMENTS:
+                for row in self.v2_rows(index, statement):
+                    row.data  # noqa: B018
