@@ -15,6 +15,7 @@ from typing import Any
 
 from .faults import FaultDice, Faults
 from .fields import V1_PATH, V2_PATHS
+from .oddities import oddities
 from .plant import Planted
 from .query import Params
 from .server import Server
@@ -221,7 +222,7 @@ class Sandbox:
     def planted(self) -> list[Planted]:
         """All oddities and planted differences in effect today."""
         with self._lock:
-            return self._world.plantings.all()
+            return oddities(self._world) + self._world.plantings.all()
 
     def plant(self, kind: str, **where: Any) -> Planted:
         """Plant a restatement or a vendor's error from now on; see `plant.Plantings.add`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -98,7 +98,7 @@ class Draw:
         self._column += 1
         return self.u[:, self._column - 1]
 
-    def leaf(self, amounts: Floats) -> Ints:
+    def leaf(self, amounts: npt.NDArray[np.floating[Any]]) -> Ints:
         """Round amounts to the reporting unit.
 
         A company whose comparatives get rounded to the million has leaves within 4,000 of
@@ -106,8 +106,10 @@ class Draw:
         """
         if self._rounded:
             crumbs = np.rint((self.next() - 0.5) * 8).astype(np.int64) * 1000
-            return np.rint(amounts / 1e6).astype(np.int64) * 1_000_000 + crumbs
-        return np.rint(amounts / self._unit).astype(np.int64) * self._unit
+            millions: Ints = np.rint(amounts / 1e6).astype(np.int64)
+            return millions * 1_000_000 + crumbs
+        units: Ints = np.rint(amounts / self._unit).astype(np.int64)
+        return units * self._unit
 
 
 class Leaf(Protocol):

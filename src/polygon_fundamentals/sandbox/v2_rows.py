@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import date
 from functools import cached_property
 
 import numpy as np
@@ -23,6 +24,8 @@ _OPTIONAL: dict[str, str] = {
     "sale_ppe": "sale_ppe", "std_flow": "std_flow", "div": "div", "nci_cash": "nci_cash",
     "cfo_d": "disc", "cfi_d": "disc", "ltd": "debt", "tax": "tax",
 }  # fmt: skip
+#: Periods that ended before this day carry the fiscal year of the later filing.
+_EARLY = date(2009, 7, 1).toordinal()
 _NEVER = frozenset({"none", "other_eq", "cff_d"})
 
 
@@ -109,6 +112,8 @@ class V2Company:
         filed_with: int | None = None,
     ) -> None:
         calendar, profile = self.company.calendar, self.company.profile
+        if not profile.plain and calendar.ends[i] < _EARLY:
+            year_shift += 1
         if filed_with is None:
             filed_with = self.carried(i, reach)
         filing_day = calendar.filed[filed_with]

@@ -161,7 +161,7 @@ class World:
             return self._tickers(params)
         if path == FILINGS.path:
             return self._filings(params)
-        endpoint = V2[path] if path in V2 else V1
+        endpoint = V2.get(path, V1)
         order = parse_sort(params, endpoint)
         tests = build_tests(params, endpoint)
         search = params.get("company_name.search", "").lower()

@@ -1,0 +1,171 @@
+"""The list of what is odd in a world by design, told company by company."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .company import TTM
+from .fields import V2_STATEMENTS
+from .plant import Planted
+from .rows import iso
+
+if TYPE_CHECKING:
+    from .companies import Profile
+    from .world import World
+
+#: role -> (kind, generation, note); the kinds are those of the comparison where it has one.
+ROLE_KINDS: dict[str, tuple[str, str, str]] = {
+    "trillion": ("large_numbers", "both", "amounts beyond 2^31, some beyond 1e12"),
+    "share_classes": ("share_classes", "both", "several symbols share each row"),
+    "units": ("units", "both", "units and warrants share the rows of the common stock"),
+    "file_name": ("file_name", "both", "a symbol that needs care as a file name"),
+    "bank": ("bank", "both", "v2 revenue is gross of interest, v1's net; no interest_expense key"),
+    "insurer": ("insurer", "v2", "no research_development key"),
+    "shared_ticker": ("shared_ticker", "v2", "tickers= returns a second company's rows too"),
+    "shared_ticker_other": ("v2_only", "v2", "unknown to v1; listed under another's symbol"),
+    "renamed": ("renamed", "v2", "v1 knows the old symbol, v2 the new one alone"),
+    "renamed_short_history": ("renamed_short_history", "v2", "tickers= begins at the rename"),
+    "no_tickers_v2": ("no_tickers", "v2", "every third period has no tickers key"),
+    "no_tickers_v1": ("no_tickers", "v1", "every second period has no tickers key"),
+    "delisted": ("delisted", "v2", "in v1 only, inactive in the list of tickers"),
+    "rounded": ("rounded_by_filer", "v2", "comparatives are rounded to the million"),
+    "v1_lacks_fourth": ("extra_period", "v2", "v1 has no fourth quarters"),
+    "v1_fourth_gaps": ("extra_period", "v2", "v1 lacks the fourth quarter of every third year"),
+    "v1_liabilities_imputed": ("v1_breaks_identity", "v1", "liabilities are minus equity"),
+    "v1_expenses_include_cost": (
+        "definition_differs", "v1", "operating_expenses include cost of revenue"
+    ),
+    "retailer": ("week_based", "both", "a fiscal year of 52 or 53 weeks that ends in January"),
+    "early_dates_off": ("early_dates_off", "v1", "end dates of 2010 are two days early"),
+    "markup_name": ("markup_name", "v1", "the company's name looks like HTML"),
+    "zero_filled": ("zero_filled", "v2", "absent lines are 0.0"),
+    "keys_omitted": ("keys_omitted", "v2", "absent lines have no key"),
+    "securities_missing": (
+        "definition_differs", "v2", "total_current_assets misses the securities"
+    ),
+    "late_filer": ("late_filer", "both", "a second quarter in three years is filed 40 days late"),
+    "broken_fourth_shares": ("derived_quarter", "v2", "diluted shares of fourth quarters doubled"),
+    "cash_adjustments": ("cash_adjustments", "v2", "other cash adjustments are not nil"),
+}  # fmt: skip
+
+_VARIANTS: dict[str, tuple[str, str]] = {
+    "stray": ("stray_label", "a comparative under another fiscal label"),
+    "empty": ("empty_row", "every amount is null"),
+    "original": ("amended", "the annual report before its amendment"),
+    "amendment": ("amended", "the amendment of the annual report"),
+    "two_codes": ("two_codes", "the first quarter again, as the third"),
+    "restated": ("restated", "the next year's report moved revenue and its cost"),
+}
+_LISTED = frozenset(
+    {
+        "stray_year_end",
+        "stray_comparative",
+        "empty_row",
+        "amended",
+        "two_codes_v1",
+        "restated_to_come",
+    }
+)
+
+
+def oddities(world: World) -> list[Planted]:
+    """Return every oddity in effect on the world's day."""
+    found: list[Planted] = []
+    for profile in world.profiles:
+        for role in sorted(profile.roles):
+            if role in ROLE_KINDS:
+                kind, generation, note = ROLE_KINDS[role]
+                if kind == "delisted" and (world.company(profile.index).gone or 0) > world.today:
+                    continue
+                found.append(_entry(profile, kind, generation, note))
+        for day, ratio in world.company(profile.index).splits if profile.splits else ():
+            if day <= world.today:
+                note = f"{ratio:g} new shares for one from {iso(day)} on"
+                found.append(_entry(profile, "split_adjusted", "v2", note))
+        if profile.roles & _LISTED:
+            found += _variants(world, profile)
+        if profile.roles & {"v2_lacks_period", "v2_lacks_statement"}:
+            found += _lacking(world, profile)
+    return found
+
+
+def _entry(profile: Profile, kind: str, generation: str, note: str) -> Planted:
+    tickers = tuple(dict.fromkeys((*profile.v1_symbols, *profile.symbols)))
+    return Planted(kind, generation, profile.cik, tickers, note=note)
+
+
+def _variants(world: World, profile: Profile) -> list[Planted]:
+    found = []
+    rows = [("v1", row) for row in world.v1_rows(profile.index)]
+    for statement in V2_STATEMENTS:
+        rows += [("v2", row) for row in world.v2_rows(profile.index, statement)]
+    for generation, row in rows:
+        if row.variant not in _VARIANTS:
+            continue
+        kind, note = _VARIANTS[row.variant]
+        values: tuple[float | None, float | None] = (None, None)
+        field = None
+        if row.variant == "restated":
+            if row.statement != "income_statements":
+                continue
+            field = "revenue"
+            values = _revenue(world, row.owner.index, row.period_end)
+        found.append(
+            Planted(
+                kind,
+                generation,
+                profile.cik,
+                profile.symbols,
+                row.statement or None,
+                row.period_end,
+                field,
+                *values,
+                note=note,
+                timeframe=TTM if row.timeframe == "ttm" else row.timeframe,
+            )
+        )
+    return found
+
+
+def _revenue(world: World, index: int, period_end: str) -> tuple[float | None, float | None]:
+    """Return what v1 and v2 say of a quarter's revenue."""
+    plantings = world.plantings
+    told: list[float | None] = []
+    for generation, rows, field in (
+        ("v1", world.v1_rows(index), "revenues"),
+        ("v2", world.v2_rows(index, "income_statements"), "revenue"),
+    ):
+        wanted = [r for r in rows if r.period_end == period_end and r.timeframe == "quarterly"]
+        told.append(
+            plantings.value(wanted[-1], generation, "income_statements", field) if wanted else None
+        )
+    return told[0], told[1]
+
+
+def _lacking(world: World, profile: Profile) -> list[Planted]:
+    """Return the quarters that v1 has and v2 lacks, by statement."""
+    found = []
+    have = {
+        (statement, row.index)
+        for statement in V2_STATEMENTS
+        for row in world.v2_rows(profile.index, statement)
+        if row.timeframe == "quarterly"
+    }
+    for row in world.v1_rows(profile.index):
+        if row.timeframe != "quarterly":
+            continue
+        for statement in V2_STATEMENTS:
+            if (statement, row.index) not in have:
+                found.append(
+                    Planted(
+                        "missing_period",
+                        "v2",
+                        profile.cik,
+                        profile.symbols,
+                        statement,
+                        row.period_end,
+                        note="v1 has the quarter, v2 does not",
+                        timeframe="quarterly",
+                    )
+                )
+    return found
