@@ -1,0 +1,63 @@
+# `make` alone lists the targets. Each sets up what it needs.
+
+VENV ?= .venv
+EXTRAS ?= test
+WORKERS ?= 2
+PY = $(VENV)/bin/python
+STAMP = $(VENV)/.stamp
+BENCH_STAMP = $(VENV)/.stamp-bench
+PIP = $(PY) -m pip install -q --disable-pip-version-check -c constraints.txt
+NEW_ENOUGH = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+
+# A name on PATH may be a shim for a Python that is not there, so each is run.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint serve deploy bench clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | \
+	while IFS='|' read -r name does; do printf '  %-14s %s\n' "$$name" "$$does"; done
+
+setup: $(STAMP)  ## build .venv with the pinned versions (PYTHON=... chooses the interpreter)
+
+$(STAMP): constraints.txt pyproject.toml
+	@$(or $(PYTHON),false) -c '$(NEW_ENOUGH)' 2>/dev/null || { \
+	echo "error: Python 3.11, 3.12 or 3.13 is needed, found $(or $(PYTHON),none); install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@echo "building $(VENV) with $(PYTHON)"
+	@rm -f $(STAMP) $(BENCH_STAMP)
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) -e '.[$(EXTRAS)]'
+	@touch $@
+
+$(BENCH_STAMP): $(STAMP)
+	@$(PIP) -e '.[bench]'
+	@touch $@
+
+demo: $(STAMP)  ## the whole migration once, on a local stand-in for the API
+	@$(PY) -m flows demo
+
+test: $(STAMP)  ## the quick tests, with coverage
+	@$(PY) -m pytest -n $(WORKERS) -m "not slow and not browser and not postgres" --cov
+
+test-all: $(STAMP)  ## every test; those that cannot run here are listed with the reason
+	@$(PY) -m pytest -rs --cov
+
+lint: $(STAMP)  ## ruff and mypy
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+serve: $(STAMP)  ## run the schedules from this machine, without a worker
+	@$(PY) -m flows serve
+
+deploy: $(STAMP)  ## register the deployments with the configured Prefect server
+	@$(PY) -m flows deploy
+
+bench: $(BENCH_STAMP)  ## time the loads
+	@$(PY) -m flows bench
+
+clean:  ## remove .venv, caches and build products; lakes stay
+	@rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+	@find . -name __pycache__ -type d -not -path './data/*' -prune -exec rm -rf {} +
