@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.statements import Statement
 
 
-class FieldMapError(ValueError):
+class FieldMapError(UsageError):
     """The field map contradicts itself, or was asked for a field that it does not hold."""
 
 

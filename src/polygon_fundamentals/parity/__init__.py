@@ -1,0 +1,49 @@
+"""Comparing the two generations: current records, matched periods, explained differences."""
+
+from __future__ import annotations
+
+from polygon_fundamentals.parity.compare import compare_statement
+from polygon_fundamentals.parity.coverage import ReferenceTicker
+from polygon_fundamentals.parity.current import (
+    company_keys,
+    current_rows,
+    period_keys,
+    ticker_ciks,
+)
+from polygon_fundamentals.parity.kinds import Kind
+from polygon_fundamentals.parity.result import (
+    BudgetResult,
+    Parity,
+    StatementParity,
+    Verdict,
+    judge,
+    merge,
+)
+from polygon_fundamentals.parity.tolerances import (
+    Accepted,
+    ToleranceError,
+    Tolerances,
+    load_accepted,
+    load_tolerances,
+)
+
+__all__ = [
+    "Accepted",
+    "BudgetResult",
+    "Kind",
+    "Parity",
+    "ReferenceTicker",
+    "StatementParity",
+    "ToleranceError",
+    "Tolerances",
+    "Verdict",
+    "company_keys",
+    "compare_statement",
+    "current_rows",
+    "judge",
+    "load_accepted",
+    "load_tolerances",
+    "merge",
+    "period_keys",
+    "ticker_ciks",
+]

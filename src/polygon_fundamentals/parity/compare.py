@@ -1,0 +1,307 @@
+"""The comparison of both generations: one statement at a time, on tables as the lake delivers them.
+
+Each company is compared once, each period by its current record. All evidence is within a company,
+so a large lake may be compared in batches of whole companies and merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, TypeAlias
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from polygon_fundamentals.field_map import entries, v1_fields, v2_fields
+from polygon_fundamentals.parity.coverage import ReferenceTicker, missing_from_v2, tickers_of
+from polygon_fundamentals.parity.current import current_rows, period_keys, ticker_ciks
+from polygon_fundamentals.parity.explain import Findings, code_of, explain, gather
+from polygon_fundamentals.parity.kinds import APART_KINDS, COMPARED_KINDS, DIFFERENCE_KINDS, Kind
+from polygon_fundamentals.parity.match import match_periods
+from polygon_fundamentals.parity.paired import Flags, Paired, pairs_of
+from polygon_fundamentals.parity.result import StatementParity
+from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
+from polygon_fundamentals.statements import Generation, Statement
+
+# A tuple of tickers for each company; the stubs know no Series of tuples.
+TickersOf: TypeAlias = "pd.Series[Any]"
+
+_NEW_YORK = ZoneInfo("America/New_York")
+_KINDS = np.array([kind.value for kind in Kind], dtype=object)
+
+
+def compare_statement(
+    v1: pa.Table,
+    v2: pa.Table,
+    statement: Statement,
+    tolerances: Tolerances,
+    reference: Mapping[str, ReferenceTicker],
+    accepted: Sequence[Accepted] = (),
+    today: date | None = None,
+) -> StatementParity:
+    """The parity of one statement; nothing is written.
+
+    `v1` and `v2` are the lake's records with one row a followed ticker and record key: the columns
+    `ticker`, `cik`, `tickers`, the labels, dates and `observed_at`, and one float64 column for
+    each field of the map (`section.name` in v1). `reference` says of tickers whether they are
+    active and whose they are. Accepted differences count until their last day; `today` is the day
+    in New York unless given.
+    """
+    day = datetime.now(_NEW_YORK).date() if today is None else today
+    ciks = ticker_ciks([v1, v2], {t: entry.get("cik") for t, entry in reference.items()})
+    v1_keys = period_keys(v1, Generation.V1, ciks)
+    v2_keys = period_keys(v2, Generation.V2, ciks)
+
+    # v2 has no balance sheet over twelve months, and a v1 record may lack a statement altogether.
+    served = v1_keys["timeframe"].isin([t.v1 for t in statement.v2_timeframes]).to_numpy()
+    filled = _has_values(v1, [f.column for f in v1_fields(statement)])
+    comparable = np.flatnonzero(served & filled)
+    left = comparable[current_rows(v1.take(pa.array(comparable)), Generation.V1, ciks)]
+    right = current_rows(v2, Generation.V2, ciks)
+    met = match_periods(v1_keys.iloc[left], v2_keys.iloc[right])
+
+    company_tickers = tickers_of(v1, v1_keys["company"].to_numpy(dtype=object))
+    v2_tickers = tickers_of(v2, v2_keys["company"].to_numpy(dtype=object))
+    company_tickers = pd.concat(
+        [company_tickers, v2_tickers[~v2_tickers.index.isin(company_tickers.index)]]
+    )
+    paired = _paired(v1, v2, statement, left[met.v1], right[met.v2], v1_keys, company_tickers)
+    pairs = pairs_of(paired)
+    evidence = gather(paired, pairs)
+    findings = []
+    for pair in pairs:
+        limit = tolerances.limit(statement, pair.v2_field, pair.entry.unit)
+        findings.append(explain(paired, pair, evidence, np.full(len(paired), limit)))
+
+    values = _values(paired, findings)
+    unused = _accept(values, [a for a in accepted if a.statement is statement], day)
+    by_field = _by_field(paired, findings, values)
+    absent = _absent_tickers(v1_keys.iloc[left], v1, v1_keys, v2, v2_keys, reference)
+    gone = v1_keys["company"].isin(v2_keys["company"]).to_numpy()
+    v1_alone = left[met.v1_alone]
+    compared = int(by_field[[k.value for k in COMPARED_KINDS]].to_numpy().sum())
+    return StatementParity(
+        statement=statement,
+        companies=int(v1_keys["company"].iloc[left].nunique()),
+        periods=len(paired),
+        compared=compared,
+        matched=int(by_field[Kind.MATCHED.value].sum()),
+        counts={
+            kind: int(by_field[kind.value].sum()) for kind in (*DIFFERENCE_KINDS, *APART_KINDS)
+        },
+        by_field=by_field,
+        values=values,
+        absent_tickers=absent,
+        missing_periods=_periods(v1, v1_keys, v1_alone[gone[v1_alone]], statement, company_tickers),
+        extra_periods=_periods(v2, v2_keys, right[met.v2_alone], statement, company_tickers),
+        v1_periods_v2_never_has=int((~served & filled).sum()),
+        v1_last_filing=_last_day(v1, "filing_date"),
+        unused_acceptances=unused,
+    )
+
+
+def _has_values(table: pa.Table, columns: list[str]) -> Flags:
+    """Which rows have any value in the columns."""
+    found = np.zeros(table.num_rows, dtype=bool)
+    for name in columns:
+        found |= table.column(name).is_valid().to_numpy()
+    return found
+
+
+def _floats(table: pa.Table, name: str, rows: pa.Array) -> npt.NDArray[np.float64]:
+    column = table.column(name).take(rows)
+    result: npt.NDArray[np.float64] = column.to_numpy(zero_copy_only=False).astype(np.float64)
+    return result
+
+
+def _dates(table: pa.Table, name: str, rows: pa.Array) -> npt.NDArray[np.datetime64]:
+    column = table.column(name).take(rows).cast(pa.timestamp("s"))
+    result: npt.NDArray[np.datetime64] = column.to_pandas().to_numpy(dtype="datetime64[s]")
+    return result
+
+
+def _paired(
+    v1: pa.Table,
+    v2: pa.Table,
+    statement: Statement,
+    left: npt.NDArray[np.int64],
+    right: npt.NDArray[np.int64],
+    v1_keys: pd.DataFrame,
+    company_tickers: TickersOf,
+) -> Paired:
+    """The periods that met, with both sides' values."""
+    l_rows, r_rows = pa.array(left), pa.array(right)
+    keys = v1_keys.iloc[left].reset_index(drop=True)
+    tickers = keys["company"].map(company_tickers)
+    periods = pd.DataFrame(
+        {
+            "company": keys["company"],
+            "ticker": tickers.str[0],
+            "tickers": tickers.str.join(","),
+            "timeframe": keys["timeframe"],
+            "period_end": keys["period_end"],
+            "v1_filing_date": _dates(v1, "filing_date", l_rows),
+            "v2_filing_date": _dates(v2, "filing_date", r_rows),
+            "fourth_quarter": (v1.column("fiscal_period").take(l_rows).to_pandas() == "Q4"),
+        }
+    )
+    return Paired(
+        statement,
+        periods,
+        {f.column: _floats(v1, f.column, l_rows) for f in v1_fields(statement)},
+        {name: _floats(v2, name, r_rows) for name in v2_fields(statement)},
+    )
+
+
+def _values(paired: Paired, findings: list[Findings]) -> pd.DataFrame:
+    """Every value that is not matched, one a row."""
+    frames = []
+    for found in findings:
+        rows = np.flatnonzero((found.kind >= 0) & (found.kind != code_of(Kind.MATCHED)))
+        pair = found.pair
+        periods = paired.periods.iloc[rows]
+        names = np.array([e.v1 for e in pair.entries], dtype=object)
+        with np.errstate(invalid="ignore"):
+            difference = pair.difference[rows]
+        frames.append(
+            pd.DataFrame(
+                {
+                    "statement": paired.statement.value,
+                    "ticker": periods["ticker"].to_numpy(),
+                    "tickers": periods["tickers"].to_numpy(),
+                    "cik": _cik_of(periods["company"]),
+                    "timeframe": periods["timeframe"].to_numpy(),
+                    "period_end": periods["period_end"].to_numpy(),
+                    "v1_field": names[pair.source[rows]],
+                    "v2_field": pair.v2_field,
+                    "relation": pair.entry.relation.value,
+                    "v1_value": pair.sign * pair.expected[rows] + 0.0,
+                    "v2_value": pair.actual[rows],
+                    "difference": difference,
+                    "kind": _KINDS[found.kind[rows]],
+                    "detail": found.detail[rows],
+                    "v1_filing_date": periods["v1_filing_date"].to_numpy(),
+                    "v2_filing_date": periods["v2_filing_date"].to_numpy(),
+                }
+            )
+        )
+    values = pd.concat(frames, ignore_index=True)
+    order = ["ticker", "timeframe", "period_end", "v2_field"]
+    return values.sort_values(order, ignore_index=True)
+
+
+def _accept(values: pd.DataFrame, accepted: list[Accepted], day: date) -> tuple[Accepted, ...]:
+    """Marks accepted differences in `values`; returns the acceptances that no longer hold."""
+    unused = []
+    open_kinds = values["kind"].isin([k.value for k in (*DIFFERENCE_KINDS, *APART_KINDS)])
+    for one in accepted:
+        same = (
+            open_kinds
+            & (values["cik"] == one.cik)
+            & (values["timeframe"] == one.timeframe.value)
+            & (values["period_end"] == pd.Timestamp(one.period_end))
+            & (values["v2_field"] == one.v2_field)
+            & _is_value(values["v1_value"], one.v1_value)
+            & _is_value(values["v2_value"], one.v2_value)
+        )
+        if one.until < day or not same.any():
+            unused.append(one)
+            continue
+        was = values.loc[same, "kind"]
+        values.loc[same, "detail"] = was + f": {one.reason} ({one.by}, until {one.until})"
+        values.loc[same, "kind"] = Kind.ACCEPTED.value
+    return tuple(unused)
+
+
+def _is_value(column: pd.Series[float], value: float | None) -> pd.Series[bool]:
+    return column.isna() if value is None else column == value
+
+
+def _by_field(paired: Paired, findings: list[Findings], values: pd.DataFrame) -> pd.DataFrame:
+    """The number of findings of each kind, a row a line of the map that has any side."""
+    kinds = [*COMPARED_KINDS, *APART_KINDS]
+    counted = values.groupby(["v2_field", "kind"]).size()
+    rows = []
+    for found in findings:
+        entry = found.pair.entry
+        count = {
+            kind.value: int(counted.get((found.pair.v2_field, kind.value), 0)) for kind in kinds
+        }
+        count[Kind.MATCHED.value] = int(found.is_kind(Kind.MATCHED).sum())
+        rows.append(
+            {"v1_field": entry.v1, "v2_field": entry.v2, "relation": entry.relation} | count
+        )
+    compared = {found.pair.v2_field for found in findings}
+    for entry in entries(paired.statement):
+        if entry.v2 in compared:
+            continue
+        column = paired.v1[entry.v1_column] if entry.v1_column else paired.v2[entry.v2 or ""]
+        count = dict.fromkeys((kind.value for kind in kinds), 0)
+        count[Kind.NOT_COMPARABLE.value] = int((~np.isnan(column)).sum())
+        rows.append(
+            {"v1_field": entry.v1, "v2_field": entry.v2, "relation": entry.relation} | count
+        )
+    frame = pd.DataFrame(rows)
+    frame.insert(0, "statement", paired.statement.value)
+    frame["relation"] = frame["relation"].map(lambda relation: relation.value)
+    frame.insert(4, "compared", frame[[k.value for k in COMPARED_KINDS]].sum(axis=1))
+    return frame
+
+
+def _absent_tickers(
+    current: pd.DataFrame,
+    v1: pa.Table,
+    v1_keys: pd.DataFrame,
+    v2: pa.Table,
+    v2_keys: pd.DataFrame,
+    reference: Mapping[str, ReferenceTicker],
+) -> pd.DataFrame:
+    periods = current.groupby("company").size()
+    rows = pd.DataFrame(
+        {"company": v1_keys["company"], "ticker": v1.column("ticker").to_pandas()}
+    ).drop_duplicates()
+    rows = rows[rows["company"].isin(periods.index)]
+    rows["periods"] = rows["company"].map(periods)
+    absent = missing_from_v2(rows, v2, v2_keys["company"].to_numpy(dtype=object), reference)
+    absent["cik"] = _cik_of(absent["company"])
+    return absent[["ticker", "cik", "kind", "detail", "periods"]]
+
+
+def _periods(
+    table: pa.Table,
+    keys: pd.DataFrame,
+    rows: npt.NDArray[np.int64],
+    statement: Statement,
+    company_tickers: TickersOf,
+) -> pd.DataFrame:
+    found = keys.iloc[rows]
+    tickers = found["company"].map(company_tickers)
+    frame = pd.DataFrame(
+        {
+            "statement": statement.value,
+            "ticker": tickers.str[0].to_numpy(),
+            "tickers": tickers.str.join(",").to_numpy(),
+            "cik": _cik_of(found["company"]),
+            "timeframe": found["timeframe"].to_numpy(),
+            "period_end": found["period_end"].to_numpy(),
+            "filing_date": _dates(table, "filing_date", pa.array(rows)),
+        }
+    )
+    return frame.sort_values(["ticker", "timeframe", "period_end"], ignore_index=True)
+
+
+def _cik_of(company: pd.Series[str]) -> npt.NDArray[np.object_]:
+    """The CIK of each company, None where it is known by its ticker only."""
+    result: npt.NDArray[np.object_] = company.where(
+        ~company.str.startswith("ticker:"), None
+    ).to_numpy(dtype=object)
+    return result
+
+
+def _last_day(table: pa.Table, name: str) -> date | None:
+    last = table.column(name).to_pandas().dropna()
+    return None if last.empty else last.max()

@@ -1,0 +1,79 @@
+"""Which tickers and periods of v1 are in v2, and what became of those that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from polygon_fundamentals.parity.kinds import Kind
+
+
+class ReferenceTicker(TypedDict, total=False):
+    """What `/v3/reference/tickers` says of a ticker, as far as it matters here."""
+
+    active: bool
+    cik: str | None
+
+
+def tickers_of(
+    table: pa.Table, company: np.ndarray[tuple[int], np.dtype[np.object_]]
+) -> pd.Series[Any]:
+    """For each company its tickers in the files of `table`, in alphabetical order."""
+    rows = pd.DataFrame({"company": company, "ticker": table.column("ticker").to_pandas()})
+    rows = rows.drop_duplicates().sort_values(["company", "ticker"])
+    return rows.groupby("company")["ticker"].agg(tuple)
+
+
+def missing_from_v2(
+    v1: pd.DataFrame,
+    v2: pa.Table,
+    v2_company: np.ndarray[tuple[int], np.dtype[np.object_]],
+    reference: Mapping[str, ReferenceTicker],
+) -> pd.DataFrame:
+    """The tickers of v1 that v2 has no record of, each with what became of it.
+
+    `v1` has one row a company and ticker (`company`, `ticker`, `periods`). Columns of the result:
+    company, ticker, kind, detail, periods. A ticker counts as present if v2 has a file for it or
+    names it among the tickers of a record of the same company.
+    """
+    seen = pd.DataFrame(
+        {
+            "company": v2_company,
+            "ticker": v2.column("ticker").to_pandas(),
+            "tickers": v2.column("tickers").to_pandas(),
+        }
+    )
+    named = seen[["company", "tickers"]].explode("tickers").rename(columns={"tickers": "ticker"})
+    present = pd.concat([seen[["company", "ticker"]], named]).dropna().drop_duplicates()
+    rows = v1.merge(present, on=["company", "ticker"], how="left", indicator="where")
+    rows = rows[rows["where"] == "left_only"].drop(columns="where")
+
+    under = present.groupby("company")["ticker"].agg(lambda names: ", ".join(sorted(names)))
+    there = rows["company"].map(under)
+    active = rows["ticker"].map({t: entry.get("active") for t, entry in reference.items()})
+    inactive_company = (active == False).groupby(rows["company"]).transform("any")  # noqa: E712
+    holder = rows["ticker"].map(
+        {t: cik.zfill(10) for t, entry in reference.items() if (cik := entry.get("cik"))}
+    )
+    passed_on = holder.notna() & (holder != rows["company"]) & ~rows["company"].str.contains(":")
+
+    rows["kind"] = np.select(
+        [there.notna(), inactive_company, passed_on],
+        [Kind.RENAMED.value, Kind.DELISTED.value, Kind.DELISTED.value],
+        Kind.MISSING.value,
+    )
+    rows["detail"] = np.select(
+        [there.notna(), inactive_company, passed_on],
+        [
+            "in v2 as " + there.fillna(""),
+            "inactive in the reference data",
+            "a former holder of the ticker, now of CIK " + holder.fillna(""),
+        ],
+        "v2 has no record of it",
+    )
+    columns = ["company", "ticker", "kind", "detail", "periods"]
+    return rows[columns].sort_values(["company", "ticker"], ignore_index=True)

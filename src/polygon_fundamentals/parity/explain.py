@@ -1,0 +1,193 @@
+"""The finding on every value: matched, rounding, or the best explanation of its difference.
+
+Explanations are tried in a fixed order, and the first that the data proves is the finding (see
+`kinds.Kind`). `restated` and `unexplained` come last: they prove nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from polygon_fundamentals.field_map import Unit
+from polygon_fundamentals.parity.definitions import (
+    RESIDUAL_FIELDS,
+    bank_net_of_interest,
+    contradicts_definition,
+    proven_line_definition,
+)
+from polygon_fundamentals.parity.derived import Derivations, derivation_explains, derivations
+from polygon_fundamentals.parity.identities import broken_identity
+from polygon_fundamentals.parity.kinds import Kind
+from polygon_fundamentals.parity.paired import Flags, Floats, Pair, Paired, or_zero
+from polygon_fundamentals.parity.rounding import RoundedRecords, rounded_records, rounded_to
+from polygon_fundamentals.parity.splits import Splits, find_splits, no_splits, split_explains
+from polygon_fundamentals.statements import Statement
+
+# A figure in thousands or millions may be rounded there: 792,943,000 and 793.
+_SCALE_SLACK = 0.0005
+_POWERS = (-3, -2, -1, 1, 2, 3)
+# Equal up to the last bits of a float64.
+_SAME = 1e-12
+# The last representable digit of a tolerance: 0.125 against 0.13 is off by 0.005 in cents.
+_EDGE = 1e-9
+
+_KINDS = tuple(Kind)
+_NOTHING = -1
+
+
+@dataclass(frozen=True)
+class Findings:
+    """One finding a period for one pair: `kind` as a position in `Kind`, -1 where both are null.
+
+    `detail` says what proves it.
+    """
+
+    pair: Pair
+    kind: npt.NDArray[np.int8]
+    detail: npt.NDArray[np.object_]
+
+    def is_kind(self, kind: Kind) -> Flags:
+        """Which periods have this finding."""
+        flags: Flags = self.kind == code_of(kind)
+        return flags
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the whole statement says about single values."""
+
+    splits: Splits
+    rounded: RoundedRecords
+    derived: Derivations
+    v2_filed_later: Flags
+
+
+def code_of(kind: Kind) -> int:
+    """The number that stands for a kind in `Findings.kind`."""
+    return _KINDS.index(kind)
+
+
+def gather(paired: Paired, pairs: list[Pair]) -> Evidence:
+    """The evidence of a statement: splits, rounded records, derived quarters, filing dates."""
+    per_share = paired.statement is Statement.INCOME_STATEMENTS
+    periods = paired.periods
+    later = (periods["v2_filing_date"] > periods["v1_filing_date"]).to_numpy(dtype=bool)
+    return Evidence(
+        find_splits(paired, pairs) if per_share else no_splits(paired),
+        rounded_records(paired, pairs),
+        derivations(paired),
+        later,
+    )
+
+
+def explain(paired: Paired, pair: Pair, evidence: Evidence, tolerance: Floats) -> Findings:
+    """The findings for one pair. `tolerance` is what a difference must stay below, a period."""
+    kind = np.full(len(paired), _NOTHING, dtype=np.int8)
+    detail = np.full(len(paired), "", dtype=object)
+    v1, v2 = pair.expected, pair.actual
+    _apart(pair, kind, detail)
+    both = ~np.isnan(v1) & ~np.isnan(v2) & (kind == _NOTHING)
+    with np.errstate(invalid="ignore"):
+        off = np.abs(pair.difference)
+    matched = both & (off <= _SAME * np.maximum(np.abs(v1), np.abs(v2)))
+    rounding = both & ~matched & _within(off, tolerance, pair.entry.unit)
+    kind[matched] = code_of(Kind.MATCHED)
+    kind[rounding] = code_of(Kind.ROUNDING)
+    open_ = both & ~matched & ~rounding
+    if not open_.any():
+        return Findings(pair, kind, detail)
+
+    def settle(found: Flags, what: Kind, why: str | npt.NDArray[np.object_]) -> None:
+        nonlocal open_
+        now = open_ & found
+        kind[now] = code_of(what)
+        detail[now] = why if isinstance(why, str) else why[now]
+        open_ &= ~now
+
+    flipped = _within(np.abs(v2 + v1), tolerance, pair.entry.unit)
+    settle(flipped, Kind.SIGN, "v2 has the opposite sign")
+    settle(
+        split_explains(paired, pair, evidence.splits),
+        Kind.SPLIT_ADJUSTED,
+        _split_details(evidence.splits),
+    )
+    power = _power_of_a_thousand(pair)
+    settle(power != 0, Kind.SCALE, _texts(power, {p: f"v2 is v1 times 1000^{p}" for p in _POWERS}))
+    unit = rounded_to(paired, pair, evidence.rounded)
+    units = {1e3: "rounded to the thousand", 1e6: "rounded to the million"}
+    settle(unit != 0, Kind.ROUNDED_BY_FILER, _texts(unit, units))
+    settle(
+        bank_net_of_interest(paired, pair),
+        Kind.BANK_NET_OF_INTEREST,
+        "v1 = v2 revenue - cost_of_revenue + other_income_expense",
+    )
+    broken, identities = broken_identity(paired, pair)
+    settle(broken, Kind.V1_BREAKS_IDENTITY, f"v1 fails: {'; '.join(identities)}")
+    proven, definition = proven_line_definition(paired, pair)
+    settle(proven, Kind.LINE_DEFINITION, definition)
+    settle(
+        derivation_explains(paired, pair, evidence.derived),
+        Kind.DERIVED_QUARTER,
+        "a fourth quarter that neither filed",
+    )
+    if pair.v2_field in RESIDUAL_FIELDS[paired.statement]:
+        agrees = both & ~open_
+        against = contradicts_definition(paired, pair, agrees, open_)
+        settle(~against, Kind.LINE_DEFINITION, "the definitions differ; not proven")
+    settle(evidence.v2_filed_later, Kind.RESTATED, "v2's filing is the later one; not proven")
+    settle(open_.copy(), Kind.UNEXPLAINED, "")
+    return Findings(pair, kind, detail)
+
+
+def _apart(pair: Pair, kind: npt.NDArray[np.int8], detail: npt.NDArray[np.object_]) -> None:
+    """Sets what is not compared: a value that only one side has, or that is no number."""
+    v1, v2 = pair.expected, pair.actual
+    v1_null, v2_null = np.isnan(v1), np.isnan(v2)
+    cases = (
+        (v1_null & (v2 == 0), Kind.ABSENT_ZERO, "v2 sends 0 for a line that v1 does not have"),
+        ((v1 == 0) & v2_null, Kind.ABSENT_ZERO, "v1 sends 0 for a line that v2 does not have"),
+        (v1_null & ~v2_null & (v2 != 0), Kind.NULL_IN_V1, ""),
+        (~v1_null & v2_null & (v1 != 0), Kind.NULL_IN_V2, ""),
+        (np.isinf(v1) | np.isinf(v2), Kind.NOT_COMPARABLE, "not a finite number"),
+    )
+    for flags, what, why in cases:
+        kind[flags] = code_of(what)
+        detail[flags] = why
+
+
+def _within(off: Floats, tolerance: Floats, unit: Unit) -> Flags:
+    """Money and shares are off by less than the tolerance, per-share figures by no more."""
+    if unit is Unit.USD_PER_SHARE:
+        flags: Flags = off <= tolerance + _EDGE
+    else:
+        flags = off < tolerance
+    return flags
+
+
+def _power_of_a_thousand(pair: Pair) -> npt.NDArray[np.int64]:
+    """The power of a thousand between v1 and v2, 0 where there is none."""
+    power = np.zeros(len(pair.expected), dtype=np.int64)
+    there = (or_zero(pair.expected) != 0) & (or_zero(pair.actual) != 0)
+    for exponent in _POWERS:
+        target = pair.expected * 1000.0**exponent
+        fits = there & (np.abs(pair.actual - target) <= _SCALE_SLACK * np.abs(target))
+        power[fits] = exponent
+    return power
+
+
+def _texts(values: npt.NDArray[np.generic], texts: dict[float, str]) -> npt.NDArray[np.object_]:
+    """The text for each value, empty where there is none."""
+    unique, position = np.unique(values, return_inverse=True)
+    table = np.array([texts.get(value.item(), "") for value in unique], dtype=object)
+    result: npt.NDArray[np.object_] = table[position]
+    return result
+
+
+def _split_details(splits: Splits) -> npt.NDArray[np.object_]:
+    unique, position = np.unique(splits.ratio, return_inverse=True)
+    names = [f"{ratio:g} shares today for one then" for ratio in unique]
+    result: npt.NDArray[np.object_] = np.array(names, dtype=object)[position]
+    return result

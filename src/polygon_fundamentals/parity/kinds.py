@@ -1,0 +1,64 @@
+"""What can be said of a value that v1 and v2 both should have."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """The finding on one value, or on one period or ticker.
+
+    From `SIGN` to `UNEXPLAINED` in the order in which an explanation is looked for: the first
+    one that the data proves is the finding.
+    """
+
+    MATCHED = "matched"
+    ROUNDING = "rounding"
+    SIGN = "sign"
+    SPLIT_ADJUSTED = "split_adjusted"
+    SCALE = "scale"
+    ROUNDED_BY_FILER = "rounded_by_filer"
+    BANK_NET_OF_INTEREST = "bank_net_of_interest"
+    V1_BREAKS_IDENTITY = "v1_breaks_identity"
+    LINE_DEFINITION = "line_definition"
+    DERIVED_QUARTER = "derived_quarter"
+    RESTATED = "restated"
+    UNEXPLAINED = "unexplained"
+    ACCEPTED = "accepted"
+
+    ABSENT_ZERO = "absent_zero"
+    NULL_IN_V2 = "null_in_v2"
+    NULL_IN_V1 = "null_in_v1"
+    NOT_COMPARABLE = "not_comparable"
+
+    DELISTED = "delisted"
+    RENAMED = "renamed"
+    MISSING = "missing"
+    EXTRA = "extra"
+
+
+# Findings on a value that both generations have.
+COMPARED_KINDS = (
+    Kind.MATCHED,
+    Kind.ROUNDING,
+    Kind.SIGN,
+    Kind.SPLIT_ADJUSTED,
+    Kind.SCALE,
+    Kind.ROUNDED_BY_FILER,
+    Kind.BANK_NET_OF_INTEREST,
+    Kind.V1_BREAKS_IDENTITY,
+    Kind.LINE_DEFINITION,
+    Kind.DERIVED_QUARTER,
+    Kind.RESTATED,
+    Kind.UNEXPLAINED,
+    Kind.ACCEPTED,
+)
+DIFFERENCE_KINDS = COMPARED_KINDS[1:]
+
+# Findings on a value that one of the two lacks, or that cannot be compared: counted apart.
+APART_KINDS = (Kind.ABSENT_ZERO, Kind.NULL_IN_V2, Kind.NULL_IN_V1, Kind.NOT_COMPARABLE)
+
+# Findings on periods and tickers.
+COVERAGE_KINDS = (Kind.MISSING, Kind.DELISTED, Kind.RENAMED, Kind.EXTRA)
+
+BUDGETED_KINDS = (*DIFFERENCE_KINDS, *APART_KINDS, *COVERAGE_KINDS)

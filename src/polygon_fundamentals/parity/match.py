@@ -1,0 +1,57 @@
+"""Which record of v1 meets which of v2: the same company, timeframe and period end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+# v1's dates of 2009 and 2010 are off by days (AMZN 2009-03-30, NVDA 2010-04-29 for 2010-05-02).
+# Quarters are some 90 days apart, so ten days can never reach another one.
+OLD_DATES_UNTIL = pd.Timestamp(2010, 12, 31)
+OLD_DATES_DAYS = 10
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Positions in the two lists of periods: those that meet, pairwise, and those that do not."""
+
+    v1: Rows
+    v2: Rows
+    v1_alone: Rows
+    v2_alone: Rows
+
+
+def match_periods(v1: pd.DataFrame, v2: pd.DataFrame) -> Matches:
+    """Meet the periods of both generations.
+
+    Each frame has one row a period with columns `company`, `timeframe`, `period_end`, as
+    `current.period_keys` gives them. Periods of equal dates meet. Of the rest, those that v1 dates
+    2010 or earlier meet the one period of v2 that ends within ten days, if each is the other's
+    only candidate.
+    """
+    key = ["company", "timeframe", "period_end"]
+    left = v1[key].assign(left=np.arange(len(v1)))
+    right = v2[key].assign(right=np.arange(len(v2)))
+    same = left.merge(right, on=key, validate="one_to_one")
+    left_rest = left[~left["left"].isin(same["left"])]
+    right_rest = right[~right["right"].isin(same["right"])]
+
+    old = left_rest[left_rest["period_end"] <= OLD_DATES_UNTIL]
+    near = old.merge(right_rest, on=["company", "timeframe"], suffixes=("", "_v2"))
+    days = (near["period_end"] - near["period_end_v2"]).abs().dt.days
+    near = near[days <= OLD_DATES_DAYS]
+    sure = ~near["left"].duplicated(keep=False) & ~near["right"].duplicated(keep=False)
+    near = near[sure]
+
+    met = pd.concat([same[["left", "right"]], near[["left", "right"]]]).sort_values("left")
+    return Matches(
+        v1=met["left"].to_numpy(dtype=np.int64),
+        v2=met["right"].to_numpy(dtype=np.int64),
+        v1_alone=left.loc[~left["left"].isin(met["left"]), "left"].to_numpy(dtype=np.int64),
+        v2_alone=right.loc[~right["right"].isin(met["right"]), "right"].to_numpy(dtype=np.int64),
+    )

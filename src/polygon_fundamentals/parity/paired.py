@@ -1,0 +1,131 @@
+"""The periods that both generations hold, with the values of each side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from polygon_fundamentals.field_map import FieldEntry, Relation, primary_pairs, v1_sources
+from polygon_fundamentals.statements import Statement
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Positions = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Periods of one statement, row by row the same in `periods` and in every array.
+
+    `periods`: company, ticker, tickers, timeframe, period_end, v1_filing_date, v2_filing_date,
+    fourth_quarter (v1 labels it Q4), v2_absent (a bit for each v2 field whose key was absent).
+    `v1` is keyed by section and name (`balance_sheet.assets`), `v2` by name; NaN is no value.
+    """
+
+    statement: Statement
+    periods: pd.DataFrame
+    v1: Mapping[str, Floats]
+    v2: Mapping[str, Floats]
+    company: Positions = field(init=False)
+
+    def __post_init__(self) -> None:
+        codes, _ = pd.factorize(self.periods["company"])
+        object.__setattr__(self, "company", codes.astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.periods)
+
+    def is_timeframe(self, timeframe: str) -> Flags:
+        """Which periods are of the timeframe, in v1's spelling."""
+        flags: Flags = (self.periods["timeframe"] == timeframe).to_numpy(dtype=bool)
+        return flags
+
+    @property
+    def is_derived_quarter(self) -> Flags:
+        """Which are fourth quarters that nobody filed: v1 derived them and has no filing date."""
+        fourth = self.periods["fourth_quarter"].to_numpy(dtype=bool)
+        unfiled = self.periods["v1_filing_date"].isna().to_numpy(dtype=bool)
+        flags: Flags = fourth & unfiled & self.is_timeframe("quarterly")
+        return flags
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The values of one v2 field beside those of the v1 line that stands for it.
+
+    `expected` is v1's value in v2's sign; `source` the position in `entries` of the line that it
+    came from.
+    """
+
+    entries: tuple[FieldEntry, ...]
+    expected: Floats
+    actual: Floats
+    source: npt.NDArray[np.int8]
+
+    @property
+    def entry(self) -> FieldEntry:
+        """The first v1 source: relation and unit are the same for all."""
+        return self.entries[0]
+
+    @property
+    def v2_field(self) -> str:
+        """The name of the v2 field."""
+        assert self.entry.v2 is not None  # pairs have both sides
+        return self.entry.v2
+
+    @property
+    def sign(self) -> float:
+        """What turns a v1 value into v2's sign."""
+        return -1.0 if self.entry.relation is Relation.SIGN_FLIPPED else 1.0
+
+    @property
+    def difference(self) -> Floats:
+        """v2's value less v1's in v2's sign."""
+        result: Floats = self.actual - self.expected
+        return result
+
+
+def pairs_of(paired: Paired) -> list[Pair]:
+    """One pair for each v2 field that has a v1 line, in the map's order.
+
+    Where several v1 lines lead to a field, the first that is there and not zero stands for it,
+    else the first that is there.
+    """
+    result = []
+    for primary in primary_pairs(paired.statement):
+        assert primary.v2 is not None  # pairs have both sides
+        entries = v1_sources(paired.statement, primary.v2)
+        columns = np.vstack([paired.v1[column_of(e)] for e in entries])
+        there = ~np.isnan(columns)
+        telling = there & (columns != 0)
+        source = np.where(telling.any(axis=0), telling.argmax(axis=0), there.argmax(axis=0))
+        value = np.take_along_axis(columns, source[np.newaxis], axis=0)[0]
+        sign = -1.0 if primary.relation is Relation.SIGN_FLIPPED else 1.0
+        # Adding zero turns the -0.0 of a flipped zero into 0.0.
+        result.append(
+            Pair(entries, sign * value + 0.0, paired.v2[primary.v2], source.astype(np.int8))
+        )
+    return result
+
+
+def column_of(entry: FieldEntry) -> str:
+    """The v1 column of an entry that has a v1 line."""
+    assert entry.v1_column is not None  # v2-only entries are never compared
+    return entry.v1_column
+
+
+def or_zero(values: Floats) -> Floats:
+    """The values with zero for none: for sums in which an absent line adds nothing."""
+    result: Floats = np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf)
+    return result
+
+
+def count_by_company(paired: Paired, flags: Flags) -> Positions:
+    """For each period the number of flagged periods that its company has."""
+    totals = np.bincount(paired.company, weights=flags, minlength=1)
+    result: Positions = totals[paired.company].astype(np.int64)
+    return result

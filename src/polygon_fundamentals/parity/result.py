@@ -1,0 +1,167 @@
+"""The result of a comparison, and whether it is within its budgets. Nothing here renders."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import pandas as pd
+
+from polygon_fundamentals.parity.kinds import BUDGETED_KINDS, Kind
+from polygon_fundamentals.parity.tolerances import Accepted, Budget, Tolerances
+from polygon_fundamentals.statements import Statement
+
+
+@dataclass(frozen=True)
+class StatementParity:
+    """What the comparison of one statement found.
+
+    `compared` values have a number on both sides; `counts` are the findings that are no match, by
+    kind. `values` lists each of them: statement, ticker, tickers, cik, timeframe, period_end,
+    v1_field, v2_field, relation, v1_value, v2_value, difference (v2 less v1 in v2's sign), kind,
+    detail, v1_filing_date, v2_filing_date. Lines that only one generation knows are counted in
+    `by_field` as not comparable and not listed.
+
+    `absent_tickers`: ticker, cik, kind (delisted, renamed, missing), detail, periods.
+    `missing_periods` and `extra_periods`: statement, ticker, tickers, cik, timeframe, period_end,
+    filing_date; the periods of companies that v2 lacks altogether are not among them.
+    """
+
+    statement: Statement
+    companies: int
+    periods: int
+    compared: int
+    matched: int
+    counts: Mapping[Kind, int]
+    by_field: pd.DataFrame
+    values: pd.DataFrame
+    absent_tickers: pd.DataFrame
+    missing_periods: pd.DataFrame
+    extra_periods: pd.DataFrame
+    v1_periods_v2_never_has: int
+    v1_last_filing: date | None
+    unused_acceptances: tuple[Accepted, ...]
+
+    @property
+    def all_counts(self) -> dict[Kind, int]:
+        """The findings of every kind that has a budget, tickers and periods included."""
+        tickers = Counter(self.absent_tickers["kind"])
+        return {
+            **self.counts,
+            Kind.DELISTED: tickers[Kind.DELISTED.value],
+            Kind.RENAMED: tickers[Kind.RENAMED.value],
+            Kind.MISSING: tickers[Kind.MISSING.value] + len(self.missing_periods),
+            Kind.EXTRA: len(self.extra_periods),
+        }
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The results of several statements, or of several batches of companies, together."""
+
+    results: tuple[StatementParity, ...]
+
+    @property
+    def compared(self) -> int:
+        """The number of values that both generations have."""
+        return sum(r.compared for r in self.results)
+
+    @property
+    def matched(self) -> int:
+        """The number of compared values that are equal."""
+        return sum(r.matched for r in self.results)
+
+    @property
+    def counts(self) -> dict[Kind, int]:
+        """The findings by kind, those of the kinds that have a budget."""
+        total: Counter[Kind] = Counter()
+        for result in self.results:
+            total.update(result.all_counts)
+        return {kind: total[kind] for kind in BUDGETED_KINDS}
+
+    @property
+    def values(self) -> pd.DataFrame:
+        """Every value that is not matched."""
+        return self._together("values")
+
+    @property
+    def by_field(self) -> pd.DataFrame:
+        """The findings by statement and field."""
+        frame = self._together("by_field")
+        names = ["statement", "v1_field", "v2_field", "relation"]
+        total: pd.DataFrame = frame.groupby(names, sort=False, dropna=False, as_index=False).sum()
+        return total
+
+    @property
+    def absent_tickers(self) -> pd.DataFrame:
+        """The tickers that v2 lacks, with the statements in which it lacks them."""
+        frames = [r.absent_tickers.assign(statement=r.statement.value) for r in self.results]
+        return pd.concat(frames, ignore_index=True)
+
+    @property
+    def missing_tickers(self) -> list[str]:
+        """The tickers that v2 should have and has not, in any statement."""
+        absent = self.absent_tickers
+        return sorted(set(absent.loc[absent["kind"] == Kind.MISSING.value, "ticker"]))
+
+    @property
+    def missing_periods(self) -> pd.DataFrame:
+        """The periods of v1 that v2 lacks."""
+        return self._together("missing_periods")
+
+    @property
+    def extra_periods(self) -> pd.DataFrame:
+        """The periods of v2 that v1 lacks."""
+        return self._together("extra_periods")
+
+    @property
+    def v1_last_filing(self) -> date | None:
+        """The last filing that v1 holds: parity says nothing of later ones."""
+        return max((r.v1_last_filing for r in self.results if r.v1_last_filing), default=None)
+
+    def _together(self, name: str) -> pd.DataFrame:
+        return pd.concat([getattr(r, name) for r in self.results], ignore_index=True)
+
+
+@dataclass(frozen=True)
+class BudgetResult:
+    """One budget against what was found."""
+
+    kind: Kind
+    count: int
+    budget: Budget
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether no more was found than the budget allows."""
+        return self.budget.allows(self.count)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether v2 may take over, budget by budget."""
+
+    budgets: tuple[BudgetResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every budget is kept."""
+        return all(b.is_kept for b in self.budgets)
+
+
+def merge(results: Iterable[StatementParity]) -> Parity:
+    """The results together. Raises ValueError if there are none."""
+    together = tuple(results)
+    if not together:
+        raise ValueError("no results to merge")
+    return Parity(together)
+
+
+def judge(parity: Parity, tolerances: Tolerances) -> Verdict:
+    """The verdict on a comparison under the budgets."""
+    counts = parity.counts
+    return Verdict(
+        tuple(BudgetResult(kind, counts[kind], tolerances.budgets[kind]) for kind in BUDGETED_KINDS)
+    )

@@ -1,0 +1,84 @@
+"""Evidence that a filer's later figure is the same one, rounded to the thousand or million."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from polygon_fundamentals.field_map import Unit, entries
+from polygon_fundamentals.parity.paired import Flags, Floats, Pair, Paired, count_by_company
+
+UNITS = (1_000.0, 1_000_000.0)
+# A single value counts as rounded on its own if rounding can have changed it by 5 % at most.
+_CLEAR_UNITS = 10.0
+# In a record that is rounded throughout, totals of rounded lines are off by a unit or two.
+_UNITS_IN_A_TOTAL = 2.0
+_WITNESSES = 3
+# Off by one in the last place, without more evidence than that: only where it is below 0.1 %.
+_FAR_UNITS = 1_000.0
+
+
+@dataclass(frozen=True)
+class RoundedRecords:
+    """For each unit: which v2 records are rounded to it throughout, where v1's are not."""
+
+    by_unit: dict[float, Flags]
+
+
+def rounded_records(paired: Paired, pairs: list[Pair]) -> RoundedRecords:
+    """Which v2 records are rounded: all their money is whole units, three lines visibly rounded."""
+    money = [
+        paired.v2[e.v2]
+        for e in entries(paired.statement)
+        if e.v2 is not None and e.source_rank == 1 and e.unit is Unit.USD
+    ]
+    found = {}
+    for unit in UNITS:
+        whole = np.ones(len(paired), dtype=bool)
+        for values in money:
+            whole &= np.isnan(values) | (values % unit == 0)
+        witnesses = np.zeros(len(paired), dtype=np.int64)
+        for pair in pairs:
+            if pair.entry.unit is Unit.USD:
+                witnesses += _is_rounded(pair, unit)
+        found[unit] = whole & (witnesses >= _WITNESSES)
+    return RoundedRecords(found)
+
+
+def rounded_to(paired: Paired, pair: Pair, records: RoundedRecords) -> Floats:
+    """The unit to which v2's value is v1's rounded, 0 where it is not."""
+    result = np.zeros(len(paired))
+    if pair.entry.unit is Unit.USD_PER_SHARE:
+        return result
+    size = np.abs(pair.expected)
+    off = np.abs(pair.difference)
+    for unit in reversed(UNITS):
+        alone = _is_rounded(pair, unit) & (size >= _CLEAR_UNITS * unit)
+        in_record = (
+            records.by_unit[unit]
+            & (pair.entry.unit is Unit.USD)
+            & (pair.actual % unit == 0)
+            & (off <= _UNITS_IN_A_TOTAL * unit)
+        )
+        # Both are whole units and one apart: the sum of rounded lines against the rounded sum. One
+        # such value could be anything; a line that does it again at the same company is a habit.
+        one_off = (
+            (pair.actual % unit == 0)
+            & (pair.expected % unit == 0)
+            & (off == unit)
+            & (size >= _FAR_UNITS * unit)
+        )
+        habit = one_off & (count_by_company(paired, one_off) >= 2)
+        result = np.where(alone | in_record | habit, unit, result)
+    return result
+
+
+def _is_rounded(pair: Pair, unit: float) -> Flags:
+    flags: Flags = (
+        (pair.actual % unit == 0)
+        & (pair.actual != 0)
+        & (pair.expected % unit != 0)
+        & (np.abs(pair.difference) <= unit / 2)
+    )
+    return flags

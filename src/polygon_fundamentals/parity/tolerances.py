@@ -1,0 +1,190 @@
+"""What a reviewer decides: tolerances, budgets and accepted differences, each with its reason.
+
+`expectations/tolerances.yaml` says how far two figures may be apart and still be the same, and how
+many findings of each kind may stand before the answer is no. `expectations/accepted.yaml` lists
+single differences that someone has looked at and found to be fine, until a day.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeVar
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.field_map import Unit, primary_pairs
+from polygon_fundamentals.parity.kinds import BUDGETED_KINDS, Kind
+from polygon_fundamentals.statements import Statement, Timeframe
+
+
+class ToleranceError(UsageError):
+    """A file of tolerances or accepted differences is not as it should be."""
+
+
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _cik(value: object) -> object:
+    # Unquoted, YAML reads a CIK as a number and drops its zeros.
+    return str(value).zfill(10) if isinstance(value, (int, str)) else value
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Tolerance(_Frozen):
+    """How far apart two figures of a unit, or of one field, may be."""
+
+    limit: Positive
+    reason: Reason
+
+
+class FieldTolerance(Tolerance):
+    """A tolerance for one v2 field, in place of its unit's."""
+
+    statement: Statement
+    v2_field: str
+
+    @model_validator(mode="after")
+    def _is_compared(self) -> Self:
+        if self.v2_field not in {e.v2 for e in primary_pairs(self.statement)}:
+            raise ValueError(f"{self.v2_field} is not compared in {self.statement.value}")
+        return self
+
+
+class Budget(_Frozen):
+    """How many findings of a kind may stand."""
+
+    at_most: int | Literal["unlimited"]
+    reason: Reason
+
+    @model_validator(mode="after")
+    def _is_a_count(self) -> Self:
+        if self.at_most != "unlimited" and self.at_most < 0:
+            raise ValueError("at_most is a count or unlimited")
+        return self
+
+    def allows(self, count: int) -> bool:
+        """Whether `count` findings are within the budget."""
+        return self.at_most == "unlimited" or count <= self.at_most
+
+
+class Units(_Frozen):
+    """Tolerances by unit: money and shares below their limit, per-share figures within it."""
+
+    money: Tolerance
+    per_share: Tolerance
+    shares: Tolerance
+
+
+class Tolerances(_Frozen):
+    """The content of `expectations/tolerances.yaml`."""
+
+    tolerances: Units
+    fields: tuple[FieldTolerance, ...] = ()
+    budgets: Mapping[Kind, Budget]
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        faults = [f"no budget for {k.value}" for k in BUDGETED_KINDS if k not in self.budgets]
+        faults += [f"{k.value} takes no budget" for k in self.budgets if k not in BUDGETED_KINDS]
+        fields = Counter((f.statement.value, f.v2_field) for f in self.fields)
+        faults += [f"{s} {name} stands {n} times" for (s, name), n in fields.items() if n > 1]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def limit(self, statement: Statement, v2_field: str, unit: Unit) -> float:
+        """The limit for a field: its own, else its unit's."""
+        for field in self.fields:
+            if (field.statement, field.v2_field) == (statement, v2_field):
+                return field.limit
+        by_unit = {
+            Unit.USD: self.tolerances.money,
+            Unit.USD_PER_SHARE: self.tolerances.per_share,
+            Unit.SHARES: self.tolerances.shares,
+        }
+        return by_unit[unit].limit
+
+
+class Accepted(_Frozen):
+    """One difference that a reviewer found to be fine, while both values stay what they are."""
+
+    statement: Statement
+    cik: Annotated[str, BeforeValidator(_cik)]
+    timeframe: Timeframe
+    period_end: date
+    v2_field: str
+    v1_value: float | None
+    v2_value: float | None
+    reason: Reason
+    by: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+    until: date
+
+
+class AcceptedFile(_Frozen):
+    """The content of `expectations/accepted.yaml`."""
+
+    accepted: tuple[Accepted, ...] = ()
+
+    @model_validator(mode="after")
+    def _are_known_and_single(self) -> Self:
+        keys = Counter(
+            (a.statement.value, a.cik, a.timeframe.value, a.period_end.isoformat(), a.v2_field)
+            for a in self.accepted
+        )
+        faults = [f"{' '.join(key)} stands {n} times" for key, n in keys.items() if n > 1]
+        faults += [
+            f"{a.v2_field} is not compared in {a.statement.value}"
+            for a in self.accepted
+            if a.v2_field not in {e.v2 for e in primary_pairs(a.statement)}
+        ]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+
+def load_tolerances(path: Path) -> Tolerances:
+    """The tolerances and budgets in the file. Raises ToleranceError with all its faults."""
+    return _load(path, Tolerances)
+
+
+def load_accepted(path: Path) -> tuple[Accepted, ...]:
+    """The accepted differences in the file. Raises ToleranceError with all its faults."""
+    return _load(path, AcceptedFile).accepted
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _load(path: Path, model: type[_Model]) -> _Model:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ToleranceError(f"{path}: cannot be read ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        where = " ".join(str(error).split())
+        raise ToleranceError(f"{path}: is not YAML ({where})") from error
+    try:
+        return model.model_validate(content if content is not None else {})
+    except ValidationError as error:
+        faults = (
+            f"{'.'.join(str(part) for part in fault['loc']) or 'file'}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise ToleranceError(f"{path}: {'; '.join(faults)}") from error
