@@ -233,7 +233,7 @@ def _by_field(paired: Paired, findings: list[Findings], values: pd.DataFrame) ->
         }
         count[Kind.MATCHED.value] = int(found.is_kind(Kind.MATCHED).sum())
         rows.append(
-            {"v1_field": entry.v1, "v2_field": entry.v2, "relation": entry.relation} | count
+            {"v1_field": entry.v1, "v2_field": entry.v2, "relation": entry.relation.value} | count
         )
     compared = {found.pair.v2_field for found in findings}
     for entry in entries(paired.statement):
@@ -243,11 +243,10 @@ def _by_field(paired: Paired, findings: list[Findings], values: pd.DataFrame) ->
         count = dict.fromkeys((kind.value for kind in kinds), 0)
         count[Kind.NOT_COMPARABLE.value] = int((~np.isnan(column)).sum())
         rows.append(
-            {"v1_field": entry.v1, "v2_field": entry.v2, "relation": entry.relation} | count
+            {"v1_field": entry.v1, "v2_field": entry.v2, "relation": entry.relation.value} | count
         )
     frame = pd.DataFrame(rows)
     frame.insert(0, "statement", paired.statement.value)
-    frame["relation"] = frame["relation"].map(lambda relation: relation.value)
     frame.insert(4, "compared", frame[[k.value for k in COMPARED_KINDS]].sum(axis=1))
     return frame
 

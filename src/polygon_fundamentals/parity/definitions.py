@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import numpy as np
+import numpy.typing as npt
 
 from polygon_fundamentals.parity.paired import Flags, Floats, Pair, Paired, or_zero
 from polygon_fundamentals.parity.splits import four_quarters_added
@@ -64,13 +65,15 @@ def bank_net_of_interest(paired: Paired, pair: Pair) -> Flags:
     return flags
 
 
-def proven_line_definition(paired: Paired, pair: Pair) -> tuple[Flags, str]:
-    """Which differences follow from how the two define the line, and what the definitions are."""
-    proofs = _PROOFS[paired.statement].get(pair.v2_field, ())
+def proven_line_definition(paired: Paired, pair: Pair) -> tuple[Flags, npt.NDArray[np.object_]]:
+    """Which differences follow from how the two define the line, and how they define it."""
     result = np.zeros(len(paired), dtype=bool)
-    for proof, _ in proofs:
-        result |= proof(paired, pair)
-    return result, "; ".join(text for _, text in proofs)
+    detail = np.full(len(paired), "", dtype=object)
+    for proof, text in _PROOFS[paired.statement].get(pair.v2_field, ()):
+        proven = proof(paired, pair)
+        detail[proven & ~result] = text
+        result |= proven
+    return result, detail
 
 
 def contradicts_definition(paired: Paired, pair: Pair, agrees: Flags, differs: Flags) -> Flags:

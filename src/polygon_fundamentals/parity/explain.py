@@ -188,6 +188,9 @@ def _texts(values: npt.NDArray[np.generic], texts: dict[float, str]) -> npt.NDAr
 
 def _split_details(splits: Splits) -> npt.NDArray[np.object_]:
     unique, position = np.unique(splits.ratio, return_inverse=True)
-    names = [f"{ratio:g} shares today for one then" for ratio in unique]
+    names = [
+        "twelve months that span a split" if ratio == 1 else f"{ratio:g} shares today for one then"
+        for ratio in unique
+    ]
     result: npt.NDArray[np.object_] = np.array(names, dtype=object)[position]
     return result

@@ -122,7 +122,8 @@ class Parity:
         return max((r.v1_last_filing for r in self.results if r.v1_last_filing), default=None)
 
     def _together(self, name: str) -> pd.DataFrame:
-        return pd.concat([getattr(r, name) for r in self.results], ignore_index=True)
+        frames: list[pd.DataFrame] = [getattr(r, name) for r in self.results]
+        return pd.concat(frames, ignore_index=True)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,8 @@ def find_splits(paired: Paired, pairs: list[Pair]) -> Splits:
         }
     )
     now = _at(rows, levels)
-    earlier = _at(rows.assign(end=rows["end"] - pd.Timedelta(days=_TTM_DAYS)), levels)
+    year_before = (rows["end"] - pd.Timedelta(days=_TTM_DAYS)).astype(rows["end"].dtype)
+    earlier = _at(rows.assign(end=year_before), levels)
     return Splits(now, earlier)
 
 
