@@ -13,7 +13,7 @@ _WORDS = (
 ).split()
 _KINDS = ("Industries", "Holdings", "Technologies", "Stores", "Energy", "Foods", "Works")
 #: Month of the fiscal year end, by share of companies.
-_FISCAL_MONTHS = (12, 12, 12, 12, 12, 12, 9, 6, 3, 1)
+_FISCAL_MONTHS = (12, 12, 12, 12, 12, 12, 9, 1, 5, 11)
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _plain(index: int, seed: int, plain_only: bool) -> Profile:
         unit=1_000_000 if base > 3e9 and u[2] > 0.5 else (1, 1000)[int(u[2] * 3) > 0],
         base=base,
         growth=0.035 * (u[4] - 0.2),
-        lag_quarter=30 + int(u[5] * 12),
+        lag_quarter=26 + int(u[5] * 18),
         lag_annual=48 + int(u[6] * 20),
     )
     if plain_only:

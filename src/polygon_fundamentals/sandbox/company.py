@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from typing import NamedTuple
 
 from .calendar import Calendar, build_calendar, next_weekday
 from .companies import Profile
 from .facts import Facts, build_facts
+from .rows import iso
 
 #: Timeframes by v2's names; v1 calls the last one ttm.
 QUARTERLY, ANNUAL, TTM = "quarterly", "annual", "trailing_twelve_months"
 
 
-@dataclass(frozen=True)
-class PerShare:
-    """Weighted share counts and per-share results of one period."""
+class PerShare(NamedTuple):
+    """Per-share results and weighted share counts of one period, in the order of v1's lines."""
 
-    shares_basic: int
-    shares_diluted: int
     eps_basic: float
     eps_diluted: float
+    shares_basic: int
+    shares_diluted: int
 
 
 class Company:
@@ -99,25 +99,36 @@ class Company:
                 factor *= ratio
         return factor
 
-    def _shares(self, timeframe: str, index: int) -> tuple[float, float]:
-        basic, diluted = self.facts.shares_basic, self.facts.shares_diluted
-        if timeframe == QUARTERLY:
-            return float(basic[index]), float(diluted[index])
-        span = slice(index - 3, index + 1)
-        return float(basic[span].mean()), float(diluted[span].mean())
+    @cached_property
+    def ends_iso(self) -> list[str]:
+        """The last day of every quarter, as text."""
+        return [iso(day) for day in self.calendar.ends]
 
-    def _common(self, timeframe: str, index: int) -> int:
-        common = self.facts.quarterly["common"]
+    @cached_property
+    def filed_iso(self) -> list[str]:
+        """The filing day of every quarter, as text."""
+        return [iso(day) for day in self.calendar.filed]
+
+    @cached_property
+    def _quarters(self) -> tuple[list[int], list[int], list[int]]:
+        """Basic shares, diluted shares and common income by quarter, as plain integers."""
+        facts = self.facts
+        common = facts.quarterly["common"]
+        return facts.shares_basic.tolist(), facts.shares_diluted.tolist(), common.tolist()
+
+    def _spans(self, timeframe: str, index: int) -> tuple[float, float, int]:
+        basic, diluted, common = self._quarters
         if timeframe == QUARTERLY:
-            return int(common[index])
-        return int(common[index - 3 : index + 1].sum())
+            return basic[index], diluted[index], common[index]
+        low, high = index - 3, index + 1
+        return sum(basic[low:high]) / 4, sum(diluted[low:high]) / 4, sum(common[low:high])
 
     def per_share(self, timeframe: str, index: int, basis: int) -> PerShare:
         """Return the period's share figures as of the splits up to the day `basis`."""
         factor = self.split_factor(basis)
-        basic, diluted = (round(count * factor) for count in self._shares(timeframe, index))
-        common = self._common(timeframe, index)
-        return PerShare(basic, diluted, round(common / basic, 2), round(common / diluted, 2))
+        mean_basic, mean_diluted, common = self._spans(timeframe, index)
+        basic, diluted = round(mean_basic * factor), round(mean_diluted * factor)
+        return PerShare(round(common / basic, 2), round(common / diluted, 2), basic, diluted)
 
     def per_share_derived(self, index: int, basis: int) -> PerShare:
         """Return v1's fourth quarter: the year's figures less those of the nine months.
@@ -126,25 +137,25 @@ class Company:
         """
         factor = self.split_factor(basis)
         year = self.per_share(ANNUAL, index, basis)
+        shares_basic, shares_diluted, commons = self._quarters
         span = slice(index - 3, index)
-        basic = round(float(self.facts.shares_basic[span].mean()) * factor)
-        diluted = round(float(self.facts.shares_diluted[span].mean()) * factor)
-        common = int(self.facts.quarterly["common"][span].sum())
+        basic = round(sum(shares_basic[span]) / 3 * factor)
+        diluted = round(sum(shares_diluted[span]) / 3 * factor)
+        common = sum(commons[span])
         return PerShare(
-            year.shares_basic - basic,
-            year.shares_diluted - diluted,
             round(year.eps_basic - round(common / basic, 2), 2),
             round(year.eps_diluted - round(common / diluted, 2), 2),
+            year.shares_basic - basic,
+            year.shares_diluted - diluted,
         )
 
     def per_share_summed(self, index: int, basis: int) -> PerShare:
         """Return v1's trailing year: share counts summed over the quarters, as v1 does."""
         year = self.per_share(TTM, index, basis)
         factor = self.split_factor(basis)
+        shares_basic, shares_diluted, _ = self._quarters
         span = slice(index - 3, index + 1)
-        return PerShare(
-            round(float(self.facts.shares_basic[span].sum()) * factor),
-            round(float(self.facts.shares_diluted[span].sum()) * factor),
-            year.eps_basic,
-            year.eps_diluted,
+        return year._replace(
+            shares_basic=round(sum(shares_basic[span]) * factor),
+            shares_diluted=round(sum(shares_diluted[span]) * factor),
         )

@@ -27,6 +27,8 @@ _SUCCESSOR = (
 #: The day that v1's own headers announced; used where a retired v1 has no other date.
 _ANNOUNCED = date(2026, 10, 9)
 _KEPT_RESULTS = 64
+#: Rendered rows kept in memory before all are dropped and rendered anew when asked for.
+_RENDERED_BYTES = 1_500_000_000
 
 
 @dataclass(frozen=True)
@@ -205,16 +207,21 @@ class Sandbox:
                     self._results.popitem(last=False)
             else:
                 self._results.move_to_end(key)
+            self._world.trim(_RENDERED_BYTES)
             sources = params.get("include_sources") == "true"
             found = [row.data for row in rows[offset : offset + limit]]
             if sources and path == V1_PATH:
                 found = [_with_sources(data) for data in found]
             return found, offset + limit < len(rows)
 
-    def warm(self) -> None:
-        """Render everything that is served now, so that no answer waits for it."""
+    def warm(self, render: bool = True) -> None:
+        """Render everything that is served now, so that no answer waits for it.
+
+        Without `render` only the index is built that whole-market queries need: a second for
+        300 companies of 16 years or 1,500 of two.
+        """
         with self._lock:
-            self._world.warm()
+            self._world.warm(render)
 
     # What is odd, and what comes next
 

@@ -99,6 +99,8 @@ class Plantings:
     def __init__(self, world: World) -> None:
         self._world = world
         self._by_company: dict[int, list[_Change]] = {}
+        #: Bytes of content that rows have rendered and keep.
+        self.rendered = 0
 
     def all(self) -> list[Planted]:
         """Return what was planted, in order for each company."""
@@ -253,6 +255,7 @@ class Plantings:
 
     def revise_v1(self, row: Row, data: bytes) -> bytes:
         """Return a v1 record with what was planted in it."""
+        self.rendered += len(data)
         changes = self._changes(row, "v1")
         if not changes:
             return data
@@ -270,6 +273,7 @@ class Plantings:
 
     def revise_v2(self, row: Row, data: bytes) -> bytes:
         """Return a v2 row with what was planted in it."""
+        self.rendered += len(data)
         changes = [c for c in self._changes(row, "v2") if c.planted.statement == row.statement]
         changes = [c for c in changes if c.planted.field]
         if not changes:

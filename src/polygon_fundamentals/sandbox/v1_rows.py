@@ -27,9 +27,8 @@ _NEEDS: dict[str, str] = {
 _BANK = frozenset(
     "bank_int_inc bank_nii bank_nii_after bank_non_exp bank_non_inc bank_prov".split()
 )
+_SECTIONS = ("balance_sheet", "cash_flow_statement", "comprehensive_income", "income_statement")
 _MEZZANINE = ("mezz", "mezz_rni", "mezz_temp")
-#: The annual-only variant of a template, where v1 has the interest line in annual reports.
-_Kind = tuple[str, bool]
 _FILES = "https://api.massive.com/v1/reference/sec/filings/"
 
 
@@ -76,7 +75,7 @@ class V1Company:
     def rows(self) -> list[Row]:
         """Return the records that are public on the day, oldest period first."""
         company, profile = self.company, self.company.profile
-        calendar = company.calendar
+        calendar, filed = company.calendar, company.filed_iso
         found: list[Row] = []
         if "v2_only" in profile.roles:
             return found
@@ -88,29 +87,29 @@ class V1Company:
                 continue
             fourth = calendar.quarters[i] == 4
             if not fourth:
-                self._add(found, QUARTERLY, i, calendar.filed[i])
+                self._add(found, QUARTERLY, i, filed[i])
                 if "two_codes_v1" in profile.roles and calendar.quarters[i] == 1 and i % 8 == 0:
                     again = i + 2
                     if again < company.last and calendar.filed[again] <= self.today:
-                        self._add(found, QUARTERLY, i, calendar.filed[again], "two_codes")
+                        self._add(found, QUARTERLY, i, filed[again], "two_codes")
             elif "v1_lacks_fourth" not in profile.roles and not (gaps and i // 4 % 3 == 0):
                 self._add(found, QUARTERLY, i, None, "derived")
             if fourth:
                 amended = company.amended.get(i)
-                self._add(found, ANNUAL, i, calendar.filed[i], "original" if amended else "")
+                self._add(found, ANNUAL, i, filed[i], "original" if amended else "")
                 if amended and amended <= self.today:
-                    self._add(found, ANNUAL, i, amended, "amendment")
+                    self._add(found, ANNUAL, i, iso(amended), "amendment")
             self._add(found, TTM, i, None)
         return found
 
     def _add(
-        self, found: list[Row], timeframe: str, i: int, filed: int | None, variant: str = ""
+        self, found: list[Row], timeframe: str, i: int, filed: str | None, variant: str = ""
     ) -> None:
         company, profile = self.company, self.company.profile
-        end = company.calendar.ends[i]
+        end = company.ends_iso[i]
         quarter = company.calendar.quarters[i]
-        if "early_dates_off" in profile.roles and iso(end) < "2011":
-            end -= 2
+        if end < "2011" and "early_dates_off" in profile.roles:
+            end = iso(company.calendar.ends[i] - 2)
         found.append(
             Row(
                 profile,
@@ -118,8 +117,8 @@ class V1Company:
                 "",
                 "ttm" if timeframe == TTM else timeframe,
                 i,
-                iso(end),
-                iso(filed) if filed else None,
+                end,
+                filed,
                 company.calendar.years[i],
                 3 if variant == "two_codes" else quarter,
                 variant,
@@ -128,22 +127,26 @@ class V1Company:
         )
 
     @cached_property
-    def _templates(self) -> dict[bool, tuple[str, list[tuple[str, str]]]]:
-        """Text with gaps for the statements, by whether the period is annual."""
+    def _templates(self) -> dict[bool, tuple[str, list[str]]]:
+        """Text with gaps for the statements, by whether the period is annual.
+
+        The income statement and in it the figures per share come last.
+        """
         built = {}
         for annual in (False, True):
             absent = absent_facts(self.company, annual)
             sections, gaps = [], []
-            for section, lines in V1_LINES.items():
+            for section in _SECTIONS:
                 parts = []
-                for line in lines:
+                lines = V1_LINES[section]
+                for line in sorted(lines, key=lambda line: line.fact in _PER_SHARE):
                     if line.fact in absent:
                         continue
                     parts.append(
                         f'"{line.name}":{{"value":%s,"unit":"{line.unit}",'
                         f'"label":"{line.label}","order":{line.order}}}'
                     )
-                    gaps.append((section, line.fact))
+                    gaps.append(line.fact)
                 sections.append(f'"{section}":{{{",".join(parts)}}}')
             built[annual] = ("{" + ",".join(sections) + "}", gaps)
         return built
@@ -153,7 +156,7 @@ class V1Company:
             facts = self.company.facts
             source = {QUARTERLY: facts.quarterly, ANNUAL: facts.annual, "ttm": facts.ttm}
             gaps = self._templates[timeframe == ANNUAL][1]
-            columns = [source[timeframe][fact] for _, fact in gaps if fact not in _PER_SHARE]
+            columns = [source[timeframe][fact] for fact in gaps if fact not in _PER_SHARE]
             self._matrices[timeframe] = np.stack(columns, axis=1)
         return self._matrices[timeframe]
 
@@ -177,28 +180,18 @@ class V1Company:
         """Return the record as JSON: figures per share as reported, not split-adjusted."""
         company, profile, i = self.company, self.company.profile, row.index
         position = {QUARTERLY: i, ANNUAL: i // 4, "ttm": i - 3}[row.timeframe]
-        numbers = iter(self._matrix(row.timeframe)[position].tolist())
-        share = self._per_share(row)
-        special: dict[str, float] = {
-            "eps_basic": share.eps_basic,
-            "eps_diluted": share.eps_diluted,
-            "shares_basic": share.shares_basic,
-            "shares_diluted": share.shares_diluted,
-            "dps": round(abs(share.eps_basic) * 0.3, 2),
-        }
+        filled: list[float] = self._matrix(row.timeframe)[position].tolist()
         text, gaps = self._templates[row.timeframe == ANNUAL]
-        filled = [special[fact] if fact in special else next(numbers) for _, fact in gaps]
         if row.variant == "original":
             shift = company.revenue_shift(ANNUAL, i)
-            moved = {"rev_v1", "cost", "costs_v1"}
-            filled = [
-                value - shift if fact in moved else value
-                for value, (_, fact) in zip(filled, gaps, strict=True)
-            ]
-        if profile.exponent_numbers:
-            shown = [exponent(value) for value in filled]
-        else:
-            shown = [repr(value) for value in filled]
+            for place, fact in enumerate(gaps[: len(filled)]):
+                if fact in ("rev_v1", "cost", "costs_v1"):
+                    filled[place] -= shift
+        share = self._per_share(row)
+        filled += share
+        if gaps[-1] == "dps":
+            filled.append(round(abs(share.eps_basic) * 0.3, 2))
+        shown = [exponent(value) for value in filled] if profile.exponent_numbers else filled
         data = (self._head(row) + text % tuple(shown) + "}").encode()
         return self._revise(row, data) if self._revise else data
 

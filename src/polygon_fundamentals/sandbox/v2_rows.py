@@ -111,42 +111,45 @@ class V2Company:
         quarter: int | None = None,
         filed_with: int | None = None,
     ) -> None:
-        calendar, profile = self.company.calendar, self.company.profile
-        if not profile.plain and calendar.ends[i] < _EARLY:
+        company = self.company
+        calendar, profile = company.calendar, company.profile
+        if calendar.ends[i] < _EARLY and not profile.plain:
             year_shift += 1
         if filed_with is None:
             filed_with = self.carried(i, reach)
-        filing_day = calendar.filed[filed_with]
-        if not variant and filed_with != i and "rounded" in profile.roles:
-            variant = "rounded"
-        if (
-            not variant
-            and filed_with != i
-            and timeframe == QUARTERLY
-            and i in self.company.restated
-        ):
-            variant = "restated"
-        if timeframe == ANNUAL and i in self.company.amended:
-            variant = "amended" if self.company.amended[i] <= self.today else "original"
-            if variant == "amended":
-                filing_day = max(filing_day, self.company.amended[i])
-        if "empty_row" in profile.roles and timeframe == QUARTERLY and i == 8:
-            variant = "empty"
+        filing_day = company.filed_iso[filed_with]
+        if profile.roles and not variant:
+            variant, filing_day = self._variant(timeframe, i, filed_with, filing_day)
         found[statement].append(
             Row(
                 profile,
-                self._tickers(i),
+                self._tickers(i) if profile.roles else profile.symbols,
                 statement,
                 timeframe,
                 i,
-                iso(calendar.ends[i]),
-                iso(filing_day),
+                company.ends_iso[i],
+                filing_day,
                 calendar.years[i] + year_shift,
                 quarter or calendar.quarters[i],
                 variant,
                 self.render,
             )
         )
+
+    def _variant(self, timeframe: str, i: int, filed_with: int, filing_day: str) -> tuple[str, str]:
+        """Return what is odd about a row, and its filing date."""
+        company, roles = self.company, self.company.profile.roles
+        if timeframe == ANNUAL and i in company.amended:
+            if company.amended[i] > self.today:
+                return "original", filing_day
+            return "amended", max(filing_day, iso(company.amended[i]))
+        if "empty_row" in roles and timeframe == QUARTERLY and i == 8:
+            return "empty", filing_day
+        if filed_with != i and "rounded" in roles:
+            return "rounded", filing_day
+        if filed_with != i and timeframe == QUARTERLY and i in company.restated:
+            return "restated", filing_day
+        return "", filing_day
 
     def _add_strays(self, found: dict[str, list[Row]], i: int) -> None:
         """Add comparatives under a wrong label, for the latest three years."""
@@ -179,12 +182,15 @@ class V2Company:
 
     @cached_property
     def _templates(self) -> dict[str, tuple[str, list[tuple[str, int]]]]:
-        """For each statement a text with gaps, and the facts that fill the gaps."""
+        """For each statement a text with gaps, and the facts that fill the gaps.
+
+        The gaps of the four figures per share, in the order of the lines, come last.
+        """
         absent = absent_facts(self.company)
         profile = self.company.profile
         built = {}
         for statement, lines in V2_LINES.items():
-            parts, gaps = [], []
+            parts, gaps, shares = [], [], []
             for line in lines:
                 if line.name in V2_NEVER.get(profile.template, frozenset()):
                     continue
@@ -195,9 +201,12 @@ class V2Company:
                     elif profile.absent_style == "null":
                         parts.append(f'"{line.name}":null')
                     continue
+                if line.fact in _PER_SHARE:
+                    shares.append(f'"{line.name}":%s')
+                    continue
                 parts.append(f'"{line.name}":%s')
                 gaps.append((line.fact, line.sign))
-            built[statement] = ("{" + ",".join(parts), gaps)
+            built[statement] = ("{" + ",".join([*parts, *shares]), gaps)
         return built
 
     def _matrix(self, statement: str, timeframe: str) -> Ints:
@@ -209,11 +218,7 @@ class V2Company:
                 ANNUAL: facts.annual,
                 TTM: facts.ttm,
             }[timeframe]
-            columns = [
-                source[fact] * sign
-                for fact, sign in self._templates[statement][1]
-                if fact not in _PER_SHARE
-            ]
+            columns = [source[fact] * sign for fact, sign in self._templates[statement][1]]
             self._matrices[key] = np.stack(columns, axis=1)
         return self._matrices[key]
 
@@ -228,23 +233,18 @@ class V2Company:
         values = self._matrix(row.statement, timeframe)[position]
         if row.variant == "rounded":
             values = np.rint(values / 1e6).astype(np.int64) * 1_000_000
-        text, gaps = self._templates[row.statement]
+        text, _ = self._templates[row.statement]
+        filled = tuple(values.tolist())
         if row.statement == "income_statements":
-            numbers = iter(values.tolist())
             share = self.company.per_share(timeframe, i, self.today)
             fourth = timeframe == QUARTERLY and self.company.calendar.quarters[i] == 4
             swell = 2 if fourth and "broken_fourth_shares" in self.company.profile.roles else 1
-            special = {
-                "eps_basic": share.eps_basic,
-                "eps_diluted": share.eps_diluted,
-                "shares_basic": share.shares_basic,
-                "shares_diluted": share.shares_diluted * swell,
-            }
-            filled = tuple(
-                special[fact] if fact in _PER_SHARE else next(numbers) for fact, _ in gaps
+            filled += (
+                share.eps_basic,
+                share.shares_basic,
+                share.eps_diluted,
+                share.shares_diluted * swell,
             )
-        else:
-            filled = tuple(values.tolist())
         tickers = f',"tickers":{json.dumps(row.tickers)}' if row.tickers else ""
         data = (
             text % filled

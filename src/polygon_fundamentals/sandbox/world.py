@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from datetime import date
@@ -10,7 +11,7 @@ from typing import Any
 from .companies import build_roster
 from .company import Company
 from .endpoints import FILINGS, TICKERS, V1, V2
-from .fields import V2_PATHS, V2_STATEMENTS
+from .fields import V2_PATHS
 from .plant import Plantings
 from .query import (
     BadQueryError,
@@ -130,10 +131,17 @@ class World:
     def everything(self, path: str) -> tuple[list[str], list[Row]]:
         """Return all rows of an endpoint in order of filing date, with the dates beside."""
         if path not in self._market:
+            statement = V2_PATHS.get(path)
             rows: list[Row] = []
-            for index in range(len(self.profiles)):
-                statement = V2_PATHS.get(path)
-                rows += self.v2_rows(index, statement) if statement else self.v1_rows(index)
+            # Hundreds of thousands of rows that all stay: collecting meanwhile doubles the time.
+            collecting = gc.isenabled()
+            gc.disable()
+            try:
+                for index in range(len(self.profiles)):
+                    rows += self.v2_rows(index, statement) if statement else self.v1_rows(index)
+            finally:
+                if collecting:
+                    gc.enable()
             rows.sort(key=lambda row: row.filing_date or "")
             self._market[path] = ([row.filing_date or "" for row in rows], rows)
         return self._market[path]
@@ -201,11 +209,23 @@ class World:
         ]
         return apply_sort(entries, [*order, ("accession_number", False)])
 
-    def warm(self) -> None:
-        """Build and render everything that is served now, so that answers cost nothing more."""
-        for index in range(len(self.profiles)):
-            for row in self.v1_rows(index):
+    def warm(self, render: bool) -> None:
+        """Build the lists of all rows now, and with `render` their content too."""
+        for path in (*V2_PATHS, V1.path):
+            for row in self.everything(path)[1]:
+                if not render:
+                    break
                 row.data  # noqa: B018
-            for statement in V2_STATEMENTS:
-                for row in self.v2_rows(index, statement):
-                    row.data  # noqa: B018
+
+    def trim(self, limit: int) -> None:
+        """Drop all rendered content once it exceeds `limit` bytes; it is rendered anew."""
+        if self.plantings.rendered <= limit:
+            return
+        for rows in self._v1.values():
+            for row in rows:
+                row.forget()
+        for found in self._v2.values():
+            for rows in found.values():
+                for row in rows:
+                    row.forget()
+        self.plantings.rendered = 0
