@@ -111,5 +111,5 @@ def _sample(name: str) -> str:
         "sic": "9999",
         "filing_date": "2025-06-01" if late else "2024-06-03",
         "period_end": "2025-06-01" if late else "2024-06-30",
-        "period_of_report_date": "2025-06-01" if late else "2024-06-30",
+        "period_of_report_date": "2026-05-01" if late else "2024-06-30",
     }[base]
