@@ -9,17 +9,26 @@ proof.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from polygon_fundamentals.parity.paired import Flags, Floats, Pair, Paired, or_zero
+from polygon_fundamentals.parity.paired import (
+    Flags,
+    Floats,
+    Pair,
+    Paired,
+    column_of,
+    is_habit,
+    or_zero,
+)
 from polygon_fundamentals.parity.splits import four_quarters_added
 from polygon_fundamentals.statements import Statement
 
 # Sums of up to six lines that are each a dollar off at most.
-_EQUAL = 3.0
+_EQUAL = 2.0
 
 # v2 fields whose definition differs without leaving a proof in every record.
 RESIDUAL_FIELDS: dict[Statement, frozenset[str]] = {
@@ -41,10 +50,25 @@ RESIDUAL_FIELDS: dict[Statement, frozenset[str]] = {
         {"other_operating_expenses", "interest_income", "preferred_stock_dividends_declared"}
     ),
 }
-# Where a company's periods mostly agree, the definition makes no difference to it, and a period
-# that does not agree is in need of another explanation.
-_AGREEING = 3
-_TO_ONE = 3
+# v2 totals and lines that residual lines are reckoned from.
+_TOTALS = frozenset(
+    {
+        "total_assets",
+        "total_current_assets",
+        "inventories",
+        "property_plant_equipment_net",
+        "intangible_assets_net",
+        "total_liabilities",
+        "total_current_liabilities",
+        "accounts_payable",
+        "gross_profit",
+        "total_operating_expenses",
+        "selling_general_administrative",
+        "research_development",
+        "depreciation_depletion_amortization",
+        "income_before_income_taxes",
+    }
+)
 
 Proof = Callable[[Paired, Pair], Flags]
 
@@ -58,22 +82,46 @@ def bank_net_of_interest(paired: Paired, pair: Pair) -> Flags:
         return np.zeros(len(paired), dtype=bool)
     v2 = paired.v2
     cost = or_zero(v2["cost_of_revenue"])
-    net = v2["revenue"] - cost + or_zero(v2["other_income_expense"])
+    net = pair.actual - cost + or_zero(v2["other_income_expense"])
     flags: Flags = (
         (cost != 0) & (or_zero(v2["research_development"]) == 0) & _equal(pair.expected, net)
     )
     return flags
 
 
-def proven_line_definition(paired: Paired, pair: Pair) -> tuple[Flags, npt.NDArray[np.object_]]:
-    """Which differences follow from how the two define the line, and how they define it."""
-    result = np.zeros(len(paired), dtype=bool)
-    detail = np.full(len(paired), "", dtype=object)
-    for proof, text in _PROOFS[paired.statement].get(pair.v2_field, ()):
-        proven = proof(paired, pair)
+def proven_line_definition(
+    variants: Sequence[Paired], pair: Pair
+) -> tuple[Flags, npt.NDArray[np.object_]]:
+    """Which differences follow from how the two define the line, and how they define it.
+
+    `variants` are the periods as they are and with totals mended (see `mended_totals`).
+    """
+    result = np.zeros(len(pair.actual), dtype=bool)
+    detail = np.full(len(pair.actual), "", dtype=object)
+    for proof, text in _PROOFS[variants[0].statement].get(pair.v2_field, ()):
+        proven = np.logical_or.reduce([proof(paired, pair) for paired in variants])
         detail[proven & ~result] = text
         result |= proven
     return result, detail
+
+
+def mended_totals(paired: Paired, pairs: Sequence[Pair]) -> tuple[Paired, ...]:
+    """The periods as they are, with v1's totals in v2, and with v2's totals in v1.
+
+    A total that is wrong in one generation is a finding of its own; it must not take the proof
+    away from the residual lines that are reckoned from it.
+    """
+    v1, v2 = dict(paired.v1), dict(paired.v2)
+    for pair in pairs:
+        if pair.v2_field in _TOTALS:
+            column = column_of(pair.entry)
+            v1[column] = np.where(np.isnan(pair.actual), paired.v1[column], pair.actual)
+            v2[pair.v2_field] = np.where(np.isnan(pair.expected), pair.actual, pair.expected)
+    if paired.statement is Statement.BALANCE_SHEETS:
+        debt = v1["balance_sheet.long_term_debt"] - or_zero(v2["debt_current"])
+        name = "long_term_debt_and_capital_lease_obligations"
+        v2[name] = np.where(np.isnan(debt), v2[name], debt)
+    return paired, replace(paired, v2=v2), replace(paired, v1=v1)
 
 
 def contradicts_definition(paired: Paired, pair: Pair, agrees: Flags, differs: Flags) -> Flags:
@@ -81,13 +129,7 @@ def contradicts_definition(paired: Paired, pair: Pair, agrees: Flags, differs: F
 
     `agrees` are the periods that match or whose definition is proven, `differs` the rest.
     """
-    telling = agrees & (or_zero(pair.expected) != 0)
-    counts = [
-        np.bincount(paired.company, weights=flags, minlength=1)[paired.company]
-        for flags in (telling, differs)
-    ]
-    result: Flags = (counts[0] >= _AGREEING) & (counts[0] >= _TO_ONE * counts[1])
-    return result
+    return is_habit(paired, agrees & (or_zero(pair.expected) != 0), differs)
 
 
 def _equal(a: Floats, b: Floats) -> Flags:
@@ -134,9 +176,14 @@ def _plus(*names: str) -> Proof:
 
 
 def _current_debt_within(paired: Paired, pair: Pair) -> Flags:
-    """v1's debt holds current maturities: some or all of v2's current debt."""
+    """v1's debt holds current maturities: some of v2's current debt, as in other periods too.
+
+    Where the company's debt is otherwise v2's with all of its current debt, some is no proof.
+    """
     most = pair.actual + or_zero(paired.v2["debt_current"])
-    flags: Flags = (pair.expected > pair.actual) & (pair.expected < most + _EQUAL)
+    whole = _equal(pair.expected, most) & (or_zero(pair.expected) != 0)
+    some = (pair.expected > pair.actual) & (pair.expected < most) & ~whole
+    flags: Flags = some & ~is_habit(paired, whole, some)
     return flags
 
 
@@ -278,6 +325,7 @@ _PROOFS: dict[Statement, dict[str, tuple[tuple[Proof, str], ...]]] = {
             ),
         ),
         "long_term_debt_and_capital_lease_obligations": (
+            (_plus("debt_current"), "v1 includes current maturities"),
             (_current_debt_within, "v1 includes current maturities"),
         ),
         "other_noncurrent_liabilities": (

@@ -17,9 +17,7 @@ from polygon_fundamentals.parity.paired import Flags, Floats, Pair, Paired
 from polygon_fundamentals.parity.rounding import UNITS
 from polygon_fundamentals.statements import Statement
 
-_MONEY = 4.0
-_EARNINGS = 0.025
-_QUOTIENT = 0.011
+_MONEY = 2.0
 _YEAR_DAYS = 310
 _YEAR_END_DAYS = 10
 
@@ -69,32 +67,18 @@ def derivations(paired: Paired) -> Derivations:
     return Derivations(paired.is_derived_quarter, parts)
 
 
-def derivation_explains(paired: Paired, pair: Pair, found: Derivations) -> Flags:
+def derivation_explains(pair: Pair, found: Derivations) -> Flags:
     """Which differences a derived quarter explains: all that its parts do not disprove."""
-    if pair.entry.unit is Unit.SHARES:
-        # Averages cannot be subtracted; both generations' share counts are unusable here.
+    if pair.entry.unit is not Unit.USD:
+        # Averages and quotients cannot be subtracted; either way of deriving them is unreliable.
         return found.is_derived
     known = found.parts[:, 0] >= 0
     parts = np.where(known[:, np.newaxis], found.parts, 0)
-    slack = _EARNINGS if pair.entry.unit is Unit.USD_PER_SHARE else _MONEY
-    v1_fits = np.abs(pair.expected - _left_over(pair.expected, parts)) < slack
-    v2_fits = np.abs(pair.actual - _left_over(pair.actual, parts)) < (
-        slack + _rounding_of_parts(pair, parts)
-    )
-    if pair.entry.unit is Unit.USD_PER_SHARE:
-        kind = "basic" if pair.v2_field.startswith("basic") else "diluted"
-        v1, v2 = paired.v1, paired.v2
-        v1_fits |= _is_quotient(
-            pair.expected,
-            v1["income_statement.net_income_loss_available_to_common_stockholders_basic"],
-            v1[f"income_statement.{kind}_average_shares"],
-        )
-        v2_fits |= _is_quotient(
-            pair.actual,
-            v2["net_income_loss_attributable_common_shareholders"],
-            v2[f"{kind}_shares_outstanding"],
-        )
     complete = known & ~np.isnan(pair.expected[parts] + pair.actual[parts]).any(axis=1)
+    v1_fits = np.abs(pair.expected - _left_over(pair.expected, parts)) < _MONEY
+    v2_fits = np.abs(pair.actual - _left_over(pair.actual, parts)) < (
+        _MONEY + _rounding_of_parts(pair, parts)
+    )
     flags: Flags = found.is_derived & ~(complete & (v1_fits != v2_fits))
     return flags
 
@@ -114,9 +98,3 @@ def _rounding_of_parts(pair: Pair, parts: npt.NDArray[np.int64]) -> Floats:
         exact = (pair.expected[parts] % unit != 0).any(axis=1)
         result = np.where(rounded & exact, 2 * unit, result)
     return result
-
-
-def _is_quotient(earnings: Floats, income: Floats, shares: Floats) -> Flags:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        flags: Flags = np.abs(earnings - income / shares) < _QUOTIENT
-    return flags

@@ -6,7 +6,7 @@ Explanations are tried in a fixed order, and the first that the data proves is t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from polygon_fundamentals.parity.definitions import (
     RESIDUAL_FIELDS,
     bank_net_of_interest,
     contradicts_definition,
+    mended_totals,
     proven_line_definition,
 )
 from polygon_fundamentals.parity.derived import Derivations, derivation_explains, derivations
@@ -62,6 +63,7 @@ class Evidence:
     splits: Splits
     rounded: RoundedRecords
     derived: Derivations
+    mended: tuple[Paired, ...]
     v2_filed_later: Flags
 
 
@@ -79,6 +81,7 @@ def gather(paired: Paired, pairs: list[Pair]) -> Evidence:
         find_splits(paired, pairs) if per_share else no_splits(paired),
         rounded_records(paired, pairs),
         derivations(paired),
+        mended_totals(paired, pairs),
         later,
     )
 
@@ -126,10 +129,14 @@ def explain(paired: Paired, pair: Pair, evidence: Evidence, tolerance: Floats) -
     )
     broken, identities = broken_identity(paired, pair)
     settle(broken, Kind.V1_BREAKS_IDENTITY, f"v1 fails: {'; '.join(identities)}")
-    proven, definition = proven_line_definition(paired, pair)
+    proven, definition = proven_line_definition(evidence.mended, pair)
     settle(proven, Kind.LINE_DEFINITION, definition)
+    settle(_defined(paired, pair, evidence, -1.0), Kind.SIGN, "v2 has the opposite sign")
+    for exponent in _POWERS if open_.any() else ():
+        scaled = _defined(paired, pair, evidence, 1000.0**-exponent)
+        settle(scaled, Kind.SCALE, f"v2 is 1000^{exponent} times what it should be")
     settle(
-        derivation_explains(paired, pair, evidence.derived),
+        derivation_explains(pair, evidence.derived),
         Kind.DERIVED_QUARTER,
         "a fourth quarter that neither filed",
     )
@@ -140,6 +147,23 @@ def explain(paired: Paired, pair: Pair, evidence: Evidence, tolerance: Floats) -
     settle(evidence.v2_filed_later, Kind.RESTATED, "v2's filing is the later one; not proven")
     settle(open_.copy(), Kind.UNEXPLAINED, "")
     return Findings(pair, kind, detail)
+
+
+def _defined(paired: Paired, pair: Pair, evidence: Evidence, factor: float) -> Flags:
+    """Which values a split or a definition would explain if v2's were multiplied by `factor`.
+
+    Where the two differ by definition, a flipped sign or a wrong scale shows only so.
+    """
+    changed = replace(pair, actual=pair.actual * factor)
+    proven, _ = proven_line_definition(
+        [replace(p, v2={**p.v2, pair.v2_field: changed.actual}) for p in evidence.mended], changed
+    )
+    flags: Flags = (
+        proven
+        | split_explains(paired, changed, evidence.splits)
+        | bank_net_of_interest(paired, changed)
+    )
+    return np.asarray(flags & (or_zero(pair.actual) != 0))
 
 
 def _apart(pair: Pair, kind: npt.NDArray[np.int8], detail: npt.NDArray[np.object_]) -> None:

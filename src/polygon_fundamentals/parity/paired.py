@@ -12,6 +12,10 @@ import pandas as pd
 from polygon_fundamentals.field_map import FieldEntry, Relation, primary_pairs, v1_sources
 from polygon_fundamentals.statements import Statement
 
+# A company does something as a rule if it does it three times, and three times as often as not.
+_HABIT = 3
+_TO_ONE = 3
+
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Positions = npt.NDArray[np.int64]
@@ -129,3 +133,12 @@ def count_by_company(paired: Paired, flags: Flags) -> Positions:
     totals = np.bincount(paired.company, weights=flags, minlength=1)
     result: Positions = totals[paired.company].astype(np.int64)
     return result
+
+
+def is_habit(paired: Paired, usual: Flags, other: Flags) -> Flags:
+    """Which periods are of a company that has the usual case far more often than the other."""
+    usual_count = count_by_company(paired, usual)
+    flags: Flags = (usual_count >= _HABIT) & (
+        usual_count >= _TO_ONE * count_by_company(paired, other)
+    )
+    return flags

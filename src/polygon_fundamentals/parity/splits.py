@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from polygon_fundamentals.field_map import Unit
-from polygon_fundamentals.parity.paired import Flags, Floats, Pair, Paired
+from polygon_fundamentals.parity.paired import Flags, Floats, Pair, Paired, is_habit
 from polygon_fundamentals.parity.rounding import UNITS
 
 # 2:1, 7:1 or 1:20 have denominator 1; 3:2, 4:3, 5:4 and stock dividends of 5 and 10 % the others.
@@ -68,10 +68,16 @@ def split_explains(paired: Paired, pair: Pair, splits: Splits) -> Flags:
     if unit is Unit.USD:
         return np.zeros(len(paired), dtype=bool)
     twelve_months = paired.is_timeframe("ttm")
-    agrees = _agrees(v1, v2, splits.ratio, unit)
+    # v1 adds the averages of four quarters up.
+    added = twelve_months & (unit is Unit.SHARES)
+    agrees = _agrees(v1, v2, splits.ratio, unit) | (
+        added & _agrees(v1 / _QUARTERS, v2, splits.ratio, unit)
+    )
     if unit is Unit.SHARES:
-        # v1 adds the averages of four quarters up.
-        agrees |= twelve_months & _agrees(v1 / _QUARTERS, v2, splits.ratio, unit)
+        # Where a company's counts are multiplied to the share, coarse figures are no excuse.
+        off = np.minimum(np.abs(v2 - v1 * splits.ratio), np.abs(v2 - v1 / _QUARTERS * splits.ratio))
+        exact = agrees & (off <= np.maximum(1.0, splits.ratio))
+        agrees &= exact | ~is_habit(paired, exact, agrees & ~exact)
     low = np.minimum(splits.ratio, splits.year_earlier)
     high = np.maximum(splits.ratio, splits.year_earlier)
     quotient = _divide(v2, v1) if unit is Unit.SHARES else _divide(v1, v2)
