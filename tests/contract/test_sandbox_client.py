@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+
 from polygon_fundamentals.sandbox import Sandbox
 
 massive = pytest.importorskip("massive", reason="the vendor's client is a test dependency")
@@ -21,7 +22,7 @@ V2_METHODS = {
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(start=date(2022, 1, 1)) as running:
+    with Sandbox(start=date(2024, 7, 1)) as running:
         yield running
 
 
@@ -89,7 +90,7 @@ def test_tickers_and_filings_through_the_vendors_client(sandbox: Sandbox, client
     assert {"GONE", "LOST", "OLDY", "OLDX"} == inactive
     assert active | inactive >= set(sandbox.tickers)
     filings = list(client.list_stocks_filings_index(ticker="NAN", form_type="10-K", limit=2))
-    assert len(filings) >= 4
+    assert len(filings) >= 2
     assert [f.filing_date for f in filings] == sorted(
         (f.filing_date for f in filings), reverse=True
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import requests
+
 from polygon_fundamentals.sandbox import Sandbox
 
 V1 = "/vX/reference/financials"

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+
 from polygon_fundamentals.sandbox import Sandbox
 
 V1 = "/vX/reference/financials"
@@ -95,8 +96,11 @@ V1_CASES = [
     ({"period_of_report_date": "2025-10-31"}, lambda r: r["end_date"] == "2025-10-31"),
     ({"period_of_report_date__gt": "2026-04-30"}, lambda r: r["end_date"] > "2026-04-30"),
     ({"period_of_report_date__lt": "2022-02-01"}, lambda r: r["end_date"] < "2022-02-01"),
-    ({"ticker": "NAN", "timeframe": "ttm"}, lambda r: (r["cik"], r["timeframe"]) == ("0009000002", "ttm")),
-]  # fmt: skip
+    (
+        {"ticker": "NAN", "timeframe": "ttm"},
+        lambda r: (r["cik"], r["timeframe"]) == ("0009000002", "ttm"),
+    ),
+]
 
 
 @pytest.mark.parametrize(("query", "keep"), V1_CASES, ids=[str(case[0]) for case in V1_CASES])
@@ -109,7 +113,8 @@ def test_v1_filters(sandbox: Sandbox, query: dict[str, str], keep: Any) -> None:
 def test_v1_filters_by_industry(sandbox: Sandbox) -> None:
     sic = sandbox.rows("v1")[0]["sic"]
     got = _results(sandbox, V1, sic=sic)
-    assert got and {record["sic"] for record in got} == {sic}
+    assert got
+    assert {record["sic"] for record in got} == {sic}
 
 
 def test_tickers_filters(sandbox: Sandbox) -> None:
@@ -150,7 +155,8 @@ def test_filings_filters(sandbox: Sandbox) -> None:
     first = _results(sandbox, FILINGS, ticker="NAN", sort="filing_date.asc", limit=1)
     assert first[0]["filing_date"] <= dates[-1]
     window = _results(sandbox, FILINGS, filing_date__gte="2026-05-01", filing_date__lt="2026-05-08")
-    assert window and all("2026-05-01" <= row["filing_date"] < "2026-05-08" for row in window)
+    assert window
+    assert all("2026-05-01" <= row["filing_date"] < "2026-05-08" for row in window)
     amended = _results(sandbox, FILINGS, form_type="10-K/A")
     assert {row["cik"] for row in amended} == {"0009000025", "0009000026"}
 

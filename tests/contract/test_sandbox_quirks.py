@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+
 from polygon_fundamentals.sandbox import Planted, Sandbox
 
 Rows = list[dict[str, Any]]
@@ -145,7 +146,8 @@ def test_fourth_quarters(sandbox: Sandbox, income: Rows, v1: Rows) -> None:
 
 def test_trailing_records_of_v1(v1: Rows) -> None:
     ttm = [r for r in v1 if r["timeframe"] == "ttm"]
-    assert ttm and all("filing_date" not in r for r in ttm)
+    assert ttm
+    assert all("filing_date" not in r for r in ttm)
     assert all("balance_sheet" in r["financials"] for r in ttm)
 
 

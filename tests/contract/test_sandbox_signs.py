@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+
 from polygon_fundamentals.sandbox import Sandbox
 
 PERIOD = "2024-03-31"

@@ -7,10 +7,11 @@ from datetime import date, timedelta
 
 import numpy as np
 
-_WORDS = (
-    "Alder Basalt Cinder Dorado Ember Falcon Garnet Harbor Indigo Juniper Kestrel Larch "
-    "Marble Nimbus Ochre Pebble Quartz Raven Saffron Tundra Umber Vesper Willow Zephyr"
-).split()
+_NAMES = """
+Alder Basalt Cinder Dorado Ember Falcon Garnet Harbor Indigo Juniper Kestrel Larch
+Marble Nimbus Ochre Pebble Quartz Raven Saffron Tundra Umber Vesper Willow Zephyr
+"""
+_WORDS = _NAMES.split()
 _KINDS = ("Industries", "Holdings", "Technologies", "Stores", "Energy", "Foods", "Works")
 #: Month of the fiscal year end, by share of companies.
 _FISCAL_MONTHS = (12, 12, 12, 12, 12, 12, 9, 1, 5, 11)

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from .company import ANNUAL, QUARTERLY, TTM, Company, PerShare
-from .facts import Ints
+from .draws import Ints
 from .fields import V1_LINES
 from .rows import Row, iso
 
@@ -25,7 +25,7 @@ _NEEDS: dict[str, str] = {
     "dps": "dps", "oci": "v1_oci_parent",
 }  # fmt: skip
 _BANK = frozenset(
-    "bank_int_inc bank_nii bank_nii_after bank_non_exp bank_non_inc bank_prov".split()
+    ["bank_int_inc", "bank_nii", "bank_nii_after", "bank_non_exp", "bank_non_inc", "bank_prov"]
 )
 _SECTIONS = ("balance_sheet", "cash_flow_statement", "comprehensive_income", "income_statement")
 _MEZZANINE = ("mezz", "mezz_rni", "mezz_temp")

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from .company import ANNUAL, QUARTERLY, TTM, Company
-from .facts import Ints
+from .draws import Ints
 from .fields import V2_ALWAYS_ZERO, V2_LINES, V2_NEVER, V2_STATEMENTS
 from .rows import Row, iso
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import sys
 from datetime import date
 from pathlib import Path
 
-import polygon_fundamentals.sandbox as package
 import pytest
+
+import polygon_fundamentals.sandbox as package
 from polygon_fundamentals.sandbox import Faults
 from polygon_fundamentals.sandbox.calendar import build_calendar, next_weekday, quarter_end
 from polygon_fundamentals.sandbox.companies import generic_symbol
@@ -59,7 +61,7 @@ def test_quarter_ends(args: tuple[int, int, int, bool], expected: date) -> None:
 
 def test_weeks_of_a_week_based_year() -> None:
     ends = [quarter_end(year, 4, 1, True) for year in range(2010, 2030)]
-    weeks = {(b - a).days / 7 for a, b in zip(ends, ends[1:], strict=False)}
+    weeks = {(b - a).days / 7 for a, b in itertools.pairwise(ends)}
     assert weeks == {52, 53}
 
 
