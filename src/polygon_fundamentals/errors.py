@@ -59,8 +59,11 @@ class RetiredError(ApiError):
     """
 
     def __init__(self, message: str, since: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(message, since)
         self.since = since
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class PaginationError(ApiError):
@@ -85,3 +88,14 @@ class AnswerIsNo(FundamentalsError):
     """The question was answered, and the answer is no (parity differs, checklist unmet)."""
 
     exit_code = 1
+
+
+def told(error: FundamentalsError | OSError) -> FundamentalsError:
+    """Return the error as one of ours: what the file system refuses is a matter of the lake."""
+    if isinstance(error, FundamentalsError):
+        return error
+    place = f"{error.filename}: " if error.filename else ""
+    return LakeError(
+        f"{place}{error.strerror or error}; what was there is whole. Free space or fix the "
+        "permissions of the lake, then run again"
+    )

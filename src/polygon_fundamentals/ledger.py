@@ -31,7 +31,11 @@ from polygon_fundamentals.lake.paths import Lake
 HEARTBEAT_SECONDS = 15.0
 SILENT_SECONDS = 300.0
 RUNNING, SUCCEEDED, FAILED, CRASHED, INTERRUPTED = (
-    "running", "succeeded", "failed", "crashed", "interrupted",
+    "running",
+    "succeeded",
+    "failed",
+    "crashed",
+    "interrupted",
 )
 
 
@@ -68,7 +72,10 @@ def code_version() -> str:
     try:
         commit = subprocess.run(
             ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"],
-            capture_output=True, text=True, timeout=5, check=False,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
         ).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
         commit = ""
@@ -99,7 +106,9 @@ class Run:
     @property
     def path(self) -> Path:
         """The ledger file of this run."""
-        return runs_folder(self.lake) / f"{self.started:%Y%m%dT%H%M%S%f}Z-{self.flow}-{self.id}.json"
+        return (
+            runs_folder(self.lake) / f"{self.started:%Y%m%dT%H%M%S%f}Z-{self.flow}-{self.id}.json"
+        )
 
     def write(self, outcome: str, message: str = "") -> None:
         """Write the entry as it now stands."""
@@ -125,8 +134,11 @@ class Run:
     def done(self, units: Sequence[Sequence[str]]) -> None:
         """Note units as done, so that a run that takes over after a kill passes them by."""
         lines = b"".join(orjson.dumps(list(unit)) + b"\n" for unit in units)
-        descriptor = os.open(self.path.with_suffix(".done"),
-                             os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(
+            self.path.with_suffix(".done"),
+            os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC,
+            0o666,
+        )
         try:
             os.write(descriptor, lines)
         finally:
@@ -148,11 +160,11 @@ def recorded(run: Run) -> Iterator[Run]:
     beat.start()
     try:
         yield run
-    except KeyboardInterrupt:
-        run.write(INTERRUPTED, "interrupted")
-        raise
-    except BaseException as error:
+    except Exception as error:
         run.write(FAILED, f"{type(error).__name__}: {error}"[:500])
+        raise
+    except BaseException:  # Ctrl-C, or a worker told to stop
+        run.write(INTERRUPTED, "interrupted")
         raise
     else:
         ok = bool(run.report.get("ok", True))
@@ -174,9 +186,7 @@ def runs_folder(lake: Lake) -> Path:
     return lake.ops / "runs"
 
 
-def records(
-    lake: Lake, since: datetime | None = None
-) -> tuple[list[Record], list[Path]]:
+def records(lake: Lake, since: datetime | None = None) -> tuple[list[Record], list[Path]]:
     """Return (the ledger's entries, oldest first; the files that cannot be read).
 
     `since` leaves out runs that started before it, without opening their files.

@@ -20,7 +20,8 @@ def universe(client: Client, *, active_only: bool) -> list[str]:
         params = {"market": "stocks", "active": active, "limit": "1000", "sort": "ticker"}
         for page in client.pages(TICKERS_PATH, params):
             found.update(
-                row["ticker"] for row in page.results
+                row["ticker"]
+                for row in page.results
                 if row.get("ticker") and (row.get("type") or "") in FILING_TYPES
             )
     return sorted(found)

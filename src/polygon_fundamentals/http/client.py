@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import logging
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -21,8 +22,11 @@ from requests.adapters import HTTPAdapter
 from polygon_fundamentals.errors import (
     ApiError,
     BadRequestError,
+    NotEntitledError,
     PaginationError,
+    RetiredError,
     RetriableApiError,
+    UnauthorizedError,
 )
 from polygon_fundamentals.http.answers import Page, read_page
 from polygon_fundamentals.http.rate_limit import NoRateLimit, RateLimit
@@ -56,10 +60,15 @@ class Tally:
 
 @dataclass
 class _Health:
-    """Whether the API seems to be up, shared by all threads of a run."""
+    """What is known of one endpoint's state, shared by all threads of a run.
+
+    `refusal` is the answer that every further request would get too: the key or the plan
+    is refused, or the endpoint is gone.
+    """
 
     failures: int = 0
     down: str | None = None
+    refusal: ApiError | None = None
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -92,7 +101,7 @@ class Client:
         self._rate_limit = rate_limit or NoRateLimit()
         self._sleep = sleep
         self._local = threading.local()
-        self._health = _Health()
+        self._health: defaultdict[str, _Health] = defaultdict(_Health)
         self.tally = Tally()
 
     def counting_anew(self) -> Client:
@@ -108,7 +117,9 @@ class Client:
             ApiError: a final answer, or a passing fault that outlasted its retries.
         """
         what = f"{path}?{urlencode(params)}" if params else path
-        health = self._health
+        health = self._health[path]
+        if health.refusal is not None:
+            raise type(health.refusal)(*health.refusal.args)
         if health.down is not None:
             raise ApiError(
                 f"{path} not asked: {FAILURES_UNTIL_DOWN} requests in a row had failed for good "
@@ -124,6 +135,9 @@ class Client:
                 f"{error}, still after {self._settings.attempts} tries or "
                 f"{self._settings.deadline:.0f} s; run again later"
             ) from error
+        except (UnauthorizedError, NotEntitledError, RetiredError) as error:
+            health.refusal = error
+            raise
         health.failures = 0
         self.tally.count(sunset=page.sunset)
         return page
@@ -152,8 +166,11 @@ class Client:
                 )
             seen.add(parts.query)
             # A key in a next_url is never sent on: the header carries ours.
-            query = {k: v for k, v in parse_qsl(parts.query, keep_blank_values=True)
-                     if k.lower() != "apikey"}
+            query = {
+                k: v
+                for k, v in parse_qsl(parts.query, keep_blank_values=True)
+                if k.lower() != "apikey"
+            }
             page = self.get(path, query)
             yield page
 
@@ -205,9 +222,7 @@ class Client:
             requests.exceptions.ChunkedEncodingError,
             requests.exceptions.ContentDecodingError,
         ) as error:
-            raise RetriableApiError(
-                f"{what} failed on the way ({_reason(error)})"
-            ) from error
+            raise RetriableApiError(f"{what} failed on the way ({_reason(error)})") from error
         return read_page(response.status_code, response.headers, response.content, what)
 
     def _session(self) -> requests.Session:

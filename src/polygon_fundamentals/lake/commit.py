@@ -187,12 +187,12 @@ def _plan(
     positions = incoming.rows[ticker]
     counts.rows_received += len(positions)
     winners = _winners(dataset, incoming.table, positions, keys, ticker)
-    losers = [
-        i for i in positions
-        if hashes[winners[_own(keys[i], ticker)]] != hashes[i]
-    ]
-    changed = {key: i for key, i in winners.items()
-               if key in known.rows and known.rows[key][1] != hashes[i]}
+    losers = [i for i in positions if hashes[winners[_own(keys[i], ticker)]] != hashes[i]]
+    changed = {
+        key: i
+        for key, i in winners.items()
+        if key in known.rows and known.rows[key][1] != hashes[i]
+    }
     new = {key: i for key, i in winners.items() if key not in known.rows}
     withdrawn = _withdrawn(incoming, winners, known)
     plan = _Plan(ticker, known)
@@ -212,7 +212,9 @@ def _plan(
     leaving.update(known.rows[key][0] for key in (*changed, *withdrawn))
     for i in (*new.values(), *changed.values()):
         arriving.setdefault(months[i], []).append(i)
-    outdated = _rewrite(dataset, plan, incoming, arriving, leaving, changed, withdrawn, keys, hashes)
+    outdated = _rewrite(
+        dataset, plan, incoming, arriving, leaving, changed, withdrawn, keys, hashes
+    )
     counts.rows_changed += len(changed) - outdated
     counts.rows_unchanged += outdated
     return plan
@@ -255,13 +257,15 @@ def _withdrawn(
         return [k for k in known.rows if k not in winners and period_of(k) in periods]
     companies = {cik_of(key) for key in winners}
     return [
-        k for k in known.rows
+        k
+        for k in known.rows
         if k not in winners and cik_of(k) in companies and k.split("|")[1] in incoming.timeframes
     ]
 
 
-def _revised(table: pa.Table, ticker: str, incoming: Incoming,
-             events: list[str] | None = None) -> pa.Table:
+def _revised(
+    table: pa.Table, ticker: str, incoming: Incoming, events: list[str] | None = None
+) -> pa.Table:
     return revisions.as_revisions(
         files.with_ticker(table, ticker),
         events or [revisions.SUPERSEDED] * table.num_rows,
@@ -298,8 +302,11 @@ def _rewrite(
             continue
         moments = file.table["observed_at"].to_pylist()
         for position, key in enumerate(file.keys):
-            if (key in changed and known.rows[key][0] == partition
-                    and moments[position] > incoming.observed_at):
+            if (
+                key in changed
+                and known.rows[key][0] == partition
+                and moments[position] > incoming.observed_at
+            ):
                 late.add(key)
     outdated = len(late)
     gone -= late
@@ -322,19 +329,20 @@ def _rewrite(
                         events.append(revisions.SUPERSEDED)
                 else:
                     old.append(position)
-                    events.append(
-                        revisions.SUPERSEDED if key in changed else revisions.WITHDRAWN
-                    )
+                    events.append(revisions.SUPERSEDED if key in changed else revisions.WITHDRAWN)
                     if key in changed and changed[key] not in rows:
                         moved.append(position)
             if old:
-                plan.revisions.append(_revised(files.pick(file.table, old), ticker, incoming, events))
+                plan.revisions.append(
+                    _revised(files.pick(file.table, old), ticker, incoming, events)
+                )
             if moved:
                 plan.moved_out[partition] = files.pick(file.table, moved)
             pieces.insert(0, files.pick(file.table, stay))
             if not file.ours:
                 plan.adopted.add(partition)
-        plan.contents[partition] = pa.concat_tables(pieces).combine_chunks()
+        pieces = [piece for piece in pieces if piece.num_rows] or pieces[:1]
+        plan.contents[partition] = pieces[0] if len(pieces) == 1 else pa.concat_tables(pieces)
         plan.hashes[partition] = digests
         if rows:
             plan.arrivals.add(partition)
@@ -401,8 +409,9 @@ def _carry_out(
         shutil.rmtree(staging, ignore_errors=True)
     for plan in plans:
         _index(dataset, plan)
-    remaining = {t: sorted(p) for t, p in unfinished.items() if t not in
-                 {plan.ticker for plan in plans}}
+    remaining = {
+        t: sorted(p) for t, p in unfinished.items() if t not in {plan.ticker for plan in plans}
+    }
     if remaining:
         files.replace_file(note, orjson.dumps(remaining))
     else:
@@ -428,7 +437,7 @@ def _into_place(staged: Path, path: Path) -> None:
 
 def _keep_original(dataset: Dataset, partition: int, path: Path) -> None:
     """Keep a file that another tool wrote, as it was, before it is written anew."""
-    kept = (dataset.lake.ops / "adopted" / dataset.name / partition_folder(partition) / path.name)
+    kept = dataset.lake.ops / "adopted" / dataset.name / partition_folder(partition) / path.name
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -472,7 +481,10 @@ def recover(lake: Lake) -> list[str]:
                 with _bucket(dataset, bucket) as unfinished:
                     empty = schema(generation, statement).empty_table()
                     nothing = Incoming(
-                        empty, dict.fromkeys(unfinished, ()), Scope.WINDOW, frozenset(),
+                        empty,
+                        dict.fromkeys(unfinished, ()),
+                        Scope.WINDOW,
+                        frozenset(),
                         datetime.now(UTC),
                     )
                     plans = []
@@ -483,4 +495,3 @@ def recover(lake: Lake) -> list[str]:
                     _carry_out(dataset, bucket, plans, Counts(), unfinished)
                 mended.append(f"{dataset.name}.{bucket:02d}")
     return mended
-

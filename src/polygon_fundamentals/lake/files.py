@@ -50,16 +50,22 @@ def encode_marked(table: pa.Table, text: str) -> pa.Buffer:
     return sink.getvalue()
 
 
-def read(path: Path, dataset: Dataset, ticker: str) -> tuple[pa.Table, bool]:
+def read(
+    path: Path, dataset: Dataset, ticker: str, columns: list[str] | None = None
+) -> tuple[pa.Table, bool]:
     """Return (rows in the dataset's schema, whether the file is ours).
+
+    `columns` (paths of Parquet columns) narrows what is read of a file of ours; others are
+    always read whole.
 
     Raises:
         DamagedFileError: the file cannot be read; the text names it.
     """
+    text = mark(dataset.generation, dataset.statement).encode()
     try:
         with pq.ParquetFile(path, memory_map=False) as file:
-            metadata = file.metadata.metadata or {}
-            table = file.read(use_threads=False)
+            ours = (file.metadata.metadata or {}).get(MARK_KEY.encode()) == text
+            table = file.read(columns if ours else None, use_threads=False)
     except FileNotFoundError:
         raise
     except (OSError, pa.ArrowException) as error:
@@ -68,7 +74,8 @@ def read(path: Path, dataset: Dataset, ticker: str) -> tuple[pa.Table, bool]:
             "restore it, then load its ticker again"
         ) from error
     wanted = schema(dataset.generation, dataset.statement)
-    ours = metadata.get(MARK_KEY.encode()) == mark(dataset.generation, dataset.statement).encode()
+    if ours and columns is not None:
+        return table, True
     if ours and table.schema.names == wanted.names:
         return table.cast(wanted), True
     return _adopted(path, table, dataset, ticker), False
@@ -126,6 +133,8 @@ def with_ticker(table: pa.Table, ticker: str) -> pa.Table:
 
 def pick(table: pa.Table, positions: Sequence[int]) -> pa.Table:
     """Return the rows at some positions; an empty list of them gives an empty table."""
+    if len(positions) == 1:  # most files hold one row; a slice copies nothing
+        return table.slice(positions[0], 1)
     return table.take(pa.array(positions, pa.int64()))
 
 

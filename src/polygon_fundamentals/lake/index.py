@@ -162,9 +162,16 @@ def _observed_later(dataset: Dataset, ticker: str, key: str, first: int, second:
     moments = []
     for partition in (first, second):
         stored = read_file(dataset, partition, ticker)
-        rows = [] if stored is None else [
-            moment for moment, other in
-            zip(stored.table["observed_at"].to_pylist(), stored.keys, strict=True) if other == key
-        ]
+        rows = (
+            []
+            if stored is None
+            else [
+                moment
+                for moment, other in zip(
+                    stored.table["observed_at"].to_pylist(), stored.keys, strict=True
+                )
+                if other == key
+            ]
+        )
         moments.append((max(rows).timestamp() if rows else 0.0, partition))
     return max(moments)[1]

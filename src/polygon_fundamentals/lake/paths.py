@@ -110,8 +110,11 @@ class Dataset:
 def _numbered(folder: Path, prefix: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            found = [e for e in entries if e.name.startswith(prefix) and e.is_dir()
-                     and e.name[len(prefix):].isdigit()]
+            found = [
+                e
+                for e in entries
+                if e.name.startswith(prefix) and e.is_dir() and e.name[len(prefix) :].isdigit()
+            ]
     except FileNotFoundError:
         return []
     return sorted(found, key=lambda entry: entry.name)

@@ -73,8 +73,12 @@ class Filters:
     @property
     def whole_periods(self) -> bool:
         """Whether an answer holds all labels of the periods in it."""
-        narrowed = (self.filing_date_gte, self.filing_date_lt, self.fiscal_year,
-                    self.fiscal_quarter)
+        narrowed = (
+            self.filing_date_gte,
+            self.filing_date_lt,
+            self.fiscal_year,
+            self.fiscal_quarter,
+        )
         return all(value is None for value in narrowed)
 
     def as_json(self) -> dict[str, object]:

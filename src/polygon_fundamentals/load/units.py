@@ -11,6 +11,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from polygon_fundamentals.errors import (
+    ApiError,
+    FundamentalsError,
+    NotEntitledError,
+    NotFoundError,
+    RetiredError,
+    UnauthorizedError,
+)
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake, index
 from polygon_fundamentals.lake.commit import Counts, Scope
@@ -35,9 +43,25 @@ class Loaded:
     rows_unfollowed: int = 0
     sunset: str | None = None
 
+    def add(self, other: Loaded) -> None:
+        """Add what another task did."""
+        self.units += other.units
+        self.empty += other.empty
+        self.counts.add(other.counts)
+        self.requests += other.requests
+        self.retries += other.retries
+        self.rows_unfollowed += other.rows_unfollowed
+        self.sunset = other.sunset or self.sunset
+
     def as_json(self) -> dict[str, Any]:
         """Return the result as small JSON."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> Loaded:
+        """Return the result that `as_json` wrote."""
+        pairs = {name: [tuple(unit) for unit in found[name]] for name in ("units", "empty")}
+        return cls(**{**found, **pairs, "counts": Counts(**found["counts"])})
 
 
 def _fetch(client: Client, path: str, requests: Sequence[Mapping[str, str]]) -> list[bytes]:
@@ -51,20 +75,30 @@ def load_v1(
     ticker: str,
     statements: Sequence[Statement],
     filters: Filters,
+    cik: str | None = None,
 ) -> Loaded:
-    """Load all of v1's records of one ticker into the datasets of `statements`.
+    """Load v1's records of one ticker (or of `cik`) into the ticker's files.
 
     Raises:
         ApiError: a page failed for good; nothing was stored.
         LakeError, OSError: the lake cannot be used.
     """
     observed_at = datetime.now(UTC)
-    bodies = _fetch(client, V1_PATH, v1_requests({"ticker": ticker}, filters))
+    who = {"cik": cik} if cik else {"ticker": ticker}
+    bodies = _fetch(client, V1_PATH, v1_requests(who, filters))
     scope = Scope.PERIODS if filters.whole_periods else Scope.WINDOW
     timeframes = frozenset(t.v1 for t in filters.timeframes)
     stored, rows, _ = writers.run(
-        store_v1, str(lake.root), list(statements), bodies, {}, scope, timeframes, observed_at,
-        (filters.fiscal_year, filters.fiscal_quarter), ticker,
+        store_v1,
+        str(lake.root),
+        list(statements),
+        bodies,
+        {},
+        scope,
+        timeframes,
+        observed_at,
+        (filters.fiscal_year, filters.fiscal_quarter),
+        ticker,
     )
     loaded = Loaded([(ticker, s.value) for s in statements])
     for counts in stored.values():
@@ -107,11 +141,52 @@ def load_v2(
     if scope is None:
         scope = Scope.PERIODS if filters.whole_periods else Scope.WINDOW
     loaded.counts, rows, loaded.rows_unfollowed = writers.run(
-        store_v2, str(lake.root), statement, bodies, dict(companies), scope,
-        frozenset(timeframes), observed_at,
+        store_v2,
+        str(lake.root),
+        statement,
+        bodies,
+        dict(companies),
+        scope,
+        frozenset(timeframes),
+        observed_at,
     )
     loaded.empty = [(ticker, statement.value) for ticker, count in rows.items() if not count]
     return _tallied(loaded, client)
+
+
+def load_v2_splitting(
+    client: Client,
+    lake: Lake,
+    writers: Writers,
+    companies: Mapping[str, Sequence[str]],
+    statement: Statement,
+    filters: Filters,
+    scope: Scope | None = None,
+) -> tuple[Loaded, dict[str, FundamentalsError]]:
+    """Load a batch; where it fails for good, split it until the guilty ticker is alone.
+
+    Returns (what was loaded, ticker → error of those that failed). What would fail for
+    every ticker (key, plan, endpoint gone, the API down) is not tried again in halves.
+
+    Raises:
+        LakeError, OSError: the lake cannot be used.
+    """
+    try:
+        return load_v2(client, lake, writers, companies, statement, filters, scope), {}
+    except (UnauthorizedError, NotEntitledError, NotFoundError, RetiredError) as error:
+        return Loaded(), dict.fromkeys(companies, error)
+    except ApiError as error:
+        if len(companies) == 1:
+            return Loaded(), dict.fromkeys(companies, error)
+    items = list(companies.items())
+    loaded, failed = Loaded(), dict[str, FundamentalsError]()
+    for half in (items[: len(items) // 2], items[len(items) // 2 :]):
+        part, reasons = load_v2_splitting(
+            client, lake, writers, dict(half), statement, filters, scope
+        )
+        loaded.add(part)
+        failed.update(reasons)
+    return _tallied(loaded, client), failed
 
 
 def _tallied(loaded: Loaded, client: Client) -> Loaded:
@@ -138,9 +213,7 @@ def known_ciks(lake: Lake, ticker: str) -> set[str]:
     return {cik for cik in found if not cik.startswith("ticker:")}
 
 
-def resolve_companies(
-    client: Client, lake: Lake, tickers: Sequence[str]
-) -> dict[str, list[str]]:
+def resolve_companies(client: Client, lake: Lake, tickers: Sequence[str]) -> dict[str, list[str]]:
     """Return ticker → CIKs, from v2's balance sheets and from what the lake holds.
 
     A ticker may span several companies, and a renamed one returns a short history that

@@ -34,8 +34,13 @@ def record_keys(table: pa.Table, generation: Generation) -> list[str]:
         table["cik"],
         pc.binary_join_element_wise("ticker:", pc.coalesce(table["ticker"], ""), ""),
     )
-    parts = [cik, table["timeframe"], table[end].cast(pa.string()),
-             table[year].cast(pa.string()), table[period].cast(pa.string())]
+    parts = [
+        cik,
+        table["timeframe"],
+        table[end].cast(pa.string()),
+        table[year].cast(pa.string()),
+        table[period].cast(pa.string()),
+    ]
     joined = pc.binary_join_element_wise(
         *parts, _SEPARATOR, null_handling="replace", null_replacement=""
     )

@@ -7,13 +7,15 @@ kept as text beside the nearest float where it would change.
 from __future__ import annotations
 
 import json
-import re
 from decimal import Decimal
 from typing import Any
 
 import orjson
 
-_LONG_NUMBER = re.compile(rb"\d(?:\.?\d){15,}")
+# Every byte that can stand inside a number becomes a 0, every other a space: a run of 16
+# is then found at the speed of a byte search.
+_NUMBER_BYTES = bytes(48 if chr(byte) in "0123456789." else 32 for byte in range(256))
+_LONG = b"0" * 16
 
 
 class ExactNumber(str):
@@ -38,7 +40,7 @@ def _integer(text: str) -> int | ExactNumber:
 
 def parse_rows(body: bytes) -> list[dict[str, Any]]:
     """Return the `results` of an answer; numbers that float64 would change as ExactNumber."""
-    if _LONG_NUMBER.search(body):
+    if _LONG in body.translate(_NUMBER_BYTES):
         envelope = json.loads(body, parse_float=_decimal, parse_int=_integer)
     else:
         envelope = orjson.loads(body)

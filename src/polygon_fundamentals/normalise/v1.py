@@ -20,13 +20,17 @@ from polygon_fundamentals.statements import Generation, Statement
 
 _SECTIONS = frozenset(section for statement in Statement for section in statement.v1_sections)
 _LEAF_KEYS = frozenset(("value", "unit", "label", "order"))
-_TIMEFRAME_OF_PERIOD = {"Q1": "quarterly", "Q2": "quarterly", "Q3": "quarterly", "Q4": "quarterly",
-                        "FY": "annual", "TTM": "ttm"}
+_TIMEFRAME_OF_PERIOD = {
+    "Q1": "quarterly",
+    "Q2": "quarterly",
+    "Q3": "quarterly",
+    "Q4": "quarterly",
+    "FY": "annual",
+    "TTM": "ttm",
+}
 
 
-def v1_tables(
-    rows: Sequence[dict[str, Any]], observed_at: datetime
-) -> dict[Statement, pa.Table]:
+def v1_tables(rows: Sequence[dict[str, Any]], observed_at: datetime) -> dict[Statement, pa.Table]:
     """Return one table a statement, each with the records that carry that statement.
 
     A record that carries none of the known sections stands in all three, so that it is
@@ -61,12 +65,8 @@ def _table(
     misfits: Misfits = [{} for _ in rows]
     columns = {name: column(rows, name, kind, misfits) for name, kind in V1_RECORD.items()}
     columns["timeframe"] = _timeframes(columns)
-    sections = [
-        _section(rows, statement, section, misfits) for section in statement.v1_sections
-    ]
-    columns["financials"] = pa.StructArray.from_arrays(
-        sections, names=list(statement.v1_sections)
-    )
+    sections = [_section(rows, statement, section, misfits) for section in statement.v1_sections]
+    columns["financials"] = pa.StructArray.from_arrays(sections, names=list(statement.v1_sections))
     absent, unknown = _differences(rows, statement)
     columns["ticker"] = pa.nulls(len(rows), TEXT)
     columns["absent_fields"] = pa.array(absent, pa.list_(TEXT))
@@ -85,10 +85,10 @@ def _timeframes(columns: dict[str, pa.Array]) -> pa.Array:
     """Return the timeframe, from the fiscal period where the record does not say it."""
     if columns["timeframe"].null_count == 0:
         return columns["timeframe"]
-    pairs = zip(columns["timeframe"].to_pylist(), columns["fiscal_period"].to_pylist(),
-                strict=True)
-    return pa.array([said or _TIMEFRAME_OF_PERIOD.get(period or "") for said, period in pairs],
-                    TEXT)
+    pairs = zip(columns["timeframe"].to_pylist(), columns["fiscal_period"].to_pylist(), strict=True)
+    return pa.array(
+        [said or _TIMEFRAME_OF_PERIOD.get(period or "") for said, period in pairs], TEXT
+    )
 
 
 def _section(
@@ -100,8 +100,7 @@ def _section(
         return pa.array(values, kind)
     except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError):
         fitted = [
-            _fitted(value, section, misfit)
-            for value, misfit in zip(values, misfits, strict=True)
+            _fitted(value, section, misfit) for value, misfit in zip(values, misfits, strict=True)
         ]
         return pa.array(fitted, kind)
 
@@ -174,5 +173,3 @@ def _differences(
         absent.append(sorted(lacks))
         unknown.append(extra)
     return absent, unknown
-
-

@@ -23,8 +23,9 @@ def v2_table(
     the lake fills it in.
     """
     wanted = schema(Generation.V2, statement)
-    names = [n for n in wanted.names if n not in ("ticker", "absent_fields", "unmapped",
-                                                  "observed_at")]
+    names = [
+        n for n in wanted.names if n not in ("ticker", "absent_fields", "unmapped", "observed_at")
+    ]
     misfits: Misfits = [{} for _ in rows]
     columns = {name: column(rows, name, wanted.field(name).type, misfits) for name in names}
     absent, unknown = _differences(rows, frozenset(names))
@@ -57,5 +58,3 @@ def _differences(
         absent.append(seen[keys][0])
         unknown.append(seen[keys][1])
     return absent, unknown
-
-

@@ -1,0 +1,47 @@
+"""What a run leaves to look at in the Prefect UI."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+MISSING_SHOWN = 200
+
+
+def publish_load(flow_name: str, reports: dict[str, dict[str, Any]]) -> None:
+    """Publish what was loaded as a table, and what is missing as a second one."""
+    create_table_artifact(
+        key=f"{flow_name}-loaded",
+        description="What was loaded, by generation. Rows are counted once a ticker file.",
+        table=[
+            {
+                "generation": name,
+                "units": found["units"],
+                "missing": len(found["failed"]),
+                "rows new": found["rows_new"],
+                "rows changed": found["rows_changed"],
+                "rows unchanged": found["rows_unchanged"],
+                "requests": found["requests"],
+                "retries": found["retries"],
+                "seconds": found["seconds"],
+                "bytes written": found["bytes_written"],
+            }
+            for name, found in reports.items()
+        ],
+    )
+    missing = [
+        {"generation": name, **unit} for name, found in reports.items() for unit in found["failed"]
+    ]
+    if missing:
+        create_table_artifact(
+            key=f"{flow_name}-missing",
+            description=f"{len(missing):,} units are missing; the first {MISSING_SHOWN} of them. "
+            "Run again to fetch them.",
+            table=missing[:MISSING_SHOWN],
+        )
+
+
+def publish_text(key: str, markdown: str, description: str) -> None:
+    """Publish a text."""
+    create_markdown_artifact(key=key, markdown=markdown, description=description)

@@ -1,0 +1,159 @@
+"""The commands `historical-load` and `fundamentals`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from flows.commands.common import add_common, add_what, add_who, check_before, day, finish
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.load.ask import Filters
+from polygon_fundamentals.tickers import read_tickers
+
+REASONS_SHOWN = 5
+
+
+def historical_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `historical-load`."""
+    parser.add_argument("--generation", choices=("v1", "v2", "both"), default="both", help="(both)")
+    add_who(parser)
+    add_what(parser, "quarterly and annual")
+    parser.add_argument("--from", dest="first", metavar="DAY", help="first filing date (all)")
+    parser.add_argument("--to", dest="last", metavar="DAY", help="last filing date, included")
+    parser.add_argument(
+        "--fresh", action="store_true", help="do not go on where a cut-off run stopped"
+    )
+    add_common(parser)
+
+
+def historical(arguments: argparse.Namespace) -> int:
+    """Run `historical-load`."""
+    first, last = day(arguments.first, "--from"), day(arguments.last, "--to")
+    if first and last and first > last:
+        raise UsageError(f"--from {first} comes after --to {last}")
+    names = read_tickers(arguments.tickers, arguments.tickers_file)
+    if bool(names) == (arguments.universe is not None):
+        raise UsageError(
+            "give --tickers A,B, --tickers-file F or --universe active|all, one of "
+            "names and universe"
+        )
+    check_before(arguments)
+    from flows.historical_load import ALL_STATEMENTS, DEFAULT_TIMEFRAMES, historical_load
+
+    state = historical_load(
+        generation=arguments.generation,
+        tickers=names or None,
+        universe=arguments.universe,
+        timeframes=arguments.timeframe or DEFAULT_TIMEFRAMES,
+        statements=arguments.statement or ALL_STATEMENTS,
+        from_date=first,
+        to_date=last,
+        lake=arguments.lake,
+        base_url=arguments.base_url,
+        resume=not arguments.fresh,
+        return_state=True,
+    )
+    return finish(state, arguments, load_lines)
+
+
+def fundamentals_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `fundamentals`."""
+    parser.add_argument("tickers", nargs="*", metavar="TICKER")
+    add_what(parser, "quarterly")
+    parser.add_argument("--filing-date-gte", metavar="DAY", help="first filing date (180 days ago)")
+    parser.add_argument("--filing-date-lt", metavar="DAY", help="filed before this day")
+    parser.add_argument("--cik", help="load by CIK instead of by ticker")
+    parser.add_argument("--period-end", metavar="DAY", help="the period that ends on this day")
+    parser.add_argument("--fiscal-year", type=int)
+    parser.add_argument("--fiscal-quarter", type=int)
+    parser.add_argument("--limit", type=int, metavar="N", help="rows a page (the most there are)")
+    parser.add_argument("--output-dir", metavar="DIR", help="older name of --lake")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--use-v1", action="store_const", const="v1", dest="generation")
+    which.add_argument("--use-v2", action="store_const", const="v2", dest="generation")
+    add_common(parser)
+
+
+def fundamentals(arguments: argparse.Namespace) -> int:
+    """Run `fundamentals`."""
+    arguments.lake = arguments.lake or arguments.output_dir
+    names = read_tickers(arguments.tickers)
+    if not names and arguments.cik is None:
+        raise UsageError("name a ticker, such as `fundamentals AAPL`, or give --cik")
+    if arguments.cik is not None and not arguments.cik.isdigit():
+        raise UsageError(f"--cik {arguments.cik!r} is no CIK: up to ten digits")
+    days = {
+        name: day(getattr(arguments, name), "--" + name.replace("_", "-"))
+        for name in ("filing_date_gte", "filing_date_lt", "period_end")
+    }
+    Filters(
+        filing_date_gte=arguments.filing_date_gte,
+        filing_date_lt=arguments.filing_date_lt,
+        fiscal_quarter=arguments.fiscal_quarter,
+        page=arguments.limit,
+    )
+    check_before(arguments)
+    from flows.fundamentals import fundamentals as flow
+    from flows.parameters import ALL_STATEMENTS
+
+    state = flow(
+        tickers=names,
+        generation=arguments.generation,
+        timeframes=arguments.timeframe or ["quarterly"],
+        statements=arguments.statement or ALL_STATEMENTS,
+        cik=arguments.cik,
+        fiscal_year=arguments.fiscal_year,
+        fiscal_quarter=arguments.fiscal_quarter,
+        limit=arguments.limit,
+        lake=arguments.lake,
+        base_url=arguments.base_url,
+        **days,
+        return_state=True,
+    )
+    return finish(state, arguments, load_lines)
+
+
+def load_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a load did, for people; what is missing goes to standard error."""
+    for name in ("v1", "v2"):
+        if name not in report:
+            continue
+        found = report[name]
+        yield (
+            f"{name}  {found['units']:>6,} units  {found['rows_new']:>9,} rows new  "
+            f"{found['rows_changed']:>7,} changed  {found['rows_unchanged']:>9,} unchanged  "
+            f"{found['requests']:>6,} requests  {found['seconds']:>7.1f} s  "
+            f"{found['bytes_written'] / 1e6:>8.1f} MB"
+        )
+        if found["units_resumed"]:
+            yield f"    {found['units_resumed']:,} units had been done by the run before"
+        warn(name, found)
+    yield f"lake: {report['lake']}"
+
+
+def warn(name: str, found: Mapping[str, Any]) -> None:
+    """Tell on standard error which units are missing and why, each reason once."""
+    reasons = Counter(unit["reason"] for unit in found["failed"])
+    for reason, count in reasons.most_common(REASONS_SHOWN):
+        tickers = dict.fromkeys(u["ticker"] for u in found["failed"] if u["reason"] == reason)
+        who = ", ".join(list(tickers)[:3]) + (", ..." if len(tickers) > 3 else "")
+        print(
+            f"error: {name}: {count} of {found['units']} units missing ({who}): {reason}",
+            file=sys.stderr,
+        )
+    if len(reasons) > REASONS_SHOWN:
+        print(
+            f"error: {name}: {len(reasons) - REASONS_SHOWN} more reasons; --json lists all",
+            file=sys.stderr,
+        )
+    nothing = found["tickers_without_rows"]
+    if nothing and not found["failed"]:
+        who = ", ".join(nothing[:5]) + (f" and {len(nothing) - 5} more" if len(nothing) > 5 else "")
+        print(
+            f"warning: {name}: no rows for {who}: not listed (v2), nothing filed in these days, or "
+            "a misspelt ticker",
+            file=sys.stderr,
+        )

@@ -1,0 +1,215 @@
+"""`historical-load`: all history of some tickers, in one generation or both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from prefect import flow, runtime
+from prefect.states import State
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.artifacts import publish_load
+from flows.ending import Report, ended, sentence
+from flows.loading import Load, load_generation
+from flows.parameters import (
+    ALL_STATEMENTS,
+    DEFAULT_TIMEFRAMES,
+    BaseUrl,
+    Day,
+    GenerationChoice,
+    LakeFolder,
+    Statements,
+    Tickers,
+    TickersFile,
+    Timeframes,
+    Universe,
+)
+from polygon_fundamentals import ledger
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.commit import recover
+from polygon_fundamentals.load.ask import Filters
+from polygon_fundamentals.locks import shared
+from polygon_fundamentals.reference import tickers_of_cik
+from polygon_fundamentals.reference import universe as whole_universe
+from polygon_fundamentals.settings import Settings, lake_root, load_settings
+from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.tickers import read_tickers
+from tasks.context import RunSpec, close, context
+
+# Below this many units the writer processes cost more to start than they save.
+UNITS_WORTH_PROCESSES = 60
+LOCK_SECONDS = 10.0
+
+
+def _run_name() -> str:
+    given = runtime.flow_run.parameters
+    first, last = given.get("from_date") or "the beginning", given.get("to_date") or "today"
+    return f"history {given['generation']} · {first} to {last}"
+
+
+@flow(
+    name="historical-load",
+    flow_run_name=_run_name,
+    task_runner=ThreadPoolTaskRunner(max_workers=Settings().threads),
+    persist_result=False,
+)
+def historical_load(
+    generation: GenerationChoice = "both",
+    tickers: Tickers = None,
+    tickers_file: TickersFile = None,
+    universe: Universe = None,
+    timeframes: Timeframes = DEFAULT_TIMEFRAMES,
+    statements: Statements = ALL_STATEMENTS,
+    from_date: Day = None,
+    to_date: Day = None,
+    lake: LakeFolder = None,
+    base_url: BaseUrl = None,
+    resume: bool = True,
+) -> State[Any]:
+    """Load all history of the given tickers into the lake.
+
+    Name them with `tickers`, `tickers_file` or `universe`. Running it twice changes
+    nothing; a run that was cut off within the last day goes on where it stopped unless
+    `resume` is off. Both days are included and mean filing dates.
+    """
+    filters = filters_of(timeframes, from_date, to_date)
+
+    def body() -> Report:
+        names = read_tickers(tickers, tickers_file)
+        if bool(names) == (universe is not None):
+            raise UsageError(
+                "historical-load needs tickers: give --tickers A,B, --tickers-file F or "
+                "--universe active, and only one of names and universe"
+            )
+        parameters = {
+            "generation": generation,
+            "tickers": names,
+            "universe": universe,
+            "statements": [s.value for s in statements],
+            **filters.as_json(),
+        }
+        return run_load(
+            "historical-load",
+            parameters,
+            generations_of(generation),
+            names,
+            statements,
+            filters,
+            lake=lake,
+            base_url=base_url,
+            universe=universe,
+            resume=resume,
+        )
+
+    return ended(body)
+
+
+def filters_of(timeframes: Sequence[Any], first: date | None, last: date | None) -> Filters:
+    """Return the filters of a window whose both ends are included."""
+    return Filters(
+        timeframes=tuple(timeframes),
+        filing_date_gte=first.isoformat() if first else None,
+        filing_date_lt=(last + timedelta(days=1)).isoformat() if last else None,
+    )
+
+
+def generations_of(choice: str) -> list[Generation]:
+    """Return the generations that a choice names; v1 first, so that v2 can use its CIKs."""
+    return list(Generation) if choice == "both" else [Generation(choice)]
+
+
+def run_load(
+    flow_name: str,
+    parameters: dict[str, Any],
+    generations: Sequence[Generation],
+    tickers: Sequence[str],
+    statements: Sequence[Statement],
+    filters: Filters,
+    *,
+    lake: str | None,
+    base_url: str | None,
+    universe: str | None = None,
+    resume: bool = False,
+    cik: str | None = None,
+) -> Report:
+    """Load the generations one after the other; record the run; return the report.
+
+    Raises:
+        FundamentalsError: the run could not start (lake locked, no key, ...).
+    """
+    where = Lake(lake_root(lake).absolute())
+    settings = load_settings(base_url)
+    where.prepare()
+    with shared(where.lock("writers"), LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):
+        recover(where)
+        ledger.close_crashed(where)
+        previous, done = ledger.resumable(where, flow_name, parameters) if resume else (None, set())
+        run = ledger.Run(where, flow_name, parameters, flow_run_id=_flow_run_id())
+        with ledger.recorded(run):
+            if previous:
+                run.report["resumes"] = previous
+                run.done([list(unit) for unit in done])
+            found = _loaded(
+                run,
+                settings,
+                generations,
+                tickers,
+                statements,
+                filters,
+                base_url,
+                universe,
+                frozenset(done),
+                cik,
+            )
+            code = max(tally_code for _, tally_code in found.values())
+            reports = {name: report for name, (report, _) in found.items()}
+            run.report.update(ok=code == 0, message=sentence(reports), generations=reports)
+    publish_load(flow_name, reports)
+    return {
+        **reports,
+        "lake": str(where.root),
+        "run": run.id,
+        "exit_code": code,
+        "message": sentence(reports),
+    }
+
+
+def _loaded(
+    run: ledger.Run,
+    settings: Settings,
+    generations: Sequence[Generation],
+    tickers: Sequence[str],
+    statements: Sequence[Statement],
+    filters: Filters,
+    base_url: str | None,
+    universe: str | None,
+    done: frozenset[tuple[str, ...]],
+    cik: str | None,
+) -> dict[str, tuple[Report, int]]:
+    many = len(tickers) * len(statements) >= UNITS_WORTH_PROCESSES or universe is not None
+    spec = RunSpec(
+        run=run.id,
+        lake=str(run.lake.root),
+        base_url=base_url,
+        processes=settings.processes if many else 0,
+    )
+    try:
+        names = list(tickers)
+        if universe is not None:
+            names = whole_universe(context(spec).client, active_only=universe == "active")
+        if cik is not None and not names:
+            names = tickers_of_cik(context(spec).client, cik)
+        ciks = {name: [cik] for name in names} if cik is not None else {}
+        load = Load(spec, settings, run, names, statements, filters, done, ciks=ciks)
+        tallies = [load_generation(load, generation) for generation in generations]
+    finally:
+        close(spec)
+    return {t.generation.value: (t.report(), t.exit_code) for t in tallies}
+
+
+def _flow_run_id() -> str | None:
+    found = runtime.flow_run.id
+    return str(found) if found else None

@@ -1,0 +1,25 @@
+"""Defaults for a run from the command line, set before Prefect is imported.
+
+What the user has set stays. Telemetry is off; Prefect's own log lines give way to our
+progress and summary (`--verbose` shows them).
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+
+def apply(*, verbose: bool = False) -> None:
+    """Set the environment that Prefect and Great Expectations read when imported."""
+    level = "INFO" if verbose else "CRITICAL"
+    for name, value in {
+        "PREFECT_LOGGING_LEVEL": level,
+        "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "GX_ANALYTICS_ENABLED": "false",
+    }.items():
+        os.environ.setdefault(name, value)
+    if not verbose:
+        warnings.filterwarnings("ignore", module="prefect|pydantic|great_expectations|websockets")

@@ -1,0 +1,38 @@
+"""Tickers as users give them: lists and files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.lake.paths import ticker_file_name
+
+
+def read_tickers(tickers: Sequence[str] | None, file: str | None = None) -> list[str]:
+    """Return the tickers of a list and of a file with one a line, each once, in order.
+
+    A word all in lower case is taken as its upper case; mixed case stays (BRKpA). In a
+    file, blank lines and what follows a # are passed over.
+
+    Raises:
+        UsageError: the file cannot be read, or a name cannot be a ticker.
+    """
+    words = [word for item in tickers or () for word in item.split(",")]
+    if file is not None:
+        try:
+            lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            raise UsageError(
+                f"--tickers-file {file} cannot be read ({reason}); give a text file with one "
+                "ticker a line"
+            ) from error
+        words += [word for line in lines for word in line.split("#")[0].replace(",", " ").split()]
+    names = [word.strip() for word in words if word.strip()]
+    names = [name.upper() if name.islower() else name for name in names]
+    for name in names:
+        ticker_file_name(name)
+    if file is not None and not names:
+        raise UsageError(f"--tickers-file {file} names no ticker; write one a line")
+    return list(dict.fromkeys(names))

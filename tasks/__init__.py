@@ -1,0 +1,1 @@
+"""Thin Prefect tasks around the library, mapped per ticker and statement."""
