@@ -217,8 +217,8 @@ class Sandbox:
     def warm(self, render: bool = True) -> None:
         """Render everything that is served now, so that no answer waits for it.
 
-        Without `render` only the index is built that whole-market queries need: a second for
-        300 companies of 16 years or 1,500 of two.
+        Without `render` only the index is built that whole-market queries need: some 2 s for
+        1,000 companies of 16 years, or for 5,000 of two.
         """
         with self._lock:
             self._world.warm(render)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from .company import ANNUAL, QUARTERLY, TTM, Company
 from .draws import Ints
-from .fields import V2_ALWAYS_ZERO, V2_LINES, V2_NEVER, V2_STATEMENTS
+from .fields import V2_ALWAYS_ZERO, V2_LINES, V2_NEVER
 from .rows import Row, iso
 
 _PER_SHARE = frozenset({"eps_basic", "eps_diluted", "shares_basic", "shares_diluted"})
@@ -58,28 +58,28 @@ class V2Company:
         self.today = today
         self._revise = revise
 
-    def rows(self) -> dict[str, list[Row]]:
-        """Return the rows by statement; a row appears once its first filing is public."""
+    def rows(self, statement: str) -> list[Row]:
+        """Return the rows of a statement; one appears once its first filing is public."""
         company, profile = self.company, self.company.profile
-        found: dict[str, list[Row]] = {name: [] for name in V2_STATEMENTS}
+        found: list[Row] = []
         delisted = company.gone is not None and company.gone <= self.today
         if delisted and "v2_only" not in profile.roles:
             return found
         calendar = company.calendar
+        balance = statement == "balance_sheets"
         for i in range(company.last):
             if calendar.filed[i] > self.today:
                 break
             if calendar.ends[i] < company.start:
                 continue
-            for statement in V2_STATEMENTS:
-                if not self.lacks(statement, i):
-                    self._add(found, statement, QUARTERLY, i, (4,))
-                if calendar.quarters[i] == 4:
-                    reach = (4,) if statement == "balance_sheets" else (4, 8)
-                    self._add(found, statement, ANNUAL, i, reach)
-                if statement != "balance_sheets":
-                    self._add(found, statement, TTM, i, (4,))
-            self._add_strays(found, i)
+            if not (profile.roles and self.lacks(statement, i)):
+                self._add(found, statement, QUARTERLY, i, (4,))
+            if calendar.quarters[i] == 4:
+                self._add(found, statement, ANNUAL, i, (4,) if balance else (4, 8))
+            if not balance:
+                self._add(found, statement, TTM, i, (4,))
+            if "stray_year_end" in profile.roles:
+                self._add_strays(found, statement, i)
         return found
 
     def lacks(self, statement: str, i: int) -> bool:
@@ -100,7 +100,7 @@ class V2Company:
 
     def _add(
         self,
-        found: dict[str, list[Row]],
+        found: list[Row],
         statement: str,
         timeframe: str,
         i: int,
@@ -120,7 +120,7 @@ class V2Company:
         filing_day = company.filed_iso[filed_with]
         if profile.roles and not variant:
             variant, filing_day = self._variant(timeframe, i, filed_with, filing_day)
-        found[statement].append(
+        found.append(
             Row(
                 profile,
                 self._tickers(i) if profile.roles else profile.symbols,
@@ -151,25 +151,33 @@ class V2Company:
             return "restated", filing_day
         return "", filing_day
 
-    def _add_strays(self, found: dict[str, list[Row]], i: int) -> None:
+    def _add_strays(self, found: list[Row], statement: str, i: int) -> None:
         """Add comparatives under a wrong label, for the latest three years."""
         roles, calendar = self.company.profile.roles, self.company.calendar
-        if self.today - calendar.ends[i] > 1200 or "stray_year_end" not in roles:
+        if self.today - calendar.ends[i] > 1200:
             return
-        after = i + 1
-        public = after < self.company.last and calendar.filed[after] <= self.today
-        if calendar.quarters[i] == 4 and public:
+        if statement == "balance_sheets" and calendar.quarters[i] == 4:
+            carrier, year_shift, quarter = i + 1, i // 4 % 2, 1
+        elif (
+            statement == "income_statements"
+            and calendar.quarters[i] == 2
+            and "stray_comparative" in roles
+        ):
+            carrier, year_shift, quarter = i + 4, 1, 2
+        else:
+            return
+        if carrier < self.company.last and calendar.filed[carrier] <= self.today:
             self._add(
-                found, "balance_sheets", QUARTERLY, i, (), quarter=1, variant="stray",
-                year_shift=i // 4 % 2, filed_with=after,
-            )  # fmt: skip
-        again = i + 4
-        public = again < self.company.last and calendar.filed[again] <= self.today
-        if "stray_comparative" in roles and calendar.quarters[i] == 2 and public:
-            self._add(
-                found, "income_statements", QUARTERLY, i, (), year_shift=1, variant="stray",
-                filed_with=again,
-            )  # fmt: skip
+                found,
+                statement,
+                QUARTERLY,
+                i,
+                (),
+                year_shift=year_shift,
+                quarter=quarter,
+                variant="stray",
+                filed_with=carrier,
+            )
 
     def _tickers(self, i: int) -> tuple[str, ...]:
         profile, calendar = self.company.profile, self.company.calendar
@@ -245,7 +253,7 @@ class V2Company:
                 share.eps_diluted,
                 share.shares_diluted * swell,
             )
-        tickers = f',"tickers":{json.dumps(row.tickers)}' if row.tickers else ""
+        tickers = _tickers_text(row.tickers)
         data = (
             text % filled
             + f',"cik":"{row.cik}"{tickers},"period_end":"{row.period_end}"'
@@ -258,6 +266,11 @@ class V2Company:
             shift = self.company.revenue_shift(timeframe, i)
             data = _shifted(data, shift if row.variant == "restated" else -shift)
         return self._revise(row, data) if self._revise else data
+
+
+@lru_cache(maxsize=1024)
+def _tickers_text(tickers: tuple[str, ...]) -> str:
+    return f',"tickers":{json.dumps(tickers)}' if tickers else ""
 
 
 def _emptied(data: bytes) -> bytes:

@@ -54,6 +54,7 @@ class World:
         self._companies: dict[int, Company] = {}
         self._v1: dict[int, list[Row]] = {}
         self._v2: dict[int, dict[str, list[Row]]] = {}
+        self._v2_sources: dict[int, V2Company] = {}
         self._market: dict[str, tuple[list[str], list[Row]]] = {}
         self.by_cik = {profile.cik: profile.index for profile in self.profiles}
         self.by_v1_symbol: dict[str, list[int]] = {}
@@ -82,13 +83,15 @@ class World:
 
     def v2_rows(self, index: int, statement: str) -> list[Row]:
         """Return a company's v2 rows of a statement as of today."""
-        if index not in self._v2:
-            company = self.company(index)
-            found = V2Company(company, self.today, self.plantings.revise_v2).rows()
-            self._v2[index] = {
-                name: self.plantings.select(rows, "v2") for name, rows in found.items()
-            }
-        return self._v2[index][statement]
+        built = self._v2.setdefault(index, {})
+        if statement not in built:
+            source = self._v2_sources.get(index)
+            if source is None:
+                company = self.company(index)
+                source = V2Company(company, self.today, self.plantings.revise_v2)
+                self._v2_sources[index] = source
+            built[statement] = self.plantings.select(source.rows(statement), "v2")
+        return built[statement]
 
     def advance(self, days: int) -> None:
         """Move the clock; only companies on which something happens are built anew."""
@@ -109,6 +112,7 @@ class World:
         for index in list(indexes):
             self._v1.pop(index, None)
             self._v2.pop(index, None)
+            self._v2_sources.pop(index, None)
         self._market.clear()
         self.version += 1
 
