@@ -71,11 +71,15 @@ def compare_statement(
     )
     paired = _paired(v1, v2, statement, left[met.v1], right[met.v2], v1_keys, company_tickers)
     pairs = pairs_of(paired)
-    evidence = gather(paired, pairs)
-    findings = []
-    for pair in pairs:
-        limit = tolerances.limit(statement, pair.v2_field, pair.entry.unit)
-        findings.append(explain(paired, pair, evidence, np.full(len(paired), limit)))
+    # Infinities are findings of their own; the arithmetic around them need not warn.
+    with np.errstate(invalid="ignore", over="ignore"):
+        evidence = gather(paired, pairs)
+        findings = [
+            explain(
+                paired, pair, evidence, tolerances.limit(statement, pair.v2_field, pair.entry.unit)
+            )
+            for pair in pairs
+        ]
 
     values = _values(paired, findings)
     unused = _accept(values, [a for a in accepted if a.statement is statement], day)

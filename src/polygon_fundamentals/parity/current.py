@@ -60,8 +60,8 @@ def company_keys(table: pa.Table, ciks: Mapping[str, str]) -> npt.NDArray[np.obj
     """The company of each row: its CIK in ten digits, else its ticker's, else `ticker:SYMBOL`."""
     frame = table.select(["ticker", "cik"]).to_pandas()
     cik = _ten_digits(frame["cik"])
-    cik = cik.fillna(frame["ticker"].map(dict(ciks)))
-    return cik.fillna("ticker:" + frame["ticker"].astype(str)).to_numpy(dtype=object)
+    cik = cik.fillna(frame["ticker"].map(dict(ciks)).astype("string"))
+    return cik.fillna("ticker:" + frame["ticker"].astype("string")).to_numpy(dtype=object)
 
 
 def period_keys(table: pa.Table, generation: Generation, ciks: Mapping[str, str]) -> pd.DataFrame:

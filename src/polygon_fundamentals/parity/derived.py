@@ -91,10 +91,10 @@ def _left_over(values: Floats, parts: npt.NDArray[np.int64]) -> Floats:
 
 
 def _rounding_of_parts(pair: Pair, parts: npt.NDArray[np.int64]) -> Floats:
-    """What four parts that v2 has rounded, and v1 not, can leave over too much or too little."""
+    """What parts that v2 has rounded, and v1 not, can leave over too much or too little."""
+    v1, v2 = pair.expected[parts], pair.actual[parts]
     result = np.zeros(len(parts))
     for unit in UNITS:
-        rounded = (pair.actual[parts] % unit == 0).all(axis=1)
-        exact = (pair.expected[parts] % unit != 0).any(axis=1)
-        result = np.where(rounded & exact, 2 * unit, result)
+        rounded = (v2 % unit == 0) & (v1 % unit != 0) & (np.abs(v2 - v1) <= unit / 2)
+        result = np.maximum(result, rounded.sum(axis=1) * unit / 2)
     return result

@@ -86,15 +86,14 @@ def gather(paired: Paired, pairs: list[Pair]) -> Evidence:
     )
 
 
-def explain(paired: Paired, pair: Pair, evidence: Evidence, tolerance: Floats) -> Findings:
-    """The findings for one pair. `tolerance` is what a difference must stay below, a period."""
+def explain(paired: Paired, pair: Pair, evidence: Evidence, tolerance: float) -> Findings:
+    """The findings for one pair. `tolerance` is what a difference must stay below."""
     kind = np.full(len(paired), _NOTHING, dtype=np.int8)
     detail = np.full(len(paired), "", dtype=object)
     v1, v2 = pair.expected, pair.actual
     _apart(pair, kind, detail)
     both = ~np.isnan(v1) & ~np.isnan(v2) & (kind == _NOTHING)
-    with np.errstate(invalid="ignore"):
-        off = np.abs(pair.difference)
+    off = np.abs(pair.difference)
     matched = both & (off <= _SAME * np.maximum(np.abs(v1), np.abs(v2)))
     rounding = both & ~matched & _within(off, tolerance, pair.entry.unit)
     kind[matched] = code_of(Kind.MATCHED)
@@ -182,7 +181,7 @@ def _apart(pair: Pair, kind: npt.NDArray[np.int8], detail: npt.NDArray[np.object
         detail[flags] = why
 
 
-def _within(off: Floats, tolerance: Floats, unit: Unit) -> Flags:
+def _within(off: Floats, tolerance: float, unit: Unit) -> Flags:
     """Money and shares are off by less than the tolerance, per-share figures by no more."""
     if unit is Unit.USD_PER_SHARE:
         flags: Flags = off <= tolerance + _EDGE

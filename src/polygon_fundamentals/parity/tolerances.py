@@ -39,8 +39,10 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def _cik(value: object) -> object:
-    # Unquoted, YAML reads a CIK as a number and drops its zeros.
-    return str(value).zfill(10) if isinstance(value, (int, str)) else value
+    if isinstance(value, int):
+        # Unquoted, YAML reads 0000320177 as an octal number: another company's CIK.
+        raise ValueError("write the CIK in quotes")
+    return value.zfill(10) if isinstance(value, str) else value
 
 
 class _Frozen(BaseModel):

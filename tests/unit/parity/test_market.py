@@ -1,0 +1,472 @@
+"""A whole market: identical facts agree, and of planted faults each is found, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from polygon_fundamentals.parity import (
+    Accepted,
+    Kind,
+    Parity,
+    ReferenceTicker,
+    compare_statement,
+    judge,
+    load_tolerances,
+    merge,
+)
+from polygon_fundamentals.statements import Statement, Timeframe
+from tests.unit.parity.market import Market, build, copied
+
+TOLERANCES = load_tolerances(Path(__file__).parents[3] / "expectations" / "tolerances.yaml")
+BS, CF, IS = Statement.BALANCE_SHEETS, Statement.CASH_FLOW, Statement.INCOME_STATEMENTS
+TODAY = date(2026, 10, 1)
+Key = tuple[str, str, str, str, str]
+HARMLESS = {
+    "absent_zero",
+    "null_in_v1",
+    "line_definition",
+    "bank_net_of_interest",
+    "split_adjusted",
+}
+
+
+def compare(
+    market: Market,
+    reference: dict[str, ReferenceTicker] | None = None,
+    accepted: tuple[Accepted, ...] = (),
+) -> Parity:
+    return merge(
+        compare_statement(*market.tables(s), s, TOLERANCES, reference or {}, accepted, today=TODAY)
+        for s in Statement
+    )
+
+
+def findings(parity: Parity) -> dict[Key, str]:
+    v = parity.values
+    ends = v["period_end"].dt.strftime("%Y-%m-%d")
+    keys = zip(v["statement"], v["ticker"], v["timeframe"], ends, v["v2_field"], strict=True)
+    return dict(zip(keys, v["kind"], strict=True))
+
+
+@pytest.fixture(scope="module")
+def facts() -> Market:
+    return build()
+
+
+@pytest.fixture(scope="module")
+def base(facts: Market) -> dict[Key, str]:
+    return findings(compare(facts))
+
+
+def test_identical_facts_agree(facts: Market) -> None:
+    parity = compare(facts)
+    assert judge(parity, TOLERANCES).passed
+    assert set(parity.values["kind"]) == HARMLESS
+    # 20 of 22 balance-sheet lines in 180 periods without twelve months, and so on; of banks fewer.
+    assert [r.compared for r in parity.results] == [3060, 1728, 3960]
+    assert [r.periods for r in parity.results] == [180, 216, 216]
+    assert [r.matched for r in parity.results] == [2160, 1728, 3642]
+    assert parity.compared == parity.matched + sum(
+        n for kind, n in parity.counts.items() if kind in set(Kind) and kind.value in HARMLESS
+        and kind not in (Kind.ABSENT_ZERO, Kind.NULL_IN_V1)
+    )  # fmt: skip
+    assert parity.missing_tickers == []
+    assert parity.results[0].v1_periods_v2_never_has == 36 + 6
+
+
+def test_the_parts_add_up(facts: Market) -> None:
+    for result in compare(facts).results:
+        sums = result.by_field.drop(columns=["statement", "v1_field", "v2_field", "relation"]).sum()
+        assert sums["compared"] == result.compared
+        listed = result.values.groupby("kind").size()
+        assert all(sums[kind] == count for kind, count in listed.items())
+
+
+def test_share_classes_are_compared_once(facts: Market) -> None:
+    values = compare(facts).values
+    assert set(values.loc[values["cik"] == "0000000002", "ticker"]) == {"BBB"}
+    assert set(values.loc[values["cik"] == "0000000002", "tickers"]) == {"BBB,BBB.A"}
+    assert not values.duplicated(["statement", "cik", "timeframe", "period_end", "v2_field"]).any()
+
+
+def test_all_filing_dates_moved_by_a_year(facts: Market, base: dict[Key, str]) -> None:
+    market = copied(facts)
+    for records in market.v2.values():
+        for record in records:
+            record["filing_date"] += timedelta(days=365)
+    record = market.record("v2", CF, "AAA", "quarterly", "2022-06-30")
+    record["net_cash_from_operating_activities"] += 77e6
+    key = ("cash_flow", "AAA", "quarterly", "2022-06-30", "net_cash_from_operating_activities")
+    assert findings(compare(market)) == base | {key: "restated"}
+
+
+Change = Callable[[float, Random], float | None]
+PLANTS: dict[str, tuple[Change, str]] = {
+    "wrong": (lambda v, r: v * r.choice([1.1, 0.5, 2, 10, 1.0333]), "unexplained"),
+    "off by thousands": (lambda v, r: v + r.choice([7_000, -12_345]), "unexplained"),
+    "off by a million": (lambda v, r: v + r.choice([1e6, -1e6]), "unexplained"),
+    "sign": (lambda v, r: -v, "sign"),
+    "thousands": (lambda v, r: v * 1000, "scale"),
+    "in millions": (lambda v, r: v / 1e6, "scale"),
+    "missing field": (lambda v, r: None, "null_in_v2"),
+    "zero": (lambda v, r: 0.0, "unexplained"),
+}
+PER_SHARE = ("basic_", "diluted_")
+
+
+def plant(
+    market: Market, base: dict[Key, str], change: Change, kind: str, random: Random
+) -> dict[Key, str]:
+    """Changes five v2 values, in different records; returns what is to be found."""
+    planted: dict[Key, str] = {}
+    touched: set[int] = set()
+    while len(planted) < 5:
+        statement = random.choice(list(Statement))
+        record = random.choice(market.v2[statement])
+        field = random.choice([f for f, v in record.items() if isinstance(v, float)])
+        timeframe = record["timeframe"].replace("trailing_twelve_months", "ttm")
+        key = (statement.value, record["tickers"][0], timeframe, str(record["period_end"]), field)
+        compared = key in base or _is_compared(base, statement, field)
+        if not compared or base.get(key) in ("absent_zero", "null_in_v1"):
+            continue
+        # Nothing tells a wrong count in a quarter that both derive from a derived one, and within
+        # the definition of long-term debt there is room for more than one value.
+        derived = timeframe == "quarterly" and record["fiscal_quarter"] == 4
+        vague = field.startswith("long_term_debt") or (
+            field.startswith(PER_SHARE) and (derived or timeframe == "ttm")
+        )
+        per_share = field.endswith("per_share")
+        if record[field] == 0 or vague or per_share or id(record) in touched:
+            continue
+        record[field] = change(record[field], random)
+        touched.add(id(record))
+        planted[key] = kind
+    return planted
+
+
+def _is_compared(base: dict[Key, str], statement: Statement, field: str) -> bool:
+    from polygon_fundamentals.field_map import primary_pairs
+
+    return field in {e.v2 for e in primary_pairs(statement)}
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("name", PLANTS)
+def test_planted_in_v2(facts: Market, base: dict[Key, str], name: str, seed: int) -> None:
+    change, kind = PLANTS[name]
+    market = copied(facts)
+    planted = plant(market, base, change, kind, Random(f"{name} {seed}"))
+    got = findings(compare(market))
+    assert got == base | planted
+
+
+def test_values_off_by_less_than_the_tolerance(facts: Market, base: dict[Key, str]) -> None:
+    market = copied(facts)
+    planted: dict[Key, str] = {}
+    for field, off in (
+        ("consolidated_net_income_loss", 0.5),
+        ("income_taxes", -0.99),
+        ("basic_earnings_per_share", 0.004),
+        ("basic_shares_outstanding", 0.4),
+    ):
+        market.record("v2", IS, "AAA", "quarterly", "2022-06-30")[field] += off
+        planted["income_statements", "AAA", "quarterly", "2022-06-30", field] = "rounding"
+    parity = compare(market)
+    assert findings(parity) == base | planted
+    assert judge(parity, TOLERANCES).passed
+
+
+@pytest.mark.parametrize(
+    ("statement", "line", "field", "kind"),
+    [
+        (BS, "liabilities", "total_liabilities", "v1_breaks_identity"),
+        (BS, "equity_attributable_to_parent", "total_equity_attributable_to_parent",
+         "v1_breaks_identity"),
+        (CF, "net_cash_flow", "change_in_cash_and_equivalents", "v1_breaks_identity"),
+        (IS, "income_loss_from_continuing_operations_before_tax", "income_before_income_taxes",
+         "v1_breaks_identity"),
+        (IS, "cost_of_revenue", "cost_of_revenue", "v1_breaks_identity"),
+        (IS, "selling_general_and_administrative_expenses", "selling_general_administrative",
+         "unexplained"),
+        (BS, "inventory", "inventories", "unexplained"),
+    ],
+)  # fmt: skip
+def test_wrong_in_v1(
+    facts: Market, base: dict[Key, str], statement: Statement, line: str, field: str, kind: str
+) -> None:
+    market = copied(facts)
+    market.record("v1", statement, "AAA", "quarterly", "2022-06-30")[line] += 5_432_100.0
+    key = (statement.value, "AAA", "quarterly", "2022-06-30", field)
+    assert findings(compare(market)) == base | {key: kind}
+
+
+@pytest.mark.parametrize("unit", [1e3, 1e6])
+def test_rounded_comparatives(facts: Market, unit: float) -> None:
+    market = copied(facts)
+    for statement in Statement:
+        for year in (2020, 2021):
+            record = market.record("v2", statement, "AAA", "quarterly", f"{year}-06-30")
+            for name, value in record.items():
+                if isinstance(value, float) and not name.startswith(PER_SHARE):
+                    record[name] = float(round(value / unit) * unit)
+    parity = compare(market)
+    counts = parity.counts
+    assert counts[Kind.ROUNDED_BY_FILER] > 20
+    assert judge(parity, TOLERANCES).passed
+
+
+def wrong_share_count(market: Market) -> None:
+    record = market.record("v2", IS, "AAA", "quarterly", "2021-06-30")
+    record["basic_shares_outstanding"] *= 10
+    record["diluted_shares_outstanding"] *= 10
+
+
+def split_that_comes_and_goes(market: Market) -> None:
+    record = market.record("v2", IS, "AAA", "quarterly", "2021-06-30")
+    for name in ("basic", "diluted"):
+        record[f"{name}_shares_outstanding"] *= 10
+        record[f"{name}_earnings_per_share"] = round(record[f"{name}_earnings_per_share"] / 10, 2)
+
+
+def wrong_within_a_split(market: Market) -> None:
+    record = market.record("v2", IS, "SPL", "quarterly", "2020-06-30")
+    record["basic_shares_outstanding"] *= 1.01
+
+
+def unadjusted_within_a_split(market: Market) -> None:
+    record = market.record("v2", IS, "SPL", "quarterly", "2020-06-30")
+    record["basic_earnings_per_share"] *= 3
+
+
+@pytest.mark.parametrize(
+    ("change", "ticker", "end", "fields"),
+    [
+        (wrong_share_count, "AAA", "2021-06-30",
+         ["basic_shares_outstanding", "diluted_shares_outstanding"]),
+        (split_that_comes_and_goes, "AAA", "2021-06-30",
+         ["basic_earnings_per_share", "basic_shares_outstanding", "diluted_earnings_per_share",
+          "diluted_shares_outstanding"]),
+        (wrong_within_a_split, "SPL", "2020-06-30", ["basic_shares_outstanding"]),
+        (unadjusted_within_a_split, "SPL", "2020-06-30", ["basic_earnings_per_share"]),
+    ],
+)  # fmt: skip
+def test_what_is_no_split(
+    facts: Market,
+    base: dict[Key, str],
+    change: Callable[[Market], None],
+    ticker: str,
+    end: str,
+    fields: list[str],
+) -> None:
+    market = copied(facts)
+    change(market)
+    planted = {
+        ("income_statements", ticker, "quarterly", end, field): "unexplained" for field in fields
+    }
+    assert findings(compare(market)) == base | planted
+
+
+def test_stray_labels(facts: Market, base: dict[Key, str]) -> None:
+    market = copied(facts)
+    for statement in Statement:
+        real = market.record("v2", statement, "AAA", "quarterly", "2021-12-31")
+        stray = real | {"fiscal_year": 2022, "fiscal_quarter": 1}
+        stray |= {"filing_date": date(2022, 5, 1)}
+        stray |= {k: v * 1.5 for k, v in real.items() if isinstance(v, float)}
+        market.v2[statement].append(stray)
+    assert findings(compare(market)) == base
+
+
+def test_zero_filled_lines(facts: Market, base: dict[Key, str]) -> None:
+    market = copied(facts)
+    planted = {}
+    for record in market.v1[BS]:
+        if record["timeframe"] != "ttm":
+            del record["inventory"]
+    for record in market.v2[BS]:
+        record["inventories"] = 0.0
+        key = (record["tickers"][0], record["timeframe"], str(record["period_end"]), "inventories")
+        planted["balance_sheets", *key] = "absent_zero"
+    parity = compare(market)
+    assert judge(parity, TOLERANCES).passed
+    assert {k: v for k, v in findings(parity).items() if k[4] == "inventories"} == planted
+
+
+def test_missing_and_extra_periods(facts: Market, base: dict[Key, str]) -> None:
+    market = copied(facts)
+    market.v2[IS].remove(market.record("v2", IS, "BBB", "quarterly", "2020-06-30"))
+    market.v1[CF].remove(market.record("v1", CF, "AAA", "annual", "2020-12-31"))
+    parity = compare(market)
+    missing = parity.missing_periods
+    assert missing[["statement", "ticker", "timeframe"]].to_numpy().tolist() == [
+        ["income_statements", "BBB", "quarterly"]
+    ]
+    assert str(missing["period_end"][0].date()) == "2020-06-30"
+    assert parity.extra_periods[["statement", "ticker", "timeframe"]].to_numpy().tolist() == [
+        ["cash_flow", "AAA", "annual"]
+    ]
+    assert parity.counts[Kind.MISSING] == 1
+    assert not judge(parity, TOLERANCES).passed
+    assert set(findings(parity).items()) <= set(base.items())
+
+
+def drop(market: Market, cik: str) -> None:
+    for statement in Statement:
+        market.v2[statement] = [r for r in market.v2[statement] if r["cik"] != cik]
+
+
+REFERENCE: dict[str, dict[str, ReferenceTicker]] = {
+    "missing": {"AAA": {"active": True, "cik": "0000000001"}},
+    "unknown": {},
+    "delisted": {"AAA": {"active": False, "cik": "0000000001"}},
+    "passed on": {"AAA": {"active": True, "cik": "0000000099"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("reference", "kind"),
+    [
+        ("missing", "missing"),
+        ("unknown", "missing"),
+        ("delisted", "delisted"),
+        ("passed on", "delisted"),
+    ],
+)
+def test_a_company_that_v2_lacks(facts: Market, reference: str, kind: str) -> None:
+    market = copied(facts)
+    drop(market, "0000000001")
+    parity = compare(market, REFERENCE[reference])
+    absent = parity.absent_tickers
+    assert absent[["ticker", "kind", "statement"]].to_numpy().tolist() == [
+        ["AAA", kind, s.value] for s in Statement
+    ]
+    assert parity.missing_periods.empty
+    assert parity.missing_tickers == (["AAA"] if kind == "missing" else [])
+    assert judge(parity, TOLERANCES).passed == (kind != "missing")
+
+
+def test_a_renamed_company(facts: Market, base: dict[Key, str]) -> None:
+    market = copied(facts)
+    for records in market.v2.values():
+        for record in records:
+            if record["cik"] == "0000000001":
+                record["tickers"] = ["NEW"]
+    parity = compare(market, {"AAA": {"active": False}})
+    assert set(parity.absent_tickers["kind"]) == {"renamed"}
+    assert set(parity.absent_tickers["detail"]) == {"in v2 as NEW"}
+    assert findings(parity) == base
+    assert judge(parity, TOLERANCES).passed
+
+
+def test_a_share_class_that_only_the_record_names(facts: Market, base: dict[Key, str]) -> None:
+    market = copied(facts)
+    v1, v2 = zip(*(market.tables(s) for s in Statement), strict=True)
+    only = [t.filter([name != "BBB.A" for name in t["ticker"].to_pylist()]) for t in v2]
+    parity = merge(
+        compare_statement(a, b, s, TOLERANCES, {}, today=TODAY)
+        for a, b, s in zip(v1, only, Statement, strict=True)
+    )
+    assert parity.absent_tickers.empty
+    assert findings(parity) == base
+
+
+def test_records_without_cik_meet_by_ticker(facts: Market, base: dict[Key, str]) -> None:
+    market = copied(facts)
+    for records in market.v2.values():
+        for record in records:
+            if record["cik"] == "0000000004":
+                record["cik"] = None
+    assert findings(compare(market)) == base
+
+
+def test_a_v1_record_that_lacks_the_statement(facts: Market, base: dict[Key, str]) -> None:
+    market = copied(facts)
+    record = market.record("v1", CF, "AAA", "quarterly", "2020-06-30")
+    for name in [n for n in record if "cash" in n or "exchange" in n]:
+        del record[name]
+    market.v2[CF].remove(market.record("v2", CF, "AAA", "quarterly", "2020-06-30"))
+    parity = compare(market)
+    assert parity.missing_periods.empty
+    assert findings(parity) == base
+
+
+def accepted(**changes: Any) -> Accepted:
+    return Accepted.model_validate(
+        {
+            "statement": CF,
+            "cik": "0000000001",
+            "timeframe": Timeframe.QUARTERLY,
+            "period_end": date(2022, 6, 30),
+            "v2_field": "net_cash_from_operating_activities",
+            "v1_value": 1e8,
+            "v2_value": 2e8,
+            "reason": "The 10-Q/A corrects it.",
+            "by": "A. Reviewer",
+            "until": date(2026, 12, 31),
+        }
+        | changes
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "holds"),
+    [
+        ({}, True),
+        ({"until": TODAY}, True),
+        ({"until": date(2026, 9, 30)}, False),
+        ({"v1_value": 1e8 + 1}, False),
+        ({"v2_value": 3e8}, False),
+        ({"v2_value": None}, False),
+        ({"cik": "0000000002"}, False),
+        ({"period_end": date(2022, 9, 30)}, False),
+        ({"timeframe": Timeframe.ANNUAL}, False),
+        ({"v2_field": "net_cash_from_investing_activities"}, False),
+    ],
+)
+def test_an_accepted_difference(facts: Market, changes: dict[str, Any], holds: bool) -> None:
+    market = copied(facts)
+    v1 = market.record("v1", CF, "AAA", "quarterly", "2022-06-30")
+    v1["net_cash_flow_from_operating_activities"] = 1e8
+    v2 = market.record("v2", CF, "AAA", "quarterly", "2022-06-30")
+    v2["net_cash_from_operating_activities"] = 2e8
+    parity = compare(market, accepted=(accepted(**changes),))
+    assert parity.counts[Kind.ACCEPTED] == int(holds)
+    assert judge(parity, TOLERANCES).passed == holds
+    assert len(parity.results[1].unused_acceptances) == int(not holds)
+    if holds:
+        [detail] = parity.values.loc[parity.values["kind"] == "accepted", "detail"]
+        assert "The 10-Q/A corrects it. (A. Reviewer, until" in detail
+
+
+def test_nothing_to_compare() -> None:
+    parity = compare(Market([]))
+    assert (parity.compared, parity.matched) == (0, 0)
+    assert parity.v1_last_filing is None
+    assert judge(parity, TOLERANCES).passed
+
+
+def test_no_results() -> None:
+    with pytest.raises(ValueError, match="no results"):
+        merge([])
+
+
+def test_the_verdict_names_what_was_exceeded(facts: Market) -> None:
+    market = copied(facts)
+    market.record("v2", BS, "AAA", "annual", "2022-12-31")["total_assets"] *= 2
+    verdict = judge(compare(market), TOLERANCES)
+    exceeded = [b for b in verdict.budgets if not b.is_kept]
+    assert [(b.kind, b.count, b.budget.at_most) for b in exceeded] == [(Kind.UNEXPLAINED, 1, 0)]
+    assert exceeded[0].budget.reason == "Nothing explains the difference."
+
+
+def test_counts_are_plain_numbers(facts: Market) -> None:
+    parity = compare(facts)
+    assert json.loads(json.dumps(parity.counts))["line_definition"] > 0
+    assert json.dumps(parity.missing_tickers) == "[]"

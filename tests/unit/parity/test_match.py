@@ -1,0 +1,50 @@
+"""Which periods meet."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from polygon_fundamentals.parity.match import match_periods
+
+
+def periods(*ends: str, timeframe: str = "quarterly", company: str = "A") -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "company": company,
+            "timeframe": timeframe,
+            "period_end": pd.to_datetime(list(ends)).astype("datetime64[s]"),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("v1", "v2", "met"),
+    [
+        (["2024-03-31"], ["2024-03-31"], [(0, 0)]),
+        (["2024-03-31"], ["2024-03-30"], []),
+        (["2009-03-30"], ["2009-03-31"], [(0, 0)]),
+        (["2010-04-29"], ["2010-05-02"], [(0, 0)]),
+        (["2010-12-31"], ["2011-01-02"], [(0, 0)]),
+        (["2011-01-02"], ["2010-12-31"], []),
+        (["2009-03-20"], ["2009-03-31"], []),
+        # Equal dates meet first, whatever else is near.
+        (["2009-03-30"], ["2009-03-31", "2009-03-30"], [(0, 1)]),
+        # Two candidates: neither.
+        (["2009-03-30"], ["2009-03-29", "2009-03-31"], []),
+        (["2009-03-29", "2009-03-31"], ["2009-03-30"], []),
+        # One of two is taken by its own date.
+        (["2009-03-29", "2009-03-31"], ["2009-03-31", "2009-03-28"], [(0, 1), (1, 0)]),
+    ],
+)
+def test_meeting(v1: list[str], v2: list[str], met: list[tuple[int, int]]) -> None:
+    found = match_periods(periods(*v1), periods(*v2))
+    assert list(zip(found.v1.tolist(), found.v2.tolist(), strict=True)) == met
+    assert found.v1_alone.tolist() == [i for i in range(len(v1)) if i not in dict(met)]
+    assert found.v2_alone.tolist() == [i for i in range(len(v2)) if i not in {b for _, b in met}]
+
+
+@pytest.mark.parametrize("other", [{"timeframe": "annual"}, {"company": "B"}])
+def test_other_companies_and_timeframes_never_meet(other: dict[str, str]) -> None:
+    found = match_periods(periods("2009-12-31"), periods("2009-12-31", **other))
+    assert found.v1.size == 0
