@@ -1,0 +1,88 @@
+"""Business days: Monday to Friday without the federal holidays of the United States.
+
+Fact: 5 U.S.C. 6103 names the days; one that falls on a Saturday is kept on the Friday
+before, on a Sunday on the Monday after. The SEC takes filings on business days only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import date, datetime, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+NEW_YORK = ZoneInfo("America/New_York")
+_MONDAY, _THURSDAY = 0, 3
+_FIXED = ((1, 1), (6, 19), (7, 4), (11, 11), (12, 25))
+# (month, weekday, which of them; -1: the last)
+_MOVING = (
+    (1, _MONDAY, 3),
+    (2, _MONDAY, 3),
+    (5, _MONDAY, -1),
+    (9, _MONDAY, 1),
+    (10, _MONDAY, 2),
+    (11, _THURSDAY, 4),
+)
+_JUNETEENTH_SINCE = 2021
+
+
+def today_in_new_york(now: datetime | None = None) -> date:
+    """Return the present day in New York, where filings happen."""
+    return (now or datetime.now(NEW_YORK)).astimezone(NEW_YORK).date()
+
+
+def _weekday_of_month(year: int, month: int, weekday: int, which: int) -> date:
+    if which > 0:
+        first = date(year, month, 1)
+        return first + timedelta(days=(weekday - first.weekday()) % 7 + 7 * (which - 1))
+    last = date(year + month // 12, month % 12 + 1, 1) - timedelta(days=1)
+    return last - timedelta(days=(last.weekday() - weekday) % 7)
+
+
+def _kept(day: date) -> date:
+    """Return the day on which a holiday with a fixed date is kept."""
+    return day + timedelta(days={5: -1, 6: 1}.get(day.weekday(), 0))
+
+
+@cache
+def federal_holidays(year: int) -> frozenset[date]:
+    """Return the days of a year on which a federal holiday is kept.
+
+    New Year's Day of the next year may be kept on the last day of this one.
+    """
+    fixed = [date(year, month, day) for month, day in _FIXED] + [date(year + 1, 1, 1)]
+    kept = [_kept(day) for day in fixed if day.month != 6 or year >= _JUNETEENTH_SINCE]
+    moving = [_weekday_of_month(year, *rule) for rule in _MOVING]
+    return frozenset(day for day in (*kept, *moving) if day.year == year)
+
+
+def is_business_day(day: date) -> bool:
+    """Say whether filings are taken on a day."""
+    return day.weekday() < 5 and day not in federal_holidays(day.year)
+
+
+def previous_business_day(day: date) -> date:
+    """Return the last business day before `day`."""
+    day -= timedelta(days=1)
+    while not is_business_day(day):
+        day -= timedelta(days=1)
+    return day
+
+
+def business_days_between(after: date, until: date) -> int:
+    """Return how many business days lie after the first day, up to and with the last."""
+    days = range(1, (until - after).days + 1)
+    return sum(is_business_day(after + timedelta(days=n)) for n in days)
+
+
+def days_in_a_row(good: Collection[date], until: date) -> int:
+    """Return how many business days in a row are in `good`, backwards from `until`.
+
+    `until` itself does not break the row where it is no business day.
+    """
+    day = until if is_business_day(until) else previous_business_day(until)
+    count = 0
+    while day in good:
+        count += 1
+        day = previous_business_day(day)
+    return count
