@@ -22,7 +22,7 @@ from polygon_fundamentals.parity.current import current_rows, period_keys, ticke
 from polygon_fundamentals.parity.explain import Findings, code_of, explain, gather
 from polygon_fundamentals.parity.kinds import APART_KINDS, COMPARED_KINDS, DIFFERENCE_KINDS, Kind
 from polygon_fundamentals.parity.match import match_periods
-from polygon_fundamentals.parity.paired import Flags, Paired, pairs_of
+from polygon_fundamentals.parity.paired import DOLLARS, Flags, Paired, pairs_of
 from polygon_fundamentals.parity.result import StatementParity
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
 from polygon_fundamentals.statements import Generation, Statement
@@ -140,7 +140,7 @@ def _paired(
     """The periods that met, with both sides' values."""
     l_rows, r_rows = pa.array(left), pa.array(right)
     keys = v1_keys.iloc[left].reset_index(drop=True)
-    tickers = keys["company"].map(company_tickers)
+    tickers = keys["company"].map(company_tickers).astype(object)
     periods = pd.DataFrame(
         {
             "company": keys["company"],
@@ -156,8 +156,10 @@ def _paired(
     return Paired(
         statement,
         periods,
+        pd.factorize(keys["company"])[0].astype(np.int64),
         {f.column: _floats(v1, f.column, l_rows) for f in v1_fields(statement)},
         {name: _floats(v2, name, r_rows) for name in v2_fields(statement)},
+        np.full(len(periods), DOLLARS),
     )
 
 
@@ -282,7 +284,7 @@ def _periods(
     company_tickers: TickersOf,
 ) -> pd.DataFrame:
     found = keys.iloc[rows]
-    tickers = found["company"].map(company_tickers)
+    tickers = found["company"].map(company_tickers).astype(object)
     frame = pd.DataFrame(
         {
             "statement": statement.value,

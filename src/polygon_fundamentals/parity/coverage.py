@@ -53,13 +53,13 @@ def missing_from_v2(
     rows = rows[rows["where"] == "left_only"].drop(columns="where")
 
     under = present.groupby("company")["ticker"].agg(lambda names: ", ".join(sorted(names)))
-    there = rows["company"].map(under)
+    there = rows["company"].map(under).astype("string")
     active = rows["ticker"].map({t: entry.get("active") for t, entry in reference.items()})
     inactive_company = (active == False).groupby(rows["company"]).transform("any")  # noqa: E712
-    holder = rows["ticker"].map(
-        {t: cik.zfill(10) for t, entry in reference.items() if (cik := entry.get("cik"))}
-    )
-    passed_on = holder.notna() & (holder != rows["company"]) & ~rows["company"].str.contains(":")
+    ciks = {t: cik.zfill(10) for t, entry in reference.items() if (cik := entry.get("cik"))}
+    holder = rows["ticker"].map(ciks).astype("string")
+    known_by_cik = ~rows["company"].astype("string").str.startswith("ticker:")
+    passed_on = holder.notna() & (holder != rows["company"]).fillna(False) & known_by_cik
 
     rows["kind"] = np.select(
         [there.notna(), inactive_company, passed_on],

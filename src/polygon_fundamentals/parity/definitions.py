@@ -24,11 +24,9 @@ from polygon_fundamentals.parity.paired import (
     is_habit,
     or_zero,
 )
+from polygon_fundamentals.parity.rounding import with_own_rounding
 from polygon_fundamentals.parity.splits import four_quarters_added
 from polygon_fundamentals.statements import Statement
-
-# Sums of up to six lines that are each a dollar off at most.
-_EQUAL = 2.0
 
 # v2 fields whose definition differs without leaving a proof in every record.
 RESIDUAL_FIELDS: dict[Statement, frozenset[str]] = {
@@ -80,11 +78,14 @@ def bank_net_of_interest(paired: Paired, pair: Pair) -> Flags:
     """
     if pair.v2_field != "revenue":
         return np.zeros(len(paired), dtype=bool)
+    paired = with_own_rounding(paired, pair)
     v2 = paired.v2
     cost = or_zero(v2["cost_of_revenue"])
     net = pair.actual - cost + or_zero(v2["other_income_expense"])
     flags: Flags = (
-        (cost != 0) & (or_zero(v2["research_development"]) == 0) & _equal(pair.expected, net)
+        (cost != 0)
+        & (or_zero(v2["research_development"]) == 0)
+        & _equal(paired, pair.expected, net)
     )
     return flags
 
@@ -98,8 +99,10 @@ def proven_line_definition(
     """
     result = np.zeros(len(pair.actual), dtype=bool)
     detail = np.full(len(pair.actual), "", dtype=object)
-    for proof, text in _PROOFS[variants[0].statement].get(pair.v2_field, ()):
-        proven = np.logical_or.reduce([proof(paired, pair) for paired in variants])
+    proofs = _PROOFS[variants[0].statement].get(pair.v2_field, ())
+    rounded = [with_own_rounding(paired, pair) for paired in variants if proofs]
+    for proof, text in proofs:
+        proven = np.logical_or.reduce([proof(paired, pair) for paired in rounded])
         detail[proven & ~result] = text
         result |= proven
     return result, detail
@@ -132,8 +135,8 @@ def contradicts_definition(paired: Paired, pair: Pair, agrees: Flags, differs: F
     return is_habit(paired, agrees & (or_zero(pair.expected) != 0), differs)
 
 
-def _equal(a: Floats, b: Floats) -> Flags:
-    result: Flags = np.abs(a - b) < _EQUAL
+def _equal(paired: Paired, a: Floats, b: Floats) -> Flags:
+    result: Flags = np.abs(a - b) < paired.slack
     return result
 
 
@@ -158,7 +161,9 @@ def _residuals(
     def proof(paired: Paired, pair: Pair) -> Flags:
         v1 = _less(dict(paired.v1), v1_total, v1_parts, v1_prefix)
         v2 = _less(dict(paired.v2), v2_total, v2_parts)
-        flags: Flags = _equal(paired.v1[v1_prefix + v1_line], v1) & _equal(pair.actual, v2)
+        flags: Flags = _equal(paired, paired.v1[v1_prefix + v1_line], v1) & _equal(
+            paired, pair.actual, v2
+        )
         return flags
 
     return proof
@@ -169,7 +174,7 @@ def _plus(*names: str) -> Proof:
 
     def proof(paired: Paired, pair: Pair) -> Flags:
         added = np.sum([or_zero(paired.v2[name]) for name in names], axis=0)
-        flags: Flags = (added != 0) & _equal(pair.expected, pair.actual + added)
+        flags: Flags = (added != 0) & _equal(paired, pair.expected, pair.actual + added)
         return flags
 
     return proof
@@ -181,7 +186,7 @@ def _current_debt_within(paired: Paired, pair: Pair) -> Flags:
     Where the company's debt is otherwise v2's with all of its current debt, some is no proof.
     """
     most = pair.actual + or_zero(paired.v2["debt_current"])
-    whole = _equal(pair.expected, most) & (or_zero(pair.expected) != 0)
+    whole = _equal(paired, pair.expected, most) & (or_zero(pair.expected) != 0)
     some = (pair.expected > pair.actual) & (pair.expected < most) & ~whole
     flags: Flags = some & ~is_habit(paired, whole, some)
     return flags
@@ -193,7 +198,7 @@ def _components_missing(paired: Paired, pair: Pair) -> Flags:
     parts = ("cash_and_equivalents", "short_term_investments", "receivables", "inventories")
     added = np.sum([or_zero(v2[name]) for name in (*parts, "other_current_assets")], axis=0)
     lacks = np.logical_or.reduce([or_zero(v2[name]) == 0 for name in parts])
-    flags: Flags = lacks & _equal(pair.actual, added) & (pair.expected > pair.actual)
+    flags: Flags = lacks & _equal(paired, pair.actual, added) & (pair.expected > pair.actual)
     return flags
 
 
@@ -204,7 +209,7 @@ def _mezzanine_lines_added(paired: Paired, pair: Pair) -> Flags:
     temporary = or_zero(paired.v1[prefix + "temporary_equity"])
     other = or_zero(paired.v1[prefix + "commitments_and_contingencies"])
     sums = (redeemable + temporary, redeemable + temporary + other, other)
-    flags: Flags = np.logical_or.reduce([_equal(pair.actual, total) for total in sums])
+    flags: Flags = np.logical_or.reduce([_equal(paired, pair.actual, total) for total in sums])
     return flags
 
 
@@ -216,13 +221,14 @@ def _line_drawn_elsewhere(paired: Paired, pair: Pair) -> Flags:
     other = v1["income_statement.nonoperating_income_loss"]
     gross = v1["income_statement.gross_profit"]
     expenses = v1["income_statement.operating_expenses"]
-    v1_adds_up = _equal(pretax, operating + other) | (
-        np.isnan(other) & _equal(operating, gross - expenses)
+    v1_adds_up = _equal(paired, pretax, operating + other) | (
+        np.isnan(other) & _equal(paired, operating, gross - expenses)
     )
     flags: Flags = (
         v1_adds_up
-        & _equal(pretax, v2["income_before_income_taxes"])
+        & _equal(paired, pretax, v2["income_before_income_taxes"])
         & _equal(
+            paired,
             v2["income_before_income_taxes"],
             v2["operating_income"] + v2["total_other_income_expense"],
         )
@@ -235,9 +241,11 @@ def _operating_income_is_pre_tax(paired: Paired, pair: Pair) -> Flags:
     v2 = paired.v2
     pretax = v2["income_before_income_taxes"]
     flags: Flags = (
-        _equal(pair.expected, pretax)
-        & _equal(pretax, v2["operating_income"] + v2["total_other_income_expense"])
-        & _equal(v2["operating_income"], v2["gross_profit"] - v2["total_operating_expenses"])
+        _equal(paired, pair.expected, pretax)
+        & _equal(paired, pretax, v2["operating_income"] + v2["total_other_income_expense"])
+        & _equal(
+            paired, v2["operating_income"], v2["gross_profit"] - v2["total_operating_expenses"]
+        )
     )
     return flags
 
@@ -248,9 +256,9 @@ def _expenses_follow_operating_income(paired: Paired, pair: Pair) -> Flags:
     gross = v1["income_statement.gross_profit"]
     flags: Flags = (
         _line_drawn_elsewhere(paired, pair)
-        & _equal(gross, v2["gross_profit"])
-        & _equal(gross - pair.expected, v1["income_statement.operating_income_loss"])
-        & _equal(v2["gross_profit"] - pair.actual, v2["operating_income"])
+        & _equal(paired, gross, v2["gross_profit"])
+        & _equal(paired, gross - pair.expected, v1["income_statement.operating_income_loss"])
+        & _equal(paired, v2["gross_profit"] - pair.actual, v2["operating_income"])
     )
     return flags
 

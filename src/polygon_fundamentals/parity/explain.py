@@ -23,7 +23,12 @@ from polygon_fundamentals.parity.derived import Derivations, derivation_explains
 from polygon_fundamentals.parity.identities import broken_identity
 from polygon_fundamentals.parity.kinds import Kind
 from polygon_fundamentals.parity.paired import Flags, Floats, Pair, Paired, or_zero
-from polygon_fundamentals.parity.rounding import RoundedRecords, rounded_records, rounded_to
+from polygon_fundamentals.parity.rounding import (
+    RoundedRecords,
+    rounded_records,
+    rounded_slack,
+    rounded_to,
+)
 from polygon_fundamentals.parity.splits import Splits, find_splits, no_splits, split_explains
 from polygon_fundamentals.statements import Statement
 
@@ -77,11 +82,12 @@ def gather(paired: Paired, pairs: list[Pair]) -> Evidence:
     per_share = paired.statement is Statement.INCOME_STATEMENTS
     periods = paired.periods
     later = (periods["v2_filing_date"] > periods["v1_filing_date"]).to_numpy(dtype=bool)
+    rounded = rounded_records(paired, pairs)
     return Evidence(
         find_splits(paired, pairs) if per_share else no_splits(paired),
-        rounded_records(paired, pairs),
+        rounded,
         derivations(paired),
-        mended_totals(paired, pairs),
+        mended_totals(replace(paired, slack=rounded_slack(paired, rounded)), pairs),
         later,
     )
 
@@ -122,7 +128,7 @@ def explain(paired: Paired, pair: Pair, evidence: Evidence, tolerance: float) ->
     units = {1e3: "rounded to the thousand", 1e6: "rounded to the million"}
     settle(unit != 0, Kind.ROUNDED_BY_FILER, _texts(unit, units))
     settle(
-        bank_net_of_interest(paired, pair),
+        bank_net_of_interest(evidence.mended[0], pair),
         Kind.BANK_NET_OF_INTEREST,
         "v1 = v2 revenue - cost_of_revenue + other_income_expense",
     )
@@ -160,7 +166,7 @@ def _defined(paired: Paired, pair: Pair, evidence: Evidence, factor: float) -> F
     flags: Flags = (
         proven
         | split_explains(paired, changed, evidence.splits)
-        | bank_net_of_interest(paired, changed)
+        | bank_net_of_interest(evidence.mended[0], changed)
     )
     return np.asarray(flags & (or_zero(pair.actual) != 0))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,8 @@ import pandas as pd
 from polygon_fundamentals.field_map import FieldEntry, Relation, primary_pairs, v1_sources
 from polygon_fundamentals.statements import Statement
 
+# A sum of up to seven lines, each rounded to the dollar.
+DOLLARS = 2.0
 # A company does something as a rule if it does it three times, and three times as often as not.
 _HABIT = 3
 _TO_ONE = 3
@@ -26,19 +28,17 @@ class Paired:
     """Periods of one statement, row by row the same in `periods` and in every array.
 
     `periods`: company, ticker, tickers, timeframe, period_end, v1_filing_date, v2_filing_date,
-    fourth_quarter (v1 labels it Q4), v2_absent (a bit for each v2 field whose key was absent).
-    `v1` is keyed by section and name (`balance_sheet.assets`), `v2` by name; NaN is no value.
+    fourth_quarter (v1 labels it Q4). `v1` is keyed by section and name (`balance_sheet.assets`),
+    `v2` by name; NaN is no value. `company` numbers the companies; `slack` is how far a sum of
+    the period's lines may be off, more than a dollar or two where v2 has rounded them.
     """
 
     statement: Statement
     periods: pd.DataFrame
+    company: Positions
     v1: Mapping[str, Floats]
     v2: Mapping[str, Floats]
-    company: Positions = field(init=False)
-
-    def __post_init__(self) -> None:
-        codes, _ = pd.factorize(self.periods["company"])
-        object.__setattr__(self, "company", codes.astype(np.int64))
+    slack: Floats
 
     def __len__(self) -> int:
         return len(self.periods)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from polygon_fundamentals.field_map import Unit, entries
-from polygon_fundamentals.parity.paired import Flags, Floats, Pair, Paired, count_by_company
+from polygon_fundamentals.parity.paired import (
+    DOLLARS,
+    Flags,
+    Floats,
+    Pair,
+    Paired,
+    count_by_company,
+)
 
 UNITS = (1_000.0, 1_000_000.0)
 # A single value counts as rounded on its own if rounding can have changed it by 5 % at most.
 _CLEAR_UNITS = 10.0
 # In a record that is rounded throughout, totals of rounded lines are off by a unit or two.
 _UNITS_IN_A_TOTAL = 2.0
+_UNITS_IN_A_SUM = 3.0
 _WITNESSES = 3
 # Off by one in the last place, without more evidence than that: only where it is below 0.1 %.
 _FAR_UNITS = 1_000.0
@@ -44,6 +52,23 @@ def rounded_records(paired: Paired, pairs: list[Pair]) -> RoundedRecords:
                 witnesses += _is_rounded(pair, unit)
         found[unit] = whole & (witnesses >= _WITNESSES)
     return RoundedRecords(found)
+
+
+def rounded_slack(paired: Paired, records: RoundedRecords) -> Floats:
+    """How far sums of lines may be off: some units where v2's record is rounded throughout."""
+    slack = paired.slack
+    for unit in UNITS:
+        slack = np.where(records.by_unit[unit], _UNITS_IN_A_SUM * unit, slack)
+    return slack
+
+
+def with_own_rounding(paired: Paired, pair: Pair) -> Paired:
+    """The periods, with the slack that a rounded v2 value of this pair asks for."""
+    slack = paired.slack
+    for unit in UNITS:
+        own = (pair.actual % unit == 0) & (pair.actual != 0) & (pair.expected % unit != 0)
+        slack = np.where(own, np.maximum(slack, unit / 2 + DOLLARS), slack)
+    return replace(paired, slack=slack)
 
 
 def rounded_to(paired: Paired, pair: Pair, records: RoundedRecords) -> Floats:
