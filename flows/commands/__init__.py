@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flows.commands import loads, sandbox
+from flows.commands import demo, loads, sandbox
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,12 @@ class Command:
 
 
 COMMANDS: dict[str, Command] = {
+    "demo": Command(
+        "everything once, on a local stand-in for the API, in a lake of its own",
+        demo.arguments,
+        demo.run,
+        "example: python -m flows demo",
+    ),
     "fundamentals": Command(
         "load some tickers once, from the primary generation unless told",
         loads.fundamentals_arguments,

@@ -1,0 +1,52 @@
+"""What all tests share: a sandbox on a loopback port, a key in the environment, an empty lake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from polygon_fundamentals.http.client import Client
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.sandbox import Sandbox
+from polygon_fundamentals.settings import Settings
+
+KEY = "sandbox-key"
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what the developer has set out of the tests; only the sandbox's key is there."""
+    for name in (
+        "MASSIVE_API_KEY",
+        "QUANTLAKE_ROOT",
+        "POLYGON_BASE_URL",
+        "POLYGON_REQUESTS_PER_MINUTE",
+        "POLYGON_THREADS",
+        "POLYGON_PROCESSES",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("POLYGON_API_KEY", KEY)
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """Sixty companies with all the oddities; not to be advanced or planted in."""
+    with Sandbox(companies=60, seed=7, api_key=KEY, today=date(2026, 7, 1)) as server:
+        yield server
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """An empty lake."""
+    made = Lake(tmp_path / "lake")
+    made.prepare()
+    return made
+
+
+def client_of(server: Sandbox, **settings: object) -> Client:
+    """Return a client of a sandbox that does not wait between tries."""
+    quick = {"first_wait": 0.001, "longest_wait": 0.01, "longest_retry_after": 0.01}
+    return Client(Settings(base_url=server.url, **{**quick, **settings}), KEY)  # type: ignore[arg-type]

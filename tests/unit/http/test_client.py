@@ -1,0 +1,200 @@
+"""The client through its real session against scripted servers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from polygon_fundamentals import errors
+from polygon_fundamentals.http.client import FAILURES_UNTIL_DOWN, Client
+from polygon_fundamentals.settings import Settings
+from tests.servers import Answer, Asked, Script, results, serving
+
+PATH = "/stocks/financials/v1/balance-sheets"
+KEY = "secret-key-of-the-test"
+QUICK = Settings(first_wait=0.001, longest_wait=0.002, longest_retry_after=0.01, attempts=4)
+
+
+def client_at(url: str, **changed: object) -> Client:
+    return Client(Settings(**{**vars(QUICK), "base_url": url, **changed}), KEY)  # type: ignore[arg-type]
+
+
+def in_turn(*answers: Answer) -> Script:
+    """Return a script that gives the answers one after the other, the last one for good."""
+    queue: Iterator[Answer] = iter(answers)
+    last = answers[-1]
+    return lambda _: next(queue, last)
+
+
+GOOD = results([{"cik": "1"}])
+
+PASSING = [
+    Answer(429, b'{"status":"ERROR","error":"too many"}'),
+    Answer(429, b"", {"Retry-After": "0"}),
+    Answer(500, b"oops"),
+    Answer(502, b""),
+    Answer(503, b"", {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
+    Answer(200, b"<html>busy</html>"),
+    Answer(200, GOOD.body, cut=9),
+    Answer(200, b'{"status":"OK"}'),
+    Answer(200, b'{"results":[1]}'),
+    Answer(410, b"", {"Sunset": "Fri, 09 Oct 2099 00:00:00 GMT"}),
+]
+
+
+@pytest.mark.parametrize("fault", PASSING, ids=lambda a: f"{a.status}-{a.body[:12]!r}")
+def test_passing_faults_are_retried(fault: Answer) -> None:
+    with serving(in_turn(fault, fault, GOOD)) as server:
+        client = client_at(server.url)
+        assert client.get(PATH, {}).results == [{"cik": "1"}]
+        assert (client.tally.requests, client.tally.retries) == (3, 2)
+        assert len(server.asked) == 3
+
+
+FINAL = [
+    (Answer(400, b'{"error":"bad limit"}'), errors.BadRequestError, "bad limit"),
+    (Answer(401, b'{"error":"Unknown API Key"}'), errors.UnauthorizedError, "POLYGON_API_KEY"),
+    (
+        Answer(403, b'{"status":"NOT_AUTHORIZED","message":"upgrade"}'),
+        errors.NotEntitledError,
+        "plan",
+    ),
+    (Answer(404, b'{"status":"NOT_FOUND"}'), errors.NotFoundError, "--base-url"),
+    (
+        Answer(410, b"", {"Sunset": "Fri, 09 Oct 2020 00:00:00 GMT"}),
+        errors.RetiredError,
+        "since 2020-10-09",
+    ),
+    (Answer(410, b"", {"Sunset": "2020-10-09"}), errors.RetiredError, "since 2020-10-09"),
+    (Answer(410, b""), errors.RetiredError, "v1 lake still serves for parity"),
+    (Answer(302, b"", {"Location": "http://evil.example/x"}), errors.ApiError, "evil.example"),
+    (Answer(418, b""), errors.ApiError, "418"),
+]
+
+
+@pytest.mark.parametrize(("answer", "kind", "words"), FINAL, ids=lambda v: str(v)[:24])
+def test_final_answers_are_told_at_once_with_a_remedy(
+    answer: Answer, kind: type[errors.ApiError], words: str
+) -> None:
+    with serving(in_turn(answer)) as server:
+        with pytest.raises(kind, match=words) as caught:
+            client_at(server.url).get(PATH, {"limit": "1"})
+        assert len(server.asked) == 1
+        assert "\n" not in str(caught.value)
+        assert KEY not in str(caught.value)
+        assert caught.value.exit_code == 3
+
+
+def test_a_refused_key_is_asked_about_once_only() -> None:
+    with serving(in_turn(Answer(401, b"{}"))) as server:
+        client = client_at(server.url)
+        for _ in range(3):
+            with pytest.raises(errors.UnauthorizedError):
+                client.get(PATH, {})
+        assert len(server.asked) == 1
+        with pytest.raises(errors.UnauthorizedError):
+            client.get("/other", {})
+        assert len(server.asked) == 2
+
+
+def test_a_fault_that_lasts_fails_with_its_reason() -> None:
+    with serving(in_turn(Answer(503, b""))) as server:
+        with pytest.raises(errors.ApiError, match="503.*still after 4 tries") as caught:
+            client_at(server.url).get(PATH, {})
+        assert not isinstance(caught.value, errors.RetriableApiError)
+        assert len(server.asked) == 4
+
+
+def test_when_the_api_is_down_the_rest_fails_without_asking() -> None:
+    with serving(in_turn(Answer(500, b""))) as server:
+        client = client_at(server.url, attempts=1)
+        for _ in range(FAILURES_UNTIL_DOWN + 2):
+            with pytest.raises(errors.ApiError):
+                client.get(PATH, {})
+        assert len(server.asked) == FAILURES_UNTIL_DOWN
+
+
+def test_nobody_there_is_an_api_error_with_a_reason() -> None:
+    with pytest.raises(errors.ApiError, match="connection refused"):
+        client_at("http://127.0.0.1:9").get(PATH, {})
+
+
+def test_no_answer_in_time_is_retried_and_then_told() -> None:
+    def slow(_: Asked) -> Answer:
+        import time
+
+        time.sleep(0.2)
+        return GOOD
+
+    with serving(slow) as server, pytest.raises(errors.ApiError, match="no answer in time"):
+        client_at(server.url, read_timeout=0.05, attempts=2).get(PATH, {})
+
+
+def test_retry_after_is_honoured_up_to_the_maximum() -> None:
+    waits: list[float] = []
+    settings = Settings(**{**vars(QUICK), "longest_retry_after": 7.0})  # type: ignore[arg-type]
+    answers = in_turn(
+        Answer(429, b"", {"Retry-After": "3"}), Answer(429, b"", {"Retry-After": "900"}), GOOD
+    )
+    with serving(answers) as server:
+        client = Client(
+            Settings(**{**vars(settings), "base_url": server.url}),  # type: ignore[arg-type]
+            KEY,
+            sleep=waits.append,
+        )
+        client.get(PATH, {})
+    assert [round(wait) for wait in waits] == [3, 7]
+
+
+def test_pages_are_followed_by_path_and_query_only() -> None:
+    def script(asked: Asked) -> Answer:
+        if "cursor" in asked.query:
+            return results([{"n": 2}])
+        return results([{"n": 1}], next_url=f"https://evil.example{PATH}?cursor=abc&apiKey=leaked")
+
+    with serving(script) as server:
+        pages = list(client_at(server.url).pages(PATH, {"limit": "1"}))
+    assert [row for page in pages for row in page.results] == [{"n": 1}, {"n": 2}]
+    assert [asked.query for asked in server.asked] == [{"limit": "1"}, {"cursor": "abc"}]
+    assert {asked.headers["Authorization"] for asked in server.asked} == {f"Bearer {KEY}"}
+
+
+@pytest.mark.parametrize(
+    ("next_url", "words"),
+    [
+        ("https://api.massive.com/v3/elsewhere?cursor=1", "outside the endpoint"),
+        (f"https://api.massive.com{PATH}?cursor=same", "repeats"),
+        (f"https://api.massive.com{PATH}", "repeats"),
+    ],
+)
+def test_a_cursor_that_leads_astray_ends_with_an_error(next_url: str, words: str) -> None:
+    with (
+        serving(lambda _: results([], next_url=next_url)) as server,
+        pytest.raises(errors.PaginationError, match=words),
+    ):
+        list(client_at(server.url).pages(PATH, {}))
+    assert len(server.asked) <= 2
+
+
+def test_the_key_is_in_no_url_and_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with serving(in_turn(Answer(500, b""), GOOD)) as server:
+        client_at(server.url).get(PATH, {"tickers": "AAPL"})
+    assert all(KEY not in str(asked.query) for asked in server.asked)
+    assert caplog.records
+    assert KEY not in caplog.text
+
+
+def test_a_netrc_does_not_take_the_place_of_the_key(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pathlib import Path
+
+    netrc = Path(str(tmp_path)) / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with serving(in_turn(GOOD)) as server:
+        client_at(server.url).get(PATH, {})
+    assert server.asked[0].headers["Authorization"] == f"Bearer {KEY}"

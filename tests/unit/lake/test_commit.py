@@ -1,0 +1,360 @@
+"""The upsert: one row a record key, nothing lost, nothing written twice."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from polygon_fundamentals.errors import DamagedFileError
+from polygon_fundamentals.lake import Dataset, Lake, revisions
+from polygon_fundamentals.lake import commit as commits
+from polygon_fundamentals.lake.commit import Counts, Incoming, Scope, commit, recover
+from polygon_fundamentals.lake.read import read_dataset
+from polygon_fundamentals.normalise import v1_tables, v2_table
+from polygon_fundamentals.statements import Generation, Statement
+from tests.lakes import stored_rows, stray_files
+
+MOMENT = datetime(2026, 7, 1, 12, tzinfo=UTC)
+STATEMENT = Statement.BALANCE_SHEETS
+
+
+def row(
+    period_end: str, filing_date: str | None, assets: float | None, **more: Any
+) -> dict[str, Any]:
+    return {
+        "cik": "0009000001",
+        "tickers": ["AAA"],
+        "period_end": period_end,
+        "filing_date": filing_date,
+        "fiscal_year": 2024,
+        "fiscal_quarter": 1,
+        "timeframe": "quarterly",
+        "total_assets": assets,
+        **more,
+    }
+
+
+def put(
+    dataset: Dataset,
+    rows: list[dict[str, Any]],
+    scope: Scope = Scope.WINDOW,
+    minutes: int = 0,
+    tickers: tuple[str, ...] = ("AAA",),
+) -> Counts:
+    moment = MOMENT + timedelta(minutes=minutes)
+    table = v2_table(rows, STATEMENT, moment)
+    places = {ticker: range(len(rows)) for ticker in tickers}
+    return commit(dataset, Incoming(table, places, scope, frozenset({"quarterly"}), moment))
+
+
+@pytest.fixture
+def dataset(lake: Lake) -> Dataset:
+    return lake.dataset(Generation.V2, STATEMENT)
+
+
+def assets(lake: Lake, ticker: str = "AAA") -> dict[tuple[str, int], float]:
+    """Return (period end, fiscal year) → total assets of a ticker's rows; each once."""
+    rows = stored_rows(lake, Generation.V2, STATEMENT).get(ticker, [])
+    found = {(str(r["period_end"]), r["fiscal_year"]): r["total_assets"] for r in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def old(dataset: Dataset) -> list[tuple[Any, ...]]:
+    names = ["total_assets", "fiscal_year", "event", "known_from", "observed_at", "superseded_at"]
+    return [tuple(r[n] for n in names) for r in revisions.read(dataset, "AAA").to_pylist()]
+
+
+def test_a_row_that_moves_and_changes_leaves_its_old_self_in_the_revisions(
+    lake: Lake, dataset: Dataset
+) -> None:
+    assert put(dataset, [row("2024-03-31", "2024-05-02", 1.0)]).rows_new == 1
+    counts = put(dataset, [row("2024-03-31", "2025-05-03", 2.0)], minutes=5)
+    assert (counts.rows_new, counts.rows_changed) == (0, 1)
+    assert assets(lake) == {("2024-03-31", 2024): 2.0}
+    assert not (dataset.folder / "year=2024/month=05/ticker=AAA.parquet").exists()
+    assert old(dataset) == [
+        (
+            1.0,
+            2024,
+            "superseded",
+            datetime(2024, 5, 2).date(),
+            MOMENT,
+            MOMENT + timedelta(minutes=5),
+        )
+    ]
+
+
+def test_a_changed_label_is_withdrawn_where_the_answer_was_whole(
+    lake: Lake, dataset: Dataset
+) -> None:
+    put(dataset, [row("2024-03-31", "2024-05-02", 1.0)])
+    relabelled = row("2024-03-31", "2024-05-02", 1.0, fiscal_year=2025)
+    assert put(dataset, [relabelled], Scope.WINDOW).rows_withdrawn == 0
+    assert set(assets(lake)) == {("2024-03-31", 2024), ("2024-03-31", 2025)}
+    assert put(dataset, [relabelled], Scope.PERIODS).rows_withdrawn == 1
+    assert set(assets(lake)) == {("2024-03-31", 2025)}
+    assert [(r[1], r[2]) for r in old(dataset)] == [(2024, "withdrawn")]
+
+
+def test_a_refresh_withdraws_what_is_gone_but_no_company_that_is_gone_whole(
+    lake: Lake, dataset: Dataset
+) -> None:
+    put(
+        dataset,
+        [
+            row("2024-03-31", "2024-05-02", 1.0),
+            row("2024-06-30", "2024-08-02", 2.0),
+            row("2024-03-31", "2024-05-02", 9.0, cik="0009000002"),
+        ],
+    )
+    annual = row("2024-03-31", "2024-05-02", 5.0, timeframe="annual")
+    put(dataset, [annual])
+    counts = put(dataset, [row("2024-06-30", "2024-08-02", 2.0)], Scope.COMPANIES)
+    assert counts.rows_withdrawn == 1
+    kept = stored_rows(lake, Generation.V2, STATEMENT)["AAA"]
+    assert sorted((r["cik"], str(r["period_end"]), r["timeframe"]) for r in kept) == [
+        ("0009000001", "2024-03-31", "annual"),
+        ("0009000001", "2024-06-30", "quarterly"),
+        ("0009000002", "2024-03-31", "quarterly"),
+    ]
+
+
+def test_the_same_answer_again_touches_no_file(lake: Lake, dataset: Dataset) -> None:
+    rows = [row("2024-03-31", "2024-05-02", 1.0), row("2024-06-30", None, 2.0)]
+    put(dataset, rows)
+    before = {p: p.stat().st_mtime_ns for p in lake.root.rglob("*") if p.is_file()}
+    counts = put(dataset, rows, minutes=9)
+    assert counts == Counts(rows_received=2, rows_unchanged=2)
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+def test_a_record_without_a_filing_date_has_a_place_of_its_own(
+    lake: Lake, dataset: Dataset
+) -> None:
+    put(dataset, [row("2024-03-31", None, 1.0)])
+    path = dataset.folder / "year=1900/month=01/ticker=AAA.parquet"
+    assert pq.read_table(path, partitioning=None)["filing_date"].to_pylist() == [None]
+    put(dataset, [row("2024-03-31", "2024-05-02", 1.0)], minutes=1)
+    assert not path.exists()
+    assert assets(lake) == {("2024-03-31", 2024): 1.0}
+
+
+def test_two_records_under_one_key_in_one_answer_leave_the_later_and_a_trace(
+    lake: Lake, dataset: Dataset
+) -> None:
+    rows = [row("2024-03-31", "2024-09-09", 2.0), row("2024-03-31", "2024-05-02", 1.0)]
+    put(dataset, rows)
+    assert assets(lake) == {("2024-03-31", 2024): 2.0}
+    assert [r[0] for r in old(dataset)] == [1.0]
+    again = put(dataset, rows, minutes=1)
+    assert (again.rows_changed, again.files_written, len(old(dataset))) == (0, 0, 1)
+
+
+def test_an_amendment_of_v1_stands_and_the_first_filing_is_kept(lake: Lake) -> None:
+    def record(filed: str, value: float) -> dict[str, Any]:
+        leaf = {"value": value, "unit": "USD", "label": "Assets", "order": 100}
+        return {
+            "cik": "0009000001",
+            "end_date": "2024-12-31",
+            "filing_date": filed,
+            "acceptance_datetime": f"{filed}T10:00:00Z",
+            "fiscal_year": "2024",
+            "fiscal_period": "FY",
+            "timeframe": "annual",
+            "financials": {"balance_sheet": {"assets": leaf}},
+        }
+
+    table = v1_tables([record("2025-06-01", 2.0), record("2025-02-01", 1.0)], MOMENT)[STATEMENT]
+    v1 = lake.dataset(Generation.V1, STATEMENT)
+    commit(v1, Incoming(table, {"AAA": [0, 1]}, Scope.PERIODS, frozenset({"annual"}), MOMENT))
+    kept = stored_rows(lake, Generation.V1, STATEMENT)["AAA"]
+    assert [r["financials"]["balance_sheet"]["assets"]["value"] for r in kept] == [2.0]
+    assert [str(d) for d in revisions.read(v1, "AAA")["filing_date"].to_pylist()] == ["2025-02-01"]
+
+
+def test_a_record_without_a_cik_is_named_by_its_ticker(lake: Lake, dataset: Dataset) -> None:
+    put(dataset, [row("2024-03-31", "2024-05-02", 1.0, cik=None)], tickers=("AAA", "BBB"))
+    again = put(dataset, [row("2024-03-31", "2024-05-02", 1.0, cik=None)], tickers=("AAA", "BBB"))
+    assert again.rows_unchanged == 2
+    assert assets(lake, "BBB") == {("2024-03-31", 2024): 1.0}
+
+
+def test_an_answer_older_than_what_the_lake_saw_does_not_win(lake: Lake, dataset: Dataset) -> None:
+    put(dataset, [row("2024-03-31", "2024-05-02", 2.0)], minutes=10)
+    late = put(dataset, [row("2024-03-31", "2024-05-02", 1.0)], minutes=1)
+    assert (late.rows_changed, late.rows_unchanged) == (0, 1)
+    assert assets(lake) == {("2024-03-31", 2024): 2.0}
+    assert [r[0] for r in old(dataset)] == [1.0]
+
+
+def test_rows_that_change_places_are_never_missing(
+    lake: Lake, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = row("2024-03-31", "2024-05-02", 1.0)
+    second = row("2024-06-30", "2024-08-02", 2.0)
+    put(dataset, [first, second])
+    seen: list[int] = []
+    real = os.replace
+
+    def watched(source: Any, target: Any) -> None:
+        real(source, target)
+        rows = stored_rows(lake, Generation.V2, STATEMENT).get("AAA", [])
+        seen.append(len({str(r["period_end"]) for r in rows}))
+
+    monkeypatch.setattr(commits.os, "replace", watched)
+    swapped = [{**first, "filing_date": "2024-08-02"}, {**second, "filing_date": "2024-05-02"}]
+    put(dataset, swapped, minutes=1)
+    assert seen
+    assert set(seen) == {2}
+    assert assets(lake) == {("2024-03-31", 2024): 1.0, ("2024-06-30", 2024): 2.0}
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of ours may catch it."""
+
+
+def test_killed_at_any_step_the_next_run_puts_it_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = [
+        row("2024-03-31", "2024-05-02", 1.0),
+        row("2024-06-30", "2024-08-02", 2.0),
+        row("2024-09-30", "2024-08-09", 3.0),
+    ]
+    after = [
+        {**before[0], "filing_date": "2025-05-02", "total_assets": 1.5},
+        {**before[1], "filing_date": "2024-05-03"},
+        before[2],
+        row("2024-12-31", "2025-02-02", 4.0),
+    ]
+    real_replace, real_unlink = os.replace, Path.unlink
+    for step in itertools.count():
+        lake = Lake(tmp_path / str(step))
+        lake.prepare()
+        dataset = lake.dataset(Generation.V2, STATEMENT)
+        put(dataset, before)
+        left = [step]
+
+        def counted(action: Any, left: list[int] = left) -> Any:
+            def run(*args: Any, **kwargs: Any) -> Any:
+                if left[0] == 0:
+                    raise Killed
+                left[0] -= 1
+                return action(*args, **kwargs)
+
+            return run
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", counted(real_replace))
+            patch.setattr(Path, "unlink", counted(real_unlink))
+            patch.setattr(commits.shutil, "rmtree", lambda *_, **__: None)
+            try:
+                put(dataset, after, minutes=1)
+                finished = True
+            except Killed:
+                finished = False
+        for path in dataset.folder.rglob("*.parquet"):
+            pq.read_table(path, partitioning=None)
+        held = read_dataset(dataset)
+        assert held.num_rows >= 3
+        recover(lake)
+        put(dataset, after, minutes=2)
+        expected = {
+            ("2024-03-31", 2024): 1.5,
+            ("2024-06-30", 2024): 2.0,
+            ("2024-09-30", 2024): 3.0,
+            ("2024-12-31", 2024): 4.0,
+        }
+        assert assets(lake) == expected, step
+        assert [r[0] for r in old(dataset)].count(1.0) == 1, step
+        assert stray_files(lake) == [], step
+        if finished:
+            break
+    assert step > 8
+
+
+def test_a_damaged_file_is_named_and_stays(lake: Lake, dataset: Dataset) -> None:
+    put(dataset, [row("2024-03-31", "2024-05-02", 1.0)])
+    path = dataset.file(202405, "AAA")
+    path.write_bytes(b"PAR1 not really")
+    with pytest.raises(DamagedFileError, match="ticker=AAA"):
+        put(dataset, [row("2024-03-31", "2024-05-02", 1.0)], minutes=1)
+    assert path.read_bytes() == b"PAR1 not really"
+    with pytest.raises(DamagedFileError, match="ticker=AAA"):
+        read_dataset(dataset)
+
+
+def test_an_index_that_was_lost_is_built_anew(lake: Lake, dataset: Dataset) -> None:
+    rows = [row("2024-03-31", "2024-05-02", 1.0), row("2024-06-30", "2024-08-02", 2.0)]
+    put(dataset, rows)
+    for path in (lake.ops / "index").rglob("*.json"):
+        path.unlink()
+    assert put(dataset, rows, minutes=1).rows_unchanged == 2
+    dataset.index_file("AAA").write_text("{ damaged")
+    assert put(dataset, rows, minutes=2).rows_unchanged == 2
+    assert json.loads(dataset.index_file("AAA").read_bytes())["version"] == 1
+
+
+def test_a_file_changed_behind_our_back_is_read_again(lake: Lake, dataset: Dataset) -> None:
+    put(dataset, [row("2024-03-31", "2024-05-02", 1.0)])
+    dataset.file(202405, "AAA").unlink()
+    assert put(dataset, [row("2024-03-31", "2024-05-02", 1.0)], minutes=1).rows_new == 1
+
+
+PERIODS = st.sampled_from(["2024-03-31", "2024-06-30", "2024-09-30"])
+FILED = st.sampled_from([None, "2024-05-02", "2024-05-20", "2024-08-02", "2025-05-02"])
+ROWS = st.builds(
+    lambda p, f, a, y: row(p, f, a, fiscal_year=y),
+    PERIODS,
+    FILED,
+    st.sampled_from([0.0, 1.0, 2.5, None]),
+    st.sampled_from([2024, 2025]),
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.lists(ROWS, min_size=1, max_size=5), min_size=1, max_size=5))
+def test_any_sequence_of_answers_ends_as_a_dictionary_would(
+    answers: list[list[dict[str, Any]]],
+) -> None:
+    model: dict[tuple[str, int], dict[str, Any]] = {}
+    versions: set[tuple[Any, ...]] = set()
+    with tempfile.TemporaryDirectory() as folder:
+        lake = Lake(Path(folder))
+        lake.prepare()
+        dataset = lake.dataset(Generation.V2, STATEMENT)
+        for minute, answer in enumerate(answers):
+            put(dataset, answer, minutes=minute)
+            latest: dict[tuple[str, int], dict[str, Any]] = {}
+            for item in answer:
+                key = (item["period_end"], item["fiscal_year"])
+                versions.add((*key, item["filing_date"], item["total_assets"]))
+                if key not in latest or (item["filing_date"] or "") >= (
+                    latest[key]["filing_date"] or ""
+                ):
+                    latest[key] = item
+            model |= latest
+        assert assets(lake) == {key: item["total_assets"] for key, item in model.items()}
+        seen = stored_rows(lake, Generation.V2, STATEMENT)["AAA"]
+        seen += revisions.read(dataset, "AAA").to_pylist()
+        kept = {
+            (
+                str(r["period_end"]),
+                r["fiscal_year"],
+                None if r["filing_date"] is None else str(r["filing_date"]),
+                r["total_assets"],
+            )
+            for r in seen
+        }
+        assert kept == versions  # nothing observed is ever thrown away
