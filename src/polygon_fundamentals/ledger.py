@@ -1,7 +1,7 @@
 """The run ledger: one small file a run in `ops/runs/`, written when it starts, ends, and between.
 
-A run that died is told by its heartbeat, the file's time of change: on the same host by its
-process, elsewhere by a heartbeat older than five minutes. It is then closed as `crashed`.
+A run that died is told on its own host by its process, elsewhere by its heartbeat (the file's
+time of change) once that is older than five minutes. It is then closed as `crashed`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,8 +25,10 @@ from typing import Any
 
 import orjson
 
+from polygon_fundamentals.business_days import NEW_YORK
 from polygon_fundamentals.lake.files import replace_file
 from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.locks import exclusive
 
 HEARTBEAT_SECONDS = 15.0
 SILENT_SECONDS = 300.0
@@ -121,6 +123,7 @@ class Run:
             "code_version": code_version(),
             "host": socket.gethostname(),
             "pid": os.getpid(),
+            "process_started": process_started(os.getpid()),
             "started": self.started.isoformat(),
             "ended": None if outcome == RUNNING else now.isoformat(),
             "seconds": round((now - self.started).total_seconds(), 3),
@@ -203,10 +206,12 @@ def records(lake: Lake, since: datetime | None = None) -> tuple[list[Record], li
         path = runs_folder(lake) / name
         try:
             entry = orjson.loads(path.read_bytes())
-            entry["outcome"], entry["started"], entry["flow"], entry["parameters"]
+            entry["outcome"], entry["flow"], dict(entry["parameters"])
+            if datetime.fromisoformat(entry["started"]).tzinfo is None:
+                raise ValueError
         except FileNotFoundError:
             continue
-        except (orjson.JSONDecodeError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError):
             damaged.append(path)
             continue
         found.append(Record(path, entry))
@@ -224,29 +229,45 @@ def is_dead(record: Record) -> bool:
             return True
         except PermissionError:
             return False
-        return _process_started(int(record.found["pid"])) > record.started + timedelta(seconds=5)
+        # Another process may have the number by now.
+        begun = record.found.get("process_started")
+        return begun is not None and process_started(int(record.found["pid"])) != begun
     return time.time() - record.path.stat().st_mtime > SILENT_SECONDS
 
 
-def _process_started(pid: int) -> datetime:
-    """Return when a process started, to tell it from a later one under the same number."""
+def process_started(pid: int) -> str | None:
+    """Return a text that tells a process from any other of the same number, or None.
+
+    From Linux's /proc: the boot and the moment in it; elsewhere None.
+    """
     try:
-        return datetime.fromtimestamp(Path(f"/proc/{pid}").stat().st_ctime, UTC)
-    except OSError:
-        return datetime.min.replace(tzinfo=UTC)
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        # The name, in parentheses, may hold spaces; the start is the 20th field after it.
+        ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None
+    return f"{boot}:{ticks}"
 
 
 def close_crashed(lake: Lake) -> list[Record]:
     """Close the entries of runs that died; return them. Their `.done` lists stay."""
     closed = []
     since = datetime.now(UTC) - timedelta(days=30)
-    for record in records(lake, since)[0]:
-        if is_dead(record):
-            entry = dict(record.found)
-            beat = datetime.fromtimestamp(record.path.stat().st_mtime, UTC)
-            entry.update(outcome=CRASHED, ended=beat.isoformat(), message="the process died")
-            replace_file(record.path, orjson.dumps(entry, option=orjson.OPT_INDENT_2))
-            closed.append(Record(record.path, entry))
+    with exclusive(lake.lock("ledger")):
+        for record in records(lake, since)[0]:
+            if is_dead(record):
+                entry = dict(record.found)
+                beat = datetime.fromtimestamp(record.path.stat().st_mtime, UTC)
+                seconds = round((beat - record.started).total_seconds(), 3)
+                entry.update(
+                    outcome=CRASHED,
+                    ended=beat.isoformat(),
+                    seconds=max(seconds, 0.0),
+                    message=f"the process died on {record.found.get('host')}; its last sign of "
+                    f"life was at {beat:%Y-%m-%d %H:%M} UTC",
+                )
+                replace_file(record.path, orjson.dumps(entry, option=orjson.OPT_INDENT_2))
+                closed.append(Record(record.path, entry))
     return closed
 
 
@@ -277,3 +298,35 @@ def resumable(
                 done.add(tuple(orjson.loads(line)))
         return str(record.found["run"]), done
     return None, set()
+
+
+def last_covered(found: Sequence[Record], generation: str, scope: Mapping[str, Any]) -> date | None:
+    """Return the last day up to which a generation's filings were taken in, or None.
+
+    It is the last day of the newest `daily-update` that succeeded for the generation and
+    covered `scope` (its tickers, universe, statements and timeframes). Before the first of
+    them, it is the day of the oldest historical load that had no last day.
+    """
+    days = []
+    for record in found:
+        told = (record.found.get("generations") or {}).get(generation) or {}
+        if record.found["flow"] == "daily-update" and told.get("ok") and _covers(record, scope):
+            days.append(date.fromisoformat(told["window"]["to"]))
+    if days:
+        return max(days)
+    loads = [
+        record.started.astimezone(NEW_YORK).date()
+        for record in found
+        if record.found["flow"] == "historical-load"
+        and record.outcome == SUCCEEDED
+        and generation in (record.found.get("generations") or {})
+        and not record.found["parameters"].get("filing_date_lt")
+    ]
+    return min(loads, default=None)
+
+
+def _covers(record: Record, scope: Mapping[str, Any]) -> bool:
+    had = record.found["parameters"]
+    return all(had.get(name) == scope[name] for name in ("tickers", "universe")) and all(
+        set(scope[name]) <= set(had.get(name) or ()) for name in ("statements", "timeframes")
+    )
