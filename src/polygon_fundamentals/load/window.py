@@ -183,6 +183,7 @@ class _V1Run:
     timeframes: frozenset[str]
     companies: Companies
     loaded: Loaded
+    owner: str | None
 
     def store(self, page: Page, at: datetime, undated_only: bool = False) -> list[Annual]:
         counts, unfollowed, annuals = self.writers.run(
@@ -194,6 +195,7 @@ class _V1Run:
             self.timeframes,
             at,
             undated_only,
+            self.owner,
         )
         self.loaded.counts.add(counts)
         self.loaded.rows_unfollowed += unfollowed
@@ -222,7 +224,7 @@ def update_v1(
     """
     who = {"ticker": ticker} if ticker is not None else {}
     wanted = frozenset(t.v1 for t in timeframes)
-    run = _V1Run(client, lake, writers, statements, wanted, companies, Loaded())
+    run = _V1Run(client, lake, writers, statements, wanted, companies, Loaded(), ticker)
     one = {"timeframe": timeframes[0].v1} if len(timeframes) == 1 else {}
     # In the order of filing, so that an amendment comes after what it amends.
     params = {

@@ -78,10 +78,12 @@ def store_v1_page(
     timeframes: frozenset[str],
     observed_at: datetime,
     undated_only: bool = False,
+    owner: str | None = None,
 ) -> tuple[Counts, int, list[Annual]]:
     """Upsert a page of v1's records into the files of the followed tickers.
 
-    `undated_only` leaves dated records out. Returns (counts, records that nobody follows,
+    `undated_only` leaves dated records out; `owner` is the ticker that was asked for, to
+    which all records then belong. Returns (counts, records that nobody follows,
     fiscal years of which a followed company filed the annual report).
 
     Raises:
@@ -93,7 +95,8 @@ def store_v1_page(
         if _timeframe(row) in timeframes and not (undated_only and row.get("filing_date"))
     ]
     lake, counts = Lake(Path(root)), Counts()
-    places = {ticker: found for ticker, found in follow(rows, companies).items() if found}
+    everyone = {owner: list(range(len(rows)))} if owner else follow(rows, companies)
+    places = {ticker: found for ticker, found in everyone.items() if found}
     tables, kept = v1_tables(rows, observed_at), v1_positions(rows)
     for statement in statements:
         position = {row: i for i, row in enumerate(kept[statement])}

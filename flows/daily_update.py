@@ -1,0 +1,187 @@
+"""`daily-update`: what was filed in the last days, both generations side by side."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Any
+
+from prefect import flow, get_run_logger, runtime
+from prefect.states import State
+from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import Field
+
+from flows.artifacts import publish_load
+from flows.ending import Report, ended, sentence
+from flows.historical_load import LOCK_SECONDS, generations_of
+from flows.parameters import (
+    ALL_STATEMENTS,
+    DEFAULT_TIMEFRAMES,
+    BaseUrl,
+    Day,
+    GenerationChoice,
+    LakeFolder,
+    Statements,
+    Tickers,
+    TickersFile,
+    Timeframes,
+    Universe,
+)
+from flows.status import tell_status
+from flows.updating import Update, update_side_by_side, windows_of
+from polygon_fundamentals import catalogue, ledger
+from polygon_fundamentals.business_days import today_in_new_york
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.commit import recover
+from polygon_fundamentals.locks import shared
+from polygon_fundamentals.reference import universe as whole_universe
+from polygon_fundamentals.settings import Settings, lake_root, load_settings
+from polygon_fundamentals.tickers import read_tickers
+from tasks.context import RunSpec, close, context
+
+DaysBack = Annotated[int, Field(ge=0, le=3660, description="Days before the last one to ask for")]
+
+
+def _run_name() -> str:
+    given = runtime.flow_run.parameters
+    return f"daily {given['generation']} · {given.get('day') or 'today'} − {given['days_back']} d"
+
+
+@flow(
+    name="daily-update",
+    flow_run_name=_run_name,
+    task_runner=ThreadPoolTaskRunner(max_workers=Settings().threads),
+    persist_result=False,
+)
+def daily_update(
+    generation: GenerationChoice = "both",
+    days_back: DaysBack = 7,
+    day: Day = None,
+    tickers: Tickers = None,
+    tickers_file: TickersFile = None,
+    universe: Universe = None,
+    timeframes: Timeframes = DEFAULT_TIMEFRAMES,
+    statements: Statements = ALL_STATEMENTS,
+    lake: LakeFolder = None,
+    base_url: BaseUrl = None,
+) -> State[Any]:
+    """Take in what was filed in the days up to `day` (today in New York).
+
+    For the tickers in the lake, unless some are named or `universe` adds the whole market.
+    The window goes back to the last success by itself where days were missed.
+    """
+
+    def body() -> Report:
+        names = read_tickers(tickers, tickers_file)
+        if names and universe is not None:
+            raise UsageError("give tickers or --universe, not both")
+        where = Lake(lake_root(lake).absolute())
+        settings = load_settings(base_url)
+        where.prepare()
+        last = day or today_in_new_york()
+        parameters = {
+            "generation": generation,
+            "tickers": names,
+            "universe": universe,
+            "statements": [s.value for s in statements],
+            "timeframes": [t.value for t in timeframes],
+            "days_back": days_back,
+            "date": last.isoformat(),
+        }
+        lock = where.lock("writers")
+        with shared(lock, LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):
+            recover(where)
+            ledger.close_crashed(where)
+            run = ledger.Run(where, "daily-update", parameters, flow_run_id=flow_run_id())
+            with ledger.recorded(run):
+                report = _updated(
+                    run, settings, generation, names, universe, statements, timeframes, base_url
+                )
+        publish_load(
+            "daily-update", {name: report[name] for name in ("v1", "v2") if name in report}
+        )
+        tell_status(where, report)
+        return report
+
+    return ended(body)
+
+
+def flow_run_id() -> str | None:
+    """Return the id of the present Prefect run."""
+    found = runtime.flow_run.id
+    return str(found) if found else None
+
+
+def _updated(
+    run: ledger.Run,
+    settings: Settings,
+    generation: str,
+    names: list[str],
+    universe: str | None,
+    statements: Statements,
+    timeframes: Timeframes,
+    base_url: str | None,
+) -> Report:
+    """Run the update of a run that is being recorded; return the flow's report."""
+    spec = RunSpec(run=run.id, lake=str(run.lake.root), base_url=base_url)
+    file = run.lake.ops / "cache" / f"companies-{run.id}.json"
+    last = date.fromisoformat(str(run.parameters["date"]))
+    windows = windows_of(
+        run, generations_of(generation), last, int(run.parameters["days_back"]), run.parameters
+    )
+    scheduled = runtime.flow_run.scheduled_start_time
+    if isinstance(scheduled, datetime):
+        run.report["scheduled"] = scheduled.isoformat()
+    log = get_run_logger()
+    notes = []
+    for which, window in windows.items():
+        usual = (window.last - window.first).days
+        if usual > int(run.parameters["days_back"]):
+            notes.append(
+                f"{which}: the window was widened to {usual} days, back to the last success on "
+                f"{window.first}"
+            )
+    for note in notes:
+        log.warning(note)
+    try:
+        followed = catalogue.companies(run.lake)
+        if names:
+            followed = {name: followed.get(name, []) for name in names}
+        if universe is not None:
+            client = context(spec).client
+            wanted = whole_universe(client, active_only=universe == "active")
+            followed |= {name: [] for name in wanted if name not in followed}
+            run.report["universe_requests"] = client.tally.requests
+        if not followed:
+            raise UsageError(
+                f"the lake {run.lake.root} follows no ticker yet: name some with --tickers A,B, "
+                "load them with historical-load, or give --universe active"
+            )
+        catalogue.write_companies(file, followed)
+        update = Update(spec, run, names, statements, timeframes, file, windows)
+        found = update_side_by_side(update)
+    finally:
+        close(spec)
+        file.unlink(missing_ok=True)
+    code = max(exit_code for _, exit_code in found.values())
+    reports = {name: report for name, (report, _) in found.items()}
+    for name, report in reports.items():
+        if report["frozen_since"]:
+            notes.append(f"{name} is retired: frozen since {report['frozen_since']}")
+        if report["fourths_left"]:
+            notes.append(
+                f"{name}: {report['fourths_left']} fourth quarters without a filing date are left "
+                "to the next run, which goes on with them"
+            )
+    message = "; ".join([sentence(reports), *notes])
+    run.report.update(ok=code == 0, message=message, generations=reports, notes=notes)
+    run.report["tickers_followed"] = len(followed)
+    return {
+        **reports,
+        "lake": str(run.lake.root),
+        "run": run.id,
+        "notes": notes,
+        "tickers_followed": len(followed),
+        "exit_code": code,
+        "message": message,
+    }
