@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from polygon_fundamentals.field_map import v1_fields
 from polygon_fundamentals.lake import files
+from polygon_fundamentals.lake.kept import read_kept
 from polygon_fundamentals.lake.paths import BUCKETS, Dataset, Lake, bucket_of
 from polygon_fundamentals.normalise.content import record_keys
 from polygon_fundamentals.normalise.schemas import V1_RECORD, schema
@@ -107,6 +108,10 @@ def read_dataset(dataset: Dataset, tickers: Iterable[str] | None = None) -> pa.T
         DamagedFileError: a file that must be read cannot be; the text names it.
     """
     wanted = None if tickers is None else set(tickers)
+    archived = read_kept(dataset)
+    if archived is not None:
+        rows = archived.cast(flat_schema(dataset.generation, dataset.statement))
+        return rows if wanted is None else _of_tickers(rows, wanted)
     buckets: dict[int, list[FileState]] = {}
     for state in states(dataset):
         buckets.setdefault(bucket_of(state.ticker), []).append(state)
@@ -126,8 +131,12 @@ def read_dataset(dataset: Dataset, tickers: Iterable[str] | None = None) -> pa.T
     empty = flat_schema(dataset.generation, dataset.statement).empty_table()
     whole = pa.concat_tables([empty, *(tables[bucket] for bucket in sorted(tables))])
     if wanted is not None:
-        whole = whole.filter(pc.is_in(whole["ticker"], pa.array(sorted(wanted), pa.string())))
+        whole = _of_tickers(whole, wanted)
     return whole.combine_chunks()
+
+
+def _of_tickers(table: pa.Table, wanted: set[str]) -> pa.Table:
+    return table.filter(pc.is_in(table["ticker"], pa.array(sorted(wanted), pa.string())))
 
 
 def _read_buckets(

@@ -1,0 +1,138 @@
+"""What the ledger says for the checklist: successes a day, run times, parity, drills."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from statistics import median
+from typing import Any
+
+from polygon_fundamentals.cutover.days import day_of
+from polygon_fundamentals.ledger import FAILED, RUNNING, SUCCEEDED, Record
+from polygon_fundamentals.statements import Generation
+
+DAILY = "daily-update"
+LOADS = ("daily-update", "historical-load", "fundamentals", "refresh")
+# The sunset that v1's answers announced: behavior.md of the API notes, DESIGN.md fact 1.
+ANNOUNCED_SUNSET = datetime(2026, 10, 9, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Success:
+    """A daily update of one generation that missed nothing."""
+
+    day: date
+    seconds: float
+
+
+def generations(record: Record) -> Mapping[str, Any]:
+    """Return a run's reports by generation; empty where it wrote none."""
+    found = record.found.get("generations")
+    return found if isinstance(found, Mapping) else {}
+
+
+def ended(record: Record) -> datetime:
+    """Return when a run ended (started, while it goes on)."""
+    text = record.found.get("ended")
+    return datetime.fromisoformat(text) if text else record.started
+
+
+def successes(records: Iterable[Record], generation: Generation) -> list[Success]:
+    """Return the daily updates of a generation in which no unit is missing."""
+    found = []
+    for record in records:
+        report = generations(record).get(generation.value)
+        if record.found["flow"] != DAILY or record.outcome not in (SUCCEEDED, FAILED):
+            continue
+        if not isinstance(report, Mapping) or report.get("failed") or is_retired(report):
+            continue
+        found.append(Success(day_of(record.started), float(report.get("seconds", 0.0))))
+    return found
+
+
+def is_retired(report: Mapping[str, Any]) -> bool:
+    """Say whether a load's report tells that its endpoint is gone for good."""
+    if report.get("retired") or report.get("frozen_since"):
+        return True
+    failed = report.get("failed") or ()
+    return bool(failed) and all(
+        "410" in str(unit.get("reason", "")) or "retired" in str(unit.get("reason", ""))
+        for unit in failed
+    )
+
+
+def median_seconds(found: Sequence[Success], days: Sequence[date]) -> float | None:
+    """Return the median run time on some days, in seconds; None without a run."""
+    seconds = [s.seconds for s in found if s.day in set(days)]
+    return median(seconds) if seconds else None
+
+
+def last_of(records: Sequence[Record], flow: str) -> Record | None:
+    """Return the newest run of a flow that has ended, or None."""
+    return next(
+        (r for r in reversed(records) if r.found["flow"] == flow and r.outcome != RUNNING), None
+    )
+
+
+def last_change(records: Sequence[Record]) -> datetime | None:
+    """Return when a load last changed rows, or ended without saying so; None: never."""
+    moments = [
+        ended(record) for record in records if record.found["flow"] in LOADS and _changed(record)
+    ]
+    return max(moments, default=None)
+
+
+def _changed(record: Record) -> bool:
+    reports = generations(record).values()
+    if record.outcome == SUCCEEDED and reports:
+        return any(
+            sum(int(r.get(k, 0)) for k in ("rows_new", "rows_changed", "rows_withdrawn"))
+            for r in reports
+        )
+    return True
+
+
+def windows(
+    records: Iterable[Record], generation: Generation, now: datetime
+) -> list[tuple[datetime, datetime]]:
+    """Return (start, end) of every load that may have written to a generation."""
+    found = []
+    for record in records:
+        chosen = record.found["parameters"].get("generation")
+        if record.found["flow"] not in LOADS or chosen not in (generation.value, "both", None):
+            continue
+        found.append((record.started, now if record.outcome == RUNNING else ended(record)))
+    return found
+
+
+def v1_is_retired(records: Sequence[Record], now: datetime) -> bool:
+    """Say whether v1's endpoint is gone, by what the last loads of it were told.
+
+    Without any load of v1 the announced sunset decides.
+    """
+    for record in reversed(records):
+        report = generations(record).get(Generation.V1.value)
+        if not isinstance(report, Mapping) or record.outcome == RUNNING:
+            continue
+        if is_retired(report):
+            return True
+        if not report.get("failed"):
+            # A success within the last week outweighs any announcement.
+            return now - record.started > timedelta(days=7) and _sunset(report) <= now
+    return now >= ANNOUNCED_SUNSET
+
+
+def _sunset(report: Mapping[str, Any]) -> datetime:
+    text = report.get("sunset")
+    if not text:
+        return ANNOUNCED_SUNSET
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(str(text))
+        except ValueError:
+            return ANNOUNCED_SUNSET
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,55 @@
+"""What a switch asks of a scheduler: the library's side, without Prefect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+Recorded = list[dict[str, Any]]
+
+
+class Schedules(Protocol):
+    """The schedules of the deployments that load this lake.
+
+    An entry of what is recorded: `deployment`, `deployment_id`, `schedule_id`,
+    `generation` (v1, v2 or both) and `active`. All methods raise FundamentalsError where
+    the server does not answer.
+    """
+
+    def recorded(self) -> Recorded | None:
+        """Return the schedules as they are; None where no server is configured."""
+
+    def apply(self, wanted: Recorded) -> None:
+        """Make every schedule as active as `wanted` says, and read that back."""
+
+    def running(self, generations: Sequence[str]) -> list[str]:
+        """Return the names of the flow runs of these generations that are going on."""
+
+    def retire(self, generations: Sequence[str]) -> list[str]:
+        """Take the deployments of these generations out of service; return their names."""
+
+
+class NoSchedules:
+    """No server is configured: nothing to pause, nothing to wait for but the lake's lock."""
+
+    def recorded(self) -> Recorded | None:
+        """None."""
+        return None
+
+    def apply(self, wanted: Recorded) -> None:
+        """Nothing."""
+
+    def running(self, generations: Sequence[str]) -> list[str]:
+        """None known."""
+        return []
+
+    def retire(self, generations: Sequence[str]) -> list[str]:
+        """None."""
+        return []
+
+
+def with_active(recorded: Recorded, active: dict[str, bool]) -> Recorded:
+    """Return the entries with `active` set by generation; those not named stay as they are."""
+    return [
+        {**entry, "active": active.get(entry["generation"], entry["active"])} for entry in recorded
+    ]

@@ -1,0 +1,84 @@
+"""Silver as the switch sees it: builds beside the present one, and the link to one of them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow.parquet as pq
+
+from polygon_fundamentals.errors import LakeError
+from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.pointer import Point, nothing, replace_link
+from polygon_fundamentals.statements import Generation
+
+LINK = "fundamentals_wide"
+
+
+class Silver(Protocol):
+    """What builds silver."""
+
+    def build(self, lake: Lake, generation: Generation) -> Path:
+        """Build silver from a generation, beside the present build; return its folder."""
+
+
+@dataclass(frozen=True)
+class BuiltSilver:
+    """The library's own silver table."""
+
+    def build(self, lake: Lake, generation: Generation) -> Path:
+        """Build silver from a generation without linking it; return its folder."""
+        from polygon_fundamentals import silver  # it reads the whole lake's modules
+
+        return Path(silver.build(lake, generation, link=False).path)
+
+
+def link_of(lake: Lake) -> Path:
+    """Return `silver/fundamentals_wide`, the path that readers of silver use."""
+    return lake.silver / LINK
+
+
+def present(lake: Lake) -> Path | None:
+    """Return the build that the link leads to, or None where there is no link yet.
+
+    Raises:
+        LakeError: `silver/fundamentals_wide` is a real folder, or a link to nothing.
+    """
+    link = link_of(lake)
+    if link.is_symlink():
+        target = Path(os.path.realpath(link))
+        if target.is_dir():
+            return target
+        raise LakeError(
+            f"{link} leads to {target}, which is not there; build it: `python -m flows silver`"
+        )
+    if link.exists():
+        raise LakeError(
+            f"{link} is a folder that another tool wrote; move it away and build silver with "
+            "`python -m flows silver`, then run again"
+        )
+    return None
+
+
+def link_to(lake: Lake, build: Path, point: Point = nothing) -> None:
+    """Make silver's link lead to a build, in one step."""
+    link = link_of(lake)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    replace_link(link, os.path.relpath(build, link.parent), point)
+
+
+def schema_text(build: Path) -> str:
+    """Return the Arrow schema of a build's files as text.
+
+    Raises:
+        LakeError: the build holds no Parquet file, or files of differing schemas.
+    """
+    files = sorted(build.rglob("*.parquet"))
+    if not files:
+        raise LakeError(f"{build} holds no Parquet file; build silver anew")
+    texts = {pq.read_schema(path).remove_metadata().to_string() for path in files}
+    if len(texts) > 1:
+        raise LakeError(f"{build}: its files differ in schema; build silver anew")
+    return str(texts.pop())

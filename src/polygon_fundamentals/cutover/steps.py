@@ -1,0 +1,111 @@
+"""Running a list of steps under a journal: forward, and back when one fails.
+
+Every step is safe to repeat, forward and back, so a run that was cut off is finished or
+undone by going through the list again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from polygon_fundamentals.cutover.journal import BACK, DONE, UNDONE, Clock, Journal, now
+from polygon_fundamentals.errors import FundamentalsError, told
+from polygon_fundamentals.lake.pointer import Point, nothing
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: what it does and how it is put back; both return what they did, in words."""
+
+    name: str
+    do: Callable[[], str]
+    undo: Callable[[], str] | None = None
+
+
+class UndoneError(FundamentalsError):
+    """A step failed and everything was put back; exits with the failed step's code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class HalfUndoneError(FundamentalsError):
+    """A step failed and not everything could be put back; the next call goes on with it."""
+
+    exit_code = 4
+
+
+def forward(
+    journal: Journal, steps: Sequence[Step], point: Point = nothing, clock: Clock = now
+) -> None:
+    """Carry out the steps; put everything back where one fails.
+
+    Raises:
+        UndoneError: a step failed; the lake is as it was before.
+        HalfUndoneError: a step failed, and putting it back did too.
+    """
+    for step in steps:
+        try:
+            _carry_out(journal, step.name, step.do, point)
+        except (FundamentalsError, OSError, KeyboardInterrupt) as error:
+            interrupted = isinstance(error, KeyboardInterrupt)
+            ours = FundamentalsError("interrupted") if interrupted else told(error)  # type: ignore[arg-type]
+            reason = f"{step.name}: {ours}"
+            journal.turn_back(reason)
+            back(journal, steps, point, clock)
+            if interrupted:
+                raise
+            raise UndoneError(f"{reason} (everything was put back)", ours.exit_code) from error
+    point("before close")
+    journal.close(DONE, "done", clock)
+    point("after close")
+
+
+def back(
+    journal: Journal, steps: Sequence[Step], point: Point = nothing, clock: Clock = now
+) -> None:
+    """Put back, last first, every step that was begun.
+
+    Raises:
+        HalfUndoneError: one could not be; the others are, and the journal stays open.
+    """
+    if journal.direction != BACK:
+        journal.turn_back("undone on request")
+    begun = {step["name"] for step in journal.steps}
+    left = []
+    for step in reversed(steps):
+        if step.undo is None or step.name not in begun:
+            continue
+        try:
+            _carry_out(journal, f"put back: {step.name}", step.undo, point)
+        except (FundamentalsError, OSError) as error:
+            left.append(f"{step.name} ({told(error)})")
+    if left:
+        raise HalfUndoneError(
+            f"{journal.message}; not put back yet: {'; '.join(left)}; run the same command "
+            "again when that is mended"
+        )
+    point("before close")
+    journal.close(UNDONE, journal.message, clock)
+    point("after close")
+
+
+def _carry_out(journal: Journal, name: str, do: Callable[[], str], point: Point) -> None:
+    point(f"before {name}")
+    journal.step_begins(name)
+    point(f"noted {name}")
+    started = time.monotonic()
+    try:
+        detail = do()
+    except (FundamentalsError, OSError) as error:
+        journal.step_ends("failed", str(told(error)), time.monotonic() - started)
+        raise
+    except KeyboardInterrupt:
+        journal.step_ends("failed", "interrupted", time.monotonic() - started)
+        raise
+    point(f"done {name}")
+    journal.step_ends("done", detail, time.monotonic() - started)
+    point(f"after {name}")

@@ -1,0 +1,305 @@
+"""The steps of a switch, in both directions, and what they share."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from polygon_fundamentals.cutover import readers, silver_side
+from polygon_fundamentals.cutover.journal import Clock, Journal, now
+from polygon_fundamentals.cutover.readers import Check
+from polygon_fundamentals.cutover.schedules import NoSchedules, Schedules, with_active
+from polygon_fundamentals.cutover.silver_side import BuiltSilver, Silver
+from polygon_fundamentals.cutover.steps import Step
+from polygon_fundamentals.errors import AnswerIsNo, LakeError, LakeLockedError
+from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER, Lake
+from polygon_fundamentals.lake.pointer import Point, adopt, leads_to, nothing, point_to
+from polygon_fundamentals.locks import exclusive
+from polygon_fundamentals.statements import Generation, Statement
+
+LOOK_AGAIN_SECONDS = 0.5
+V1_SIDE = ("v1", "both")
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a switch works with besides the lake; tests put others in."""
+
+    schedules: Schedules = field(default_factory=NoSchedules)
+    silver: Silver = field(default_factory=BuiltSilver)
+    checks: tuple[Check, ...] = ()
+    clock: Clock = now
+    point: Point = nothing
+    say: Callable[[str], None] = nothing
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to switch.
+
+    `wait_seconds`: how long v1's running jobs are waited for. `settle_seconds`: how long,
+    after v1's folder has got its archive name for the first time, readers that resolved
+    the path before that have to finish before the pointer moves on.
+    """
+
+    force: str | None = None
+    postpone_file: Path | None = None
+    wait_seconds: float = 1800.0
+    settle_seconds: float = 1.0
+    allow_gap: bool = False
+
+
+class Switch:
+    """One switch under its journal; every step may be repeated."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        journal: Journal,
+        target: Generation,
+        around: Around,
+        options: Options,
+        held: ExitStack,
+    ) -> None:
+        self.lake, self.journal, self.target = lake, journal, target
+        self.around, self.options, self.held = around, options, held
+        self.facts: dict[str, Any] = journal.facts
+
+    @property
+    def _folder(self) -> Path:
+        name = V2_FOLDER if self.target is Generation.V2 else V1_ARCHIVE
+        return self.lake.bronze / name
+
+    def cutover_steps(self) -> list[Step]:
+        """Return the steps from v1 to v2."""
+        return [
+            Step("check", lambda: str(self.facts["checked"])),
+            Step("hold", self.hold),
+            Step("pause schedules", self.pause, self.restore_schedules),
+            Step("wait for running jobs", self.wait),
+            Step("lock", self.lock),
+            Step("adopt pointer", self.adopt),
+            Step("build silver", self.build_silver),
+            Step("readers' checks", self.check_candidate),
+            Step("hold again", self.hold),
+            Step("move pointer", self.move_pointer, self.move_pointer_back),
+            Step("move silver", self.move_silver, self.move_silver_back),
+            Step("verify", self.verify),
+            Step("resume schedules", self.resume),
+        ]
+
+    def rollback_steps(self) -> list[Step]:
+        """Return the steps from v2 to v1.
+
+        Writers are not waited for: once the pointer is a link, each generation's writers
+        write to its own folder, wherever it leads.
+        """
+        return [
+            Step("check", lambda: str(self.facts["checked"])),
+            Step("record schedules", self.record_schedules, self.restore_schedules),
+            Step("adopt pointer", self.adopt),
+            Step("find silver", self.build_silver),
+            Step("move pointer", self.move_pointer, self.move_pointer_back),
+            Step("move silver", self.move_silver, self.move_silver_back),
+            Step("verify", self.verify_rollback),
+            Step("schedules as they were", self.schedules_before_cutover),
+        ]
+
+    def hold(self) -> str:
+        """Wait while the postpone file exists."""
+        path, started, told = self.options.postpone_file, time.monotonic(), False
+        while path is not None and path.exists():
+            if not told:
+                self.around.say(f"held while {path} exists; remove it to go on")
+                told = True
+            time.sleep(LOOK_AGAIN_SECONDS)
+        return f"held for {time.monotonic() - started:.0f} s" if told else "not held"
+
+    def record_schedules(self) -> str:
+        """Note what the schedules are, before anything changes them."""
+        if "schedules" not in self.facts:
+            self.journal.fact("schedules", self.around.schedules.recorded())
+        found = self.facts["schedules"]
+        return "no server is configured" if found is None else f"{len(found)} schedules noted"
+
+    def pause(self) -> str:
+        """Note the schedules and pause those of v1."""
+        words = self.record_schedules()
+        found = self.facts["schedules"]
+        if found is None:
+            return f"passed: {words}; pause v1's cron lines yourself"
+        self.around.schedules.apply(with_active(found, dict.fromkeys(V1_SIDE, False)))
+        paused = [e["deployment"] for e in found if e["generation"] in V1_SIDE and e["active"]]
+        return f"paused {', '.join(paused)}" if paused else f"none of v1's is active ({words})"
+
+    def restore_schedules(self) -> str:
+        """Make the schedules what they were."""
+        found = self.facts.get("schedules")
+        if found is None:
+            return "nothing to put back"
+        self.around.schedules.apply(found)
+        return f"{len(found)} schedules as they were"
+
+    def resume(self) -> str:
+        """Go on with v2's schedules, and leave v1's paused."""
+        found = self.facts["schedules"]
+        if found is None:
+            return "passed: no server is configured"
+        wanted = with_active(found, {"v2": True, **dict.fromkeys(V1_SIDE, False)})
+        self.around.schedules.apply(wanted)
+        resumed = [e["deployment"] for e in wanted if e["active"]]
+        return f"active now: {', '.join(resumed) or 'none'}"
+
+    def schedules_before_cutover(self) -> str:
+        """Make the schedules what they were before the cutover."""
+        wanted = self.facts.get("schedules_before_cutover")
+        if wanted is None or self.facts["schedules"] is None:
+            return "passed: no server is configured, or the cutover had none"
+        self.around.schedules.apply(wanted)
+        return f"active now: {', '.join(e['deployment'] for e in wanted if e['active']) or 'none'}"
+
+    def wait(self) -> str:
+        """Wait until no flow run of v1 is going on.
+
+        Raises:
+            LakeLockedError: some still are after the limit.
+        """
+        started, told = time.monotonic(), False
+        while running := self.around.schedules.running(V1_SIDE):
+            if time.monotonic() - started >= self.options.wait_seconds:
+                raise LakeLockedError(
+                    f"{', '.join(running[:3])} still runs after {self.options.wait_seconds:g} s; "
+                    "let it end or cancel it, then run again"
+                )
+            if not told:
+                self.around.say(f"waiting for {', '.join(running[:3])}")
+                told = True
+            time.sleep(LOOK_AGAIN_SECONDS)
+        return f"waited {time.monotonic() - started:.1f} s" if told else "none was running"
+
+    def lock(self) -> str:
+        """Hold the lake alone, so that no writer is between two folders."""
+        path = self.lake.lock("writers")
+        what = "the lake (a load)"
+        self.held.enter_context(exclusive(path, self.options.wait_seconds, what))
+        return "no writer is at work"
+
+    def adopt(self) -> str:
+        """Give v1's folder its archive name, with the pointer leading to it."""
+        before = leads_to(self.lake)
+        self.journal.fact("pointer_before", None if before is None else before.value)
+        changed = adopt(self.lake, allow_gap=self.options.allow_gap, point=self.around.point)
+        if changed:
+            time.sleep(self.options.settle_seconds)
+        return "v1's folder became a link" if changed else "the pointer was a link already"
+
+    def build_silver(self) -> str:
+        """Find or build silver of both sides, and compare their schemas."""
+        other = Generation.V1 if self.target is Generation.V2 else Generation.V2
+        silver = self.around.silver
+        if "silver_before" not in self.facts:
+            found = silver_side.present(self.lake)
+            if found is None:
+                found = silver.build(self.lake, other)
+            self.journal.fact("silver_before", str(found))
+        before, after = Path(self.facts["silver_before"]), self.facts.get("silver_after")
+        if after is None or not Path(after).is_dir():
+            after = str(silver.build(self.lake, self.target))
+            self.facts["silver_after"] = after
+            self.journal.write()
+        same = silver_side.schema_text(before) == silver_side.schema_text(Path(after))
+        self.facts["schema_same"] = same
+        if not same and self.target is Generation.V2:
+            raise AnswerIsNo(
+                f"silver from {self.target} has another schema than {before.name}; build both "
+                "with this version (`python -m flows silver`), then run again"
+            )
+        return f"{Path(after).name} beside {before.name}, the same schema"
+
+    def check_candidate(self) -> str:
+        """Run the readers' checks on what is and on what will be.
+
+        Raises:
+            AnswerIsNo: an answer differs.
+        """
+        checks = self.around.checks
+        if "answers" not in self.facts:
+            bronze = Path(os.path.realpath(self.lake.pointer))
+            before = Path(self.facts["silver_before"])
+            self.journal.fact("answers", readers.answers(checks, self.lake, bronze, before))
+        after = Path(self.facts["silver_after"])
+        found = readers.answers(checks, self.lake, self._folder, after)
+        return readers.refuse_differences(checks, self.facts["answers"], found, "v2 beside v1")
+
+    def move_pointer(self) -> str:
+        """Make the pointer lead to the target."""
+        started = time.monotonic()
+        point_to(self.lake, self.target, self.around.point)
+        return f"leads to {self._folder.name}, {1000 * (time.monotonic() - started):.1f} ms"
+
+    def move_pointer_back(self) -> str:
+        """Make the pointer lead where it led."""
+        before = self.facts.get("pointer_before")
+        if before is None:
+            if self.lake.pointer.is_symlink():
+                self.lake.pointer.unlink()
+            return "there was no pointer before"
+        if self.lake.pointer.is_symlink():
+            point_to(self.lake, Generation(before), self.around.point)
+        return f"leads to {before} again"
+
+    def move_silver(self) -> str:
+        """Make silver's link lead to the target's build."""
+        after = Path(self.facts["silver_after"])
+        silver_side.link_to(self.lake, after, self.around.point)
+        return f"leads to {after.name}"
+
+    def move_silver_back(self) -> str:
+        """Make silver's link lead where it led."""
+        before = Path(self.facts["silver_before"])
+        silver_side.link_to(self.lake, before, self.around.point)
+        return f"leads to {before.name} again"
+
+    def verify(self) -> str:
+        """Check through the pointer and silver's link, as readers see them.
+
+        Raises:
+            AnswerIsNo: a reader's answer differs now.
+            LakeError: one of them does not lead where it should.
+        """
+        self._verify_links()
+        found = self._answers_through_links()
+        return readers.refuse_differences(
+            self.around.checks, self.facts["answers"], found, "the pointer"
+        )
+
+    def verify_rollback(self) -> str:
+        """Check the links, and tell whether the answers are those of before the cutover."""
+        self._verify_links()
+        found = self._answers_through_links()
+        before = self.facts.get("answers_before_cutover", {})
+        lines = readers.differences(self.around.checks, before, found)
+        self.facts["answers_differ"] = lines
+        if lines:
+            return f"{len(lines)} answers differ from before the cutover: {'; '.join(lines[:3])}"
+        return f"{len(found)} readers' checks, the same answers as before the cutover"
+
+    def _answers_through_links(self) -> dict[str, Any]:
+        link = silver_side.link_of(self.lake)
+        return readers.answers(self.around.checks, self.lake, self.lake.pointer, link)
+
+    def _verify_links(self) -> None:
+        if leads_to(self.lake) is not self.target:
+            raise LakeError(f"{self.lake.pointer} does not lead to {self._folder.name}")
+        for statement in Statement:
+            through, own = self.lake.pointer / statement, self._folder / statement
+            if own.is_dir() and sorted(os.listdir(through)) != sorted(os.listdir(own)):
+                raise LakeError(f"{through} does not show what {own} holds")
+        wanted = Path(os.path.realpath(self.facts["silver_after"]))
+        if silver_side.present(self.lake) != wanted:
+            raise LakeError(f"{silver_side.link_of(self.lake)} does not lead to {wanted}")
