@@ -36,6 +36,7 @@ from polygon_fundamentals.lake.commit import recover
 from polygon_fundamentals.locks import shared
 from polygon_fundamentals.reference import universe as whole_universe
 from polygon_fundamentals.settings import Settings, lake_root, load_settings
+from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.tickers import read_tickers
 from tasks.context import RunSpec, close, context
 
@@ -75,7 +76,7 @@ def daily_update(
         names = read_tickers(tickers, tickers_file)
         if names and universe is not None:
             raise UsageError("give tickers or --universe, not both")
-        where = Lake(lake_root(lake).absolute())
+        where = Lake(lake_root(lake))
         settings = load_settings(base_url)
         where.prepare()
         last = day or today_in_new_york()
@@ -176,6 +177,10 @@ def _updated(
     message = "; ".join([sentence(reports), *notes])
     run.report.update(ok=code == 0, message=message, generations=reports, notes=notes)
     run.report["tickers_followed"] = len(followed)
+    run.report["records"] = {
+        g.value: {s.value: catalogue.count(run.lake.dataset(g, s)).records for s in Statement}
+        for g in Generation
+    }
     return {
         **reports,
         "lake": str(run.lake.root),

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flows.commands import demo, loads, sandbox
+from flows.commands import daily, demo, loads, sandbox, status
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,24 @@ COMMANDS: dict[str, Command] = {
         loads.historical_arguments,
         loads.historical,
         "example: python -m flows historical-load --generation v2 --tickers-file tickers.txt",
+    ),
+    "daily-update": Command(
+        "take in what was filed in the last days, both generations side by side",
+        daily.daily_arguments,
+        daily.daily,
+        "example: python -m flows daily-update --generation both --days-back 7",
+    ),
+    "refresh": Command(
+        "read all of v2 again and withdraw what is gone (weekly)",
+        daily.refresh_arguments,
+        daily.refresh,
+        "example: python -m flows refresh",
+    ),
+    "status": Command(
+        "show both pipelines side by side, and what is amiss",
+        status.arguments,
+        status.run,
+        "example: python -m flows status --watch",
     ),
     "sandbox": Command(
         "serve the local stand-in for the API, with synthetic companies",

@@ -1,0 +1,97 @@
+"""The command `status`: no flow, no server, nothing but the lake."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flows.commands.common import add_common
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.lake.files import replace_file
+from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.settings import lake_root
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from polygon_fundamentals.status import Figures, Row
+
+TARGETS_FILE = Path(__file__).parents[2] / "deployments" / "targets.toml"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `status`."""
+    parser.add_argument("--watch", action="store_true", help="refresh in place until Ctrl-C")
+    parser.add_argument("--every", type=float, default=5.0, metavar="S", help="with --watch (5)")
+    parser.add_argument("--html", metavar="FILE", help="write the status as one page too")
+    parser.add_argument("--targets", metavar="F", help="targets (deployments/targets.toml)")
+    add_common(parser)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Show the status; 1 where something is amiss."""
+    from polygon_fundamentals import ledger
+    from polygon_fundamentals.status import as_html, as_json, gather, judge, load_targets
+
+    root = lake_root(given.lake).absolute()
+    if not root.is_dir():
+        raise UsageError(f"there is no lake at {root}; give its folder with --lake")
+    if given.targets and not Path(given.targets).is_file():
+        raise UsageError(f"--targets {given.targets} is no file")
+    if given.watch and (given.json or given.every <= 0):
+        raise UsageError("--watch goes without --json and with --every above 0")
+    lake, targets = Lake(root), load_targets(Path(given.targets or TARGETS_FILE))
+
+    def look() -> tuple[Figures, list[Row]]:
+        figures = gather(lake, targets)
+        return figures, judge(figures)
+
+    ledger.close_crashed(lake)
+    figures, rows = look()
+    if given.html:
+        replace_file(Path(given.html).absolute(), as_html(figures, rows).encode())
+    if given.json:
+        print(json.dumps(as_json(figures, rows)))
+        return 0 if all(row.ok for row in rows) else 1
+    from rich.console import Console
+    from rich.live import Live
+
+    if not given.watch:
+        Console().print(shown(figures, rows))
+        return 0 if all(row.ok for row in rows) else 1
+    with Live(shown(figures, rows), auto_refresh=False) as live:
+        while True:
+            time.sleep(given.every)
+            live.update(shown(*look()), refresh=True)
+
+
+def shown(figures: Figures, rows: list[Row]) -> RenderableType:
+    """Return the status for a terminal."""
+    from rich.console import Group
+    from rich.markup import escape
+    from rich.table import Table
+    from rich.text import Text
+
+    from polygon_fundamentals.status import page
+
+    datasets = Table(title=escape(f"{figures.lake} · {figures.at:%Y-%m-%d %H:%M} UTC"))
+    for number, name in enumerate(page.DATASET_COLUMNS):
+        datasets.add_column(name, justify="right" if number else "left")
+    for cells in page.dataset_cells(figures):
+        datasets.add_row(*cells)
+    runs = Table(title="last runs")
+    for name in page.RUN_COLUMNS:
+        runs.add_column(name)
+    for cells in page.run_cells(figures):
+        runs.add_row(*(escape(cell) for cell in cells))
+    datasets_named = {f"{d.generation} {d.statement}" for d in figures.datasets}
+    rest = Table(show_header=False)
+    for row in rows:
+        if row.ok and row.name in datasets_named:
+            continue
+        style = "" if row.ok else "bold red"
+        rest.add_row(Text("ok" if row.ok else "!", style), Text(row.name), Text(row.detail, style))
+    return Group(datasets, runs, rest) if figures.runs else Group(datasets, rest)

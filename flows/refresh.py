@@ -1,0 +1,131 @@
+"""`refresh`: read all of v2 again, at leisure, and withdraw what is gone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.states import State
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.artifacts import publish_load
+from flows.daily_update import flow_run_id
+from flows.ending import Report, ended, sentence
+from flows.historical_load import LOCK_SECONDS, UNITS_WORTH_PROCESSES
+from flows.loading import Load, load_generation
+from flows.parameters import (
+    ALL_STATEMENTS,
+    DEFAULT_TIMEFRAMES,
+    BaseUrl,
+    LakeFolder,
+    Statements,
+    Tickers,
+    TickersFile,
+    Timeframes,
+)
+from flows.status import tell_status
+from polygon_fundamentals import catalogue, ledger
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.commit import Scope, recover
+from polygon_fundamentals.load.ask import Filters
+from polygon_fundamentals.locks import shared
+from polygon_fundamentals.settings import Settings, lake_root, load_settings
+from polygon_fundamentals.statements import Generation
+from polygon_fundamentals.tickers import read_tickers
+from tasks.context import RunSpec, close
+
+
+@flow(
+    name="refresh",
+    task_runner=ThreadPoolTaskRunner(max_workers=Settings().threads),
+    persist_result=False,
+)
+def refresh(
+    tickers: Tickers = None,
+    tickers_file: TickersFile = None,
+    timeframes: Timeframes = DEFAULT_TIMEFRAMES,
+    statements: Statements = ALL_STATEMENTS,
+    lake: LakeFolder = None,
+    base_url: BaseUrl = None,
+) -> State[Any]:
+    """Read all of v2 again for the tickers in the lake, or for those named.
+
+    Splits and corrections change rows without a new filing date, so no window shows them.
+    Records that v2 no longer holds go to the revisions as withdrawn; a company of which v2
+    serves nothing any more is kept whole: it was delisted.
+    """
+
+    def body() -> Report:
+        names = read_tickers(tickers, tickers_file)
+        where = Lake(lake_root(lake).absolute())
+        settings = load_settings(base_url)
+        where.prepare()
+        filters = Filters(timeframes=tuple(timeframes))
+        parameters = {
+            "generation": Generation.V2.value,
+            "tickers": names,
+            "statements": [s.value for s in statements],
+            **filters.as_json(),
+        }
+        lock = where.lock("writers")
+        with shared(lock, LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):
+            recover(where)
+            run = ledger.Run(where, "refresh", parameters, flow_run_id=flow_run_id())
+            with ledger.recorded(run):
+                report = _refreshed(run, settings, names, statements, filters, base_url)
+        publish_load("refresh", {"v2": report["v2"]})
+        tell_status(where, report)
+        return report
+
+    return ended(body)
+
+
+def _refreshed(
+    run: ledger.Run,
+    settings: Settings,
+    names: list[str],
+    statements: Statements,
+    filters: Filters,
+    base_url: str | None,
+) -> Report:
+    followed = catalogue.companies(run.lake)
+    if names:
+        followed = {name: followed.get(name, []) for name in names}
+    if not followed:
+        raise UsageError(
+            f"the lake {run.lake.root} holds no ticker to refresh; load some with historical-load"
+        )
+    many = len(followed) * len(statements) >= UNITS_WORTH_PROCESSES
+    spec = RunSpec(
+        run=run.id,
+        lake=str(run.lake.root),
+        base_url=base_url,
+        processes=settings.processes if many else 0,
+    )
+    try:
+        load = Load(
+            spec,
+            settings,
+            run,
+            list(followed),
+            statements,
+            filters,
+            scope=Scope.COMPANIES.value,
+            ciks=followed,
+        )
+        tally = load_generation(load, Generation.V2)
+    finally:
+        close(spec)
+    report = tally.report() | {"ok": not tally.failed}
+    message = f"{sentence({'v2': report})}, {report['rows_withdrawn']:,} withdrawn"
+    run.report.update(
+        ok=tally.exit_code == 0, message=message, generations={Generation.V2.value: report}
+    )
+    return {
+        "v2": report,
+        "lake": str(run.lake.root),
+        "run": run.id,
+        "exit_code": tally.exit_code,
+        "message": message,
+    }

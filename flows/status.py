@@ -1,0 +1,75 @@
+"""`status` as a flow: both pipelines side by side, as an artifact and as events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.events import emit_event
+from prefect.states import State
+
+from flows.artifacts import publish_text
+from flows.ending import Report, ended
+from flows.parameters import LakeFolder
+from polygon_fundamentals import ledger
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.settings import lake_root
+from polygon_fundamentals.status import Row, as_json, as_markdown, gather, judge, load_targets
+
+TARGETS_FILE = Path(__file__).parents[1] / "deployments" / "targets.toml"
+# What an automation can listen for: EVENT + "warning." + the row's kind, and EVENT + "failed".
+EVENT = "polygon-fundamentals."
+_DETAIL = 500
+
+
+@flow(name="status", persist_result=False)
+def status(lake: LakeFolder = None) -> State[Any]:
+    """Publish what is in the lake, how the runs went, and what is amiss.
+
+    The flow fails where something is: late or failed runs, counts that drift apart, a
+    stale generation, a missed target.
+    """
+
+    def body() -> Report:
+        where = Lake(lake_root(lake).absolute())
+        ledger.close_crashed(where)
+        report = publish_status(where)
+        code = 0 if report["ok"] else 1
+        return {**report, "exit_code": code, "message": "; ".join(report["warnings"])}
+
+    return ended(body)
+
+
+def publish_status(lake: Lake) -> Report:
+    """Publish the status as an artifact, each warning as an event; return it."""
+    figures = gather(lake, load_targets(TARGETS_FILE))
+    rows = judge(figures)
+    publish_text("status", as_markdown(figures, rows), "Both pipelines side by side.")
+    for row in rows:
+        if not row.ok:
+            _emit_warning(lake, row)
+    return as_json(figures, rows)
+
+
+def tell_status(lake: Lake, report: Report) -> None:
+    """After a scheduled run: publish the status, and an event where the run failed."""
+    if report["exit_code"]:
+        emit(lake, "failed", {"message": str(report["message"])[:_DETAIL], "run": report["run"]})
+    publish_status(lake)
+
+
+def _emit_warning(lake: Lake, row: Row) -> None:
+    emit(lake, f"warning.{row.kind}", {"row": row.name, "detail": row.detail[:_DETAIL]})
+
+
+def emit(lake: Lake, name: str, payload: dict[str, Any]) -> None:
+    """Emit an event about a lake."""
+    emit_event(
+        event=EVENT + name,
+        resource={
+            "prefect.resource.id": f"{EVENT}lake",
+            "prefect.resource.name": str(lake.root),
+        },
+        payload=payload,
+    )

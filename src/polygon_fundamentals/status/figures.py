@@ -1,0 +1,297 @@
+"""The figures of `status`: what is in the lake and what the ledger says of the runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from polygon_fundamentals import ledger
+from polygon_fundamentals.business_days import NEW_YORK, days_in_a_row
+from polygon_fundamentals.catalogue import DatasetCounts, count
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.ledger import CRASHED, RUNNING, SUCCEEDED, Record
+from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.status.targets import Measured, Target
+
+LEDGER_DAYS = 400
+GIGABYTE = 1e9
+LOADS = ("historical-load", "daily-update", "refresh")
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """One run, as the ledger has it; `running` for an hour and silent is `crashed`."""
+
+    run: str
+    flow: str
+    generation: str
+    started: datetime
+    seconds: float
+    outcome: str
+    message: str
+    requests: int
+
+
+@dataclass(frozen=True)
+class Update:
+    """What became of the daily updates of a generation.
+
+    `until` is the last day of the newest window taken in whole, `ended` when that run
+    ended, `failed` the reason where the newest run failed for this generation.
+    """
+
+    until: date | None = None
+    ended: datetime | None = None
+    failed: str | None = None
+
+
+@dataclass(frozen=True)
+class V1State:
+    """Whether v1 is `live`, `browning out`, `frozen` (since a day) or `unknown`."""
+
+    state: str
+    since: str | None = None
+    sunset: str | None = None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """All figures at one moment. Ratios are v2's to v1's, None where one is missing."""
+
+    lake: str
+    at: datetime
+    primary: str
+    pointer: str
+    datasets: tuple[DatasetCounts, ...]
+    runs: tuple[RunLine, ...]
+    updates: Mapping[str, Update]
+    days_in_a_row: int
+    row_until: date | None
+    time_ratio: float | None
+    storage_ratio: float | None
+    targets: tuple[Measured, ...]
+    parity: Mapping[str, Any] | None
+    v1: V1State
+    refreshed: datetime | None
+    updating_since: datetime | None
+    difference_then: float | None
+    difference_now: float | None
+    damaged: tuple[str, ...]
+
+
+def gather(
+    lake: Lake, targets: Mapping[str, Target], now: datetime | None = None, runs: int = 8
+) -> Figures:
+    """Return the figures of a lake. Writes nothing but the catalogue, which is derived.
+
+    Raises:
+        LakeError: the pointer leads to no generation of this lake.
+    """
+    at = now or datetime.now(UTC)
+    found, damaged = ledger.records(lake, at - timedelta(days=LEDGER_DAYS))
+    found = [record for record in found if record.started <= at]
+    datasets = tuple(count(lake.dataset(g, s)) for g in Generation for s in Statement)
+    daily = [record for record in found if record.found["flow"] == "daily-update"]
+    row, until = _row(daily)
+    then, present = _differences(daily)
+    sizes = {g: sum(d.bytes for d in datasets if d.generation is g) for g in Generation}
+    return Figures(
+        lake=str(lake.root),
+        at=at,
+        primary=lake.primary.value,
+        pointer=_pointer(lake),
+        datasets=datasets,
+        runs=tuple(_line(record) for record in reversed(found[-runs:])),
+        updates={g.value: _update(daily, g) for g in Generation},
+        days_in_a_row=row,
+        row_until=until,
+        time_ratio=_time_ratio(found),
+        storage_ratio=_ratio(sizes[Generation.V2], sizes[Generation.V1]),
+        targets=_measured(found, datasets, targets, at),
+        parity=_parity(found),
+        v1=_v1_state(found),
+        refreshed=_ended_well(found, "refresh"),
+        updating_since=daily[0].started if daily else None,
+        difference_then=then,
+        difference_now=present,
+        damaged=tuple(str(path) for path in damaged),
+    )
+
+
+def _pointer(lake: Lake) -> str:
+    if lake.pointer.is_symlink():
+        return f"a link to {lake.generation_folder(lake.primary).name}"
+    return "v1's own folder" if lake.pointer.exists() else "not there yet"
+
+
+def _told(record: Record, generation: Generation) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = (record.found.get("generations") or {}).get(generation.value) or {}
+    return found
+
+
+def _outcome(record: Record) -> str:
+    return CRASHED if ledger.is_dead(record) else record.outcome
+
+
+def _line(record: Record) -> RunLine:
+    generations = record.found.get("generations") or {}
+    return RunLine(
+        run=str(record.found.get("run")),
+        flow=str(record.found["flow"]),
+        generation=str(record.found["parameters"].get("generation") or ""),
+        started=record.started,
+        seconds=float(record.found.get("seconds") or 0.0),
+        outcome=_outcome(record),
+        message=str(record.found.get("message") or ""),
+        requests=sum(int(told.get("requests") or 0) for told in generations.values()),
+    )
+
+
+def _ended(record: Record) -> datetime:
+    ended = record.found.get("ended")
+    return datetime.fromisoformat(ended) if ended else record.started
+
+
+def _update(daily: Sequence[Record], generation: Generation) -> Update:
+    until: date | None = None
+    ended: datetime | None = None
+    failed: str | None = None
+    for record in daily:
+        wanted = record.found["parameters"].get("generation") in (generation.value, "both")
+        told = _told(record, generation)
+        if told.get("ok"):
+            day = date.fromisoformat(told["window"]["to"])
+            until = max(until or day, day)
+            ended, failed = _ended(record), None
+        elif told.get("frozen_since"):
+            failed = None
+        elif wanted and _outcome(record) != RUNNING:
+            reasons = [str(unit["reason"]) for unit in told.get("failed") or ()]
+            message = str(record.found.get("message") or "")
+            failed = (reasons or [message or _outcome(record)])[0]
+    return Update(until, ended, failed)
+
+
+def _row(daily: Sequence[Record]) -> tuple[int, date | None]:
+    """Return on how many business days in a row both generations succeeded, and up to when.
+
+    A frozen v1 counts as succeeded: there is nothing more to take in. The row is counted
+    back from the newest day that an update was run for.
+    """
+    good: dict[Generation, set[date]] = {g: set() for g in Generation}
+    tried: list[date] = []
+    for record in daily:
+        day = record.found["parameters"].get("date")
+        if not day:
+            continue
+        tried.append(date.fromisoformat(day))
+        for generation in Generation:
+            told = _told(record, generation)
+            if told.get("ok") or told.get("frozen_since"):
+                good[generation].add(tried[-1])
+    if not tried:
+        return 0, None
+    both = good[Generation.V1] & good[Generation.V2]
+    return days_in_a_row(both, max(tried)), max(tried)
+
+
+def _ratio(above: float, below: float) -> float | None:
+    return round(above / below, 3) if above and below else None
+
+
+def _time_ratio(found: Sequence[Record]) -> float | None:
+    """Return v2's run time to v1's in the newest run that loaded both."""
+    for record in reversed(found):
+        told = {g: _told(record, g) for g in Generation}
+        whole = all(t.get("seconds") and not t.get("failed") for t in told.values())
+        if record.outcome == SUCCEEDED and whole and not told[Generation.V1].get("frozen_since"):
+            return _ratio(told[Generation.V2]["seconds"], told[Generation.V1]["seconds"])
+    return None
+
+
+def _ended_well(found: Sequence[Record], flow: str) -> datetime | None:
+    ended = [_ended(r) for r in found if r.found["flow"] == flow and r.outcome == SUCCEEDED]
+    return max(ended, default=None)
+
+
+def _parity(found: Sequence[Record]) -> Mapping[str, Any] | None:
+    for record in reversed(found):
+        if record.found["flow"] == "parity" and record.outcome != RUNNING:
+            passed = record.found.get("passed")
+            return {
+                "passed": passed if isinstance(passed, bool) else record.outcome == SUCCEEDED,
+                "ended": record.found.get("ended"),
+                "message": record.found.get("message"),
+            }
+    return None
+
+
+def _v1_state(found: Sequence[Record]) -> V1State:
+    sunset: str | None = None
+    for record in reversed(found):
+        told = _told(record, Generation.V1)
+        if not told:
+            continue
+        sunset = sunset or told.get("sunset")
+        if told.get("frozen_since"):
+            return V1State("frozen", told["frozen_since"], told["frozen_since"])
+        reasons = " ".join(str(unit.get("reason")) for unit in told.get("failed") or ())
+        if "answered 410: this endpoint is retired since" in reasons:
+            day = reasons.split("retired since ", 1)[1][:10]
+            return V1State("frozen", day, day)
+        return V1State("browning out" if "brownout" in reasons else "live", None, sunset)
+    return V1State("unknown")
+
+
+def _differences(daily: Sequence[Record]) -> tuple[float | None, float | None]:
+    """Return by which share the generations' counts of records differed, some runs ago and now."""
+    shares = []
+    for record in daily:
+        records = record.found.get("records") or {}
+        v1, v2 = (sum((records.get(g.value) or {}).values()) for g in Generation)
+        if v1 and v2:
+            shares.append(abs(v1 - v2) / max(v1, v2))
+    if len(shares) < 2:
+        return None, None
+    return shares[max(0, len(shares) - 6)], shares[-1]
+
+
+def _measured(
+    found: Sequence[Record],
+    datasets: Sequence[DatasetCounts],
+    targets: Mapping[str, Target],
+    at: datetime,
+) -> tuple[Measured, ...]:
+    v2_loads = [
+        (record, told)
+        for record in found
+        for told in [_told(record, Generation.V2)]
+        if record.outcome == SUCCEEDED and told.get("seconds") and told.get("units")
+    ]
+    figures: dict[str, float | None] = dict.fromkeys(targets)
+    history = [(r, t) for r, t in v2_loads if r.found["flow"] == "historical-load"]
+    if history:
+        record, told = history[-1]
+        statements = len(record.found["parameters"].get("statements") or Statement)
+        tickers = (told["units"] - told.get("units_resumed", 0)) / statements
+        if tickers:
+            figures["download"] = told["seconds"] / tickers * 1000 / 60
+        figures["requests"] = told["requests"] / told["seconds"] * 60
+    v2 = [d for d in datasets if d.generation is Generation.V2]
+    years = {year for d in v2 for year in d.bytes_by_year if year < at.astimezone(NEW_YORK).year}
+    if years - {1900}:
+        figures["storage"] = sum(d.bytes_by_year.get(max(years), 0) for d in v2) / GIGABYTE
+    peaks = [r.found.get("peak_memory_bytes") for r in found if r.found["flow"] in LOADS]
+    if any(peaks):
+        figures["memory"] = max(p for p in peaks if p) / GIGABYTE
+    runs = [r for r in found if r.found["flow"] == "daily-update" and r.outcome == SUCCEEDED]
+    if runs:
+        planned = runs[-1].found.get("scheduled")
+        began = datetime.fromisoformat(planned) if planned else runs[-1].started
+        figures["lag"] = (_ended(runs[-1]) - began).total_seconds() / 60
+    return tuple(
+        Measured(name, target, None if figures[name] is None else round(figures[name] or 0.0, 3))
+        for name, target in targets.items()
+    )

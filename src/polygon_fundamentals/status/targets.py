@@ -1,0 +1,91 @@
+"""The plan's targets: settings, each with a target and what is still acceptable."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from polygon_fundamentals.errors import UsageError
+
+
+class Target(BaseModel):
+    """One target; `higher_is_better` turns the comparison round."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    unit: str
+    target: float
+    acceptable: float
+    higher_is_better: bool = False
+
+    def verdict(self, measured: float | None) -> str:
+        """Return `met`, `acceptable`, `missed` or `not measured`."""
+        if measured is None:
+            return "not measured"
+        sign = -1 if self.higher_is_better else 1
+        if sign * measured <= sign * self.target:
+            return "met"
+        return "acceptable" if sign * measured <= sign * self.acceptable else "missed"
+
+
+# The plan's figures; v1's baseline for a download of 1,000 tickers was 15 minutes.
+PLANNED = {
+    "download": Target(
+        title="download of 1,000 tickers (v1's baseline: 15)",
+        unit="min",
+        target=12,
+        acceptable=18,
+    ),
+    "requests": Target(
+        title="requests a minute", unit="", target=100, acceptable=80, higher_is_better=True
+    ),
+    "storage": Target(title="storage of a year", unit="GB", target=1.5, acceptable=2.5),
+    "memory": Target(title="peak memory", unit="GB", target=3, acceptable=5),
+    "lag": Target(title="lag behind the schedule", unit="min", target=30, acceptable=45),
+}
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    targets: dict[str, Target] = {}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A target with what was measured, None where nothing was yet."""
+
+    name: str
+    target: Target
+    measured: float | None
+
+    @property
+    def verdict(self) -> str:
+        """`met`, `acceptable`, `missed` or `not measured`."""
+        return self.target.verdict(self.measured)
+
+
+def load_targets(path: Path | None) -> dict[str, Target]:
+    """Return the plan's targets with those of a TOML file (`[targets.NAME]`) put over them.
+
+    Raises:
+        UsageError: the file names an unknown target or holds an unusable value.
+    """
+    if path is None or not path.exists():
+        return dict(PLANNED)
+    try:
+        found = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).targets
+    except (OSError, ValueError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"targets file {path}: {reason}; correct it") from error
+    unknown = sorted(found.keys() - PLANNED.keys())
+    if unknown:
+        raise UsageError(
+            f"targets file {path}: {', '.join(unknown)} is no target; there are "
+            f"{', '.join(PLANNED)}"
+        )
+    return PLANNED | found
