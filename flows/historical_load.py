@@ -140,7 +140,7 @@ def run_load(
     Raises:
         FundamentalsError: the run could not start (lake locked, no key, ...).
     """
-    where = Lake(lake_root(lake).absolute())
+    where = Lake(lake_root(lake))
     settings = load_settings(base_url)
     where.prepare()
     with shared(where.lock("writers"), LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):

@@ -62,7 +62,7 @@ def check_before(arguments: argparse.Namespace, *, needs_key: bool = True) -> No
     load_settings(arguments.base_url)
     if needs_key and not server_configured():
         api_key()
-    Lake(lake_root(arguments.lake).absolute()).prepare()
+    Lake(lake_root(arguments.lake)).prepare()
 
 
 def finish(state: Any, arguments: argparse.Namespace, lines: Any) -> int:

@@ -104,8 +104,18 @@ def api_key() -> str:
 
 
 def lake_root(argument: str | Path | None = None) -> Path:
-    """Return the lake's folder: the argument, else QUANTLAKE_ROOT, else ./data."""
-    return Path(argument or os.environ.get("QUANTLAKE_ROOT") or "data").expanduser()
+    """Return the lake's folder: the argument, else QUANTLAKE_ROOT, else ./data; absolute.
+
+    Raises:
+        UsageError: it is the address of an object store.
+    """
+    text = str(argument or os.environ.get("QUANTLAKE_ROOT") or "data")
+    if re.match(r"[a-z0-9]+:/", text):
+        raise UsageError(
+            f"{text} is an address, not a folder: the lake needs a local or mounted file "
+            "system with atomic rename; object stores have none"
+        )
+    return Path(text).expanduser().absolute()
 
 
 def server_configured() -> bool:

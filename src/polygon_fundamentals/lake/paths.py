@@ -187,14 +187,9 @@ class Lake:
         """Create the lake's folders and prove that they can be written.
 
         Raises:
-            UsageError: the path is a file, an address of an object store, or cannot be written.
+            UsageError: the path is a file or cannot be written.
         """
         text = str(self.root)
-        if re.match(r"[a-z0-9]+:/", text):
-            raise UsageError(
-                f"{text} is an address, not a folder: the lake needs a local or mounted file "
-                "system with atomic rename; object stores have none"
-            )
         try:
             for folder in (self.bronze, self.ops / "locks"):
                 folder.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,11 @@ def column(
     try:
         if kind == pa.date32():
             return pa.array(values, pa.string()).cast(kind)
-        if pa.types.is_string(kind) or pa.types.is_list(kind):
+        if pa.types.is_list(kind):
+            if any(isinstance(value, str) for value in values):
+                raise TypeError("Arrow would take a text for a list of its letters")
+            return pa.array(values, kind)
+        if pa.types.is_string(kind):
             return pa.array(values, kind)
         return pa.array(values, pa.float64()).cast(kind)
     except _REFUSED:

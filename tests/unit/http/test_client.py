@@ -101,7 +101,7 @@ def test_a_refused_key_is_asked_about_once_only() -> None:
 
 def test_a_fault_that_lasts_fails_with_its_reason() -> None:
     with serving(in_turn(Answer(503, b""))) as server:
-        with pytest.raises(errors.ApiError, match="503.*still after 4 tries") as caught:
+        with pytest.raises(errors.ApiError, match=r"503.*still after 4 tries") as caught:
             client_at(server.url).get(PATH, {})
         assert not isinstance(caught.value, errors.RetriableApiError)
         assert len(server.asked) == 4

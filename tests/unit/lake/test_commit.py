@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import tempfile
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ def test_a_row_that_moves_and_changes_leaves_its_old_self_in_the_revisions(
             1.0,
             2024,
             "superseded",
-            datetime(2024, 5, 2).date(),
+            date(2024, 5, 2),
             MOMENT,
             MOMENT + timedelta(minutes=5),
         )

@@ -82,12 +82,6 @@ def test_the_pointer_says_which_generation_is_primary(lake: Lake) -> None:
         _ = lake.primary
 
 
-@pytest.mark.parametrize("where", ["s3://bucket/lake", "gs://b"])
-def test_an_object_store_is_refused(where: str) -> None:
-    with pytest.raises(UsageError, match="object stores"):
-        Lake(Path(where)).prepare()
-
-
 def test_a_lake_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for path in (tmp_path / "file", tmp_path / "file" / "below"):

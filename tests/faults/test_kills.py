@@ -1,0 +1,83 @@
+"""SIGKILL at random moments of a load, then again: the same lake, nothing stray."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.commit import recover
+from polygon_fundamentals.sandbox import Sandbox
+from tests.lakes import contents, stray_files
+
+ROOT = Path(__file__).parents[2]
+# A load as the tasks do it, in a process of its own that can be killed.
+LOADER = """
+import sys
+from polygon_fundamentals.http.client import Client
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.commit import recover
+from polygon_fundamentals.load.ask import Filters
+from polygon_fundamentals.load.units import load_v1, load_v2, resolve_companies
+from polygon_fundamentals.load.writers import Inline
+from polygon_fundamentals.settings import Settings
+from polygon_fundamentals.statements import Statement
+from pathlib import Path
+
+url, root, *tickers = sys.argv[1:]
+lake = Lake(Path(root))
+lake.prepare()
+recover(lake)
+client = Client(Settings(base_url=url), "sandbox-key")
+filters = Filters(filing_date_gte="2023-01-01")
+print("loading", flush=True)
+for ticker in tickers:
+    load_v1(client, lake, Inline(), ticker, list(Statement), filters)
+companies = {ticker: [] for ticker in tickers}
+for statement in Statement:
+    load_v2(client, lake, Inline(), companies, statement, filters)
+"""
+
+
+def start(url: str, lake: Lake, tickers: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", LOADER, url, str(lake.root), *tickers],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_and_run_again_gives_the_same_lake(
+    sandbox: Sandbox, tmp_path: Path, kills: int
+) -> None:
+    tickers = ["SBX.A", *sandbox.tickers[:2]]
+    whole = Lake(tmp_path / "whole")
+    started = time.monotonic()
+    assert start(sandbox.url, whole, tickers).wait() == 0
+    lasted = time.monotonic() - started
+    expected = contents(whole)
+    assert sum(map(len, expected.values())) > 100
+    lake = Lake(tmp_path / "killed")
+    random_moments = random.Random(20261122)
+    for _ in range(kills):
+        process = start(sandbox.url, lake, tickers)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(random_moments.uniform(0, lasted / 2))
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        for path in lake.root.rglob("*.parquet"):
+            pq.read_metadata(path)
+    assert start(sandbox.url, lake, tickers).wait() == 0
+    recover(lake)
+    assert contents(lake) == expected
+    assert stray_files(lake) == []

@@ -1,0 +1,335 @@
+"""`historical-load` and `fundamentals` as a user runs them, against the sandbox."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.__main__ import main
+from polygon_fundamentals import ledger
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.sandbox import Sandbox
+from polygon_fundamentals.statements import Generation, Statement
+from tests.conftest import KEY
+from tests.lakes import stored_rows
+from tests.servers import Answer, Asked, serving
+
+COUNTS = {
+    "units",
+    "failed",
+    "requests",
+    "retries",
+    "rows_received",
+    "rows_new",
+    "rows_changed",
+    "rows_unchanged",
+    "seconds",
+    "bytes_written",
+}
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any], str]:
+    """Return exit code, JSON on standard output, and standard error."""
+    capsys.readouterr()
+    code = main([*words, "--json"])
+    captured = capsys.readouterr()
+    return code, json.loads(captured.out), captured.err
+
+
+def where(server: str, lake: Lake) -> list[str]:
+    return ["--base-url", server, "--lake", str(lake.root)]
+
+
+def test_history_of_both_generations_and_again(
+    sandbox: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ",".join(["SBX.A", "NAN", sandbox.tickers[0]])
+    words = [
+        "historical-load",
+        "--generation",
+        "both",
+        "--tickers",
+        names,
+        "--from",
+        "2024-01-01",
+        *where(sandbox.url, lake),
+    ]
+    code, report, _ = run(capsys, *words)
+    assert code == 0
+    for name in ("v1", "v2"):
+        assert report[name].keys() >= COUNTS
+        assert report[name]["units"] == 9
+        assert report[name]["failed"] == []
+        assert report[name]["rows_new"] == report[name]["rows_received"] > 40
+    assert report["v1"]["requests"] == 6
+    assert report["v2"]["requests"] == 10
+    code, report, _ = run(capsys, *words)
+    assert code == 0
+    assert [report[n]["rows_new"] + report[n]["rows_changed"] for n in ("v1", "v2")] == [0, 0]
+    assert [report[n]["bytes_written"] for n in ("v1", "v2")] == [0, 0]
+    runs, damaged = ledger.records(lake)
+    assert [r.outcome for r in runs] == ["succeeded", "succeeded"]
+    assert damaged == []
+    assert runs[0].found["generations"]["v2"]["requests"] == 10
+    assert runs[0].found["flow_run_id"]
+
+
+def test_fundamentals_loads_the_primary_generation_with_filters(
+    sandbox: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ticker = sandbox.tickers[0]
+    base = ["fundamentals", ticker, *where(sandbox.url, lake)]
+    code, report, _ = run(capsys, *base, "--fiscal-year", "2023")
+    assert code == 0
+    assert set(report) & {"v1", "v2"} == {"v1"}
+    years = {
+        row["fiscal_year"] for row in stored_rows(lake, Generation.V1, Statement.CASH_FLOW)[ticker]
+    }
+    assert years == {"2023"}
+    code, report, _ = run(
+        capsys,
+        *base,
+        "--use-v2",
+        "--fiscal-year",
+        "2023",
+        "--fiscal-quarter",
+        "2",
+        "--timeframe",
+        "quarterly",
+    )
+    assert code == 0
+    assert report["v2"]["rows_new"] == 3
+    code, report, _ = run(
+        capsys,
+        *base,
+        "--use-v2",
+        "--statement",
+        "cash_flow",
+        "--filing-date-gte",
+        "2025-01-01",
+        "--filing-date-lt",
+        "2026-01-01",
+    )
+    filed = {
+        row["filing_date"].year
+        for row in stored_rows(lake, Generation.V2, Statement.CASH_FLOW)[ticker]
+    }
+    assert report["v2"]["rows_new"] >= 3
+    assert 2025 in filed
+
+
+def test_a_company_can_be_loaded_by_cik(
+    sandbox: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cik = next(r["cik"] for r in sandbox.rows("v2", "cash_flow") if "SPQ" in r.get("tickers", ()))
+    code, _, _ = run(
+        capsys,
+        "fundamentals",
+        "--cik",
+        cik.lstrip("0"),
+        "--use-v2",
+        "--filing-date-gte",
+        "2026-01-01",
+        *where(sandbox.url, lake),
+    )
+    assert code == 0
+    assert "SPQ" in stored_rows(lake, Generation.V2, Statement.CASH_FLOW)
+
+
+REFUSALS = [
+    (401, {"status": "ERROR", "error": "Unknown API Key"}, {}, "check POLYGON_API_KEY"),
+    (403, {"status": "NOT_AUTHORIZED", "message": "upgrade"}, {}, "plan does not include"),
+    (410, {}, {"Sunset": "Fri, 09 Oct 2020 00:00:00 GMT"}, "retired since 2020-10-09"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "headers", "words"), REFUSALS)
+def test_what_the_api_refuses_is_told_in_one_line(
+    lake: Lake,
+    capsys: pytest.CaptureFixture[str],
+    status: int,
+    body: dict[str, str],
+    headers: dict[str, str],
+    words: str,
+) -> None:
+    with serving(lambda _: Answer(status, json.dumps(body).encode(), headers)) as server:
+        code, report, error = run(
+            capsys, "historical-load", "--tickers", "AAA,BBB", *where(server.url, lake)
+        )
+    assert code == 3
+    assert len(report["v1"]["failed"]) == 6
+    assert {unit["ticker"] for unit in report["v2"]["failed"]} == {"AAA", "BBB"}
+    assert words in report["v1"]["failed"][0]["reason"]
+    assert error == ""
+    assert not list((lake.bronze).rglob("*.parquet"))
+    assert ledger.records(lake)[0][0].outcome == "failed"
+
+
+def test_one_bad_ticker_costs_itself_only(
+    sandbox: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import requests
+
+    bad = sandbox.tickers[1]
+
+    def script(asked: Asked) -> Answer:
+        if asked.query.get("ticker") == bad:
+            return Answer(400, b'{"status":"ERROR","error":"no"}')
+        reply = requests.get(
+            sandbox.url + asked.path,
+            params=asked.query,
+            headers={"Authorization": f"Bearer {KEY}"},
+            timeout=30,
+        )
+        return Answer(reply.status_code, reply.content)
+
+    names = f"{sandbox.tickers[0]},{bad}"
+    with serving(script) as server:
+        code, report, _ = run(
+            capsys,
+            "historical-load",
+            "--generation",
+            "v1",
+            "--tickers",
+            names,
+            "--from",
+            "2026-01-01",
+            *where(server.url, lake),
+        )
+    assert code == 3
+    assert report["v1"]["units"] == 6
+    assert [(u["ticker"], u["statement"]) for u in report["v1"]["failed"]] == [
+        (bad, "balance_sheets"),
+        (bad, "cash_flow"),
+        (bad, "income_statements"),
+    ]
+    assert report["v1"]["rows_new"] > 0
+
+
+def test_a_ticker_nobody_knows_gives_a_warning(
+    sandbox: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    code = main(["fundamentals", "ZZZZ", "--use-v2", *where(sandbox.url, lake)])
+    captured = capsys.readouterr()
+    assert code == 0
+    assert captured.err.startswith("warning: v2: no rows for ZZZZ")
+    assert captured.err.count("\n") == 1
+
+
+def test_a_run_that_was_cut_off_goes_on_where_it_stopped(
+    sandbox: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = sandbox.tickers[:2]
+    words = [
+        "historical-load",
+        "--generation",
+        "v1",
+        "--tickers",
+        f"{first},{second}",
+        "--from",
+        "2026-01-01",
+        *where(sandbox.url, lake),
+    ]
+    assert run(capsys, *words)[0] == 0
+    record = ledger.records(lake)[0][0]
+    entry = {**record.found, "outcome": "running", "pid": 2**22 + 1}
+    record.path.write_text(json.dumps(entry))
+    record.done_file.write_text(
+        "".join(f'["v1","{first}","{s.value}"]\n' for s in Statement) + '["v1","cut'
+    )
+    sandbox.forget_requests()
+    code, report, _ = run(capsys, *words)
+    assert code == 0
+    assert report["v1"]["units"] == 6
+    assert report["v1"]["units_resumed"] == 3
+    assert {r.query.get("ticker") for r in sandbox.requests} == {second}
+    assert [r.outcome for r in ledger.records(lake)[0]] == ["crashed", "succeeded"]
+    sandbox.forget_requests()
+    run(capsys, *words)
+    assert {r.query.get("ticker") for r in sandbox.requests} == {first, second}
+
+
+def test_a_lake_in_a_switch_is_waited_for_and_then_refused(
+    sandbox: Sandbox,
+    lake: Lake,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from flows import historical_load
+    from polygon_fundamentals.locks import exclusive
+
+    monkeypatch.setattr(historical_load, "LOCK_SECONDS", 0.1)
+    with exclusive(lake.lock("writers")):
+        code, report, error = run(capsys, "fundamentals", "AAA", *where(sandbox.url, lake))
+    assert code == 4
+    assert "held by another run" in report["error"]
+    assert error.startswith("error: ")
+
+
+def test_a_full_disk_ends_with_the_lakes_code(
+    sandbox: Sandbox,
+    lake: Lake,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import errno
+
+    from polygon_fundamentals.lake import files
+
+    def full(path: Path, data: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(files, "write_bytes", full)
+    code, report, _ = run(
+        capsys,
+        "fundamentals",
+        sandbox.tickers[0],
+        "--filing-date-gte",
+        "2026-01-01",
+        *where(sandbox.url, lake),
+    )
+    assert code == 4
+    assert "No space left on device" in report["v1"]["failed"][0]["reason"]
+    assert not list(lake.bronze.rglob("*.parquet"))
+
+
+def test_the_key_is_nowhere_but_in_the_header(
+    lake: Lake, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "sk-7Qx-unmistakable-3141592653"
+    monkeypatch.setenv("POLYGON_API_KEY", secret)
+    with Sandbox(companies=3, seed=3, api_key=secret, today=date(2026, 7, 1)) as server:
+        main(
+            [
+                "historical-load",
+                "--tickers",
+                ",".join(server.tickers[:2]),
+                "--from",
+                "2026-01-01",
+                "--verbose",
+                *where(server.url, lake),
+            ]
+        )
+        assert all(secret not in str(r.query) for r in server.requests)
+        url = server.url
+    main(["fundamentals", "AAA", *where(url, lake)])
+    out, err = capfd.readouterr()
+    assert secret not in out + err
+    for path in lake.root.rglob("*"):
+        if path.is_file():
+            assert secret.encode() not in path.read_bytes(), path
+    from prefect.settings import get_current_settings
+
+    database = get_current_settings().server.database.connection_url
+    assert database is not None
+    path = Path(database.get_secret_value().split("///")[1])
+    assert path.exists()
+    connection = sqlite3.connect(path)
+    assert secret not in "\n".join(connection.iterdump())
+    connection.close()

@@ -1,0 +1,151 @@
+"""Lakes that older tools wrote are read as they are, deduplicated and updated."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.commit import Counts, Incoming, Scope, commit
+from polygon_fundamentals.lake.read import read_dataset
+from polygon_fundamentals.normalise import v1_tables
+from polygon_fundamentals.statements import Generation, Statement
+
+MOMENT = datetime.now(UTC) + timedelta(minutes=1)
+
+
+def leaf(value: float, order: int = 100) -> dict[str, Any]:
+    return {"value": value, "unit": "USD", "label": "Line", "order": order}
+
+
+def record(end: str, filed: str | None, assets: float) -> dict[str, Any]:
+    return {
+        "cik": "0009000001",
+        "tickers": ["AAA"],
+        "company_name": "Synthetic A",
+        "end_date": end,
+        "filing_date": filed,
+        "fiscal_year": "2024",
+        "fiscal_period": "Q1",
+        "timeframe": "quarterly",
+        "financials": {
+            "balance_sheet": {"assets": leaf(assets), "equity": leaf(assets / 2, 1400)},
+            "income_statement": {"revenues": leaf(7.0)},
+            "cash_flow_statement": {"net_cash_flow": leaf(3.0, 1100)},
+        },
+    }
+
+
+def write(lake: Lake, statement: str, filed: str, table: pa.Table) -> Path:
+    folder = lake.bronze / "fundamentals" / statement
+    path = folder / f"year={filed[:4]}/month={filed[5:7]}/ticker=AAA.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path)
+    return path
+
+
+def put(lake: Lake, rows: list[dict[str, Any]]) -> Counts:
+    statement = Statement.BALANCE_SHEETS
+    table = v1_tables(rows, MOMENT)[statement]
+    incoming = Incoming(table, {"AAA": range(len(rows))}, Scope.PERIODS, frozenset(), MOMENT)
+    return commit(lake.dataset(Generation.V1, statement), incoming)
+
+
+def balance(lake: Lake) -> pa.Table:
+    return read_dataset(lake.dataset(Generation.V1, Statement.BALANCE_SHEETS))
+
+
+def test_rows_appended_twice_count_once_and_are_tidied_up(lake: Lake) -> None:
+    first = record("2024-03-31", "2024-05-02", 10.0)
+    path = write(lake, "balance_sheets", "2024-05-02", pa.Table.from_pylist([first, first]))
+    assert balance(lake)["balance_sheet.assets"].to_pylist() == [10.0]
+    counts = put(lake, [first])
+    assert (counts.rows_new, counts.rows_changed, counts.rows_unchanged) == (0, 0, 1)
+    assert pq.read_table(path, partitioning=None).num_rows == 1
+    kept = lake.ops / "adopted/v1.balance_sheets/year=2024/month=05/ticker=AAA.parquet"
+    assert pq.read_table(kept, partitioning=None).num_rows == 2
+    assert put(lake, [first]).files_written == 0
+
+
+def test_the_whole_financials_in_a_file_are_read_and_not_taken_for_a_change(lake: Lake) -> None:
+    first = record("2024-03-31", "2024-05-02", 10.0)
+    path = write(lake, "balance_sheets", "2024-05-02", pa.Table.from_pylist([first]))
+    before = path.read_bytes()
+    assert put(lake, [first]).rows_unchanged == 1
+    assert path.read_bytes() == before
+    counts = put(lake, [record("2024-03-31", "2024-05-02", 11.0)])
+    assert counts.rows_changed == 1
+    assert balance(lake)["balance_sheet.assets"].to_pylist() == [11.0]
+
+
+def test_columns_that_vary_integers_and_json_text(lake: Lake) -> None:
+    odd = {
+        "ticker": "AAA",
+        "cik": 9000001,
+        "end_date": date(2024, 3, 31),
+        "filing_date": datetime(2024, 5, 2, tzinfo=UTC),
+        "fiscal_year": 2024,
+        "fiscal_period": "Q1",
+        "timeframe": "quarterly",
+        "financials": json.dumps({"balance_sheet": {"assets": leaf(10)}}),
+    }
+    write(lake, "balance_sheets", "2024-05-02", pa.Table.from_pylist([odd]))
+    later = record("2024-06-30", "2024-08-02", 20)
+    later["financials"]["balance_sheet"]["assets"]["value"] = 20
+    frame = pd.DataFrame([later])
+    write(lake, "balance_sheets", "2024-08-02", pa.Table.from_pandas(frame))
+    found = balance(lake)
+    assert sorted(found["balance_sheet.assets"].to_pylist()) == [10.0, 20.0]
+    assert found["cik"].to_pylist() == ["0009000001", "0009000001"]
+    assert found["fiscal_year"].to_pylist() == ["2024", "2024"]
+    assert sorted(found["filing_date"].to_pylist()) == [date(2024, 5, 2), date(2024, 8, 2)]
+
+
+def test_the_same_key_in_two_files_counts_once(lake: Lake) -> None:
+    import os
+
+    older = write(
+        lake,
+        "balance_sheets",
+        "2024-05-02",
+        pa.Table.from_pylist([record("2024-03-31", "2024-05-02", 10.0)]),
+    )
+    os.utime(older, (1, 1))
+    write(
+        lake,
+        "balance_sheets",
+        "2024-06-02",
+        pa.Table.from_pylist([record("2024-03-31", "2024-06-02", 12.0)]),
+    )
+    assert balance(lake)["balance_sheet.assets"].to_pylist() == [12.0]
+    put(lake, [record("2024-03-31", "2024-06-02", 12.0)])
+    assert not older.exists()
+
+
+def test_the_cache_follows_what_changes(lake: Lake) -> None:
+    write(
+        lake,
+        "balance_sheets",
+        "2024-05-02",
+        pa.Table.from_pylist([record("2024-03-31", "2024-05-02", 10.0)]),
+    )
+    assert balance(lake).num_rows == 1
+    path = write(
+        lake,
+        "balance_sheets",
+        "2024-08-02",
+        pa.Table.from_pylist([record("2024-06-30", "2024-08-02", 20.0)]),
+    )
+    assert sorted(balance(lake)["partition"].to_pylist()) == [202405, 202408]
+    assert balance(lake).num_rows == 2
+    path.unlink()
+    assert balance(lake)["partition"].to_pylist() == [202405]
+    assert (
+        read_dataset(lake.dataset(Generation.V1, Statement.BALANCE_SHEETS), ["NONE"]).num_rows == 0
+    )

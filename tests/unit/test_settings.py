@@ -1,0 +1,95 @@
+"""Settings: arguments, then environment, then defaults; every problem told at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from polygon_fundamentals.errors import LakeError, UsageError, told
+from polygon_fundamentals.settings import (
+    api_key,
+    lake_root,
+    load_settings,
+    server_configured,
+)
+from polygon_fundamentals.tickers import read_tickers
+
+
+def test_defaults_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings()
+    assert settings.base_url == "https://api.massive.com"
+    assert settings.requests_per_minute is None
+    monkeypatch.setenv("POLYGON_REQUESTS_PER_MINUTE", "5")
+    monkeypatch.setenv("POLYGON_BASE_URL", "https://api.polygon.io/")
+    settings = load_settings()
+    assert (settings.base_url, settings.requests_per_minute) == ("https://api.polygon.io", 5)
+    assert load_settings("http://127.0.0.1:1").base_url == "http://127.0.0.1:1"
+
+
+def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POLYGON_REQUESTS_PER_MINUTE", "none")
+    monkeypatch.setenv("POLYGON_THREADS", "0")
+    with pytest.raises(UsageError) as caught:
+        load_settings("ftp://x")
+    assert str(caught.value).count(";") == 2
+
+
+@pytest.mark.parametrize("url", ["https://u:p@host", "https://host?apiKey=1"])
+def test_a_base_url_that_could_hold_a_secret_is_refused(url: str) -> None:
+    with pytest.raises(UsageError, match="must not hold") as caught:
+        load_settings(url)
+    assert "apiKey" not in str(caught.value)
+
+
+def test_the_key_comes_from_either_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("POLYGON_API_KEY")
+    with pytest.raises(UsageError, match="no API key"):
+        api_key()
+    monkeypatch.setenv("MASSIVE_API_KEY", " second ")
+    assert api_key() == "second"
+    monkeypatch.setenv("POLYGON_API_KEY", "first")
+    assert api_key() == "first"
+    monkeypatch.setenv("POLYGON_API_KEY", "ab\ncd")
+    with pytest.raises(UsageError) as caught:
+        api_key()
+    assert "cd" not in str(caught.value).split()
+
+
+def test_where_the_lake_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert lake_root() == tmp_path / "data"
+    monkeypatch.setenv("QUANTLAKE_ROOT", "/somewhere")
+    assert lake_root() == Path("/somewhere")
+    assert lake_root("here") == tmp_path / "here"
+    with pytest.raises(UsageError, match="object stores"):
+        lake_root("s3://bucket/lake")
+
+
+def test_whether_a_server_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    assert not server_configured()
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api")
+    assert server_configured()
+
+
+def test_tickers_from_lists_and_files(tmp_path: Path) -> None:
+    file = tmp_path / "tickers.txt"
+    file.write_text("\ufeffMSFT\n\n# comment\nbrk.b  # Berkshire\nBACpB, AAPL\n", encoding="utf-8")
+    assert read_tickers(["aapl,MSFT", "AAPL"], str(file)) == ["AAPL", "MSFT", "BRK.B", "BACpB"]
+    assert read_tickers(None) == []
+    file.write_text("# nothing\n")
+    with pytest.raises(UsageError, match="names no ticker"):
+        read_tickers(None, str(file))
+    file.write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        read_tickers(None, str(file))
+    with pytest.raises(UsageError, match="is no ticker"):
+        read_tickers(["X" * 300])
+
+
+def test_what_the_file_system_refuses_is_a_matter_of_the_lake() -> None:
+    error = told(OSError(28, "No space left on device", "/lake/x"))
+    assert isinstance(error, LakeError)
+    assert str(error).startswith("/lake/x: No space left on device; ")
+    assert error.exit_code == 4
