@@ -1,0 +1,263 @@
+"""Builds of the table: versioned folders, and the one link that readers open.
+
+    silver/fundamentals_wide          a link to the present build
+    silver/builds/<id>/               one build: year=YYYY/part-<digest>.parquet, _build.json
+    silver/as_of/<day>                a link to the table of a past day
+
+`year` is the fiscal year, 0 for rows without one. A file is named for its content: a year that did
+not change is the same file in both builds, linked, not copied, and a reader that listed one build
+and opens the other finds the file it expects or none, never another content.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from polygon_fundamentals.errors import DamagedFileError, LakeError
+from polygon_fundamentals.lake import files
+from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.locks import exclusive
+from polygon_fundamentals.silver.schema import SORTED_BY, wide_schema
+from polygon_fundamentals.silver.table import wide_table
+from polygon_fundamentals.statements import Generation
+
+TABLE = "fundamentals_wide"
+KEPT_SECONDS = 24 * 3600.0
+LOCK_SECONDS = 600.0
+# Small enough that a ticker's rows are found without reading a year, large enough to compress.
+ROW_GROUP = 2_000
+_NOTE = "_build.json"
+_PARTIAL = ".partial"
+
+
+@dataclass(frozen=True)
+class Build:
+    """One build: its folder, its size, and how many of its files were written for it."""
+
+    path: Path
+    rows: int
+    files: int
+    schema: pa.Schema
+    generation: str
+    files_written: int = 0
+    bytes_written: int = 0
+    day: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The name of its folder."""
+        return self.path.name
+
+
+def build(
+    lake: Lake,
+    generation: Generation,
+    *,
+    link: bool = True,
+    base: Build | None = None,
+    day: date | None = None,
+) -> Build:
+    """Build the table from a generation, beside the present one; with `link` point readers to it.
+
+    Files that did not change are linked from `base`, by default the present build; where none
+    changed and the generation is the same, `base` itself is returned and nothing is written. With
+    `day` it is the table of that day, and its link is `silver/as_of/<day>`.
+
+    Raises:
+        DamagedFileError: a file of the lake cannot be read; the text names it, and readers keep
+            the table that they have.
+        LakeLockedError: another build goes on for more than ten minutes.
+        LakeError: the link's place is taken by something else.
+    """
+    with exclusive(lake.lock("silver"), LOCK_SECONDS, "the building of silver"):
+        base = base or current_build(lake)
+        table = wide_table(lake, generation, day)
+        found = _written(lake, table, generation, base, day)
+        if link:
+            _point(lake, found)
+        _clear(lake, found)
+        return found
+
+
+def point(lake: Lake, found: Build) -> None:
+    """Lead readers to a build, in one rename.
+
+    Raises:
+        LakeError: the link's place is taken by something that is no link.
+    """
+    with exclusive(lake.lock("silver"), LOCK_SECONDS, "the building of silver"):
+        _point(lake, found)
+
+
+def current_build(lake: Lake) -> Build | None:
+    """Return the build that readers see, or None where there is none yet.
+
+    Raises:
+        DamagedFileError: the build's note cannot be read.
+    """
+    link = lake.silver / TABLE
+    return _load(link.resolve()) if link.is_symlink() and link.exists() else None
+
+
+def table_path(lake: Lake) -> Path:
+    """Return the folder of the present build itself, so that a read is of one build throughout.
+
+    Raises:
+        LakeError: silver was not built yet.
+    """
+    link = lake.silver / TABLE
+    if not link.exists():
+        raise LakeError(f"{link} is not there yet; build it with `python -m flows silver`")
+    return link.resolve()
+
+
+def _load(folder: Path) -> Build:
+    path = folder / _NOTE
+    try:
+        note = orjson.loads(path.read_bytes())
+        return Build(
+            folder, note["rows"], note["files"], wide_schema(), note["generation"], day=note["day"]
+        )
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise DamagedFileError(
+            f"{path} cannot be read; remove the link {TABLE} beside `builds`, then build silver "
+            "again with `python -m flows silver`"
+        ) from error
+
+
+def _written(
+    lake: Lake, table: pa.Table, generation: Generation, base: Build | None, day: date | None
+) -> Build:
+    folder = lake.silver / "builds"
+    folder.mkdir(parents=True, exist_ok=True)
+    now = datetime.now(UTC)
+    partial = folder / f"{now:%Y%m%dT%H%M%S%f}Z-{generation}{_PARTIAL}"
+    said = None if day is None else day.isoformat()
+    same = base is not None and base.generation == generation.value and base.day == said
+    count = written = size = 0
+    try:
+        partial.mkdir()
+        for year, rows in _years(table):
+            data = _encode(rows)
+            name = f"year={year}/part-{blake2b(data, digest_size=8).hexdigest()}.parquet"
+            count += 1
+            (partial / f"year={year}").mkdir()
+            if base is None or not _linked(base.path / name, partial / name):
+                files.write_bytes(partial / name, data)
+                written, size = written + 1, size + data.size
+        if same and base is not None and not written and count == base.files:
+            return base
+        note = {
+            "generation": generation.value,
+            "day": said,
+            "built": now.isoformat(),
+            "rows": table.num_rows,
+            "files": count,
+        }
+        (partial / _NOTE).write_bytes(orjson.dumps(note))
+        files.flush_to_disk(partial)
+        done = partial.with_name(partial.name.removesuffix(_PARTIAL))
+        os.rename(partial, done)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return Build(done, table.num_rows, count, wide_schema(), generation.value, written, size, said)
+
+
+def _years(table: pa.Table) -> Iterator[tuple[int, pa.Table]]:
+    """Yield (fiscal year, its rows in the table's order), 0 for those without one."""
+    years = pc.fill_null(table["fiscal_year"], 0).to_numpy()
+    order = np.argsort(years, kind="stable")
+    for year in np.unique(years):
+        low, high = np.searchsorted(years[order], [year, year + 1])
+        yield int(year), table.take(pa.array(order[low:high])).combine_chunks()
+
+
+def _encode(table: pa.Table) -> pa.Buffer:
+    """Return a year as Parquet: the same rows always give the same bytes."""
+    sink = pa.BufferOutputStream()
+    texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
+    keys = [name for name in table.schema.names if name in (*SORTED_BY, "fiscal_year")]
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        row_group_size=ROW_GROUP,
+        use_dictionary=texts,
+        write_statistics=keys,
+        sorting_columns=pq.SortingColumn.from_ordering(
+            table.schema, [(name, "ascending") for name in SORTED_BY]
+        ),
+    )
+    return sink.getvalue()
+
+
+def _linked(source: Path, target: Path) -> bool:
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        return False
+    except OSError:  # no hard links here, or too many of one file: written as a file of its own
+        return False
+    return True
+
+
+def _point(lake: Lake, found: Build) -> None:
+    link = lake.silver / TABLE if found.day is None else lake.silver / "as_of" / found.day
+    if link.exists() and not link.is_symlink():
+        raise LakeError(
+            f"{link} is no link but something that another tool made; move it away, then run again"
+        )
+    link.parent.mkdir(exist_ok=True)
+    if link.is_symlink():
+        # From now on it is an older build: its day begins.
+        with _passing():
+            os.utime(link.resolve() / _NOTE)
+    beside = link.with_name(f".{link.name}.tmp")
+    beside.unlink(missing_ok=True)
+    os.symlink(os.path.relpath(found.path, link.parent), beside)
+    os.replace(beside, link)
+
+
+def _clear(lake: Lake, found: Build) -> None:
+    """Remove builds that nobody was led to for a day, and what killed runs left."""
+    links = [lake.silver / TABLE, *_entries(lake.silver / "as_of")]
+    kept = {link.resolve() for link in links if link.is_symlink()} | {found.path.resolve()}
+    for folder in _entries(lake.silver / "builds"):
+        if folder.resolve() in kept:
+            continue
+        note = folder / _NOTE
+        with _passing():
+            complete = not folder.name.endswith(_PARTIAL)
+            if complete and time.time() - note.stat().st_mtime < KEPT_SECONDS:
+                continue
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if not path.name.endswith(".tmp")]
+    except FileNotFoundError:
+        return []
+
+
+@contextmanager
+def _passing() -> Iterator[None]:
+    """Pass over a build whose note is gone: somebody removed it by hand."""
+    try:
+        yield
+    except FileNotFoundError:
+        return

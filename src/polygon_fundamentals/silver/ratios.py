@@ -1,0 +1,227 @@
+"""Ratios and growth: few, each null where its denominator is missing, zero or negative.
+
+The definitions of the ratios are those of the vendor's own ratios endpoint
+(`/stocks/financials/v1/ratios`, OpenAPI description), without those that need a share price.
+Margins and growth are the plain quotients that its fields allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from polygon_fundamentals.statements import Timeframe
+
+Floats = npt.NDArray[np.float64]
+Positions = npt.NDArray[np.int64]
+
+_YEAR_DAYS = 365
+_QUARTER_DAYS = 91
+# A 53-week year, or a year end that moves by a week, stays within; another quarter never is.
+_SLACK_DAYS = 14
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The table's rows: `column` by name without ratios, `debt`, and the rows to compare with.
+
+    `year_before` and `quarter_before` are positions, -1 for none. `generation` says whose each
+    row's income statement is: a growth rate never spans two definitions.
+    """
+
+    columns: Mapping[str, Floats]
+    debt: Floats
+    quarterly: npt.NDArray[np.bool_]
+    year_before: Positions
+    quarter_before: Positions
+    generation: npt.NDArray[np.object_]
+
+    def __getitem__(self, name: str) -> Floats:
+        return self.columns[name]
+
+
+def same_quarter_before(keys: pd.DataFrame) -> tuple[Positions, Positions]:
+    """Return for each row the positions of the same quarter a year before and the one before it.
+
+    `keys`: ticker, company, timeframe, period_end, fiscal_quarter. A period counts as a year
+    before if it ends 351 to 379 days earlier and has the same fiscal quarter; as the quarter
+    before, for quarterly rows, if it ends 77 to 105 days earlier and has the fiscal quarter
+    before. A missing period, or a change of the fiscal year, leaves none.
+    """
+    quarter = keys["fiscal_quarter"]
+    year = _before(keys, quarter, _YEAR_DAYS)
+    last = (quarter + 2) % 4 + 1
+    months = _before(keys, last, _QUARTER_DAYS)
+    months[(keys["timeframe"] != Timeframe.QUARTERLY.v1).to_numpy()] = -1
+    return year, months
+
+
+def _before(keys: pd.DataFrame, quarter: pd.Series[float], days: int) -> Positions:
+    group = ["ticker", "company", "timeframe", "quarter"]
+    rows = keys[["ticker", "company", "timeframe", "period_end"]].assign(
+        quarter=keys["fiscal_quarter"], row=np.arange(len(keys))
+    )
+    rows = rows.dropna(subset=["quarter"])
+    wanted = rows.assign(
+        quarter=quarter.loc[rows.index],
+        target=(rows["period_end"] - pd.Timedelta(days=days)).astype("datetime64[s]"),
+    )
+    rows["period_end"] = rows["period_end"].astype("datetime64[s]")
+    right = rows.rename(columns={"row": "found"}).sort_values("period_end")
+    met = pd.merge_asof(
+        wanted.drop(columns="period_end").sort_values("target"),
+        right,
+        left_on="target",
+        right_on="period_end",
+        by=group,
+        direction="nearest",
+        tolerance=pd.Timedelta(days=_SLACK_DAYS),
+    )
+    result = np.full(len(keys), -1, dtype=np.int64)
+    result[met["row"].to_numpy()] = met["found"].fillna(-1).to_numpy(dtype=np.int64)
+    return result
+
+
+def _over(numerator: Floats, denominator: Floats) -> Floats:
+    """Return the quotient where the denominator is above zero, else NaN."""
+    result = np.full(len(numerator), np.nan)
+    np.divide(numerator, denominator, out=result, where=denominator > 0)
+    return result
+
+
+def _at(values: Floats, rows: Positions) -> Floats:
+    return np.where(rows >= 0, values[rows], np.nan)
+
+
+def gross_margin(rows: Rows) -> Floats:
+    """Gross profit over revenue. Null without revenue above zero."""
+    return _over(rows["is_gross_profit"], rows["is_revenue"])
+
+
+def operating_margin(rows: Rows) -> Floats:
+    """Operating income over revenue. Null without revenue above zero."""
+    return _over(rows["is_operating_income"], rows["is_revenue"])
+
+
+def net_margin(rows: Rows) -> Floats:
+    """Consolidated net income over revenue. Null without revenue above zero."""
+    return _over(rows["is_consolidated_net_income_loss"], rows["is_revenue"])
+
+
+def current_ratio(rows: Rows) -> Floats:
+    """Total current assets over total current liabilities, as the vendor defines it."""
+    return _over(rows["bs_total_current_assets"], rows["bs_total_current_liabilities"])
+
+
+def quick_ratio(rows: Rows) -> Floats:
+    """Current assets less inventories, over current liabilities, as the vendor defines it.
+
+    A company without a line for inventories has none.
+    """
+    quick = rows["bs_total_current_assets"] - np.nan_to_num(rows["bs_inventories"])
+    return _over(quick, rows["bs_total_current_liabilities"])
+
+
+def debt_to_equity(rows: Rows) -> Floats:
+    """Current debt plus long-term debt, over total equity, as the vendor defines it.
+
+    Null where neither debt line was sent, and where equity is zero or negative. A debt line sent
+    as 0 counts as no debt. v1 has no line of current debt of its own; its long-term debt includes
+    the current maturities.
+    """
+    return _over(rows.debt, rows["bs_total_equity"])
+
+
+def _twelve_months(rows: Rows, name: str) -> Floats:
+    """Return a year's sum: the row's own, or of its quarter and the three before it."""
+    values = rows[name]
+    total, place = values.copy(), np.arange(len(values))
+    for _ in range(3):
+        place = np.where(place >= 0, rows.quarter_before[place], -1)
+        total = total + _at(values, place)
+    return np.where(rows.quarterly, total, values)
+
+
+def return_on_equity(rows: Rows) -> Floats:
+    """Net income of twelve months over total equity at their end.
+
+    The vendor's quotient; a quarterly row takes four quarters, and is null where one is missing
+    or equity is zero or negative.
+    """
+    income = _twelve_months(rows, "is_consolidated_net_income_loss")
+    return _over(income, rows["bs_total_equity"])
+
+
+def return_on_assets(rows: Rows) -> Floats:
+    """Net income of twelve months over total assets at their end, as `return_on_equity`."""
+    income = _twelve_months(rows, "is_consolidated_net_income_loss")
+    return _over(income, rows["bs_total_assets"])
+
+
+def free_cash_flow(rows: Rows) -> Floats:
+    """Operating cash flow less capital expenditure, in dollars, as the vendor defines it.
+
+    Capital expenditure is negative in v2, so it is added. v1 has no such line: null.
+    """
+    return (
+        rows["cf_net_cash_from_operating_activities"]
+        + rows["cf_purchase_of_property_plant_and_equipment"]
+    )
+
+
+def _growth(rows: Rows, name: str, before: Positions, *, one_definition: bool) -> Floats:
+    old = _at(rows[name], before)
+    if one_definition:
+        same = (before >= 0) & (rows.generation == rows.generation[before])
+        old = np.where(same, old, np.nan)
+    return _over(rows[name] - old, old)
+
+
+def revenue_growth_yoy(rows: Rows) -> Floats:
+    """Revenue against the same fiscal quarter (or year) a year before, as a fraction.
+
+    Null where that was zero or negative, or came from the other generation, which defines
+    revenue differently for some companies.
+    """
+    return _growth(rows, "is_revenue", rows.year_before, one_definition=True)
+
+
+def revenue_growth_qoq(rows: Rows) -> Floats:
+    """Revenue against the fiscal quarter before, as `revenue_growth_yoy`; quarterly rows only."""
+    return _growth(rows, "is_revenue", rows.quarter_before, one_definition=True)
+
+
+def net_income_growth_yoy(rows: Rows) -> Floats:
+    """Net income against the same fiscal quarter a year before. Null after a loss or zero."""
+    name = "is_consolidated_net_income_loss"
+    return _growth(rows, name, rows.year_before, one_definition=False)
+
+
+def net_income_growth_qoq(rows: Rows) -> Floats:
+    """Net income against the fiscal quarter before. Null after a loss or zero."""
+    name = "is_consolidated_net_income_loss"
+    return _growth(rows, name, rows.quarter_before, one_definition=False)
+
+
+RATIOS: dict[str, Callable[[Rows], Floats]] = {
+    function.__name__: function
+    for function in (
+        gross_margin,
+        operating_margin,
+        net_margin,
+        current_ratio,
+        quick_ratio,
+        debt_to_equity,
+        return_on_equity,
+        return_on_assets,
+        free_cash_flow,
+        revenue_growth_yoy,
+        revenue_growth_qoq,
+        net_income_growth_yoy,
+        net_income_growth_qoq,
+    )
+}

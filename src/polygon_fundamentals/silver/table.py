@@ -1,0 +1,140 @@
+"""The wide table as it is, and as it could have been known on a day."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.original_dates import by_source, load_dates
+from polygon_fundamentals.parity.current import period_keys, ticker_ciks
+from polygon_fundamentals.silver import history
+from polygon_fundamentals.silver.schema import wide_schema
+from polygon_fundamentals.silver.sides import PERIOD, Side, row_of, side_of
+from polygon_fundamentals.silver.wide import FirstFilings, assemble, combine
+from polygon_fundamentals.statements import Generation, Statement
+
+Positions = npt.NDArray[np.int64]
+
+
+@dataclass
+class _Reading:
+    """One generation while the table is built: its versions, and what becomes of them.
+
+    `first` has the first filing date by company and period end, as days since 1970.
+    """
+
+    generation: Generation
+    tables: dict[Statement, pa.Table]
+    ciks: Mapping[str, str]
+    day: np.datetime64 | None
+    first: pd.Series[int]
+    sides: dict[Statement, Side]
+
+    @classmethod
+    def of(
+        cls,
+        generation: Generation,
+        tables: dict[Statement, pa.Table],
+        ciks: Mapping[str, str],
+        day: np.datetime64 | None,
+    ) -> _Reading:
+        found = [history.first_filings(table, generation, ciks) for table in tables.values()]
+        return cls(generation, tables, ciks, day, _earliest(found), {})
+
+    def read(self, dated: pd.Series[int], proven: Mapping[Statement, Side]) -> None:
+        """Fill `sides`, giving each table free when it is used up.
+
+        `dated` and `proven` are for v2 on a past day: see `_with_unproven`.
+        """
+        known_first = []
+        for statement in Statement:
+            table = self.tables.pop(statement)
+            days = history.known_days(table, self.generation, self.ciks, self.first)
+            if self.day is None:
+                rows = np.flatnonzero(table["event"].is_null().to_numpy())
+            else:
+                rows = history.known_on(table, self.generation, days, self.day)
+                past = table.take(pa.array(np.flatnonzero(days <= self.day)))
+                known_first.append(history.first_filings(past, self.generation, self.ciks))
+                if not dated.empty:
+                    rows = _with_unproven(rows, table, dated, proven.get(statement), self.ciks)
+            self.sides[statement] = side_of(
+                table.take(pa.array(rows)), days[rows], self.generation, statement, self.ciks
+            )
+        if known_first:
+            self.first = _earliest(known_first)
+
+
+def wide_table(lake: Lake, generation: Generation, day: date | None = None) -> pa.Table:
+    """Return the whole table as built from `generation`; nothing is written but caches.
+
+    With `day`, as it could have been known at the end of that day in New York: see `as_of`.
+
+    Raises:
+        DamagedFileError: a file of the lake cannot be read; the text names it.
+    """
+    moment = None if day is None else np.datetime64(day, "D")
+    generations = [Generation.V1] if generation is Generation.V1 else list(Generation)
+    tables = {g: {s: history.versions(lake.dataset(g, s)) for s in Statement} for g in generations}
+    ciks = ticker_ciks([t for group in tables.values() for t in group.values()], {})
+    estimates = by_source(load_dates(lake), day)
+    v1 = _Reading.of(Generation.V1, tables.pop(Generation.V1), ciks, moment)
+    v1.read(pd.Series(dtype="int64"), {})
+    if generation is Generation.V1:
+        sides = combine(generation, v1.sides, {})
+        sources = [(Generation.V1.value, v1.first), *estimates]
+    else:
+        v2 = _Reading.of(Generation.V2, tables.pop(Generation.V2), ciks, moment)
+        v2.read(pd.concat([dates for _, dates in estimates]), v1.sides)
+        sides = combine(generation, v1.sides, v2.sides)
+        sources = [(Generation.V1.value, v1.first), *estimates, (Generation.V2.value, v2.first)]
+    sides = [side for side in sides if len(side)]
+    if not sides:
+        return wide_schema().empty_table()
+    return assemble(sides, generation, FirstFilings(sources))
+
+
+def as_of(lake: Lake, day: date, generation: Generation | None = None) -> pa.Table:
+    """Return the table as it could have been known at the end of a day in New York.
+
+    No period that was first filed later, and of each record the content of that day (see
+    `history`). A period that the filings index shows to have been filed by then, and of which
+    nobody kept what it said then, is there with the earliest content that is known: its
+    `values_known_from` lies after `day`, so that a strict backtest can leave it out. `generation`
+    is the primary one unless given. Raises as `wide_table`.
+    """
+    return wide_table(lake, generation or lake.primary, day)
+
+
+def _earliest(found: list[pd.Series[int]]) -> pd.Series[int]:
+    return pd.concat(found).groupby(level=[0, 1]).min()
+
+
+def _with_unproven(
+    rows: Positions,
+    table: pa.Table,
+    dated: pd.Series[int],
+    proven: Side | None,
+    ciks: Mapping[str, str],
+) -> Positions:
+    """Return `rows` and the earliest version of each period that was filed but is not in them.
+
+    `dated` are the periods that the filings index shows to have been filed by the day. Where
+    v1's record (`proven`) says what a period said then, it stands for the period instead.
+    """
+    keys = period_keys(table, Generation.V2, ciks)
+    keys.insert(0, "ticker", table["ticker"].to_numpy(zero_copy_only=False))
+    days = keys["period_end"].to_numpy().astype("datetime64[D]").astype("int64")
+    filed = pd.MultiIndex.from_arrays([keys["company"], days]).isin(dated.index)
+    open_ = filed & (row_of(keys.iloc[rows], keys, PERIOD) < 0)
+    if proven is not None:
+        open_ &= row_of(proven.keys, keys, PERIOD) < 0
+    first = history.earliest(table, Generation.V2)
+    return np.sort(np.concatenate([rows, first[open_[first]]]))

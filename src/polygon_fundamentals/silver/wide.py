@@ -1,0 +1,211 @@
+"""From the records of both generations to the rows of the wide table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from polygon_fundamentals.field_map import v2_fields
+from polygon_fundamentals.normalise.schemas import MOMENT
+from polygon_fundamentals.parity.match import match_periods
+from polygon_fundamentals.silver.ratios import RATIOS, Rows, same_quarter_before
+from polygon_fundamentals.silver.schema import PREFIXES, RECORD, SORTED_BY, wide_schema
+from polygon_fundamentals.silver.sides import (
+    PERIOD,
+    Floats,
+    Side,
+    row_of,
+    without_absent_zeros,
+)
+from polygon_fundamentals.statements import Generation, Statement, Timeframe
+
+# What a row's labels are taken from, first of all: the statement that moves least between dates.
+_LABELS = (Statement.INCOME_STATEMENTS, Statement.CASH_FLOW, Statement.BALANCE_SHEETS)
+BOTH = "v2+v1"
+UNKNOWN = "unknown"
+
+Sides = Mapping[Statement, Side]
+
+
+@dataclass(frozen=True)
+class FirstFilings:
+    """When periods were first filed: days since 1970 by (company, period end), by source.
+
+    The order of `sources` is their rank: the first that knows a period tells its date.
+    """
+
+    sources: Sequence[tuple[str, pd.Series[int]]]
+
+    def of(self, keys: pd.DataFrame) -> tuple[Floats, npt.NDArray[np.object_]]:
+        """Return date (NaN for none) and source for rows with `company` and `period_end`."""
+        days = keys["period_end"].to_numpy().astype("datetime64[D]").astype("int64")
+        index = pd.MultiIndex.from_arrays([keys["company"], days])
+        date = np.full(len(keys), np.nan)
+        source = np.full(len(keys), UNKNOWN, dtype=object)
+        for name, known in self.sources:
+            if known.empty:
+                continue
+            found = known.reindex(index).to_numpy(dtype=np.float64, na_value=np.nan)
+            fresh = np.isnan(date) & ~np.isnan(found)
+            date[fresh], source[fresh] = found[fresh], name
+        return date, source
+
+
+def combine(primary: Generation, v1: Sides, v2: Sides) -> list[Side]:
+    """Return the sides that the table is made of: the primary's, and what only v1 has.
+
+    v1's periods that are dated a few days off are given v2's date first, so that none of them
+    stands beside its own twin.
+    """
+    if primary is Generation.V1:
+        return [without_absent_zeros(side) for side in v1.values()]
+    dated = {statement: _v2_dates(side, v2) for statement, side in v1.items()}
+    sides = []
+    for statement in Statement:
+        theirs = v2[statement]
+        sides.append(without_absent_zeros(theirs, dated.get(statement)))
+        if statement in dated:
+            ours = without_absent_zeros(dated[statement])
+            sides.append(ours.pick(row_of(theirs.keys, ours.keys, PERIOD) < 0))
+    return sides
+
+
+def _v2_dates(side: Side, v2: Sides) -> Side:
+    """Return v1's side with the period ends under which v2 holds the same periods."""
+    group = ["company", "timeframe", "period_end"]
+
+    def periods(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+        keys = pd.concat([frame[PERIOD] for frame in frames]).drop_duplicates()
+        return keys.assign(company=keys["ticker"] + "\x1f" + keys["company"])[group]
+
+    mine = periods([side.keys])
+    theirs = periods([other.keys for other in v2.values()])
+    if mine.empty or theirs.empty:
+        return side
+    met = match_periods(mine, theirs)
+    moved = mine.iloc[met.v1].assign(to=theirs["period_end"].to_numpy()[met.v2])
+    moved = moved[moved["to"] != moved["period_end"]]
+    if moved.empty:
+        return side
+    keys = side.keys.assign(company=side.keys["ticker"] + "\x1f" + side.keys["company"])
+    to = keys[group].merge(moved, on=group, how="left")["to"]
+    ends = side.keys["period_end"].where(to.isna().to_numpy(), to.to_numpy())
+    keys = side.keys.assign(period_end=ends)
+    # Two of v1's own records may now share a period; the one that was already there stays.
+    order = np.argsort(to.notna().to_numpy(), kind="stable")
+    first = ~keys.iloc[order].duplicated(PERIOD).sort_index().to_numpy()
+    return replace(side, keys=keys).pick(first)
+
+
+def assemble(sides: Sequence[Side], primary: Generation, first: FirstFilings) -> pa.Table:
+    """Return the table in `wide_schema`, sorted by ticker, period end, timeframe and CIK.
+
+    A twelve-month row has the balance sheet of its last day, which is that of the quarterly (or
+    annual) record with the same period end: v2 has none of its own, and a balance is a state.
+    """
+    everything = pd.concat([side.keys[[*PERIOD, "cik"]] for side in sides], ignore_index=True)
+    codes = everything.groupby(PERIOD, sort=False).ngroup().to_numpy()
+    places = np.split(codes, np.cumsum([len(side) for side in sides])[:-1])
+    firsts = ~pd.Series(codes).duplicated()
+    rows = everything[firsts.to_numpy()].reset_index(drop=True)
+    values = {s: np.full((len(rows), len(v2_fields(s))), np.nan) for s in Statement}
+    debt = np.full(len(rows), np.nan)
+    for side, place in zip(sides, places, strict=True):
+        values[side.statement][place] = side.values
+        if side.statement is Statement.BALANCE_SHEETS:
+            debt[place] = side.debt
+    _label(rows, sides, places, primary)
+    income = _generation_of(rows, sides, places, Statement.INCOME_STATEMENTS)
+    _lend_balances(rows, values[Statement.BALANCE_SHEETS], debt)
+    rows["first_filing_date"], rows["first_filing_source"] = first.of(rows)
+    columns = {
+        PREFIXES[s] + name: values[s][:, i]
+        for s in Statement
+        for i, name in enumerate(v2_fields(s))
+    }
+    year, quarter = same_quarter_before(rows)
+    quarterly = (rows["timeframe"] == Timeframe.QUARTERLY.v1).to_numpy()
+    told = Rows(columns, debt, quarterly, year, quarter, income)
+    with np.errstate(invalid="ignore", over="ignore"):
+        columns |= {name: function(told) for name, function in RATIOS.items()}
+    arrays = [
+        _record_column(rows, name) if name in RECORD else pa.array(columns[name], from_pandas=True)
+        for name in wide_schema().names
+    ]
+    table = pa.table(arrays, schema=wide_schema())
+    return table.sort_by([(name, "ascending") for name in SORTED_BY])
+
+
+def _label(
+    rows: pd.DataFrame,
+    sides: Sequence[Side],
+    places: Sequence[npt.NDArray[np.integer[Any]]],
+    primary: Generation,
+) -> None:
+    """Add labels, dates and origin to `rows`, from the sides that make up each."""
+    labels = ["fiscal_year", "fiscal_quarter", "fiscal_period"]
+    by_rank = sorted(
+        zip(sides, places, strict=True),
+        key=lambda item: (item[0].generation is not primary, _LABELS.index(item[0].statement)),
+    )
+    parts = pd.concat([side.keys.assign(place=place) for side, place in by_rank])
+    label = parts.drop_duplicates("place").set_index("place").sort_index()
+    for name in labels:
+        rows[name] = label[name].to_numpy()
+    latest = parts.groupby("place")[["filing_date", "known_from", "loaded_at"]].max()
+    rows["filing_date"] = latest["filing_date"].to_numpy()
+    rows["values_known_from"] = latest["known_from"].to_numpy()
+    rows["loaded_at"] = latest["loaded_at"].to_numpy()
+    held = {generation: np.zeros(len(rows), dtype=bool) for generation in Generation}
+    for side, place in by_rank:
+        held[side.generation][place] = True
+    both = held[Generation.V1] & held[Generation.V2]
+    rows["generation"] = np.where(
+        both, BOTH, np.where(held[Generation.V1], Generation.V1.value, Generation.V2.value)
+    )
+
+
+def _generation_of(
+    rows: pd.DataFrame,
+    sides: Sequence[Side],
+    places: Sequence[npt.NDArray[np.integer[Any]]],
+    statement: Statement,
+) -> npt.NDArray[np.object_]:
+    found = np.full(len(rows), "", dtype=object)
+    for side, place in zip(sides, places, strict=True):
+        if side.statement is statement:
+            found[place] = side.generation.value
+    return found
+
+
+def _lend_balances(rows: pd.DataFrame, balances: Floats, debt: Floats) -> None:
+    """Give twelve-month rows the balance sheet of their last day."""
+    year = np.flatnonzero((rows["timeframe"] == Timeframe.TTM.v1).to_numpy())
+    if not len(year):
+        return
+    columns = ["ticker", "company", "period_end"]
+    has = ~np.isnan(balances).all(axis=1)
+    for timeframe in (Timeframe.ANNUAL, Timeframe.QUARTERLY):
+        lenders = np.flatnonzero((rows["timeframe"] == timeframe.v1).to_numpy() & has)
+        found = row_of(rows.iloc[lenders], rows.iloc[year], columns)
+        to, source = year[found >= 0], lenders[found[found >= 0]]
+        balances[to], debt[to] = balances[source], debt[source]
+
+
+def _record_column(rows: pd.DataFrame, name: str) -> pa.Array:
+    kind = RECORD[name]
+    if name == "period_end":
+        return pa.array(rows[name].to_numpy().astype("datetime64[D]"), kind)
+    if pa.types.is_string(kind):
+        return pa.array(rows[name].to_numpy(dtype=object), kind, from_pandas=True)
+    if kind == MOMENT:
+        return pa.array(rows[name].to_numpy(dtype=np.int64)).cast(kind)
+    numbers = pa.array(rows[name].to_numpy(dtype=np.float64), from_pandas=True)
+    return pc.cast(numbers, pa.int32(), safe=False).cast(kind)
