@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -39,7 +41,7 @@ class Processes:
     def __init__(self, count: int) -> None:
         # spawn: a fork of a process with threads may inherit a held lock.
         self._pool = ProcessPoolExecutor(
-            count, mp_context=multiprocessing.get_context("spawn"), initializer=_quiet
+            count, mp_context=multiprocessing.get_context("spawn"), initializer=_begin
         )
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -61,6 +63,15 @@ class Processes:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _quiet() -> None:
+def _begin() -> None:
     # Ctrl-C reaches every process of the terminal: the run ends its writers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the run that started it was killed; it would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
