@@ -95,9 +95,16 @@ def superseded(dataset: Dataset) -> pa.Table:
     return table
 
 
-def versions(dataset: Dataset) -> pa.Table:
-    """Return current and superseded rows together, in `versions_schema`."""
-    return pa.concat_tables([superseded(dataset), current(dataset)]).combine_chunks()
+def versions(dataset: Dataset, tickers: frozenset[str] | None = None) -> pa.Table:
+    """Return current and superseded rows together, in `versions_schema`.
+
+    Raises:
+        DamagedFileError: a file cannot be read; the text names it.
+    """
+    before = superseded(dataset)
+    if tickers is not None:
+        before = before.filter(pc.is_in(before["ticker"], pa.array(sorted(tickers), TEXT)))
+    return pa.concat_tables([before, current(dataset, tickers)]).combine_chunks()
 
 
 def _flat(dataset: Dataset, table: pa.Table, ticker: str) -> pa.Table:

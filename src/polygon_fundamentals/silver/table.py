@@ -72,17 +72,26 @@ class _Reading:
             self.first = _earliest(known_first)
 
 
-def wide_table(lake: Lake, generation: Generation, day: date | None = None) -> pa.Table:
-    """Return the whole table as built from `generation`; nothing is written but caches.
+def wide_table(
+    lake: Lake,
+    generation: Generation,
+    day: date | None = None,
+    tickers: frozenset[str] | None = None,
+) -> pa.Table:
+    """Return the table as built from `generation`, whole or of some tickers.
 
-    With `day`, as it could have been known at the end of that day in New York: see `as_of`.
+    Nothing is written but caches. With `day`, as it could have been known at the end of that day
+    in New York: see `as_of`.
 
     Raises:
         DamagedFileError: a file of the lake cannot be read; the text names it.
     """
     moment = None if day is None else np.datetime64(day, "D")
     generations = [Generation.V1] if generation is Generation.V1 else list(Generation)
-    tables = {g: {s: history.versions(lake.dataset(g, s)) for s in Statement} for g in generations}
+    tables = {
+        g: {s: history.versions(lake.dataset(g, s), tickers) for s in Statement}
+        for g in generations
+    }
     ciks = ticker_ciks([t for group in tables.values() for t in group.values()], {})
     estimates = by_source(load_dates(lake), day)
     v1 = _Reading.of(Generation.V1, tables.pop(Generation.V1), ciks, moment)

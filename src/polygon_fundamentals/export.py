@@ -1,0 +1,264 @@
+"""The v1-shaped view: records of v2 in v1's nested form, for readers that cannot change yet.
+
+Every line is `{value, unit, label, order}` as v1 sent it, in v1's sign and under v1's name. Lines
+that v2 cannot give are left out, and so are those that v2 defines differently unless they are
+asked for; `loss` lists both. `filing_date` has v1's meaning, the first filing of the period,
+wherever the lake knows it. Periods that only v1 has are given as v1 gave them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.field_map import FieldEntry, Relation, entries
+from polygon_fundamentals.lake import files
+from polygon_fundamentals.lake.paths import Lake, partition_folder, ticker_file_name
+from polygon_fundamentals.lake.read import states
+from polygon_fundamentals.normalise.schemas import LEAF, TEXT, V1_RECORD, schema, section_type
+from polygon_fundamentals.silver import wide_table
+from polygon_fundamentals.silver.schema import PREFIXES
+from polygon_fundamentals.statements import Generation, Statement
+
+_SAME = frozenset((Relation.EXACT, Relation.SIGN_FLIPPED))
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A line of v1 that the view leaves out, and why."""
+
+    statement: str
+    field: str
+    reason: str
+
+
+def is_given(entry: FieldEntry, *, differing: bool) -> bool:
+    """Say whether the view has a v1 line: the first source of a field that means the same.
+
+    With `differing` also those that v2 defines differently.
+    """
+    if entry.v1 is None or entry.v2 is None or entry.source_rank != 1:
+        return False
+    return entry.relation in _SAME or (differing and entry.relation is Relation.DEFINITION_DIFFERS)
+
+
+def loss(statements: Collection[Statement], *, differing: bool = False) -> list[Lost]:
+    """Return the v1 lines that the view leaves out, in v1's order."""
+    found = []
+    for statement in statements:
+        for entry in entries(statement):
+            if entry.v1_column is None or is_given(entry, differing=differing):
+                continue
+            if entry.v2 is None:
+                reason = "v2 has no such field"
+            elif entry.relation is Relation.DEFINITION_DIFFERS and entry.source_rank == 1:
+                reason = f"v2 defines it differently: {entry.note}"
+            else:
+                reason = f"v2 has one field, {entry.v2}, for this and another line"
+            found.append(Lost(statement.value, entry.v1_column, reason))
+    return found
+
+
+def v1_shaped(wide: pa.Table, statement: Statement, *, differing: bool = False) -> pa.Table:
+    """Return rows of the wide table as v1's records of one statement, in v1's bronze schema.
+
+    Rows without any line of the statement are left out.
+    """
+    sections = []
+    filled = np.zeros(wide.num_rows, dtype=bool)
+    for section in statement.v1_sections:
+        lines = {e.v1: e for e in entries(statement) if e.v1_section == section}
+        leaves = []
+        for field in section_type(statement, section):
+            entry = lines[field.name]
+            leaf = _leaf(wide, entry) if is_given(entry, differing=differing) else None
+            if leaf is not None:
+                filled |= leaf.is_valid().to_numpy(zero_copy_only=False)
+            leaves.append(pa.nulls(wide.num_rows, LEAF) if leaf is None else leaf)
+        there = pa.array(_any_valid(leaves, wide.num_rows))
+        kind = section_type(statement, section)
+        sections.append(
+            pa.StructArray.from_arrays(leaves, fields=list(kind), mask=pc.invert(there))
+        )
+    wanted = schema(Generation.V1, statement)
+    columns = _record(wide)
+    columns["financials"] = pa.StructArray.from_arrays(
+        sections, fields=list(wanted.field("financials").type)
+    )
+    columns["absent_fields"] = pa.nulls(wide.num_rows, pa.list_(TEXT))
+    columns["unmapped"] = pa.nulls(wide.num_rows, TEXT)
+    columns["observed_at"] = wide["loaded_at"]
+    table = pa.table([columns[name] for name in wanted.names], schema=wanted)
+    return table.filter(pa.array(filled))
+
+
+def _any_valid(leaves: Sequence[pa.Array], rows: int) -> npt.NDArray[np.bool_]:
+    found = np.zeros(rows, dtype=bool)
+    for leaf in leaves:
+        found |= leaf.is_valid().to_numpy(zero_copy_only=False)
+    return found
+
+
+def _leaf(wide: pa.Table, entry: FieldEntry) -> pa.Array:
+    """Return one line of v1: value, unit, label and order, null where v2 has no value."""
+    value = wide[PREFIXES[entry.statement] + (entry.v2 or "")].combine_chunks()
+    if entry.relation is Relation.SIGN_FLIPPED:
+        # Adding zero turns the -0.0 of a flipped zero into 0.0.
+        value = pc.add(pc.negate(value), 0.0)
+    rows = len(value)
+    members = [
+        value,
+        pa.repeat(pa.scalar(entry.unit.value, TEXT), rows),
+        pa.repeat(pa.scalar(entry.label, TEXT), rows),
+        pa.repeat(pa.scalar(entry.order, pa.int32()), rows),
+    ]
+    return pa.StructArray.from_arrays(members, fields=list(LEAF), mask=value.is_null())
+
+
+def _record(wide: pa.Table) -> dict[str, pa.Array]:
+    """Return v1's record fields that v2 can give; the others are null."""
+    columns = {name: pa.nulls(wide.num_rows, kind) for name, kind in V1_RECORD.items()}
+    ticker = wide["ticker"].combine_chunks()
+    offsets = pa.array(np.arange(wide.num_rows + 1, dtype=np.int32))
+    columns |= {
+        "ticker": ticker,
+        "cik": wide["cik"].combine_chunks(),
+        "tickers": pa.ListArray.from_arrays(offsets, ticker),
+        "end_date": wide["period_end"].combine_chunks(),
+        "filing_date": pc.coalesce(wide["first_filing_date"], wide["filing_date"]),
+        "fiscal_year": wide["fiscal_year"].cast(TEXT),
+        "fiscal_period": wide["fiscal_period"].combine_chunks(),
+        "timeframe": wide["timeframe"].combine_chunks(),
+    }
+    return columns
+
+
+def records(
+    lake: Lake, tickers: Sequence[str], statements: Sequence[Statement], *, differing: bool = False
+) -> list[dict[str, Any]]:
+    """Return v1-shaped records of some tickers as v1's answers hold them, oldest period first.
+
+    One record a ticker and period with all its statements; absent lines have no key.
+
+    Raises:
+        DamagedFileError: a file of the lake cannot be read.
+    """
+    wide = wide_table(lake, Generation.V2, tickers=frozenset(tickers))
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for statement in statements:
+        for table in _tables(lake, wide, statement, differing=differing):
+            for row in table.to_pylist():
+                key = tuple(row[n] for n in ("ticker", "cik", "timeframe", "end_date"))
+                financials = _present(row.pop("financials"))
+                if key in found:
+                    found[key]["financials"].update(financials)
+                else:
+                    found[key] = _as_sent(row) | {"financials": financials}
+    order = sorted(found, key=lambda key: (key[0], str(key[3]), key[2], key[1] or ""))
+    return [found[key] for key in order]
+
+
+def _as_sent(row: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: row[name] for name in V1_RECORD if row[name] is not None}
+    return {n: v.isoformat() if hasattr(v, "isoformat") else v for n, v in kept.items()}
+
+
+def _present(value: Any) -> Any:
+    """Return nested structs without the members that are null."""
+    if not isinstance(value, dict):
+        return value
+    kept = {name: _present(member) for name, member in value.items() if member is not None}
+    return {name: member for name, member in kept.items() if member != {}}
+
+
+def _tables(
+    lake: Lake, wide: pa.Table, statement: Statement, *, differing: bool
+) -> Iterator[pa.Table]:
+    """Yield v1-shaped rows: v2's rendered, then v1's own of the periods that only v1 has."""
+    of_v1 = pc.equal(wide["generation"], Generation.V1.value)
+    yield v1_shaped(wide.filter(pc.invert(of_v1)), statement, differing=differing)
+    yield from _own(lake, wide.filter(of_v1), statement)
+
+
+def _own(lake: Lake, wanted: pa.Table, statement: Statement) -> Iterator[pa.Table]:
+    """Yield v1's stored records of the periods in `wanted`, a file at a time."""
+    keys = ["ticker", "timeframe", "end_date"]
+    periods = wanted.select(["ticker", "timeframe", "period_end"]).rename_columns(keys)
+    tickers = set(periods["ticker"].to_pylist())
+    dataset = lake.dataset(Generation.V1, statement)
+    for state in states(dataset) if tickers else ():
+        if state.ticker not in tickers:
+            continue
+        path = dataset.file(state.partition, state.ticker)
+        stored, _ = files.read(path, dataset, state.ticker)
+        table = files.with_ticker(stored, state.ticker)
+        place = pa.array(np.arange(table.num_rows))
+        small = table.select(keys).append_column("place", place)
+        kept = small.join(periods.group_by(keys).aggregate([]), keys, join_type="left semi")
+        if kept.num_rows:
+            yield table.take(kept["place"].combine_chunks().sort())
+
+
+def export_folder(
+    lake: Lake, folder: Path, statements: Sequence[Statement], *, differing: bool = False
+) -> dict[str, int]:
+    """Write the whole lake in v1's form and layout into a new folder; return rows by statement.
+
+    `folder` takes the place of `bronze/fundamentals`: `{statement}/year=YYYY/month=MM/
+    ticker=SYMBOL.parquet`. It appears whole or not at all.
+
+    Raises:
+        UsageError: the folder is there already.
+        DamagedFileError: a file of the lake cannot be read.
+    """
+    folder = folder.absolute()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is there already; give --output a new or empty folder")
+    wide = wide_table(lake, Generation.V2)
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    partial.mkdir(parents=True)
+    try:
+        counts = {}
+        for statement in statements:
+            tables = list(_tables(lake, wide, statement, differing=differing))
+            counts[statement.value] = sum(table.num_rows for table in tables)
+            _write(lake, pa.concat_tables(tables), partial, statement)
+        files.flush_to_disk(partial)
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return counts
+
+
+def _write(lake: Lake, table: pa.Table, folder: Path, statement: Statement) -> None:
+    """Write rows into a file for each ticker and month of filing."""
+    dataset = lake.dataset(Generation.V1, statement)
+    (folder / statement.value).mkdir()
+    if not table.num_rows:
+        return
+    months = np.array(files.filing_partitions(table))
+    tickers = table["ticker"].combine_chunks().dictionary_encode()
+    codes = tickers.indices.to_numpy()
+    order = np.lexsort((codes, months))
+    table = table.take(pa.array(order)).combine_chunks()
+    months, codes = months[order], codes[order]
+    starts = np.flatnonzero((np.diff(months, prepend=-1) != 0) | (np.diff(codes, prepend=-1) != 0))
+    made: set[Path] = set()
+    for start, end in zip(starts, [*starts[1:], len(codes)], strict=True):
+        place = folder / statement.value / partition_folder(int(months[start]))
+        if place not in made:
+            place.mkdir(parents=True)
+            made.add(place)
+        name = ticker_file_name(tickers.dictionary[int(codes[start])].as_py())
+        rows = table.slice(int(start), int(end - start))
+        files.write_bytes(place / name, files.encode(rows, dataset))
