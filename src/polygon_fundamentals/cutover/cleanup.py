@@ -290,20 +290,24 @@ def restore(lake: Lake, around: Around, name: str | None = None) -> Report:
     `name` is the archive's file name; None: the last cleanup's.
 
     Raises:
-        LakeError: there is nothing to restore, or v1's folder is there.
+        LakeError: there is no archive.
         LakeLockedError: a switch is under way.
     """
     lake.prepare()
     with exclusive(lake.lock("cutover"), 0, "the lake's switch"):
         left = _left(lake, RESTORE)
         if left is None:
-            chosen = name or newest_archive(lake)
             folder = lake.bronze / V1_ARCHIVE
             if folder.exists() or not lake.pointer.is_symlink():
-                raise LakeError(f"{folder} is there already; nothing to restore")
-            left = Journal.begin(lake, RESTORE, {}, around.clock, {"archive": chosen})
+                return _nothing_to_do(f"v1's folder is in {lake.bronze} already; nothing to do")
+            chosen = {"archive": name or newest_archive(lake)}
+            left = Journal.begin(lake, RESTORE, {}, around.clock, chosen)
         work = Cleanup(lake, left, around, Retention())
         return _carried_out(left, work.restore_steps, around)
+
+
+def _nothing_to_do(message: str) -> Report:
+    return {"executed": True, "steps": [], "state": "done", "exit_code": 0, "message": message}
 
 
 def newest_archive(lake: Lake) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.checklist import Line
-from polygon_fundamentals.cutover.days import missed_since
+from polygon_fundamentals.cutover.days import day_of, missed_since
 from polygon_fundamentals.cutover.journal import BACK, CUTOVER, ROLLBACK, Journal
 from polygon_fundamentals.cutover.steps import HalfUndoneError, Step, UndoneError, back, forward
 from polygon_fundamentals.cutover.switch import Around, Options, Switch
@@ -153,7 +153,8 @@ def rollback(
             if before is not None:
                 facts["schedules_before_cutover"] = before.facts.get("schedules")
                 facts["answers_before_cutover"] = before.facts.get("answers", {})
-                if not v1_current and "silver_before" in before.facts:
+                loaded = any(day >= day_of(journals.moment(before)) for day in v1_days)
+                if not (v1_current or loaded) and "silver_before" in before.facts:
                     facts["silver_after"] = before.facts["silver_before"]
             left = Journal.begin(lake, ROLLBACK, _told(options), around.clock, facts)
         switch = Switch(lake, left, Generation.V1, around, options, held)

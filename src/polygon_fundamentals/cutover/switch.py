@@ -97,14 +97,15 @@ class Switch:
         """Return the steps from v2 to v1.
 
         Writers are not waited for: once the pointer is a link, each generation's writers
-        write to its own folder, wherever it leads.
+        write to its own folder, wherever it leads. The pointer comes before silver, which may
+        have to be built where the build of before the cutover is gone.
         """
         return [
             Step("check", lambda: str(self.facts["checked"])),
             Step("record schedules", self.record_schedules, self.restore_schedules),
             Step("adopt pointer", self.adopt),
-            Step("find silver", self.build_silver),
             Step("move pointer", self.move_pointer, self.move_pointer_back),
+            Step("find silver", self.build_silver),
             Step("move silver", self.move_silver, self.move_silver_back),
             Step("verify", self.verify_rollback),
             Step("schedules as they were", self.schedules_before_cutover),
@@ -261,6 +262,8 @@ class Switch:
 
     def move_silver_back(self) -> str:
         """Make silver's link lead where it led."""
+        if "silver_before" not in self.facts:
+            return "it was not moved"
         before = Path(self.facts["silver_before"])
         silver_side.link_to(self.lake, before, self.around.point)
         return f"leads to {before.name} again"

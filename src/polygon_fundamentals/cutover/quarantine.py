@@ -1,0 +1,258 @@
+"""What something else wrote through the pointer into v2's files after the cutover.
+
+An old cron script that still appends v1 rows to `bronze/fundamentals/...` now hits v2's
+files. Such a file lacks our footer mark. It is kept under `ops/quarantine/`, its v1 rows go
+to v1, and v2's file is made again from the index: each row that it names is looked for in
+the file itself, in the cache of the last read and in the revisions, by its content hash.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from polygon_fundamentals.cutover.foreign import is_ours, unindexed
+from polygon_fundamentals.lake import files, revisions
+from polygon_fundamentals.lake.commit import Incoming, Scope, commit
+from polygon_fundamentals.lake.index import TickerIndex, signature
+from polygon_fundamentals.lake.paths import (
+    Dataset,
+    Lake,
+    bucket_of,
+    partition_folder,
+)
+from polygon_fundamentals.locks import exclusive
+from polygon_fundamentals.normalise.content import content_hashes, record_keys
+from polygon_fundamentals.normalise.schemas import schema
+from polygon_fundamentals.statements import Generation, Statement
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One file that something else wrote: where it is now, and what became of its rows."""
+
+    file: str
+    kept: str
+    ticker: str
+    statement: str
+    v1_rows: int
+    v2_rows_restored: int
+    v2_rows_lost: int
+
+    def sentence(self) -> str:
+        """Return it in one line, with what to do."""
+        lost = (
+            f", {self.v2_rows_lost} v2 rows to load again: `historical-load --generation v2 "
+            f"--tickers {self.ticker}`"
+            if self.v2_rows_lost
+            else ""
+        )
+        return (
+            f"{self.file} was written by something else: kept as {self.kept}, {self.v1_rows} v1 "
+            f"rows moved to v1, {self.v2_rows_restored} v2 rows restored{lost}"
+        )
+
+
+def foreign_files(lake: Lake) -> list[tuple[Dataset, int, str]]:
+    """Return (dataset, partition, ticker) of v2's files that lack our mark. Writes nothing."""
+    found = []
+    for statement in Statement:
+        dataset = lake.dataset(Generation.V2, statement)
+        for state in unindexed(dataset):
+            if not is_ours(dataset.file(state.partition, state.ticker), dataset):
+                found.append((dataset, state.partition, state.ticker))
+    return found
+
+
+def sweep(lake: Lake) -> list[Finding]:
+    """Quarantine what something else wrote into v2's folder, and mend v2's files.
+
+    Safe beside running loads, and to repeat after a kill. Only once v2 is primary: before
+    the cutover nothing reaches v2's folder through the pointer.
+
+    Raises:
+        DamagedFileError, OSError: a file of ours that is needed cannot be read or written.
+    """
+    if not lake.pointer.is_symlink() or lake.primary is not Generation.V2:
+        return []
+    return [
+        finding
+        for dataset, partition, ticker in foreign_files(lake)
+        for finding in _mend(dataset, partition, ticker)
+    ]
+
+
+def _mend(dataset: Dataset, partition: int, ticker: str) -> Iterator[Finding]:
+    path = dataset.file(partition, ticker)
+    with exclusive(dataset.lake.lock(f"{dataset.name}.{bucket_of(ticker):02d}")):
+        if not path.exists() or is_ours(path, dataset):
+            return
+        kept = _keep(dataset, partition, path)
+        foreign = _read(kept)
+        v1_rows = _move_v1_rows(dataset, ticker, kept, foreign)
+        restored, lost = _restore(dataset, partition, ticker, foreign)
+    root = dataset.lake.root
+    yield Finding(
+        str(path.relative_to(root)),
+        str(kept.relative_to(root)),
+        ticker,
+        dataset.statement.value,
+        v1_rows,
+        restored,
+        lost,
+    )
+
+
+def _keep(dataset: Dataset, partition: int, path: Path) -> Path:
+    """Keep the file as it is, under a name that says when it changed; return where."""
+    changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    name = f"{path.name}.{changed:%Y%m%dT%H%M%S%f}"
+    folder = dataset.lake.ops / "quarantine" / dataset.name / partition_folder(partition)
+    kept = folder / name
+    if not kept.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        beside = kept.with_name(f".{name}.{os.getpid()}")
+        # Bytes and no link: the script may still hold the file open and write on.
+        shutil.copy2(path, beside)
+        os.replace(beside, kept)
+    return kept
+
+
+def _read(path: Path) -> pa.Table | None:
+    """Return the rows of a quarantined file; None where it is no readable Parquet file."""
+    try:
+        with pq.ParquetFile(path, memory_map=False) as file:
+            return file.read(use_threads=False)
+    except (OSError, pa.ArrowException):
+        return None
+
+
+def _move_v1_rows(dataset: Dataset, ticker: str, kept: Path, foreign: pa.Table | None) -> int:
+    """Upsert the rows in v1's nested form into v1; return how many there were.
+
+    With v1's folder archived they stay in the quarantine, where nothing is lost.
+    """
+    if foreign is None or "financials" not in foreign.schema.names:
+        return 0
+    rows = foreign.filter(pc.is_valid(foreign["financials"]))
+    if rows.num_rows == 0 or not dataset.lake.generation_folder(Generation.V1).is_dir():
+        return 0
+    aside = kept.with_name(f".{kept.name}.v1")
+    try:
+        pq.write_table(_nested_only(rows), aside)
+        shutil.copystat(kept, aside)
+        target = dataset.lake.dataset(Generation.V1, dataset.statement)
+        table, _ = files.read(aside, target, ticker)
+    finally:
+        aside.unlink(missing_ok=True)
+    incoming = Incoming(
+        table,
+        {ticker: range(table.num_rows)},
+        Scope.WINDOW,
+        frozenset(),
+        datetime.fromtimestamp(kept.stat().st_mtime, UTC),
+    )
+    commit(target, incoming)
+    return int(table.num_rows)
+
+
+def _nested_only(rows: pa.Table) -> pa.Table:
+    """Return v1 rows without the columns that only v2's files have."""
+    v2_only = set()
+    for statement in Statement:
+        v2_only |= set(schema(Generation.V2, statement).names)
+        v2_only -= set(schema(Generation.V1, statement).names)
+    v2_only |= {"absent_fields", "unmapped", "observed_at"}
+    return rows.select([name for name in rows.schema.names if name not in v2_only])
+
+
+def _restore(
+    dataset: Dataset, partition: int, ticker: str, foreign: pa.Table | None
+) -> tuple[int, int]:
+    """Make v2's file as the index has it; return (rows restored, rows that were not found)."""
+    path = dataset.file(partition, ticker)
+    index = _index(dataset, ticker)
+    wanted = {key: row[1] for key, row in index.rows.items() if row[0] == partition}
+    found: dict[str, pa.Table] = {}
+    for source in _sources(dataset, ticker, foreign):
+        for key, digest, position in _identified(dataset, source):
+            if key not in found and wanted.get(key) == digest:
+                found[key] = source.slice(position, 1)
+    rows = [found[key] for key in wanted if key in found]
+    if rows:
+        table = pa.concat_tables(rows).combine_chunks()
+        files.replace_file(path, bytes(files.encode(table, dataset)))
+    else:
+        path.unlink(missing_ok=True)
+    index.files.pop(partition, None)
+    stat = signature(path)
+    if stat is not None:
+        index.files[partition] = (*stat, len(rows))
+    # A key that is not in the index counts as new, so the next load brings a lost row back.
+    index.rows = {k: v for k, v in index.rows.items() if k not in wanted or k in found}
+    index_file = dataset.index_file(ticker)
+    if index_file.exists():
+        files.replace_file(index_file, index.dumps())
+    return len(rows), len(wanted) - len(rows)
+
+
+def _index(dataset: Dataset, ticker: str) -> TickerIndex:
+    try:
+        return TickerIndex.loads(dataset.index_file(ticker).read_bytes()) or TickerIndex()
+    except FileNotFoundError:
+        return TickerIndex()
+
+
+def _sources(dataset: Dataset, ticker: str, foreign: pa.Table | None) -> Iterator[pa.Table]:
+    """Yield tables in the dataset's schema in which a row may be found."""
+    wanted = schema(dataset.generation, dataset.statement)
+    if foreign is not None:
+        cast = _as_ours(foreign, wanted)
+        if cast is not None:
+            yield files.with_ticker(cast, ticker)
+    cache = dataset.lake.ops / "cache" / f"{dataset.name}.{bucket_of(ticker):02d}.parquet"
+    cached = _read(cache) if cache.exists() else None
+    if cached is not None:
+        own = cached.filter(pc.equal(cached["ticker"], ticker))
+        cast = _as_ours(own, wanted)
+        if cast is not None:
+            yield cast
+    yield revisions.read(dataset, ticker).select(wanted.names)
+
+
+def _as_ours(table: pa.Table, wanted: pa.Schema) -> pa.Table | None:
+    """Return the v2 rows of a table in our schema; None where its columns do not fit."""
+    if not set(wanted.names) - {"ticker"} <= set(table.schema.names):
+        return None
+    rows = table.filter(pc.is_valid(table["period_end"]))
+    columns = []
+    for field in wanted:
+        if field.name not in rows.schema.names:
+            columns.append(pa.nulls(rows.num_rows, field.type))
+            continue
+        try:
+            columns.append(rows[field.name].cast(field.type))
+        except pa.ArrowException:
+            return None
+    return pa.table(columns, schema=wanted)
+
+
+def _identified(dataset: Dataset, table: pa.Table) -> list[tuple[str, str, int]]:
+    if table.num_rows == 0:
+        return []
+    keys = record_keys(table, dataset.generation)
+    return list(zip(keys, content_hashes(table), range(table.num_rows), strict=True))
+
+
+def as_json(findings: list[Finding]) -> list[dict[str, Any]]:
+    """Return findings as plain values."""
+    return [asdict(finding) for finding in findings]

@@ -1,0 +1,133 @@
+"""SIGKILL at every point of cutover, rollback, cleanup and restore; the next call mends it.
+
+The points are those that the operations pass, found by running each once: before, within
+and after every step, and between the calls of the file system inside the switch.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polygon_fundamentals.cutover import journal as journals
+from polygon_fundamentals.lake import Lake
+from tests.cutover_world import Killer, fill, run, state
+
+ROOT = Path(__file__).parents[2]
+# One process that has imported everything and forks a child for each kill.
+FORKS = """
+import os, sys
+from tests.cutover_world import run_until
+import polygon_fundamentals.cutover.operations
+for line in sys.stdin:
+    root, operation, at = line.split()
+    child = os.fork()
+    if not child:
+        run_until(root, operation, int(at))
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+# What must have been carried out before an operation.
+BEFORE = {
+    "cutover": [],
+    "rollback": ["cutover"],
+    "cleanup": ["cutover"],
+    "restore": ["cutover", "cleanup"],
+}
+# How the next call may go on: with the same, or with what undoes it.
+NEXT = {
+    "cutover": ["cutover", "rollback"],
+    "rollback": ["rollback", "cutover"],
+    "cleanup": ["cleanup"],
+    "restore": ["restore"],
+}
+LEAST_POINTS = {"cutover": 60, "rollback": 36, "cleanup": 28, "restore": 16}
+
+
+def template(folder: Path, operation: str) -> Lake:
+    lake = fill(Lake(folder))
+    for step in BEFORE[operation]:
+        assert run(lake, step, checks=())["exit_code"] == 0
+    return lake
+
+
+def copied(lake: Lake, to: Path) -> Lake:
+    shutil.rmtree(to, ignore_errors=True)
+    shutil.copytree(lake.root, to, symlinks=True)
+    return Lake(to)
+
+
+@pytest.fixture
+def forks() -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKS],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
+        assert process.stdin
+        process.stdin.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is one: each operation flushes dozens of times."""
+    with tempfile.TemporaryDirectory(
+        dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else tmp_path
+    ) as found:
+        yield Path(found)
+
+
+def kill(forks: subprocess.Popen[str], lake: Lake, operation: str, at: int) -> int:
+    assert forks.stdin
+    assert forks.stdout
+    forks.stdin.write(f"{lake.root} {operation} {at}\n")
+    forks.stdin.flush()
+    return int(forks.stdout.readline())
+
+
+def outcome(lake: Lake, operation: str, **other: Any) -> dict[str, Any]:
+    found = run(lake, operation, checks=(), **other)
+    assert found["exit_code"] == 0, found["message"]
+    return found
+
+
+@pytest.mark.parametrize("operation", list(BEFORE))
+def test_killed_at_every_point_the_next_call_finishes_or_undoes_it(
+    operation: str, folder: Path, forks: subprocess.Popen[str]
+) -> None:
+    start = template(folder / "template", operation)
+    counted = Killer(0)
+    whole = copied(start, folder / "whole")
+    outcome(whole, operation, point=counted)
+    assert len(counted.names) >= LEAST_POINTS[operation]
+    finished, begun = state(whole), state(start)
+
+    for at, name in enumerate(counted.names, 1):
+        for following in NEXT[operation]:
+            lake = copied(start, folder / "killed")
+            assert kill(forks, lake, operation, at) == -9, name
+            assert lake.pointer.exists(), f"after a kill at {name} the path leads nowhere"
+            outcome(lake, following)
+            wanted = finished if following == operation else begun
+            found = state(lake)
+            if following != operation and found["bronze"] != wanted["bronze"]:
+                # Adoption stays: the link to v1's folder is what every later switch starts from.
+                assert found["bronze"] == finished["bronze"]
+                wanted = {**wanted, "bronze": found["bronze"]}
+            if begun["silver"] is None and found["pointer"] == "v1":
+                wanted = {**wanted, "silver": found["silver"]}
+                assert found["silver"] in (None, "v1")
+            assert found == wanted, f"killed at {name}, then {following}"
+            assert journals.unfinished(lake) is None, name
+            assert not [p for p in lake.ops.rglob("*.tmp")]
