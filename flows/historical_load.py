@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 from prefect import flow, runtime
@@ -30,6 +31,7 @@ from polygon_fundamentals import ledger
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import recover
+from polygon_fundamentals.lake.read import states
 from polygon_fundamentals.load.ask import Filters
 from polygon_fundamentals.locks import shared
 from polygon_fundamentals.reference import tickers_of_cik
@@ -38,6 +40,7 @@ from polygon_fundamentals.settings import Settings, lake_root, load_settings
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.tickers import read_tickers
 from tasks.context import RunSpec, close, context
+from tasks.silver import ask_original_dates
 
 # Below this many units the writer processes cost more to start than they save.
 UNITS_WORTH_PROCESSES = 60
@@ -68,12 +71,14 @@ def historical_load(
     lake: LakeFolder = None,
     base_url: BaseUrl = None,
     resume: bool = True,
+    original_dates: bool = False,
 ) -> State[Any]:
     """Load all history of the given tickers into the lake.
 
     Name them with `tickers`, `tickers_file` or `universe`. Running it twice changes
     nothing; a run that was cut off within the last day goes on where it stopped unless
-    `resume` is off. Both days are included and mean filing dates.
+    `resume` is off. Both days are included and mean filing dates. With `original_dates`
+    the filings index is asked when v2's periods were first filed.
     """
     filters = filters_of(timeframes, from_date, to_date)
 
@@ -91,7 +96,9 @@ def historical_load(
             "statements": [s.value for s in statements],
             **filters.as_json(),
         }
-        return run_load(
+        if original_dates and generation == "v1":
+            raise UsageError("--original-dates is for v2's periods: give --generation v2 or both")
+        report = run_load(
             "historical-load",
             parameters,
             generations_of(generation),
@@ -103,8 +110,35 @@ def historical_load(
             universe=universe,
             resume=resume,
         )
+        return with_original_dates(report, names, base_url) if original_dates else report
 
     return ended(body)
+
+
+def with_original_dates(report: Report, tickers: Sequence[str], base_url: str | None) -> Report:
+    """Ask when v2's periods were first filed, of all tickers in the lake where none are named."""
+    where = Lake(Path(report["lake"]))
+    if not tickers:
+        folder = where.dataset(Generation.V2, Statement.BALANCE_SHEETS)
+        tickers = sorted({state.ticker for state in states(folder)})
+    spec = RunSpec(run=report["run"], lake=report["lake"], base_url=base_url)
+    label = f"{len(tickers):,} tickers"
+    try:
+        state = ask_original_dates(spec, label, list(tickers), return_state=True)
+    finally:
+        close(spec)
+    found = state.result(raise_on_failure=False)
+    if not isinstance(found, dict) or "error" in found:
+        reason = found["error"] if isinstance(found, dict) else str(state.message or found)
+        code = max(report["exit_code"], found["exit_code"] if isinstance(found, dict) else 3)
+        message = f"{report['message']}; original dates: {reason}"
+        return {
+            **report,
+            "original_dates": {"error": reason},
+            "exit_code": code,
+            "message": message,
+        }
+    return {**report, "original_dates": found}
 
 
 def filters_of(timeframes: Sequence[Any], first: date | None, last: date | None) -> Filters:
@@ -197,6 +231,7 @@ def _loaded(
         processes=settings.processes if many else 0,
     )
     try:
+        context(spec)  # no key, or no limit on the server: said before the first task
         names = list(tickers)
         if universe is not None:
             names = whole_universe(context(spec).client, active_only=universe == "active")

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flows.commands import daily, demo, loads, sandbox, status
+from flows.commands import daily, demo, loads, sandbox, silver, status
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,18 @@ COMMANDS: dict[str, Command] = {
         status.arguments,
         status.run,
         "example: python -m flows status --watch",
+    ),
+    "silver": Command(
+        "build the silver table from whichever generation readers see",
+        silver.silver_arguments,
+        silver.silver,
+        "example: python -m flows silver --as-of 2024-05-31",
+    ),
+    "export": Command(
+        "give v2's records in v1's nested form, for readers that cannot change yet",
+        silver.export_arguments,
+        silver.export,
+        "example: python -m flows export --shape v1 --statement balance_sheets --ticker AAPL",
     ),
     "sandbox": Command(
         "serve the local stand-in for the API, with synthetic companies",

@@ -26,6 +26,11 @@ def historical_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fresh", action="store_true", help="do not go on where a cut-off run stopped"
     )
+    parser.add_argument(
+        "--original-dates",
+        action="store_true",
+        help="ask the filings index when v2's periods were first filed",
+    )
     add_common(parser)
 
 
@@ -54,6 +59,7 @@ def historical(arguments: argparse.Namespace) -> int:
         lake=arguments.lake,
         base_url=arguments.base_url,
         resume=not arguments.fresh,
+        original_dates=arguments.original_dates,
         return_state=True,
     )
     return finish(state, arguments, load_lines)
@@ -131,7 +137,19 @@ def load_lines(report: Mapping[str, Any]) -> Iterator[str]:
         if found["units_resumed"]:
             yield f"    {found['units_resumed']:,} units had been done by the run before"
         warn(name, found)
+    if "original_dates" in report:
+        yield _dates_line(report["original_dates"])
     yield f"lake: {report['lake']}"
+
+
+def _dates_line(found: Mapping[str, Any]) -> str:
+    if "error" in found:
+        print(f"error: original dates: {found['error']}", file=sys.stderr)
+        return "original dates: none"
+    return (
+        f"original dates: {found['index']:,} of {found['periods']:,} periods from the filings "
+        f"index, {found['index_estimate']:,} estimated, {found['unknown']:,} unknown"
+    )
 
 
 def warn(name: str, found: Mapping[str, Any]) -> None:

@@ -1,0 +1,79 @@
+"""`silver`: build the wide table from whichever generation the pointer leads to."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from prefect import flow, runtime
+from prefect.states import State
+
+from flows.artifacts import publish_text
+from flows.ending import Report, ended
+from flows.parameters import Day, LakeFolder
+from polygon_fundamentals import ledger
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.commit import recover
+from polygon_fundamentals.locks import shared
+from polygon_fundamentals.settings import lake_root
+from polygon_fundamentals.silver import TABLE
+from tasks.silver import build_silver
+
+LOCK_SECONDS = 10.0
+
+
+def _run_name() -> str:
+    day = runtime.flow_run.parameters.get("as_of")
+    return f"silver as of {day}" if day else "silver"
+
+
+@flow(name="silver", flow_run_name=_run_name, persist_result=False)
+def silver(as_of: Day = None, lake: LakeFolder = None) -> State[Any]:
+    """Build the silver table beside the present one, then lead readers to it in one step.
+
+    With `as_of`, the table as it could have been known at the end of that day in New York,
+    in `silver/as_of/`; the present table stays as it is.
+    """
+
+    def body() -> Report:
+        root = lake_root(lake).absolute()
+        if not root.is_dir():
+            raise UsageError(f"there is no lake at {root}; give its folder with --lake")
+        where = Lake(root)
+        day = None if as_of is None else as_of.isoformat()
+        # A cutover must not move the pointer between reading where it leads and linking.
+        with shared(
+            where.lock("writers"), LOCK_SECONDS, "the lake's switch (a cutover or rollback)"
+        ):
+            recover(where)
+            ledger.close_crashed(where)
+            run = ledger.Run(where, "silver", {"as_of": day})
+            with ledger.recorded(run):
+                found = _built(where, day)
+                code = int(found.get("exit_code", 0))
+                run.report.update(ok=code == 0, message=found["message"], silver=found)
+        if code == 0:
+            publish_text("silver", f"{found['message']}\n\n`{found['path']}`", "The silver table.")
+        return {**found, "lake": str(root), "run": run.id, "exit_code": code}
+
+    return ended(body)
+
+
+def _built(lake: Lake, day: str | None) -> Report:
+    started = time.monotonic()
+    generation = lake.primary
+    label = f"as of {day}" if day else f"from {generation}"
+    state = build_silver(str(lake.root), label, generation.value, day, return_state=True)
+    found = state.result(raise_on_failure=False)
+    if not isinstance(found, dict):
+        return {"error": str(state.message or found), "message": str(state.message), "exit_code": 3}
+    if "error" in found:
+        return {**found, "message": found["error"]}
+    path = lake.silver / "as_of" / day if day else lake.silver / TABLE
+    message = (
+        f"silver {label}: {found['rows']:,} rows in {found['files']} files, "
+        f"{found['files_written']} of them new"
+    )
+    seconds = round(time.monotonic() - started, 3)
+    return {**found, "as_of": day, "path": str(path), "seconds": seconds, "message": message}
