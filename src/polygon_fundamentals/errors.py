@@ -36,6 +36,10 @@ class RetriableApiError(ApiError):
         self.retry_after = retry_after
 
 
+class RateLimitedError(RetriableApiError):
+    """429: too many requests; waiting helps however often it takes, within the deadline."""
+
+
 class BadRequestError(ApiError):
     """400: the API refuses the parameters."""
 

@@ -37,7 +37,7 @@ class Settings:
     first_wait: float = 0.5
     longest_wait: float = 30.0
     longest_retry_after: float = 90.0
-    deadline: float = 300.0
+    deadline: float = 180.0
 
 
 def load_settings(base_url: str | None = None) -> Settings:

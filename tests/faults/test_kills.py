@@ -81,3 +81,57 @@ def test_killed_and_run_again_gives_the_same_lake(
     recover(lake)
     assert contents(lake) == expected
     assert stray_files(lake) == []
+
+
+@pytest.mark.slow
+def test_a_killed_command_leaves_no_process_behind(sandbox: Sandbox, tmp_path: Path) -> None:
+    import os
+
+    home = tmp_path / "prefect-home"
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "flows",
+            "historical-load",
+            "--generation",
+            "v2",
+            "--tickers",
+            ",".join(sandbox.tickers[:30]),
+            "--base-url",
+            sandbox.url,
+            "--lake",
+            str(tmp_path / "k"),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "PREFECT_HOME": str(home)},
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "k").glob("bronze/fundamentals_v2/*/year=*")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.2)
+    ours = processes_with(str(home))
+    assert len(ours) >= 2  # the command and its temporary server
+    process.kill()
+    process.wait()
+    until = time.monotonic() + 30
+    while processes_with(str(home)) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert processes_with(str(home)) == []
+
+
+def processes_with(text: str) -> list[int]:
+    """Return the processes whose environment names `text`, this one left out."""
+    import os
+
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and int(folder.name) != os.getpid():
+            try:
+                if text.encode() in (folder / "environ").read_bytes():
+                    found.append(int(folder.name))
+            except OSError:
+                continue  # it ended while we looked, or is not ours
+    return found

@@ -21,6 +21,7 @@ from polygon_fundamentals.errors import (
     BadRequestError,
     NotEntitledError,
     NotFoundError,
+    RateLimitedError,
     RetiredError,
     RetriableApiError,
     UnauthorizedError,
@@ -104,7 +105,8 @@ def read_page(
     said = _said(body)
     if status in (408, 425, 429) or status >= 500:
         wait = retry_after_seconds(headers.get("Retry-After"))
-        raise RetriableApiError(f"{what} answered {status}{said}", wait)
+        kind = RateLimitedError if status == 429 else RetriableApiError
+        raise kind(f"{what} answered {status}{said}", wait)
     if status == 410:
         day = today or datetime.now(UTC).date().isoformat()
         if sunset is not None and sunset > day:

@@ -24,6 +24,7 @@ from polygon_fundamentals.errors import (
     BadRequestError,
     NotEntitledError,
     PaginationError,
+    RateLimitedError,
     RetiredError,
     RetriableApiError,
     UnauthorizedError,
@@ -186,6 +187,11 @@ class Client:
                 return min(asked, settings.longest_retry_after) + backoff(state) / 10
             return backoff(state)
 
+        def often_enough(state: tenacity.RetryCallState) -> bool:
+            error = state.outcome.exception() if state.outcome else None
+            limited = isinstance(error, RateLimitedError)
+            return not limited and state.attempt_number >= settings.attempts
+
         def before_sleep(state: tenacity.RetryCallState) -> None:
             self.tally.count(retries=1)
             error = state.outcome.exception() if state.outcome else None
@@ -195,7 +201,7 @@ class Client:
             retry=tenacity.retry_if_exception_type(RetriableApiError),
             wait=wait,
             stop=tenacity.stop_any(
-                tenacity.stop_after_attempt(settings.attempts),
+                often_enough,
                 tenacity.stop_before_delay(settings.deadline),
             ),
             sleep=self._sleep,

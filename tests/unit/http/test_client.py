@@ -198,3 +198,18 @@ def test_a_netrc_does_not_take_the_place_of_the_key(
     with serving(in_turn(GOOD)) as server:
         client_at(server.url).get(PATH, {})
     assert server.asked[0].headers["Authorization"] == f"Bearer {KEY}"
+
+
+def test_a_rate_limit_is_waited_out_beyond_the_usual_tries() -> None:
+    with serving(in_turn(*[Answer(429, b"")] * 9, GOOD)) as server:
+        client = client_at(server.url)
+        client.get(PATH, {})
+        assert client.tally.retries == 9
+
+
+def test_a_rate_limit_without_end_stops_at_the_deadline() -> None:
+    with (
+        serving(in_turn(Answer(429, b""))) as server,
+        pytest.raises(errors.ApiError, match=r"429.*or 0 s; run again later"),
+    ):
+        client_at(server.url, deadline=0.05).get(PATH, {})
