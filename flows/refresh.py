@@ -33,7 +33,7 @@ from polygon_fundamentals.locks import shared
 from polygon_fundamentals.settings import Settings, lake_root, load_settings
 from polygon_fundamentals.statements import Generation
 from polygon_fundamentals.tickers import read_tickers
-from tasks.context import RunSpec, close
+from tasks.context import RunSpec, close, context
 
 
 @flow(
@@ -81,6 +81,15 @@ def refresh(
     return ended(body)
 
 
+class _InBatches(Load):
+    """A load of all companies: a request a batch of them, however few they are."""
+
+    @property
+    def in_batches(self) -> bool:
+        """True: nobody looks at a task a ticker here."""
+        return True
+
+
 def _refreshed(
     run: ledger.Run,
     settings: Settings,
@@ -104,7 +113,8 @@ def _refreshed(
         processes=settings.processes if many else 0,
     )
     try:
-        load = Load(
+        context(spec)  # no key, or no limit on the server: said before the first task
+        load = _InBatches(
             spec,
             settings,
             run,

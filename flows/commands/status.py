@@ -77,9 +77,11 @@ def shown(figures: Figures, rows: list[Row]) -> RenderableType:
 
     from polygon_fundamentals.status import page
 
-    datasets = Table(title=escape(f"{figures.lake} · {figures.at:%Y-%m-%d %H:%M} UTC"))
+    datasets = Table(
+        padding=(0, 0), title=escape(f"{figures.lake} · {figures.at:%Y-%m-%d %H:%M} UTC")
+    )
     for number, name in enumerate(page.DATASET_COLUMNS):
-        datasets.add_column(name, justify="right" if number else "left")
+        datasets.add_column(name, justify="right" if number else "left", no_wrap=not number)
     for cells in page.dataset_cells(figures):
         datasets.add_row(*cells)
     runs = Table(title="last runs")

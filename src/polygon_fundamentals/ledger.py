@@ -251,8 +251,10 @@ def process_started(pid: int) -> str | None:
 
 def close_crashed(lake: Lake) -> list[Record]:
     """Close the entries of runs that died; return them. Their `.done` lists stay."""
-    closed = []
+    closed: list[Record] = []
     since = datetime.now(UTC) - timedelta(days=30)
+    if not runs_folder(lake).is_dir():
+        return closed
     with exclusive(lake.lock("ledger")):
         for record in records(lake, since)[0]:
             if is_dead(record):

@@ -149,11 +149,11 @@ def _comparison(figures: Figures) -> Iterator[Row]:
         yield Row("difference in counts", not widening, told, "counts")
     for found in figures.targets:
         target = found.target
-        measured = "not measured yet" if found.measured is None else f"{found.measured:g}"
-        told = (
-            f"{measured} {target.unit} (target {target.target:g}, acceptable "
-            f"{target.acceptable:g}): {found.verdict}"
-        )
+        goal = f"target {target.target:g}, acceptable {target.acceptable:g}"
+        told = f"not measured yet ({goal})"
+        if found.measured is not None:
+            measured = f"{found.measured:g} {target.unit}".strip()
+            told = f"{measured} ({goal}): {found.verdict}"
         yield Row(target.title, found.verdict != "missed", told, "target")
     if figures.parity is None:
         yield Row("parity", True, "never compared yet", "parity")

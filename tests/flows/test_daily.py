@@ -1,0 +1,260 @@
+"""`daily-update`, `refresh` and `status` as a user runs them, on a sandbox whose clock advances."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.__main__ import main
+from polygon_fundamentals import ledger
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.read import read_dataset, states
+from polygon_fundamentals.sandbox import Sandbox, server
+from polygon_fundamentals.statements import Generation, Statement
+from tests.conftest import KEY
+
+V1_END, V2_END = ("end_date", "fiscal_period"), ("period_end", "fiscal_quarter")
+
+
+@pytest.fixture(autouse=True)
+def _few_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POLYGON_RETRY_DEADLINE", "1")
+    monkeypatch.setenv("POLYGON_PROCESSES", "1")
+
+
+@pytest.fixture
+def market() -> Iterator[Sandbox]:
+    """Ten companies, the oddest of them in it, in the season of quarterly reports."""
+    box = Sandbox(companies=10, start=date(2024, 1, 1), today=date(2026, 8, 1), api_key=KEY)
+    with box as server:
+        yield server
+
+
+def run(
+    capsys: pytest.CaptureFixture[str], box: Sandbox, lake: Lake, *words: str
+) -> tuple[int, dict[str, Any]]:
+    capsys.readouterr()
+    code = main([*words, "--base-url", box.url, "--lake", str(lake.root), "--json"])
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return code, found
+
+
+def loaded(
+    capsys: pytest.CaptureFixture[str], box: Sandbox, lake: Lake, generation: str = "both"
+) -> None:
+    names = ",".join(box.tickers)
+    words = ["historical-load", "--generation", generation, "--tickers", names]
+    assert run(capsys, box, lake, *words)[0] == 0
+
+
+def daily(
+    capsys: pytest.CaptureFixture[str], box: Sandbox, lake: Lake, *words: str
+) -> tuple[int, dict[str, Any]]:
+    return run(capsys, box, lake, "daily-update", "--date", str(box.today), *words)
+
+
+def current(lake: Lake, generation: Generation, statement: Statement) -> list[dict[str, Any]]:
+    """Return the rows of a dataset in order, without the moment of observation."""
+    end, label = V1_END if generation is Generation.V1 else V2_END
+    table = read_dataset(lake.dataset(generation, statement)).drop_columns(["observed_at"])
+    names = ("ticker", "cik", "timeframe", end, "fiscal_year", label)
+    rows: list[dict[str, Any]] = table.sort_by([(n, "ascending") for n in names]).to_pylist()
+    return rows
+
+
+def assert_same_lakes(one: Lake, other: Lake) -> None:
+    for generation in Generation:
+        for statement in Statement:
+            mine, theirs = (current(lake, generation, statement) for lake in (one, other))
+            assert len(mine) == len(theirs) > 0
+            assert mine == theirs, f"{generation} {statement}"
+
+
+def days_and_one_load(
+    capsys: pytest.CaptureFixture[str], box: Sandbox, tmp_path: Path, days: int
+) -> tuple[int, int]:
+    """Run daily updates, a refresh and one load of all; return (rows new, rows changed)."""
+    step, whole = Lake(tmp_path / "step"), Lake(tmp_path / "whole")
+    loaded(capsys, box, step)
+    new = changed = 0
+    for number in range(days):
+        box.advance(1)
+        if number == days // 2:
+            box.plant("relabel", ticker=box.tickers[3], fiscal_year=2031, fiscal_quarter=3)
+        code, told = daily(capsys, box, step)
+        assert code == 0
+        for generation in ("v1", "v2"):
+            new += told[generation]["rows_new"]
+            changed += told[generation]["rows_changed"]
+    assert run(capsys, box, step, "refresh")[0] == 0
+    loaded(capsys, box, whole)
+    assert_same_lakes(step, whole)
+    return new, changed
+
+
+def test_days_then_a_refresh_equal_one_load(
+    market: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new, changed = days_and_one_load(capsys, market, tmp_path, 3)
+    assert new > 0
+    assert changed > 0
+
+
+@pytest.mark.slow
+def test_ten_days_of_sixty_companies_then_a_refresh_equal_one_load(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box = Sandbox(companies=60, start=date(2023, 1, 1), today=date(2026, 8, 1), api_key=KEY)
+    with box:
+        new, changed = days_and_one_load(capsys, box, tmp_path, 10)
+    assert new > 100
+    assert changed > 100
+
+
+@pytest.mark.slow
+def test_a_day_of_2000_companies_costs_a_dozen_requests_a_generation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake = Lake(tmp_path / "lake")
+    box = Sandbox(companies=2000, start=date(2025, 1, 1), today=date(2026, 2, 23), api_key=KEY)
+    with box:
+        words = ["historical-load", "--tickers", ",".join(box.tickers[40:60])]
+        assert run(capsys, box, lake, *words)[0] == 0
+        box.forget_requests()
+        code, told = daily(capsys, box, lake)
+        served = [request.path for request in box.requests]
+    assert code == 0
+    v1 = sum(path == "/vX/reference/financials" for path in served)
+    assert 2 < v1 <= 12
+    assert 3 <= len(served) - v1 <= 12
+    record = ledger.records(lake)[0][-1].found["generations"]
+    assert record["v1"]["requests"] == told["v1"]["requests"] == v1
+    assert record["v2"]["requests"] == told["v2"]["requests"] == len(served) - v1
+    assert told["v1"]["rows_unfollowed"] > 250
+
+
+def test_again_writes_nothing_and_a_missed_day_widens_the_window(
+    market: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loaded(capsys, market, lake)
+    market.advance(1)
+    assert daily(capsys, market, lake)[0] == 0
+    before = [states(lake.dataset(g, s)) for g in Generation for s in Statement]
+    code, told = daily(capsys, market, lake)
+    assert code == 0
+    for generation in ("v1", "v2"):
+        assert told[generation]["rows_new"] == told[generation]["rows_changed"] == 0
+        assert told[generation]["files_written"] == told[generation]["bytes_written"] == 0
+        assert told[generation]["window"] == {"from": "2026-07-26", "to": "2026-08-02"}
+    assert before == [states(lake.dataset(g, s)) for g in Generation for s in Statement]
+    assert told["notes"] == []
+    market.advance(20)
+    code, told = daily(capsys, market, lake)
+    assert code == 0
+    assert told["v2"]["window"] == {"from": "2026-08-02", "to": "2026-08-22"}
+    assert "widened to 20 days, back to the last success on 2026-08-02" in told["notes"][0]
+
+
+def test_a_new_label_makes_the_run_ask_for_the_period_again(
+    market: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loaded(capsys, market, lake, "v2")
+    market.plant(
+        "relabel",
+        ticker=market.tickers[0],
+        fiscal_year=2031,
+        fiscal_quarter=3,
+        period_end=max(
+            row["period_end"]
+            for row in market.rows("v2", "income_statements")
+            if market.tickers[0] in row["tickers"] and row["timeframe"] == "quarterly"
+        ),
+    )
+    code, told = daily(capsys, market, lake, "--generation", "v2", "--days-back", "150")
+    assert code == 0
+    assert told["v2"]["periods_asked_again"] == 1
+    assert (told["v2"]["rows_new"], told["v2"]["rows_withdrawn"]) == (1, 1)
+
+
+def test_v1_failing_for_a_day_does_not_spoil_v2(
+    market: Sandbox,
+    lake: Lake,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded(capsys, market, lake)
+    market.advance(5)
+    decide = server.decide
+
+    def v1_down(box: Any, path: str, query: Any, headers: Any, fault: str) -> Any:
+        down = path == "/vX/reference/financials"
+        return decide(box, path, query, headers, "server_error" if down else fault)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server, "decide", v1_down)
+        code, told = daily(capsys, market, lake)
+    assert code == 3
+    assert [unit["ticker"] for unit in told["v1"]["failed"]] == ["*", "*", "*"]
+    assert told["v2"]["failed"] == []
+    assert told["v2"]["rows_new"] > 0
+    record = ledger.records(lake)[0][-1]
+    assert record.outcome == "failed"
+    assert record.found["generations"]["v2"]["ok"] is True
+    code, shown = run(capsys, market, lake, "status")
+    assert code == 1
+    assert any(w.startswith("v1 last run: ") and "answered 500" in w for w in shown["warnings"])
+    market.advance(10)
+    code, told = daily(capsys, market, lake)
+    assert code == 0
+    assert told["v1"]["rows_new"] > 0
+    assert told["v2"]["window"]["from"] == "2026-08-06"
+
+
+def test_v1_gone_for_good_is_no_failure(
+    market: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loaded(capsys, market, lake)
+    market.advance(5)
+    market.v1_retired, market.v1_sunset = True, date(2026, 7, 15)
+    code, told = daily(capsys, market, lake)
+    assert code == 0
+    assert told["v1"]["frozen_since"] == "2026-07-15"
+    assert told["v1"]["failed"] == []
+    assert told["v2"]["rows_new"] > 0
+    code, shown = run(capsys, market, lake, "status")
+    assert (code, shown["warnings"]) == (0, [])
+    assert shown["v1"] == {"state": "frozen", "since": "2026-07-15", "sunset": "2026-07-15"}
+    code, told = daily(capsys, market, lake, "--generation", "v1")
+    assert code == 3
+    assert "retired since 2026-07-15" in told["v1"]["failed"][0]["reason"]
+
+
+def test_two_updates_at_the_same_moment(
+    market: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake, whole = Lake(tmp_path / "lake"), Lake(tmp_path / "whole")
+    loaded(capsys, market, lake)
+    market.advance(7)
+    words = ["daily-update", "--date", str(market.today), "--base-url", market.url]
+    codes: list[int] = []
+
+    def update() -> None:
+        codes.append(main([*words, "--lake", str(lake.root)]))
+
+    threads = [threading.Thread(target=update) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert codes == [0, 0]
+    found = [r for r in ledger.records(lake)[0] if r.found["flow"] == "daily-update"]
+    assert [record.outcome for record in found] == ["succeeded", "succeeded"]
+    assert run(capsys, market, lake, "refresh")[0] == 0
+    loaded(capsys, market, whole)
+    assert_same_lakes(lake, whole)
