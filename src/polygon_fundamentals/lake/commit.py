@@ -12,9 +12,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 
 import orjson
@@ -22,70 +20,13 @@ import pyarrow as pa
 
 from polygon_fundamentals.lake import files, index, revisions
 from polygon_fundamentals.lake.paths import BUCKETS, Dataset, Lake, bucket_of, partition_folder
+from polygon_fundamentals.lake.plan import Counts, Incoming, Plan, Scope, plan_ticker
 from polygon_fundamentals.locks import exclusive
-from polygon_fundamentals.normalise.content import (
-    cik_of,
-    content_hashes,
-    period_of,
-    record_keys,
-)
+from polygon_fundamentals.normalise.content import content_hashes, record_keys
 from polygon_fundamentals.normalise.schemas import schema
 from polygon_fundamentals.statements import Generation, Statement
 
-
-class Scope(StrEnum):
-    """What an answer says about the records that it does not hold."""
-
-    WINDOW = "window"  # nothing: a date window, a filter, a partial answer
-    PERIODS = "periods"  # of the periods in it, these labels are all there are
-    COMPANIES = "companies"  # of the companies in it, these records are all there are
-
-
-@dataclass
-class Counts:
-    """What a commit did; rows are counted once per ticker file they stand in."""
-
-    rows_received: int = 0
-    rows_new: int = 0
-    rows_changed: int = 0
-    rows_unchanged: int = 0
-    rows_withdrawn: int = 0
-    bytes_written: int = 0
-    files_written: int = 0
-
-    def add(self, other: Counts) -> None:
-        """Add the counts of another commit."""
-        for name in vars(other):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-
-
-@dataclass(frozen=True)
-class Incoming:
-    """The rows of an answer for one dataset.
-
-    `rows`: ticker → positions in `table`. `timeframes`: those asked for, in the
-    generation's own spelling; with `Scope.COMPANIES` only they are complete.
-    """
-
-    table: pa.Table
-    rows: Mapping[str, Sequence[int]]
-    scope: Scope
-    timeframes: frozenset[str]
-    observed_at: datetime
-
-
-@dataclass
-class _Plan:
-    """What one ticker's files will become."""
-
-    ticker: str
-    index: index.TickerIndex
-    contents: dict[int, pa.Table] = field(default_factory=dict)  # empty table: remove the file
-    hashes: dict[int, dict[str, str]] = field(default_factory=dict)
-    revisions: list[pa.Table] = field(default_factory=list)
-    arrivals: set[int] = field(default_factory=set)
-    moved_out: dict[int, pa.Table] = field(default_factory=dict)
-    adopted: set[int] = field(default_factory=set)
+__all__ = ["Counts", "Incoming", "Scope", "commit", "recover"]
 
 
 def commit(dataset: Dataset, incoming: Incoming) -> Counts:
@@ -108,7 +49,7 @@ def commit(dataset: Dataset, incoming: Incoming) -> Counts:
             for ticker in tickers:
                 seen = unfinished.get(ticker, set()) | _left_by_others(dataset, ticker)
                 known = index.load(dataset, ticker, seen)
-                plan = _plan(dataset, ticker, known, incoming, keys, hashes, counts)
+                plan = plan_ticker(dataset, ticker, known, incoming, keys, hashes, counts)
                 if plan is not None:
                     plans.append(plan)
             _carry_out(dataset, bucket, plans, counts, unfinished)
@@ -167,195 +108,10 @@ def _listing(dataset: Dataset) -> dict[str, set[int]]:
     return {ticker: set(months) for ticker, months in found.items()}
 
 
-def _order(generation: Generation) -> tuple[str, ...]:
-    """The columns that say which of two records under one key stands: the later."""
-    if generation is Generation.V1:
-        return ("acceptance_datetime", "filing_date")
-    return ("filing_date",)
-
-
-def _plan(
-    dataset: Dataset,
-    ticker: str,
-    known: index.TickerIndex,
-    incoming: Incoming,
-    keys: Sequence[str],
-    hashes: Sequence[str],
-    counts: Counts,
-) -> _Plan | None:
-    """Return what must be written for a ticker, or None where nothing changes."""
-    positions = incoming.rows[ticker]
-    counts.rows_received += len(positions)
-    winners = _winners(dataset, incoming.table, positions, keys, ticker)
-    losers = [i for i in positions if hashes[winners[_own(keys[i], ticker)]] != hashes[i]]
-    changed = {
-        key: i
-        for key, i in winners.items()
-        if key in known.rows and known.rows[key][1] != hashes[i]
-    }
-    new = {key: i for key, i in winners.items() if key not in known.rows}
-    withdrawn = _withdrawn(incoming, winners, known)
-    plan = _Plan(ticker, known)
-    if losers:
-        told = revisions.contents(dataset, ticker)
-        fresh = [i for i in losers if (_own(keys[i], ticker), hashes[i]) not in told]
-        if fresh:
-            plan.revisions.append(_revised(files.pick(incoming.table, fresh), ticker, incoming))
-    counts.rows_new += len(new)
-    counts.rows_withdrawn += len(withdrawn)
-    counts.rows_unchanged += len(winners) - len(new) - len(changed)
-    if not (new or changed or withdrawn or known.untidy or plan.revisions):
-        return plan if known.stale else None
-    arriving: dict[int, list[int]] = {}
-    months = files.filing_partitions(incoming.table)
-    leaving = set(known.untidy)
-    leaving.update(known.rows[key][0] for key in (*changed, *withdrawn))
-    for i in (*new.values(), *changed.values()):
-        arriving.setdefault(months[i], []).append(i)
-    outdated = _rewrite(
-        dataset, plan, incoming, arriving, leaving, changed, withdrawn, keys, hashes
-    )
-    counts.rows_changed += len(changed) - outdated
-    counts.rows_unchanged += outdated
-    return plan
-
-
-def _own(key: str, ticker: str) -> str:
-    """Return the key within a ticker's file: a record without a CIK is named by the ticker."""
-    return f"ticker:{ticker}{key[7:]}" if key.startswith("ticker:|") else key
-
-
-def _winners(
-    dataset: Dataset, table: pa.Table, positions: Sequence[int], keys: Sequence[str], ticker: str
-) -> dict[str, int]:
-    """Return key → position, the later record where an answer holds a key twice."""
-    winners: dict[str, int] = {}
-    doubles: dict[str, list[int]] = {}
-    for i in positions:
-        key = _own(keys[i], ticker)
-        if key in winners:
-            doubles.setdefault(key, [winners[key]]).append(i)
-        else:
-            winners[key] = i
-    for key, rivals in doubles.items():
-        columns = [table[name].take(rivals).to_pylist() for name in _order(dataset.generation)]
-        ranks = [
-            tuple(str(value or "") for value in values) for values in zip(*columns, strict=True)
-        ]
-        winners[key] = max(zip(ranks, rivals, strict=True))[1]
-    return winners
-
-
-def _withdrawn(
-    incoming: Incoming, winners: Mapping[str, int], known: index.TickerIndex
-) -> list[str]:
-    """Return the stored keys that the answer, within its scope, no longer holds."""
-    if incoming.scope is Scope.WINDOW:
-        return []
-    if incoming.scope is Scope.PERIODS:
-        periods = {period_of(key) for key in winners}
-        return [k for k in known.rows if k not in winners and period_of(k) in periods]
-    companies = {cik_of(key) for key in winners}
-    return [
-        k
-        for k in known.rows
-        if k not in winners and cik_of(k) in companies and k.split("|")[1] in incoming.timeframes
-    ]
-
-
-def _revised(
-    table: pa.Table, ticker: str, incoming: Incoming, events: list[str] | None = None
-) -> pa.Table:
-    return revisions.as_revisions(
-        files.with_ticker(table, ticker),
-        events or [revisions.SUPERSEDED] * table.num_rows,
-        incoming.observed_at,
-    )
-
-
-def _rewrite(
-    dataset: Dataset,
-    plan: _Plan,
-    incoming: Incoming,
-    arriving: Mapping[int, Sequence[int]],
-    leaving: set[int],
-    changed: dict[str, int],
-    withdrawn: Sequence[str],
-    keys: Sequence[str],
-    hashes: Sequence[str],
-) -> int:
-    """Work out the new content of every file touched and the revisions.
-
-    Returns how many changed rows were left as they are because the lake's row was
-    observed after this answer was (two runs at once).
-    """
-    ticker, known = plan.ticker, plan.index
-    gone = set(withdrawn) | set(changed)
-    outdated = 0
-    stored = {
-        partition: index.read_file(dataset, partition, ticker)
-        for partition in sorted(leaving | arriving.keys())
-    }
-    late: set[str] = set()
-    for partition, file in stored.items():
-        if file is None:
-            continue
-        moments = file.table["observed_at"].to_pylist()
-        for position, key in enumerate(file.keys):
-            if (
-                key in changed
-                and known.rows[key][0] == partition
-                and moments[position] > incoming.observed_at
-            ):
-                late.add(key)
-    outdated = len(late)
-    gone -= late
-    for partition, file in stored.items():
-        rows = [i for i in arriving.get(partition, ()) if _own(keys[i], ticker) not in late]
-        fresh = files.with_ticker(files.pick(incoming.table, rows), ticker)
-        digests = {_own(keys[i], ticker): hashes[i] for i in rows}
-        pieces = [fresh]
-        if file is not None:
-            last = {key: position for position, key in enumerate(file.keys)}
-            stay, old, events, moved = [], [], [], []
-            for position, key in enumerate(file.keys):
-                mine = known.rows.get(key, (None, ""))[0] == partition
-                if mine and key not in gone and last[key] == position:
-                    stay.append(position)
-                    digests[key] = file.hashes[position]
-                elif not mine or last[key] != position:
-                    if file.hashes[position] != known.rows.get(key, (0, ""))[1]:
-                        old.append(position)
-                        events.append(revisions.SUPERSEDED)
-                else:
-                    old.append(position)
-                    events.append(revisions.SUPERSEDED if key in changed else revisions.WITHDRAWN)
-                    if key in changed and changed[key] not in rows:
-                        moved.append(position)
-            if old:
-                plan.revisions.append(
-                    _revised(files.pick(file.table, old), ticker, incoming, events)
-                )
-            if moved:
-                plan.moved_out[partition] = files.pick(file.table, moved)
-            pieces.insert(0, files.pick(file.table, stay))
-            if not file.ours:
-                plan.adopted.add(partition)
-        pieces = [piece for piece in pieces if piece.num_rows] or pieces[:1]
-        plan.contents[partition] = pieces[0] if len(pieces) == 1 else pa.concat_tables(pieces)
-        plan.hashes[partition] = digests
-        if rows:
-            plan.arrivals.add(partition)
-    lost = [i for key, i in changed.items() if key in late]
-    if lost:
-        plan.revisions.append(_revised(files.pick(incoming.table, lost), ticker, incoming))
-    return outdated
-
-
 def _carry_out(
     dataset: Dataset,
     bucket: int,
-    plans: Sequence[_Plan],
+    plans: Sequence[Plan],
     counts: Counts,
     unfinished: Mapping[str, set[int]],
 ) -> None:
@@ -446,7 +202,7 @@ def _keep_original(dataset: Dataset, partition: int, path: Path) -> None:
             shutil.copy2(path, kept)
 
 
-def _index(dataset: Dataset, plan: _Plan) -> None:
+def _index(dataset: Dataset, plan: Plan) -> None:
     known = plan.index
     kept = {key: row for key, row in known.rows.items() if row[0] not in plan.hashes}
     known.rows = kept
@@ -490,8 +246,8 @@ def recover(lake: Lake) -> list[str]:
                     plans = []
                     for ticker in unfinished:
                         known = index.load(dataset, ticker, unfinished[ticker])
-                        plan = _plan(dataset, ticker, known, nothing, [], [], Counts())
-                        plans.append(plan or _Plan(ticker, known))
+                        plan = plan_ticker(dataset, ticker, known, nothing, [], [], Counts())
+                        plans.append(plan or Plan(ticker, known))
                     _carry_out(dataset, bucket, plans, Counts(), unfinished)
                 mended.append(f"{dataset.name}.{bucket:02d}")
     return mended
