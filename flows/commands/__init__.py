@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flows.commands import daily, demo, loads, sandbox, silver, status
+from flows.commands import cutover, daily, demo, loads, sandbox, silver, status
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,48 @@ COMMANDS: dict[str, Command] = {
         silver.export_arguments,
         silver.export,
         "example: python -m flows export --shape v1 --statement balance_sheets --ticker AAPL",
+    ),
+    "checklist": Command(
+        "say what still stands between here and the cutover",
+        cutover.checklist_arguments,
+        cutover.checklist,
+        "example: python -m flows checklist",
+    ),
+    "sign-off": Command(
+        "record that somebody signs an item of the checklist off",
+        cutover.sign_off_arguments,
+        cutover.sign_off,
+        "example: python -m flows sign-off training --by 'Ada Lovelace'",
+    ),
+    "cutover": Command(
+        "make v2 what readers see (nothing without --execute)",
+        cutover.cutover_arguments,
+        cutover.cutover,
+        "example: python -m flows cutover --execute",
+    ),
+    "rollback": Command(
+        "make v1 what readers see again (nothing without --execute)",
+        cutover.rollback_arguments,
+        cutover.rollback,
+        "example: python -m flows rollback --execute",
+    ),
+    "drill": Command(
+        "rehearse cutover and rollback on a copy made of links",
+        cutover.drill_arguments,
+        cutover.drill,
+        "example: python -m flows drill",
+    ),
+    "cleanup": Command(
+        "retire v1's deployments, archive and remove its data (nothing without --execute)",
+        cutover.cleanup_arguments,
+        cutover.cleanup,
+        "example: python -m flows cleanup --execute --script /opt/jobs/fundamentals.py",
+    ),
+    "restore": Command(
+        "bring v1's data back from its archive (nothing without --execute)",
+        cutover.restore_arguments,
+        cutover.restore,
+        "example: python -m flows restore --execute",
     ),
     "sandbox": Command(
         "serve the local stand-in for the API, with synthetic companies",

@@ -1,0 +1,167 @@
+"""`rollback`: v1 becomes what readers see again, at once or after its missed days are filled."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.states import State
+from pydantic import Field
+
+from flows.ending import Report, ended
+from flows.parameters import BaseUrl, LakeFolder
+from flows.switching import around_of, lake_of, recorded, today, v1_days
+from polygon_fundamentals.cutover.days import day_of
+from polygon_fundamentals.cutover.journal import CUTOVER, last_done, moment
+from polygon_fundamentals.cutover.operations import refuse_rollback
+from polygon_fundamentals.cutover.operations import rollback as switch
+from polygon_fundamentals.cutover.switch import Options
+from polygon_fundamentals.errors import AnswerIsNo, RetiredError
+from polygon_fundamentals.http.client import Client
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.pointer import leads_to
+from polygon_fundamentals.lake.read import states
+from polygon_fundamentals.settings import load_settings
+from polygon_fundamentals.statements import V1_PATH, Generation, Statement
+from tasks.context import find_key, rate_limit
+
+LOOK_BACK_DAYS = 7
+
+
+@flow(name="rollback", persist_result=False)
+def rollback(
+    execute: Annotated[bool, Field(description="Off: say whether it could be, no more")] = False,
+    delayed: Annotated[
+        bool, Field(description="Fill v1's missed days and check parity first")
+    ] = False,
+    accept_stale: Annotated[bool, Field(description="Take v1 as it is, days missing")] = False,
+    readers: Annotated[str | None, Field(description="Another readers.toml")] = None,
+    lake: LakeFolder = None,
+    base_url: BaseUrl = None,
+) -> State[Any]:
+    """Make v1 what readers see again."""
+    return ended(lambda: rollback_report(execute, delayed, accept_stale, readers, lake, base_url))
+
+
+def rollback_report(
+    execute: bool,
+    delayed: bool,
+    accept_stale: bool,
+    readers: str | None,
+    lake: str | None,
+    base_url: str | None,
+) -> Report:
+    """Carry out a rollback, or without `execute` say whether it could be."""
+    where = lake_of(lake)
+    where.prepare()
+    if not execute:
+        return _plan(where, delayed, accept_stale)
+    around = around_of(where, readers)
+    first: list[dict[str, Any]] = []
+    if delayed and leads_to(where) is Generation.V2:
+        # v2 stays primary until v1 is complete and checked, so a failure here changes nothing.
+        first = [_still_served(where, base_url), _backfilled(where, base_url), _checked(where)]
+    days = v1_days(where)
+
+    def body() -> Report:
+        return switch(
+            where,
+            around,
+            Options(),
+            days,
+            today(),
+            accept_stale=accept_stale,
+            v1_current=delayed,
+        )
+
+    report = recorded(where, "rollback", {"delayed": delayed, "accept_stale": accept_stale}, body)
+    return {**report, "steps": [*first, *report["steps"]]}
+
+
+def _plan(where: Lake, delayed: bool, accept_stale: bool) -> Report:
+    if leads_to(where) is not Generation.V2:
+        words = "the pointer leads to v1; nothing to do"
+    else:
+        words = refuse_rollback(where, v1_days(where), today(), accept_stale or delayed)
+    return {
+        "executed": False,
+        "steps": [{"name": "check", "ok": True, "detail": words}],
+        "exit_code": 0,
+        "message": f"{words}; --execute carries it out",
+    }
+
+
+def _step(name: str, detail: str) -> dict[str, Any]:
+    return {"name": name, "ok": True, "detail": detail}
+
+
+def _still_served(where: Lake, base_url: str | None) -> dict[str, Any]:
+    """Ask v1 for one record.
+
+    Raises:
+        AnswerIsNo: its endpoint is gone; the text says what is left.
+    """
+    settings = load_settings(base_url)
+    client = Client(settings, find_key(), rate_limit(where, settings))
+    try:
+        next(iter(client.pages(V1_PATH, {"limit": "1"})), None)
+    except RetiredError as error:
+        raise AnswerIsNo(
+            f"{error}: v1 cannot be continued. What is left: `python -m flows export --shape v1` "
+            "writes v2's records in v1's shape, each marked with where it came from, after v1's "
+            "frozen history, so that old readers go on while v2 is examined; or roll back to v1 "
+            "as it stands with --accept-stale"
+        ) from error
+    return _step("v1 answers", "the endpoint is still served")
+
+
+def _backfilled(where: Lake, base_url: str | None) -> dict[str, Any]:
+    """Load v1 for every day since it was last complete.
+
+    Raises:
+        AnswerIsNo: units are missing.
+    """
+    from flows.historical_load import historical_load
+
+    done = last_done(where, CUTOVER)
+    days = v1_days(where)
+    since: date = max([*days, *([day_of(moment(done))] if done else [])], default=today())
+    tickers = sorted(
+        {s.ticker for st in Statement for s in states(where.dataset(Generation.V1, st))}
+    )
+    state = historical_load(
+        generation="v1",
+        tickers=tickers,
+        from_date=since - timedelta(days=LOOK_BACK_DAYS),
+        lake=str(where.root),
+        base_url=base_url,
+        resume=False,
+        return_state=True,
+    )
+    found = state.result(raise_on_failure=False)
+    if not isinstance(found, dict) or found.get("exit_code"):
+        raise AnswerIsNo(
+            f"v1 could not be filled since {since} ({state.message}); v2 stays primary. Run again"
+        )
+    return _step("backfill v1", f"{len(tickers):,} tickers since {since}: {found['message']}")
+
+
+def _checked(where: Lake) -> dict[str, Any]:
+    """Run parity on the lake.
+
+    Raises:
+        AnswerIsNo: it does not pass, or is not there.
+    """
+    try:
+        from flows.parity import parity
+    except ImportError as error:
+        raise AnswerIsNo("parity is not installed; v2 stays primary") from error
+    state = parity(lake=str(where.root), return_state=True)
+    found = state.result(raise_on_failure=False)
+    if not isinstance(found, dict) or found.get("exit_code"):
+        raise AnswerIsNo(
+            f"parity does not pass ({state.message}); v2 stays primary. Look at its report, then "
+            "run again or roll back with --accept-stale"
+        )
+    return _step("parity", str(found.get("message", "passed")))

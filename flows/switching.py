@@ -1,0 +1,99 @@
+"""What the flows around the switch share: what they work with, and their ledger entry.
+
+From the command line they run without Prefect's engine: a rollback must not wait ten
+seconds for a temporary server, nor fail because the configured one is down.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from prefect import runtime
+from prefect.artifacts import create_table_artifact
+from prefect.context import FlowRunContext
+
+from flows.ending import Report
+from polygon_fundamentals import ledger
+from polygon_fundamentals.cutover import evidence
+from polygon_fundamentals.cutover.checklist import Line, judge, load_thresholds
+from polygon_fundamentals.cutover.days import day_of
+from polygon_fundamentals.cutover.operations import Judged
+from polygon_fundamentals.cutover.readers import load_checks
+from polygon_fundamentals.cutover.sign_offs import load_contacts
+from polygon_fundamentals.cutover.switch import Around
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.settings import lake_root
+from polygon_fundamentals.statements import Generation
+from tasks.schedules import schedules_of
+
+DEPLOYMENTS = Path(__file__).parents[1] / "deployments"
+READERS = DEPLOYMENTS / "readers.toml"
+CONTACTS = DEPLOYMENTS / "contacts.toml"
+THRESHOLDS = DEPLOYMENTS / "checklist.toml"
+
+
+def lake_of(lake: str | None) -> Lake:
+    """Return the lake that a flow works on."""
+    return Lake(lake_root(lake).absolute())
+
+
+def around_of(lake: Lake, readers: str | None = None) -> Around:
+    """Return what a switch works with: the server's schedules and the readers' checks."""
+    return Around(
+        schedules=schedules_of(lake),
+        checks=load_checks(Path(readers) if readers else READERS),
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+
+
+def judged(lake: Lake, v1: Any = None) -> Judged:
+    """Return the checklist as judged now."""
+    return Judged(judge(lake, load_thresholds(THRESHOLDS), load_contacts(CONTACTS), v1=v1))
+
+
+def entries(lines: list[Line]) -> list[dict[str, Any]]:
+    """Return checklist lines as plain values."""
+    return [
+        {"name": line.name, "ok": line.ok, "detail": line.detail, "remedy": line.remedy}
+        for line in lines
+    ]
+
+
+def recorded(
+    lake: Lake, flow: str, parameters: dict[str, Any], body: Callable[[], Report]
+) -> Report:
+    """Run a body under its own ledger entry; return its report."""
+    found = runtime.flow_run.id
+    run = ledger.Run(lake, flow, parameters, flow_run_id=str(found) if found else None)
+    with ledger.recorded(run):
+        report = body()
+        kept = {k: v for k, v in report.items() if k not in ("exit_code",)}
+        run.report.update(ok=report["exit_code"] == 0, **kept)
+    publish(flow, report)
+    return {**report, "run": run.id}
+
+
+def publish(flow: str, report: Report) -> None:
+    """Publish the steps as an artifact, where a flow run is under way."""
+    if FlowRunContext.get() is None:
+        return
+    create_table_artifact(
+        key=f"{flow}-steps",
+        description=str(report.get("message", "")),
+        table=[{"step": s["name"], "ok": s["ok"], "detail": s["detail"]} for s in report["steps"]],
+    )
+
+
+def v1_days(lake: Lake) -> list[Any]:
+    """Return the days on which v1 was brought up to date without anything missing."""
+    records = ledger.records(lake, datetime.now(UTC) - timedelta(days=120))[0]
+    return sorted({s.day for s in evidence.successes(records, Generation.V1)})
+
+
+def today() -> Any:
+    """Return today in New York."""
+    return day_of(datetime.now(UTC))

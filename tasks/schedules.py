@@ -1,0 +1,147 @@
+"""The schedules of this project's deployments on the configured Prefect server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentUpdate
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.exceptions import PrefectException
+
+from polygon_fundamentals.cutover.schedules import NoSchedules, Recorded, Schedules
+from polygon_fundamentals.errors import ApiError
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.settings import server_configured
+
+PAGE = 200
+GENERATIONS = ("v1", "v2", "both")
+GOING_ON = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
+RETIRED_TAG = "retired"
+Result = TypeVar("Result")
+
+
+class ServerError(ApiError):
+    """The Prefect server did not do what was asked of it."""
+
+
+def schedules_of(lake: Lake) -> Schedules:
+    """Return the schedules of the configured server; none where no server is configured."""
+    return ServerSchedules(lake) if server_configured() else NoSchedules()
+
+
+class ServerSchedules:
+    """Schedules as the server has them: of deployments with a `generation` parameter.
+
+    A deployment whose `lake` parameter names another lake is left alone.
+    """
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+
+    def recorded(self) -> Recorded | None:
+        """Return every schedule of the deployments that load this lake."""
+        return _asked(self._recorded)
+
+    def _recorded(self, client: SyncPrefectClient) -> Recorded:
+        return [
+            {
+                "deployment": deployment.name,
+                "deployment_id": str(deployment.id),
+                "schedule_id": str(schedule.id),
+                "generation": deployment.parameters["generation"],
+                "active": schedule.active,
+            }
+            for deployment in self._deployments(client)
+            for schedule in deployment.schedules
+        ]
+
+    def apply(self, wanted: Recorded) -> None:
+        """Make every schedule as active as `wanted` says, and read that back."""
+        _asked(lambda client: self._apply(client, wanted))
+
+    def _apply(self, client: SyncPrefectClient, wanted: Recorded) -> None:
+        now = {entry["schedule_id"]: entry["active"] for entry in self._recorded(client)}
+        for entry in wanted:
+            name = entry["schedule_id"]
+            if name in now and now[name] != entry["active"]:
+                client.update_deployment_schedule(
+                    UUID(entry["deployment_id"]), UUID(name), active=entry["active"]
+                )
+        found = {entry["schedule_id"]: entry["active"] for entry in self._recorded(client)}
+        for entry in wanted:
+            if found.get(entry["schedule_id"], entry["active"]) != entry["active"]:
+                raise ServerError(
+                    f"the schedule of {entry['deployment']} is not as it was set; look at it in "
+                    "the Prefect UI, then run again"
+                )
+
+    def running(self, generations: Sequence[str]) -> list[str]:
+        """Return the names of the flow runs of these generations that are going on."""
+        return _asked(lambda client: self._running(client, generations))
+
+    def _running(self, client: SyncPrefectClient, generations: Sequence[str]) -> list[str]:
+        state = FlowRunFilterState(type=FlowRunFilterStateType(any_=GOING_ON))
+        runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=state), limit=PAGE)
+        return [
+            run.name
+            for run in runs
+            if run.parameters.get("generation") in generations and self._is_mine(run.parameters)
+        ]
+
+    def retire(self, generations: Sequence[str]) -> list[str]:
+        """Pause the deployments themselves and tag them, so that nothing starts them again."""
+        return _asked(lambda client: self._retire(client, generations))
+
+    def _retire(self, client: SyncPrefectClient, generations: Sequence[str]) -> list[str]:
+        names = []
+        for deployment in self._deployments(client):
+            if deployment.parameters["generation"] in generations:
+                tags = sorted({*deployment.tags, RETIRED_TAG})
+                client.update_deployment(deployment.id, DeploymentUpdate(paused=True, tags=tags))
+                names.append(deployment.name)
+        return names
+
+    def _deployments(self, client: SyncPrefectClient) -> list[DeploymentResponse]:
+        found: list[DeploymentResponse] = []
+        while True:
+            page = client.read_deployments(limit=PAGE, offset=len(found))
+            found += page
+            if len(page) < PAGE:
+                break
+        return [
+            d
+            for d in found
+            if d.parameters.get("generation") in GENERATIONS and self._is_mine(d.parameters)
+        ]
+
+    def _is_mine(self, parameters: dict[str, Any]) -> bool:
+        named = parameters.get("lake")
+        return named is None or Path(named).resolve() == self._lake.root.resolve()
+
+
+def _asked(ask: Callable[[SyncPrefectClient], Result]) -> Result:
+    """Return what the server answers.
+
+    Raises:
+        ServerError: it does not answer, or refuses.
+    """
+    try:
+        with get_client(sync_client=True) as client:
+            return ask(client)
+    except (PrefectException, httpx.HTTPError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise ServerError(
+            f"the Prefect server does not answer ({reason}); start it or mend PREFECT_API_URL, "
+            "then run again"
+        ) from error
