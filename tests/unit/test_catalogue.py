@@ -1,0 +1,162 @@
+"""The catalogue: its numbers equal a full count, and it notices what changed."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from polygon_fundamentals import catalogue
+from polygon_fundamentals.lake import Dataset, Lake, index
+from polygon_fundamentals.lake.commit import Scope
+from polygon_fundamentals.lake.read import read_dataset
+from polygon_fundamentals.load.store import store_v1, store_v2
+from polygon_fundamentals.normalise.content import period_of, record_keys
+from polygon_fundamentals.sandbox import Sandbox
+from polygon_fundamentals.statements import Generation, Statement
+
+NOW = datetime(2026, 7, 2, tzinfo=UTC)
+
+
+def fill(lake: Lake, box: Sandbox, tickers: list[str]) -> None:
+    follow: dict[str, list[str]] = {ticker: [] for ticker in tickers}
+    body = json.dumps({"results": box.rows("v1")}).encode()
+    frames = frozenset(("quarterly", "annual", "ttm"))
+    root = str(lake.root)
+    store_v1(root, list(Statement), [body], follow, Scope.WINDOW, frames, NOW)
+    for statement in Statement:
+        body = json.dumps({"results": box.rows("v2", statement.value)}).encode()
+        store_v2(root, statement, [body], follow, Scope.WINDOW, frames, NOW)
+
+
+@pytest.fixture(scope="module")
+def box() -> Sandbox:
+    return Sandbox(companies=10, start=date(2024, 1, 1))
+
+
+@pytest.fixture
+def filled(lake: Lake, box: Sandbox) -> Lake:
+    fill(lake, box, ["SBX.A", "SBX.B", "NAN", "MUX"])
+    return lake
+
+
+def full_count(dataset: Dataset) -> dict[str, Any]:
+    table = read_dataset(dataset)
+    dates = [day for day in table["filing_date"].to_pylist() if day]
+    files = [entry for _, _, entry in dataset.files()]
+    return {
+        "records": table.num_rows,
+        "tickers": len(set(table["ticker"].to_pylist())),
+        "periods": len({period_of(key) for key in record_keys(table, dataset.generation)}),
+        "files": len(files),
+        "bytes": sum(entry.stat().st_size for entry in files),
+        "first_filed": min(dates),
+        "last_filed": max(dates),
+        "undated": table["filing_date"].null_count,
+    }
+
+
+def counted(dataset: Dataset) -> dict[str, Any]:
+    found = catalogue.count(dataset)
+    return {name: getattr(found, name) for name in full_count(dataset)}
+
+
+@pytest.mark.parametrize("generation", Generation)
+@pytest.mark.parametrize("statement", Statement)
+def test_counts_equal_a_full_count(
+    filled: Lake, generation: Generation, statement: Statement
+) -> None:
+    dataset = filled.dataset(generation, statement)
+    cold = counted(dataset)
+    assert cold == full_count(dataset)
+    assert cold["tickers"] == 4
+    assert counted(dataset) == cold
+
+
+def test_share_classes_count_a_period_once(filled: Lake) -> None:
+    found = catalogue.count(filled.dataset(Generation.V2, Statement.BALANCE_SHEETS))
+    assert found.records > found.periods
+
+
+@pytest.mark.parametrize("generation", Generation)
+def test_files_without_an_index_are_opened(filled: Lake, generation: Generation) -> None:
+    dataset = filled.dataset(generation, Statement.CASH_FLOW)
+    for ticker in ("NAN", "SBX.A"):
+        dataset.index_file(ticker).unlink()
+    assert counted(dataset) == full_count(dataset)
+
+
+def test_a_second_count_opens_nothing(filled: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = filled.dataset(Generation.V2, Statement.CASH_FLOW)
+    before = catalogue.count(dataset)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a file was opened")
+
+    monkeypatch.setattr(catalogue.files, "read", refuse)
+    monkeypatch.setattr(catalogue, "_from_index", refuse)
+    assert catalogue.count(dataset) == before
+
+
+def test_a_file_that_another_tool_wrote_over_is_noticed(filled: Lake) -> None:
+    dataset = filled.dataset(Generation.V2, Statement.CASH_FLOW)
+    before = catalogue.count(dataset)
+    partition = next(p for p, ticker, _ in dataset.files() if ticker == "NAN")
+    path = dataset.file(partition, "NAN")
+    table = pq.ParquetFile(path).read()
+    pq.write_table(table.slice(0, 0), path)
+    assert catalogue.count(dataset).records == before.records - table.num_rows
+    assert counted(dataset) == full_count(dataset)
+
+
+def test_an_unreadable_file_is_named(filled: Lake) -> None:
+    dataset = filled.dataset(Generation.V2, Statement.CASH_FLOW)
+    partition = next(p for p, ticker, _ in dataset.files() if ticker == "NAN")
+    path = dataset.file(partition, "NAN")
+    path.write_bytes(b"PAR1 nonsense")
+    assert catalogue.count(dataset).unreadable == (str(path),)
+
+
+def test_a_damaged_catalogue_is_built_anew(filled: Lake) -> None:
+    dataset = filled.dataset(Generation.V1, Statement.BALANCE_SHEETS)
+    before = catalogue.count(dataset)
+    (filled.ops / "cache" / f"catalogue.{dataset.name}.json").write_bytes(b"{")
+    assert catalogue.count(dataset) == before
+
+
+def test_companies_of_both_generations(filled: Lake) -> None:
+    found = catalogue.companies(filled)
+    assert found["SBX.A"] == found["SBX.B"] == ["0009000001"]
+    assert found["NAN"] == ["0009000002"]
+    assert sorted(found) == ["MUX", "NAN", "SBX.A", "SBX.B"]
+    path = filled.ops / "cache" / "companies-x.json"
+    catalogue.write_companies(path, found)
+    assert catalogue.read_companies(path) == found
+
+
+def write_copies(dataset: Dataset, source: str, copies: int) -> None:
+    """Copy a ticker's files and index under other names."""
+    known = index.TickerIndex.loads(dataset.index_file(source).read_bytes())
+    assert known is not None
+    for number in range(copies):
+        ticker = f"T{number:05d}"
+        made = index.TickerIndex(dict(known.rows))
+        for partition, (_, _, rows) in known.files.items():
+            path = dataset.file(partition, ticker)
+            os.link(dataset.file(partition, source), path)
+            stat = path.stat()
+            made.files[partition] = (stat.st_mtime_ns, stat.st_size, rows)
+        dataset.index_file(ticker).write_bytes(made.dumps())
+
+
+def test_a_company_under_many_tickers_counts_its_periods_once(filled: Lake) -> None:
+    dataset = filled.dataset(Generation.V2, Statement.CASH_FLOW)
+    before = catalogue.count(dataset)
+    write_copies(dataset, "NAN", 20)
+    after = catalogue.count(dataset)
+    assert after.periods == before.periods
+    assert after.tickers == before.tickers + 20
