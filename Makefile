@@ -49,7 +49,7 @@ lint: $(STAMP)  ## ruff and mypy
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 
-serve: $(STAMP)  ## run the schedules from this machine, without a worker
+serve: $(STAMP)  ## try it out: a Prefect server, a worker and the schedules on this machine
 	@$(PY) -m flows serve
 
 deploy: $(STAMP)  ## register the deployments with the configured Prefect server

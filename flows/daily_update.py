@@ -145,6 +145,7 @@ def _updated(
     for note in notes:
         log.warning(note)
     try:
+        context(spec)  # no key, or no limit on the server: said before the first task
         followed = catalogue.companies(run.lake)
         if names:
             followed = {name: followed.get(name, []) for name in names}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Mapping
 
 
 def apply(*, verbose: bool = False) -> None:
@@ -25,3 +26,17 @@ def apply(*, verbose: bool = False) -> None:
         os.environ.setdefault(name, value)
     if not verbose:
         warnings.filterwarnings("ignore", module="prefect|pydantic|great_expectations|websockets")
+
+
+def without(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which runs log as usual: for servers, workers and their runs.
+
+    What `apply` set for a run from the command line would silence the runs of a worker that
+    is started from there.
+    """
+    silenced = {"PREFECT_LOGGING_LEVEL", "PREFECT_LOGGING_SERVER_LEVEL"}
+    return {
+        name: value
+        for name, value in environment.items()
+        if not (name in silenced and value == "CRITICAL")
+    }

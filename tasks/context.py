@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from prefect.blocks.system import Secret
 from prefect.exceptions import PrefectException
+from prefect.settings import PREFECT_API_URL, load_current_profile
 from pydantic import BaseModel, ConfigDict
 
 from polygon_fundamentals.errors import UsageError
@@ -18,6 +19,7 @@ from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.http.rate_limit import FileRateLimit, NoRateLimit, RateLimit
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.load.writers import Inline, Processes, Writers
+from polygon_fundamentals.server import SECRET_BLOCK
 from polygon_fundamentals.settings import (
     Settings,
     api_key,
@@ -25,8 +27,7 @@ from polygon_fundamentals.settings import (
     load_settings,
     server_configured,
 )
-
-SECRET_BLOCK = "polygon-api-key"
+from tasks.server_limit import ServerRateLimit
 
 
 class RunSpec(BaseModel):
@@ -57,9 +58,15 @@ def context(spec: RunSpec) -> Context:
 
 
 def close(spec: RunSpec) -> None:
-    """Release what the run held in this process."""
-    context(spec).writers.close()
+    """Release what the run held in this process, if it came to hold anything."""
+    if context.cache_info().currsize:
+        context(spec).writers.close()
     context.cache_clear()
+
+
+def has_server() -> bool:
+    """Say whether a Prefect server is configured: in the environment or the active profile."""
+    return server_configured() or PREFECT_API_URL in load_current_profile().settings
 
 
 def find_key() -> str:
@@ -71,7 +78,7 @@ def find_key() -> str:
     try:
         return api_key()
     except UsageError:
-        if not server_configured():
+        if not has_server():
             raise
     try:
         block = Secret.load(SECRET_BLOCK)
@@ -84,8 +91,18 @@ def find_key() -> str:
 
 
 def rate_limit(lake: Lake, settings: Settings) -> RateLimit:
-    """Return the limit that the run's requests share with other runs on this host."""
+    """Return the limit that the run's requests share with other runs.
+
+    With a configured server all runs on all machines share its global concurrency limit;
+    without one, those of this host share a file.
+
+    Raises:
+        UsageError: a server is configured, and the limit is missing or inactive there.
+    """
+    host = urlsplit(settings.base_url).netloc.replace(":", "_")
+    if has_server():
+        state = lake.ops / "locks" / f"rate-server-{host}.json"
+        return ServerRateLimit(state, settings.requests_per_minute)
     if settings.requests_per_minute is None:
         return NoRateLimit()
-    host = urlsplit(settings.base_url).netloc.replace(":", "_")
     return FileRateLimit(lake.ops / "locks" / f"rate-{host}.bin", settings.requests_per_minute)

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flows.commands import cutover, daily, demo, loads, sandbox, silver, status
+from flows.commands import cutover, daily, demo, deploy, loads, sandbox, serve, silver, status
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,18 @@ COMMANDS: dict[str, Command] = {
         cutover.restore_arguments,
         cutover.restore,
         "example: python -m flows restore --execute",
+    ),
+    "deploy": Command(
+        "make the configured Prefect server as prefect.yaml declares",
+        deploy.arguments,
+        deploy.run,
+        "example: PREFECT_API_URL=http://127.0.0.1:4200/api python -m flows deploy --plan",
+    ),
+    "serve": Command(
+        "run a Prefect server, a worker and the schedules on this machine until Ctrl-C",
+        serve.arguments,
+        serve.run,
+        "example: python -m flows serve --port 4200",
     ),
     "sandbox": Command(
         "serve the local stand-in for the API, with synthetic companies",

@@ -12,10 +12,6 @@ from dataclasses import dataclass
 
 from polygon_fundamentals.errors import UsageError
 
-# The names under which a server holds what the runs share.
-LIMIT_NAME = "polygon-api"
-SECRET_BLOCK = "polygon-api-key"
-
 # A permit taken is used within this time or lost; requests may arrive a second late.
 PERMIT_SECONDS = 2.0
 LATE_SECONDS = 1.0

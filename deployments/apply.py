@@ -1,0 +1,83 @@
+"""A deploy: plan, apply, and read back that the server is as declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.exceptions import PrefectException
+
+from deployments import automations, declared, register, resources
+from deployments.steps import Step
+from polygon_fundamentals.errors import ApiError
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a deploy found, step by step, and whether it applied it."""
+
+    server: str
+    steps: list[Step]
+    applied: bool
+
+    @property
+    def changes(self) -> int:
+        """How many steps differ, or differed before they were applied."""
+        return sum(bool(step.changes) for step in self.steps)
+
+
+def deploy(*, plan: bool, pool_type: str = "process", file: Path = declared.FILE) -> Done:
+    """Make the configured server as declared; with `plan`, only say what differs.
+
+    Raises:
+        UsageError: the declaration is unusable.
+        ApiError: the server does not answer, or is otherwise than declared after the deploy.
+    """
+    wanted = declared.read(file)
+    with _connected() as client:
+        steps = _steps(client, wanted, pool_type)
+        if plan:
+            return Done(str(client.api_url), steps, applied=False)
+        for step in steps:
+            if step.changes:
+                step.apply()
+        left = [
+            f"{step.name} ({'; '.join(step.changes)})"
+            for step in _steps(client, wanted, pool_type)
+            if step.changes
+        ]
+        if left:
+            raise ApiError(
+                f"after the deploy the server is otherwise than declared: {', '.join(left)}; "
+                "someone else may be changing it: deploy again"
+            )
+        return Done(str(client.api_url), steps, applied=True)
+
+
+def _steps(client: SyncPrefectClient, wanted: declared.PrefectFile, kind: str) -> list[Step]:
+    names = dict.fromkeys(d.work_pool.name for d in wanted.deployments)
+    return [
+        *(resources.pool(client, name, kind) for name in names),
+        resources.limit(client),
+        resources.secret(client),
+        resources.variable(client),
+        *automations.steps(client),
+        *register.steps(client, wanted, resources.switched(client)),
+    ]
+
+
+@contextmanager
+def _connected() -> Iterator[SyncPrefectClient]:
+    try:
+        with get_client(sync_client=True) as client:
+            yield client
+    except (httpx.HTTPError, PrefectException) as error:
+        text = " ".join(str(error).split())[:300]
+        raise ApiError(
+            f"the Prefect server refused or did not answer ({type(error).__name__}: {text}); "
+            "check PREFECT_API_URL (and PREFECT_API_KEY) and that the server is up"
+        ) from error

@@ -1,0 +1,131 @@
+"""The automations: a webhook is called when a run fails, is late, or parity fails."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import Any
+
+from prefect.blocks.webhook import Webhook
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.events.actions import CallWebhook
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.exceptions import ObjectNotFound
+
+from deployments.steps import CREATE, Step, differences
+from polygon_fundamentals.errors import UsageError
+
+WEBHOOK_VARIABLE = "POLYGON_NOTIFY_WEBHOOK"
+BLOCK = "polygon-fundamentals-notify"
+TAG = "polygon-fundamentals"
+_PAYLOAD = (
+    '{"text": "%s: {{ flow.name }} / {{ flow_run.name }}: '
+    '{{ flow_run.state.message | default("", true) | truncate(300) | replace("\\"", "\'") }}"}'
+)
+# name → (what the message starts with, the events, whose runs)
+_RUNS: dict[str, tuple[str, set[str], str]] = {
+    "polygon-fundamentals: a run failed": (
+        "failed",
+        {
+            "prefect.flow-run.Failed",
+            "prefect.flow-run.Crashed",
+            "prefect.flow-run.TimedOut",
+        },
+        TAG,
+    ),
+    "polygon-fundamentals: a run is late": ("late", {"prefect.flow-run.Late"}, TAG),
+    "polygon-fundamentals: parity failed": (
+        "the generations differ",
+        {"prefect.flow-run.Failed"},
+        "parity",
+    ),
+}
+
+
+def steps(client: SyncPrefectClient) -> list[Step]:
+    """Return the steps of the webhook block and the automations.
+
+    Without a webhook in the environment and none on the server there is nobody to tell.
+    """
+    url = os.environ.get(WEBHOOK_VARIABLE, "").strip()
+    if url and not url.startswith(("http://", "https://")):
+        raise UsageError(f"{WEBHOOK_VARIABLE} is no http(s) address; set it anew")
+    try:
+        client.read_block_document_by_name(BLOCK, "webhook")
+        there = True
+    except ObjectNotFound:
+        there = False
+    if not url and not there:
+        return [
+            Step("automations", (), lambda: None, f"none: {WEBHOOK_VARIABLE} names nobody to tell")
+        ]
+    changes: tuple[str, ...] = () if there else (CREATE,)
+    if url and there:
+        webhook = Webhook.load(BLOCK)
+        changes = () if webhook.url.get_secret_value() == url else ("the address was replaced",)
+    block = Step(
+        f"webhook block {BLOCK}",
+        changes,
+        lambda: Webhook(method="POST", url=url).save(BLOCK, overwrite=True),
+    )
+    return [block, *(_automation(client, name) for name in _RUNS)]
+
+
+def _automation(client: SyncPrefectClient, name: str) -> Step:
+    found = client.read_automations_by_name(name)
+
+    def create() -> None:
+        document = client.read_block_document_by_name(BLOCK, "webhook")
+        wanted = _wanted(name)
+        action = CallWebhook(block_document_id=document.id, payload=wanted["payload"])
+        core = AutomationCore(
+            name=name,
+            description="Made by `make deploy`.",
+            trigger=wanted["trigger"],
+            actions=[action],
+        )
+        if found:
+            client.update_automation(found[0].id, core)
+        else:
+            client.create_automation(core)
+
+    if not found:
+        return Step(f"automation {name!r}", (CREATE,), create)
+    wanted, present = _wanted(name), found[0]
+    trigger, action = present.trigger, present.actions[0]
+    return Step(
+        f"automation {name!r}",
+        differences(
+            {
+                "expect": sorted(wanted["trigger"].expect),
+                "match_related": wanted["trigger"].match_related.model_dump(mode="json"),
+                "payload": wanted["payload"],
+            },
+            {
+                "expect": sorted(getattr(trigger, "expect", [])),
+                "match_related": trigger.match_related.model_dump(mode="json")
+                if isinstance(trigger, EventTrigger) and not isinstance(trigger.match_related, list)
+                else None,
+                "payload": action.payload if isinstance(action, CallWebhook) else None,
+            },
+        ),
+        create,
+    )
+
+
+def _wanted(name: str) -> dict[str, Any]:
+    words, events, tag = _RUNS[name]
+    trigger = EventTrigger.model_validate(
+        {
+            "expect": events,
+            "match": {"prefect.resource.id": "prefect.flow-run.*"},
+            "match_related": {
+                "prefect.resource.role": "tag",
+                "prefect.resource.id": f"prefect.tag.{tag}",
+            },
+            "posture": Posture.Reactive,
+            "threshold": 1,
+            "within": timedelta(0),
+        }
+    )
+    return {"trigger": trigger, "payload": _PAYLOAD % words}

@@ -1,0 +1,100 @@
+"""`prefect.yaml` as frozen models: what should be on the server. Unknown keys are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from polygon_fundamentals.errors import UsageError
+
+ROOT = Path(__file__).parents[1]
+FILE = ROOT / "prefect.yaml"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Schedule(_Model):
+    """When a deployment runs by itself."""
+
+    slug: str = Field(pattern=r"^[a-z0-9-]+$")
+    cron: str
+    timezone: Literal["America/New_York"]
+    active: bool
+
+
+class Concurrency(_Model):
+    """How many runs of a deployment may go on, and what becomes of one too many."""
+
+    limit: int = Field(ge=1)
+    collision_strategy: Literal["ENQUEUE", "CANCEL_NEW"]
+
+
+class Pool(_Model):
+    """Where the runs of a deployment go."""
+
+    name: str
+    job_variables: dict[str, Any] = {}
+
+
+class Deployment(_Model):
+    """One deployment, complete: nothing is left to a default that a server may keep."""
+
+    name: str
+    entrypoint: str = Field(pattern=r"^flows\.[a-z_.]+$")
+    description: str = Field(min_length=20)
+    tags: list[str] = Field(min_length=1)
+    parameters: dict[str, Any]
+    schedules: list[Schedule]
+    concurrency_limit: Concurrency | None
+    work_pool: Pool
+
+
+class PrefectFile(_Model):
+    """The whole file."""
+
+    name: str
+    prefect_version: str = Field(alias="prefect-version")
+    definitions: dict[str, Any] = {}
+    build: None = None
+    push: None = None
+    pull: list[dict[str, Any]] | None = None
+    deployments: list[Deployment] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> PrefectFile:
+        names = [deployment.name for deployment in self.deployments]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"deployment names stand twice: {', '.join(twice)}")
+        return self
+
+    def pull_steps(self) -> list[dict[str, Any]]:
+        """Return how a worker gets the code: as the file says, else this folder."""
+        if self.pull is not None:
+            return self.pull
+        here = {"directory": str(ROOT)}
+        return [{"prefect.deployments.steps.set_working_directory": here}]
+
+
+def read(path: Path = FILE) -> PrefectFile:
+    """Return what a `prefect.yaml` declares.
+
+    Raises:
+        UsageError: it is missing, no YAML, or holds what it should not; all told at once.
+    """
+    try:
+        return PrefectFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise UsageError(f"{path} is missing; run from the project's root") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        found = "; ".join(
+            f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()
+        )
+        raise UsageError(f"{path} does not hold: {found}") from error

@@ -1,0 +1,190 @@
+"""The deployments and their schedules: what differs on a server, mended and read back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import Flow
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import (
+    DeploymentScheduleCreate,
+    DeploymentScheduleUpdate,
+    DeploymentUpdate,
+)
+from prefect.client.schemas.objects import ConcurrencyOptions
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.exceptions import ObjectNotFound
+from prefect.flows import load_flow_from_entrypoint
+from prefect.utilities.callables import parameter_schema
+
+from deployments.declared import Deployment, PrefectFile, Schedule
+from deployments.steps import CREATE, Step, differences
+
+# Set by `cleanup` on the deployments that it takes out of service.
+RETIRED_TAG = "retired"
+
+
+def steps(client: SyncPrefectClient, file: PrefectFile, switched: dict[str, bool]) -> list[Step]:
+    """Return a step a deployment; `switched` overrides `active` of a deployment's schedules."""
+    return [_step(client, file, declared, switched) for declared in file.deployments]
+
+
+def _step(
+    client: SyncPrefectClient, file: PrefectFile, declared: Deployment, switched: dict[str, bool]
+) -> Step:
+    flow: Flow[..., Any] = load_flow_from_entrypoint(
+        declared.entrypoint, use_placeholder_flow=False
+    )
+    name = f"{flow.name}/{declared.name}"
+    active = switched.get(declared.name)
+    wanted = _wanted(flow, file, declared, active)
+    note = ""
+    if active is not None and any(s.active != active for s in declared.schedules):
+        note = f"schedules stay {'active' if active else 'inactive'}: a cutover switched them"
+
+    def create() -> None:
+        client.create_deployment(
+            flow_id=client.create_flow_from_name(flow.name),
+            name=declared.name,
+            entrypoint=declared.entrypoint,
+            description=declared.description,
+            tags=wanted["tags"],
+            parameters=declared.parameters,
+            schedules=[_new_schedule(s, active) for s in declared.schedules],
+            concurrency_limit=wanted["concurrency_limit"],
+            concurrency_options=_options(declared),
+            work_pool_name=declared.work_pool.name,
+            job_variables=declared.work_pool.job_variables,
+            pull_steps=file.pull_steps(),
+            parameter_openapi_schema=wanted["parameter_openapi_schema"],
+            enforce_parameter_schema=True,
+            paused=False,
+        )
+
+    try:
+        present = client.read_deployment_by_name(name)
+    except ObjectNotFound:
+        return Step(name, (CREATE,), create, note)
+
+    if RETIRED_TAG in present.tags:
+        return Step(name, (), create, "retired by `cleanup`: left alone")
+    found = _found(present)
+
+    def update() -> None:
+        same_slugs = wanted["schedules"].keys() == found["schedules"].keys()
+        client.update_deployment(
+            present.id,
+            DeploymentUpdate(
+                entrypoint=declared.entrypoint,
+                description=declared.description,
+                tags=wanted["tags"],
+                parameters=declared.parameters,
+                concurrency_limit=wanted["concurrency_limit"],
+                concurrency_options=_options(declared),
+                work_pool_name=declared.work_pool.name,
+                job_variables=declared.work_pool.job_variables,
+                pull_steps=file.pull_steps(),
+                parameter_openapi_schema=wanted["parameter_openapi_schema"],
+                enforce_parameter_schema=True,
+                paused=False,
+                # Sent, though empty, where the slugs differ: a list that is left out keeps the
+                # old schedules, and active.
+                **(
+                    {}
+                    if same_slugs
+                    else {"schedules": [_changed_schedule(s, active) for s in declared.schedules]}
+                ),
+            ),
+        )
+        if same_slugs:
+            # One by one they keep their ids, which a cutover's journal may hold.
+            by_slug = {s.slug: s.id for s in present.schedules}
+            for schedule in declared.schedules:
+                if wanted["schedules"][schedule.slug] != found["schedules"][schedule.slug]:
+                    client.update_deployment_schedule(
+                        present.id,
+                        by_slug[schedule.slug],
+                        active=schedule.active if active is None else active,
+                        schedule=CronSchedule(cron=schedule.cron, timezone=schedule.timezone),
+                    )
+
+    return Step(name, differences(wanted, found), update, note)
+
+
+def _wanted(
+    flow: Flow[..., Any], file: PrefectFile, declared: Deployment, active: bool | None
+) -> dict[str, Any]:
+    limit = declared.concurrency_limit
+    return {
+        "entrypoint": declared.entrypoint,
+        "description": declared.description,
+        "tags": sorted(declared.tags),
+        "parameters": declared.parameters,
+        "schedules": {
+            s.slug: [s.cron, s.timezone, s.active if active is None else active]
+            for s in declared.schedules
+        },
+        "concurrency_limit": limit.limit if limit else None,
+        "collision_strategy": limit.collision_strategy if limit else None,
+        "work_pool": declared.work_pool.name,
+        "job_variables": declared.work_pool.job_variables,
+        "pull_steps": file.pull_steps(),
+        "parameter_openapi_schema": parameter_schema(flow).model_dump(
+            mode="json", exclude_unset=True
+        ),
+        "enforce_parameter_schema": True,
+        "paused": False,
+    }
+
+
+def _found(present: DeploymentResponse) -> dict[str, Any]:
+    """Return a deployment as the server has it, in the words of `_wanted`."""
+    limit, options = present.global_concurrency_limit, present.concurrency_options
+    return {
+        "entrypoint": present.entrypoint,
+        "description": present.description,
+        "tags": sorted(present.tags),
+        "parameters": present.parameters,
+        "schedules": {
+            s.slug or str(s.id): [
+                getattr(s.schedule, "cron", str(s.schedule)),
+                s.schedule.timezone if isinstance(s.schedule, CronSchedule) else None,
+                s.active,
+            ]
+            for s in present.schedules
+        },
+        "concurrency_limit": limit.limit if limit else None,
+        "collision_strategy": (
+            options.collision_strategy.value if limit and options is not None else None
+        ),
+        "work_pool": present.work_pool_name,
+        "job_variables": present.job_variables,
+        "pull_steps": present.pull_steps,
+        "parameter_openapi_schema": present.parameter_openapi_schema,
+        "enforce_parameter_schema": present.enforce_parameter_schema,
+        "paused": present.paused,
+    }
+
+
+def _options(declared: Deployment) -> ConcurrencyOptions | None:
+    limit = declared.concurrency_limit
+    if limit is None:
+        return None
+    return ConcurrencyOptions.model_validate({"collision_strategy": limit.collision_strategy})
+
+
+def _new_schedule(schedule: Schedule, active: bool | None) -> DeploymentScheduleCreate:
+    return DeploymentScheduleCreate(
+        schedule=CronSchedule(cron=schedule.cron, timezone=schedule.timezone),
+        active=schedule.active if active is None else active,
+        slug=schedule.slug,
+    )
+
+
+def _changed_schedule(schedule: Schedule, active: bool | None) -> DeploymentScheduleUpdate:
+    return DeploymentScheduleUpdate(
+        schedule=CronSchedule(cron=schedule.cron, timezone=schedule.timezone),
+        active=schedule.active if active is None else active,
+        slug=schedule.slug,
+    )

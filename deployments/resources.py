@@ -1,0 +1,155 @@
+"""What the deployments rely on: work pool, rate limit, the key's Secret block, variables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from prefect.blocks.system import Secret
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import (
+    GlobalConcurrencyLimitCreate,
+    GlobalConcurrencyLimitUpdate,
+    VariableCreate,
+    WorkPoolCreate,
+    WorkPoolUpdate,
+)
+from prefect.exceptions import ObjectNotFound
+
+from deployments.steps import CREATE, Step, differences
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.http.decay import FREE_PLAN, DecayLimit
+from polygon_fundamentals.server import LIMIT_NAME, SECRET_BLOCK, SWITCHED
+from polygon_fundamentals.settings import api_key, load_settings
+
+TEMPLATES = Path(__file__).parent / "pools"
+
+
+def pool(client: SyncPrefectClient, name: str, kind: str) -> Step:
+    """Return the step of the work pool that the deployments name.
+
+    A pool that exists keeps its type and whatever its owner has set; only a pool that was
+    paused is started again.
+    """
+    try:
+        found = client.read_work_pool(name)
+    except ObjectNotFound:
+        return Step(
+            f"work pool {name} ({kind})",
+            (CREATE,),
+            lambda: client.create_work_pool(
+                WorkPoolCreate(
+                    name=name,
+                    type=kind,
+                    description="Runs the flows of polygon-fundamentals.",
+                    base_job_template=template(kind),
+                )
+            ),
+        )
+    return Step(
+        f"work pool {name} ({found.type})",
+        differences({"is_paused": False}, {"is_paused": found.is_paused}),
+        lambda: client.update_work_pool(name, WorkPoolUpdate(is_paused=False)),
+    )
+
+
+def template(kind: str) -> dict[str, Any]:
+    """Return the job template of a new work pool.
+
+    Raises:
+        UsageError: there is none of this type.
+    """
+    if kind == "process":
+        from prefect.workers.process import ProcessWorker
+
+        return ProcessWorker.get_default_base_job_template()
+    try:
+        read: dict[str, Any] = json.loads((TEMPLATES / f"{kind}.json").read_text("utf-8"))
+    except FileNotFoundError as error:
+        known = ", ".join(["process", *sorted(p.stem for p in TEMPLATES.glob("*.json"))])
+        raise UsageError(f"no job template for a {kind} pool; there are {known}") from error
+    return read
+
+
+def limit(client: SyncPrefectClient) -> Step:
+    """Return the step of the rate limit.
+
+    Its rate is POLYGON_REQUESTS_PER_MINUTE. Where that is not set, a limit that is there
+    stays as it is (but active), and a new one is the free plan's.
+    """
+    allowance = load_settings().requests_per_minute
+    name = f"rate limit {LIMIT_NAME}"
+    try:
+        found = client.read_global_concurrency_limit_by_name(LIMIT_NAME)
+    except ObjectNotFound:
+        wanted = DecayLimit.within(allowance or FREE_PLAN)
+        told = "" if allowance else "; for another plan set POLYGON_REQUESTS_PER_MINUTE"
+        return Step(
+            name,
+            (CREATE,),
+            lambda: client.create_global_concurrency_limit(
+                GlobalConcurrencyLimitCreate(
+                    name=LIMIT_NAME,
+                    limit=wanted.slots,
+                    active=True,
+                    slot_decay_per_second=wanted.decay,
+                )
+            ),
+            f"at most {allowance or FREE_PLAN} requests in any minute{told}",
+        )
+    present = DecayLimit(found.limit, found.slot_decay_per_second)
+    wanted = DecayLimit.within(allowance) if allowance else present
+    values = {"limit": wanted.slots, "slot_decay_per_second": wanted.decay, "active": True}
+    return Step(
+        name,
+        differences(
+            values,
+            {
+                "limit": present.slots,
+                "slot_decay_per_second": present.decay,
+                "active": found.active,
+            },
+        ),
+        lambda: client.update_global_concurrency_limit(
+            LIMIT_NAME, GlobalConcurrencyLimitUpdate.model_validate(values)
+        ),
+        f"at most {wanted.worst_minute:.0f} requests in any minute",
+    )
+
+
+def secret(client: SyncPrefectClient) -> Step:
+    """Return the step of the key's Secret block; without a key here, the block is left alone."""
+    name = f"secret block {SECRET_BLOCK}"
+    try:
+        key = api_key()
+    except UsageError:
+        return Step(
+            name, (), lambda: None, "no POLYGON_API_KEY here: the block stays as it is, if any"
+        )
+    try:
+        client.read_block_document_by_name(SECRET_BLOCK, "secret")
+    except ObjectNotFound:
+        return Step(name, (CREATE,), lambda: Secret(value=key).save(SECRET_BLOCK, overwrite=True))
+    changed = () if Secret.load(SECRET_BLOCK, _sync=True).get() == key else ("the key was replaced",)
+    return Step(name, changed, lambda: Secret(value=key).save(SECRET_BLOCK, overwrite=True))
+
+
+def variable(client: SyncPrefectClient) -> Step:
+    """Return the step of the variable in which a cutover notes the schedules it switched.
+
+    What it holds is never touched: a deploy after the cutover must not wake v1's schedules.
+    """
+    there = client.read_variable_by_name(SWITCHED) is not None
+    return Step(
+        f"variable {SWITCHED}",
+        () if there else (CREATE,),
+        lambda: client.create_variable(VariableCreate(name=SWITCHED, value={})),
+    )
+
+
+def switched(client: SyncPrefectClient) -> dict[str, bool]:
+    """Return what a cutover switched: deployment → active."""
+    found = client.read_variable_by_name(SWITCHED)
+    value = found.value if found else {}
+    return {str(k): bool(v) for k, v in value.items()} if isinstance(value, dict) else {}

@@ -1,0 +1,33 @@
+"""A step of a deploy: what it is about, what differs on the server, and how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+CREATE = "create"
+
+
+@dataclass(frozen=True)
+class Step:
+    """`changes` is empty where the server is as declared; `apply` makes it so."""
+
+    name: str
+    changes: tuple[str, ...]
+    apply: Callable[[], object]
+    note: str = ""
+
+
+def differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return `field: old → new` for every field of `wanted` that is otherwise in `found`."""
+    return tuple(
+        f"{field}: {_short(found.get(field))} → {_short(value)}"
+        for field, value in wanted.items()
+        if found.get(field) != value
+    )
+
+
+def _short(value: Any) -> str:
+    text = "none" if value in (None, [], {}) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

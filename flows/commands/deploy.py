@@ -1,0 +1,52 @@
+"""The command `deploy`: make the configured Prefect server as prefect.yaml declares."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from polygon_fundamentals.errors import UsageError
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `deploy`."""
+    parser.add_argument("--plan", action="store_true", help="only say what would change")
+    parser.add_argument(
+        "--pool-type",
+        choices=("process", "docker", "kubernetes"),
+        default="process",
+        help="of the work pool where it is not there yet (process)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Deploy, read back, and tell what changed."""
+    from deployments.apply import deploy
+    from tasks.context import has_server
+
+    if not has_server():
+        raise UsageError(
+            "no Prefect server is configured: set PREFECT_API_URL (or `prefect cloud login`), or "
+            "try `make serve`, which starts one here"
+        )
+    done = deploy(plan=given.plan, pool_type=given.pool_type)
+    if given.json:
+        steps = [
+            {"name": s.name, "ok": not s.changes, "detail": "; ".join(s.changes) or s.note}
+            for s in done.steps
+        ]
+        print(json.dumps({"server": done.server, "changes": done.changes, "steps": steps}))
+        return 0
+    for step in done.steps:
+        note = f"  ({step.note})" if step.note else ""
+        print(f"{'!' if step.changes else ' '} {step.name}{note}")
+        for change in step.changes:
+            print(f"    {change}")
+    if given.plan:
+        print(f"{done.changes} of {len(done.steps)} would change on {done.server}")
+    else:
+        print(
+            f"{done.changes} of {len(done.steps)} changed on {done.server}; read back: as declared"
+        )
+    return 0

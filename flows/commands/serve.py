@@ -1,0 +1,57 @@
+"""The command `serve`: server, worker and deployments on this machine, to try it out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+from pathlib import Path
+from types import FrameType
+
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.settings import api_key, load_settings
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `serve`."""
+    parser.add_argument("--port", type=int, default=4200, help="of the server and its UI (4200)")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Serve until Ctrl-C; return 0."""
+    if os.environ.get("PREFECT_API_URL"):
+        raise UsageError(
+            "PREFECT_API_URL names a server already: `make deploy` and `prefect worker start "
+            "--pool fundamentals` use it; unset it to try one here"
+        )
+    api_key()
+    load_settings()
+    signal.signal(signal.SIGTERM, _interrupt)
+    from flows import serving
+
+    home = Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect")
+    home.mkdir(parents=True, exist_ok=True)
+    log = home / "polygon-fundamentals-server.log"
+    print(f"starting a Prefect server (its log: {log})", flush=True)
+    try:
+        with serving.server(given.port, log) as server:
+            os.environ["PREFECT_API_URL"] = server.api
+            from deployments.apply import deploy
+            from deployments.declared import read
+
+            done = deploy(plan=False)
+            print(f"{len(done.steps)} things deployed, {done.changes} of them changed", flush=True)
+            pool = read().deployments[0].work_pool.name
+            with serving.worker(server, pool, None) as worker:
+                print(f"look at {server.url}; Ctrl-C ends everything", flush=True)
+                code = worker.wait()
+                raise serving.ServingError(
+                    f"the worker ended by itself (exit {code}); the lines above say why"
+                )
+    except KeyboardInterrupt:
+        print("\nended: server and worker are stopped, schedules rest until the next time")
+    return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,302 @@
+"""`sharded-load`: a historical load split into flow runs that several workers take.
+
+Each shard is a run of the deployment `history-shard`, so any worker of the pool may take it;
+all need the same lake and share one rate limit through the server. A run whose worker died is
+found by the lake's ledger, closed as crashed, and started anew: it goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import httpx
+from prefect import flow, get_run_logger, runtime
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import State as RunState
+from prefect.client.schemas.objects import StateType
+from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.states import Crashed, Scheduled, State
+from pydantic import Field
+
+from flows.artifacts import publish_load
+from flows.ending import Report, ended, sentence
+from flows.historical_load import filters_of, generations_of
+from flows.parameters import (
+    ALL_STATEMENTS,
+    DEFAULT_TIMEFRAMES,
+    BaseUrl,
+    Day,
+    GenerationChoice,
+    LakeFolder,
+    Statements,
+    Tickers,
+    TickersFile,
+    Timeframes,
+    Universe,
+)
+from polygon_fundamentals import ledger
+from polygon_fundamentals.errors import ApiError, UsageError
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.files import replace_file
+from polygon_fundamentals.reference import universe as whole_universe
+from polygon_fundamentals.server import SHARD_DEPLOYMENT
+from polygon_fundamentals.settings import lake_root
+from polygon_fundamentals.tickers import read_tickers
+from tasks.context import RunSpec, close, context, has_server
+
+POLL_SECONDS = 2.0
+# A shard that its worker began and that left no sign in the ledger is started anew after this.
+SILENT_SECONDS = ledger.SILENT_SECONDS
+ATTEMPTS = 3
+Shards = Annotated[int, Field(ge=1, le=500, description="Flow runs to split the load into")]
+
+
+@dataclass
+class Shard:
+    """One shard: its tickers' file and the flow run that has it now."""
+
+    number: int
+    tickers: list[str]
+    file: Path
+    run: UUID | None = None
+    attempts: int = 0
+    began: float = 0.0
+    report: Report = field(default_factory=dict)
+    problem: str = ""
+
+    @property
+    def open(self) -> bool:
+        """Whether it is still to be waited for."""
+        return not self.report and not self.problem
+
+
+def _run_name() -> str:
+    given = runtime.flow_run.parameters
+    return f"history {given['generation']} · {given['shards']} shards"
+
+
+@flow(name="sharded-load", flow_run_name=_run_name, persist_result=False)
+def sharded_load(
+    shards: Shards = 4,
+    generation: GenerationChoice = "both",
+    tickers: Tickers = None,
+    tickers_file: TickersFile = None,
+    universe: Universe = None,
+    timeframes: Timeframes = DEFAULT_TIMEFRAMES,
+    statements: Statements = ALL_STATEMENTS,
+    from_date: Day = None,
+    to_date: Day = None,
+    lake: LakeFolder = None,
+    base_url: BaseUrl = None,
+    resume: bool = True,
+) -> State[Any]:
+    """Load all history of the given tickers, split over the workers of the pool.
+
+    Every worker needs the same lake, under the same path. The run fails where a shard did.
+    """
+
+    def body() -> Report:
+        if not has_server():
+            raise UsageError(
+                "a sharded load needs a Prefect server and its workers: set PREFECT_API_URL, or "
+                "leave out --shards"
+            )
+        names = read_tickers(tickers, tickers_file)
+        if bool(names) == (universe is not None):
+            raise UsageError("a sharded load needs tickers or a universe, and only one of them")
+        where = Lake(lake_root(lake))
+        where.prepare()
+        filters = filters_of(timeframes, from_date, to_date)
+        parameters = {"generation": generation, "shards": shards, "universe": universe}
+        run = ledger.Run(where, "sharded-load", {**parameters, **filters.as_json()})
+        with ledger.recorded(run):
+            spec = RunSpec(run=run.id, lake=str(where.root), base_url=base_url)
+            try:
+                client = context(spec).client
+                if universe is not None:
+                    names = whole_universe(client, active_only=universe == "active")
+            finally:
+                close(spec)
+            planned = _planned(where, run.id, names, shards)
+            common = {
+                "generation": generation,
+                "timeframes": [t.value for t in timeframes],
+                "statements": [s.value for s in statements],
+                "from_date": from_date.isoformat() if from_date else None,
+                "to_date": to_date.isoformat() if to_date else None,
+                "lake": str(where.root),
+                "base_url": base_url,
+                "resume": resume,
+            }
+            _carried_out(where, planned, common)
+            report = _tallied(planned, generation, [s.value for s in statements])
+            run.report.update(
+                ok=report["exit_code"] == 0,
+                message=report["message"],
+                generations={g: report[g] for g in ("v1", "v2") if g in report},
+            )
+        publish_load("sharded-load", {g: report[g] for g in ("v1", "v2") if g in report})
+        return {**report, "lake": str(where.root), "run": run.id}
+
+    return ended(body)
+
+
+def _planned(lake: Lake, run: str, tickers: Sequence[str], count: int) -> list[Shard]:
+    """Return the shards; their tickers are written to files that every worker can read.
+
+    The names of the files do not reach the ledger's parameters, so a later run of the same
+    load finds a shard that was cut off by its tickers.
+    """
+    folder = lake.ops / "shards" / run
+    folder.mkdir(parents=True, exist_ok=True)
+    count = min(count, len(tickers))
+    made = []
+    for number in range(count):
+        mine = list(tickers[number::count])
+        file = folder / f"shard-{number + 1:03}.txt"
+        replace_file(file, "\n".join(mine).encode() + b"\n")
+        made.append(Shard(number + 1, mine, file))
+    return made
+
+
+def _carried_out(lake: Lake, shards: list[Shard], common: dict[str, Any]) -> None:
+    """Start every shard and wait until each has ended; replace the runs that died."""
+    log = get_run_logger()
+    try:
+        with get_client(sync_client=True) as client:
+            try:
+                deployment = client.read_deployment_by_name(SHARD_DEPLOYMENT).id
+            except ObjectNotFound as error:
+                raise UsageError(
+                    f"the deployment {SHARD_DEPLOYMENT} is not on the configured server; "
+                    "`make deploy` registers it"
+                ) from error
+            for shard in shards:
+                _start(client, deployment, shard, common)
+            while any(shard.open for shard in shards):
+                time.sleep(POLL_SECONDS)
+                ledger.close_crashed(lake)
+                entries = {r.found.get("flow_run_id"): r for r in ledger.records(lake)[0]}
+                for shard in shards:
+                    if not shard.open:
+                        continue
+                    state = client.read_flow_run(_known(shard)).state
+                    lost = _look(shard, state, entries.get(str(shard.run)))
+                    if lost and shard.attempts >= ATTEMPTS:
+                        shard.problem = f"{lost}, {ATTEMPTS} times; look at the workers"
+                    elif lost:
+                        log.warning("shard %d: %s; started anew", shard.number, lost)
+                        client.set_flow_run_state(_known(shard), Crashed(message=lost), force=True)
+                        _start(client, deployment, shard, common)
+    except (httpx.HTTPError, PrefectException) as error:
+        raise ApiError(
+            f"the Prefect server stopped answering ({type(error).__name__}); the shards go on with "
+            "their workers: when the server is back, run again, and what is done is passed by"
+        ) from error
+
+
+def _start(
+    client: SyncPrefectClient, deployment: UUID, shard: Shard, common: dict[str, Any]
+) -> None:
+    shard.attempts += 1
+    shard.began = 0.0
+    shard.run = client.create_flow_run_from_deployment(
+        deployment,
+        name=f"shard {shard.number} · {len(shard.tickers)} tickers"
+        + (f" · try {shard.attempts}" if shard.attempts > 1 else ""),
+        parameters={**common, "tickers_file": str(shard.file)},
+        state=Scheduled(scheduled_time=datetime.now(UTC)),
+        tags=["polygon-fundamentals", "shard"],
+    ).id
+
+
+def _known(shard: Shard) -> UUID:
+    assert shard.run is not None, "asked of a shard that was never started"
+    return shard.run
+
+
+def _look(shard: Shard, state: RunState[Any] | None, entry: ledger.Record | None) -> str:
+    """Note what became of a shard; return why its run is lost, or an empty text."""
+    kind = state.type if state else StateType.SCHEDULED
+    told = f"{state.name}: {state.message}" if state else ""
+    if entry is not None and entry.outcome in (ledger.SUCCEEDED, ledger.FAILED):
+        if entry.found.get("generations"):
+            shard.report = dict(entry.found)
+        else:
+            shard.problem = str(entry.found.get("message") or told)
+        return ""
+    if entry is not None and entry.outcome in (ledger.CRASHED, ledger.INTERRUPTED):
+        return f"its worker died ({entry.found.get('message')})"
+    if kind is StateType.CANCELLED:
+        shard.problem = "it was cancelled"
+    elif kind is StateType.FAILED:
+        shard.problem = told
+    elif kind is StateType.CRASHED:
+        return told
+    elif kind in (StateType.RUNNING, StateType.PENDING) and entry is None:
+        shard.began = shard.began or time.monotonic()
+        if time.monotonic() - shard.began > SILENT_SECONDS:
+            return "no sign of life from its worker"
+    return ""
+
+
+def _tallied(shards: list[Shard], generation: str, statements: list[str]) -> Report:
+    """Return the report over all shards; units of a shard without a report are missing."""
+    reports: dict[str, Report] = {}
+    for which in generations_of(generation):
+        total: Report = {}
+        for shard in shards:
+            part = (shard.report.get("generations") or {}).get(which.value)
+            units = len(shard.tickers) * len(statements)
+            if part is None:
+                reason = f"shard {shard.number}: {shard.problem or 'no report'}"
+                failed = [
+                    {"ticker": t, "statement": s, "reason": reason}
+                    for t in shard.tickers
+                    for s in statements
+                ]
+                part = {"units": units, "failed": failed}
+            _add(total, part)
+        counts = ("requests", "retries", "rows_received", "rows_new", "rows_changed")
+        more = ("rows_unchanged", "bytes_written", "units_resumed", "seconds")
+        reports[which.value] = {
+            **dict.fromkeys((*counts, *more), 0),
+            "tickers_without_rows": [],
+            **total,
+        }
+    code = 3 if any(found["failed"] for found in reports.values()) else 0
+    return {
+        **reports,
+        "shards": [
+            {
+                "shard": shard.number,
+                "tickers": len(shard.tickers),
+                "ok": bool(shard.report.get("outcome") == ledger.SUCCEEDED),
+                "attempts": shard.attempts,
+                "host": shard.report.get("host"),
+                "detail": shard.problem or shard.report.get("message", ""),
+            }
+            for shard in shards
+        ],
+        "exit_code": code,
+        "message": f"{len(shards)} shards; {sentence(reports)}",
+    }
+
+
+def _add(total: Report, part: Report) -> None:
+    """Add a shard's numbers and lists to the total; seconds are the longest shard's."""
+    for name, value in part.items():
+        if name == "seconds":
+            total[name] = max(total.get(name, 0.0), value)
+        elif isinstance(value, bool) or value is None or isinstance(value, str):
+            total.setdefault(name, value)
+        elif isinstance(value, int | float):
+            total[name] = total.get(name, 0) + value
+        elif isinstance(value, list):
+            total[name] = [*total.get(name, []), *value]

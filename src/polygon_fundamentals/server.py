@@ -1,0 +1,12 @@
+"""The names under which a Prefect server holds what the runs and a deploy share."""
+
+from __future__ import annotations
+
+# The global concurrency limit that counts requests.
+LIMIT_NAME = "polygon-api"
+# The Secret block of the API key.
+SECRET_BLOCK = "polygon-api-key"
+# The variable in which a cutover notes the schedules it switched: deployment → active.
+SWITCHED = "polygon_fundamentals_switched"
+# The deployment whose runs are the shards of a sharded load.
+SHARD_DEPLOYMENT = "historical-load/history-shard"
