@@ -16,14 +16,20 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from polygon_fundamentals.field_map import entries, v1_fields, v2_fields
+from polygon_fundamentals.field_map import v1_fields, v2_fields
 from polygon_fundamentals.parity.coverage import ReferenceTicker, missing_from_v2, tickers_of
 from polygon_fundamentals.parity.current import current_rows, period_keys, ticker_ciks
 from polygon_fundamentals.parity.explain import Findings, code_of, explain, gather
-from polygon_fundamentals.parity.kinds import APART_KINDS, COMPARED_KINDS, DIFFERENCE_KINDS, Kind
+from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
 from polygon_fundamentals.parity.match import match_periods
 from polygon_fundamentals.parity.paired import DOLLARS, Flags, Paired, pairs_of
-from polygon_fundamentals.parity.result import StatementParity
+from polygon_fundamentals.parity.result import (
+    COMPANY_ABSENT,
+    NEVER_IN_V2,
+    PRESENT,
+    StatementParity,
+)
+from polygon_fundamentals.parity.tally import fields_of, tally
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -83,11 +89,24 @@ def compare_statement(
 
     values = _values(paired, findings)
     unused = _accept(values, [a for a in accepted if a.statement is statement], day)
-    by_field = _by_field(paired, findings, values)
-    absent = _absent_tickers(v1_keys.iloc[left], v1, v1_keys, v2, v2_keys, reference)
+    tallies = tally(paired, findings, values)
+    by_field = fields_of(tallies, statement)
+    tickers = _tickers(v1_keys.iloc[left], v1, v1_keys, v2, v2_keys, reference)
+    absent = tickers[tickers["kind"] != PRESENT].reset_index(drop=True)
     gone = v1_keys["company"].isin(v2_keys["company"]).to_numpy()
     v1_alone = left[met.v1_alone]
-    compared = int(by_field[[k.value for k in COMPARED_KINDS]].to_numpy().sum())
+    compared = int(by_field["compared"].sum())
+    never = np.flatnonzero(~served & filled)
+    seen = pd.concat(
+        [
+            _seen(v1_keys.iloc[left[met.v1]], PRESENT, company_tickers),
+            _seen(v1_keys.iloc[v1_alone[gone[v1_alone]]], Kind.MISSING.value, company_tickers),
+            _seen(v1_keys.iloc[v1_alone[~gone[v1_alone]]], COMPANY_ABSENT, company_tickers),
+            _seen(v1_keys.iloc[never], NEVER_IN_V2, company_tickers),
+            _seen(v2_keys.iloc[right[met.v2_alone]], Kind.EXTRA.value, company_tickers),
+        ],
+        ignore_index=True,
+    )
     return StatementParity(
         statement=statement,
         companies=int(v1_keys["company"].iloc[left].nunique()),
@@ -99,10 +118,13 @@ def compare_statement(
         },
         by_field=by_field,
         values=values,
+        tallies=tallies,
+        tickers=tickers,
+        seen=seen,
         absent_tickers=absent,
         missing_periods=_periods(v1, v1_keys, v1_alone[gone[v1_alone]], statement, company_tickers),
         extra_periods=_periods(v2, v2_keys, right[met.v2_alone], statement, company_tickers),
-        v1_periods_v2_never_has=int((~served & filled).sum()),
+        v1_periods_v2_never_has=len(never),
         v1_last_filing=_last_day(v1, "filing_date"),
         unused_acceptances=unused,
     )
@@ -227,37 +249,21 @@ def _is_value(column: pd.Series[float], value: float | None) -> pd.Series[bool]:
     return column.isna() if value is None else column == value
 
 
-def _by_field(paired: Paired, findings: list[Findings], values: pd.DataFrame) -> pd.DataFrame:
-    """The number of findings of each kind, a row a line of the map that has any side."""
-    kinds = [*COMPARED_KINDS, *APART_KINDS]
-    counted = values.groupby(["v2_field", "kind"]).size()
-    rows = []
-    for found in findings:
-        entry = found.pair.entry
-        count = {
-            kind.value: int(counted.get((found.pair.v2_field, kind.value), 0)) for kind in kinds
+def _seen(keys: pd.DataFrame, state: str, company_tickers: TickersOf) -> pd.DataFrame:
+    """The periods with their state; `ticker` is the first of the company's."""
+    first = keys["company"].map(company_tickers).astype(object).str[0]
+    return pd.DataFrame(
+        {
+            "ticker": first.to_numpy(dtype=object),
+            "cik": _cik_of(keys["company"]),
+            "timeframe": keys["timeframe"].to_numpy(),
+            "period_end": keys["period_end"].to_numpy(),
+            "state": state,
         }
-        count[Kind.MATCHED.value] = int(found.is_kind(Kind.MATCHED).sum())
-        rows.append(
-            {"v1_field": entry.v1, "v2_field": entry.v2, "relation": entry.relation.value} | count
-        )
-    compared = {found.pair.v2_field for found in findings}
-    for entry in entries(paired.statement):
-        if entry.v2 in compared:
-            continue
-        column = paired.v1[entry.v1_column] if entry.v1_column else paired.v2[entry.v2 or ""]
-        count = dict.fromkeys((kind.value for kind in kinds), 0)
-        count[Kind.NOT_COMPARABLE.value] = int((~np.isnan(column)).sum())
-        rows.append(
-            {"v1_field": entry.v1, "v2_field": entry.v2, "relation": entry.relation.value} | count
-        )
-    frame = pd.DataFrame(rows)
-    frame.insert(0, "statement", paired.statement.value)
-    frame.insert(4, "compared", frame[[k.value for k in COMPARED_KINDS]].sum(axis=1))
-    return frame
+    )
 
 
-def _absent_tickers(
+def _tickers(
     current: pd.DataFrame,
     v1: pa.Table,
     v1_keys: pd.DataFrame,
@@ -272,8 +278,11 @@ def _absent_tickers(
     rows = rows[rows["company"].isin(periods.index)]
     rows["periods"] = rows["company"].map(periods)
     absent = missing_from_v2(rows, v2, v2_keys["company"].to_numpy(dtype=object), reference)
-    absent["cik"] = _cik_of(absent["company"])
-    return absent[["ticker", "cik", "kind", "detail", "periods"]]
+    there = rows.merge(absent[["company", "ticker"]], how="left", indicator="where")
+    there = there[there["where"] == "left_only"].assign(kind=PRESENT, detail="")
+    every = pd.concat([absent, there]).sort_values(["company", "ticker"], ignore_index=True)
+    every["cik"] = _cik_of(every["company"])
+    return every[["ticker", "cik", "kind", "detail", "periods"]]
 
 
 def _periods(

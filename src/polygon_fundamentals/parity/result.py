@@ -13,6 +13,10 @@ from polygon_fundamentals.parity.kinds import BUDGETED_KINDS, Kind
 from polygon_fundamentals.parity.tolerances import Accepted, Budget, Tolerances
 from polygon_fundamentals.statements import Statement
 
+# States of a ticker or period that are no finding: it is there; its company is not in v2 at all
+# (told with the ticker); v2 never has that timeframe.
+PRESENT, COMPANY_ABSENT, NEVER_IN_V2 = "present", "company_absent", "never_in_v2"
+
 
 @dataclass(frozen=True)
 class StatementParity:
@@ -23,6 +27,10 @@ class StatementParity:
     v1_field, v2_field, relation, v1_value, v2_value, difference (v2 less v1 in v2's sign), kind,
     detail, v1_filing_date, v2_filing_date. Lines that only one generation knows are counted in
     `by_field` as not comparable and not listed.
+
+    `tallies` has the same numbers by company: ticker, line (the position in the field map's
+    `entries`), kind, count, matched values too. `tickers` are v1's, each present or absent;
+    `seen` every period of either generation: ticker, cik, timeframe, period_end, state.
 
     `absent_tickers`: ticker, cik, kind (delisted, renamed, missing), detail, periods.
     `missing_periods` and `extra_periods`: statement, ticker, tickers, cik, timeframe, period_end,
@@ -37,6 +45,9 @@ class StatementParity:
     counts: Mapping[Kind, int]
     by_field: pd.DataFrame
     values: pd.DataFrame
+    tallies: pd.DataFrame
+    tickers: pd.DataFrame
+    seen: pd.DataFrame
     absent_tickers: pd.DataFrame
     missing_periods: pd.DataFrame
     extra_periods: pd.DataFrame
