@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from flows.commands.common import add_common
 from polygon_fundamentals.errors import UsageError
-from polygon_fundamentals.lake.files import replace_file
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.settings import lake_root
 
@@ -34,6 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Show the status; 1 where something is amiss."""
     from polygon_fundamentals import ledger
+    from polygon_fundamentals.lake.files import replace_file
     from polygon_fundamentals.status import as_html, as_json, gather, judge, load_targets
 
     root = lake_root(given.lake).absolute()

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from urllib.parse import quote, unquote
 from zlib import crc32
@@ -40,6 +40,7 @@ def ticker_file_name(ticker: str) -> str:
     return f"ticker={name}.parquet"
 
 
+@lru_cache(maxsize=65_536)  # a ticker has the same name in every month
 def ticker_of_file(name: str) -> str | None:
     """Return the ticker that a file name stands for, or None where it is no ticker file."""
     match = _FILE.fullmatch(name)
