@@ -135,6 +135,28 @@ def read_dataset(dataset: Dataset, tickers: Iterable[str] | None = None) -> pa.T
     return whole.combine_chunks()
 
 
+def repeated_rows(dataset: Dataset, tickers: Iterable[str]) -> pa.Table:
+    """Return the rows that share ticker and record key with another stored row, all of them.
+
+    From the cache that `read_dataset` of these tickers has just written.
+    """
+    wanted = set(tickers)
+    found = [flat_schema(dataset.generation, dataset.statement).empty_table()]
+    for bucket in sorted({bucket_of(ticker) for ticker in wanted}):
+        try:
+            table = _load_whole_cache(_cache_file(dataset, bucket))[0]
+        except FileNotFoundError:
+            continue  # nothing stored, or v1's files went to the archive
+        rows = _of_tickers(table.cast(found[0].schema), wanted)
+        keys = pc.binary_join_element_wise(
+            rows["ticker"], pa.array(record_keys(rows, dataset.generation), pa.string()), "\x1f"
+        )
+        codes = keys.combine_chunks().dictionary_encode().indices.to_numpy()
+        several = np.bincount(codes, minlength=1)[codes] > 1
+        found.append(rows.filter(pa.array(several)))
+    return pa.concat_tables(found).combine_chunks()
+
+
 def _of_tickers(table: pa.Table, wanted: set[str]) -> pa.Table:
     return table.filter(pc.is_in(table["ticker"], pa.array(sorted(wanted), pa.string())))
 

@@ -94,12 +94,39 @@ class Units(_Frozen):
     shares: Tolerance
 
 
+class Rule(_Frozen):
+    """How many cases may break a rule of the checkpoint that compares nothing."""
+
+    at_most: Annotated[int, Field(ge=0)] = 0
+    reason: Reason
+
+
+class Limited(Rule):
+    """A rule with a limit of its own."""
+
+    limit: Positive
+
+
+class Rules(_Frozen):
+    """The rules of the checkpoint on each generation by itself, and on fields lost whole."""
+
+    unique_keys: Rule
+    flat_files: Rule
+    identities: Rule
+    future_filings: Rule
+    freshness: Limited
+    behind_v1: Limited
+    plausible_counts: Limited
+    lost_fields: Limited
+
+
 class Tolerances(_Frozen):
     """The content of `expectations/tolerances.yaml`."""
 
     tolerances: Units
     fields: tuple[FieldTolerance, ...] = ()
     budgets: Mapping[Kind, Budget]
+    rules: Rules
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:

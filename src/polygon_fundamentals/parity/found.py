@@ -1,0 +1,137 @@
+"""The frames that a comparison leaves, as Arrow tables: kept between runs, and joined anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from polygon_fundamentals.lake.files import replace_file
+from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
+from polygon_fundamentals.parity.result import (
+    COMPANY_ABSENT,
+    NEVER_IN_V2,
+    PRESENT,
+    StatementParity,
+)
+from polygon_fundamentals.parity.tally import fields_of
+from polygon_fundamentals.parity.tolerances import Accepted
+from polygon_fundamentals.statements import Statement
+
+NAMES = (
+    "values", "tallies", "tickers", "seen", "missing_periods", "extra_periods",
+    "v1_records", "v2_records", "v2_files",
+)  # fmt: skip
+_V1_STATES = (PRESENT, COMPANY_ABSENT, Kind.MISSING.value)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in one statement: a table for each of `NAMES`, every row with its `ticker`.
+
+    `values`, `tallies`, `tickers`, `seen`, `missing_periods` and `extra_periods` as in
+    `StatementParity`; `v1_records` and `v2_records` as in `records.record_rows`; `v2_files` as
+    in `records.file_faults`.
+    """
+
+    statement: Statement
+    tables: dict[str, pa.Table]
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """One of the tables as a data frame."""
+        frame: pd.DataFrame = self.tables[name].to_pandas()
+        return frame
+
+    def of_tickers(self, tickers: Iterable[str]) -> Found:
+        """Only the rows of some tickers."""
+        wanted = pa.array(sorted(set(tickers)), pa.string())
+        return Found(
+            self.statement,
+            {n: t.filter(pc.is_in(t["ticker"], wanted)) for n, t in self.tables.items()},
+        )
+
+    def parity(self, accepted: Sequence[Accepted]) -> StatementParity:
+        """The result of the comparison, put together again."""
+        tallies, values, seen = (self.frame(n) for n in ("tallies", "values", "seen"))
+        by_field = fields_of(tallies, self.statement)
+        tickers = self.frame("tickers")
+        states = seen["state"]
+        filed = self.frame("v1_records")["filing_date"].dropna()
+        mine = [a for a in accepted if a.statement is self.statement]
+        return StatementParity(
+            statement=self.statement,
+            companies=int(seen.loc[states.isin(_V1_STATES), "ticker"].nunique()),
+            periods=int((states == PRESENT).sum()),
+            compared=int(by_field["compared"].sum()),
+            matched=int(by_field[Kind.MATCHED.value].sum()),
+            counts={k: int(by_field[k.value].sum()) for k in (*DIFFERENCE_KINDS, *APART_KINDS)},
+            by_field=by_field,
+            values=values,
+            tallies=tallies,
+            tickers=tickers,
+            seen=seen,
+            absent_tickers=tickers[tickers["kind"] != PRESENT].reset_index(drop=True),
+            missing_periods=self.frame("missing_periods"),
+            extra_periods=self.frame("extra_periods"),
+            v1_periods_v2_never_has=int((states == NEVER_IN_V2).sum()),
+            v1_last_filing=None if filed.empty else _day(filed.max()),
+            unused_acceptances=tuple(a for a in mine if not _is_used(a, values)),
+        )
+
+
+def _day(moment: pd.Timestamp) -> date:
+    return moment.date()
+
+
+def _is_used(one: Accepted, values: pd.DataFrame) -> bool:
+    return bool(
+        (
+            (values["kind"] == Kind.ACCEPTED.value)
+            & (values["cik"] == one.cik)
+            & (values["timeframe"] == one.timeframe.value)
+            & (values["period_end"] == pd.Timestamp(one.period_end))
+            & (values["v2_field"] == one.v2_field)
+        ).any()
+    )
+
+
+def from_frames(statement: Statement, frames: dict[str, pd.DataFrame]) -> Found:
+    """What was found, from data frames; raises KeyError if one is missing."""
+    tables = {
+        name: pa.Table.from_pandas(frames[name], preserve_index=False).replace_schema_metadata(None)
+        for name in NAMES
+    }
+    return Found(statement, tables)
+
+
+def join(parts: Sequence[Found]) -> Found:
+    """What was found in several parts of one statement; raises IndexError if there are none."""
+    return Found(
+        parts[0].statement,
+        {
+            name: pa.concat_tables(
+                [part.tables[name] for part in parts], promote_options="permissive"
+            )
+            for name in NAMES
+        },
+    )
+
+
+def save(found: Found, folder: Path) -> None:
+    """Write each table as a Parquet file of its own."""
+    for name, table in found.tables.items():
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        replace_file(folder / f"{name}.parquet", bytes(sink.getvalue()))
+
+
+def load(statement: Statement, folder: Path) -> Found:
+    """Read what `save` wrote. Raises OSError or pyarrow.ArrowException where it is not whole."""
+    tables = {n: pq.read_table(folder / f"{n}.parquet", partitioning=None) for n in NAMES}
+    return Found(statement, tables)

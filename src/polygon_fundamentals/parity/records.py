@@ -1,0 +1,203 @@
+"""What the rules of the checkpoint look at besides the comparison: records, files, identities."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from polygon_fundamentals.errors import DamagedFileError
+from polygon_fundamentals.lake.paths import Dataset
+from polygon_fundamentals.lake.read import FileState, repeated_rows
+from polygon_fundamentals.normalise.content import PERIOD, content_hashes, record_keys
+from polygon_fundamentals.normalise.schemas import MARK_KEY, mark, schema
+from polygon_fundamentals.parity.identities import IDENTITIES, Sum
+from polygon_fundamentals.statements import Generation, Statement
+
+# The identities of DESIGN.md section 2, fact 10: those that v2 keeps in every record. The others in
+# `IDENTITIES` compare v2 with v1's breakdown, which v2 does not have in full.
+KEPT_BY_V2: dict[Statement, tuple[str, ...]] = {
+    Statement.BALANCE_SHEETS: ("assets = liabilities + equity",),
+    Statement.CASH_FLOW: ("change in cash = its flows",),
+    Statement.INCOME_STATEMENTS: (
+        "gross profit = revenue - cost",
+        "operating income = gross profit - operating expenses",
+        "pre-tax income = operating + other",
+        "net income = pre-tax - taxes + discontinued",
+        "net income = parent's + minority's",
+    ),
+}
+# Each line rounded to the dollar; and where a filer gives thousands or millions, to half of those.
+_DOLLARS = 2.0
+_ROUNDED = (1_000.0, 1_000_000.0)
+# Parquet types that hold a number, a day or a text of ours, as other tools write them.
+_NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_null, pa.types.is_decimal)
+_HIVE = {"ticker", "year", "month"}
+
+
+def v2_identities(statement: Statement) -> dict[str, Sum]:
+    """The identities that every v2 record of a statement keeps, by name."""
+    wanted = KEPT_BY_V2[statement]
+    return {i.name: i.v2 for i in IDENTITIES[statement] if i.name in wanted}
+
+
+def record_rows(table: pa.Table, dataset: Dataset, tickers: Sequence[str]) -> pd.DataFrame:
+    """One row a stored record: its labels, dates and, in v2, how far each identity is off.
+
+    `table` is `read_dataset` of the tickers. A record that stands several times with different
+    contents is here as often; the same content again counts once. Columns: ticker, company_name
+    (v1), cik, record_key, timeframe, period_end, fiscal_year, fiscal_period, filing_date,
+    observed_at; in v2 one a v2 identity, named for it: what is left over beyond rounding, 0
+    where it holds, NaN where a line is absent.
+    """
+    conflicts = _conflicts(dataset, tickers)
+    whole = table if conflicts is None else pa.concat_tables([table, conflicts])
+    end, _, period = PERIOD[dataset.generation]
+    frame = pd.DataFrame(
+        {
+            "ticker": whole["ticker"].to_pandas().astype(object),
+            "cik": whole["cik"].to_pandas().astype(object),
+            "record_key": np.array(record_keys(whole, dataset.generation), dtype=object),
+            "timeframe": whole["timeframe"].to_pandas().astype(object),
+            "period_end": _moments(whole[end]),
+            "fiscal_year": whole["fiscal_year"].cast(pa.string()).to_pandas().astype(object),
+            "fiscal_period": whole[period].cast(pa.string()).to_pandas().astype(object),
+            "filing_date": _moments(whole["filing_date"]),
+            "observed_at": _moments(whole["observed_at"]),
+        }
+    )
+    if dataset.generation is Generation.V1:
+        frame.insert(1, "company_name", whole["company_name"].to_pandas().astype(object))
+        return frame
+    for name, line in v2_identities(dataset.statement).items():
+        frame[name] = beyond_rounding(whole, line)
+    return frame
+
+
+def beyond_rounding(table: pa.Table, line: Sum) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """What is left over of an identity in each record, less what rounding can have done.
+
+    A line that is a whole number of thousands or millions may be rounded to it.
+    """
+    names = [name for _, name in (*line.terms, *line.optional)]
+    values = {n: table[n].to_numpy(zero_copy_only=False).astype(np.float64) for n in names}
+    allowed = np.full(table.num_rows, _DOLLARS)
+    with np.errstate(invalid="ignore", over="ignore"):
+        for value in values.values():
+            half = np.zeros(table.num_rows)
+            for unit in _ROUNDED:
+                half = np.where((value % unit == 0) & (value != 0), unit / 2, half)
+            allowed += half
+        residual = line.residual(values)
+        return np.where(np.abs(residual) <= allowed, 0.0, residual)
+
+
+def _moments(column: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.datetime64]]:
+    # Infinite or absurd years do not fit nanoseconds, hence seconds.
+    naive = pc.cast(column, pa.timestamp("s"), safe=False)
+    moments: np.ndarray[tuple[int], np.dtype[np.datetime64]] = naive.to_pandas().to_numpy(
+        dtype="datetime64[s]"
+    )
+    return moments
+
+
+def _conflicts(dataset: Dataset, tickers: Sequence[str]) -> pa.Table | None:
+    """The rows that stand beside another of the same key with other contents, less one a key."""
+    rows = repeated_rows(dataset, tickers)
+    if rows.num_rows == 0:
+        return None
+    frame = pd.DataFrame(
+        {
+            "ticker": rows["ticker"].to_pandas(),
+            "key": record_keys(rows, dataset.generation),
+            "content": content_hashes(rows.drop_columns(["partition"])),
+        }
+    )
+    different = frame.drop_duplicates()
+    positions = different.index[different.duplicated(["ticker", "key"])]
+    return rows.take(pa.array(positions.to_numpy())) if len(positions) else None
+
+
+def file_faults(dataset: Dataset, states: Sequence[FileState]) -> pd.DataFrame:
+    """What is wrong with the columns of each file: ticker, file, fault ("as documented": nothing).
+
+    Files of ours carry the mark of their schema in the footer; of others the columns are looked
+    at. Raises DamagedFileError for a file that is no Parquet.
+    """
+    rows = []
+    text = mark(dataset.generation, dataset.statement).encode()
+    for state in states:
+        path = dataset.file(state.partition, state.ticker)
+        try:
+            fault = AS_DOCUMENTED if _has_mark(str(path), text) else _fault(str(path), dataset)
+        except FileNotFoundError:
+            continue  # moved between the listing and now
+        except (OSError, pa.ArrowException) as error:
+            raise DamagedFileError(
+                f"{path} cannot be read ({str(error).splitlines()[0][:120]}); move it away, or "
+                "restore it, then load its ticker again"
+            ) from error
+        rows.append((state.ticker, state.key, fault))
+    return pd.DataFrame(rows, columns=["ticker", "file", "fault"], dtype=object)
+
+
+AS_DOCUMENTED = "as documented"
+
+
+def _has_mark(path: str, text: bytes) -> bool:
+    """Whether the footer holds our mark, from its bytes: parsing every footer would take long."""
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size < 12:
+            raise pa.ArrowInvalid("too short for a Parquet file")
+        file.seek(-8, os.SEEK_END)
+        tail = file.read(8)
+        if tail[4:] != b"PAR1":
+            raise pa.ArrowInvalid("no Parquet magic bytes at its end")
+        file.seek(max(-8 - int.from_bytes(tail[:4], "little"), -size), os.SEEK_END)
+        footer = file.read()
+    return MARK_KEY.encode() in footer and text in footer
+
+
+def _fault(path: str, dataset: Dataset) -> str:
+    found = pq.read_schema(path)
+    wanted = schema(dataset.generation, dataset.statement)
+    faults = []
+    nested = [f.name for f in found if pa.types.is_struct(f.type)]
+    if "financials" in found.names and "financials" not in nested:
+        nested.append("financials")
+    if nested:
+        faults.append(f"not flat: {', '.join(nested)}")
+    unknown = [n for n in found.names if n not in {*wanted.names, *_HIVE, *nested}]
+    if unknown:
+        faults.append(f"not documented: {', '.join(unknown)}")
+    needed = ("period_end", "timeframe", "filing_date")
+    lacks = [n for n in needed if n not in found.names]
+    if lacks:
+        faults.append(f"lacks {', '.join(lacks)}")
+    for name in found.names:
+        if name not in wanted.names or name in nested:
+            continue
+        kind, documented = found.field(name).type, wanted.field(name).type
+        if kind != documented and not _holds(kind, documented):
+            faults.append(f"{name} is {kind}, not {documented}")
+    return "; ".join(faults) or AS_DOCUMENTED
+
+
+def _holds(kind: pa.DataType, documented: pa.DataType) -> bool:
+    """Whether a column of another tool holds what is documented: integers for floats and such."""
+    if pa.types.is_null(kind):
+        return True
+    if pa.types.is_floating(documented) or pa.types.is_integer(documented):
+        return any(is_kind(kind) for is_kind in _NUMBERS)
+    texts = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    if pa.types.is_date(documented) or pa.types.is_timestamp(documented):
+        return bool(texts or pa.types.is_date(kind) or pa.types.is_timestamp(kind))
+    if pa.types.is_list(documented):
+        return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+    return bool(texts or pa.types.is_dictionary(kind))

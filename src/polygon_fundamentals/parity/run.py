@@ -1,0 +1,262 @@
+"""Comparing a lake: in batches of whole companies, and on the next run only what changed.
+
+What was found is kept in `ops/cache/parity/` by cluster of tickers, with a digest of all that it
+depends on. The cache is derived: delete it and it is built anew.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from polygon_fundamentals.lake.files import replace_file
+from polygon_fundamentals.lake.kept import kept_file, read_kept
+from polygon_fundamentals.lake.paths import Dataset, Lake, bucket_of
+from polygon_fundamentals.lake.read import FileState, read_dataset
+from polygon_fundamentals.parity.clusters import (
+    Cluster,
+    clusters_of,
+    key_of,
+    listing,
+    state_of,
+)
+from polygon_fundamentals.parity.compare import compare_statement
+from polygon_fundamentals.parity.coverage import ReferenceTicker
+from polygon_fundamentals.parity.found import Found, from_frames, join, load, save
+from polygon_fundamentals.parity.records import file_faults, record_rows
+from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
+from polygon_fundamentals.statements import Generation, Statement
+
+# Tickers that are compared at a time: some 20,000 periods, well below a hundred megabytes.
+BATCH_TICKERS = 150
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a comparison is asked: by which limits, with what known of tickers, on which day."""
+
+    tolerances: Tolerances
+    accepted: tuple[Accepted, ...]
+    reference: Mapping[str, ReferenceTicker]
+    today: date
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found in one statement, and how much of it was compared anew."""
+
+    found: Found
+    tickers_compared_anew: int
+    tickers_from_cache: int
+
+
+def v1_tickers(lake: Lake) -> list[str]:
+    """The tickers that v1 has in any statement, sorted."""
+    return sorted({t for s in Statement for t in _tickers(lake.dataset(Generation.V1, s))})
+
+
+def v2_tickers(lake: Lake) -> set[str]:
+    """The tickers that have a file in v2, in any statement."""
+    return {t for s in Statement for t in _tickers(lake.dataset(Generation.V2, s))}
+
+
+def sampled(tickers: Sequence[str], size: int, seed: int) -> list[str]:
+    """`size` of the tickers, the same ones for the same seed; all if there are no more."""
+    if size >= len(tickers):
+        return sorted(tickers)
+    return sorted(random.Random(seed).sample(sorted(tickers), size))
+
+
+def compare_lake(
+    lake: Lake,
+    statement: Statement,
+    question: Question,
+    tickers: Iterable[str] | None = None,
+) -> Answer:
+    """What both generations of a statement say; of some tickers: of their whole companies.
+
+    Writes the cache. Raises DamagedFileError for a file that cannot be read.
+    """
+    files = _files(lake, statement)
+    states = {ticker: state_of(mine) for ticker, mine in files.items()}
+    cache = _Cache.read(lake, statement)
+    ciks = _ciks(lake, statement, states, cache)
+    known = dict(ciks)
+    for ticker, entry in question.reference.items():
+        cik = entry.get("cik")
+        # Where the records of a ticker have a CIK, they know better than today's reference.
+        if cik and ticker in known and not known[ticker]:
+            known[ticker] = [cik.zfill(10)]
+    clusters = clusters_of(known)
+    keys = {
+        c: key_of(
+            c, states, known, question.reference, question.accepted, question.tolerances,
+            question.today,
+        )
+        for c in clusters
+    }  # fmt: skip
+    if tickers is not None:
+        wanted = set(tickers)
+        chosen = [c for c in clusters if wanted & set(c)]
+    else:
+        chosen = clusters
+    stale = [c for c in chosen if cache.keys.get(c[0]) != keys[c]]
+    kept = [c for c in clusters if cache.keys.get(c[0]) == keys[c]]
+
+    parts = [] if cache.found is None else [cache.found.of_tickers(t for c in kept for t in c)]
+    if cache.found is not None and not stale and len(kept) == len(cache.keys):
+        parts = [cache.found]
+    for batch in _batches(stale):
+        parts.append(_compared(lake, statement, question, batch, files))
+    if not parts:
+        parts = [_compared(lake, statement, question, [], files)]
+    whole = join(parts)
+    if stale or len(kept) != len(cache.keys):
+        _Cache(
+            whole,
+            {c[0]: keys[c] for c in (*kept, *stale)},
+            {t: (states[t], list(ciks[t])) for t in states},
+        ).write(lake)
+    members = [t for c in chosen for t in c]
+    return Answer(
+        whole if tickers is None and len(kept) + len(stale) == len(clusters)
+        else whole.of_tickers(members),
+        sum(map(len, stale)),
+        len(members) - sum(map(len, stale)),
+    )  # fmt: skip
+
+
+def _tickers(dataset: Dataset) -> set[str]:
+    archived = read_kept(dataset)
+    if archived is not None:
+        return set(pc.unique(archived["ticker"]).to_pylist())
+    return {ticker for _, ticker, _ in dataset.files()}
+
+
+def _files(lake: Lake, statement: Statement) -> dict[str, dict[Generation, list[FileState]]]:
+    """Each ticker's files; where v1 went to the archive, the one file that holds its records."""
+    v1, v2 = (lake.dataset(g, statement) for g in Generation)
+    found = listing([v1, v2])
+    if read_kept(v1) is not None:
+        stat = kept_file(v1).stat()
+        for ticker in _tickers(v1):
+            mine = found.setdefault(ticker, {g: [] for g in Generation})
+            mine[Generation.V1] = [FileState(0, ticker, stat.st_mtime_ns, stat.st_size)]
+    return found
+
+
+def _batches(clusters: Sequence[Cluster]) -> Iterator[list[str]]:
+    """Yield the tickers of some clusters at a time, each cluster whole."""
+    batch: list[str] = []
+    for cluster in clusters:
+        if batch and len(batch) + len(cluster) > BATCH_TICKERS:
+            yield batch
+            batch = []
+        batch += cluster
+    if batch:
+        yield batch
+
+
+def _compared(
+    lake: Lake,
+    statement: Statement,
+    question: Question,
+    tickers: Sequence[str],
+    files: Mapping[str, Mapping[Generation, Sequence[FileState]]],
+) -> Found:
+    v1, v2 = (lake.dataset(g, statement) for g in Generation)
+    v1_table, v2_table = read_dataset(v1, tickers), read_dataset(v2, tickers)
+    reference = {t: question.reference[t] for t in tickers if t in question.reference}
+    result = compare_statement(
+        v1_table,
+        v2_table,
+        statement,
+        question.tolerances,
+        reference,
+        question.accepted,
+        question.today,
+    )
+    listed = [state for ticker in tickers for state in files[ticker][Generation.V2]]
+    frames = {
+        "values": result.values,
+        "tallies": result.tallies,
+        "tickers": result.tickers,
+        "seen": result.seen,
+        "missing_periods": result.missing_periods,
+        "extra_periods": result.extra_periods,
+        "v1_records": record_rows(v1_table, v1, tickers),
+        "v2_records": record_rows(v2_table, v2, tickers),
+        "v2_files": file_faults(v2, listed),
+    }
+    return from_frames(statement, frames)
+
+
+def _ciks(
+    lake: Lake, statement: Statement, states: Mapping[str, str], cache: _Cache
+) -> dict[str, list[str]]:
+    """The CIKs in each ticker's records, in ten digits; read only where its files changed."""
+    found = {
+        t: cache.tickers[t][1] for t, s in states.items() if cache.tickers.get(t, ("",))[0] == s
+    }
+    changed: dict[int, list[str]] = {}
+    for ticker in states:
+        if ticker not in found:
+            changed.setdefault(bucket_of(ticker), []).append(ticker)
+            found[ticker] = []
+    for tickers in changed.values():
+        for generation in Generation:
+            table = read_dataset(lake.dataset(generation, statement), tickers)
+            pairs = table.select(["ticker", "cik"]).group_by(["ticker", "cik"]).aggregate([])
+            for ticker, cik in zip(
+                pairs["ticker"].to_pylist(), pairs["cik"].to_pylist(), strict=True
+            ):
+                if cik and cik.strip():
+                    found[ticker] = sorted({*found[ticker], cik.strip().zfill(10)})
+    return found
+
+
+@dataclass(frozen=True)
+class _Cache:
+    """What the last runs found: `keys` by a cluster's first ticker; states and CIKs by ticker."""
+
+    found: Found | None
+    keys: Mapping[str, str]
+    tickers: Mapping[str, tuple[str, list[str]]]
+
+    @classmethod
+    def read(cls, lake: Lake, statement: Statement) -> _Cache:
+        folder = _folder(lake, statement)
+        try:
+            known = orjson.loads((folder / "known.json").read_bytes())
+            found = load(statement, folder / known["frames"])
+            tickers = {t: (state, ciks) for t, (state, ciks) in known["tickers"].items()}
+            return cls(found, known["keys"], tickers)
+        except (OSError, pa.ArrowException, orjson.JSONDecodeError, KeyError, ValueError):
+            return cls(None, {}, {})
+
+    def write(self, lake: Lake) -> None:
+        """Write beside what is there, then point to it: a killed run leaves the old one whole."""
+        assert self.found is not None  # written only after a comparison
+        folder = _folder(lake, self.found.statement)
+        name = "a" if _frames_of(folder) == "b" else "b"
+        save(self.found, folder / name)
+        known = {"frames": name, "keys": dict(self.keys), "tickers": dict(self.tickers)}
+        replace_file(folder / "known.json", orjson.dumps(known))
+
+
+def _frames_of(folder: Path) -> str | None:
+    try:
+        return str(orjson.loads((folder / "known.json").read_bytes())["frames"])
+    except (OSError, orjson.JSONDecodeError, KeyError):
+        return None
+
+
+def _folder(lake: Lake, statement: Statement) -> Path:
+    return lake.ops / "cache" / "parity" / statement.value
