@@ -17,7 +17,13 @@ from polygon_fundamentals.parity.current import period_keys, ticker_ciks
 from polygon_fundamentals.silver import history
 from polygon_fundamentals.silver.schema import wide_schema
 from polygon_fundamentals.silver.sides import PERIOD, Side, row_of, side_of
-from polygon_fundamentals.silver.wide import FirstFilings, assemble, combine
+from polygon_fundamentals.silver.wide import (
+    FirstFilings,
+    assemble,
+    combine,
+    dates_of_v2,
+    moved_first,
+)
 from polygon_fundamentals.statements import Generation, Statement
 
 Positions = npt.NDArray[np.int64]
@@ -97,13 +103,15 @@ def wide_table(
     v1 = _Reading.of(Generation.V1, tables.pop(Generation.V1), ciks, moment)
     v1.read(pd.Series(dtype="int64"), {})
     if generation is Generation.V1:
-        sides = combine(generation, v1.sides, {})
+        sides = combine(generation, v1.sides, {}, pd.DataFrame())
         sources = [(Generation.V1.value, v1.first), *estimates]
     else:
         v2 = _Reading.of(Generation.V2, tables.pop(Generation.V2), ciks, moment)
         v2.read(pd.concat([dates for _, dates in estimates]), v1.sides)
-        sides = combine(generation, v1.sides, v2.sides)
-        sources = [(Generation.V1.value, v1.first), *estimates, (Generation.V2.value, v2.first)]
+        moves = dates_of_v2(v1.sides, v2.sides)
+        sides = combine(generation, v1.sides, v2.sides, moves)
+        v1_first = moved_first(v1.first, moves)
+        sources = [(Generation.V1.value, v1_first), *estimates, (Generation.V2.value, v2.first)]
     sides = [side for side in sides if len(side)]
     if not sides:
         return wide_schema().empty_table()

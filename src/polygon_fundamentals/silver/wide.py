@@ -58,50 +58,61 @@ class FirstFilings:
         return date, source
 
 
-def combine(primary: Generation, v1: Sides, v2: Sides) -> list[Side]:
+def combine(primary: Generation, v1: Sides, v2: Sides, moves: pd.DataFrame) -> list[Side]:
     """Return the sides that the table is made of: the primary's, and what only v1 has.
 
-    v1's periods that are dated a few days off are given v2's date first, so that none of them
-    stands beside its own twin.
+    `moves` are the periods that v1 dates a few days off (`dates_of_v2`): they take v2's date
+    first, so that none of them stands beside its own twin.
     """
     if primary is Generation.V1:
         return [without_absent_zeros(side) for side in v1.values()]
-    dated = {statement: _v2_dates(side, v2) for statement, side in v1.items()}
     sides = []
     for statement in Statement:
         theirs = v2[statement]
-        sides.append(without_absent_zeros(theirs, dated.get(statement)))
-        if statement in dated:
-            ours = without_absent_zeros(dated[statement])
-            sides.append(ours.pick(row_of(theirs.keys, ours.keys, PERIOD) < 0))
+        if statement not in v1:
+            sides.append(without_absent_zeros(theirs))
+            continue
+        dated = _moved(v1[statement], moves)
+        ours = without_absent_zeros(dated)
+        sides.append(without_absent_zeros(theirs, dated))
+        sides.append(ours.pick(row_of(theirs.keys, ours.keys, PERIOD) < 0))
     return sides
 
 
-def _v2_dates(side: Side, v2: Sides) -> Side:
-    """Return v1's side with the period ends under which v2 holds the same periods."""
+def dates_of_v2(v1: Sides, v2: Sides) -> pd.DataFrame:
+    """Return the periods that v1 dates otherwise than v2: company, timeframe, period_end, to."""
     group = ["company", "timeframe", "period_end"]
-
-    def periods(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-        keys = pd.concat([frame[PERIOD] for frame in frames]).drop_duplicates()
-        return keys.assign(company=keys["ticker"] + "\x1f" + keys["company"])[group]
-
-    mine = periods([side.keys])
-    theirs = periods([other.keys for other in v2.values()])
-    if mine.empty or theirs.empty:
-        return side
+    mine, theirs = (
+        pd.concat([side.keys[group] for side in sides.values()]).drop_duplicates()
+        for sides in (v1, v2)
+    )
     met = match_periods(mine, theirs)
     moved = mine.iloc[met.v1].assign(to=theirs["period_end"].to_numpy()[met.v2])
-    moved = moved[moved["to"] != moved["period_end"]]
-    if moved.empty:
+    return moved[moved["to"] != moved["period_end"]]
+
+
+def _moved(side: Side, moves: pd.DataFrame) -> Side:
+    group = ["company", "timeframe", "period_end"]
+    to = side.keys[group].merge(moves, on=group, how="left")["to"]
+    there = to.notna().to_numpy()
+    if not there.any():
         return side
-    keys = side.keys.assign(company=side.keys["ticker"] + "\x1f" + side.keys["company"])
-    to = keys[group].merge(moved, on=group, how="left")["to"]
-    ends = side.keys["period_end"].where(to.isna().to_numpy(), to.to_numpy())
-    keys = side.keys.assign(period_end=ends)
-    # Two of v1's own records may now share a period; the one that was already there stays.
-    order = np.argsort(to.notna().to_numpy(), kind="stable")
-    first = ~keys.iloc[order].duplicated(PERIOD).sort_index().to_numpy()
-    return replace(side, keys=keys).pick(first)
+    ends = side.keys["period_end"].where(~there, to.to_numpy())
+    return replace(side, keys=side.keys.assign(period_end=ends))
+
+
+def moved_first(first: pd.Series[int], moves: pd.DataFrame) -> pd.Series[int]:
+    """Return v1's first filings with those of moved periods under v2's date too."""
+    if moves.empty:
+        return first
+    days = {
+        name: moves[name].to_numpy().astype("datetime64[D]").astype("int64")
+        for name in ("period_end", "to")
+    }
+    old = pd.MultiIndex.from_arrays([moves["company"], days["period_end"]])
+    new = pd.MultiIndex.from_arrays([moves["company"], days["to"]])
+    lent = pd.Series(first.reindex(old).to_numpy(), index=new).dropna().astype("int64")
+    return pd.concat([first, lent]).groupby(level=[0, 1]).min()
 
 
 def assemble(sides: Sequence[Side], primary: Generation, first: FirstFilings) -> pa.Table:

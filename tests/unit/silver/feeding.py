@@ -1,0 +1,72 @@
+"""Lakes fed from the sandbox's rows, some companies at a time, at a moment of the test's choice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.commit import Scope
+from polygon_fundamentals.load.store import store_v1, store_v2
+from polygon_fundamentals.sandbox import Sandbox
+from polygon_fundamentals.statements import V1_PATH, Generation, Statement, Timeframe
+
+Answers = dict[tuple[str, str], bytes]
+
+
+def answers(sandbox: Sandbox, ciks: Sequence[str], generations: Sequence[Generation]) -> Answers:
+    """Return the whole answer for some companies: one a CIK in v1, one a statement in v2."""
+    found: Answers = {}
+    if Generation.V1 in generations:
+        for cik in ciks:
+            found["v1", cik] = _body(sandbox, V1_PATH, {"cik": cik})
+    if Generation.V2 in generations:
+        for statement in Statement:
+            asked = {"cik.any_of": ",".join(ciks)}
+            found["v2", statement.value] = _body(sandbox, statement.v2_path, asked)
+    return found
+
+
+def _body(sandbox: Sandbox, path: str, params: dict[str, str]) -> bytes:
+    rows, more = sandbox.page(path, params, 0, 50_000)
+    assert not more
+    return b'{"status":"OK","results":[' + b",".join(rows) + b"]}"
+
+
+def store(lake: Lake, found: Answers, followed: dict[str, list[str]], at: datetime) -> None:
+    """Store answers as a load does that was made at `at`; `followed` is ticker → CIKs."""
+    by_cik = {ciks[0]: ticker for ticker, ciks in followed.items()}
+    v1 = frozenset(t.v1 for t in Timeframe)
+    v2 = frozenset(t.v2 for t in Timeframe)
+    for (generation, name), body in found.items():
+        if generation == "v1":
+            ticker = by_cik[name]
+            store_v1(
+                str(lake.root),
+                list(Statement),
+                [body],
+                {},
+                Scope.PERIODS,
+                v1,
+                at,
+                everything=ticker,
+            )
+        else:
+            store_v2(str(lake.root), Statement(name), [body], followed, Scope.PERIODS, v2, at)
+
+
+def feed(
+    sandbox: Sandbox,
+    lake: Lake,
+    followed: dict[str, list[str]],
+    at: datetime,
+    generations: Sequence[Generation] = tuple(Generation),
+) -> None:
+    """Load the companies whole, as the sandbox has them today."""
+    ciks = [cik for known in followed.values() for cik in known]
+    store(lake, answers(sandbox, ciks, generations), followed, at)
+
+
+def company(index: int) -> str:
+    """Return the CIK of the sandbox's company of a number."""
+    return f"{9_000_000 + index:010d}"

@@ -1,0 +1,186 @@
+"""What was known when: the table of a past day, from the versions that the lake keeps."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from polygon_fundamentals import silver
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.sandbox import Sandbox
+from polygon_fundamentals.silver import history
+from polygon_fundamentals.statements import Generation, Statement
+from tests.unit.silver.feeding import answers, company, store
+
+# Amended annual reports, a split to come, a late filer, restatements to come, two share classes'
+# plain neighbour, a stray label, a delisting.
+COMPANIES = {
+    "AMND": [company(25)],
+    "SPLT": [company(20)],
+    "LATE": [company(41)],
+    "RSTA": [company(44)],
+    "RSTB": [company(45)],
+    "STRY": [company(24)],
+    "GONE": [company(16)],
+}
+
+
+def noon(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, 20, tzinfo=UTC)
+
+
+@pytest.mark.slow
+def test_as_of_equals_the_table_of_that_very_day(tmp_path: Path) -> None:
+    """Three years, day by day, with restatements; twenty days, both generations."""
+    start = date(2021, 7, 1)
+    sandbox = Sandbox(companies=46, start=date(2018, 1, 1), today=start, v1_retired=False)
+    lake = Lake(tmp_path)
+    lake.prepare()
+    days = sorted(random.Random(5).sample(range(3 * 365), 20))
+    ciks = [ciks[0] for ciks in COMPANIES.values()]
+    before: dict[tuple[str, str], bytes] = {}
+    built: dict[tuple[date, Generation], pa.Table] = {}
+    for number in range(days[-1] + 1):
+        if number:
+            sandbox.advance(1)
+        if number in (200, 500, 800):
+            sandbox.plant(
+                "restated",
+                generation="v2",
+                cik=company(24),
+                statement="income_statements",
+                period_end=None,
+            )
+        found = answers(sandbox, ciks, list(Generation))
+        changed = {key: body for key, body in found.items() if before.get(key) != body}
+        store(lake, changed, COMPANIES, noon(sandbox.today))
+        before = found
+        if number in days:
+            for generation in Generation:
+                built[sandbox.today, generation] = silver.wide_table(lake, generation)
+    restated = 0
+    for (day, generation), table in built.items():
+        again = silver.as_of(lake, day, generation)
+        assert again.equals(table), (day, generation)
+        restated += not again.equals(silver.wide_table(lake, generation))
+    assert restated >= 36
+    events = {
+        event
+        for statement in Statement
+        for event in history.superseded(lake.dataset(Generation.V2, statement))["event"].to_pylist()
+    }
+    assert "superseded" in events
+
+
+def rows_of(*versions: tuple[str, str | None, str, str | None, float]) -> pa.Table:
+    """Versions of one v2 balance sheet: observed, filed, event, superseded at, total assets."""
+    lake = Lake(Path("unused"))
+    schema = history.versions_schema(lake.dataset(Generation.V2, Statement.BALANCE_SHEETS))
+    return pa.Table.from_pylist(
+        [
+            {
+                "ticker": "ABC",
+                "cik": "0000000001",
+                "timeframe": "quarterly",
+                "period_end": date(2024, 3, 31),
+                "fiscal_year": 2024,
+                "fiscal_quarter": 1,
+                "filing_date": None if filed is None else date.fromisoformat(filed),
+                "observed_at": datetime.fromisoformat(observed).replace(tzinfo=UTC),
+                "event": event or None,
+                "superseded_at": None
+                if ended is None
+                else datetime.fromisoformat(ended).replace(tzinfo=UTC),
+                "total_assets": assets,
+            }
+            for observed, filed, event, ended, assets in versions
+        ],
+        schema=schema,
+    )
+
+
+@pytest.mark.parametrize(
+    ("day", "assets"),
+    [
+        ("2024-05-09", None),
+        ("2024-05-10", 100.0),
+        ("2025-01-14", 100.0),
+        ("2025-01-15", 102.0),
+        ("2025-05-08", 102.0),
+        ("2025-05-09", 103.0),
+        ("2025-11-19", 103.0),
+        ("2025-11-20", None),
+    ],
+)
+def test_a_version_counts_from_the_day_on_which_it_could_be_known(
+    day: str, assets: float | None
+) -> None:
+    table = rows_of(
+        # Loaded in June, filed in May: it could be known in May.
+        ("2024-06-02T12:00", "2024-05-10", "superseded", "2025-01-15T15:00", 100.0),
+        # A correction without a filing: known from the day it was seen.
+        ("2025-01-15T15:00", "2024-05-10", "superseded", "2025-07-01T15:00", 102.0),
+        # Next year's report restated it; seen weeks later.
+        ("2025-07-01T15:00", "2025-05-09", "withdrawn", "2025-11-21T03:00", 103.0),
+    )
+    first = history.first_filings(table, Generation.V2, {})
+    known = history.known_days(table, Generation.V2, {}, first)
+    rows = history.known_on(table, Generation.V2, known, np.datetime64(day))
+    found = table.take(pa.array(rows))["total_assets"].to_pylist()
+    assert found == ([] if assets is None else [assets])
+
+
+def test_a_record_without_a_filing_date_borrows_that_of_its_period() -> None:
+    table = rows_of(("2025-03-01T12:00", None, "", None, 100.0))
+    first = history.first_filings(
+        rows_of(("2025-03-01T12:00", "2024-05-10", "", None, 100.0)), Generation.V2, {}
+    )
+    known = history.known_days(table, Generation.V2, {}, first)
+    assert known.tolist() == [date(2024, 5, 10)]
+    nobody = history.known_days(table, Generation.V2, {}, first[:0])
+    assert nobody.tolist() == [date(2025, 3, 1)]
+
+
+def test_a_filing_before_its_period_ended_is_no_first_filing() -> None:
+    table = rows_of(("2025-03-01T12:00", "2024-03-01", "", None, 100.0))
+    assert history.first_filings(table, Generation.V2, {}).empty
+
+
+def test_days_are_new_york_days() -> None:
+    moments = pa.chunked_array([pa.array([datetime(2025, 1, 2, 4, 59, tzinfo=UTC)])])
+    days = history.local_days(moments.cast(pa.timestamp("us", tz="UTC")))
+    assert days.to_pylist() == [date(2025, 1, 1)]
+
+
+def test_no_period_before_its_first_filing(tmp_path: Path) -> None:
+    sandbox = Sandbox(companies=2, start=date(2023, 1, 1), today=date(2024, 6, 30), quirks=False)
+    lake = Lake(tmp_path)
+    lake.prepare()
+    followed = {"AAA": [company(0)], "BBB": [company(1)]}
+    store(
+        lake,
+        answers(sandbox, [company(0), company(1)], list(Generation)),
+        followed,
+        noon(date(2026, 1, 1)),
+    )
+    whole = silver.wide_table(lake, Generation.V2)
+    for day in (date(2023, 4, 1), date(2023, 9, 1), date(2024, 3, 31)):
+        table = silver.as_of(lake, day, Generation.V2)
+        assert pc.all(pc.less_equal(table["first_filing_date"], pa.scalar(day))).as_py() in (
+            True,
+            None,
+        )
+        # v1's record says what a period said then; v2's row, filed a year later, does not.
+        late = pc.greater(table["filing_date"], pa.scalar(day))
+        assert not pc.any(late).as_py()
+        assert table.num_rows == sum(
+            first <= day for first in whole["first_filing_date"].to_pylist()
+        )
+    assert silver.as_of(lake, date(2023, 1, 31), Generation.V2).num_rows == 0
+    assert silver.as_of(lake, date(2024, 6, 30) + timedelta(1), Generation.V2).num_rows > 0

@@ -1,0 +1,202 @@
+"""When periods were first filed: filings of the index matched to periods in order."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+import pytest
+
+from polygon_fundamentals.errors import DamagedFileError
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.original_dates import (
+    align,
+    by_source,
+    date_periods,
+    dates_file,
+    load_dates,
+    match_filings,
+)
+from polygon_fundamentals.sandbox import Sandbox
+from polygon_fundamentals.statements import Generation
+from tests.conftest import client_of
+from tests.unit.silver.feeding import company, feed
+
+FAR = date(2030, 1, 1)
+
+
+def aligned(periods: list[str], filings: list[str], bounds: dict[str, str] | None = None) -> dict:
+    """Return period → its filing with `?` where it is an estimate; `K` marks a year's end."""
+    ends = [date.fromisoformat(p.rstrip("K")) for p in periods]
+    days = [date.fromisoformat(f.rstrip("K")) for f in filings]
+    limits = {date.fromisoformat(k): date.fromisoformat(v) for k, v in (bounds or {}).items()}
+    found = align(
+        ends,
+        [p.endswith("K") for p in periods],
+        [limits.get(end, FAR) for end in ends],
+        days,
+        [f.endswith("K") for f in filings],
+    )
+    return {
+        str(end)[2:7]: None
+        if dated.filing is None
+        else str(days[dated.filing])[2:] + ("" if dated.sure else "?")
+        for end, dated in zip(ends, found, strict=True)
+    }
+
+
+YEAR = ["2023-03-31", "2023-06-30", "2023-09-30", "2023-12-31K", "2024-03-31"]
+FILED = ["2023-05-05", "2023-08-04", "2023-11-03", "2024-02-20K", "2024-05-03"]
+
+
+def test_on_time() -> None:
+    assert aligned(YEAR, FILED) == {
+        "23-03": "23-05-05",
+        "23-06": "23-08-04",
+        "23-09": "23-11-03",
+        "23-12": "24-02-20",
+        "24-03": "24-05-03",
+    }
+
+
+def test_a_late_quarter_filed_after_the_next_ones_end() -> None:
+    filed = ["2023-05-05", "2023-10-20", "2023-11-03", "2024-02-20K", "2024-05-03"]
+    found = aligned(YEAR, filed)
+    assert found["23-06"] == "23-10-20"
+    assert found["23-09"] == "23-11-03"
+
+
+def test_a_backlog_filed_in_order() -> None:
+    filed = ["2023-09-01", "2023-10-20", "2023-12-15", "2024-06-20K", "2024-07-10"]
+    assert aligned(YEAR, filed) == {
+        "23-03": "23-09-01",
+        "23-06": "23-10-20",
+        "23-09": "23-12-15",
+        "23-12": "24-06-20",
+        "24-03": "24-07-10",
+    }
+
+
+def test_where_two_could_be_meant_the_later() -> None:
+    # A second 10-Q three weeks on: one of the two is an amendment under the wrong form.
+    found = aligned(YEAR, sorted([*FILED, "2023-08-25"]))
+    assert found["23-06"] == "23-08-25?"
+    assert found["23-03"] == "23-05-05"
+    assert found["23-09"] == "23-11-03"
+
+
+def test_a_filing_that_the_index_lacks_leaves_its_period_unknown() -> None:
+    filed = ["2023-05-05", "2023-11-03", "2024-02-20K", "2024-05-03"]
+    found = aligned(YEAR, filed)
+    assert found["23-06"] is None
+    assert found["23-09"] == "23-11-03"
+
+
+def test_periods_before_the_first_report_stay_unknown() -> None:
+    # Listed in summer 2023: the year before is known from comparatives alone.
+    periods = ["2022-06-30", "2022-09-30", "2022-12-31K", *YEAR[1:]]
+    found = aligned(periods, FILED[1:])
+    assert [found[p] for p in ("22-06", "22-09", "22-12")] == [None, None, None]
+    assert found["23-06"].startswith("23-08-04")
+    assert found["24-03"] == "24-05-03"
+
+
+def test_the_first_filing_is_not_after_one_that_shows_the_period() -> None:
+    found = aligned(YEAR, sorted([*FILED, "2023-08-25"]), {"2023-06-30": "2023-08-04"})
+    assert found["23-06"].startswith("23-08-04")
+
+
+def test_a_change_of_the_fiscal_year() -> None:
+    # The year now ends in September: a transition report (10-KT) closes nine months.
+    periods = ["2023-03-31", "2023-06-30", "2023-09-30K", "2023-12-31", "2024-03-31", "2024-06-30"]
+    filed = ["2023-05-05", "2023-08-04", "2023-12-10K", "2024-02-05", "2024-05-03", "2024-08-02"]
+    found = aligned(periods, filed)
+    assert found["23-09"] == "23-12-10"
+    assert found["23-12"] == "24-02-05"
+
+
+def test_a_report_under_the_other_form_is_an_estimate() -> None:
+    # v2 labels the transition quarter as a third one, yet it was closed with a 10-KT.
+    periods = ["2023-03-31", "2023-06-30", "2023-09-30", "2023-12-31", "2024-03-31"]
+    filed = ["2023-05-05", "2023-08-04", "2023-12-01K", "2024-02-05", "2024-05-03"]
+    assert aligned(periods, filed)["23-09"] == "23-12-01?"
+
+
+def test_no_filings_no_dates() -> None:
+    assert aligned(YEAR, []) == dict.fromkeys(aligned(YEAR, FILED))
+    assert align([], [], [], [], []) == []
+
+
+def test_dates_of_one_period_in_two_statements_share_a_filing() -> None:
+    periods = pd.DataFrame(
+        {
+            "cik": ["1", "1"],
+            "period_end": pd.to_datetime(["2021-12-31", "2022-01-04"]),
+            "annual": [True, True],
+            "bound": pd.to_datetime(["2023-02-07", "2023-02-07"]),
+        }
+    )
+    filings = pd.DataFrame(
+        {"cik": ["1"], "filing_date": pd.to_datetime(["2022-02-08"]), "form_type": ["10-K"]}
+    )
+    table = match_filings(periods, filings)
+    assert table["first_filing_date"].to_pylist() == [date(2022, 2, 8)] * 2
+    assert table["source"].to_pylist() == ["index", "index"]
+
+
+def test_the_sandbox_agrees_with_v1(lake: Lake) -> None:
+    """Late filers, amendments and fiscal years of all kinds: what the index says is v1's date."""
+    numbers = [0, 22, 25, 26, 33, 41]
+    with Sandbox(companies=46, start=date(2020, 1, 1), today=date(2025, 7, 1)) as sandbox:
+        tickers = {f"C{n}": [company(n)] for n in numbers}
+        feed(
+            sandbox,
+            lake,
+            tickers,
+            pd.Timestamp("2025-07-01", tz="UTC").to_pydatetime(),
+            [Generation.V2],
+        )
+        counts = date_periods(lake, client_of(sandbox), list(tickers))
+        truth = {
+            (row["cik"], row["end_date"]): row["filing_date"]
+            for row in sandbox.rows("v1")
+            if row.get("filing_date") and row["timeframe"] in ("quarterly", "annual")
+        }
+        for row in sandbox.rows("v1"):  # the original, not the amendment
+            key = (row["cik"], row["end_date"])
+            if row.get("filing_date"):
+                truth[key] = min(truth.get(key, "9999"), row["filing_date"])
+    assert counts["companies"] == 6
+    found = load_dates(lake).to_pylist()
+    checked = [
+        (row["first_filing_date"].isoformat(), truth[key], row["source"])
+        for row in found
+        if (key := (row["cik"], row["period_end"].isoformat())) in truth
+    ]
+    assert len(checked) > 100
+    early = [entry for entry in checked if entry[0] < entry[1]]
+    assert early == []
+    sure = [entry for entry in checked if entry[2] == "index"]
+    assert len(sure) > 0.9 * len(checked)
+    assert all(found == true for found, true, _ in sure)
+    everything = sum(len(series) for _, series in by_source(load_dates(lake), None))
+    few = sum(len(series) for _, series in by_source(load_dates(lake), date(2022, 1, 1)))
+    assert everything == len(found)
+    assert 0 < few < everything
+
+
+def test_late_where_a_report_could_be_either_ones_the_later_counts() -> None:
+    # Two reports for three open periods, all late: June's may be the first or the second.
+    periods = ["2023-03-31", "2023-06-30", "2023-09-30"]
+    found = aligned(periods, ["2023-12-20", "2024-01-10"])
+    assert found["23-09"] == "24-01-10"
+    print(found)
+    assert found["23-06"] == "23-12-20?"
+
+
+def test_a_damaged_file_is_named(lake: Lake) -> None:
+    path = dates_file(lake)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"PAR1 no more")
+    with pytest.raises(DamagedFileError, match=r"original_dates\.parquet cannot be read"):
+        load_dates(lake)
