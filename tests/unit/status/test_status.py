@@ -1,0 +1,126 @@
+"""The status: what it warns of, its JSON, and a page that shows data as data."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.status import as_html, as_json, gather, judge, load_targets
+from polygon_fundamentals.status.targets import PLANNED
+from tests.unit.test_ledger import entry
+
+MONDAY = datetime(2026, 7, 13, 20, tzinfo=UTC)
+
+
+def run_of(lake: Lake, day: str, v1: dict[str, Any], v2: dict[str, Any], **more: Any) -> None:
+    window = {"window": {"from": "2026-06-01", "to": day}, "requests": 3}
+    entry(
+        lake,
+        f"run-{day}",
+        started=f"{day}T20:00:00+00:00",
+        ended=f"{day}T20:01:00+00:00",
+        outcome="succeeded" if v1.get("ok") is not False else "failed",
+        parameters={"generation": "both", "date": day},
+        generations={"v1": window | v1, "v2": window | v2},
+        **more,
+    )
+
+
+def warnings(lake: Lake, now: datetime = MONDAY) -> list[str]:
+    figures = gather(lake, load_targets(None), now)
+    told: list[str] = as_json(figures, judge(figures))["warnings"]
+    return told
+
+
+def test_all_is_well(lake: Lake) -> None:
+    for day in ("2026-07-08", "2026-07-09", "2026-07-10", "2026-07-13"):
+        run_of(lake, day, {"ok": True, "seconds": 2.0}, {"ok": True, "seconds": 3.0})
+    figures = gather(lake, load_targets(None), MONDAY.replace(hour=21))
+    shown = as_json(figures, judge(figures))
+    assert shown["warnings"] == []
+    assert (shown["days_in_a_row"], shown["days_in_a_row_until"]) == (4, "2026-07-13")
+    assert shown["time_ratio"] == 1.5
+    assert shown["v1"] == {"state": "live", "since": None, "sunset": None}
+    assert all(set(row) == {"name", "ok", "detail"} for row in shown["rows"])
+    assert json.loads(json.dumps(shown)) == shown
+
+
+def failed(reason: str) -> dict[str, Any]:
+    return {"ok": False, "failed": [{"ticker": "*", "statement": "cash_flow", "reason": reason}]}
+
+
+@pytest.mark.parametrize(
+    ("v1", "expected"),
+    [
+        (failed("answered 500"), "v1 last run: answered 500"),
+        (failed("410 in a brownout before its sunset"), "v1 endpoint: browning out"),
+        ({"ok": None, "frozen_since": "2026-07-01"}, None),
+    ],
+)
+def test_a_failing_v1(lake: Lake, v1: dict[str, Any], expected: str | None) -> None:
+    run_of(lake, "2026-07-10", {"ok": True}, {"ok": True})
+    run_of(lake, "2026-07-13", v1, {"ok": True})
+    found = warnings(lake)
+    assert any(w.startswith(expected) for w in found) if expected else found == []
+
+
+def test_a_late_run_a_missing_refresh_and_a_damaged_ledger(lake: Lake) -> None:
+    run_of(lake, "2026-07-01", {"ok": True}, {"ok": True})
+    (lake.ops / "runs" / "20260702T0Z-x.json").write_text("{")
+    found = " ".join(warnings(lake))
+    assert "v2 daily update: last success for 2026-07-01" in found
+    assert "7 business days ago" in found
+    assert "refresh: v2 was never read whole" in found
+    assert "20260702T0Z-x.json cannot be read" in found
+
+
+def test_counts_that_drift_apart(lake: Lake) -> None:
+    for day, v2 in (("2026-07-10", 1000), ("2026-07-13", 950)):
+        records = {"v1": {"cash_flow": 1000}, "v2": {"cash_flow": v2}}
+        run_of(lake, day, {"ok": True}, {"ok": True}, records=records)
+    assert warnings(lake) == [
+        "difference in counts: record counts differ by 5.0%, 0.0% some runs ago"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "measured", "verdict"),
+    [
+        ("download", 12.0, "met"),
+        ("download", 17.0, "acceptable"),
+        ("download", 18.1, "missed"),
+        ("requests", 100.0, "met"),
+        ("requests", 80.0, "acceptable"),
+        ("requests", 79.0, "missed"),
+        ("lag", None, "not measured"),
+    ],
+)
+def test_verdicts_on_targets(name: str, measured: float | None, verdict: str) -> None:
+    assert PLANNED[name].verdict(measured) == verdict
+
+
+def test_targets_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "targets.toml"
+    path.write_text('[targets.lag]\ntitle = "lag"\nunit = "min"\ntarget = 5\nacceptable = 9\n')
+    assert load_targets(path)["lag"].acceptable == 9
+    path.write_text('[targets.nonsense]\ntitle="x"\nunit=""\ntarget=1\nacceptable=1\n')
+    with pytest.raises(UsageError, match="nonsense is no target"):
+        load_targets(path)
+    path.write_text("[targets.lag]\ntarget = 5\n")
+    with pytest.raises(UsageError, match="correct it"):
+        load_targets(path)
+
+
+def test_the_page_shows_data_as_data(lake: Lake) -> None:
+    run_of(lake, "2026-07-13", failed("<script>alert(1)</script>"), {"ok": True})
+    figures = gather(lake, load_targets(None), MONDAY)
+    page = as_html(figures, judge(figures))
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert "http" not in page

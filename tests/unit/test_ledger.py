@@ -1,0 +1,134 @@
+"""The ledger: crashes, damaged files, two runs at once, and what was covered last."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from datetime import UTC, date, datetime
+from typing import Any
+
+import orjson
+import pytest
+
+from polygon_fundamentals import ledger
+from polygon_fundamentals.lake import Lake
+
+SCOPE = {"tickers": [], "universe": None, "statements": ["cash_flow"], "timeframes": ["annual"]}
+
+
+def entry(lake: Lake, name: str, **changes: Any) -> None:
+    found = {
+        "run": name,
+        "flow": "daily-update",
+        "parameters": dict(SCOPE),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "process_started": ledger.process_started(os.getpid()),
+        "started": "2026-07-01T10:00:00+00:00",
+        "ended": None,
+        "outcome": "running",
+        **changes,
+    }
+    day = found["started"][:19].replace("-", "").replace(":", "")
+    path = ledger.runs_folder(lake) / f"{day}000000Z-{found['flow']}-{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(orjson.dumps(found))
+
+
+def outcomes(lake: Lake) -> dict[str, str]:
+    return {str(r.found["run"]): r.outcome for r in ledger.records(lake)[0]}
+
+
+def recently() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("changes", "dead"),
+    [
+        ({}, False),
+        ({"pid": 2**22 - 1}, True),
+        ({"process_started": "another-boot:1"}, True),
+        ({"process_started": None}, False),
+        ({"host": "elsewhere"}, False),
+        ({"outcome": "succeeded", "pid": 2**22 - 1}, False),
+    ],
+)
+def test_which_runs_are_dead(lake: Lake, changes: dict[str, Any], dead: bool) -> None:
+    entry(lake, "one", started=recently(), **changes)
+    closed = ledger.close_crashed(lake)
+    assert [record.found["run"] for record in closed] == (["one"] if dead else [])
+    assert outcomes(lake)["one"] == ("crashed" if dead else changes.get("outcome", "running"))
+
+
+def test_a_silent_run_of_another_host_is_dead(lake: Lake) -> None:
+    entry(lake, "far", started=recently(), host="elsewhere")
+    path = ledger.records(lake)[0][0].path
+    old = time.time() - 400
+    os.utime(path, (old, old))
+    assert [r.found["run"] for r in ledger.close_crashed(lake)] == ["far"]
+    assert "the process died on elsewhere" in ledger.records(lake)[0][0].found["message"]
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"outcome": "x"}', b"\xff\xfe"])
+def test_a_damaged_file_is_named_and_skipped(lake: Lake, text: bytes) -> None:
+    entry(lake, "good")
+    path = ledger.runs_folder(lake) / "20260702T000000000000Z-daily-update-bad.json"
+    path.write_bytes(text)
+    found, damaged = ledger.records(lake)
+    assert [record.found["run"] for record in found] == ["good"]
+    assert damaged == [path]
+
+
+def fail(run: ledger.Run) -> None:
+    with ledger.recorded(run):
+        assert set(outcomes(run.lake).values()) == {"running"}
+        raise ValueError("broken")
+
+
+def test_two_runs_at_once_and_one_that_raises(lake: Lake) -> None:
+    one, two = (ledger.Run(lake, "daily-update", SCOPE) for _ in range(2))
+    with ledger.recorded(one):
+        with pytest.raises(ValueError, match="broken"):
+            fail(two)
+        one.report["ok"] = True
+    assert outcomes(lake) == {one.id: "succeeded", two.id: "failed"}
+
+
+def test_a_year_is_read_quickly(lake: Lake) -> None:
+    for number in range(2000):
+        entry(
+            lake, f"r{number}", started=f"2026-01-01T00:{number // 60:02d}:{number % 60:02d}+00:00"
+        )
+    began = time.process_time()
+    assert len(ledger.records(lake)[0]) == 2000
+    assert time.process_time() - began < 2
+
+
+def covered(lake: Lake, **scope: Any) -> date | None:
+    return ledger.last_covered(ledger.records(lake)[0], "v2", SCOPE | scope)
+
+
+def test_what_was_covered_last(lake: Lake) -> None:
+    def told(day: str, ok: bool | None) -> dict[str, Any]:
+        return {"v2": {"ok": ok, "window": {"from": "2026-06-01", "to": day}}}
+
+    assert covered(lake) is None
+    parameters = {"generation": "both", "filing_date_lt": None}
+    history = {"flow": "historical-load", "parameters": parameters, "outcome": "succeeded"}
+    entry(lake, "load", started="2026-06-20T20:00:00+00:00", generations={"v2": {}}, **history)
+    assert covered(lake) == date(2026, 6, 20)
+    entry(lake, "good", outcome="failed", generations=told("2026-07-01", True))
+    assert covered(lake) == date(2026, 7, 1)
+    entry(lake, "bad", outcome="failed", generations=told("2026-07-02", False))
+    entry(lake, "frozen", outcome="succeeded", generations=told("2026-07-03", None))
+    entry(
+        lake,
+        "named",
+        outcome="succeeded",
+        parameters=SCOPE | {"tickers": ["AAPL"]},
+        generations=told("2026-07-04", True),
+    )
+    assert covered(lake) == date(2026, 7, 1)
+    assert covered(lake, statements=["cash_flow", "balance_sheets"]) == date(2026, 6, 20)
