@@ -1,0 +1,154 @@
+"""Windows: how wide they are, what they must not undo, and the sweep over undated records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from polygon_fundamentals.lake import Lake, revisions
+from polygon_fundamentals.load.window import Window, update_v1, update_v2, window_until
+from polygon_fundamentals.load.window_store import relabelled, store_v1_page
+from polygon_fundamentals.load.writers import Inline
+from polygon_fundamentals.sandbox import Sandbox
+from polygon_fundamentals.statements import Generation, Statement, Timeframe
+from tests.conftest import KEY, client_of
+from tests.lakes import stored_rows
+
+NOW = datetime(2026, 7, 2, tzinfo=UTC)
+BOTH = [Timeframe.QUARTERLY, Timeframe.ANNUAL]
+FRAMES = frozenset(("quarterly", "annual"))
+
+
+@pytest.mark.parametrize(
+    ("success", "first"),
+    [(None, "2026-06-24"), ("2026-06-30", "2026-06-24"), ("2026-06-11", "2026-06-11")],
+)
+def test_a_window_goes_back_to_the_last_success(success: str | None, first: str) -> None:
+    last = date.fromisoformat(success) if success else None
+    found = window_until(date(2026, 7, 1), 7, last)
+    assert found == Window(date.fromisoformat(first), date(2026, 7, 1))
+    assert found.filters(BOTH).filing_date_lt == "2026-07-02"
+
+
+def record(filed: str | None, value: float, **changes: Any) -> dict[str, Any]:
+    return {
+        "cik": "0000000001",
+        "tickers": ["AA"],
+        "timeframe": "annual",
+        "end_date": "2025-12-31",
+        "fiscal_year": "2025",
+        "fiscal_period": "FY",
+        "filing_date": filed,
+        "financials": {"balance_sheet": {"assets": {"value": value, "unit": "USD"}}},
+        **changes,
+    }
+
+
+def store(lake: Lake, *rows: dict[str, Any], **more: Any) -> tuple[Any, int, Any]:
+    body = json.dumps({"results": rows}).encode()
+    follow = {"AA": ["0000000001"]}
+    sheets = [Statement.BALANCE_SHEETS]
+    return store_v1_page(str(lake.root), sheets, body, follow, FRAMES, NOW, **more)
+
+
+def assets(lake: Lake) -> list[float]:
+    rows = stored_rows(lake, Generation.V1, Statement.BALANCE_SHEETS)["AA"]
+    return [row["financials"]["balance_sheet"]["assets"]["value"] for row in rows]
+
+
+def test_an_original_does_not_undo_its_amendment(lake: Lake) -> None:
+    store(lake, record("2026-05-01", 2.0))
+    counts, unfollowed, annuals = store(lake, record("2026-02-01", 1.0))
+    assert (counts.rows_received, counts.rows_changed, counts.rows_unchanged) == (1, 0, 1)
+    assert (unfollowed, annuals) == (0, [("0000000001", "2025-12-31")])
+    assert assets(lake) == [2.0]
+    old = revisions.read(lake.dataset(Generation.V1, Statement.BALANCE_SHEETS), "AA")
+    assert [str(day) for day in old["filing_date"].to_pylist()] == ["2026-02-01"]
+    counts, _, _ = store(lake, record("2026-02-01", 1.0))
+    assert counts.bytes_written == 0
+    store(lake, record("2026-06-01", 3.0))
+    assert assets(lake) == [3.0]
+
+
+def test_what_a_page_leaves_out(lake: Lake) -> None:
+    other = record("2026-05-01", 5.0, cik="0000000002", tickers=["BB"])
+    yearly = record(None, 6.0, timeframe="ttm", fiscal_period="TTM")
+    counts, unfollowed, _ = store(lake, record("2026-05-01", 2.0), other, yearly)
+    assert (counts.rows_new, unfollowed) == (1, 1)
+    counts, _, _ = store(lake, record("2026-06-01", 9.0), undated_only=True)
+    assert counts.rows_received == 0
+    store(lake, other, owner="AA")
+    assert sorted(assets(lake)) == [2.0, 5.0]
+
+
+def test_only_a_new_label_of_a_known_period_is_asked_again(lake: Lake, sandbox: Sandbox) -> None:
+    rows = [r for r in sandbox.rows("v2", "cash_flow") if r["cik"] == "0009000002"]
+    follow = {"NAN": ["0009000002"]}
+    body = json.dumps({"results": rows}).encode()
+    assert relabelled(str(lake.root), Statement.CASH_FLOW, body, follow) == {}
+    client = client_of(sandbox)
+    window = Window(date(2000, 1, 1), date(2026, 7, 1))
+    frames = list(Timeframe)
+    update_v2(client, lake, Inline(), Statement.CASH_FLOW, window, frames, follow, True)
+    assert relabelled(str(lake.root), Statement.CASH_FLOW, body, follow) == {}
+    changed = [{**rows[-1], "fiscal_year": 2040}]
+    body = json.dumps({"results": changed}).encode()
+    found = relabelled(str(lake.root), Statement.CASH_FLOW, body, follow)
+    assert found == {"0009000002": [rows[-1]["period_end"]]}
+    assert relabelled(str(lake.root), Statement.CASH_FLOW, body, {"ZZ": []}) == {}
+
+
+@pytest.fixture
+def crowd() -> Iterator[Sandbox]:
+    with Sandbox(
+        companies=900, start=date(2025, 6, 1), today=date(2026, 5, 11), quirks=False, api_key=KEY
+    ) as server:
+        yield server
+
+
+def test_the_sweep_stops_after_some_pages_and_goes_on_the_next_time(
+    lake: Lake, crowd: Sandbox
+) -> None:
+    followed = {ticker: [] for ticker in crowd.tickers[-30:]}
+    window = Window(date(2026, 5, 11), date(2026, 5, 11))
+    cursor = lake.ops / "cache" / "undated.v1.quarterly.json"
+    statements = [Statement.BALANCE_SHEETS]
+
+    def update() -> int:
+        crowd.forget_requests()
+        update_v1(client_of(crowd), lake, Inline(), statements, window, BOTH, followed)
+        return sum(
+            "period_of_report_date.gte" in r.query or "cursor" in r.query for r in crowd.requests
+        )
+
+    undated = {
+        (row["cik"], row["end_date"])
+        for row in crowd.rows("v1")
+        if row["timeframe"] == "quarterly"
+        and not row.get("filing_date")
+        and row["end_date"] >= "2025-10-23"
+        and row["tickers"][0] in followed
+    }
+    assert len(undated) > 10
+
+    def stored() -> set[tuple[str, str]]:
+        found = stored_rows(lake, Generation.V1, Statement.BALANCE_SHEETS)
+        return {
+            (row["cik"], str(row["end_date"]))
+            for rows in found.values()
+            for row in rows
+            if row["filing_date"] is None
+        }
+
+    assert update() <= 8
+    assert cursor.exists()
+    assert stored() < undated
+    update()
+    assert stored() == undated
+    cursor.write_text('{"cursor": "not one of theirs"}')
+    update()
+    assert stored() == undated
