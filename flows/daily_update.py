@@ -12,6 +12,7 @@ from pydantic import Field
 
 from flows.artifacts import publish_load
 from flows.ending import Report, ended, sentence
+from flows.foreign import quarantine
 from flows.historical_load import LOCK_SECONDS, generations_of
 from flows.parameters import (
     ALL_STATEMENTS,
@@ -92,6 +93,7 @@ def daily_update(
         lock = where.lock("writers")
         with shared(lock, LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):
             recover(where)
+            quarantine(where)
             ledger.close_crashed(where)
             run = ledger.Run(where, "daily-update", parameters, flow_run_id=flow_run_id())
             with ledger.recorded(run):

@@ -13,6 +13,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.artifacts import publish_load
 from flows.ending import Report, ended, sentence
+from flows.foreign import quarantine
 from flows.loading import Load, load_generation
 from flows.parameters import (
     ALL_STATEMENTS,
@@ -179,6 +180,7 @@ def run_load(
     where.prepare()
     with shared(where.lock("writers"), LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):
         recover(where)
+        quarantine(where)
         ledger.close_crashed(where)
         previous, done = ledger.resumable(where, flow_name, parameters) if resume else (None, set())
         run = ledger.Run(where, flow_name, parameters, flow_run_id=_flow_run_id())

@@ -11,6 +11,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.artifacts import publish_load
 from flows.daily_update import flow_run_id
 from flows.ending import Report, ended, sentence
+from flows.foreign import quarantine
 from flows.historical_load import LOCK_SECONDS, UNITS_WORTH_PROCESSES
 from flows.loading import Load, load_generation
 from flows.parameters import (
@@ -71,6 +72,7 @@ def refresh(
         lock = where.lock("writers")
         with shared(lock, LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):
             recover(where)
+            quarantine(where)
             run = ledger.Run(where, "refresh", parameters, flow_run_id=flow_run_id())
             with ledger.recorded(run):
                 report = _refreshed(run, settings, names, statements, filters, base_url)

@@ -82,17 +82,24 @@ def v2_row(
     }
 
 
-def fill(lake: Lake, tickers: Sequence[str] = ("AAA", "BBB"), quarters: Any = QUARTERS) -> Lake:
+def fill(
+    lake: Lake,
+    tickers: Sequence[str] = ("AAA", "BBB"),
+    quarters: Any = QUARTERS,
+    v2_quarters: Any = None,
+) -> Lake:
     """Load the same facts of some companies into both generations; return the lake."""
     lake.prepare()
     for statement in Statement:
         v1, v2, places = [], [], {}
         for place, ticker in enumerate(tickers):
             places[ticker] = range(place * len(quarters), (place + 1) * len(quarters))
-            for i, quarter in enumerate(quarters):
+            for i, (quarter, later) in enumerate(
+                zip(quarters, v2_quarters or quarters, strict=True)
+            ):
                 cik, value = f"{place + 1:010d}", float(1000 * (place + 1) + i)
                 v1.append(v1_row(cik, ticker, quarter, value))
-                v2.append(v2_row(cik, ticker, quarter, value, statement))
+                v2.append(v2_row(cik, ticker, later, value, statement))
         for generation, table in (
             (Generation.V1, v1_tables(v1, OBSERVED)[statement]),
             (Generation.V2, v2_table(v2, statement, OBSERVED)),
@@ -134,8 +141,6 @@ class FakeSchedules:
 
     path: Path
     busy: list[list[str]] = field(default_factory=list)
-    fails_at: int = 0
-    calls: int = 0
 
     def recorded(self) -> Recorded:
         """Return the file's content."""
@@ -146,9 +151,6 @@ class FakeSchedules:
 
     def apply(self, wanted: Recorded) -> None:
         """Write the file anew."""
-        self.calls += 1
-        if self.calls == self.fails_at:
-            raise ConnectionRefusedError(111, "Connection refused", "server")
         beside = self.path.with_suffix(".new")
         beside.write_text(json.dumps(wanted))
         os.replace(beside, self.path)

@@ -142,6 +142,7 @@ def rollback(
         LakeLockedError, LakeError, UsageError, HalfUndoneError: as `cutover`.
         AnswerIsNo: v1 missed business days since the cutover.
     """
+    lake.prepare()
     with exclusive(lake.lock("cutover"), 0, "the lake's switch"), ExitStack() as held:
         left = _mended(lake, ROLLBACK, around, options, held)
         if left is None and leads_to(lake) is not Generation.V2:

@@ -1,0 +1,102 @@
+"""Cutover and rollback against a real Prefect server: schedules as read back from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.states import Completed, Running
+
+from polygon_fundamentals.errors import ApiError
+from polygon_fundamentals.lake import Lake
+from tasks.schedules import ServerSchedules
+from tests.cutover_world import fill, run
+
+STARTS = {"v1": True, "v2": False, "both": True}
+
+
+@flow(name="cutover-test-load")
+def load(generation: str, lake: str) -> None:
+    """Stands for a load."""
+
+
+@pytest.fixture
+def deployed(lake: Lake) -> Iterator[Lake]:
+    """A lake whose loads are deployed, each with a schedule; another lake's stands beside."""
+    fill(lake)
+    made = []
+    with get_client(sync_client=True) as client:
+        flow_id = client.create_flow(load)
+        wanted = [(g, str(lake.root), a) for g, a in STARTS.items()]
+        for generation, root, active in [*wanted, ("v1", "/another/lake", True)]:
+            schedule = IntervalSchedule(interval=timedelta(days=1))
+            made.append(
+                client.create_deployment(
+                    flow_id,
+                    name=f"daily-{generation}-{len(made)}",
+                    parameters={"generation": generation, "lake": root},
+                    schedules=[DeploymentScheduleCreate(schedule=schedule, active=active)],
+                )
+            )
+        yield lake
+        for deployment in made:
+            client.delete_deployment(deployment)
+
+
+def active(lake: str) -> dict[str, bool]:
+    """Return generation → active, as the server says."""
+    with get_client(sync_client=True) as client:
+        return {
+            d.parameters["generation"]: d.schedules[0].active
+            for d in client.read_deployments()
+            if d.parameters.get("lake") == lake
+        }
+
+
+def test_schedules_are_switched_and_put_back_on_the_server(deployed: Lake) -> None:
+    root, schedules = str(deployed.root), ServerSchedules(deployed)
+    assert active(root) == STARTS
+    assert run(deployed, "cutover", schedules=schedules, checks=())["exit_code"] == 0
+    assert active(root) == {"v1": False, "v2": True, "both": False}
+    assert active("/another/lake") == {"v1": True}
+    assert run(deployed, "rollback", schedules=schedules, checks=())["exit_code"] == 0
+    assert active(root) == STARTS
+
+
+def test_a_flow_run_of_v1_in_progress_is_waited_for(deployed: Lake) -> None:
+    schedules = ServerSchedules(deployed)
+    with get_client(sync_client=True) as client:
+        parameters = {"generation": "v1", "lake": str(deployed.root)}
+        going = client.create_flow_run(load, parameters=parameters, state=Running())
+        assert schedules.running(("v1", "both")) == [going.name]
+
+        def end(_: str) -> None:
+            client.set_flow_run_state(going.id, Completed(), force=True)
+
+        found = run(deployed, "cutover", schedules=schedules, checks=(), say=end)
+    step = next(s for s in found["steps"] if s["name"] == "wait for running jobs")
+    assert (found["exit_code"], step["detail"].startswith("waited")) == (0, True)
+
+
+def test_retired_deployments_are_paused_and_tagged(deployed: Lake) -> None:
+    names = ServerSchedules(deployed).retire(("v1", "both"))
+    assert sorted(names) == ["daily-both-2", "daily-v1-0"]
+    with get_client(sync_client=True) as client:
+        found = {d.name: (d.paused, d.tags) for d in client.read_deployments()}
+    assert found["daily-v1-0"] == (True, ["retired"])
+    assert found["daily-v2-1"] == (False, [])
+
+
+def test_a_server_that_does_not_answer_is_told_in_one_line(lake: Lake) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with (
+        temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}),
+        pytest.raises(ApiError, match="the Prefect server does not answer"),
+    ):
+        ServerSchedules(lake).recorded()

@@ -1,0 +1,85 @@
+"""An old cron script that goes on appending v1 rows through the pointer after the cutover."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from polygon_fundamentals.cutover.quarantine import foreign_files, sweep
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.commit import recover
+from polygon_fundamentals.statements import Generation, Statement
+from tests.cutover_world import fill, run, v1_row
+
+PLACE = "balance_sheets/year=2025/month=05/ticker=AAA.parquet"
+
+
+@pytest.fixture
+def switched(lake: Lake) -> Lake:
+    fill(lake)
+    assert run(lake, "cutover", checks=())["exit_code"] == 0
+    return lake
+
+
+def append_as_the_old_script(path: Path) -> None:
+    """Read, concatenate, write: as scripts of this kind do, with the path they always used."""
+    row = v1_row("0000000001", "AAA", ("2024-12-31", "2025-05-20", 4), 77.0)
+    new = pd.DataFrame([row])
+    for name in ("filing_date", "end_date"):
+        new[name] = pd.to_datetime(new[name]).dt.date
+    new["fiscal_year"] = new["fiscal_year"].astype(int)
+    old = pd.read_parquet(path, partitioning=None) if path.exists() else None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (new if old is None else pd.concat([old, new])).to_parquet(path)
+
+
+def test_v1_rows_go_to_v1_and_v2s_file_is_as_it_was(switched: Lake) -> None:
+    target = switched.bronze / "fundamentals_v2" / PLACE
+    before = pq.read_table(target, partitioning=None).to_pylist()
+    append_as_the_old_script(switched.pointer / PLACE)
+    assert pq.read_table(target, partitioning=None).num_rows == 2
+    (found,) = sweep(switched)
+    assert (found.v1_rows, found.v2_rows_restored, found.v2_rows_lost) == (1, 1, 0)
+    assert pq.read_table(target, partitioning=None).to_pylist() == before
+    assert (switched.root / found.kept).exists()
+    v1 = switched.dataset(Generation.V1, Statement.BALANCE_SHEETS).file(202505, "AAA")
+    values = pq.read_table(v1, partitioning=None).to_pylist()
+    assert sorted(r["financials"]["balance_sheet"]["assets"]["value"] for r in values) == [
+        77.0,
+        1000.0,
+    ]
+    assert (sweep(switched), foreign_files(switched), recover(switched)) == ([], [], [])
+
+
+def test_a_file_where_v2_has_none_is_taken_away(switched: Lake) -> None:
+    place = "balance_sheets/year=2024/month=02/ticker=AAA.parquet"
+    append_as_the_old_script(switched.pointer / place)
+    (found,) = sweep(switched)
+    assert (found.v1_rows, found.v2_rows_restored, found.v2_rows_lost) == (1, 0, 0)
+    assert not (switched.bronze / "fundamentals_v2" / place).exists()
+
+
+def test_a_row_that_is_nowhere_else_is_named_and_loaded_again(switched: Lake) -> None:
+    target = switched.bronze / "fundamentals_v2" / PLACE
+    target.unlink()
+    append_as_the_old_script(switched.pointer / PLACE)
+    (found,) = sweep(switched)
+    assert (found.v1_rows, found.v2_rows_restored, found.v2_rows_lost) == (1, 0, 1)
+    assert "historical-load --generation v2 --tickers AAA" in found.sentence()
+    fill(switched)
+    assert pq.read_table(target, partitioning=None)["total_assets"].to_pylist() == [1000.0]
+
+
+def test_a_file_that_is_no_parquet_is_quarantined_too(switched: Lake) -> None:
+    (switched.pointer / PLACE).write_bytes(b"ticker,cik\nAAA,1\n")
+    (found,) = sweep(switched)
+    assert (found.v1_rows, found.v2_rows_restored + found.v2_rows_lost) == (0, 1)
+
+
+def test_before_the_cutover_nothing_is_swept(lake: Lake) -> None:
+    fill(lake)
+    append_as_the_old_script(lake.bronze / "fundamentals_v2" / PLACE)
+    assert sweep(lake) == []

@@ -1,0 +1,240 @@
+"""Cutover and rollback: what they do, and that a failed check undoes them."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from polygon_fundamentals.cutover import journal as journals
+from polygon_fundamentals.cutover.operations import rollback
+from polygon_fundamentals.cutover.readers import Check, differences
+from polygon_fundamentals.errors import AnswerIsNo, LakeError
+from polygon_fundamentals.lake import Lake, pointer
+from tests.cutover_world import (
+    QUICK,
+    FakeSchedules,
+    FakeSilver,
+    around,
+    at_later,
+    fill,
+    run,
+    state,
+)
+
+
+@pytest.fixture
+def filled(lake: Lake) -> Lake:
+    return fill(lake)
+
+
+def test_over_and_back(filled: Lake) -> None:
+    start = state(filled)
+    over = run(filled, "cutover")
+    found = state(filled)
+    assert (over["exit_code"], found["pointer"], found["silver"]) == (0, "v2", "v2")
+    assert found["schedules"] == {"v1": False, "v2": True, "both": False}
+    assert over["switch_seconds"] < 5.0
+    back = run(filled, "rollback")
+    found = state(filled)
+    assert (back["exit_code"], found["pointer"], found["silver"]) == (0, "v1", "v1")
+    assert found["schedules"] == {"v1": True, "v2": False, "both": True}
+    assert (found["v1"], found["v2"]) == (start["v1"], start["v2"])
+    assert run(filled, "rollback")["steps"] == []
+    assert os.readlink(filled.pointer) == "fundamentals_v1_archive"
+
+
+def test_the_move_is_one_call(filled: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(filled, "cutover", checks=())["exit_code"] == 0
+    calls = []
+    real = os.replace
+
+    def counted(source: Path, target: Path) -> None:
+        calls.append(Path(target).name)
+        real(source, target)
+
+    monkeypatch.setattr(pointer.os, "replace", counted)
+    pointer.point_to(filled, pointer.Generation.V1)
+    assert calls == ["fundamentals"]
+
+
+@pytest.mark.parametrize(
+    ("silver", "code", "words"),
+    [
+        (FakeSilver(broken="v2"), 4, "Input/output error"),
+        (FakeSilver(other_schema="v2"), 1, "another schema"),
+    ],
+)
+def test_silver_that_fails_puts_everything_back(
+    filled: Lake, silver: FakeSilver, code: int, words: str
+) -> None:
+    before = state(filled)
+    found = run(filled, "cutover", silver=silver, checks=())
+    assert (found["exit_code"], found["state"]) == (code, "undone")
+    assert words in found["message"]
+    after = state(filled)
+    assert (after["pointer"], after["schedules"]) == ("v1", before["schedules"])
+    assert (after["v1"], after["v2"]) == (before["v1"], before["v2"])
+    assert journals.journals(filled)[-1].state == "undone"
+
+
+def test_an_answer_that_differs_after_the_switch_rolls_back_by_itself(
+    filled: Lake, tmp_path: Path
+) -> None:
+    script = tmp_path / "check.py"
+    # Answers alike until the pointer itself is what it is asked about.
+    script.write_text(
+        "import json, os, sys\nprint(json.dumps({'link': os.path.islink(sys.argv[1])}))\n"
+    )
+    check = Check(name="link", command=("python3", "-S", str(script), "{bronze}"))
+    before = state(filled)
+    found = run(filled, "cutover", checks=(check,))
+    assert (found["exit_code"], found["state"]) == (1, "undone")
+    assert "verify: readers' answers differ on the pointer: link.link" in found["message"]
+    names = [step["name"] for step in found["steps"]]
+    assert names[-3:] == [
+        "put back: move silver",
+        "put back: move pointer",
+        "put back: pause schedules",
+    ]
+    after = state(filled)
+    assert (after["pointer"], after["schedules"]) == ("v1", before["schedules"])
+    journal = journals.journals(filled)[-1]
+    assert (journal.state, journal.direction) == ("undone", "back")
+    assert [s["name"] for s in journal.steps if s["state"] == "failed"] == ["verify"]
+
+
+def test_a_server_that_dies_in_the_middle_is_mended_by_the_next_call(filled: Lake) -> None:
+    run(filled, "cutover", checks=())
+    run(filled, "rollback", checks=())
+    before = state(filled)
+    dying = FakeSchedules(filled.root / "schedules.json")
+
+    dying.apply = _twice_dead(dying)  # type: ignore[method-assign]
+    found = run(filled, "cutover", schedules=dying, checks=())
+    assert (found["exit_code"], found["state"]) == (4, "open")
+    assert "not put back yet: pause schedules" in found["message"]
+    assert filled.primary == "v1"
+    assert run(filled, "rollback", checks=())["exit_code"] == 0
+    assert state(filled) == before
+    assert run(filled, "cutover", checks=())["exit_code"] == 0
+
+
+def _twice_dead(schedules: FakeSchedules):  # type: ignore[no-untyped-def]
+    real, calls = schedules.apply, [0]
+
+    def apply(wanted: object) -> None:
+        calls[0] += 1
+        if calls[0] > 1:
+            raise ConnectionRefusedError(111, "Connection refused", "server")
+        real(wanted)  # type: ignore[arg-type]
+
+    return apply
+
+
+def test_running_jobs_are_waited_for(filled: Lake) -> None:
+    busy = FakeSchedules(filled.root / "schedules.json", busy=[["daily v1"], ["daily v1"]])
+    said: list[str] = []
+    found = run(filled, "cutover", schedules=busy, checks=(), say=said.append)
+    assert found["exit_code"] == 0
+    assert said == ["waiting for daily v1"]
+    assert next(s for s in found["steps"] if s["name"] == "wait for running jobs")["seconds"] >= 1.0
+
+
+def test_the_postpone_file_holds_the_switch(filled: Lake, tmp_path: Path) -> None:
+    import threading
+    from dataclasses import replace
+
+    from polygon_fundamentals.cutover.operations import Judged, cutover
+
+    file = tmp_path / "hold"
+    file.touch()
+    threading.Timer(0.7, file.unlink).start()
+    options = replace(QUICK, postpone_file=file)
+    found = cutover(filled, lambda: Judged(()), around(filled, checks=()), options)
+    assert found["exit_code"] == 0
+    assert next(s for s in found["steps"] if s["name"] == "hold")["seconds"] >= 0.5
+
+
+def test_rollback_is_refused_when_v1_missed_days_or_is_gone(filled: Lake) -> None:
+    run(
+        filled,
+        "cutover",
+        checks=(),
+        clock=lambda: datetime(2026, 6, 1, 15, tzinfo=UTC),
+    )
+    with pytest.raises(AnswerIsNo, match=r"missed 2 business days since .* \(2026-06-02 to"):
+        rollback(filled, around(filled, checks=()), QUICK, [], date(2026, 6, 4))
+    full = [date(2026, 6, 2), date(2026, 6, 3)]
+    assert (
+        rollback(filled, around(filled, checks=()), QUICK, full, date(2026, 6, 4))["exit_code"] == 0
+    )
+    run(filled, "cutover", checks=())
+    run(filled, "cleanup", checks=())
+    with pytest.raises(LakeError, match="not there any more; bring it back with"):
+        run(filled, "rollback", checks=())
+
+
+def test_cleanup_and_restore_give_back_every_byte_and_time(filled: Lake) -> None:
+    run(filled, "cutover", checks=())
+    folder = filled.bronze / "fundamentals_v1_archive"
+    times = {p.name: p.stat().st_mtime_ns for p in folder.rglob("*")}
+    before = state(filled)["v1"]
+    done = run(filled, "cleanup", checks=())
+    assert (done["exit_code"], folder.exists()) == (0, False)
+    assert run(filled, "restore", checks=())["exit_code"] == 0
+    assert state(filled)["v1"] == before
+    assert {p.name: p.stat().st_mtime_ns for p in folder.rglob("*")} == times
+
+
+def test_cleanup_refuses_before_its_days_and_while_v1_is_primary(filled: Lake) -> None:
+    with pytest.raises(AnswerIsNo, match="leads to v1, which readers still use"):
+        run(filled, "cleanup", checks=())
+    run(filled, "cutover", checks=())
+    with pytest.raises(AnswerIsNo, match="v1's deployments go after 30 days"):
+        run(filled, "cleanup", checks=(), clock=at_later(29))
+    found = run(filled, "cleanup", checks=(), clock=at_later(31))
+    assert [step["name"] for step in found["steps"]] == ["retire deployments"]
+    assert (filled.bronze / "fundamentals_v1_archive").is_dir()
+
+
+def test_cleanup_refuses_on_a_checksum_that_differs(filled: Lake) -> None:
+    from polygon_fundamentals.cutover import foreign
+
+    foreign.record(filled)
+    run(filled, "cutover", checks=())
+    victim = next((filled.bronze / "fundamentals_v1_archive").rglob("*.parquet"))
+    data = victim.read_bytes()
+    victim.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    found = run(filled, "cleanup", checks=())
+    assert (found["exit_code"], found["state"]) == (4, "undone")
+    assert "files of v1 are not what the recorded checksums say" in found["message"]
+    assert victim.exists()
+    assert not list((filled.root / "archive").glob("*"))
+
+
+def test_a_damaged_archive_removes_nothing(filled: Lake) -> None:
+    run(filled, "cutover", checks=())
+
+    def damage(name: str) -> None:
+        if name == "after write archive":
+            tar = next((filled.root / "archive").glob("*.tar.zst"))
+            data = bytearray(tar.read_bytes())
+            data[len(data) // 2] ^= 0xFF
+            tar.write_bytes(bytes(data))
+
+    found = run(filled, "cleanup", checks=(), point=damage)
+    assert (found["exit_code"], found["state"]) == (4, "undone")
+    assert (filled.bronze / "fundamentals_v1_archive").is_dir()
+
+
+def test_differences_are_told_with_tolerance_and_exceptions() -> None:
+    check = Check(name="c", command=("x",), tolerance=0.01, may_differ=("at",))
+    old = {"c": {"n": 100.0, "at": 1, "rows": [1, 2]}}
+    assert differences([check], old, {"c": {"n": 100.5, "at": 2, "rows": [1, 2]}}) == []
+    assert differences([check], old, {"c": {"n": 102.0, "at": 2, "rows": [1]}}) == [
+        "c.n: 100.0 became 102.0",
+        "c.rows: [1, 2] became [1]",
+    ]
