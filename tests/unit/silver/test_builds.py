@@ -1,0 +1,179 @@
+"""Builds: versioned folders behind one link; killed or damaged, readers keep what they had."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, date, datetime
+
+import pandas as pd
+import pytest
+
+from polygon_fundamentals import silver
+from polygon_fundamentals.errors import DamagedFileError, LakeError
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.sandbox import Sandbox
+from polygon_fundamentals.silver import builds
+from polygon_fundamentals.statements import Generation, Statement
+from tests.unit.silver.feeding import company, feed
+
+FOLLOWED = {"AAA": [company(0)], "BBB": [company(1)]}
+
+
+@pytest.fixture
+def fed(lake: Lake) -> tuple[Lake, Sandbox]:
+    sandbox = Sandbox(companies=2, start=date(2021, 1, 1), today=date(2025, 2, 1), quirks=False)
+    feed(sandbox, lake, FOLLOWED, datetime(2025, 2, 1, 20, tzinfo=UTC))
+    return lake, sandbox
+
+
+def inodes(build: silver.Build) -> dict[str, int]:
+    files = build.path.rglob("*.parquet")
+    return {str(path.relative_to(build.path)): path.stat().st_ino for path in files}
+
+
+def test_a_days_update_writes_only_its_fiscal_years(fed: tuple[Lake, Sandbox]) -> None:
+    lake, sandbox = fed
+    first = silver.build(lake, Generation.V2)
+    assert (lake.silver / silver.TABLE).resolve() == first.path
+    assert os.readlink(lake.silver / silver.TABLE) == f"builds/{first.id}"
+    assert silver.build(lake, Generation.V2).id == first.id  # nothing new: nothing written
+    sandbox.advance(120)
+    feed(sandbox, lake, FOLLOWED, datetime(2025, 6, 1, 20, tzinfo=UTC), [Generation.V2])
+    second = silver.build(lake, Generation.V2)
+    old, new = inodes(first), inodes(second)
+    kept = {name for name in new if old.get(name) == new[name]}
+    assert {name.split("/")[0] for name in kept} == {"year=2021"}
+    assert {name.split("/")[0] for name in new.keys() - kept} == {
+        f"year={year}" for year in (2022, 2023, 2024, 2025)
+    }
+    assert second.files_written == 4
+    assert first.path.is_dir()  # kept for a day
+    # Three years are touched: a 10-K carries the two years before its own. The same from nothing:
+    (lake.silver / silver.TABLE).unlink()
+    whole = silver.build(lake, Generation.V2)
+    assert inodes(whole).keys() == new.keys()
+    assert whole.files_written == whole.files
+
+
+def test_beside_the_present_one_and_pointed_later(fed: tuple[Lake, Sandbox]) -> None:
+    lake, _ = fed
+    assert silver.current_build(lake) is None
+    with pytest.raises(LakeError, match="build it with `python -m flows silver`"):
+        silver.table_path(lake)
+    v1 = silver.build(lake, Generation.V1)
+    v2 = silver.build(lake, Generation.V2, link=False, base=v1)
+    assert silver.current_build(lake) is not None
+    assert silver.table_path(lake) == v1.path
+    silver.point(lake, v2)
+    assert silver.table_path(lake) == v2.path
+    found = silver.current_build(lake)
+    assert found is not None
+    assert (found.generation, found.rows, found.files) == ("v2", v2.rows, v2.files)
+    silver.point(lake, v1)
+    assert silver.table_path(lake) == v1.path
+
+
+def test_older_builds_go_after_a_day(fed: tuple[Lake, Sandbox]) -> None:
+    lake, _ = fed
+    first = silver.build(lake, Generation.V1)
+    past = silver.build(lake, Generation.V1, day=date(2024, 6, 30))
+    assert (lake.silver / "as_of" / "2024-06-30").resolve() == past.path
+    second = silver.build(lake, Generation.V2)
+    left = lake.silver / "builds" / "20240101T000000000000Z-v1.partial"
+    left.mkdir()
+    long_ago = time.time() - 25 * 3600
+    for build in (first, past, second):
+        os.utime(build.path / "_build.json", (long_ago, long_ago))
+    third = silver.build(lake, Generation.V1)
+    there = {path.name for path in (lake.silver / "builds").iterdir()}
+    assert there == {third.id, second.id, past.id}
+
+
+def test_a_damaged_bronze_file_is_named_and_the_table_stays(fed: tuple[Lake, Sandbox]) -> None:
+    lake, _ = fed
+    first = silver.build(lake, Generation.V2)
+    path = next(lake.dataset(Generation.V2, Statement.CASH_FLOW).folder.rglob("ticker=AAA.parquet"))
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(DamagedFileError, match=str(path)) as caught:
+        silver.build(lake, Generation.V2)
+    assert caught.value.exit_code == 4
+    assert silver.table_path(lake) == first.path
+    assert len(pd.read_parquet(lake.silver / silver.TABLE)) == first.rows
+
+
+def test_a_damaged_revision_or_note_is_named(fed: tuple[Lake, Sandbox]) -> None:
+    lake, _ = fed
+    first = silver.build(lake, Generation.V2)
+    path = lake.dataset(Generation.V2, Statement.CASH_FLOW).revisions_file("AAA")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"nothing")
+    with pytest.raises(DamagedFileError, match="revisions"):
+        silver.build(lake, Generation.V2)
+    path.unlink()
+    (first.path / "_build.json").write_bytes(b"{")
+    with pytest.raises(DamagedFileError, match=r"_build\.json cannot be read"):
+        silver.current_build(lake)
+
+
+def test_a_folder_in_the_links_place_is_refused(fed: tuple[Lake, Sandbox]) -> None:
+    lake, _ = fed
+    (lake.silver / silver.TABLE).mkdir(parents=True)
+    with pytest.raises(LakeError, match="no link but something that another tool made"):
+        silver.build(lake, Generation.V1)
+
+
+def test_without_hard_links_files_are_written(
+    fed: tuple[Lake, Sandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, _ = fed
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    base = silver.build(lake, Generation.V1)
+    monkeypatch.setattr(builds.os, "link", refuse)
+    build = silver.build(lake, Generation.V2, base=base)
+    assert build.files_written == build.files
+
+
+PROGRAM = """
+import sys
+from polygon_fundamentals import silver
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.statements import Generation
+lake = Lake(Path(sys.argv[1]))
+print("ready", flush=True)
+for number in range(1000):
+    silver.build(lake, list(Generation)[number % 2])
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment(fed: tuple[Lake, Sandbox]) -> None:
+    """Readers see one build whole: v1's or v2's, never a mixture, and the next build succeeds."""
+    lake, _ = fed
+    rows = {g.value: silver.build(lake, g).rows for g in Generation}
+    seen = set()
+    for number in range(12):
+        child = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(lake.root)], stdout=subprocess.PIPE
+        )
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        time.sleep(0.1 + 0.17 * number)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+        found = silver.current_build(lake)
+        assert found is not None
+        table = pd.read_parquet(silver.table_path(lake))
+        assert set(table["generation"]) == {found.generation}
+        assert len(table) == rows[found.generation]
+        seen.add(found.generation)
+    assert seen == {"v1", "v2"}
+    silver.build(lake, Generation.V1)
+    assert not [path for path in (lake.silver / "builds").iterdir() if "partial" in path.name]
