@@ -70,11 +70,20 @@ def server(port: int, log: Path, environment: Mapping[str, str] | None = None) -
 
 @contextmanager
 def worker(
-    serving: Serving, pool: str, log: Path | None, name: str | None = None
+    serving: Serving,
+    pool: str,
+    log: Path | None,
+    *,
+    name: str | None = None,
+    limit: int | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a worker of a pool; without a log its lines go to the terminal."""
+    """Run a worker of a pool, at most `limit` runs at once.
+
+    Without a log its lines go to the terminal.
+    """
     words = ["worker", "start", "--pool", pool, "--type", "process"]
     words += ["--name", name] if name else []
+    words += ["--limit", str(limit)] if limit else []
     environment = {"PREFECT_WORKER_QUERY_SECONDS": "3", **serving.environment}
     with started(words, environment, log) as process:
         yield process

@@ -1,0 +1,129 @@
+"""A real Prefect server, the sandbox and a lake, for the tests of this folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import yaml
+
+from deployments.declared import FILE
+from flows import serving
+from polygon_fundamentals.sandbox import Sandbox
+
+ROOT = Path(__file__).parents[2]
+# Long and strange, so that finding it anywhere means that it was leaked.
+KEY = "pk-c0ffee-7Zq9-never-to-be-seen"
+TODAY = date(2026, 7, 1)
+
+
+@dataclass
+class World:
+    """What a test works with; everything that a run leaves is under `folder`."""
+
+    folder: Path
+    serving: serving.Serving
+    sandbox: Sandbox
+
+    @property
+    def lake(self) -> Path:
+        """The lake that runs use unless told otherwise."""
+        return self.folder / "lake"
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Return the environment of a command or worker."""
+        return {
+            **self.serving.environment,
+            "QUANTLAKE_ROOT": str(self.lake),
+            "POLYGON_BASE_URL": self.sandbox.url,
+            "POLYGON_API_KEY": KEY,
+            **more,
+        }
+
+    def run(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run `python -m flows WORDS`; an empty value leaves a variable out."""
+        environment = {k: v for k, v in self.environment(**more).items() if v}
+        return subprocess.run(
+            [sys.executable, "-m", "flows", *words],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+        )
+
+    def api(self, path: str, body: Any = None, method: str = "POST") -> Any:
+        """Ask the server directly, without Prefect's client or our code."""
+        request = Request(
+            f"{self.serving.api}{path}",
+            data=None if method == "GET" else json.dumps(body or {}).encode(),
+            headers={"Content-Type": "application/json"},
+            method=method,
+        )
+        with urlopen(request, timeout=30) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def deployments(self) -> dict[str, dict[str, Any]]:
+        """Return name → deployment, as the server has them."""
+        return {d["name"]: d for d in self.api("/deployments/filter", {"limit": 200})}
+
+    @contextmanager
+    def worker(self, name: str, limit: int = 4, **more: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a worker; its log is `worker-NAME.log`."""
+        environment = {k: v for k, v in self.environment(**more).items() if v}
+        at = serving.Serving(self.serving.url, environment)
+        log = self.folder / f"worker-{name}.log"
+        with serving.worker(at, "fundamentals", log, name=name, limit=limit) as process:
+            yield process
+
+
+@contextmanager
+def world(folder: Path, companies: int, **environment: str) -> Iterator[World]:
+    """Serve Prefect and the sandbox; end both."""
+    home = folder / "prefect"
+    home.mkdir(parents=True, exist_ok=True)
+    plain = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "POLYGON"))}
+    plain |= {"PREFECT_HOME": str(home), "PREFECT_LOGGING_LEVEL": "INFO", **environment}
+    with (
+        Sandbox(companies=companies, seed=7, api_key=KEY, today=TODAY) as sandbox,
+        serving.server(free_port(), folder / "server.log", plain) as server,
+    ):
+        yield World(folder, server, sandbox)
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def declared() -> list[dict[str, Any]]:
+    """Return the deployments of prefect.yaml, read without our models."""
+    content = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    found: list[dict[str, Any]] = content["deployments"]
+    return found
+
+
+def until(seen: Callable[[], Any], seconds: float, what: str) -> Any:
+    """Return the first true answer; fail after `seconds`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = seen()
+        if found:
+            return found
+        time.sleep(0.5)
+    raise AssertionError(f"not within {seconds:.0f} s: {what}")
