@@ -95,6 +95,7 @@ def sharded_load(
     lake: LakeFolder = None,
     base_url: BaseUrl = None,
     resume: bool = True,
+    original_dates: bool = False,
 ) -> State[Any]:
     """Load all history of the given tickers, split over the workers of the pool.
 
@@ -133,6 +134,7 @@ def sharded_load(
                 "lake": str(where.root),
                 "base_url": base_url,
                 "resume": resume,
+                "original_dates": original_dates,
             }
             _carried_out(where, planned, common)
             report = _tallied(planned, generation, [s.value for s in statements])

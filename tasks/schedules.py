@@ -9,7 +9,7 @@ from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import DeploymentUpdate
+from prefect.client.schemas.actions import DeploymentUpdate, VariableCreate, VariableUpdate
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterState,
@@ -22,6 +22,7 @@ from prefect.exceptions import PrefectException
 from polygon_fundamentals.cutover.schedules import NoSchedules, Recorded, Schedules
 from polygon_fundamentals.errors import ApiError
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.server import SWITCHED
 from polygon_fundamentals.settings import server_configured
 
 PAGE = 200
@@ -85,6 +86,7 @@ class ServerSchedules:
                     f"the schedule of {entry['deployment']} is not as it was set; look at it in "
                     "the Prefect UI, then run again"
                 )
+        _note_switched(client, wanted)
 
     def running(self, generations: Sequence[str]) -> list[str]:
         """Return the names of the flow runs of these generations that are going on."""
@@ -128,6 +130,17 @@ class ServerSchedules:
     def _is_mine(self, parameters: dict[str, Any]) -> bool:
         named = parameters.get("lake")
         return named is None or Path(named).resolve() == self._lake.root.resolve()
+
+
+def _note_switched(client: SyncPrefectClient, wanted: Recorded) -> None:
+    """Note on the server what was switched, so that a later deploy does not undo it."""
+    now = {entry["deployment"]: entry["active"] for entry in wanted}
+    found = client.read_variable_by_name(SWITCHED)
+    if found is None:
+        client.create_variable(VariableCreate(name=SWITCHED, value=now))
+        return
+    before = found.value if isinstance(found.value, dict) else {}
+    client.update_variable(VariableUpdate(name=SWITCHED, value={**before, **now}))
 
 
 def _asked(ask: Callable[[SyncPrefectClient], Result]) -> Result:

@@ -11,9 +11,11 @@ from typing import Any
 from flows.commands.common import add_common, add_what, add_who, check_before, day, finish
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.load.ask import Filters
+from polygon_fundamentals.settings import server_configured
 from polygon_fundamentals.tickers import read_tickers
 
 REASONS_SHOWN = 5
+MOST_SHARDS = 500
 
 
 def historical_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +33,14 @@ def historical_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="ask the filings index when v2's periods were first filed",
     )
+    many = parser.add_argument_group("many workers")
+    many.add_argument(
+        "--shards", type=int, metavar="N", help="split into N flow runs for the server's workers"
+    )
+    many.add_argument("--task-runner", choices=("threads", "dask"), default="threads")
+    many.add_argument(
+        "--dask-address", metavar="URL", help="a running scheduler (else a cluster of this machine)"
+    )
     add_common(parser)
 
 
@@ -45,10 +55,30 @@ def historical(arguments: argparse.Namespace) -> int:
             "give --tickers A,B, --tickers-file F or --universe active|all, one of "
             "names and universe"
         )
+    many_workers = arguments.shards is not None or arguments.task_runner == "dask"
+    if arguments.shards is not None and not 1 <= arguments.shards <= MOST_SHARDS:
+        raise UsageError(f"--shards {arguments.shards} is not 1 to {MOST_SHARDS}")
+    if arguments.shards is not None and arguments.task_runner == "dask":
+        raise UsageError("give --shards or --task-runner dask, not both")
+    if many_workers and not server_configured():
+        raise UsageError(
+            "--shards and --task-runner dask need a Prefect server that all workers reach: set "
+            "PREFECT_API_URL (`make serve` starts one here)"
+        )
     check_before(arguments)
     from flows.historical_load import ALL_STATEMENTS, DEFAULT_TIMEFRAMES, historical_load
 
-    state = historical_load(
+    flow, more = historical_load, {}
+    if arguments.shards is not None:
+        from flows.shards import sharded_load
+
+        flow, more = sharded_load, {"shards": arguments.shards}
+    elif arguments.task_runner == "dask":
+        from flows.dask import with_dask
+
+        flow = with_dask(historical_load, arguments.dask_address)
+    state = flow(
+        **more,
         generation=arguments.generation,
         tickers=names or None,
         universe=arguments.universe,

@@ -48,7 +48,9 @@ def test_every_parameter_shows_a_description_or_speaks_for_itself(name: str) -> 
 
 
 def test_what_changes_the_lake_for_good_asks_to_be_told_so() -> None:
-    executing = {d.name: d.parameters["execute"] for d in DECLARED.values() if "execute" in d.parameters}
+    executing = {
+        d.name: d.parameters["execute"] for d in DECLARED.values() if "execute" in d.parameters
+    }
     assert executing == {"cutover": False, "rollback": False, "cleanup": False}
     scheduled = {d.name for d in DECLARED.values() if d.schedules}
     assert not scheduled & set(executing)
