@@ -12,7 +12,7 @@ from pydantic import Field
 from flows.ending import Report, ended
 from flows.parameters import BaseUrl, LakeFolder
 from flows.switching import around_of, lake_of, recorded, today, v1_days
-from polygon_fundamentals.cutover.days import day_of
+from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.cutover.journal import CUTOVER, last_done, moment
 from polygon_fundamentals.cutover.operations import refuse_rollback
 from polygon_fundamentals.cutover.operations import rollback as switch

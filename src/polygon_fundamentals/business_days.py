@@ -31,6 +31,11 @@ def today_in_new_york(now: datetime | None = None) -> date:
     return (now or datetime.now(NEW_YORK)).astimezone(NEW_YORK).date()
 
 
+def day_of(moment: datetime) -> date:
+    """Return the day in New York on which something happened."""
+    return moment.astimezone(NEW_YORK).date()
+
+
 def _weekday_of_month(year: int, month: int, weekday: int, which: int) -> date:
     if which > 0:
         first = date(year, month, 1)
@@ -73,6 +78,26 @@ def business_days_between(after: date, until: date) -> int:
     """Return how many business days lie after the first day, up to and with the last."""
     days = range(1, (until - after).days + 1)
     return sum(is_business_day(after + timedelta(days=n)) for n in days)
+
+
+def streak(days: Collection[date], today: date) -> list[date]:
+    """Return the last business days in a row that are all in `days`, oldest first.
+
+    The row ends today, or on the business day before where today has not had its run yet.
+    """
+    day = today if is_business_day(today) and today in days else previous_business_day(today)
+    row = []
+    while day in days:
+        row.append(day)
+        day = previous_business_day(day)
+    return row[::-1]
+
+
+def missed_since(since: datetime, days: Collection[date], today: date) -> list[date]:
+    """Return the business days after `since`'s day and before today that are not in `days`."""
+    first = day_of(since)
+    between = (first + timedelta(days=n) for n in range(1, (today - first).days))
+    return [day for day in between if is_business_day(day) and day not in days]
 
 
 def days_in_a_row(good: Collection[date], until: date) -> int:

@@ -16,8 +16,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from polygon_fundamentals import ledger
+from polygon_fundamentals.business_days import day_of, streak
 from polygon_fundamentals.cutover import evidence, foreign, sign_offs
-from polygon_fundamentals.cutover.days import day_of, streak
 from polygon_fundamentals.cutover.journal import Clock, now
 from polygon_fundamentals.errors import FundamentalsError, UsageError, told
 from polygon_fundamentals.lake.paths import Lake

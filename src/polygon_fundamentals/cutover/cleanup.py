@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.cutover import archive, foreign
 from polygon_fundamentals.cutover import journal as journals
-from polygon_fundamentals.cutover.days import day_of
 from polygon_fundamentals.cutover.journal import BACK, CLEANUP, CUTOVER, RESTORE, Journal
 from polygon_fundamentals.cutover.steps import HalfUndoneError, Step, UndoneError, back, forward
 from polygon_fundamentals.cutover.switch import V1_SIDE, Around

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from statistics import median
 from typing import Any
 
-from polygon_fundamentals.cutover.days import day_of
+from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.ledger import FAILED, RUNNING, SUCCEEDED, Record
 from polygon_fundamentals.statements import Generation
 

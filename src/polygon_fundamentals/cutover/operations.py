@@ -9,9 +9,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from polygon_fundamentals.business_days import day_of, missed_since
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.checklist import Line
-from polygon_fundamentals.cutover.days import day_of, missed_since
 from polygon_fundamentals.cutover.journal import BACK, CUTOVER, ROLLBACK, Journal
 from polygon_fundamentals.cutover.steps import HalfUndoneError, Step, UndoneError, back, forward
 from polygon_fundamentals.cutover.switch import Around, Options, Switch

@@ -1,0 +1,284 @@
+"""The checklist: every line met and unmet, judged from a ledger written for the purpose."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from polygon_fundamentals.business_days import missed_since, streak
+from polygon_fundamentals.cutover import evidence, foreign
+from polygon_fundamentals.cutover.checklist import Line, Thresholds, judge, load_thresholds
+from polygon_fundamentals.cutover.sign_offs import Contacts, Person, load_contacts, sign
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.statements import Generation, Statement
+from tests.cutover_world import fill
+
+# Friday evening in New York; the five business days before it had their runs.
+NOW = datetime(2026, 6, 12, 22, tzinfo=UTC)
+WEEK = [date(2026, 6, day) for day in (8, 9, 10, 11, 12)]
+PEOPLE = Contacts(
+    migration_lead=Person(name="Ada", email="ada@example.com"),
+    rollback_authority=Person(name="Grace"),
+)
+
+
+@pytest.fixture
+def ready(lake: Lake) -> Lake:
+    """A lake on which every line is met."""
+    fill(lake)
+    for day in WEEK:
+        daily(lake, day)
+    at = NOW - timedelta(hours=1)
+    entry(lake, "parity", at, passed=True, tickers_compared=2, sample=None)
+    entry(lake, "drill", at, passed=True, schema_same=True, answers_differ=[], checks=2)
+    for item in PEOPLE.sign_offs:
+        for who in ("Ada", "Grace"):
+            if any(PEOPLE.person(role).is_called(who) for role in PEOPLE.sign_offs[item]):
+                sign(lake, PEOPLE, item, who)
+    return lake
+
+
+def entry(lake: Lake, flow: str, started: datetime, **facts: Any) -> Path:
+    """Write a ledger entry."""
+    folder = lake.ops / "runs"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{started:%Y%m%dT%H%M%S%f}Z-{flow}-{len(list(folder.iterdir())):012x}.json"
+    found = {
+        "flow": flow,
+        "outcome": "succeeded",
+        "started": started.isoformat(),
+        "ended": (started + timedelta(minutes=5)).isoformat(),
+        "parameters": {},
+        **facts,
+    }
+    path.write_text(json.dumps(found))
+    return path
+
+
+def daily(
+    lake: Lake, day: date, v1: Mapping[str, Any] | None = None, v2: Mapping[str, Any] | None = None
+) -> Path:
+    """Write the entry of a daily update of both generations."""
+    good = {"failed": [], "seconds": 10.0, "rows_new": 0, "rows_changed": 0, "rows_withdrawn": 0}
+    reports = {"v1": {**good, **(v1 or {})}, "v2": {**good, "seconds": 8.0, **(v2 or {})}}
+    started = datetime(day.year, day.month, day.day, 20, tzinfo=UTC)
+    return entry(
+        lake, "daily-update", started, parameters={"generation": "both"}, generations=reports
+    )
+
+
+def lines(lake: Lake, v1: Any = "live", **thresholds: Any) -> dict[str, Line]:
+    limits = Thresholds(**{"storage_ratio": 50.0, **thresholds})
+    return {line.name: line for line in judge(lake, limits, PEOPLE, v1=v1, clock=lambda: NOW)}
+
+
+def unmet(found: Mapping[str, Line]) -> dict[str, str]:
+    return {name: line.detail for name, line in found.items() if not line.ok}
+
+
+def test_a_lake_that_is_ready_meets_every_line(ready: Lake) -> None:
+    found = lines(ready)
+    assert unmet(found) == {}
+    assert found["parallel runs"].detail.startswith("both pipelines succeeded on 5 business days")
+    assert "median v2 8.0 s, v1 10.0 s over 5 days" in found["run time"].detail
+
+
+def break_runs(lake: Lake) -> None:
+    for path in sorted((lake.ops / "runs").glob("*daily-update*"))[2:3]:
+        path.unlink()
+
+
+def break_parity(lake: Lake) -> None:
+    entry(lake, "parity", NOW, passed=False, tickers_compared=2, sample=None)
+
+
+def break_parity_coverage(lake: Lake) -> None:
+    entry(lake, "parity", NOW, passed=True, tickers_compared=1, sample=None)
+
+
+def break_parity_age(lake: Lake) -> None:
+    entry(
+        lake,
+        "historical-load",
+        NOW,
+        parameters={"generation": "v2"},
+        generations={"v2": {"rows_new": 1}},
+    )
+
+
+def break_parity_whole(lake: Lake) -> None:
+    for path in (lake.ops / "runs").glob("*parity*"):
+        path.unlink()
+
+
+def break_parity_form(lake: Lake) -> None:
+    entry(lake, "parity", NOW, passed=True)
+
+
+def break_time(lake: Lake) -> None:
+    for path in (lake.ops / "runs").glob("*daily-update*"):
+        found = json.loads(path.read_text())
+        found["generations"]["v2"]["seconds"] = 11.0
+        path.write_text(json.dumps(found))
+
+
+def break_drill_age(lake: Lake) -> None:
+    for path in (lake.ops / "runs").glob("*drill*"):
+        found = json.loads(path.read_text())
+        path.unlink()
+        facts = {k: v for k, v in found.items() if k not in ("flow", "started", "ended")}
+        entry(lake, "drill", NOW - timedelta(days=8), **facts)
+
+
+def break_drill(lake: Lake) -> None:
+    entry(lake, "drill", NOW, passed=False, schema_same=True, answers_differ=[], checks=2)
+
+
+def break_silver(lake: Lake) -> None:
+    entry(
+        lake,
+        "drill",
+        NOW,
+        passed=True,
+        schema_same=True,
+        answers_differ=["rows: 5 and 4"],
+        checks=2,
+    )
+
+
+def break_sign_offs(lake: Lake) -> None:
+    (lake.ops / "cutover" / "sign_offs" / "training.json").unlink()
+
+
+def break_ledger(lake: Lake) -> None:
+    (lake.ops / "runs" / "20260612T000000000000Z-x-1.json").write_text("{ damaged")
+
+
+BREAKS = [
+    (break_runs, "parallel runs", "on 2 business days in a row"),
+    (break_parity, "parity", "did not pass"),
+    (break_parity_coverage, "parity", "2 tickers are asked for"),
+    (break_parity_age, "parity", "older than the last load"),
+    (break_parity_whole, "parity", "has not been run"),
+    (break_parity_form, "parity", "cannot be judged"),
+    (break_time, "run time", "median v2 11.0 s"),
+    (break_drill_age, "drill", "8.0 days ago; 7 are allowed"),
+    (break_drill, "drill", "failed 0.0 days ago"),
+    (break_silver, "silver", "rows: 5 and 4"),
+    (break_sign_offs, "sign-offs", "training (migration_lead), training (rollback_authority)"),
+    (break_ledger, "ledger", "cannot be read"),
+]
+
+
+@pytest.mark.parametrize(
+    ("breaks", "name", "words"), BREAKS, ids=lambda v: getattr(v, "__name__", v)
+)
+def test_each_line_is_unmet_where_its_own_matter_is_not(
+    ready: Lake, breaks: Any, name: str, words: str
+) -> None:
+    breaks(ready)
+    found = unmet(lines(ready))
+    assert set(found) == {name}
+    assert words in found[name]
+
+
+def test_storage_is_judged_by_bytes_and_by_room(ready: Lake) -> None:
+    assert "storage" in unmet(lines(ready, storage_ratio=0.001))
+    assert "storage" in unmet(lines(ready, free_space_ratio=1e12))
+
+
+def test_a_file_that_no_run_of_ours_wrote_is_named(ready: Lake) -> None:
+    intruder = next(ready.dataset(Generation.V1, Statement.CASH_FLOW).folder.rglob("*.parquet"))
+    pq.write_table(pq.read_table(intruder, partitioning=None), intruder)
+    found = unmet(lines(ready))
+    assert set(found) == {"only our writers"}
+    assert "1 files changed without a run" in found["only our writers"]
+    assert intruder.name in found["only our writers"]
+
+
+def test_where_v1_is_retired_other_lines_stand(ready: Lake) -> None:
+    found = lines(ready, v1="retired")
+    assert set(found) == {
+        "v2 runs",
+        "parity",
+        "storage",
+        "silver",
+        "drill",
+        "sign-offs",
+        "v1 checksums",
+    }
+    assert unmet(found) == {"v1 checksums": "not recorded"}
+    foreign.record(ready)
+    assert unmet(lines(ready, v1="retired")) == {}
+    next(ready.pointer.rglob("*.parquet")).write_bytes(b"changed")
+    assert "1 files changed since" in unmet(lines(ready, v1="retired"))["v1 checksums"]
+
+
+def test_a_retired_v1_asks_for_the_whole_history(ready: Lake) -> None:
+    entry(ready, "parity", NOW, passed=True, tickers_compared=2, sample=100)
+    assert unmet(lines(ready)) == {}
+    assert "the whole history are asked for" in unmet(lines(ready, v1="retired"))["parity"]
+
+
+@pytest.mark.parametrize(
+    ("v1", "retired"),
+    [
+        ({"frozen_since": "2026-06-01"}, True),
+        ({"failed": [{"reason": "... answered 410: this endpoint is retired"}]}, True),
+        ({"failed": [{"reason": "503"}]}, True),  # nothing newer is known than the sunset
+        ({}, False),
+    ],
+)
+def test_whether_v1_is_gone_is_told_by_its_last_loads(
+    lake: Lake, v1: dict[str, Any], retired: bool
+) -> None:
+    from polygon_fundamentals import ledger
+
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    daily(lake, date(2026, 11, 20), v1=v1)
+    assert evidence.v1_is_retired(ledger.records(lake)[0], now) is retired
+
+
+def test_without_any_load_the_announced_day_decides() -> None:
+    assert evidence.v1_is_retired([], datetime(2026, 10, 9, tzinfo=UTC))
+    assert not evidence.v1_is_retired([], datetime(2026, 10, 8, tzinfo=UTC))
+
+
+def test_only_those_whom_the_contacts_name_may_sign(lake: Lake) -> None:
+    with pytest.raises(UsageError, match="may not sign 'training' off"):
+        sign(lake, PEOPLE, "training", "Mallory")
+    with pytest.raises(UsageError, match="nothing to sign off"):
+        sign(lake, PEOPLE, "lunch", "Ada")
+    assert "still to sign: rollback_authority" in sign(lake, PEOPLE, "training", "ada@example.com")
+
+
+def test_settings_that_nobody_knows_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text("business_dais = 3\n")
+    with pytest.raises(UsageError, match=r"x\.toml"):
+        load_thresholds(file)
+    file.write_text('[sign_offs]\ntraining = ["janitor"]\n')
+    with pytest.raises(UsageError, match="is no role"):
+        load_contacts(file)
+    assert load_thresholds(None) == Thresholds()
+    file.write_text("business_days = 3\n")
+    assert load_thresholds(file).business_days == 3
+
+
+def test_rows_of_business_days() -> None:
+    friday, monday = date(2026, 6, 12), date(2026, 6, 15)
+    assert streak(WEEK, friday) == WEEK
+    assert streak(WEEK, monday) == WEEK  # Monday's run may still come
+    assert streak(WEEK, date(2026, 6, 16)) == []
+    assert streak([], friday) == []
+    since = datetime(2026, 6, 17, 20, tzinfo=UTC)
+    # 19 June is a federal holiday, 20 and 21 a weekend.
+    assert missed_since(since, [], date(2026, 6, 23)) == [date(2026, 6, 18), date(2026, 6, 22)]
+    assert missed_since(since, [date(2026, 6, 18)], date(2026, 6, 19)) == []
