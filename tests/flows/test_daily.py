@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -19,6 +23,7 @@ from polygon_fundamentals.sandbox import Sandbox, server
 from polygon_fundamentals.statements import Generation, Statement
 from tests.conftest import KEY
 
+ROOT = Path(__file__).parents[2]
 V1_END, V2_END = ("end_date", "fiscal_period"), ("period_end", "fiscal_quarter")
 
 
@@ -255,6 +260,61 @@ def test_two_updates_at_the_same_moment(
     assert codes == [0, 0]
     found = [r for r in ledger.records(lake)[0] if r.found["flow"] == "daily-update"]
     assert [record.outcome for record in found] == ["succeeded", "succeeded"]
+    assert run(capsys, market, lake, "refresh")[0] == 0
+    loaded(capsys, market, whole)
+    assert_same_lakes(lake, whole)
+
+
+# What the flow does, without a Prefect server of its own that a kill would leave behind.
+UPDATE_ALONE = """
+import sys
+from datetime import date
+from pathlib import Path
+from polygon_fundamentals import catalogue, ledger
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.load.window import update_v1, update_v2, window_until
+from polygon_fundamentals.load.writers import Inline
+from polygon_fundamentals.statements import Statement, Timeframe
+from polygon_fundamentals.http.client import Client
+from polygon_fundamentals.settings import Settings
+
+lake, day = Lake(Path(sys.argv[1])), date.fromisoformat(sys.argv[3])
+frames = [Timeframe.QUARTERLY, Timeframe.ANNUAL]
+client = Client(Settings(base_url=sys.argv[2]), "sandbox-key")
+followed = catalogue.companies(lake)
+window = window_until(day, 30, None)
+with ledger.recorded(ledger.Run(lake, "daily-update", {"generation": "both"})):
+    for statement in Statement:
+        update_v2(client, lake, Inline(), statement, window, frames, followed, False)
+    update_v1(client, lake, Inline(), list(Statement), window, frames, followed)
+"""
+
+
+def test_a_run_killed_half_way_is_told_and_made_good(
+    market: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake, whole = Lake(tmp_path / "lake"), Lake(tmp_path / "whole")
+    loaded(capsys, market, lake)
+    market.advance(9)
+    market.forget_requests()
+    market.latency = 0.5
+    child = subprocess.Popen(
+        [sys.executable, "-c", UPDATE_ALONE, str(lake.root), market.url, str(market.today)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    until = time.monotonic() + 120
+    while market.request_count < 2 and child.poll() is None and time.monotonic() < until:
+        time.sleep(0.05)
+    child.kill()
+    child.wait()
+    market.latency = 0.0
+    assert ledger.records(lake)[0][-1].outcome == "running"
+    code, shown = run(capsys, market, lake, "status")
+    assert code == 1
+    assert shown["runs"][0]["outcome"] == "crashed"
+    assert any("the process died" in warning for warning in shown["warnings"])
+    assert daily(capsys, market, lake)[0] == 0
+    assert [r.outcome for r in ledger.records(lake)[0]][-2:] == ["crashed", "succeeded"]
     assert run(capsys, market, lake, "refresh")[0] == 0
     loaded(capsys, market, whole)
     assert_same_lakes(lake, whole)
