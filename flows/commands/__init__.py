@@ -6,7 +6,18 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flows.commands import cutover, daily, demo, deploy, loads, sandbox, serve, silver, status
+from flows.commands import (
+    cutover,
+    daily,
+    demo,
+    deploy,
+    loads,
+    parity,
+    sandbox,
+    serve,
+    silver,
+    status,
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,12 @@ COMMANDS: dict[str, Command] = {
         daily.refresh_arguments,
         daily.refresh,
         "example: python -m flows refresh",
+    ),
+    "parity": Command(
+        "compare both generations value by value, run the rules, build the data docs",
+        parity.arguments,
+        parity.run,
+        "example: python -m flows parity --sample 100 --seed 1",
     ),
     "status": Command(
         "show both pipelines side by side, and what is amiss",

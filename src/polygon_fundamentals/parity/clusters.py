@@ -82,7 +82,7 @@ def key_of(
     ]
     limits = tolerances.model_dump(mode="json", exclude={"budgets", "rules"})
     facts = {
-        "code": _code(),
+        "code": code_digest(),
         "states": [(ticker, states[ticker]) for ticker in cluster],
         "reference": [(t, reference[t]) for t in cluster if t in reference],
         "accepted": holding,
@@ -92,7 +92,7 @@ def key_of(
 
 
 @cache
-def _code() -> str:
+def code_digest() -> str:
     """A digest of the code that compares: a cached result of other code is worth nothing."""
     library = Path(__file__).parents[1]
     files = sorted([*library.glob("parity/*.py"), *library.glob("field_map/*.py")])

@@ -103,11 +103,16 @@ def _is_used(one: Accepted, values: pd.DataFrame) -> bool:
 
 def from_frames(statement: Statement, frames: dict[str, pd.DataFrame]) -> Found:
     """What was found, from data frames; raises KeyError if one is missing."""
-    tables = {
-        name: pa.Table.from_pandas(frames[name], preserve_index=False).replace_schema_metadata(None)
-        for name in NAMES
-    }
-    return Found(statement, tables)
+    return Found(statement, {name: _table(frames[name]) for name in NAMES})
+
+
+def _table(frame: pd.DataFrame) -> pa.Table:
+    """The frame as Arrow sees it; a column of nothing but None is one of texts."""
+    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    for position, field in enumerate(table.schema):
+        if pa.types.is_null(field.type) or pa.types.is_large_string(field.type):
+            table = table.set_column(position, field.name, table[field.name].cast(pa.string()))
+    return table
 
 
 def join(parts: Sequence[Found]) -> Found:

@@ -23,6 +23,7 @@ from polygon_fundamentals.lake.read import FileState, read_dataset
 from polygon_fundamentals.parity.clusters import (
     Cluster,
     clusters_of,
+    code_digest,
     key_of,
     listing,
     state_of,
@@ -235,6 +236,8 @@ class _Cache:
         folder = _folder(lake, statement)
         try:
             known = orjson.loads((folder / "known.json").read_bytes())
+            if known["code"] != code_digest():
+                return cls(None, {}, {})
             found = load(statement, folder / known["frames"])
             tickers = {t: (state, ciks) for t, (state, ciks) in known["tickers"].items()}
             return cls(found, known["keys"], tickers)
@@ -247,7 +250,12 @@ class _Cache:
         folder = _folder(lake, self.found.statement)
         name = "a" if _frames_of(folder) == "b" else "b"
         save(self.found, folder / name)
-        known = {"frames": name, "keys": dict(self.keys), "tickers": dict(self.tickers)}
+        known = {
+            "code": code_digest(),
+            "frames": name,
+            "keys": dict(self.keys),
+            "tickers": dict(self.tickers),
+        }
         replace_file(folder / "known.json", orjson.dumps(known))
 
 

@@ -1,0 +1,155 @@
+"""Running the rules: one checkpoint over the frames of all statements.
+
+Every frame has a data source of its own: validators that share one can evaluate another's batch
+(seen with Great Expectations 1.24.1).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# Read by Great Expectations when it is imported.
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+
+import great_expectations as gx
+import pandas as pd
+from great_expectations.checkpoint import Checkpoint
+from great_expectations.core import ExpectationSuite, ValidationDefinition
+from great_expectations.data_context.types.base import (
+    DataContextConfig,
+    InMemoryStoreBackendDefaults,
+    ProgressBarsConfig,
+)
+from great_expectations.expectations.expectation import Expectation
+
+from expectations import rules
+from expectations.suites import Case, suites_of, titles
+from polygon_fundamentals.statements import Statement
+
+SHOWN = 200
+NAME = "parity"
+Frames = Mapping[str, pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class RuleResult:
+    """One rule on one frame: `broken` of `of` rows; `cases` are the first of those rows.
+
+    `detail` is the rule's object where a rule stands several times (a field, an identity);
+    `observed` the value that a rule on a whole column found. `error`: it could not be evaluated.
+    """
+
+    rule: str
+    title: str
+    description: str
+    detail: str
+    statement: Statement
+    frame: str
+    passed: bool
+    broken: int
+    of: int
+    cases: pd.DataFrame
+    observed: str = ""
+    error: str = ""
+
+
+def run_checkpoint(
+    frames: Mapping[Statement, Frames], cases: Mapping[Statement, Case]
+) -> tuple[list[RuleResult], dict[str, Any]]:
+    """Every rule's result, in the order of the suites, and what Great Expectations says of it all.
+
+    Nothing is written: the context lives in memory.
+    """
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    # Stores in memory, and no site of its own: it would leave a folder behind for each run.
+    context = gx.get_context(
+        mode="ephemeral",
+        project_config=DataContextConfig(
+            store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
+            progress_bars=ProgressBarsConfig(globally=False, metric_calculations=False),
+            analytics_enabled=False,
+        ),
+    )
+    definitions, batches = [], {}
+    for statement, by_name in frames.items():
+        suites = suites_of(cases[statement])
+        for name, expectations in suites.items():
+            title = f"{statement.value}.{name}"
+            frame = by_name[name].assign(row=range(len(by_name[name])))
+            frame["case"] = pd.Series(titles(frame), dtype=object, index=frame.index)
+            definitions.append(_definition(context, title, frame, expectations))
+            batches[title] = (statement, name, by_name[name])
+    results: dict[str, Any] = {}
+    whole: dict[str, Any] = {}
+    for definition, frame in definitions:
+        checkpoint = context.checkpoints.add(
+            Checkpoint(
+                name=definition.name,
+                validation_definitions=[definition],
+                result_format={
+                    "result_format": "SUMMARY",
+                    "partial_unexpected_count": SHOWN,
+                    "unexpected_index_column_names": ["row", "case"],
+                },
+            )
+        )
+        done = checkpoint.run(batch_parameters={"dataframe": frame})
+        [result] = done.run_results.values()
+        results[definition.name] = result.results
+        whole[definition.name] = result.to_json_dict()
+    told = [_told(result, *batches[title]) for title, found in results.items() for result in found]
+    return told, whole
+
+
+def _definition(
+    context: Any, title: str, frame: pd.DataFrame, expectations: list[Expectation]
+) -> tuple[ValidationDefinition, pd.DataFrame]:
+    source = context.data_sources.add_pandas(title)
+    batch = source.add_dataframe_asset(title).add_batch_definition_whole_dataframe(title)
+    suite = context.suites.add(ExpectationSuite(name=title, expectations=expectations))
+    definition = ValidationDefinition(name=title, data=batch, suite=suite)
+    return context.validation_definitions.add(definition), frame
+
+
+def _told(result: Any, statement: Statement, name: str, frame: pd.DataFrame) -> RuleResult:
+    config = result.expectation_config
+    kind = _rule_class(config.type)
+    found = result.result or {}
+    error = "; ".join(
+        str(info["exception_message"])
+        for info in _exceptions(result.exception_info)
+        if info.get("raised_exception")
+    )
+    rows = [int(case["row"]) for case in found.get("partial_unexpected_index_list") or []]
+    observed = found.get("observed_value")
+    meta = config.meta or {}
+    return RuleResult(
+        rule=kind.__name__,
+        title=str(kind.title),
+        description=str(config.description or kind.__fields__["description"].default or ""),
+        detail=str(meta.get("field") or meta.get("identity") or ""),
+        statement=statement,
+        frame=name,
+        passed=bool(result.success),
+        broken=int(found.get("unexpected_count") or (not result.success)),
+        of=int(found.get("element_count") or len(frame)),
+        cases=frame.iloc[rows[:SHOWN]],
+        observed="" if observed is None else str(observed),
+        error=error,
+    )
+
+
+def _exceptions(info: Any) -> list[dict[str, Any]]:
+    """The exceptions of one result: one, or one a metric."""
+    if not info:
+        return []
+    return [info] if "raised_exception" in info else [i for i in info.values() if i]
+
+
+def _rule_class(snake: str) -> Any:
+    name = "".join(part.capitalize() for part in snake.split("_"))
+    return getattr(rules, name)

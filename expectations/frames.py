@@ -1,0 +1,112 @@
+"""The frames that the rules look at, made from what the comparison found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from polygon_fundamentals.parity.found import Found
+from polygon_fundamentals.parity.kinds import APART_KINDS, COMPARED_KINDS, Kind
+from polygon_fundamentals.parity.records import v2_identities
+from polygon_fundamentals.parity.result import COMPANY_ABSENT, NEVER_IN_V2, PRESENT
+from polygon_fundamentals.parity.tally import fields_of
+from polygon_fundamentals.parity.tolerances import Tolerances
+
+# Periods a year; a week-based year is up to a week shorter or longer than the calendar's.
+_DAYS = {"quarterly": 91.3125, "annual": 365.25, "ttm": 91.3125}
+
+
+def names_of(found: Found) -> pd.Series[str]:
+    """Each ticker's company name: the one in v1's latest record."""
+    records = found.frame("v1_records").dropna(subset=["company_name"])
+    latest = records.sort_values(["filing_date", "period_end"], na_position="first")
+    return latest.drop_duplicates("ticker", keep="last").set_index("ticker")["company_name"]
+
+
+def frames_of(found: Found, tolerances: Tolerances) -> dict[str, pd.DataFrame]:
+    """A frame for each suite: tickers, periods, values, fields, records and files, counts.
+
+    Each row tells its ticker and company name, so that a page can say whom it concerns.
+    """
+    names = names_of(found)
+    frames = {
+        "tickers": found.frame("tickers").rename(columns={"kind": "state"}),
+        "periods": _periods(found),
+        "values": _values(found, tolerances),
+        "v1_records": found.frame("v1_records").drop(columns="company_name"),
+        "v2_records": found.frame("v2_records"),
+        "v2_files": found.frame("v2_files"),
+        "counts": counts(found.frame("seen"), tolerances.rules.plausible_counts.limit),
+    }
+    for frame in frames.values():
+        frame.insert(1, "company_name", frame["ticker"].map(names).astype(object))
+    frames["fields"] = fields(found)
+    return frames
+
+
+def _periods(found: Found) -> pd.DataFrame:
+    """Every period that v2 should have, and those that v2 has alone."""
+    seen = found.frame("seen")
+    return seen[~seen["state"].isin([COMPANY_ABSENT, NEVER_IN_V2])].reset_index(drop=True)
+
+
+def _values(found: Found, tolerances: Tolerances) -> pd.DataFrame:
+    """The values that are not matched, of the kinds that could decide."""
+    values = found.frame("values").rename(columns={"kind": "finding"})
+    free = [k.value for k in APART_KINDS if tolerances.budgets[k].at_most == "unlimited"]
+    return values[~values["finding"].isin(free)].reset_index(drop=True)
+
+
+def fields(found: Found) -> pd.DataFrame:
+    """How many of v1's values of each field have none in v2, for fields that v1 fills widely.
+
+    Columns: v1_field, v2_field, v1_values, without_v2, companies (that have it in v1), share_lost.
+    """
+    tallies = found.frame("tallies")
+    by_field = fields_of(tallies, found.statement)
+    by_field = by_field[by_field["v1_field"].notna() & by_field["v2_field"].notna()]
+    in_v1 = [k.value for k in (*COMPARED_KINDS, Kind.NULL_IN_V2)]
+    having = tallies[tallies["kind"].isin(in_v1)].groupby("line")["ticker"].nunique()
+    companies = found.frame("seen").query("state == @PRESENT")["ticker"].nunique()
+    frame = pd.DataFrame(
+        {
+            "v1_field": by_field["v1_field"],
+            "v2_field": by_field["v2_field"],
+            "without_v2": by_field[Kind.NULL_IN_V2.value],
+            "v1_values": by_field["compared"] + by_field[Kind.NULL_IN_V2.value],
+        }
+    )
+    lines = _lines(found)
+    frame["companies"] = frame["v2_field"].map(lines).map(having).fillna(0).astype(int)
+    widely = frame[(frame["companies"] * 2 >= companies) & (frame["v1_values"] > 0)].copy()
+    widely["share_lost"] = widely["without_v2"] / widely["v1_values"]
+    return widely.reset_index(drop=True)
+
+
+def _lines(found: Found) -> dict[str, int]:
+    from polygon_fundamentals.field_map import entries
+
+    return {
+        e.v2: n for n, e in enumerate(entries(found.statement)) if e.v1 and e.v2
+        if e.source_rank == 1
+    }  # fmt: skip
+
+
+def counts(seen: pd.DataFrame, slack: float) -> pd.DataFrame:
+    """The number of v2 periods of each ticker and timeframe, and the most that can be."""
+    mine = seen[seen["state"].isin([PRESENT, Kind.EXTRA.value])]
+    frame = (
+        mine.groupby(["ticker", "timeframe"])["period_end"]
+        .agg(periods="nunique", first_end="min", last_end="max")
+        .reset_index()
+    )
+    days = (frame["last_end"] - frame["first_end"]).dt.days
+    each = frame["timeframe"].astype(object).map(_DAYS).astype(float)
+    frame["most_possible"] = (np.floor(days / each + 0.5) + 1 + slack).astype(int)
+    frame["periods"] = frame["periods"].astype(int)
+    return frame
+
+
+def identity_columns(found: Found) -> list[str]:
+    """The columns of `v2_records` that hold an identity's remainder."""
+    return list(v2_identities(found.statement))

@@ -1,0 +1,182 @@
+"""`parity`: compare both generations, run the rules, build the data docs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from prefect import flow, get_run_logger, runtime
+from prefect.artifacts import create_link_artifact
+from prefect.states import State
+from pydantic import Field
+
+from expectations.answer import ACCEPTED_FILE, TOLERANCES_FILE, Asked
+from flows.artifacts import publish_text
+from flows.ending import Report, ended
+from flows.historical_load import LOCK_SECONDS
+from flows.parameters import BaseUrl, Day, LakeFolder, Tickers, TickersFile
+from polygon_fundamentals import ledger
+from polygon_fundamentals.business_days import today_in_new_york
+from polygon_fundamentals.cutover.evidence import v1_is_retired
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.http.client import Client
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.commit import recover
+from polygon_fundamentals.locks import shared
+from polygon_fundamentals.parity import load_accepted, load_tolerances
+from polygon_fundamentals.parity.run import sampled, v1_tickers, v2_tickers
+from polygon_fundamentals.reference import known_tickers
+from polygon_fundamentals.settings import lake_root, load_settings
+from polygon_fundamentals.statements import Statement
+from polygon_fundamentals.tickers import read_tickers
+from tasks.context import RunSpec, find_key, rate_limit
+from tasks.parity import compare_one, drop_work, run_rules
+
+Sample = Annotated[int | None, Field(ge=1, description="Compare so many tickers only")]
+Seed = Annotated[int, Field(description="Another seed, another sample")]
+
+LEDGER_DAYS = 60
+# In the ledger entry and on the first lines of an artifact; the lists stand in the report.
+_IN_LEDGER = (
+    "passed", "compared", "matched", "differences", "counted_apart", "missing_tickers",
+    "extra_periods", "tickers_compared", "tickers_total", "sample", "seed", "v1_last_filing",
+    "v1_is_frozen", "rules", "rules_broken", "report", "data_docs", "notes",
+)  # fmt: skip
+
+
+def _run_name() -> str:
+    given = runtime.flow_run.parameters
+    size = given.get("sample")
+    return f"parity · {f'sample of {size}' if size else 'all'}"
+
+
+@flow(name="parity", flow_run_name=_run_name, persist_result=False)
+def parity(
+    tickers: Tickers = None,
+    tickers_file: TickersFile = None,
+    sample: Sample = None,
+    seed: Seed = 0,
+    day: Day = None,
+    lake: LakeFolder = None,
+    base_url: BaseUrl = None,
+) -> State[Any]:
+    """Compare v1 and v2 in the lake, value by value, and say whether v2 may take over.
+
+    All tickers of v1 unless some are named or sampled. Writes a report and the data docs
+    under `ops/parity/` and changes no data. The API is asked only what became of tickers
+    that v2 lacks; without network or key they count as missing unless known from before.
+    """
+
+    def body() -> Report:
+        named = read_tickers(tickers, tickers_file)
+        if named and sample is not None:
+            raise UsageError("give --tickers or --sample, not both")
+        where = Lake(lake_root(lake))
+        load_tolerances(TOLERANCES_FILE)
+        load_accepted(ACCEPTED_FILE)
+        where.prepare()
+        parameters = {"tickers": named, "sample": sample, "seed": seed}
+        lock = where.lock("writers")
+        with shared(lock, LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):
+            recover(where)
+            run = ledger.Run(where, "parity", parameters, flow_run_id=_flow_run_id())
+            with ledger.recorded(run):
+                report = _answered(run, named, sample, seed, day or today_in_new_york(), base_url)
+                run.report.update({name: report[name] for name in _IN_LEDGER})
+                run.report.update(ok=report["passed"], message=report["message"])
+        _publish(report)
+        return {k: v for k, v in report.items() if k != "markdown"}
+
+    return ended(body)
+
+
+def _answered(
+    run: ledger.Run,
+    named: Sequence[str],
+    sample: int | None,
+    seed: int,
+    day: Any,
+    base_url: str | None,
+) -> Report:
+    log, where = get_run_logger(), run.lake
+    everyone, theirs = v1_tickers(where), v2_tickers(where)
+    if not everyone or not theirs:
+        side = "v1" if not everyone else "v2"
+        raise UsageError(
+            f"the lake {where.root} has nothing of {side} to compare; load it first: "
+            f"python -m flows historical-load --generation {side} --tickers A,B"
+        )
+    unknown = sorted(set(named) - set(everyone) - theirs)
+    if unknown:
+        raise UsageError(f"not in the lake: {', '.join(unknown[:5])}; load them first")
+    chosen: list[str] | None = list(named) or None
+    if sample is not None:
+        chosen = sampled(everyone, sample, seed)
+    spec = RunSpec(run=run.id, lake=str(where.root), base_url=base_url)
+    try:
+        lacking = sorted((set(everyone) if chosen is None else set(chosen)) - theirs)
+        known = known_tickers(where, lacking, lambda: _client(where, base_url), day)
+        if known.note:
+            log.warning(known.note)
+        records = ledger.records(where, datetime.now(UTC) - timedelta(days=LEDGER_DAYS))[0]
+        for statement in Statement:
+            done = compare_one(
+                spec,
+                "all" if chosen is None else f"{len(chosen)} tickers",
+                statement.value,
+                chosen,
+                known.tickers,
+                day.isoformat(),
+            )
+            log.info(f"{statement.value}: {done['anew']} anew, {done['from_cache']} as before")
+        asked = Asked(
+            run=run.id,
+            tickers_total=len(everyone),
+            sample=sample,
+            seed=seed,
+            named=bool(named),
+            today=day,
+            v1_is_frozen=v1_is_retired(records, datetime.now(UTC)),
+            notes=(known.note,) if known.note else (),
+        )
+        told = run_rules(spec, "all rules", asked)
+    finally:
+        drop_work(where, run.id)
+    return {
+        **told,
+        "run": run.id,
+        "exit_code": 0 if told["passed"] else 1,
+        "message": _sentence(told),
+    }
+
+
+def _client(where: Lake, base_url: str | None) -> Client:
+    """A client that gives up soon: what it is asked for is not needed for an answer."""
+    settings = replace(load_settings(base_url), attempts=2, deadline=20.0, connect_timeout=5.0)
+    return Client(settings, find_key(), rate_limit(where, settings))
+
+
+def _sentence(told: Mapping[str, Any]) -> str:
+    if told["passed"]:
+        return f"passed: {told['compared']:,} values compared, {told['matched']:,} equal"
+    rules = list(dict.fromkeys(broken["rule"] for broken in told["rules_broken"]))
+    return f"not passed: {'; '.join(rules)}; see {told['data_docs']}"[:500]
+
+
+def _publish(report: Report) -> None:
+    """Publish the totals as markdown, and the data docs as a link."""
+    publish_text("parity", report["markdown"], "Totals by statement and field.")
+    create_link_artifact(
+        key="parity-data-docs",
+        link=Path(report["data_docs_run"]).as_uri(),
+        link_text="Data docs of this run",
+        description="Which rules hold, and what breaks them: tickers, periods, both values.",
+    )
+
+
+def _flow_run_id() -> str | None:
+    found = runtime.flow_run.id
+    return str(found) if found else None

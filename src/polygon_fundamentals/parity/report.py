@@ -1,0 +1,137 @@
+"""The report of a comparison: files for machines, a page of markdown for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from polygon_fundamentals.lake.files import replace_file
+from polygon_fundamentals.parity.found import Found
+from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
+from polygon_fundamentals.parity.result import Parity, Verdict
+from polygon_fundamentals.parity.tolerances import Tolerances
+
+_ROWS_IN_MARKDOWN = 60
+_WRITE = pa_csv.WriteOptions(quoting_style="needed")
+
+
+def write_report(folder: Path, founds: Sequence[Found]) -> dict[str, Path]:
+    """Write what differs; return the files.
+
+    `values.parquet` and `values.csv` hold every value that is not matched, with what explains it;
+    `missing_periods.csv`, `extra_periods.csv` and `tickers.csv` the periods of one generation
+    alone and what became of each v1 ticker.
+    """
+    values = _joined(founds, "values")
+    paths = {"values": folder / "values.parquet", "values_csv": folder / "values.csv"}
+    sink = pa.BufferOutputStream()
+    pq.write_table(values, sink, compression="zstd")
+    replace_file(paths["values"], bytes(sink.getvalue()))
+    _write_csv(values, paths["values_csv"])
+    for name in ("missing_periods", "extra_periods"):
+        paths[name] = folder / f"{name}.csv"
+        _write_csv(_joined(founds, name), paths[name])
+    tickers = [
+        f.tables["tickers"].append_column(
+            "statement", pa.repeat(pa.scalar(f.statement.value), f.tables["tickers"].num_rows)
+        )
+        for f in founds
+    ]
+    paths["tickers"] = folder / "tickers.csv"
+    _write_csv(pa.concat_tables(tickers, promote_options="permissive"), paths["tickers"])
+    return paths
+
+
+def _joined(founds: Sequence[Found], name: str) -> pa.Table:
+    return pa.concat_tables([f.tables[name] for f in founds], promote_options="permissive")
+
+
+def _write_csv(table: pa.Table, path: Path) -> None:
+    sink = pa.BufferOutputStream()
+    pa_csv.write_csv(table, sink, _WRITE)
+    replace_file(path, bytes(sink.getvalue()))
+
+
+def budgets_table(verdict: Verdict) -> pd.DataFrame:
+    """Each kind of finding: how many, how many may stand, and why."""
+    return pd.DataFrame(
+        {
+            "finding": [b.kind.value for b in verdict.budgets],
+            "count": [b.count for b in verdict.budgets],
+            "at most": [str(b.budget.at_most) for b in verdict.budgets],
+            "kept": ["yes" if b.is_kept else "no" for b in verdict.budgets],
+            "reason": [b.budget.reason for b in verdict.budgets],
+        }
+    )
+
+
+def raised_budgets(verdict: Verdict, tolerances: Tolerances) -> list[str]:
+    """What a reviewer decided to let stand, with the reasons: budgets of any count but 0."""
+    raised = [
+        f"{b.kind.value}: up to {b.budget.at_most} ({b.budget.reason})"
+        for b in verdict.budgets
+        if b.budget.at_most not in (0, "unlimited")
+    ]
+    for name, rule in tolerances.rules:
+        if rule.at_most:
+            raised.append(f"{name}: up to {rule.at_most} ({rule.reason})")
+    return raised
+
+
+def fields_table(parity: Parity) -> pd.DataFrame:
+    """The totals by statement and field, of the fields that both generations have."""
+    frame = parity.by_field
+    frame = frame[frame["v1_field"].notna() & frame["v2_field"].notna()]
+    kinds = [k.value for k in (*DIFFERENCE_KINDS, *APART_KINDS)]
+    filled = [k for k in kinds if frame[k].sum() > 0 and k != Kind.NOT_COMPARABLE.value]
+    names = ["statement", "v1_field", "v2_field", "relation", "compared", "matched", *filled]
+    return frame[names].reset_index(drop=True)
+
+
+def markdown(summary: dict[str, Any], parity: Parity, verdict: Verdict) -> str:
+    """The totals as markdown: the answer, what was found, and each statement's fields."""
+    lines = [
+        f"# Parity: {'passed' if summary['passed'] else 'not passed'}",
+        "",
+        f"{summary['compared']:,} values compared, {summary['matched']:,} equal; "
+        f"{summary['tickers_compared']:,} of v1's {summary['tickers_total']:,} tickers. "
+        f"{summary['reach']}",
+        "",
+        *[f"- {note}" for note in summary["notes"]],
+        "",
+        "## Findings",
+        "",
+        *_table(budgets_table(verdict).query("count > 0")),
+    ]
+    fields = fields_table(parity)
+    for statement, rows in fields.groupby("statement", sort=False):
+        told = rows.drop(columns="statement")
+        empty = [c for c in told.columns[5:] if not told[c].sum()]
+        lines += ["", f"## {statement}", "", *_table(told.drop(columns=empty))]
+    missing = parity.missing_periods.head(_ROWS_IN_MARKDOWN)
+    if len(missing):
+        lines += ["", f"## Missing periods ({len(parity.missing_periods):,})", ""]
+        shown = missing[["statement", "ticker", "timeframe", "period_end"]].copy()
+        shown["period_end"] = shown["period_end"].dt.strftime("%Y-%m-%d")
+        lines += _table(shown)
+    return "\n".join(lines) + "\n"
+
+
+def _table(frame: pd.DataFrame) -> list[str]:
+    head = [str(name) for name in frame.columns]
+    rows = [[_cell(v) for v in row] for row in frame.itertuples(index=False)]
+    return ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]
+
+
+def _cell(value: Any) -> str:
+    text = f"{value:,}" if isinstance(value, int) else str(value)
+    # A cell must stay one, and an artifact must not become HTML.
+    for raw, safe in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;")):
+        text = text.replace(raw, safe)
+    return " ".join(text.split())
