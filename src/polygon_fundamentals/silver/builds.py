@@ -39,7 +39,7 @@ TABLE = "fundamentals_wide"
 KEPT_SECONDS = 24 * 3600.0
 LOCK_SECONDS = 600.0
 # Small enough that a ticker's rows are found without reading a year, large enough to compress.
-ROW_GROUP = 2_000
+ROW_GROUP = 4_000
 _NOTE = "_build.json"
 _PARTIAL = ".partial"
 

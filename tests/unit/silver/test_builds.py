@@ -142,6 +142,7 @@ def test_without_hard_links_files_are_written(
 
 PROGRAM = """
 import sys
+from pathlib import Path
 from polygon_fundamentals import silver
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.statements import Generation
