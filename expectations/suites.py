@@ -8,6 +8,7 @@ from datetime import date, datetime, time, timedelta
 
 import pandas as pd
 from great_expectations.expectations.expectation import Expectation
+from great_expectations.expectations.row_conditions import Column
 
 from expectations import rules
 from polygon_fundamentals.field_map import Relation, Unit, primary_pairs
@@ -74,8 +75,7 @@ def _values(case: Case) -> list[Expectation]:
         made.append(
             rules.ExpectV2ValueToEqualV1(
                 value_set=standing,
-                row_condition=f'v2_field == "{entry.v2}"',
-                condition_parser="pandas",
+                row_condition=Column("v2_field") == entry.v2,
                 meta={"field": entry.v2},
                 description=f"v2 {entry.v2} must equal v1 {entry.v1} ({entry.label}), period by "
                 f"period: {_RELATIONS[entry.relation]}. Less than {limit:g} {_UNITS[entry.unit]} "

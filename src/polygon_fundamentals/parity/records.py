@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,10 +14,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.errors import DamagedFileError
-from polygon_fundamentals.lake.paths import Dataset
+from polygon_fundamentals.lake import files
+from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.read import FileState, repeated_rows
 from polygon_fundamentals.normalise.content import PERIOD, content_hashes, record_keys
-from polygon_fundamentals.normalise.schemas import MARK_KEY, mark, schema
+from polygon_fundamentals.normalise.schemas import mark, schema
 from polygon_fundamentals.parity.identities import IDENTITIES, Sum
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -126,15 +129,16 @@ def _conflicts(dataset: Dataset, tickers: Sequence[str]) -> pa.Table | None:
 def file_faults(dataset: Dataset, states: Sequence[FileState]) -> pd.DataFrame:
     """What is wrong with the columns of each file: ticker, file, fault ("as documented": nothing).
 
-    Files of ours carry the mark of their schema in the footer; of others the columns are looked
-    at. Raises DamagedFileError for a file that is no Parquet.
+    Raises DamagedFileError for a file that is no Parquet.
     """
     rows = []
     text = mark(dataset.generation, dataset.statement).encode()
     for state in states:
         path = dataset.file(state.partition, state.ticker)
         try:
-            fault = AS_DOCUMENTED if _has_mark(str(path), text) else _fault(str(path), dataset)
+            fault = (
+                AS_DOCUMENTED if _is_ours(str(path), dataset, text) else _fault(str(path), dataset)
+            )
         except FileNotFoundError:
             continue  # moved between the listing and now
         except (OSError, pa.ArrowException) as error:
@@ -149,8 +153,24 @@ def file_faults(dataset: Dataset, states: Sequence[FileState]) -> pd.DataFrame:
 AS_DOCUMENTED = "as documented"
 
 
-def _has_mark(path: str, text: bytes) -> bool:
-    """Whether the footer holds our mark, from its bytes: parsing every footer would take long."""
+@cache
+def _our_schema(generation: Generation, statement: Statement) -> bytes:
+    """How the footers of our files begin: version and columns, before the number of rows.
+
+    What the footers of a file without rows and of one with a row have in common.
+    """
+    wanted = schema(generation, statement)
+    dataset = Dataset(Lake(Path()), generation, statement)
+    one_row = pa.table([pa.nulls(1, field.type) for field in wanted], schema=wanted)
+    footers = []
+    for table in (wanted.empty_table(), one_row):
+        data = files.encode(table, dataset).to_pybytes()
+        footers.append(data[-8 - int.from_bytes(data[-8:-4], "little") : -8])
+    return os.path.commonprefix(footers)  # noqa: RUF071 - bytes, and no paths
+
+
+def _is_ours(path: str, dataset: Dataset, text: bytes) -> bool:
+    """Whether the footer has our columns and mark, by its bytes: to parse each takes long."""
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
         if size < 12:
@@ -161,7 +181,7 @@ def _has_mark(path: str, text: bytes) -> bool:
             raise pa.ArrowInvalid("no Parquet magic bytes at its end")
         file.seek(max(-8 - int.from_bytes(tail[:4], "little"), -size), os.SEEK_END)
         footer = file.read()
-    return MARK_KEY.encode() in footer and text in footer
+    return footer.startswith(_our_schema(dataset.generation, dataset.statement)) and text in footer
 
 
 def _fault(path: str, dataset: Dataset) -> str:

@@ -1,0 +1,73 @@
+"""A lake filled from a sandbox through the library, without Prefect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from polygon_fundamentals.lake import Lake, files
+from polygon_fundamentals.load.ask import Filters
+from polygon_fundamentals.load.units import load_v1, load_v2_splitting
+from polygon_fundamentals.load.writers import Inline
+from polygon_fundamentals.sandbox import Sandbox
+from polygon_fundamentals.statements import Generation, Statement, Timeframe
+from tests.conftest import client_of
+
+Change = Callable[[pa.Table], pa.Table]
+
+
+def fill(lake: Lake, server: Sandbox, tickers: Sequence[str]) -> None:
+    """Load all history of the tickers in both generations."""
+    client, writers = client_of(server), Inline()
+    filters = Filters(timeframes=tuple(Timeframe))
+    for ticker in tickers:
+        load_v1(client, lake, writers, ticker, list(Statement), filters)
+        for statement in Statement:
+            _, failures = load_v2_splitting(client, lake, writers, {ticker: []}, statement, filters)
+            assert failures == {}
+
+
+def change_rows(
+    lake: Lake,
+    generation: Generation,
+    statement: Statement,
+    change: Change,
+    ticker: str | None = None,
+    *,
+    first_only: bool = False,
+) -> int:
+    """Rewrite the files of a dataset, as files of ours; returns how many rows are new or gone.
+
+    With `first_only` the first file that `change` makes different is the only one rewritten.
+    """
+    dataset = lake.dataset(generation, statement)
+    difference = 0
+    for partition, name, _ in sorted(dataset.files(), key=lambda f: (f[1], f[0])):
+        if ticker not in (None, name):
+            continue
+        path = dataset.file(partition, name)
+        before = pq.ParquetFile(path).read()
+        after = change(before)
+        if after.equals(before):
+            continue
+        difference += after.num_rows - before.num_rows
+        if after.num_rows:
+            files.replace_file(path, bytes(files.encode(after, dataset)))
+        else:
+            path.unlink()
+        if first_only:
+            return difference
+    return difference
+
+
+def set_column(name: str, value: Callable[[pa.Table], list[object]]) -> Change:
+    """A change that gives a column the values that `value` makes of the rows."""
+
+    def change(table: pa.Table) -> pa.Table:
+        field = table.schema.field(name)
+        column = pa.array(value(table), field.type)
+        return table.set_column(table.schema.get_field_index(name), field, column)
+
+    return change
