@@ -6,15 +6,17 @@ import argparse
 import os
 import shlex
 import shutil
+import sys
 import time
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
 from polygon_fundamentals.errors import UsageError
 
 KEY = "demo-key"
 COMPANIES = 12
-TODAY = date(2026, 7, 1)
+DAYS_TO_PASS = 60  # no two months pass without a filing
 MARK = ".made-by-demo"
 
 
@@ -24,49 +26,88 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Run every step; return the first exit code that is not what the step expects."""
+    """Run every step; stop at the first that ends otherwise than it should."""
+    from polygon_fundamentals.business_days import today_in_new_york
     from polygon_fundamentals.sandbox import Sandbox
 
     lake = _fresh_lake(Path(given.lake))
     os.environ["POLYGON_API_KEY"] = KEY
     started = time.monotonic()
-    with Sandbox(companies=COMPANIES, seed=7, api_key=KEY, today=TODAY) as sandbox:
+    clock = today_in_new_york() - timedelta(days=DAYS_TO_PASS)
+    with Sandbox(
+        companies=COMPANIES, seed=7, api_key=KEY, start=date(clock.year - 4, 1, 1), today=clock
+    ) as sandbox:
         print(
             f"A local stand-in for the API serves {COMPANIES} synthetic companies at {sandbox.url}."
-            f"\nThe lake of this demo is {lake}.\n"
+            "\nIt has the real one's oddities: moved filing dates, flipped signs, splits, rounded"
+            f"\ncomparatives, delisted and renamed companies. The lake of this demo is {lake}.\n"
         )
         (lake / "tickers.txt").write_text("\n".join(sandbox.tickers) + "\n", encoding="utf-8")
-        for number, (why, words) in enumerate(_steps(lake, sandbox.url), 1):
-            code = _step(number, why, words)
-            if code:
-                return code
+        for number, step in enumerate(_steps(lake, sandbox.url), 1):
+            if step.days_pass:
+                sandbox.advance(days=step.days_pass)
+            code = _carry_out(number, step)
+            if code not in step.ends_with:
+                print(
+                    f"error: step {number} ended with {code}, not {step.ends_with}", file=sys.stderr
+                )
+                return code or 1
     print(_last_screen(lake, time.monotonic() - started))
     return 0
 
 
-def _steps(lake: Path, url: str) -> list[tuple[str, list[str]]]:
-    where = ["--lake", str(lake), "--base-url", url]
-    history = [
-        "historical-load",
-        "--generation",
-        "both",
-        "--from",
-        "2021-01-01",
-        "--tickers-file",
-        str(lake / "tickers.txt"),
-        *where,
-    ]
+@dataclass(frozen=True)
+class Step:
+    """One command of the demo: why, its words, and the exit codes that are right for it."""
+
+    why: str
+    words: list[str]
+    ends_with: tuple[int, ...] = (0,)
+    days_pass: int = 0
+
+
+def _steps(lake: Path, url: str) -> list[Step]:
+    here = ["--lake", str(lake)]
+    api = [*here, "--base-url", url]
+    history = ["historical-load", "--tickers-file", str(lake / "tickers.txt"), *api]
     return [
-        ("Load the history of both generations", history),
-        ("Load it again: nothing changes, no file is touched", history),
+        Step("Load the history of both generations.", history),
+        Step("Load it again: nothing changes, no file is touched.", history),
+        Step(
+            f"{DAYS_TO_PASS} days pass; take in what was filed in them.",
+            ["daily-update", "--days-back", str(DAYS_TO_PASS), *api],
+            days_pass=DAYS_TO_PASS,
+        ),
+        Step(
+            "Compare both, value by value, and build the data docs. What differs is explained.",
+            ["parity", *api],
+            (0, 1),
+        ),
+        Step("Build the silver table from the generation that readers see: v1.", ["silver", *here]),
+        Step(
+            "Both pipelines side by side. Exit code 1: there is something to warn of.",
+            ["status", *here],
+            (0, 1),
+        ),
+        Step("Rehearse the cutover and the rollback on a copy made of links.", ["drill", *here]),
+        Step(
+            "What still stands between here and the cutover? Much (exit code 1).",
+            ["checklist", *here],
+            (1,),
+        ),
+        Step(
+            "Switch all the same: bronze/fundamentals now leads to v2.",
+            ["cutover", "--execute", "--force", "a demo", *here],
+        ),
+        Step("And back, in seconds.", ["rollback", "--execute", *here]),
     ]
 
 
-def _step(number: int, why: str, words: list[str]) -> int:
+def _carry_out(number: int, step: Step) -> int:
     from flows.__main__ import main
 
-    print(f"{number}. {why}\n   $ python -m flows {shlex.join(words)}", flush=True)
-    code = main(words)
+    print(f"{number}. {step.why}\n   $ python -m flows {shlex.join(step.words)}", flush=True)
+    code = main(step.words)
     print(flush=True)
     return code
 
@@ -83,18 +124,26 @@ def _fresh_lake(lake: Path) -> Path:
 
 
 def _last_screen(lake: Path, seconds: float) -> str:
-    files = sorted((lake / "bronze" / "fundamentals").rglob("*.parquet"))
+    """Return where to look, in the order in which a newcomer would."""
+    pages = sorted(lake.rglob("index.html"), key=lambda path: len(path.parts))
+    file = max((lake / "bronze" / "fundamentals_v2").rglob("*.parquet"))
+    places = [
+        (lake / "bronze" / "fundamentals", "what readers open; before a cutover v1's files"),
+        (lake / "bronze" / "fundamentals_v2", "the same companies from the official API"),
+        (lake / "silver" / "fundamentals_wide", "one table, whichever generation is primary"),
+        *((page, "the data docs of the comparison: open it in a browser") for page in pages[:1]),
+        (lake / "ops" / "revisions", "every row that was superseded, as it stood"),
+        (lake / "ops" / "runs", "one small file a run: what it did, and how it ended"),
+    ]
+    width = max(len(str(path)) for path, _ in places)
     return "\n".join(
         [
             f"Done in {seconds:.0f} s. Where to look:",
-            f"  {lake}/bronze/fundamentals      what readers open: v1's files until the cutover",
-            f"  {lake}/bronze/fundamentals_v2   the same companies from the official API",
-            f"  {lake}/ops/runs                 one small file a run: what was done, and how it "
-            "ended",
+            *(f"  {path!s:<{width}}  {what}" for path, what in places),
             "Read one of the files:",
-            f"  .venv/bin/python -c \"import pandas as pd; print(pd.read_parquet('{files[-1]}').T)\"",
-            "With your own key:",
-            "  export POLYGON_API_KEY=...   and   .venv/bin/python -m flows fundamentals AAPL "
-            "--use-v2",
+            f"  .venv/bin/python -c \"import pandas as pd; print(pd.read_parquet('{file}').T)\"",
+            "With your own key (POLYGON_API_KEY in the environment):",
+            "  .venv/bin/python -m flows fundamentals AAPL --use-v2",
+            "Every command: .venv/bin/python -m flows --help; the migration: docs/migration.md",
         ]
     )
