@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,7 +61,8 @@ def run(given: argparse.Namespace) -> int:
     from rich.live import Live
 
     if not given.watch:
-        Console().print(shown(figures, rows))
+        # A file or a pipe has no width: wide enough that nothing is cut.
+        Console(width=None if sys.stdout.isatty() else 100).print(shown(figures, rows))
         return 0 if all(row.ok for row in rows) else 1
     with Live(shown(figures, rows), auto_refresh=False) as live:
         while True:
@@ -70,6 +72,7 @@ def run(given: argparse.Namespace) -> int:
 
 def shown(figures: Figures, rows: list[Row]) -> RenderableType:
     """Return the status for a terminal."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Group
     from rich.markup import escape
     from rich.table import Table
@@ -77,20 +80,24 @@ def shown(figures: Figures, rows: list[Row]) -> RenderableType:
 
     from polygon_fundamentals.status import page
 
+    # No vertical rules: the ten columns then fit into 80 characters, dates whole.
     datasets = Table(
-        padding=(0, 0), title=escape(f"{figures.lake} · {figures.at:%Y-%m-%d %H:%M} UTC")
+        box=SIMPLE_HEAD,
+        padding=(0, 0),
+        collapse_padding=True,
+        title=escape(f"{figures.lake} · {figures.at:%Y-%m-%d %H:%M} UTC"),
     )
     for number, name in enumerate(page.DATASET_COLUMNS):
-        datasets.add_column(name, justify="right" if number else "left", no_wrap=not number)
+        datasets.add_column(name, justify="right" if number else "left", no_wrap=True)
     for cells in page.dataset_cells(figures):
         datasets.add_row(*cells)
-    runs = Table(title="last runs")
+    runs = Table(title="last runs", box=SIMPLE_HEAD)
     for name in page.RUN_COLUMNS:
         runs.add_column(name)
     for cells in page.run_cells(figures):
         runs.add_row(*(escape(cell) for cell in cells))
     datasets_named = {f"{d.generation} {d.statement}" for d in figures.datasets}
-    rest = Table(show_header=False)
+    rest = Table(show_header=False, box=None)
     for row in rows:
         if row.ok and row.name in datasets_named:
             continue
