@@ -187,10 +187,12 @@ class Client:
                 return min(asked, settings.longest_retry_after) + backoff(state) / 10
             return backoff(state)
 
-        def often_enough(state: tenacity.RetryCallState) -> bool:
+        deadline = tenacity.stop_before_delay(settings.deadline)
+
+        def enough(state: tenacity.RetryCallState) -> bool:
             error = state.outcome.exception() if state.outcome else None
             limited = isinstance(error, RateLimitedError)
-            return not limited and state.attempt_number >= settings.attempts
+            return deadline(state) or (not limited and state.attempt_number >= settings.attempts)
 
         def before_sleep(state: tenacity.RetryCallState) -> None:
             self.tally.count(retries=1)
@@ -200,10 +202,7 @@ class Client:
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(RetriableApiError),
             wait=wait,
-            stop=tenacity.stop_any(
-                often_enough,
-                tenacity.stop_before_delay(settings.deadline),
-            ),
+            stop=enough,
             sleep=self._sleep,
             before_sleep=before_sleep,
             reraise=True,
