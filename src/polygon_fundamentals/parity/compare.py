@@ -187,37 +187,41 @@ def _paired(
 
 def _values(paired: Paired, findings: list[Findings]) -> pd.DataFrame:
     """Every value that is not matched, one a row."""
-    frames = []
+    parts: list[dict[str, npt.NDArray[Any]]] = []
     for found in findings:
         rows = np.flatnonzero((found.kind >= 0) & (found.kind != code_of(Kind.MATCHED)))
         pair = found.pair
-        periods = paired.periods.iloc[rows]
         names = np.array([e.v1 for e in pair.entries], dtype=object)
         with np.errstate(invalid="ignore"):
             difference = pair.difference[rows]
-        frames.append(
-            pd.DataFrame(
-                {
-                    "statement": paired.statement.value,
-                    "ticker": periods["ticker"].to_numpy(),
-                    "tickers": periods["tickers"].to_numpy(),
-                    "cik": _cik_of(periods["company"]),
-                    "timeframe": periods["timeframe"].to_numpy(),
-                    "period_end": periods["period_end"].to_numpy(),
-                    "v1_field": names[pair.source[rows]],
-                    "v2_field": pair.v2_field,
-                    "relation": pair.entry.relation.value,
-                    "v1_value": pair.sign * pair.expected[rows] + 0.0,
-                    "v2_value": pair.actual[rows],
-                    "difference": difference,
-                    "kind": _KINDS[found.kind[rows]],
-                    "detail": found.detail[rows],
-                    "v1_filing_date": periods["v1_filing_date"].to_numpy(),
-                    "v2_filing_date": periods["v2_filing_date"].to_numpy(),
-                }
-            )
+        parts.append(
+            {
+                "row": rows,
+                "v1_field": names[pair.source[rows]],
+                "v2_field": np.full(len(rows), pair.v2_field, dtype=object),
+                "relation": np.full(len(rows), pair.entry.relation.value, dtype=object),
+                "v1_value": pair.sign * pair.expected[rows] + 0.0,
+                "v2_value": pair.actual[rows],
+                "difference": difference,
+                "kind": _KINDS[found.kind[rows]],
+                "detail": found.detail[rows],
+            }
         )
-    values = pd.concat(frames, ignore_index=True)
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    periods = paired.periods.iloc[joined.pop("row")]
+    values = pd.DataFrame(
+        {
+            "statement": paired.statement.value,
+            "ticker": periods["ticker"].to_numpy(),
+            "tickers": periods["tickers"].to_numpy(),
+            "cik": _cik_of(periods["company"]),
+            "timeframe": periods["timeframe"].to_numpy(),
+            "period_end": periods["period_end"].to_numpy(),
+            **joined,
+            "v1_filing_date": periods["v1_filing_date"].to_numpy(),
+            "v2_filing_date": periods["v2_filing_date"].to_numpy(),
+        }
+    )
     order = ["ticker", "timeframe", "period_end", "v2_field"]
     return values.sort_values(order, ignore_index=True)
 

@@ -12,7 +12,6 @@ from polygon_fundamentals.parity.paired import Paired
 from polygon_fundamentals.statements import Statement
 
 _KINDS = [kind.value for kind in (*COMPARED_KINDS, *APART_KINDS)]
-COLUMNS = ["ticker", "line", "kind", "count"]
 
 
 def tally(paired: Paired, findings: list[Findings], values: pd.DataFrame) -> pd.DataFrame:
@@ -22,38 +21,41 @@ def tally(paired: Paired, findings: list[Findings], values: pd.DataFrame) -> pd.
     stands for all. `values` has the kinds that count, acceptances applied.
     """
     lines = entries(paired.statement)
-    ticker = paired.periods["ticker"].to_numpy(dtype=object)
     line_of = {e.v2: n for n, e in enumerate(lines) if e.v2 and e.v1 and e.source_rank == 1}
-    listed = values.groupby(["ticker", "v2_field", "kind"], as_index=False).size()
-    frames = [
-        pd.DataFrame(
-            {
-                "ticker": listed["ticker"],
-                "line": listed["v2_field"].map(line_of),
-                "kind": listed["kind"],
-                "count": listed["size"],
-            }
-        )
+    flags = [
+        (line_of[found.pair.v2_field], Kind.MATCHED, found.is_kind(Kind.MATCHED))
+        for found in findings
     ]
-    for found in findings:
-        matched = ticker[found.is_kind(Kind.MATCHED)]
-        frames.append(_counted(matched, line_of[found.pair.v2_field], Kind.MATCHED))
     for number, entry in enumerate(lines):
-        if entry.v2 in line_of:
-            continue
-        column = paired.v1[entry.v1_column] if entry.v1_column else paired.v2[entry.v2 or ""]
-        frames.append(_counted(ticker[~np.isnan(column)], number, Kind.NOT_COMPARABLE))
-    counted = pd.concat([f for f in frames if len(f)] or frames[:1], ignore_index=True)[COLUMNS]
-    return counted.astype({"line": np.int64, "count": np.int64, "ticker": object, "kind": object})
+        if entry.v2 not in line_of:
+            column = paired.v1[entry.v1_column] if entry.v1_column else paired.v2[entry.v2 or ""]
+            flags.append((number, Kind.NOT_COMPARABLE, ~np.isnan(column)))
 
-
-def _counted(
-    tickers: np.ndarray[tuple[int], np.dtype[np.object_]], line: int, kind: Kind
-) -> pd.DataFrame:
-    names, counts = np.unique(tickers.astype(str), return_counts=True)
-    return pd.DataFrame(
-        {"ticker": names.astype(object), "line": line, "kind": kind.value, "count": counts}
+    # A row a line and a column a company: counted in one go, then told by name.
+    first = np.unique(paired.company, return_index=True)[1]
+    names = paired.periods["ticker"].to_numpy(dtype=object)[first]
+    counts = np.array(
+        [np.bincount(paired.company[rows], minlength=len(names)) for _, _, rows in flags]
+    ).reshape(len(flags), len(names))
+    which, company = np.nonzero(counts)
+    counted = pd.DataFrame(
+        {
+            "ticker": names[company],
+            "line": np.array([line for line, _, _ in flags], dtype=np.int64)[which],
+            "kind": np.array([kind.value for _, kind, _ in flags], dtype=object)[which],
+            "count": counts[which, company],
+        }
     )
+    listed = values.groupby(["ticker", "v2_field", "kind"], as_index=False).size()
+    told = pd.DataFrame(
+        {
+            "ticker": listed["ticker"].astype(object),
+            "line": listed["v2_field"].map(line_of).astype(np.int64),
+            "kind": listed["kind"].astype(object),
+            "count": listed["size"].astype(np.int64),
+        }
+    )
+    return pd.concat([told, counted], ignore_index=True)
 
 
 def fields_of(tallies: pd.DataFrame, statement: Statement) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from polygon_fundamentals.parity import StatementParity, compare_statement, load_tolerances
+from polygon_fundamentals.parity.kinds import COMPARED_KINDS
 from polygon_fundamentals.statements import Statement
 from tests.unit.parity.tables import v1_table, v2_table
 
@@ -101,20 +102,39 @@ ONE_VALUE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("statement", "line", "v1", "field", "v2", "kind"), ONE_VALUE)
-def test_one_value(
-    statement: Statement, line: str, v1: float | None, field: str, v2: float | None, kind: str
-) -> None:
-    # Another value keeps a record with nothing else in it in the comparison.
-    other = {
-        BS: ("assets", "total_assets"),
-        CF: ("net_cash_flow", "change_in_cash_and_equivalents"),
-        IS: ("gross_profit", "gross_profit"),
-    }[statement]
-    result = compared(statement, [{line: v1, other[0]: 7.0}], [{field: v2, other[1]: 7.0}])
-    assert found(result) == ({} if kind is None else {field: kind})
+# Another value keeps a record with nothing else in it in the comparison.
+OTHER = {
+    BS: ("assets", "total_assets"),
+    CF: ("net_cash_flow", "change_in_cash_and_equivalents"),
+    IS: ("gross_profit", "gross_profit"),
+}
+
+
+@pytest.fixture(scope="module")
+def by_company() -> dict[Statement, StatementParity]:
+    """All cases compared at once, each the one period of a company of its own."""
+    rows: dict[Statement, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
+        statement: ([], []) for statement in Statement
+    }
+    for number, (statement, line, v1, field, v2, _) in enumerate(ONE_VALUE):
+        who = {"ticker": f"T{number:03}", "tickers": [f"T{number:03}"], "cik": f"{number:010}"}
+        rows[statement][0].append({OTHER[statement][0]: 7.0} | who | {line: v1})
+        rows[statement][1].append({OTHER[statement][1]: 7.0} | who | {field: v2})
+    return {statement: compared(statement, *told) for statement, told in rows.items()}
+
+
+@pytest.mark.parametrize("number", range(len(ONE_VALUE)))
+def test_one_value(by_company: dict[Statement, StatementParity], number: int) -> None:
+    statement, _, v1, field, v2, kind = ONE_VALUE[number]
+    result, ticker = by_company[statement], f"T{number:03}"
+    values = result.values[result.values["ticker"] == ticker]
+    assert dict(zip(values["v2_field"], values["kind"], strict=True)) == (
+        {} if kind is None else {field: kind}
+    )
+    counts = result.tallies[result.tallies["ticker"] == ticker]
+    both = counts.loc[counts["kind"].isin([k.value for k in COMPARED_KINDS]), "count"].sum()
     has_both = v1 is not None and v2 is not None and kind != "not_comparable"
-    assert result.compared == 1 + has_both
+    assert both == 1 + has_both
 
 
 @pytest.mark.parametrize(
