@@ -5,7 +5,6 @@ EXTRAS ?= test
 WORKERS ?= 2
 PY = $(VENV)/bin/python
 STAMP = $(VENV)/.stamp
-BENCH_STAMP = $(VENV)/.stamp-bench
 PIP = $(PY) -m pip install -q --disable-pip-version-check -c constraints.txt
 NEW_ENOUGH = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 
@@ -26,13 +25,9 @@ $(STAMP): constraints.txt pyproject.toml
 	@$(or $(PYTHON),false) -c '$(NEW_ENOUGH)' 2>/dev/null || { \
 	echo "error: Python 3.11, 3.12 or 3.13 is needed, found $(or $(PYTHON),none); install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@echo "building $(VENV) with $(PYTHON)"
-	@rm -f $(STAMP) $(BENCH_STAMP)
+	@rm -f $(STAMP)
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) -e '.[$(EXTRAS)]'
-	@touch $@
-
-$(BENCH_STAMP): $(STAMP)
-	@$(PIP) -e '.[bench]'
 	@touch $@
 
 demo: $(STAMP)  ## the whole migration once, on a local stand-in for the API
@@ -55,8 +50,9 @@ serve: $(STAMP)  ## try it out: a Prefect server, a worker and the schedules on 
 deploy: $(STAMP)  ## register the deployments with the configured Prefect server
 	@$(PY) -m flows deploy
 
-bench: $(BENCH_STAMP)  ## time the loads
-	@$(PY) -m flows bench
+bench: $(STAMP)  ## time a load beside the plain downloader that many have today
+	@$(PY) benchmarks/run.py --generation v2
+	@$(PY) benchmarks/run.py --generation v1
 
 clean:  ## remove .venv, caches and build products; lakes stay
 	@rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
