@@ -6,6 +6,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +17,8 @@ from tests.server.world import World, free_port, world
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """Start a PostgreSQL server in a folder; yield the address of a database."""
+def postgres() -> Iterator[str]:
+    """Start a PostgreSQL server of its own; yield the address of a database."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     programs = found[-1].parent if found else Path(shutil.which("initdb") or "").parent
     if not (programs / "initdb").exists():
@@ -25,17 +26,11 @@ def postgres(folder: Path) -> Iterator[str]:
     # PostgreSQL refuses to run as root.
     as_root = os.getuid() == 0
     user = next((u for u in ("postgres", "nobody") if as_root and _exists(u)), None)
-    data, port = folder / "data", free_port()
-    folder.mkdir(parents=True)
+    # Not below pytest's folder, which nobody but its owner may enter.
+    folder, port = Path(tempfile.mkdtemp(prefix="pg-")), free_port()
+    data = folder / "data"
     if user:
         shutil.chown(folder, user)
-        for parent in folder.parents:
-            if (
-                parent.stat().st_uid == 0
-                and parent != Path("/")
-                and parent.name.startswith("pytest")
-            ):
-                parent.chmod(0o755)
 
     def call(*words: str) -> None:
         subprocess.run(words, check=True, capture_output=True, user=user, cwd=folder, timeout=120)
@@ -58,6 +53,7 @@ def postgres(folder: Path) -> Iterator[str]:
         yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/prefect"
     finally:
         call(*control, "-m", "fast", "stop")
+        shutil.rmtree(folder)
 
 
 def _exists(user: str) -> bool:
@@ -81,7 +77,7 @@ def served(
             yield made
         return
     with (
-        postgres(folder / "postgres") as address,
+        postgres() as address,
         world(folder, 60, PREFECT_API_DATABASE_CONNECTION_URL=address) as made,
     ):
         yield made

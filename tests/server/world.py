@@ -35,6 +35,7 @@ class World:
     folder: Path
     serving: serving.Serving
     sandbox: Sandbox
+    kind: str
 
     @property
     def lake(self) -> Path:
@@ -60,7 +61,7 @@ class World:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=400,
+            timeout=1200,
             check=False,
         )
 
@@ -101,7 +102,8 @@ def world(folder: Path, companies: int, **environment: str) -> Iterator[World]:
         Sandbox(companies=companies, seed=7, api_key=KEY, today=TODAY) as sandbox,
         serving.server(free_port(), folder / "server.log", plain) as server,
     ):
-        yield World(folder, server, sandbox)
+        kind = "postgres" if "PREFECT_API_DATABASE_CONNECTION_URL" in environment else "sqlite"
+        yield World(folder, server, sandbox, kind)
 
 
 def free_port() -> int:
