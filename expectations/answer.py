@@ -13,7 +13,7 @@ import pandas as pd
 
 from expectations.checkpoint import run_checkpoint
 from expectations.docs import write_run
-from expectations.frames import frames_of, names_of
+from expectations.frames import compared, frames_of, names_of, v1_last_filing
 from expectations.suites import Case
 from polygon_fundamentals.lake.files import replace_file
 from polygon_fundamentals.lake.paths import Lake
@@ -74,10 +74,15 @@ def answer(
     parity = merge(found.parity(accepted) for found in founds)
     verdict = judge(parity, tolerances)
     cases = {
-        result.statement: Case(
-            result.statement, tolerances, verdict, asked.today, result.v1_last_filing
+        found.statement: Case(
+            found.statement,
+            tolerances,
+            verdict,
+            asked.today,
+            v1_last_filing(found),
+            compared(found),
         )
-        for result in parity.results
+        for found in founds
     }
     frames = {found.statement: frames_of(found, tolerances) for found in founds}
     results, told_by_gx = run_checkpoint(frames, cases)

@@ -136,7 +136,7 @@ def _told(result: Any, statement: Statement, name: str, frame: pd.DataFrame) -> 
         frame=name,
         passed=bool(result.success),
         broken=int(found.get("unexpected_count") or (not result.success)),
-        of=int(found.get("element_count") or len(frame)),
+        of=int(meta["compared"] if "compared" in meta else found.get("element_count", len(frame))),
         cases=frame.iloc[rows[:SHOWN]],
         observed="" if observed is None else str(observed),
         error=error,

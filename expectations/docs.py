@@ -31,7 +31,7 @@ _ENVIRONMENT = Environment(
 _NOUNS = {
     "tickers": "tickers of v1",
     "periods": "periods",
-    "values": "values that are not equal",
+    "values": "values compared",
     "fields": "fields that v1 fills widely",
     "v1_records": "records of v1",
     "v2_records": "records of v2",
@@ -80,12 +80,15 @@ class Rows:
 def rows_of(frame: pd.DataFrame) -> Rows:
     """The frame as texts: numbers whole where they are, days without a time, nothing as a dash."""
     columns = {name: [_text(value) for value in frame[name]] for name in frame.columns}
-    align = {
-        str(name): "n" if pd.api.types.is_numeric_dtype(frame[name]) else ""
-        for name in frame.columns
-    }
+    align = {str(name): _align(frame[name]) for name in frame.columns}
     cells = [list(row) for row in zip(*columns.values(), strict=True)]
     return Rows([str(name) for name in frame.columns], cells, align)
+
+
+def _align(column: pd.Series[Any]) -> str:
+    if pd.api.types.is_numeric_dtype(column):
+        return "n"
+    return "d" if pd.api.types.is_datetime64_any_dtype(column) else ""
 
 
 def _text(value: Any) -> str:
@@ -104,7 +107,8 @@ def _shown(rule: RuleResult) -> Rows:
     frame = rule.cases
     if rule.rule == "ExpectV2IdentityToHold":
         frame = frame.assign(remainder=frame[rule.detail])
-    names = [name for name in _COLUMNS if name in frame.columns]
+    told = {"v1_field", "v2_field"} if rule.frame == "values" else set()
+    names = [name for name in _COLUMNS if name in frame.columns and name not in told]
     return rows_of(frame[names].rename(columns=_COLUMNS))
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import pandas as pd
 
+from polygon_fundamentals.field_map import entries
 from polygon_fundamentals.parity.found import Found
 from polygon_fundamentals.parity.kinds import APART_KINDS, COMPARED_KINDS, Kind
-from polygon_fundamentals.parity.records import v2_identities
 from polygon_fundamentals.parity.result import COMPANY_ABSENT, NEVER_IN_V2, PRESENT
 from polygon_fundamentals.parity.tally import fields_of
 from polygon_fundamentals.parity.tolerances import Tolerances
@@ -84,12 +86,27 @@ def fields(found: Found) -> pd.DataFrame:
 
 
 def _lines(found: Found) -> dict[str, int]:
-    from polygon_fundamentals.field_map import entries
-
     return {
         e.v2: n for n, e in enumerate(entries(found.statement)) if e.v1 and e.v2
         if e.source_rank == 1
     }  # fmt: skip
+
+
+def v1_last_filing(found: Found) -> date | None:
+    """The newest filing of v1 among the tickers that v2 has too: of the others a rule tells."""
+    tickers, records = found.frame("tickers"), found.frame("v1_records")
+    there = tickers.loc[tickers["kind"] == PRESENT, "ticker"]
+    filed = records.loc[records["ticker"].isin(there), "filing_date"].dropna()
+    if filed.empty:
+        return None
+    newest: pd.Timestamp = filed.max()
+    return newest.date()
+
+
+def compared(found: Found) -> dict[str, int]:
+    """The number of values compared by v2 field."""
+    by_field = fields_of(found.frame("tallies"), found.statement).dropna(subset=["v2_field"])
+    return dict(zip(by_field["v2_field"], by_field["compared"].astype(int), strict=True))
 
 
 def counts(seen: pd.DataFrame, slack: float) -> pd.DataFrame:
@@ -105,8 +122,3 @@ def counts(seen: pd.DataFrame, slack: float) -> pd.DataFrame:
     frame["most_possible"] = (np.floor(days / each + 0.5) + 1 + slack).astype(int)
     frame["periods"] = frame["periods"].astype(int)
     return frame
-
-
-def identity_columns(found: Found) -> list[str]:
-    """The columns of `v2_records` that hold an identity's remainder."""
-    return list(v2_identities(found.statement))

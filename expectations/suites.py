@@ -29,13 +29,18 @@ _UNITS = {Unit.USD: "dollars", Unit.USD_PER_SHARE: "dollars a share", Unit.SHARE
 
 @dataclass(frozen=True)
 class Case:
-    """What the suites of one statement are made for."""
+    """What the suites of one statement are made for.
+
+    `v1_last_filing` is the newest among the tickers that v2 has too; `compared` the number of
+    values compared by v2 field.
+    """
 
     statement: Statement
     tolerances: Tolerances
     verdict: Verdict
     today: date
     v1_last_filing: date | None
+    compared: Mapping[str, int]
 
     def standing(self, kinds: tuple[Kind, ...]) -> list[str]:
         """Which of the kinds are within their budgets, over all statements."""
@@ -76,7 +81,7 @@ def _values(case: Case) -> list[Expectation]:
             rules.ExpectV2ValueToEqualV1(
                 value_set=standing,
                 row_condition=Column("v2_field") == entry.v2,
-                meta={"field": entry.v2},
+                meta={"field": entry.v2, "compared": case.compared.get(entry.v2 or "", 0)},
                 description=f"v2 {entry.v2} must equal v1 {entry.v1} ({entry.label}), period by "
                 f"period: {_RELATIONS[entry.relation]}. Less than {limit:g} {_UNITS[entry.unit]} "
                 "apart counts as equal. A difference stands if the data proves it harmless, or "

@@ -14,7 +14,7 @@ import pytest
 from expectations import rules
 from expectations.answer import TOLERANCES_FILE
 from expectations.checkpoint import RuleResult, run_checkpoint
-from expectations.frames import frames_of
+from expectations.frames import compared, frames_of, v1_last_filing
 from expectations.suites import Case
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.lake import Lake
@@ -33,7 +33,8 @@ def checked(lake: Lake, today: date | None = None) -> list[RuleResult]:
     day = today or today_in_new_york()
     found = compare_lake(lake, CF, Question(TOLERANCES, (), {}, day)).found
     parity = found.parity(())
-    case = Case(CF, TOLERANCES, judge(merge([parity]), TOLERANCES), day, parity.v1_last_filing)
+    verdict = judge(merge([parity]), TOLERANCES)
+    case = Case(CF, TOLERANCES, verdict, day, v1_last_filing(found), compared(found))
     return run_checkpoint({CF: frames_of(found, TOLERANCES)}, {CF: case})[0]
 
 

@@ -1,0 +1,155 @@
+"""`parity` as a user runs it: exit code, JSON, report, ledger, data docs."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from prefect.client.orchestration import get_client
+
+from flows.__main__ import main
+from polygon_fundamentals import ledger
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.sandbox import Sandbox
+from polygon_fundamentals.statements import Generation, Statement
+from tests.conftest import KEY
+from tests.filled import change_rows, fill, set_column
+
+CF = Statement.CASH_FLOW
+PROMISED = {
+    "passed",
+    "compared",
+    "matched",
+    "differences",
+    "missing_tickers",
+    "missing_periods",
+    "extra_periods",
+    "report",
+    "data_docs",
+}
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any]]:
+    capsys.readouterr()
+    code = main(["parity", *words, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def drop_quarter(table: pa.Table) -> pa.Table:
+    gone = pc.and_(
+        pc.equal(table["period_end"], pa.scalar(date(2024, 6, 30))),
+        pc.equal(table["timeframe"], "quarterly"),
+    )
+    return table.filter(pc.invert(gone))
+
+
+def test_parity_from_end_to_end(
+    lake: Lake, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Sandbox(companies=4, seed=3, api_key=KEY, quirks=False, start=date(2023, 1, 1)) as server:
+        fill(lake, server, server.tickers)
+        a, b, c, d = sorted(server.tickers)
+        where = ["--lake", str(lake.root), "--base-url", server.url]
+
+        code, told = run(capsys, *where)
+        assert code == 0
+        assert told.keys() >= PROMISED
+        assert (told["passed"], told["missing_tickers"], told["missing_periods"]) == (True, [], [])
+        values = [
+            sum(v is not None for v in row)
+            for row in zip(*_compared_columns(lake, CF), strict=True)
+        ]
+        assert told["compared"] > sum(values) > 0
+        assert set(told["differences"]) <= {"line_definition"}
+        assert told["tickers_compared"] == told["tickers_total"] == 4
+
+        # One of each: a lost ticker, a lost period, a wrong value, a lost value.
+        change_rows(lake, Generation.V2, CF, drop_quarter, a)
+        for statement in Statement:
+            change_rows(lake, Generation.V2, statement, lambda t: t.slice(0, 0), b)
+        field = "net_cash_from_investing_activities_continuing_operations"
+        wrong = set_column(field, lambda t: [v and -v for v in t[field].to_pylist()])
+        change_rows(lake, Generation.V2, CF, wrong, c, first_only=True)
+        server.forget_requests()
+        code, told = run(capsys, *where)
+        assert code == 1
+        assert told["missing_tickers"] == [b]
+        assert told["missing_periods"] == [
+            {
+                "statement": "cash_flow",
+                "ticker": a,
+                "timeframe": "quarterly",
+                "period_end": "2024-06-30",
+            }
+        ]
+        signs = told["differences"].pop("sign")
+        assert signs >= 1
+        assert set(told["differences"]) <= {"line_definition"}
+        assert {r["rule"] for r in told["rules_broken"]} == {
+            "Every v1 ticker is in v2 or accounted for",
+            "Every v1 period is in v2",
+            "Values are equal",
+        }
+        assert [r.query["ticker"] for r in server.requests] == [b]
+
+    found = pq.read_table(told["report"]).to_pylist()
+    flipped = [row for row in found if row["kind"] == "sign"]
+    assert {(row["ticker"], row["v2_field"]) for row in flipped} == {(c, field)}
+    assert all(row["v1_value"] == -row["v2_value"] for row in flipped)
+    with Path(told["report_csv"]).open(newline="") as lines:
+        assert len(list(csv.DictReader(lines))) == len(found)
+    assert "not passed" in Path(told["data_docs"]).read_text()
+    assert b in Path(told["data_docs_run"]).read_text()
+
+    entries = [r.found for r in ledger.records(lake)[0] if r.found["flow"] == "parity"]
+    assert [e["passed"] for e in entries] == [True, False]
+    assert entries[1].keys() >= {
+        "compared", "matched", "differences", "tickers_compared", "tickers_total", "sample",
+        "v1_last_filing",
+    }  # fmt: skip
+    assert entries[1]["outcome"] == "failed"
+
+    # The server is gone and the key too: what was asked before stands, and a sample is the same.
+    monkeypatch.delenv("POLYGON_API_KEY")
+    gone = ["--lake", str(lake.root), "--base-url", "http://127.0.0.1:9"]
+    code, first = run(capsys, *gone, "--sample", "2", "--seed", "5")
+    assert code in (0, 1)
+    assert (first["tickers_compared"], first["sample"], first["seed"]) == (2, 2, 5)
+    _, second = run(capsys, *gone, "--sample", "2", "--seed", "5")
+    assert second["compared"] == first["compared"]
+    _, other = run(capsys, *gone, "--tickers", d)
+    assert (other["tickers_compared"], other["passed"]) == (1, True)
+    assert _links()[-1].startswith("[Data docs of this run](file:///")
+
+
+def _compared_columns(lake: Lake, statement: Statement) -> list[list[float | None]]:
+    """One column that both generations have everywhere, for a lower bound on what is compared."""
+    dataset = lake.dataset(Generation.V2, statement)
+    names = ["net_cash_from_operating_activities", "change_in_cash_and_equivalents"]
+    rows = pa.concat_tables(
+        pq.ParquetFile(dataset.file(p, t)).read(names) for p, t, _ in dataset.files()
+    )
+    return [rows[name].to_pylist() for name in names]
+
+
+def _links() -> list[str]:
+    async def ask() -> list[str]:
+        async with get_client() as client:
+            artifacts = await client.read_artifacts()
+            return [str(a.data) for a in artifacts if a.key == "parity-data-docs"]
+
+    return asyncio.run(ask())
+
+
+def test_nothing_to_compare_is_told(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
+    code, told = run(capsys, "--lake", str(lake.root))
+    assert code == 2
+    assert "nothing of v1 to compare; load it first" in told["error"]
