@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -116,6 +117,12 @@ def lake_root(argument: str | Path | None = None) -> Path:
             "system with atomic rename; object stores have none"
         )
     return Path(text).expanduser().absolute()
+
+
+def environment_with(more: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment for a command of the user's, without the API key."""
+    kept = {name: value for name, value in os.environ.items() if name not in KEY_VARIABLES}
+    return kept | dict(more)
 
 
 def server_configured() -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import subprocess
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from polygon_fundamentals.errors import AnswerIsNo, UsageError
 from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.settings import environment_with
 
 SHOWN = 3
 
@@ -75,7 +75,7 @@ def _ask(check: Check, lake: Lake, bronze: Path, silver: Path) -> Any:
             text=True,
             timeout=check.timeout,
             check=False,
-            env={**os.environ, **{f"FUNDAMENTALS_{k.upper()}": v for k, v in places.items()}},
+            env=environment_with({f"FUNDAMENTALS_{k.upper()}": v for k, v in places.items()}),
         )
     except FileNotFoundError as error:
         raise UsageError(f"check {check.name!r}: {command[0]} is not there") from error

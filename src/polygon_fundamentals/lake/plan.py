@@ -205,8 +205,8 @@ def _rewrite(
     }
     late: set[str] = set()
     for partition, file in stored.items():
-        if file is None:
-            continue
+        if file is None or not file.ours:
+            continue  # a file of another tool has no moment of observation to rely on
         moments = file.table["observed_at"].to_pylist()
         for position, key in enumerate(file.keys):
             if (

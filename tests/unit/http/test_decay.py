@@ -48,7 +48,7 @@ class Server:
         return granted
 
 
-@pytest.mark.parametrize("per_minute", [2, 5, 100, 1000, 6000])
+@pytest.mark.parametrize("per_minute", [2, 5, 100, pytest.param(6000, marks=pytest.mark.slow)])
 def test_asking_when_the_mirror_says_is_never_refused_and_uses_the_rate(per_minute: int) -> None:
     limit = DecayLimit.within(per_minute)
     server, mirror, now, granted = Server(limit), Mirror(), 1000.0, []
