@@ -166,7 +166,8 @@ def _our_schema(generation: Generation, statement: Statement) -> bytes:
     for table in (wanted.empty_table(), one_row):
         data = files.encode(table, dataset).to_pybytes()
         footers.append(data[-8 - int.from_bytes(data[-8:-4], "little") : -8])
-    return os.path.commonprefix(footers)  # noqa: RUF071 - bytes, and no paths
+    prefix: bytes = os.path.commonprefix(footers)  # noqa: RUF071 - bytes, and no paths
+    return prefix
 
 
 def _is_ours(path: str, dataset: Dataset, text: bytes) -> bool:
