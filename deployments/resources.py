@@ -131,7 +131,9 @@ def secret(client: SyncPrefectClient) -> Step:
         client.read_block_document_by_name(SECRET_BLOCK, "secret")
     except ObjectNotFound:
         return Step(name, (CREATE,), lambda: Secret(value=key).save(SECRET_BLOCK, overwrite=True))
-    changed = () if Secret.load(SECRET_BLOCK, _sync=True).get() == key else ("the key was replaced",)
+    changed = (
+        () if Secret.load(SECRET_BLOCK, _sync=True).get() == key else ("the key was replaced",)
+    )
     return Step(name, changed, lambda: Secret(value=key).save(SECRET_BLOCK, overwrite=True))
 
 
