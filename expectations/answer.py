@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -31,6 +32,8 @@ from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
 
 FOLDER = Path(__file__).parent
 TOLERANCES_FILE = FOLDER / "tolerances.yaml"
+# A report lists every value that is not equal: tens of megabytes for some hundred companies.
+REPORTS_KEPT = 10
 ACCEPTED_FILE = FOLDER / "accepted.yaml"
 
 
@@ -91,6 +94,8 @@ def answer(
     identity = f"{stamp:%Y%m%dT%H%M%S}Z-{asked.run}"
     reports = parity_folder(lake) / "reports" / identity
     paths = write_report(reports, founds)
+    for old in sorted(reports.parent.iterdir())[:-REPORTS_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
     replace_file(
         reports / "checkpoint.json",
         orjson.dumps(told_by_gx, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS),
