@@ -1,0 +1,135 @@
+"""Comparing a lake: whole companies, only what changed, and the same answer either way."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.parity import load_tolerances
+from polygon_fundamentals.parity import run as parity_run
+from polygon_fundamentals.parity.clusters import clusters_of
+from polygon_fundamentals.parity.found import Found
+from polygon_fundamentals.parity.run import Question, compare_lake, sampled, v1_tickers
+from polygon_fundamentals.sandbox import Sandbox
+from polygon_fundamentals.statements import Generation, Statement
+from tests.conftest import KEY
+from tests.filled import change_rows, fill, set_column
+
+CF = Statement.CASH_FLOW
+ROOT = Path(__file__).parents[3]
+TOLERANCES = load_tolerances(ROOT / "expectations" / "tolerances.yaml")
+QUESTION = Question(TOLERANCES, (), {}, date(2026, 10, 1))
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    lake = Lake(tmp_path_factory.mktemp("source") / "lake")
+    lake.prepare()
+    with Sandbox(companies=3, seed=7, api_key=KEY, start=date(2025, 1, 1)) as server:
+        fill(lake, server, server.tickers)
+    return lake
+
+
+@pytest.fixture
+def mine(source: Lake, tmp_path: Path) -> Lake:
+    shutil.copytree(source.root, tmp_path / "mine")
+    return Lake(tmp_path / "mine")
+
+
+def content(found: Found) -> dict[str, list[dict[str, object]]]:
+    """All rows, in an order that does not depend on how they were found."""
+    return {name: sorted(table.to_pylist(), key=repr) for name, table in found.tables.items()}
+
+
+def afresh(lake: Lake) -> Found:
+    shutil.rmtree(lake.ops / "cache")
+    return compare_lake(lake, CF, QUESTION).found
+
+
+def test_a_second_run_compares_nothing_and_finds_the_same(mine: Lake) -> None:
+    first, second = (compare_lake(mine, CF, QUESTION) for _ in range(2))
+    tickers = len(v1_tickers(mine))
+    assert (first.tickers_compared_anew, first.tickers_from_cache) == (tickers, 0)
+    assert (second.tickers_compared_anew, second.tickers_from_cache) == (0, tickers)
+    assert content(second.found) == content(first.found)
+
+
+def test_only_the_company_that_changed_is_compared_again(mine: Lake) -> None:
+    compare_lake(mine, CF, QUESTION)
+    ticker = v1_tickers(mine)[0]
+    field = "net_cash_from_investing_activities_continuing_operations"
+    wrong = set_column(field, lambda t: [v and v * 1.7 for v in t[field].to_pylist()])
+    change_rows(mine, Generation.V2, CF, wrong, ticker)
+    again = compare_lake(mine, CF, QUESTION)
+    cluster = again.tickers_compared_anew
+    assert 1 <= cluster < len(v1_tickers(mine))
+    assert content(again.found) == content(afresh(mine))
+
+
+def test_a_company_that_left_is_forgotten(mine: Lake) -> None:
+    compare_lake(mine, CF, QUESTION)
+    ticker = v1_tickers(mine)[-1]
+    for generation in Generation:
+        change_rows(mine, generation, CF, lambda t: t.slice(0, 0), ticker)
+    again = compare_lake(mine, CF, QUESTION)
+    assert ticker not in again.found.frame("v1_records")["ticker"].unique()
+    assert content(again.found) == content(afresh(mine))
+
+
+def test_batches_find_what_one_run_finds(mine: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = content(compare_lake(mine, CF, QUESTION).found)
+    monkeypatch.setattr(parity_run, "BATCH_TICKERS", 2)
+    assert content(afresh(mine)) == whole
+
+
+def test_some_tickers_are_compared_as_in_the_whole(mine: Lake) -> None:
+    ticker = v1_tickers(mine)[0]
+    part = compare_lake(mine, CF, QUESTION, [ticker]).found
+    whole = compare_lake(mine, CF, QUESTION).found
+    members = part.frame("tickers")["ticker"].tolist()
+    assert ticker in members
+    assert content(part) == content(whole.of_tickers(members))
+
+
+def test_what_is_known_of_a_ticker_changes_its_result(mine: Lake) -> None:
+    ticker = v1_tickers(mine)[0]
+    change_rows(mine, Generation.V2, CF, lambda t: t.slice(0, 0), ticker)
+    before = compare_lake(mine, CF, QUESTION).found.frame("tickers")
+    told = Question(TOLERANCES, (), {ticker: {"active": False, "cik": None}}, QUESTION.today)
+    after = compare_lake(mine, CF, told)
+    kinds = after.found.frame("tickers").set_index("ticker")["kind"]
+    assert before.set_index("ticker")["kind"][ticker] == "missing"
+    assert kinds[ticker] == "delisted"
+    assert after.tickers_compared_anew < len(v1_tickers(mine))
+
+
+def test_a_damaged_cache_is_built_anew(mine: Lake) -> None:
+    first = compare_lake(mine, CF, QUESTION).found
+    for path in (mine.ops / "cache" / "parity").rglob("values.parquet"):
+        path.write_bytes(b"no Parquet")
+    again = compare_lake(mine, CF, QUESTION)
+    assert again.tickers_from_cache == 0
+    assert content(again.found) == content(first)
+
+
+def test_clusters() -> None:
+    ciks = {"A": ["1"], "A.B": ["1"], "MU": ["2", "3"], "OLD": ["3"], "X": [], "Y": []}
+    assert sorted(clusters_of(ciks)) == [("A", "A.B"), ("MU", "OLD"), ("X",), ("Y",)]
+
+
+def test_a_sample_is_the_same_for_the_same_seed() -> None:
+    names = [f"T{n}" for n in range(50)]
+    assert sampled(names, 5, 1) == sampled(list(reversed(names)), 5, 1)
+    assert sampled(names, 5, 1) != sampled(names, 5, 2)
+    assert sampled(names, 99, 1) == sorted(names)
+
+
+def test_no_rows_are_still_tables(mine: Lake) -> None:
+    part = compare_lake(mine, CF, QUESTION, ["NOBODY"]).found
+    assert {table.num_rows for table in part.tables.values()} == {0}
+    assert all(isinstance(table, pa.Table) for table in part.tables.values())

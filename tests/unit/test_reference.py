@@ -1,0 +1,79 @@
+"""What became of tickers that v2 lacks: asked once, kept, and not needed."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.http.client import Client
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.reference import known_tickers, reference_file
+from polygon_fundamentals.settings import Settings
+from tests.conftest import KEY
+from tests.servers import Answer, Asked, results, serving
+
+TODAY = date(2026, 7, 1)
+LISTED = {
+    ("HERE", "true"): {"ticker": "HERE", "cik": "0000000001"},
+    ("GONE", "false"): {"ticker": "GONE", "cik": "0000000002"},
+}
+
+
+def script(asked: Asked) -> Answer:
+    row = LISTED.get((asked.query["ticker"], asked.query["active"]))
+    return results([row] if row else [])
+
+
+def client(url: str) -> Client:
+    quick = Settings(base_url=url, attempts=1, first_wait=0.001, longest_wait=0.01)
+    return Client(quick, KEY)
+
+
+def test_each_ticker_is_asked_for_once_a_month(lake: Lake) -> None:
+    with serving(script) as server:
+        for day in (TODAY, TODAY + timedelta(days=29)):
+            known = known_tickers(lake, ["HERE", "GONE", "NEVER"], lambda: client(server.url), day)
+            assert known.tickers == {
+                "HERE": {"active": True, "cik": "0000000001"},
+                "GONE": {"active": False, "cik": "0000000002"},
+            }
+            assert known.note is None
+        assert len(server.asked) == 5
+        known_tickers(lake, ["HERE"], lambda: client(server.url), TODAY + timedelta(days=30))
+        assert len(server.asked) == 6
+    assert json.loads(reference_file(lake).read_bytes())["GONE"]["asked"] == "2026-07-01"
+
+
+def test_without_network_what_is_known_stays(lake: Lake) -> None:
+    with serving(script) as server:
+        known_tickers(lake, ["GONE"], lambda: client(server.url), TODAY)
+    later = TODAY + timedelta(days=400)
+    known = known_tickers(lake, ["GONE", "HERE"], lambda: client("http://127.0.0.1:9"), later)
+    assert known.tickers == {"GONE": {"active": False, "cik": "0000000002"}}
+    assert known.note is not None
+    assert "2 tickers that v2 lacks could not be looked up" in known.note
+
+
+def test_without_a_key_nothing_is_asked(lake: Lake) -> None:
+    def refuses() -> Client:
+        raise UsageError("no API key")
+
+    known = known_tickers(lake, ["GONE"], refuses, TODAY)
+    assert known.tickers == {}
+    assert "no API key" in str(known.note)
+    assert "offline" in str(known_tickers(lake, ["GONE"], None, TODAY).note)
+
+
+def test_a_damaged_file_of_answers_is_written_anew(lake: Lake) -> None:
+    reference_file(lake).parent.mkdir(parents=True)
+    reference_file(lake).write_bytes(b"{")
+    with serving(script) as server:
+        known = known_tickers(lake, ["GONE"], lambda: client(server.url), TODAY)
+    assert known.tickers["GONE"]["active"] is False
+
+
+def test_nothing_to_ask_for_needs_no_client(lake: Lake) -> None:
+    known = known_tickers(lake, [], None, TODAY)
+    assert (known.tickers, known.note) == ({}, None)
+    assert not reference_file(lake).exists()
