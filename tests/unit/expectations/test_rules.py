@@ -174,7 +174,7 @@ def test_every_rule_holds_on_identical_facts(whole_lake: Lake) -> None:
 
 
 def test_a_lake_that_nobody_updates_is_stale(whole_lake: Lake) -> None:
-    results = checked(whole_lake, today_in_new_york() + timedelta(days=101))
+    results = checked(whole_lake, today_in_new_york() + timedelta(days=102))
     assert [r.rule for r in results if not r.passed] == ["ExpectV2ToBeFresh"]
 
 

@@ -71,6 +71,7 @@ def test_only_the_company_that_changed_is_compared_again(mine: Lake) -> None:
     assert content(again.found) == content(afresh(mine))
 
 
+@pytest.mark.slow
 def test_a_company_that_left_is_forgotten(mine: Lake) -> None:
     compare_lake(mine, CF, QUESTION)
     ticker = v1_tickers(mine)[-1]
@@ -81,6 +82,7 @@ def test_a_company_that_left_is_forgotten(mine: Lake) -> None:
     assert content(again.found) == content(afresh(mine))
 
 
+@pytest.mark.slow
 def test_batches_find_what_one_run_finds(mine: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = content(compare_lake(mine, CF, QUESTION).found)
     monkeypatch.setattr(parity_run, "BATCH_TICKERS", 2)
@@ -108,6 +110,7 @@ def test_what_is_known_of_a_ticker_changes_its_result(mine: Lake) -> None:
     assert after.tickers_compared_anew < len(v1_tickers(mine))
 
 
+@pytest.mark.slow
 def test_a_damaged_cache_is_built_anew(mine: Lake) -> None:
     first = compare_lake(mine, CF, QUESTION).found
     for path in (mine.ops / "cache" / "parity").rglob("values.parquet"):
