@@ -102,7 +102,14 @@ def outcome(lake: Lake, operation: str, **other: Any) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("operation", list(BEFORE))
+@pytest.mark.parametrize(
+    "operation",
+    [
+        # The quick tests have the rollback, the fewest points; make test-all has them all.
+        pytest.param(name, marks=() if name == "rollback" else pytest.mark.slow)
+        for name in BEFORE
+    ],
+)
 def test_killed_at_every_point_the_next_call_finishes_or_undoes_it(
     operation: str, folder: Path, forks: subprocess.Popen[str]
 ) -> None:

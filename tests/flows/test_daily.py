@@ -36,7 +36,7 @@ def _few_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def market() -> Iterator[Sandbox]:
     """Ten companies, the oddest of them in it, in the season of quarterly reports."""
-    box = Sandbox(companies=10, start=date(2025, 1, 1), today=date(2026, 8, 1), api_key=KEY)
+    box = Sandbox(companies=10, start=date(2024, 1, 1), today=date(2026, 8, 1), api_key=KEY)
     with box as server:
         yield server
 

@@ -160,7 +160,8 @@ def write_bytes(path: Path, data: pa.Buffer | bytes) -> None:
 def replace_file(path: Path, data: bytes) -> None:
     """Replace `path` by a new content in one step, flushed to disk first."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Two threads, or two hosts with the same process number, may write the same file.
+    beside = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         try:

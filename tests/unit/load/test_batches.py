@@ -1,0 +1,131 @@
+"""Batches that are split, writer processes, and what parameters become."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from polygon_fundamentals.errors import LakeError, UsageError
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.load.ask import Filters, v1_requests, v2_request
+from polygon_fundamentals.load.units import load_v2_splitting
+from polygon_fundamentals.load.writers import Inline, Processes
+from polygon_fundamentals.reference import tickers_of_cik, universe
+from polygon_fundamentals.sandbox import Sandbox
+from polygon_fundamentals.statements import Statement, Timeframe
+from tests.conftest import client_of
+from tests.servers import Answer, Asked, results, serving
+
+STATEMENT = Statement.CASH_FLOW
+
+
+def row(ticker: str) -> dict[str, Any]:
+    return {
+        "cik": "1",
+        "tickers": [ticker],
+        "period_end": "2024-03-31",
+        "timeframe": "quarterly",
+        "filing_date": "2024-05-02",
+        "fiscal_year": 2024,
+        "fiscal_quarter": 1,
+    }
+
+
+def test_a_batch_is_split_until_the_guilty_ticker_is_alone(lake: Lake) -> None:
+    asked_for: list[list[str]] = []
+
+    def script(asked: Asked) -> Answer:
+        names = (asked.query.get("tickers.any_of") or asked.query["tickers"]).split(",")
+        asked_for.append(names)
+        if "BAD" in names:
+            return Answer(400, b'{"error":"no"}')
+        return results([row(name) for name in names])
+
+    companies: dict[str, list[str]] = {name: [] for name in ("AAA", "BBB", "BAD", "CCC")}
+    with serving(script) as server:
+        client = client_of(server)  # type: ignore[arg-type]
+        loaded, failed = load_v2_splitting(client, lake, Inline(), companies, STATEMENT, Filters())
+    assert set(failed) == {"BAD"}
+    assert [u[0] for u in loaded.units] == ["AAA", "BBB", "CCC"]
+    assert loaded.counts.rows_new == 3
+    assert loaded.requests == len(asked_for) == 5
+
+
+def test_what_fails_for_all_is_not_tried_in_halves(lake: Lake) -> None:
+    with serving(lambda _: Answer(403, b"{}")) as server:
+        client = client_of(server)  # type: ignore[arg-type]
+        _, failed = load_v2_splitting(
+            client, lake, Inline(), {"AAA": [], "BBB": []}, STATEMENT, Filters()
+        )
+        assert len(server.asked) == 1
+    assert set(failed) == {"AAA", "BBB"}
+
+
+def test_writer_processes_return_raise_and_are_missed_when_they_die() -> None:
+    writers = Processes(1)
+    try:
+        assert writers.run(max, 3, 5) == 5
+        with pytest.raises(ZeroDivisionError):
+            writers.run(divmod, 1, 0)
+        with pytest.raises(LakeError, match="a writer process died"):
+            writers.run(os._exit, 1)
+    finally:
+        writers.close()
+
+
+def test_parameters_of_both_generations() -> None:
+    both = Filters(filing_date_gte="2024-01-01", filing_date_lt="2024-02-01", page=5)
+    assert v1_requests({"ticker": "AAA"}, both) == [
+        {
+            "ticker": "AAA",
+            "limit": "5",
+            "filing_date.gte": "2024-01-01",
+            "filing_date.lt": "2024-02-01",
+            "timeframe": timeframe,
+        }
+        for timeframe in ("quarterly", "annual")
+    ]
+    whole = Filters(timeframes=tuple(Timeframe))
+    assert v1_requests({"cik": "1"}, whole) == [{"cik": "1", "limit": "100"}]
+    assert v2_request(STATEMENT, whole, tickers=["B", "A"]) == {
+        "limit": "50000",
+        "tickers.any_of": "A,B",
+    }
+    assert v2_request(Statement.BALANCE_SHEETS, Filters(), ciks=["1"]) == {
+        "limit": "50000",
+        "cik": "1",
+    }
+    assert v2_request(STATEMENT, Filters(fiscal_year=2024, period_end="2024-03-31")) == {
+        "limit": "50000",
+        "timeframe.any_of": "quarterly,annual",
+        "fiscal_year": "2024",
+        "period_end": "2024-03-31",
+    }
+    assert Filters.from_json(both.as_json()) == both
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"filing_date_gte": "2024-1-1"}, "is no day"),
+        ({"period_end": "soon"}, "is no day"),
+        ({"filing_date_gte": "2024-02-01", "filing_date_lt": "2024-02-01"}, "no day lies between"),
+        ({"fiscal_quarter": 0}, "is not 1 to 4"),
+        ({"page": 50_001}, "rows a page"),
+    ],
+)
+def test_filters_that_make_no_sense_are_refused(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Filters(**wrong)
+
+
+def test_the_universe_and_the_tickers_of_a_cik(sandbox: Sandbox) -> None:
+    client = client_of(sandbox)
+    active, everything = (universe(client, active_only=only) for only in (True, False))
+    assert set(active) < set(everything)
+    assert "GONE" in set(everything) - set(active)
+    cik = next(r["cik"] for r in sandbox.rows("v2", "cash_flow") if "NAN" in r.get("tickers", ()))
+    assert "NAN" in tickers_of_cik(client, cik)
+    assert tickers_of_cik(client, "0000000042") == ["CIK0000000042"]
