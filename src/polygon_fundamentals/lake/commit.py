@@ -216,7 +216,7 @@ def _index(dataset: Dataset, plan: Plan) -> None:
             known.rows[key] = (partition, digest)
     path = dataset.index_file(plan.ticker)
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    staged = files.temporary_name(path)
     staged.write_bytes(known.dumps())
     os.replace(staged, path)
 
@@ -227,6 +227,7 @@ def recover(lake: Lake) -> list[str]:
     Safe beside running commits: a bucket whose lock is held is left to its holder.
     """
     mended = []
+    files.remove_leftovers(lake.ops)
     for generation in Generation:
         for statement in Statement:
             dataset = lake.dataset(generation, statement)

@@ -10,7 +10,10 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
+import socket
 import sys
+import threading
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -157,11 +160,47 @@ def write_bytes(path: Path, data: pa.Buffer | bytes) -> None:
         os.close(descriptor)
 
 
+def temporary_name(path: Path) -> Path:
+    """Return the name beside `path` under which this thread writes its next content.
+
+    It names host, process and thread: none of two writers meets the other, and what a
+    killed one left is known as such (`remove_leftovers`).
+    """
+    writer = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident():x}"
+    return path.with_name(f".{path.name}.{writer}.tmp")
+
+
+_LEFTOVER = re.compile(r"\..+-(?P<pid>\d+)-[0-9a-f]+\.tmp")
+_NEVER_WRITTEN_BESIDE = ("adopted", "kept", "drill")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that dead processes of this host left below `folder`."""
+    host = socket.gethostname()
+    for where, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in _NEVER_WRITTEN_BESIDE]
+        for name in names:
+            found = _LEFTOVER.fullmatch(name) if name.startswith(".") else None
+            if found is None or f".{host}-{found['pid']}-" not in name:
+                continue
+            if not _is_alive(int(found["pid"])):
+                Path(where, name).unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def replace_file(path: Path, data: bytes) -> None:
     """Replace `path` by a new content in one step, flushed to disk first."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Two threads, or two hosts with the same process number, may write the same file.
-    beside = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
+    beside = temporary_name(path)
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         try:

@@ -284,6 +284,21 @@ def test_killed_at_any_step_the_next_run_puts_it_right(
     assert step > 8
 
 
+def test_what_dead_writers_left_is_removed_and_what_live_ones_write_is_not(lake: Lake) -> None:
+    import socket
+
+    folder = lake.ops / "index" / "v2.cash_flow"
+    folder.mkdir(parents=True)
+    host = socket.gethostname()
+    dead = folder / f".ticker=AAA.json.{host}-{2**22 + 1}-7f.tmp"
+    alive = folder / f".ticker=AAA.json.{host}-{os.getpid()}-7f.tmp"
+    elsewhere = folder / f".ticker=AAA.json.no-{host}x-{2**22 + 1}-7f.tmp"
+    for path in (dead, alive, elsewhere):
+        path.touch()
+    recover(lake)
+    assert [path.exists() for path in (dead, alive, elsewhere)] == [False, True, True]
+
+
 def test_a_damaged_file_is_named_and_stays(lake: Lake, dataset: Dataset) -> None:
     put(dataset, [row("2024-03-31", "2024-05-02", 1.0)])
     path = dataset.file(202405, "AAA")
