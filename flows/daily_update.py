@@ -11,7 +11,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from flows.artifacts import publish_load
-from flows.ending import Report, ended, sentence
+from flows.ending import Report, ended, flow_run_id, sentence
 from flows.foreign import quarantine
 from flows.historical_load import LOCK_SECONDS, generations_of
 from flows.parameters import (
@@ -107,12 +107,6 @@ def daily_update(
         return report
 
     return ended(body)
-
-
-def flow_run_id() -> str | None:
-    """Return the id of the present Prefect run."""
-    found = runtime.flow_run.id
-    return str(found) if found else None
 
 
 def _updated(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from prefect import runtime
 from prefect.states import Completed, Failed, State
 
 from flows.temporary_server import end_with_this_process
@@ -40,3 +41,9 @@ def sentence(generations: Mapping[str, Report]) -> str:
             f"{told_of['rows_changed']:,} changed, {told_of['rows_unchanged']:,} unchanged"
         )
     return "; ".join(parts)
+
+
+def flow_run_id() -> str | None:
+    """Return the id of the present Prefect run, for the ledger."""
+    found = runtime.flow_run.id
+    return str(found) if found else None

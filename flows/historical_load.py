@@ -12,7 +12,7 @@ from prefect.states import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.artifacts import publish_load
-from flows.ending import Report, ended, sentence
+from flows.ending import Report, ended, flow_run_id, sentence
 from flows.foreign import quarantine
 from flows.loading import Load, load_generation
 from flows.parameters import (
@@ -183,7 +183,7 @@ def run_load(
         quarantine(where)
         ledger.close_crashed(where)
         previous, done = ledger.resumable(where, flow_name, parameters) if resume else (None, set())
-        run = ledger.Run(where, flow_name, parameters, flow_run_id=_flow_run_id())
+        run = ledger.Run(where, flow_name, parameters, flow_run_id=flow_run_id())
         with ledger.recorded(run):
             if previous:
                 run.report["resumes"] = previous
@@ -245,8 +245,3 @@ def _loaded(
     finally:
         close(spec)
     return {t.generation.value: (t.report(), t.exit_code) for t in tallies}
-
-
-def _flow_run_id() -> str | None:
-    found = runtime.flow_run.id
-    return str(found) if found else None

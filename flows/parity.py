@@ -15,7 +15,7 @@ from pydantic import Field
 
 from expectations.answer import ACCEPTED_FILE, TOLERANCES_FILE, Asked
 from flows.artifacts import publish_text
-from flows.ending import Report, ended
+from flows.ending import Report, ended, flow_run_id
 from flows.historical_load import LOCK_SECONDS
 from flows.parameters import BaseUrl, Day, LakeFolder, Tickers, TickersFile
 from polygon_fundamentals import ledger
@@ -82,7 +82,7 @@ def parity(
         lock = where.lock("writers")
         with shared(lock, LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):
             recover(where)
-            run = ledger.Run(where, "parity", parameters, flow_run_id=_flow_run_id())
+            run = ledger.Run(where, "parity", parameters, flow_run_id=flow_run_id())
             with ledger.recorded(run):
                 report = _answered(run, named, sample, seed, day or today_in_new_york(), base_url)
                 run.report.update({name: report[name] for name in _IN_LEDGER})
@@ -175,8 +175,3 @@ def _publish(report: Report) -> None:
         link_text="Data docs of this run",
         description="Which rules hold, and what breaks them: tickers, periods, both values.",
     )
-
-
-def _flow_run_id() -> str | None:
-    found = runtime.flow_run.id
-    return str(found) if found else None

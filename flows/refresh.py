@@ -9,8 +9,7 @@ from prefect.states import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.artifacts import publish_load
-from flows.daily_update import flow_run_id
-from flows.ending import Report, ended, sentence
+from flows.ending import Report, ended, flow_run_id, sentence
 from flows.foreign import quarantine
 from flows.historical_load import LOCK_SECONDS, UNITS_WORTH_PROCESSES
 from flows.loading import Load, load_generation
