@@ -12,7 +12,7 @@ from prefect.futures import PrefectFuture, as_completed
 
 from flows.progress import Progress
 from polygon_fundamentals.ledger import Run
-from polygon_fundamentals.load.ask import BATCH, Filters
+from polygon_fundamentals.load.ask import BATCH, Filters, even_groups
 from polygon_fundamentals.load.units import Loaded
 from polygon_fundamentals.settings import Settings
 from polygon_fundamentals.statements import Generation, Statement
@@ -174,15 +174,13 @@ def _submit_v1(load: Load, todo: list[tuple[str, str]], _: Tally) -> Iterator[Su
 
 def _submit_v2(load: Load, todo: list[tuple[str, str]], tally: Tally) -> Iterator[Submitted]:
     companies = _companies(load, todo, tally)
-    size = BATCH if load.in_batches else 1
     jobs: list[tuple[str, dict[str, list[str]]]] = []
-    tickers = list(dict.fromkeys(ticker for ticker, _ in todo if ticker in companies))
     wanted = set(todo)
-    for i in range(0, len(tickers), size):
-        for statement in load.statements:
-            group = [t for t in tickers[i : i + size] if (t, statement.value) in wanted]
-            if group:
-                jobs.append((statement.value, {t: companies[t] for t in group}))
+    for tickers in v2_groups(companies, todo, BATCH if load.in_batches else 1):
+        for name in (statement.value for statement in load.statements):
+            asked = {t: companies[t] for t in tickers if (t, name) in wanted}
+            if asked:
+                jobs.append((name, asked))
     futures = load_v2_statement.map(
         unmapped(load.spec),
         [f"{statement} · {label(list(group))}" for statement, group in jobs],
@@ -195,11 +193,25 @@ def _submit_v2(load: Load, todo: list[tuple[str, str]], tally: Tally) -> Iterato
         yield future, [(ticker, statement) for ticker in group]
 
 
+def v2_groups(
+    companies: Mapping[str, Sequence[str]], todo: Sequence[tuple[str, str]], size: int
+) -> list[list[str]]:
+    """Return the tickers to load, in groups of at most `size`.
+
+    Those asked by CIK and those asked by symbol are kept apart: a mixed group needs two
+    requests a statement.
+    """
+    tickers = dict.fromkeys(ticker for ticker, _ in todo if ticker in companies)
+    by_cik = [ticker for ticker in tickers if companies[ticker]]
+    by_symbol = [ticker for ticker in tickers if not companies[ticker]]
+    return even_groups(by_cik, size) + even_groups(by_symbol, size)
+
+
 def _companies(load: Load, todo: Sequence[tuple[str, str]], tally: Tally) -> dict[str, list[str]]:
     """Return ticker → CIKs for the tickers to load; those that could not be asked fail."""
     companies = {ticker: list(ciks) for ticker, ciks in load.ciks.items()}
     tickers = [t for t in dict.fromkeys(ticker for ticker, _ in todo) if t not in companies]
-    groups = [tickers[i : i + BATCH] for i in range(0, len(tickers), BATCH)]
+    groups = even_groups(tickers, BATCH)
     futures = find_companies.map(unmapped(load.spec), [label(g) for g in groups], groups)
     for future, group in zip(futures, groups, strict=True):
         units = [unit for unit in todo if unit[0] in set(group)]

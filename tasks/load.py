@@ -18,7 +18,7 @@ from polygon_fundamentals.load.units import (
     Loaded,
     load_v1,
     load_v2_splitting,
-    resolve_companies,
+    resolve_splitting,
 )
 from polygon_fundamentals.statements import Statement
 from tasks.context import RunSpec, context
@@ -99,12 +99,10 @@ def find_companies(spec: RunSpec, label: str, tickers: list[str]) -> State[Any]:
     """Find the CIKs behind some tickers, so that v2 can be asked by company."""
     run = context(spec)
     client = run.client.counting_anew()
-    companies: dict[str, list[str]] = {}
-    failures: Failures = {}
     try:
-        companies = resolve_companies(client, run.lake, tickers)
-    except FundamentalsError as error:
-        failures = dict.fromkeys(tickers, error)
+        companies, failures = resolve_splitting(client, run.lake, tickers)
+    except (FundamentalsError, OSError) as error:
+        companies, failures = {}, dict.fromkeys(tickers, told(error))
     state = outcome(Loaded(requests=client.tally.requests, retries=client.tally.retries), failures)
     state.data["companies"] = companies
     return state

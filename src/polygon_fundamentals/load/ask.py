@@ -10,14 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
+from itertools import pairwise
 
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.statements import Statement, Timeframe
 
 V1_PAGE = 100
 V2_PAGE = 50_000
-# 100 tickers of 17 years are some 8,500 rows a statement: one page, some 10 MB of JSON.
-BATCH = 100
+# 160 tickers of 17 years are some 13,000 rows a statement: one page, some 15 MB of JSON.
+BATCH = 160
+# A list parameter's length: 300 CIKs make an address of some 4,100 characters, commas encoded;
+# web servers commonly refuse one of more than 8,192.
+VALUES = 300
 
 
 def as_day(text: str, name: str) -> date:
@@ -32,6 +36,13 @@ def as_day(text: str, name: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise UsageError(f"{name} {text!r} is no day; write it as YYYY-MM-DD") from None
+
+
+def even_groups(values: Sequence[str], most: int) -> list[list[str]]:
+    """Return the values in as few groups of at most `most` as there can be, of even sizes."""
+    count = -(-len(values) // most)
+    edges = [len(values) * i // count for i in range(count + 1)] if count else [0]
+    return [list(values[a:b]) for a, b in pairwise(edges)]
 
 
 @dataclass(frozen=True)

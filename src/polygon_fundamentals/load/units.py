@@ -6,7 +6,7 @@ good fails its units and writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +22,14 @@ from polygon_fundamentals.errors import (
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake, index
 from polygon_fundamentals.lake.commit import Counts, Scope
-from polygon_fundamentals.load.ask import Filters, v1_requests, v2_request, v2_timeframes
+from polygon_fundamentals.load.ask import (
+    VALUES,
+    Filters,
+    even_groups,
+    v1_requests,
+    v2_request,
+    v2_timeframes,
+)
 from polygon_fundamentals.load.store import follow, store_v1, store_v2
 from polygon_fundamentals.load.writers import Writers
 from polygon_fundamentals.normalise.content import cik_of
@@ -132,11 +139,10 @@ def load_v2(
         return loaded
     ciks = sorted({cik for known in companies.values() for cik in known})
     symbols = [ticker for ticker, known in companies.items() if not known]
-    requests = []
-    if ciks:
-        requests.append(v2_request(statement, filters, ciks=ciks))
-    if symbols:
-        requests.append(v2_request(statement, filters, tickers=symbols))
+    requests = [v2_request(statement, filters, ciks=some) for some in even_groups(ciks, VALUES)]
+    requests += [
+        v2_request(statement, filters, tickers=some) for some in even_groups(symbols, VALUES)
+    ]
     bodies = _fetch(client, statement.v2_path, requests)
     if scope is None:
         scope = Scope.PERIODS if filters.whole_periods else Scope.WINDOW
@@ -171,22 +177,30 @@ def load_v2_splitting(
     Raises:
         LakeError, OSError: the lake cannot be used.
     """
-    try:
-        return load_v2(client, lake, writers, companies, statement, filters, scope), {}
-    except (UnauthorizedError, NotEntitledError, NotFoundError, RetiredError) as error:
-        return Loaded(), dict.fromkeys(companies, error)
-    except ApiError as error:
-        if len(companies) == 1:
-            return Loaded(), dict.fromkeys(companies, error)
-    items = list(companies.items())
-    loaded, failed = Loaded(), dict[str, FundamentalsError]()
-    for half in (items[: len(items) // 2], items[len(items) // 2 :]):
-        part, reasons = load_v2_splitting(
-            client, lake, writers, dict(half), statement, filters, scope
-        )
-        loaded.add(part)
-        failed.update(reasons)
+    loaded = Loaded()
+
+    def load(some: Sequence[str]) -> None:
+        batch = {ticker: companies[ticker] for ticker in some}
+        loaded.add(load_v2(client, lake, writers, batch, statement, filters, scope))
+
+    failed = _splitting(list(companies), load)
     return _tallied(loaded, client), failed
+
+
+def _splitting(
+    tickers: Sequence[str], work: Callable[[Sequence[str]], None]
+) -> dict[str, FundamentalsError]:
+    """Do the work for all tickers, in halves where it fails; return ticker → its error."""
+    try:
+        work(tickers)
+    except (UnauthorizedError, NotEntitledError, NotFoundError, RetiredError) as error:
+        return dict.fromkeys(tickers, error)
+    except ApiError as error:
+        if len(tickers) == 1:
+            return dict.fromkeys(tickers, error)
+        half = len(tickers) // 2
+        return _splitting(tickers[:half], work) | _splitting(tickers[half:], work)
+    return {}
 
 
 def _tallied(loaded: Loaded, client: Client) -> Loaded:
@@ -223,11 +237,28 @@ def resolve_companies(client: Client, lake: Lake, tickers: Sequence[str]) -> dic
         ApiError: a page failed for good.
     """
     statement = Statement.BALANCE_SHEETS
-    params = v2_request(statement, Filters(), tickers=tickers)
-    params.pop("timeframe.any_of", None)
     found: dict[str, set[str]] = {ticker: known_ciks(lake, ticker) for ticker in tickers}
-    for page in client.pages(statement.v2_path, params):
-        rows = page.results
-        for ticker, positions in follow(rows, dict.fromkeys(tickers, ())).items():
-            found[ticker].update(rows[i]["cik"] for i in positions if rows[i].get("cik"))
+    for some in even_groups(tickers, VALUES):
+        params = v2_request(statement, Filters(), tickers=some)
+        params.pop("timeframe.any_of", None)
+        for page in client.pages(statement.v2_path, params):
+            rows = page.results
+            for ticker, positions in follow(rows, dict.fromkeys(some, ())).items():
+                found[ticker].update(rows[i]["cik"] for i in positions if rows[i].get("cik"))
     return {ticker: sorted(ciks) for ticker, ciks in found.items()}
+
+
+def resolve_splitting(
+    client: Client, lake: Lake, tickers: Sequence[str]
+) -> tuple[dict[str, list[str]], dict[str, FundamentalsError]]:
+    """Find the companies of some tickers; where that fails for good, ask for fewer at once.
+
+    Returns (ticker → CIKs, ticker → error of those that failed).
+    """
+    companies: dict[str, list[str]] = {}
+
+    def resolve(some: Sequence[str]) -> None:
+        companies.update(resolve_companies(client, lake, some))
+
+    failed = _splitting(tickers, resolve)
+    return companies, failed

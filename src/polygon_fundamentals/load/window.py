@@ -21,7 +21,15 @@ from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.lake.files import replace_file
-from polygon_fundamentals.load.ask import BATCH, V1_PAGE, V2_PAGE, Filters, v2_request
+from polygon_fundamentals.load.ask import (
+    BATCH,
+    V1_PAGE,
+    V2_PAGE,
+    VALUES,
+    Filters,
+    even_groups,
+    v2_request,
+)
 from polygon_fundamentals.load.store import store_v2
 from polygon_fundamentals.load.units import Loaded
 from polygon_fundamentals.load.window_store import (
@@ -111,9 +119,9 @@ def update_v2(
         ciks = sorted({cik for found in companies.values() for cik in found})
         symbols = sorted(ticker for ticker, found in companies.items() if not found)
         requests = [
-            v2_request(statement, filters, **{kind: values[i : i + BATCH]})
+            v2_request(statement, filters, **{kind: some})
             for kind, values in (("ciks", ciks), ("tickers", symbols))
-            for i in range(0, len(values), BATCH)
+            for some in even_groups(values, VALUES)
         ]
     for params in requests:
         observed_at = datetime.now(UTC)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
-from polygon_fundamentals.errors import LakeError, UsageError
+from flows.loading import v2_groups
+from polygon_fundamentals.errors import BadRequestError, LakeError, UsageError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.load.ask import Filters, v1_requests, v2_request
-from polygon_fundamentals.load.units import load_v2_splitting
+from polygon_fundamentals.load.ask import BATCH, Filters, even_groups, v1_requests, v2_request
+from polygon_fundamentals.load.units import (
+    load_v2,
+    load_v2_splitting,
+    resolve_companies,
+    resolve_splitting,
+)
 from polygon_fundamentals.load.writers import Inline, Processes
 from polygon_fundamentals.reference import tickers_of_cik, universe
 from polygon_fundamentals.sandbox import Sandbox
@@ -61,6 +68,69 @@ def test_what_fails_for_all_is_not_tried_in_halves(lake: Lake) -> None:
         )
         assert len(server.asked) == 1
     assert set(failed) == {"AAA", "BBB"}
+
+
+def test_one_ticker_that_cannot_be_resolved_costs_itself_only(lake: Lake) -> None:
+    def script(asked: Asked) -> Answer:
+        names = (asked.query.get("tickers.any_of") or asked.query["tickers"]).split(",")
+        return Answer(400, b"{}") if "BAD" in names else results([row(name) for name in names])
+
+    tickers = ["AAA", "BAD", "BBB", "CCC", "DDD"]
+    with serving(script) as server:
+        client = client_of(server)  # type: ignore[arg-type]
+        companies, failed = resolve_splitting(client, lake, tickers)
+        assert len(server.asked) == 5  # all; AAA, BAD; AAA; BAD; BBB, CCC, DDD
+    assert companies == {"AAA": ["1"], "BBB": ["1"], "CCC": ["1"], "DDD": ["1"]}
+    assert list(failed) == ["BAD"]
+    assert isinstance(failed["BAD"], BadRequestError)
+
+
+def test_three_hundred_companies_take_eleven_requests(lake: Lake) -> None:
+    def script(asked: Asked) -> Answer:
+        names = asked.query.get("tickers.any_of", "").split(",")
+        return results(
+            [row(name) | {"cik": f"{int(name[1:]):010}"} for name in names if "T" in name]
+        )
+
+    tickers = [f"T{number:03}" for number in range(286)] + [f"X{number}" for number in range(16)]
+    todo = [(ticker, statement.value) for ticker in tickers for statement in Statement]
+    companies: dict[str, list[str]] = {}
+    with serving(script) as server:
+        client = client_of(server)  # type: ignore[arg-type]
+        for group in even_groups(tickers, BATCH):
+            companies.update(resolve_companies(client, lake, group))
+        groups = v2_groups(companies, todo, BATCH)
+        for group in groups:
+            for statement in Statement:
+                some = {ticker: companies[ticker] for ticker in group}
+                load_v2(client, lake, Inline(), some, statement, Filters())
+        asked = server.asked
+    assert [len(group) for group in groups] == [143, 143, 16]
+    assert len(asked) == 2 + 3 * 3
+    assert max(len(urlencode(one.query)) for one in asked) < 2_000
+    assert sorted(ticker for group in groups for ticker in group) == sorted(tickers)
+
+
+def test_an_address_stays_short_however_many_companies_a_batch_has(lake: Lake) -> None:
+    """Every ticker of a batch may stand for several companies."""
+    companies = {f"T{n}": [f"{n:09}{k}" for k in range(5)] for n in range(BATCH)}
+    with serving(lambda _: results([])) as server:
+        client = client_of(server)  # type: ignore[arg-type]
+        load_v2(client, lake, Inline(), companies, STATEMENT, Filters())
+        lists = [one.query["cik.any_of"].split(",") for one in server.asked]
+        lengths = [len(urlencode(one.query)) for one in server.asked]
+    assert len(lists) == 3
+    assert max(lengths) < 4_000
+    assert sorted(cik for some in lists for cik in some) == sorted(
+        cik for ciks in companies.values() for cik in ciks
+    )
+
+
+def test_groups_are_few_and_even() -> None:
+    assert even_groups([], 3) == []
+    assert even_groups(["a"], 3) == [["a"]]
+    assert [len(group) for group in even_groups(["a"] * 302, 160)] == [151, 151]
+    assert [len(group) for group in even_groups(["a"] * 7, 3)] == [2, 2, 3]
 
 
 def test_writer_processes_return_raise_and_are_missed_when_they_die() -> None:
