@@ -46,9 +46,9 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.files import replace_file
 from polygon_fundamentals.reference import universe as whole_universe
 from polygon_fundamentals.server import SHARD_DEPLOYMENT
-from polygon_fundamentals.settings import lake_root
+from polygon_fundamentals.settings import lake_root, server_configured
 from polygon_fundamentals.tickers import read_tickers
-from tasks.context import RunSpec, close, context, has_server
+from tasks.context import RunSpec, close, context
 
 POLL_SECONDS = 2.0
 # A shard that its worker began and that left no sign in the ledger is started anew after this.
@@ -103,7 +103,7 @@ def sharded_load(
     """
 
     def body() -> Report:
-        if not has_server():
+        if not server_configured():
             raise UsageError(
                 "a sharded load needs a Prefect server and its workers: set PREFECT_API_URL, or "
                 "leave out --shards"

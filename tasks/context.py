@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 from prefect.blocks.system import Secret
 from prefect.exceptions import PrefectException
-from prefect.settings import PREFECT_API_URL, load_current_profile
 from pydantic import BaseModel, ConfigDict
 
 from polygon_fundamentals.errors import UsageError
@@ -64,11 +63,6 @@ def close(spec: RunSpec) -> None:
     context.cache_clear()
 
 
-def has_server() -> bool:
-    """Say whether a Prefect server is configured: in the environment or the active profile."""
-    return server_configured() or PREFECT_API_URL in load_current_profile().settings
-
-
 def find_key() -> str:
     """Return the API key: from the environment, else from the Secret block of the server.
 
@@ -78,7 +72,7 @@ def find_key() -> str:
     try:
         return api_key()
     except UsageError:
-        if not has_server():
+        if not server_configured():
             raise
     try:
         block = Secret.load(SECRET_BLOCK)
@@ -100,7 +94,7 @@ def rate_limit(lake: Lake, settings: Settings) -> RateLimit:
         UsageError: a server is configured, and the limit is missing or inactive there.
     """
     host = urlsplit(settings.base_url).netloc.replace(":", "_")
-    if has_server():
+    if server_configured():
         state = lake.ops / "locks" / f"rate-server-{host}.json"
         return ServerRateLimit(state, settings.requests_per_minute)
     if settings.requests_per_minute is None:

@@ -6,6 +6,7 @@ import argparse
 import json
 
 from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.settings import server_configured
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,9 +24,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Deploy, read back, and tell what changed."""
     from deployments.apply import deploy
-    from tasks.context import has_server
 
-    if not has_server():
+    if not server_configured():
         raise UsageError(
             "no Prefect server is configured: set PREFECT_API_URL (or `prefect cloud login`), or "
             "try `make serve`, which starts one here"

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from polygon_fundamentals.errors import UsageError
-from polygon_fundamentals.settings import api_key, load_settings
+from polygon_fundamentals.settings import api_key, load_settings, server_configured
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,10 +19,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Serve until Ctrl-C; return 0."""
-    if os.environ.get("PREFECT_API_URL"):
+    if server_configured():
         raise UsageError(
-            "PREFECT_API_URL names a server already: `make deploy` and `prefect worker start "
-            "--pool fundamentals` use it; unset it to try one here"
+            "a Prefect server is configured already (PREFECT_API_URL, or the active profile): "
+            "`make deploy` and `prefect worker start --pool fundamentals` use it; to try one here, "
+            "unset it (`prefect config unset PREFECT_API_URL`)"
         )
     api_key()
     load_settings()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,5 +127,26 @@ def environment_with(more: Mapping[str, str]) -> dict[str, str]:
 
 
 def server_configured() -> bool:
-    """Say whether a Prefect server or Cloud is named in the environment."""
-    return bool(os.environ.get("PREFECT_API_URL", "").strip())
+    """Say whether a Prefect server or Cloud is named: in the environment, or in the active profile.
+
+    `prefect cloud login` and `prefect config set` write the profile. It is read here as Prefect
+    reads it, so that wrong use is told without waiting for Prefect.
+
+    Raises:
+        UsageError: the file of profiles cannot be read.
+    """
+    if os.environ.get("PREFECT_API_URL", "").strip():
+        return True
+    home = os.environ.get("PREFECT_HOME") or "~/.prefect"
+    file = Path(os.environ.get("PREFECT_PROFILES_PATH") or f"{home}/profiles.toml").expanduser()
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"Prefect's profiles in {file} cannot be read ({type(error).__name__}); mend the file, "
+            "or name the server in PREFECT_API_URL"
+        ) from error
+    name = os.environ.get("PREFECT_PROFILE") or found.get("active")
+    return bool(found.get("profiles", {}).get(name, {}).get("PREFECT_API_URL"))

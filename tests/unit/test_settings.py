@@ -68,9 +68,28 @@ def test_where_the_lake_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 
 def test_whether_a_server_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setenv("PREFECT_PROFILES_PATH", "/no/such/file")
     assert not server_configured()
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api")
     assert server_configured()
+
+
+def test_a_server_in_prefects_active_profile_is_configured_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    assert not server_configured()
+    file = tmp_path / "profiles.toml"
+    address = 'PREFECT_API_URL = "http://127.0.0.1:4200/api"'
+    file.write_text(f'active = "mine"\n[profiles.mine]\n{address}\n[profiles.none]\n')
+    assert server_configured()
+    monkeypatch.setenv("PREFECT_PROFILE", "none")
+    assert not server_configured()
+    file.write_text("active = ")
+    with pytest.raises(UsageError, match=r"profiles.toml cannot be read \(TOMLDecodeError\)"):
+        server_configured()
 
 
 def test_tickers_from_lists_and_files(tmp_path: Path) -> None:
