@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from socket import socket
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from flows import quiet
-from polygon_fundamentals.errors import FundamentalsError
+from polygon_fundamentals.errors import FundamentalsError, UsageError
 
 START_SECONDS = 180.0
 STOP_SECONDS = 40.0
@@ -43,8 +44,13 @@ def server(port: int, log: Path, environment: Mapping[str, str] | None = None) -
     """Serve the API and the UI at one loopback address; end cleanly.
 
     Raises:
+        UsageError: something else listens on the port; were it another Prefect server, it
+            would be taken for ours.
         ServingError: it does not answer in time, or ends; its log is named.
     """
+    with socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise UsageError(f"port {port} of this machine is taken; name another with --port")
     url = f"http://127.0.0.1:{port}"
     plain = quiet.without(os.environ if environment is None else environment)
     for name in ("PREFECT_API_URL", "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"):
@@ -60,10 +66,7 @@ def server(port: int, log: Path, environment: Mapping[str, str] | None = None) -
         until = time.monotonic() + START_SECONDS
         while not _answers(f"{url}/api/health"):
             if process.poll() is not None or time.monotonic() > until:
-                raise ServingError(
-                    f"the Prefect server at {url} did not start; its log is {log}. Is the port "
-                    "taken? Name another with --port"
-                )
+                raise ServingError(f"the Prefect server at {url} did not start; its log is {log}")
             time.sleep(0.3)
         yield Serving(url, plain)
 

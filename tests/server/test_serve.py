@@ -1,0 +1,136 @@
+"""`serve` in a terminal: Ctrl-C ends all of it, at rest and in the middle of a run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flows import serving
+from polygon_fundamentals.sandbox import Sandbox
+from tests.server.world import KEY, ROOT, TODAY, World, free_port, until
+
+pytestmark = pytest.mark.slow
+WITHOUT_TRACEBACK = ("Traceback", "Error:", "Exception ")
+
+
+def processes_of(home: Path) -> list[str]:
+    """Return the living processes whose environment names this PREFECT_HOME."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+            words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        if f"PREFECT_HOME={home}".encode() in environment and state != "Z":
+            found.append(f"{folder.name} {words}")
+    return found
+
+
+class Serve:
+    """A `serve` as a shell starts it: its terminal sends Ctrl-C to it and to nobody else."""
+
+    def __init__(self, folder: Path, sandbox: Sandbox) -> None:
+        self.folder, self.port = folder, free_port()
+        self.home, self.log = folder / "prefect", folder / "told.log"
+        plain = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "POLYGON"))}
+        self.environment = plain | {
+            "PREFECT_HOME": str(self.home),
+            "POLYGON_API_KEY": KEY,
+            "POLYGON_BASE_URL": sandbox.url,
+            "POLYGON_REQUESTS_PER_MINUTE": "60",
+            "QUANTLAKE_ROOT": str(folder / "lake"),
+        }
+        self.process = self.started()
+
+    def started(self) -> subprocess.Popen[bytes]:
+        with self.log.open("wb") as out:
+            return subprocess.Popen(
+                [sys.executable, "-m", "flows", "serve", "--port", str(self.port)],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def told(self) -> str:
+        """Return what stands in the terminal."""
+        return self.log.read_text(encoding="utf-8")
+
+    def ended_by(self, number: signal.Signals) -> float:
+        """Send a signal; return how many seconds it took until all had ended."""
+        began = time.monotonic()
+        os.killpg(self.process.pid, number)
+        self.process.wait(90)
+        return time.monotonic() - began
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    with Sandbox(companies=12, seed=7, api_key=KEY, today=TODAY) as sandbox:
+        made = Serve(tmp_path, sandbox)
+        try:
+            until(lambda: "look at http" in made.told(), 180, "serve is up")
+            until(lambda: "Worker 'ProcessWorker" in made.told(), 60, "its worker is up")
+            yield made
+        finally:
+            if made.process.poll() is None:
+                made.process.kill()
+                made.process.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("busy", [False, True])
+def test_ctrl_c_ends_all_of_it(serve: Serve, number: signal.Signals, busy: bool) -> None:
+    assert len(processes_of(serve.home)) >= 3, "serve, server, worker"
+    if busy:
+        at = serving.Serving(f"http://127.0.0.1:{serve.port}", serve.environment)
+        with Sandbox(companies=1, seed=7) as unused:
+            world = World(serve.folder, at, unused, "sqlite")
+            few = {"parameters": {"tickers": ["AAPL", "MSFT", "NAN"]}}
+            place = f"/deployments/{world.deployments()['history-v2']['id']}/create_flow_run"
+            world.api(place, few | {"state": {"type": "SCHEDULED"}})
+        runs = serve.folder / "lake" / "ops" / "runs"
+        until(lambda: list(runs.rglob("*.json")), 90, "a run under way")
+    seconds = serve.ended_by(number)
+    told = serve.told()
+    assert serve.process.returncode == 0, told
+    assert [word for word in WITHOUT_TRACEBACK if word in told] == [], told
+    assert told.splitlines()[-1].startswith("ended: server and worker are stopped"), told
+    assert processes_of(serve.home) == []
+    assert seconds < 45
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", serve.port)) != 0
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "POLYGON"))}
+    environment |= {"PREFECT_HOME": str(tmp_path), "POLYGON_API_KEY": KEY}
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        told = subprocess.run(
+            [sys.executable, "-m", "flows", "serve", "--port", str(port)],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+    assert told.returncode == 2, told.stderr
+    assert told.stderr == (
+        f"error: port {port} of this machine is taken; name another with --port\n"
+    )
+    assert processes_of(tmp_path) == []
