@@ -18,10 +18,13 @@ from polygon_fundamentals.errors import UsageError
 WEBHOOK_VARIABLE = "POLYGON_NOTIFY_WEBHOOK"
 BLOCK = "polygon-fundamentals-notify"
 TAG = "polygon-fundamentals"
+# `tojson`, since a message may hold quotes, backslashes and line ends.
 _PAYLOAD = (
-    '{"text": "%s: {{ flow.name }} / {{ flow_run.name }}: '
-    '{{ flow_run.state.message | default("", true) | truncate(300) | replace("\\"", "\'") }}"}'
+    '{"text": {{ ("%s: " ~ flow.name ~ " / " ~ flow_run.name ~ ": " '
+    '~ (flow_run.state.message | default("", true) | truncate(300))) | tojson }}}'
 )
+# Without it Prefect sends a template's text with no content type, which receivers refuse.
+_HEADERS = {"Content-Type": "application/json"}
 # name → (what the message starts with, the events, whose runs)
 _RUNS: dict[str, tuple[str, set[str], str]] = {
     "polygon-fundamentals: a run failed": (
@@ -35,7 +38,7 @@ _RUNS: dict[str, tuple[str, set[str], str]] = {
     ),
     "polygon-fundamentals: a run is late": ("late", {"prefect.flow-run.Late"}, TAG),
     "polygon-fundamentals: parity failed": (
-        "the generations differ",
+        "parity failed",
         {"prefect.flow-run.Failed"},
         "parity",
     ),
@@ -62,11 +65,12 @@ def steps(client: SyncPrefectClient) -> list[Step]:
     changes: tuple[str, ...] = () if there else (CREATE,)
     if url and there:
         webhook = Webhook.load(BLOCK)
-        changes = () if webhook.url.get_secret_value() == url else ("the address was replaced",)
+        same = (webhook.url.get_secret_value(), webhook.headers.get_secret_value())
+        changes = () if same == (url, _HEADERS) else ("the address or its headers were replaced",)
     block = Step(
         f"webhook block {BLOCK}",
         changes,
-        lambda: Webhook(method="POST", url=url).save(BLOCK, overwrite=True),
+        lambda: Webhook(method="POST", url=url, headers=_HEADERS).save(BLOCK, overwrite=True),
     )
     return [block, *(_automation(client, name) for name in _RUNS)]
 

@@ -1,0 +1,119 @@
+"""The automations: a failed run, a failed parity and a late run reach a webhook of the user's."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.server.world import World, until
+
+pytestmark = pytest.mark.slow
+AUTOMATIONS = [
+    "polygon-fundamentals: a run failed",
+    "polygon-fundamentals: a run is late",
+    "polygon-fundamentals: parity failed",
+]
+
+
+class Receiver(NamedTuple):
+    """A web service that is told; `told` is every body with its content type."""
+
+    url: str
+    told: list[tuple[str, str]]
+
+    def texts(self) -> list[str]:
+        """Return the texts; whatever is no JSON object fails here."""
+        return [json.loads(body)["text"] for body, _ in self.told]
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    told: list[tuple[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            told.append((body, self.headers.get("Content-Type", "")))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Keep the tests' output clean."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    yield Receiver(f"http://127.0.0.1:{server.server_port}/hook", told)
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def told_of(served: World, receiver: Receiver) -> Receiver:
+    """The receiver, deployed."""
+    told = served.run("deploy", POLYGON_NOTIFY_WEBHOOK=receiver.url)
+    assert told.returncode == 0, told.stderr
+    again = served.run("deploy", "--plan", POLYGON_NOTIFY_WEBHOOK=receiver.url)
+    assert again.stdout.splitlines()[-1].startswith("0 of "), again.stdout
+    return receiver
+
+
+def started(served: World, deployment: str, **parameters: Any) -> dict[str, Any]:
+    """Start a run of a deployment now."""
+    place = f"/deployments/{served.deployments()[deployment]['id']}/create_flow_run"
+    made: dict[str, Any] = served.api(
+        place, {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+    )
+    return made
+
+
+def test_the_automations_are_on_the_server_and_on(served: World, told_of: Receiver) -> None:
+    found = served.api("/automations/filter", {})
+    assert sorted(a["name"] for a in found) == AUTOMATIONS
+    assert [a["enabled"] for a in found] == [True] * 3
+    assert told_of.told == []
+
+
+def test_the_address_is_changed_where_it_is_another(served: World, told_of: Receiver) -> None:
+    other = told_of.url.replace("/hook", "/moved")
+    planned = served.run("deploy", "--plan", "--json", POLYGON_NOTIFY_WEBHOOK=other)
+    changed = [s["name"] for s in json.loads(planned.stdout)["steps"] if not s["ok"]]
+    assert changed == ["webhook block polygon-fundamentals-notify"]
+    assert other not in planned.stdout, "an address may hold a secret"
+
+
+def test_a_late_run_is_told_of(served: World, told_of: Receiver) -> None:
+    """No worker is there, so the run is late after 15 s."""
+    run = started(served, "status-daily")
+    (text,) = until(told_of.texts, 90, "a word of the late run")
+    assert text.startswith(f"late: status / {run['name']}: ")
+    served.api(f"/flow_runs/{run['id']}", method="DELETE")
+    told_of.told.clear()
+
+
+def test_a_failed_run_and_a_failed_parity_are_told_of(served: World, told_of: Receiver) -> None:
+    file = 'C:\\no "such"\tfile'
+    with served.worker("webhook"):
+        started(served, "history-v2", tickers_file=file)
+        (text,) = until(told_of.texts, 120, "a word of the failed run")
+        assert text == (
+            "failed: historical-load / history v2 · the beginning to today: "
+            f"--tickers-file {file} cannot be read (No such file or directory); give a text file "
+            "with one ticker a line"
+        )
+        assert told_of.told[0][1] == "application/json"
+        told_of.told.clear()
+
+        started(served, "parity-nightly")
+        until(lambda: len(told_of.told) >= 2, 120, "a word of the failed parity, and of the run")
+    reason = f"parity / parity · all: the lake {served.lake} has nothing of v1 to compare"
+    assert sorted(text.split("; ")[0] for text in told_of.texts()) == [
+        f"failed: {reason}",
+        f"parity failed: {reason}",
+    ]
