@@ -54,7 +54,7 @@ def change_rows(
             continue
         difference += after.num_rows - before.num_rows
         if after.num_rows:
-            files.replace_file(path, bytes(files.encode(after, dataset)))
+            files.replace_file(path, files.encode(after, dataset))
         else:
             path.unlink()
         if first_only:

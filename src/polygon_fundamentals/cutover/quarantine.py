@@ -190,7 +190,7 @@ def _restore(
     rows = [found[key] for key in wanted if key in found]
     if rows:
         table = pa.concat_tables(rows).combine_chunks()
-        files.replace_file(path, bytes(files.encode(table, dataset)))
+        files.replace_file(path, files.encode(table, dataset))
     else:
         path.unlink(missing_ok=True)
     index.files.pop(partition, None)

@@ -178,7 +178,7 @@ def _stage(staging: Path, table: pa.Table, dataset: Dataset, counts: Counts) -> 
     data = files.encode(table, dataset)
     staged = staging / str(counts.files_written)
     files.write_bytes(staged, data)
-    counts.bytes_written += data.size
+    counts.bytes_written += len(data)
     counts.files_written += 1
     return staged
 

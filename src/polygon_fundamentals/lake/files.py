@@ -1,13 +1,13 @@
 """Reading and writing one file of the lake.
 
-Ours are written with lean Parquet settings (no dictionary, no statistics: they cost more
-than they save in files of one row) and a mark in the footer. A file that something else
+Ours are written with lean Parquet settings and a mark in the footer. A file that something else
 wrote is read through the same normaliser as an answer of the API.
 """
 
 from __future__ import annotations
 
 import ctypes
+import io
 import json
 import os
 import re
@@ -16,20 +16,28 @@ import sys
 import threading
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from arro3.io import write_parquet
 
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.normalise.schemas import MARK_KEY, mark, schema
-from polygon_fundamentals.statements import Generation
+from polygon_fundamentals.statements import Generation, Statement
 
-_LEAN: dict[str, Any] = {
+# A dictionary and the Arrow schema cost more than they save in a file of one row.
+_FLAT: dict[str, Any] = {
+    "compression": "uncompressed",
+    "dictionary_enabled": False,
+    "skip_arrow_metadata": True,
+}
+_NESTED: dict[str, Any] = {
     "compression": "zstd",
     "compression_level": 1,
     "use_dictionary": False,
@@ -38,19 +46,42 @@ _LEAN: dict[str, Any] = {
 }
 
 
-def encode(table: pa.Table, dataset: Dataset) -> pa.Buffer:
-    """Return the table as the bytes of a Parquet file of ours."""
-    return encode_marked(table, mark(dataset.generation, dataset.statement))
+def encode(table: pa.Table, dataset: Dataset, kind: str = "") -> bytes:
+    """Return the table as the bytes of a Parquet file of ours; `kind` is added to its mark."""
+    text = mark(dataset.generation, dataset.statement) + kind
+    if dataset.generation is Generation.V1:
+        return _encode_nested(table, text)
+    sink = io.BytesIO()
+    write_parquet(
+        table,
+        sink,
+        key_value_metadata={MARK_KEY: text},
+        column_compression=_text_columns(dataset.statement),
+        **_FLAT,
+    )
+    return sink.getvalue()
 
 
-def encode_marked(table: pa.Table, text: str) -> pa.Buffer:
-    """Return the table as Parquet bytes with `text` as the footer's mark."""
+@cache
+def _text_columns(statement: Statement) -> dict[str | Sequence[str], str]:
+    """Return v2's columns of text → zstd: a page of one figure only grows under it."""
+    columns = schema(Generation.V2, statement)
+    return {field.name: "zstd(1)" for field in columns if field.type == pa.string()}
+
+
+def _encode_nested(table: pa.Table, text: str) -> bytes:
+    """Return v1's structs as Parquet bytes, by Arrow's own, slower writer.
+
+    arro3-io 0.9.1 cannot take a slice of a struct in a struct (it panics), and its files of
+    hundreds of columns are 1.5 times as large.
+    """
     sink = pa.BufferOutputStream()
-    writer = pq.ParquetWriter(sink, table.schema, **_LEAN)
+    writer = pq.ParquetWriter(sink, table.schema, **_NESTED)
     writer.write_table(table)
     writer.add_key_value_metadata({MARK_KEY: text})
     writer.close()
-    return sink.getvalue()
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 def read(
@@ -149,7 +180,7 @@ def filing_partitions(table: pa.Table) -> list[int]:
     return values
 
 
-def write_bytes(path: Path, data: pa.Buffer | bytes) -> None:
+def write_bytes(path: Path, data: bytes) -> None:
     """Write a new file, whole or not at all visible under `path`'s final name elsewhere."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     try:

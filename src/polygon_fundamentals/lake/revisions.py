@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.errors import DamagedFileError
-from polygon_fundamentals.lake.files import encode_marked, replace_file
+from polygon_fundamentals.lake.files import encode, replace_file
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.normalise.content import content_hashes, record_keys
-from polygon_fundamentals.normalise.schemas import DAY, MOMENT, TEXT, mark, schema
+from polygon_fundamentals.normalise.schemas import DAY, MOMENT, TEXT, schema
 
 SUPERSEDED = "superseded"
 WITHDRAWN = "withdrawn"
@@ -71,9 +71,9 @@ def append(dataset: Dataset, ticker: str, found: pa.Table) -> int:
     if not fresh:
         return 0
     table = pa.concat_tables([kept, found.take(fresh).cast(kept.schema)])
-    data = encode_marked(table, mark(dataset.generation, dataset.statement) + ".revisions")
-    replace_file(Path(dataset.revisions_file(ticker)), bytes(data))
-    return int(data.size)
+    data = encode(table, dataset, ".revisions")
+    replace_file(Path(dataset.revisions_file(ticker)), data)
+    return len(data)
 
 
 def contents(dataset: Dataset, ticker: str) -> set[tuple[str, str]]:

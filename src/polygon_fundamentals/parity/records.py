@@ -164,10 +164,11 @@ def _our_schema(generation: Generation, statement: Statement) -> bytes:
     one_row = pa.table([pa.nulls(1, field.type) for field in wanted], schema=wanted)
     footers = []
     for table in (wanted.empty_table(), one_row):
-        data = files.encode(table, dataset).to_pybytes()
+        data = files.encode(table, dataset)
         footers.append(data[-8 - int.from_bytes(data[-8:-4], "little") : -8])
-    prefix: bytes = os.path.commonprefix(footers)  # noqa: RUF071 - bytes, and no paths
-    return prefix
+    empty, filled = footers
+    same = next(i for i, (a, b) in enumerate(zip(empty, filled, strict=False)) if a != b)
+    return empty[:same]
 
 
 def _is_ours(path: str, dataset: Dataset, text: bytes) -> bool:
