@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -33,12 +34,38 @@ def _few_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POLYGON_PROCESSES", "1")
 
 
+def new_market() -> Sandbox:
+    """Return ten companies, the oddest of them in it, in the season of quarterly reports."""
+    return Sandbox(companies=10, start=date(2024, 1, 1), today=date(2026, 8, 1), api_key=KEY)
+
+
 @pytest.fixture
 def market() -> Iterator[Sandbox]:
-    """Ten companies, the oddest of them in it, in the season of quarterly reports."""
-    box = Sandbox(companies=10, start=date(2024, 1, 1), today=date(2026, 8, 1), api_key=KEY)
-    with box as server:
+    with new_market() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The market's history in a lake, loaded once: tests take copies."""
+    where = tmp_path_factory.mktemp("history") / "lake"
+    with pytest.MonkeyPatch.context() as patch, new_market() as server:
+        patch.setenv("POLYGON_API_KEY", KEY)
+        patch.setenv("POLYGON_PROCESSES", "1")
+        names = ",".join(server.tickers)
+        words = ["historical-load", "--generation", "both", "--tickers", names]
+        assert main([*words, "--base-url", server.url, "--lake", str(where), "--json"]) == 0
+    return where
+
+
+@pytest.fixture
+def lake(history: Path, tmp_path: Path) -> Lake:
+    """A lake with the market's history, as it stood before anything happened."""
+    return copied(history, tmp_path / "lake")
+
+
+def copied(lake: Path, where: Path) -> Lake:
+    return Lake(shutil.copytree(lake, where, symlinks=True))
 
 
 def run(
@@ -50,11 +77,8 @@ def run(
     return code, found
 
 
-def loaded(
-    capsys: pytest.CaptureFixture[str], box: Sandbox, lake: Lake, generation: str = "both"
-) -> None:
-    names = ",".join(box.tickers)
-    words = ["historical-load", "--generation", generation, "--tickers", names]
+def loaded(capsys: pytest.CaptureFixture[str], box: Sandbox, lake: Lake) -> None:
+    words = ["historical-load", "--generation", "both", "--tickers", ",".join(box.tickers)]
     assert run(capsys, box, lake, *words)[0] == 0
 
 
@@ -82,11 +106,9 @@ def assert_same_lakes(one: Lake, other: Lake) -> None:
 
 
 def days_and_one_load(
-    capsys: pytest.CaptureFixture[str], box: Sandbox, tmp_path: Path, days: int
+    capsys: pytest.CaptureFixture[str], box: Sandbox, step: Lake, whole: Lake, days: int
 ) -> tuple[int, int]:
     """Run daily updates, a refresh and one load of all; return (rows new, rows changed)."""
-    step, whole = Lake(tmp_path / "step"), Lake(tmp_path / "whole")
-    loaded(capsys, box, step)
     new = changed = 0
     for number in range(days):
         box.advance(1)
@@ -104,9 +126,9 @@ def days_and_one_load(
 
 
 def test_days_then_a_refresh_equal_one_load(
-    market: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    market: Sandbox, lake: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    new, changed = days_and_one_load(capsys, market, tmp_path, 3)
+    new, changed = days_and_one_load(capsys, market, lake, Lake(tmp_path / "whole"), 3)
     assert new > 0
     assert changed > 0
 
@@ -116,8 +138,10 @@ def test_ten_days_of_sixty_companies_then_a_refresh_equal_one_load(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     box = Sandbox(companies=60, start=date(2023, 1, 1), today=date(2026, 8, 1), api_key=KEY)
+    step, whole = Lake(tmp_path / "step"), Lake(tmp_path / "whole")
     with box:
-        new, changed = days_and_one_load(capsys, box, tmp_path, 10)
+        loaded(capsys, box, step)
+        new, changed = days_and_one_load(capsys, box, step, whole, 10)
     assert new > 100
     assert changed > 100
 
@@ -147,7 +171,6 @@ def test_a_day_of_2000_companies_costs_a_dozen_requests_a_generation(
 def test_again_writes_nothing_and_a_missed_day_widens_the_window(
     market: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    loaded(capsys, market, lake)
     market.advance(1)
     assert daily(capsys, market, lake)[0] == 0
     before = [states(lake.dataset(g, s)) for g in Generation for s in Statement]
@@ -169,7 +192,6 @@ def test_again_writes_nothing_and_a_missed_day_widens_the_window(
 def test_a_new_label_makes_the_run_ask_for_the_period_again(
     market: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    loaded(capsys, market, lake, "v2")
     market.plant(
         "relabel",
         ticker=market.tickers[0],
@@ -193,7 +215,6 @@ def test_v1_failing_for_a_day_does_not_spoil_v2(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    loaded(capsys, market, lake)
     market.advance(5)
     decide = server.decide
 
@@ -224,7 +245,6 @@ def test_v1_failing_for_a_day_does_not_spoil_v2(
 def test_v1_gone_for_good_is_no_failure(
     market: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    loaded(capsys, market, lake)
     market.advance(5)
     market.v1_retired, market.v1_sunset = True, date(2026, 7, 15)
     code, told = daily(capsys, market, lake)
@@ -241,10 +261,9 @@ def test_v1_gone_for_good_is_no_failure(
 
 
 def test_two_updates_at_the_same_moment(
-    market: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    market: Sandbox, lake: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lake, whole = Lake(tmp_path / "lake"), Lake(tmp_path / "whole")
-    loaded(capsys, market, lake)
+    alone = copied(lake.root, tmp_path / "alone")
     market.advance(7)
     words = ["daily-update", "--date", str(market.today), "--base-url", market.url]
     codes: list[int] = []
@@ -260,9 +279,8 @@ def test_two_updates_at_the_same_moment(
     assert codes == [0, 0]
     found = [r for r in ledger.records(lake)[0] if r.found["flow"] == "daily-update"]
     assert [record.outcome for record in found] == ["succeeded", "succeeded"]
-    assert run(capsys, market, lake, "refresh")[0] == 0
-    loaded(capsys, market, whole)
-    assert_same_lakes(lake, whole)
+    assert daily(capsys, market, alone)[0] == 0
+    assert_same_lakes(lake, alone)
 
 
 # What the flow does, without a Prefect server of its own that a kill would leave behind.
@@ -291,10 +309,9 @@ with ledger.recorded(ledger.Run(lake, "daily-update", {"generation": "both"})):
 
 
 def test_a_run_killed_half_way_is_told_and_made_good(
-    market: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    market: Sandbox, lake: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lake, whole = Lake(tmp_path / "lake"), Lake(tmp_path / "whole")
-    loaded(capsys, market, lake)
+    alone = copied(lake.root, tmp_path / "alone")
     market.advance(9)
     market.forget_requests()
     market.latency = 0.5
@@ -315,6 +332,5 @@ def test_a_run_killed_half_way_is_told_and_made_good(
     assert any("the process died" in warning for warning in shown["warnings"])
     assert daily(capsys, market, lake)[0] == 0
     assert [r.outcome for r in ledger.records(lake)[0]][-2:] == ["crashed", "succeeded"]
-    assert run(capsys, market, lake, "refresh")[0] == 0
-    loaded(capsys, market, whole)
-    assert_same_lakes(lake, whole)
+    assert daily(capsys, market, alone)[0] == 0
+    assert_same_lakes(lake, alone)

@@ -304,6 +304,7 @@ def test_the_key_is_nowhere_but_in_the_header(
 ) -> None:
     secret = "sk-7Qx-unmistakable-3141592653"
     monkeypatch.setenv("POLYGON_API_KEY", secret)
+    monkeypatch.setenv("POLYGON_RETRY_DEADLINE", "1")
     with Sandbox(companies=3, seed=3, api_key=secret, today=date(2026, 7, 1)) as server:
         main(
             [

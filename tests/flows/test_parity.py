@@ -117,14 +117,12 @@ def test_parity_from_end_to_end(
     }  # fmt: skip
     assert entries[1]["outcome"] == "failed"
 
-    # The server is gone and the key too: what was asked before stands, and a sample is the same.
+    # The server is gone and the key too: what was asked before stands.
     monkeypatch.delenv("POLYGON_API_KEY")
     gone = ["--lake", str(lake.root), "--base-url", "http://127.0.0.1:9"]
     code, first = run(capsys, *gone, "--sample", "2", "--seed", "5")
     assert code in (0, 1)
     assert (first["tickers_compared"], first["sample"], first["seed"]) == (2, 2, 5)
-    _, second = run(capsys, *gone, "--sample", "2", "--seed", "5")
-    assert second["compared"] == first["compared"]
     _, other = run(capsys, *gone, "--tickers", d)
     assert (other["tickers_compared"], other["passed"]) == (1, True)
     assert _links()[-1].startswith("[Data docs of this run](file:///")
