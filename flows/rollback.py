@@ -9,7 +9,7 @@ from prefect import flow
 from prefect.states import State
 from pydantic import Field
 
-from flows.ending import Report, ended
+from flows.ending import Report, ended, report_of
 from flows.parameters import BaseUrl, LakeFolder
 from flows.switching import around_of, lake_of, recorded, today, v1_days
 from polygon_fundamentals.business_days import day_of
@@ -139,8 +139,8 @@ def _backfilled(where: Lake, base_url: str | None) -> dict[str, Any]:
         resume=False,
         return_state=True,
     )
-    found = state.result(raise_on_failure=False)
-    if not isinstance(found, dict) or found.get("exit_code"):
+    found = report_of(state)
+    if found is None or found.get("exit_code"):
         raise AnswerIsNo(
             f"v1 could not be filled since {since} ({state.message}); v2 stays primary. Run again"
         )
@@ -158,8 +158,8 @@ def _checked(where: Lake) -> dict[str, Any]:
     except ImportError as error:
         raise AnswerIsNo("parity is not installed; v2 stays primary") from error
     state = parity(lake=str(where.root), return_state=True)
-    found = state.result(raise_on_failure=False)
-    if not isinstance(found, dict) or found.get("exit_code"):
+    found = report_of(state)
+    if found is None or found.get("exit_code"):
         raise AnswerIsNo(
             f"parity does not pass ({state.message}); v2 stays primary. Look at its report, then "
             "run again or roll back with --accept-stale"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -70,9 +69,11 @@ def finish(state: Any, arguments: argparse.Namespace, lines: Any) -> int:
 
     `lines` makes the text for people from the report.
     """
-    report = state.result(raise_on_failure=False)
-    if not isinstance(report, Mapping):
-        return complain(str(state.message or report), 3, arguments)
+    from flows.ending import report_of  # Prefect is loaded by now
+
+    report = report_of(state)
+    if report is None:
+        return complain(str(state.message or state), 3, arguments)
     if "error" in report:
         return complain(report["error"], report["exit_code"], arguments)
     if arguments.json:
