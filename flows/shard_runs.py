@@ -1,0 +1,129 @@
+"""The flow runs of a sharded load: started on the pool, watched, and replaced where one died."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+from prefect import get_run_logger
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import State as RunState
+from prefect.client.schemas.objects import StateType
+from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.states import Crashed, Scheduled
+
+from flows.ending import Report
+from polygon_fundamentals import ledger
+from polygon_fundamentals.errors import ApiError, UsageError
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.server import SHARD_DEPLOYMENT
+
+POLL_SECONDS = 2.0
+# A shard that its worker began and that left no sign in the ledger is started anew after this.
+SILENT_SECONDS = ledger.SILENT_SECONDS
+ATTEMPTS = 3
+
+
+@dataclass
+class Shard:
+    """One shard: its tickers' file and the flow run that has it now."""
+
+    number: int
+    tickers: list[str]
+    file: Path
+    run: UUID | None = None
+    attempts: int = 0
+    began: float = 0.0
+    report: Report = field(default_factory=dict)
+    problem: str = ""
+
+    @property
+    def open(self) -> bool:
+        """Whether it is still to be waited for."""
+        return not self.report and not self.problem
+
+
+def carry_out(lake: Lake, shards: list[Shard], common: dict[str, Any]) -> None:
+    """Start every shard and wait until each has ended; replace the runs that died."""
+    log = get_run_logger()
+    try:
+        with get_client(sync_client=True) as client:
+            try:
+                deployment = client.read_deployment_by_name(SHARD_DEPLOYMENT).id
+            except ObjectNotFound as error:
+                raise UsageError(
+                    f"the deployment {SHARD_DEPLOYMENT} is not on the configured server; "
+                    "`make deploy` registers it"
+                ) from error
+            for shard in shards:
+                _start(client, deployment, shard, common)
+            while any(shard.open for shard in shards):
+                time.sleep(POLL_SECONDS)
+                ledger.close_crashed(lake)
+                entries = {r.found.get("flow_run_id"): r for r in ledger.records(lake)[0]}
+                for shard in shards:
+                    if not shard.open:
+                        continue
+                    state = client.read_flow_run(_known(shard)).state
+                    lost = _look(shard, state, entries.get(str(shard.run)))
+                    if lost and shard.attempts >= ATTEMPTS:
+                        shard.problem = f"{lost}, {ATTEMPTS} times; look at the workers"
+                    elif lost:
+                        log.warning("shard %d: %s; started anew", shard.number, lost)
+                        client.set_flow_run_state(_known(shard), Crashed(message=lost), force=True)
+                        _start(client, deployment, shard, common)
+    except (httpx.HTTPError, PrefectException) as error:
+        raise ApiError(
+            f"the Prefect server stopped answering ({type(error).__name__}); the shards go on with "
+            "their workers: when the server is back, run again, and what is done is passed by"
+        ) from error
+
+
+def _start(
+    client: SyncPrefectClient, deployment: UUID, shard: Shard, common: dict[str, Any]
+) -> None:
+    shard.attempts += 1
+    shard.began = 0.0
+    shard.run = client.create_flow_run_from_deployment(
+        deployment,
+        name=f"shard {shard.number} · {len(shard.tickers)} tickers"
+        + (f" · try {shard.attempts}" if shard.attempts > 1 else ""),
+        parameters={**common, "tickers_file": str(shard.file)},
+        state=Scheduled(scheduled_time=datetime.now(UTC)),
+        tags=["polygon-fundamentals", "shard"],
+    ).id
+
+
+def _known(shard: Shard) -> UUID:
+    assert shard.run is not None, "asked of a shard that was never started"
+    return shard.run
+
+
+def _look(shard: Shard, state: RunState[Any] | None, entry: ledger.Record | None) -> str:
+    """Note what became of a shard; return why its run is lost, or an empty text."""
+    kind = state.type if state else StateType.SCHEDULED
+    told = f"{state.name}: {state.message}" if state else ""
+    if entry is not None and entry.outcome in (ledger.SUCCEEDED, ledger.FAILED):
+        if entry.found.get("generations"):
+            shard.report = dict(entry.found)
+        else:
+            shard.problem = str(entry.found.get("message") or told)
+        return ""
+    if entry is not None and entry.outcome in (ledger.CRASHED, ledger.INTERRUPTED):
+        return f"its worker died ({entry.found.get('message')})"
+    if kind is StateType.CANCELLED:
+        shard.problem = "it was cancelled"
+    elif kind is StateType.FAILED:
+        shard.problem = told
+    elif kind is StateType.CRASHED:
+        return told
+    elif kind in (StateType.RUNNING, StateType.PENDING) and entry is None:
+        shard.began = shard.began or time.monotonic()
+        if time.monotonic() - shard.began > SILENT_SECONDS:
+            return "no sign of life from its worker"
+    return ""
