@@ -20,6 +20,7 @@ from polygon_fundamentals.errors import FundamentalsError, UsageError
 
 START_SECONDS = 180.0
 STOP_SECONDS = 40.0
+DRAIN_SECONDS = 10.0
 
 
 class ServingError(FundamentalsError):
@@ -141,6 +142,23 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on."""
+    with socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def tell_all() -> None:
+    """Wait until this process has told the server its events.
+
+    Else it would try to at its exit, when a server that it started itself is gone.
+    """
+    from prefect.events.worker import EventsWorker
+
+    EventsWorker.drain_all(timeout=DRAIN_SECONDS)
 
 
 def _answers(url: str) -> bool:

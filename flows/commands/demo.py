@@ -8,14 +8,22 @@ import shlex
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from flows import quiet
 from polygon_fundamentals.errors import UsageError
+
+if TYPE_CHECKING:
+    from polygon_fundamentals.sandbox import Sandbox
 
 KEY = "demo-key"
 COMPANIES = 12
+REQUESTS_PER_MINUTE = 60_000  # the limit is shown at work, not felt
 DAYS_TO_PASS = 60  # no two months pass without a filing
 MARK = ".made-by-demo"
 
@@ -31,8 +39,8 @@ def run(given: argparse.Namespace) -> int:
     from polygon_fundamentals.sandbox import Sandbox
 
     lake = _fresh_lake(Path(given.lake))
-    os.environ["POLYGON_API_KEY"] = KEY
     started = time.monotonic()
+    _own_environment(lake)
     clock = today_in_new_york() - timedelta(days=DAYS_TO_PASS)
     with Sandbox(
         companies=COMPANIES, seed=7, api_key=KEY, start=date(clock.year - 4, 1, 1), today=clock
@@ -40,19 +48,57 @@ def run(given: argparse.Namespace) -> int:
         print(
             f"A local stand-in for the API serves {COMPANIES} synthetic companies at {sandbox.url}."
             "\nIt has the real one's oddities: moved filing dates, flipped signs, splits, rounded"
-            f"\ncomparatives, delisted and renamed companies. The lake of this demo is {lake}.\n"
+            f"\ncomparatives, delisted and renamed companies. The lake of this demo is {lake}.",
+            flush=True,
         )
         (lake / "tickers.txt").write_text("\n".join(sandbox.tickers) + "\n", encoding="utf-8")
-        for number, step in enumerate(_steps(lake, sandbox.url), 1):
-            if step.days_pass:
-                sandbox.advance(days=step.days_pass)
-            code = _carry_out(number, step)
-            if code not in step.ends_with:
-                print(
-                    f"error: step {number} ended with {code}, not {step.ends_with}", file=sys.stderr
-                )
-                return code or 1
-    print(_last_screen(lake, time.monotonic() - started))
+        with _prefect(lake):
+            code = _carried_out(lake, sandbox)
+    if code == 0:
+        print(_last_screen(lake, time.monotonic() - started))
+    return code
+
+
+def _own_environment(lake: Path) -> None:
+    """Leave the user's key, server and Prefect's database out of it; set the demo's."""
+    for name in [n for n in os.environ if n.startswith(("PREFECT_", "POLYGON_", "MASSIVE_"))]:
+        del os.environ[name]
+    quiet.apply()
+    os.environ |= {
+        "POLYGON_API_KEY": KEY,
+        "POLYGON_REQUESTS_PER_MINUTE": str(REQUESTS_PER_MINUTE),
+        "PREFECT_HOME": str(lake / "prefect"),
+    }
+
+
+@contextmanager
+def _prefect(lake: Path) -> Iterator[None]:
+    """Serve Prefect with the deployments, as `serve` does, for as long as the demo runs."""
+    from flows import serving
+
+    home = lake / "prefect"
+    home.mkdir()
+    with serving.server(serving.free_port(), home / "server.log") as server:
+        os.environ["PREFECT_API_URL"] = server.api
+        from deployments.apply import deploy
+
+        deploy(plan=False)
+        print(f"While it runs, its runs and schedules can be looked at: {server.url}\n", flush=True)
+        try:
+            yield
+        finally:
+            serving.tell_all()
+
+
+def _carried_out(lake: Path, sandbox: Sandbox) -> int:
+    """Run the steps; return the exit code of the first that ends otherwise, else 0."""
+    for number, step in enumerate(_steps(lake, sandbox.url), 1):
+        if step.days_pass:
+            sandbox.advance(days=step.days_pass)
+        code = _carry_out(number, step)
+        if code not in step.ends_with:
+            print(f"error: step {number} ended with {code}, not {step.ends_with}", file=sys.stderr)
+            return code or 1
     return 0
 
 

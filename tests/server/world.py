@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,12 +13,14 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import yaml
 
 from deployments.declared import FILE
 from flows import serving
+from flows.serving import free_port
 from polygon_fundamentals.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +55,8 @@ class World:
 
     def run(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Run `python -m flows WORDS`; an empty value leaves a variable out."""
+        # As a user has it: the level is for the server and the workers, whose logs are read.
+        more = {"PREFECT_LOGGING_LEVEL": "", **more}
         environment = {k: v for k, v in self.environment(**more).items() if v}
         return subprocess.run(
             [sys.executable, "-m", "flows", *words],
@@ -66,15 +69,25 @@ class World:
         )
 
     def api(self, path: str, body: Any = None, method: str = "POST") -> Any:
-        """Ask the server directly, without Prefect's client or our code."""
+        """Ask the server directly, without Prefect's client or our code.
+
+        As Prefect's client does, again where it answers 503: SQLite was locked.
+        """
         request = Request(
             f"{self.serving.api}{path}",
             data=None if method == "GET" else json.dumps(body or {}).encode(),
             headers={"Content-Type": "application/json"},
             method=method,
         )
-        with urlopen(request, timeout=30) as answer:
-            text = answer.read()
+        for waits in (1, 2, 4, 8, None):
+            try:
+                with urlopen(request, timeout=90) as answer:
+                    text = answer.read()
+                break
+            except HTTPError as error:
+                if error.code != 503 or waits is None:
+                    raise
+                time.sleep(waits)
         return json.loads(text) if text else None
 
     def deployments(self) -> dict[str, dict[str, Any]]:
@@ -104,13 +117,6 @@ def world(folder: Path, companies: int, **environment: str) -> Iterator[World]:
     ):
         kind = "postgres" if "PREFECT_API_DATABASE_CONNECTION_URL" in environment else "sqlite"
         yield World(folder, server, sandbox, kind)
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def declared() -> list[dict[str, Any]]:
