@@ -188,6 +188,8 @@ def _last_screen(lake: Path, seconds: float) -> str:
             *(f"  {path!s:<{width}}  {what}" for path, what in places),
             "Read one of the files:",
             f"  .venv/bin/python -c \"import pandas as pd; print(pd.read_parquet('{file}').T)\"",
+            "Its flow runs in Prefect's UI, until Ctrl-C:",
+            f"  PREFECT_HOME={lake / 'prefect'} .venv/bin/prefect server start",
             "With your own key (POLYGON_API_KEY in the environment):",
             "  .venv/bin/python -m flows fundamentals AAPL --use-v2",
             "Every command: .venv/bin/python -m flows --help; the migration: docs/migration.md",

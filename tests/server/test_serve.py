@@ -15,25 +15,10 @@ import pytest
 
 from flows import serving
 from polygon_fundamentals.sandbox import Sandbox
-from tests.server.world import KEY, ROOT, TODAY, World, free_port, until
+from tests.server.world import KEY, ROOT, TODAY, World, free_port, processes_of, until
 
 pytestmark = pytest.mark.slow
 WITHOUT_TRACEBACK = ("Traceback", "Error:", "Exception ")
-
-
-def processes_of(home: Path) -> list[str]:
-    """Return the living processes whose environment names this PREFECT_HOME."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            environment = (folder / "environ").read_bytes().split(b"\0")
-            state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
-            words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue
-        if f"PREFECT_HOME={home}".encode() in environment and state != "Z":
-            found.append(f"{folder.name} {words}")
-    return found
 
 
 class Serve:

@@ -119,6 +119,21 @@ def world(folder: Path, companies: int, **environment: str) -> Iterator[World]:
         yield World(folder, server, sandbox, kind)
 
 
+def processes_of(home: Path) -> list[str]:
+    """Return the living processes whose environment names this PREFECT_HOME."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+            words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        if f"PREFECT_HOME={home}".encode() in environment and state != "Z":
+            found.append(f"{folder.name} {words}")
+    return found
+
+
 def declared() -> list[dict[str, Any]]:
     """Return the deployments of prefect.yaml, read without our models."""
     content = yaml.safe_load(FILE.read_text(encoding="utf-8"))

@@ -1,0 +1,53 @@
+"""The demo as a newcomer runs it, on a machine whose Prefect is set up for something else."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.server.world import ROOT, declared, processes_of
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_demo_serves_itself_and_leaves_nothing_running(tmp_path: Path) -> None:
+    lake, home = tmp_path / "lake", tmp_path / "home"
+    plain = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "POLYGON"))}
+    theirs = {
+        "PREFECT_HOME": str(home),
+        "PREFECT_API_URL": "http://127.0.0.1:9/api",
+        "POLYGON_API_KEY": "theirs",
+        "POLYGON_REQUESTS_PER_MINUTE": "5",
+    }
+    told = subprocess.run(
+        [sys.executable, "-m", "flows", "demo", "--lake", str(lake)],
+        cwd=ROOT,
+        env=plain | theirs,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+    said = told.stdout + told.stderr
+    assert [word for word in ("Traceback", "Exception", "Warning") if word in said] == [], said
+    assert re.search(r"its runs and schedules can be looked at: http://127.0.0.1:\d+\n", said)
+    assert re.search(r"^Done in \d+ s. Where to look:$", told.stdout, re.M)
+    assert processes_of(lake / "prefect") == []
+    assert not home.exists()
+    with sqlite3.connect(lake / "prefect" / "prefect.db") as database:
+        assert database.execute("SELECT count(*) FROM deployment").fetchone() == (len(declared()),)
+        (runs,) = database.execute("SELECT count(*) FROM flow_run WHERE start_time").fetchone()
+        assert runs >= 5
+        # The cutover switched the schedules, and the rollback switched them back.
+        active = database.execute(
+            "SELECT d.name, s.active FROM deployment_schedule s JOIN deployment d "
+            "ON d.id = s.deployment_id WHERE d.name LIKE 'daily%'"
+        ).fetchall()
+    assert dict(active) == {"daily-v1": 0, "daily-v2": 0, "daily-both": 1}
