@@ -21,6 +21,8 @@ from polygon_fundamentals.errors import FundamentalsError, UsageError
 START_SECONDS = 180.0
 STOP_SECONDS = 40.0
 DRAIN_SECONDS = 10.0
+# Its input is a pipe of this process, so `read` ends when this process does, however.
+_WATCH = "read _; kill -TERM -- -$0 && sleep 20 && kill -KILL -- -$0"
 
 
 class ServingError(FundamentalsError):
@@ -99,7 +101,8 @@ def started(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `prefect WORDS` in a process group of its own, so that Ctrl-C reaches us alone.
 
-    A watcher ends the group when this process is killed.
+    A watcher ends the group when this process is killed: asks, then forces, since a server that
+    is only starting passes over the first.
     """
     out = log.open("ab") if log else None
     try:
@@ -115,7 +118,7 @@ def started(
         if out:
             out.close()
     watcher = subprocess.Popen(
-        ["/bin/sh", "-c", "read _; kill -TERM -- -$0 2>/dev/null", str(process.pid)],
+        ["/bin/sh", "-c", _WATCH, str(process.pid)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
