@@ -47,6 +47,20 @@ def test_every_parameter_shows_a_description_or_speaks_for_itself(name: str) -> 
         assert schema.get("title"), f"{parameter} of {flow.name} has no title"
 
 
+def test_loads_share_their_parameters() -> None:
+    """Prefect makes the form from each signature, so the three lists are held together here."""
+
+    def form(name: str) -> dict[str, dict[str, object]]:
+        found = flow_of(DECLARED[name]).parameters.properties
+        return {k: {a: b for a, b in v.items() if a != "position"} for k, v in found.items()}
+
+    one, sharded, daily = form("history-shard"), form("history-sharded"), form("daily-both")
+    assert {k: v for k, v in sharded.items() if k != "shards"} == one
+    shared = {k: v for k, v in daily.items() if k not in ("days_back", "day")}
+    assert shared == {k: one[k] for k in shared}
+    assert len(shared) == 8
+
+
 def test_what_changes_the_lake_for_good_asks_to_be_told_so() -> None:
     executing = {
         d.name: d.parameters["execute"] for d in DECLARED.values() if "execute" in d.parameters
