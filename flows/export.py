@@ -29,13 +29,18 @@ def export(
     differing: Annotated[
         bool, Field(description="Also the fields that v2 defines differently")
     ] = False,
+    continue_v1: Annotated[
+        bool, Field(description="v1's own records as they are, v2's only where v1 ends")
+    ] = False,
     lake: LakeFolder = None,
 ) -> State[Any]:
     """Write the whole lake in v1's form and layout into a new folder."""
 
     def body() -> Report:
         where = existing_lake(lake)
-        rows = view.export_folder(where, Path(output), statements, differing=differing)
+        rows = view.export_folder(
+            where, Path(output), statements, differing=differing, continue_v1=continue_v1
+        )
         lost = [asdict(item) for item in view.loss(statements, differing=differing)]
         total = sum(rows.values())
         return {

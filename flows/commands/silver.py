@@ -53,6 +53,11 @@ def export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--differing", action="store_true", help="also fields that v2 defines differently"
     )
+    parser.add_argument(
+        "--continue-v1",
+        action="store_true",
+        help="v1's own records as they are, v2's only for the periods that v1 lacks",
+    )
     add_common(parser)
 
 
@@ -70,13 +75,16 @@ def export(given: argparse.Namespace) -> int:
             output=given.output,
             statements=statements,
             differing=given.differing,
+            continue_v1=given.continue_v1,
             lake=given.lake,
             return_state=True,
         )
         return finish(state, given, export_lines)
     from polygon_fundamentals import export as view
 
-    found = view.records(lake, tickers, statements, differing=given.differing)
+    found = view.records(
+        lake, tickers, statements, differing=given.differing, continue_v1=given.continue_v1
+    )
     lost = view.loss(statements, differing=given.differing)
     if not found:
         raise AnswerIsNo(

@@ -3,7 +3,9 @@
 Every line is `{value, unit, label, order}` as v1 sent it, in v1's sign and under v1's name. Lines
 that v2 cannot give are left out, and so are those that v2 defines differently unless they are
 asked for; `loss` lists both. `filing_date` has v1's meaning, the first filing of the period,
-wherever the lake knows it. Periods that only v1 has are given as v1 gave them.
+wherever the lake knows it. Periods that only v1 has are given as v1 gave them; with
+`continue_v1` all that v1 has, so that v2's records only go on where its history ends. Every
+record says in `generation` where it came from.
 """
 
 from __future__ import annotations
@@ -20,14 +22,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from polygon_fundamentals import v1_history
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.field_map import FieldEntry, Relation, entries
 from polygon_fundamentals.lake import files
 from polygon_fundamentals.lake.paths import Lake, partition_folder, ticker_file_name
-from polygon_fundamentals.lake.read import states
 from polygon_fundamentals.normalise.schemas import LEAF, TEXT, V1_RECORD, schema, section_type
 from polygon_fundamentals.silver import wide_table
 from polygon_fundamentals.silver.schema import PREFIXES
+from polygon_fundamentals.silver.wide import BOTH
 from polygon_fundamentals.statements import Generation, Statement
 
 _SAME = frozenset((Relation.EXACT, Relation.SIGN_FLIPPED))
@@ -72,7 +75,8 @@ def loss(statements: Collection[Statement], *, differing: bool = False) -> list[
 def v1_shaped(wide: pa.Table, statement: Statement, *, differing: bool = False) -> pa.Table:
     """Return rows of the wide table as v1's records of one statement, in v1's bronze schema.
 
-    Rows without any line of the statement are left out.
+    Rows without any line of the statement are left out. A last column, `generation`, says
+    where each came from.
     """
     sections = []
     filled = np.zeros(wide.num_rows, dtype=bool)
@@ -99,7 +103,7 @@ def v1_shaped(wide: pa.Table, statement: Statement, *, differing: bool = False) 
     columns["unmapped"] = pa.nulls(wide.num_rows, TEXT)
     columns["observed_at"] = wide["loaded_at"]
     table = pa.table([columns[name] for name in wanted.names], schema=wanted)
-    return table.filter(pa.array(filled))
+    return v1_history.marked(table, wide["generation"]).filter(pa.array(filled))
 
 
 def _any_valid(leaves: Sequence[pa.Array], rows: int) -> npt.NDArray[np.bool_]:
@@ -144,24 +148,36 @@ def _record(wide: pa.Table) -> dict[str, pa.Array]:
 
 
 def records(
-    lake: Lake, tickers: Sequence[str], statements: Sequence[Statement], *, differing: bool = False
+    lake: Lake,
+    tickers: Sequence[str],
+    statements: Sequence[Statement],
+    *,
+    differing: bool = False,
+    continue_v1: bool = False,
 ) -> list[dict[str, Any]]:
     """Return v1-shaped records of some tickers as v1's answers hold them, oldest period first.
 
     One record a ticker and period with all its statements; absent lines have no key.
+    `continue_v1`: see `export_folder`.
 
     Raises:
         DamagedFileError: a file of the lake cannot be read.
+        LakeError: there is no history of v1 to continue.
     """
+    if continue_v1:
+        v1_history.refuse_archived(lake)
     wide = wide_table(lake, Generation.V2, tickers=frozenset(tickers))
+    view = _View(lake, wide, differing, continue_v1, frozenset(tickers))
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for statement in statements:
-        for table in _tables(lake, wide, statement, differing=differing):
+        for table in view.tables(statement):
             for row in table.to_pylist():
                 key = tuple(row[n] for n in ("ticker", "cik", "timeframe", "end_date"))
                 financials = _present(row.pop("financials"))
                 if key in found:
                     found[key]["financials"].update(financials)
+                    if found[key]["generation"] != row["generation"]:
+                        found[key]["generation"] = BOTH
                 else:
                     found[key] = _as_sent(row) | {"financials": financials}
     order = sorted(found, key=lambda key: (key[0], str(key[3]), key[2], key[1] or ""))
@@ -169,7 +185,7 @@ def records(
 
 
 def _as_sent(row: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {name: row[name] for name in V1_RECORD if row[name] is not None}
+    kept = {n: row[n] for n in (*V1_RECORD, "generation") if row[n] is not None}
     return {n: v.isoformat() if hasattr(v, "isoformat") else v for n, v in kept.items()}
 
 
@@ -181,56 +197,72 @@ def _present(value: Any) -> Any:
     return {name: member for name, member in kept.items() if member != {}}
 
 
-def _tables(
-    lake: Lake, wide: pa.Table, statement: Statement, *, differing: bool
-) -> Iterator[pa.Table]:
-    """Yield v1-shaped rows: v2's rendered, then v1's own of the periods that only v1 has."""
-    of_v1 = pc.equal(wide["generation"], Generation.V1.value)
-    yield v1_shaped(wide.filter(pc.invert(of_v1)), statement, differing=differing)
-    yield from _own(lake, wide.filter(of_v1), statement)
+@dataclass(frozen=True)
+class _View:
+    """What the view is made from; no `tickers`: the whole lake."""
 
+    lake: Lake
+    wide: pa.Table
+    differing: bool
+    continue_v1: bool
+    tickers: frozenset[str] | None = None
 
-def _own(lake: Lake, wanted: pa.Table, statement: Statement) -> Iterator[pa.Table]:
-    """Yield v1's stored records of the periods in `wanted`, a file at a time."""
-    keys = ["ticker", "timeframe", "end_date"]
-    periods = wanted.select(["ticker", "timeframe", "period_end"]).rename_columns(keys)
-    tickers = set(periods["ticker"].to_pylist())
-    dataset = lake.dataset(Generation.V1, statement)
-    for state in states(dataset) if tickers else ():
-        if state.ticker not in tickers:
-            continue
-        path = dataset.file(state.partition, state.ticker)
-        stored, _ = files.read(path, dataset, state.ticker)
-        table = files.with_ticker(stored, state.ticker)
-        place = pa.array(np.arange(table.num_rows))
-        small = table.select(keys).append_column("place", place)
-        kept = small.join(periods.group_by(keys).aggregate([]), keys, join_type="left semi")
-        if kept.num_rows:
-            yield table.take(kept["place"].combine_chunks().sort())
+    def tables(self, statement: Statement) -> Iterator[pa.Table]:
+        """Yield v1-shaped rows: v2's rendered, then v1's own, of the periods that only v1 has.
+
+        Continuing v1, all that v1 has, then v2's of the periods that it lacks.
+        """
+        of_v1 = pc.equal(self.wide["generation"], Generation.V1.value)
+        rendered = v1_shaped(
+            self.wide.filter(pc.invert(of_v1)), statement, differing=self.differing
+        )
+        if self.continue_v1:
+            own = list(v1_history.stored(self.lake, statement, self.tickers))
+            history = pa.concat_tables([schema(Generation.V1, statement).empty_table(), *own])
+            yield v1_history.marked(history, Generation.V1.value)
+            later = v1_history.continuing(rendered, history).drop_columns(["generation"])
+            yield v1_history.marked(later, Generation.V2.value)
+            return
+        yield rendered
+        alone = self.wide.filter(of_v1)
+        if v1_history.is_there(self.lake):
+            for table in v1_history.of_periods(self.lake, statement, alone):
+                yield v1_history.marked(table, Generation.V1.value)
+        else:  # archived: what silver keeps of them
+            yield v1_shaped(alone, statement, differing=self.differing)
 
 
 def export_folder(
-    lake: Lake, folder: Path, statements: Sequence[Statement], *, differing: bool = False
+    lake: Lake,
+    folder: Path,
+    statements: Sequence[Statement],
+    *,
+    differing: bool = False,
+    continue_v1: bool = False,
 ) -> dict[str, int]:
     """Write the whole lake in v1's form and layout into a new folder; return rows by statement.
 
     `folder` takes the place of `bronze/fundamentals`: `{statement}/year=YYYY/month=MM/
-    ticker=SYMBOL.parquet`. It appears whole or not at all.
+    ticker=SYMBOL.parquet`. It appears whole or not at all. With `continue_v1` every record
+    that v1 has is given as v1 gave it, and v2's only for the periods that v1 lacks.
 
     Raises:
         UsageError: the folder is there already.
         DamagedFileError: a file of the lake cannot be read.
+        LakeError: there is no history of v1 to continue.
     """
+    if continue_v1:
+        v1_history.refuse_archived(lake)
     folder = folder.absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there already; give --output a new or empty folder")
-    wide = wide_table(lake, Generation.V2)
+    view = _View(lake, wide_table(lake, Generation.V2), differing, continue_v1)
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     partial.mkdir(parents=True)
     try:
         counts = {}
         for statement in statements:
-            tables = list(_tables(lake, wide, statement, differing=differing))
+            tables = list(view.tables(statement))
             counts[statement.value] = sum(table.num_rows for table in tables)
             _write(lake, pa.concat_tables(tables), partial, statement)
         files.flush_to_disk(partial)

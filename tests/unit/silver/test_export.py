@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from massive.rest.models.financials import StockFinancial
 
 from polygon_fundamentals import export
-from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.errors import LakeError, UsageError
 from polygon_fundamentals.field_map import entries
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.read import read_dataset
@@ -96,10 +97,91 @@ def test_the_whole_lake_in_v1s_layout(world: tuple[Lake, Sandbox], tmp_path: Pat
     path = next((target / "balance_sheets").rglob("ticker=ONE.parquet"))
     assert path.parent.parent.name.startswith("year=20")
     wanted = schema(Generation.V1, Statement.BALANCE_SHEETS)
-    assert pq.ParquetFile(path).schema_arrow.names == wanted.names
+    assert pq.ParquetFile(path).schema_arrow.names == [*wanted.names, "generation"]
     # What reads v1's lake reads it.
     table = read_dataset(Lake(tmp_path / "copy").dataset(Generation.V1, Statement.BALANCE_SHEETS))
     assert table.num_rows == counts["balance_sheets"] > 0
     assert set(table["ticker"].to_pylist()) == {"ONE", "ZERO", "GONE"}
     with pytest.raises(UsageError, match="give --output a new or empty folder"):
         export.export_folder(lake, target, ALL)
+
+
+@pytest.fixture(scope="module")
+def frozen(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """The same companies with v1 frozen in May 2023 and v2 loaded until November."""
+    lake = Lake(tmp_path_factory.mktemp("frozen"))
+    lake.prepare()
+    sandbox = Sandbox(companies=37, start=date(2022, 1, 1), today=date(2023, 5, 20))
+    followed = {"ONE": [company(2)], "ZERO": [company(36)], "GONE": [company(16)]}
+    feed(sandbox, lake, followed, datetime(2023, 5, 20, 12, tzinfo=UTC))
+    sandbox.advance(180)
+    feed(sandbox, lake, followed, datetime(2023, 11, 16, 12, tzinfo=UTC), [Generation.V2])
+    return lake
+
+
+def test_v1s_frozen_history_is_continued_with_v2(frozen: Lake, tmp_path: Path) -> None:
+    target = tmp_path / "bronze" / "fundamentals"
+    target.parent.mkdir(parents=True)
+    export.export_folder(frozen, target, ALL, continue_v1=True)
+    for statement in ALL:
+        before = read_dataset(frozen.dataset(Generation.V1, statement)).to_pylist()
+        files = sorted(target.glob(f"{statement}/*/*/*.parquet"))
+        told = {"v1": 0, "v2": 0}
+        ends = set()
+        for path in files:
+            for row in pq.ParquetFile(path).read().to_pylist():
+                told[row["generation"]] += 1
+                if row["generation"] == "v2":
+                    ends.add((row["ticker"], row["timeframe"], str(row["end_date"])))
+        assert told["v1"] == len(before)
+        # What v1 never had of a listed company: the two quarters after it was frozen.
+        assert {e for e in ends if e[1] == "quarterly"} == {
+            (ticker, "quarterly", end)
+            for ticker in ("ONE", "ZERO")
+            for end in ("2023-06-30", "2023-09-30")
+        }, statement
+        had = {(r["ticker"], r["timeframe"], str(r["end_date"])) for r in before}
+        assert not ends & had
+    path = target / "income_statements/year=2023/month=08/ticker=ONE.parquet"
+    (row,) = (r for r in pq.ParquetFile(path).read().to_pylist() if r["timeframe"] == "quarterly")
+    assert (row["generation"], row["fiscal_period"], str(row["end_date"])) == (
+        "v2",
+        "Q2",
+        "2023-06-30",
+    )
+    assert row["financials"]["income_statement"]["gross_profit"]["unit"] == "USD"
+
+
+def test_records_continue_v1_too(frozen: Lake) -> None:
+    found = export.records(frozen, ["ONE"], ALL, continue_v1=True)
+    marks = {(r["timeframe"], r["end_date"]): r["generation"] for r in found}
+    assert marks["quarterly", "2023-03-31"] == "v1"
+    assert marks["quarterly", "2023-06-30"] == "v2"
+    # v1's own, whole: with lines that v2 cannot give.
+    (own,) = (r for r in found if (r["timeframe"], r["end_date"]) == ("quarterly", "2023-03-31"))
+    assert own["company_name"].startswith("Sandbox")
+    assert "noncurrent_assets" in own["financials"]["balance_sheet"]
+    assert {r["generation"] for r in export.records(frozen, ["ONE"], ALL)} == {"v2"}
+
+
+def test_an_archived_history_is_not_continued(frozen: Lake, tmp_path: Path) -> None:
+    from polygon_fundamentals.lake.kept import write_kept
+
+    lake = Lake(tmp_path / "lake")
+    shutil.copytree(frozen.root, lake.root)
+    for statement in ALL:
+        dataset = lake.dataset(Generation.V1, statement)
+        write_kept(dataset, read_dataset(dataset))
+    shutil.rmtree(lake.pointer)
+    lake.pointer.symlink_to("fundamentals_v2")
+    with pytest.raises(
+        LakeError, match=r"nothing of v1 to be continued; bring it back with .*restore"
+    ):
+        export.records(lake, ["ONE"], ALL, continue_v1=True)
+    with pytest.raises(LakeError, match="nothing of v1 to be continued"):
+        export.export_folder(lake, tmp_path / "new", ALL, continue_v1=True)
+    assert not (tmp_path / "new").exists()
+    # A company that only v1 ever had comes from what cleanup kept for silver.
+    found = export.records(lake, ["GONE"], [Statement.BALANCE_SHEETS])
+    assert found
+    assert {r["generation"] for r in found} == {"v1"}
