@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from typing import Annotated, Any
 
 from prefect import flow
@@ -12,7 +12,7 @@ from pydantic import Field
 from flows.ending import Report, ended, report_of
 from flows.parameters import BaseUrl, LakeFolder
 from flows.switching import around_of, lake_of, recorded, today, v1_days
-from polygon_fundamentals.business_days import day_of
+from polygon_fundamentals.business_days import day_of, missed_since
 from polygon_fundamentals.cutover.journal import CUTOVER, last_done, moment
 from polygon_fundamentals.cutover.operations import refuse_rollback
 from polygon_fundamentals.cutover.operations import rollback as switch
@@ -21,9 +21,8 @@ from polygon_fundamentals.errors import AnswerIsNo, RetiredError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.pointer import leads_to
-from polygon_fundamentals.lake.read import states
 from polygon_fundamentals.settings import load_settings
-from polygon_fundamentals.statements import V1_PATH, Generation, Statement
+from polygon_fundamentals.statements import V1_PATH, Generation
 from tasks.context import find_key, rate_limit
 
 LOOK_BACK_DAYS = 7
@@ -56,11 +55,12 @@ def rollback_report(
     where = lake_of(lake)
     where.prepare()
     if not execute:
-        return _plan(where, delayed, accept_stale)
+        return _plan(where, delayed, accept_stale, base_url)
     around = around_of(where, readers)
     first: list[dict[str, Any]] = []
     if delayed and leads_to(where) is Generation.V2:
         # v2 stays primary until v1 is complete and checked, so a failure here changes nothing.
+        refuse_rollback(where, v1_days(where), today(), True)
         first = [_still_served(where, base_url), _backfilled(where, base_url), _checked(where)]
     days = v1_days(where)
 
@@ -79,17 +79,20 @@ def rollback_report(
     return {**report, "steps": [*first, *report["steps"]]}
 
 
-def _plan(where: Lake, delayed: bool, accept_stale: bool) -> Report:
+def _plan(where: Lake, delayed: bool, accept_stale: bool, base_url: str | None) -> Report:
     if leads_to(where) is not Generation.V2:
         words = "the pointer leads to v1; nothing to do"
-    else:
-        words = refuse_rollback(where, v1_days(where), today(), accept_stale or delayed)
-    return {
-        "executed": False,
-        "steps": [{"name": "check", "ok": True, "detail": words}],
-        "exit_code": 0,
-        "message": f"{words}; --execute carries it out",
-    }
+        return _planned([_step("check", words)], words)
+    words = refuse_rollback(where, v1_days(where), today(), accept_stale or delayed)
+    steps = [_step("check", words)]
+    if delayed:
+        steps.append(_still_served(where, base_url))
+        words = f"{words}, would be filled since {_incomplete_since(where)}"
+    return _planned(steps, f"{words}; --execute carries it out")
+
+
+def _planned(steps: list[dict[str, Any]], message: str) -> Report:
+    return {"executed": False, "steps": steps, "exit_code": 0, "message": message}
 
 
 def _step(name: str, detail: str) -> dict[str, Any]:
@@ -108,35 +111,38 @@ def _still_served(where: Lake, base_url: str | None) -> dict[str, Any]:
         next(iter(client.pages(V1_PATH, {"limit": "1"})), None)
     except RetiredError as error:
         raise AnswerIsNo(
-            f"{error}: v1 cannot be continued. What is left: `python -m flows export --shape v1` "
-            "writes v2's records in v1's shape, each marked with where it came from, after v1's "
-            "frozen history, so that old readers go on while v2 is examined; or roll back to v1 "
-            "as it stands with --accept-stale"
+            f"{error}: v1 cannot be continued. What is left: `python -m flows export --shape v1 "
+            "--continue-v1 --output DIR` writes v1's frozen history and after it v2's records in "
+            "v1's shape, each marked with where it came from, so that old readers go on while v2 "
+            "is examined; or roll back to v1 as it stands with --accept-stale"
         ) from error
     return _step("v1 answers", "the endpoint is still served")
 
 
+def _incomplete_since(where: Lake) -> date:
+    """Return the first business day that v1 missed since the cutover; none: the cutover's."""
+    done = last_done(where, CUTOVER)
+    if done is None:
+        return max(v1_days(where), default=today())
+    return min(missed_since(moment(done), v1_days(where), today()), default=day_of(moment(done)))
+
+
 def _backfilled(where: Lake, base_url: str | None) -> dict[str, Any]:
-    """Load v1 for every day since it was last complete.
+    """Bring v1 up to date for every day since it was last complete.
+
+    A daily update, since it also asks for what a window of filing dates cannot see.
 
     Raises:
         AnswerIsNo: units are missing.
     """
-    from flows.historical_load import historical_load
+    from flows.daily_update import daily_update
 
-    done = last_done(where, CUTOVER)
-    days = v1_days(where)
-    since: date = max([*days, *([day_of(moment(done))] if done else [])], default=today())
-    tickers = sorted(
-        {s.ticker for st in Statement for s in states(where.dataset(Generation.V1, st))}
-    )
-    state = historical_load(
+    since = _incomplete_since(where)
+    state = daily_update(
         generation="v1",
-        tickers=tickers,
-        from_date=since - timedelta(days=LOOK_BACK_DAYS),
+        days_back=(today() - since).days + LOOK_BACK_DAYS,
         lake=str(where.root),
         base_url=base_url,
-        resume=False,
         return_state=True,
     )
     found = report_of(state)
@@ -144,7 +150,7 @@ def _backfilled(where: Lake, base_url: str | None) -> dict[str, Any]:
         raise AnswerIsNo(
             f"v1 could not be filled since {since} ({state.message}); v2 stays primary. Run again"
         )
-    return _step("backfill v1", f"{len(tickers):,} tickers since {since}: {found['message']}")
+    return _step("backfill v1", f"since {since}: {found['message']}")
 
 
 def _checked(where: Lake) -> dict[str, Any]:

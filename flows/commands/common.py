@@ -77,8 +77,9 @@ def finish(state: Any, arguments: argparse.Namespace, lines: Any) -> int:
     if "error" in report:
         return complain(report["error"], report["exit_code"], arguments)
     if arguments.json:
-        shown = {k: v for k, v in report.items() if k not in ("exit_code", "message")}
-        print(json.dumps(shown))
+        # What went wrong, and the remedy, may stand in the message alone.
+        hidden = ("exit_code",) if report["exit_code"] else ("exit_code", "message")
+        print(json.dumps({k: v for k, v in report.items() if k not in hidden}))
     else:
         for line in lines(report):
             print(line)
