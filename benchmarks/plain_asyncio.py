@@ -2,9 +2,10 @@
 
 asyncio and httpx with up to 100 requests in flight, polars, one Parquet file a ticker and
 filing month, read-concat-write where a file exists. No orchestrator, no retries worth the
-name, no revisions; run twice, it doubles every row.
+name, no revisions; run twice, it doubles every row. With two days, the filing dates between them
+over the whole market.
 
-    python benchmarks/plain_asyncio.py v2 URL KEY FOLDER TICKERS_FILE
+    python benchmarks/plain_asyncio.py v2 URL KEY FOLDER TICKERS_FILE [SINCE UNTIL]
 """
 
 from __future__ import annotations
@@ -62,22 +63,34 @@ async def one(
     folder: Path,
     statement: str,
     ticker: str,
+    window: tuple[str, ...],
 ) -> None:
-    """Download one statement of one ticker."""
+    """Download one statement of one ticker, or of the market's filings of some days."""
+    params = {"timeframe": "quarterly", "limit": "50000" if generation == "v2" else "100"}
+    if window:
+        params |= {"filing_date.gte": window[0], "filing_date.lt": window[1]}
+    else:
+        params["tickers" if generation == "v2" else "ticker"] = ticker
+    v2_path = f"/stocks/financials/v1/{V2[statement]}"
     async with slots:
-        if generation == "v2":
-            path = f"/stocks/financials/v1/{V2[statement]}"
-            params = {"tickers": ticker, "timeframe": "quarterly", "limit": "50000"}
-        else:
-            path = "/vX/reference/financials"
-            params = {"ticker": ticker, "timeframe": "quarterly", "limit": "100"}
-        rows = await rows_of(client, path, params)
-    save(folder, statement, ticker, rows)
+        rows = await rows_of(
+            client, v2_path if generation == "v2" else "/vX/reference/financials", params
+        )
+    if not window:
+        save(folder, statement, ticker, rows)
+        return
+    companies: dict[str, list[Any]] = {}
+    for row in rows:
+        companies.setdefault((row.get("tickers") or ["NONE"])[0], []).append(row)
+    for name, some in companies.items():
+        save(folder, statement, name, some)
 
 
-async def main(generation: str, url: str, key: str, folder: str, tickers_file: str) -> None:
+async def main(
+    generation: str, url: str, key: str, folder: str, tickers_file: str, *window: str
+) -> None:
     """Download all."""
-    tickers = Path(tickers_file).read_text().split()
+    tickers = ["*"] if window else Path(tickers_file).read_text().split()
     slots = asyncio.Semaphore(IN_FLIGHT)
     headers = {"Authorization": f"Bearer {key}"}
     limits = httpx.Limits(max_connections=IN_FLIGHT)
@@ -86,7 +99,7 @@ async def main(generation: str, url: str, key: str, folder: str, tickers_file: s
     ) as client:
         await asyncio.gather(
             *(
-                one(client, slots, generation, Path(folder), statement, ticker)
+                one(client, slots, generation, Path(folder), statement, ticker, window)
                 for ticker in tickers
                 for statement in V2
             )
