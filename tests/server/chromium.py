@@ -63,8 +63,23 @@ class Page:
     def opened(self, url: str, *texts: str) -> str:
         """Open a page, wait until all texts are on it, and return what it reads."""
         self.ask("Page.navigate", url=url)
+        return self._with(texts, url)
+
+    def clicked(self, name: str, *texts: str) -> str:
+        """Click on the tab of this name, and wait as `opened` does."""
+        script = (
+            "[...document.querySelectorAll('[role=tab], .p-tab, button')]"
+            f".find(e => e.innerText.trim() === {json.dumps(name)}).click()"
+        )
+        told = self.ask("Runtime.evaluate", expression=script)
+        assert "exceptionDetails" not in told, f"no tab {name}"
+        return self._with(texts, f"the tab {name}")
+
+    def _with(self, texts: tuple[str, ...], where: str) -> str:
         try:
-            until(lambda: all(text in self.text() for text in texts), SECONDS, f"{texts} at {url}")
+            until(
+                lambda: all(text in self.text() for text in texts), SECONDS, f"{texts} at {where}"
+            )
         except AssertionError as error:
             raise AssertionError(f"{error}; the page reads: {self.text()}") from error
         time.sleep(1.0)  # for what it still draws and asks

@@ -222,10 +222,6 @@ def test_the_ui_shows_the_run_and_its_artifacts(served: World) -> None:
     pages = {
         "runs": ("/runs", [name, "Completed"]),
         "run": (f"/runs/flow-run/{run['id']}", [name, task]),
-        "run-artifacts": (
-            f"/runs/flow-run/{run['id']}?tab=Artifacts",
-            ["daily-update-loaded", "status"],
-        ),
         "artifact": (
             f"/artifacts/artifact/{ids['daily-update-loaded']}",
             ["rows unchanged", "v1", "v2"],
@@ -241,6 +237,9 @@ def test_the_ui_shows_the_run_and_its_artifacts(served: World) -> None:
         for shot, (path, texts) in pages.items():
             page.opened(served.serving.url + path, *texts)
             page.shot(shots / f"ui-{served.kind}-{shot}.png")
+            if shot == "run":
+                page.clicked("Artifacts", "daily-update-loaded", "status")
+                page.shot(shots / f"ui-{served.kind}-run-artifacts.png")
         assert page.complaints == []
         # The guard itself: an error in the console is seen.
         page.ask("Runtime.evaluate", expression="console.error('seen'); fetch('/api/none')")
