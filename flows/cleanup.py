@@ -13,9 +13,10 @@ from pydantic import Field
 from flows.ending import Report, ended
 from flows.parameters import LakeFolder
 from flows.switching import around_of, lake_of, recorded
-from polygon_fundamentals.cutover.cleanup import Retention, newest_archive, refuse_cleanup
 from polygon_fundamentals.cutover.cleanup import cleanup as tidy
+from polygon_fundamentals.cutover.cleanup import newest_archive, refuse_cleanup
 from polygon_fundamentals.cutover.cleanup import restore as bring_back
+from polygon_fundamentals.cutover.cleanup_steps import Retention
 
 Execute = Annotated[bool, Field(description="Off: say what would be done, change nothing")]
 

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.cutover import silver_side
-from polygon_fundamentals.cutover.cleanup import Retention, cleanup, restore
+from polygon_fundamentals.cutover.cleanup import cleanup, restore
+from polygon_fundamentals.cutover.cleanup_steps import Retention
 from polygon_fundamentals.cutover.foreign import checksums
 from polygon_fundamentals.cutover.operations import Judged, cutover, rollback
 from polygon_fundamentals.cutover.readers import Check

@@ -16,8 +16,9 @@ from polygon_fundamentals.cutover.journal import BACK, CUTOVER, ROLLBACK, Journa
 from polygon_fundamentals.cutover.steps import HalfUndoneError, Step, UndoneError, back, forward
 from polygon_fundamentals.cutover.switch import Around, Options, Switch
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
+from polygon_fundamentals.lake.file_system import probe
 from polygon_fundamentals.lake.paths import V2_FOLDER, Lake
-from polygon_fundamentals.lake.pointer import check_folders, holds_data, leads_to, probe
+from polygon_fundamentals.lake.pointer import check_folders, holds_data, leads_to
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.statements import Generation
 

@@ -23,7 +23,7 @@ from polygon_fundamentals.errors import (
     LakeLockedError,
     UsageError,
 )
-from polygon_fundamentals.lake import Lake, pointer
+from polygon_fundamentals.lake import Lake, file_system
 from polygon_fundamentals.locks import exclusive, shared
 from tests.cutover_world import QUICK, around, fill, run, state
 
@@ -43,18 +43,18 @@ def refused(lake: Lake, kind: type[FundamentalsError], words: str) -> None:
 
 
 def no_exchange(*_: object) -> None:
-    raise pointer.NoExchangeError("no such call")
+    raise file_system.NoExchangeError("no such call")
 
 
 def test_a_file_system_without_exchange_is_refused(
     filled: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pointer, "exchange", no_exchange)
+    monkeypatch.setattr(file_system, "exchange", no_exchange)
     refused(filled, LakeError, "cannot swap two names in one call.*--allow-gap")
 
 
 def test_with_allow_gap_two_renames_do(filled: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pointer, "exchange", no_exchange)
+    monkeypatch.setattr(file_system, "exchange", no_exchange)
     options = Options(force="test", settle_seconds=0.0, allow_gap=True)
     found = cutover(filled, lambda: Judged(()), around(filled, checks=()), options)
     assert (found["exit_code"], state(filled)["pointer"]) == (0, "v2")
@@ -66,19 +66,19 @@ def test_the_kernel_saying_it_cannot_is_told_as_such(
 ) -> None:
     class Libc:
         def renameat2(self, *_: object) -> int:
-            pointer.ctypes.set_errno(code)
+            file_system.ctypes.set_errno(code)
             return -1
 
-    monkeypatch.setattr(pointer.ctypes, "CDLL", lambda *_, **__: Libc())
-    with pytest.raises(pointer.NoExchangeError, match="cannot swap"):
-        pointer.exchange(tmp_path / "a", tmp_path / "b")
+    monkeypatch.setattr(file_system.ctypes, "CDLL", lambda *_, **__: Libc())
+    with pytest.raises(file_system.NoExchangeError, match="cannot swap"):
+        file_system.exchange(tmp_path / "a", tmp_path / "b")
 
 
 def test_a_mount_point_as_v1s_folder_is_refused(
     filled: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mounted = frozenset({os.path.realpath(filled.pointer)})
-    monkeypatch.setattr(pointer, "_mount_points", lambda: mounted)
+    monkeypatch.setattr(file_system, "_mount_points", lambda: mounted)
     refused(filled, UsageError, "fundamentals is a mount point and cannot be renamed")
 
 
@@ -92,7 +92,7 @@ def test_a_real_mount_is_seen(filled: Lake, tmp_path: Path) -> None:
         pytest.skip("mounting is not allowed here")
     try:
         with pytest.raises(UsageError, match="mount point"):
-            pointer.refuse_mounts(filled)
+            file_system.refuse_mounts(filled)
     finally:
         subprocess.run(["umount", str(filled.pointer)], check=True)
 
