@@ -1,0 +1,289 @@
+"""Cleanup and restore: each refusal, and what is put back when a step fails half-way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+import pytest
+
+from polygon_fundamentals.cutover import archive, cleanup_steps
+from polygon_fundamentals.cutover import journal as journals
+from polygon_fundamentals.cutover.cleanup import cleanup, newest_archive, restore
+from polygon_fundamentals.cutover.cleanup_steps import Retention
+from polygon_fundamentals.cutover.foreign import checksums
+from polygon_fundamentals.errors import AnswerIsNo, DamagedFileError, LakeError, UsageError
+from polygon_fundamentals.lake import Lake
+from tests.cutover_world import LATER, FakeSchedules, around, at_later, fill, run, state
+
+
+@pytest.fixture
+def switched(lake: Lake) -> Lake:
+    """A lake on v2, with v1's folder in the archive's place."""
+    fill(lake)
+    assert run(lake, "cutover", checks=())["exit_code"] == 0
+    return lake
+
+
+def v1_folder(lake: Lake) -> Path:
+    return lake.bronze / "fundamentals_v1_archive"
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.glob("*")) if folder.is_dir() else []
+
+
+def test_scripts_and_cron_lines_go_into_the_archive(switched: Lake, tmp_path: Path) -> None:
+    script = tmp_path / "download_v1.py"
+    script.write_text("print('v1')\n")
+    cron = ("0 5 * * 1-5 python download_v1.py",)
+    found = cleanup(
+        switched,
+        around(switched, clock=at_later(LATER)),
+        Retention(scripts=(script,), cron=cron),
+    )
+    assert found["exit_code"] == 0
+    (tar,) = (switched.root / "archive").glob("*.tar.zst")
+    listed = subprocess.run(
+        ["tar", "--zstd", "-xOf", str(tar), "scripts/000-download_v1.py", "cron_lines.txt"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert listed == "print('v1')\n0 5 * * 1-5 python download_v1.py\n"
+    manifest = archive.load_manifest(tar.with_name(found["archive"][:-8] + ".manifest.json"))
+    assert list(manifest["scripts"]) == [str(script)]
+    assert manifest["cron"] == list(cron)
+
+
+def test_links_and_hard_links_come_back_as_they_were(switched: Lake) -> None:
+    folder = v1_folder(switched)
+    first = next(folder.rglob("*.parquet"))
+    os.link(first, folder / "twin.parquet")
+    (folder / "link").symlink_to("balance_sheets")
+    (folder / "empty").mkdir(mode=0o750)
+    before = checksums(folder)
+    assert before["link"] == "-> balance_sheets"
+    assert run(switched, "cleanup", checks=())["exit_code"] == 0
+    assert run(switched, "restore", checks=())["exit_code"] == 0
+    assert checksums(folder) == before
+    assert (folder / "empty").stat().st_mode & 0o777 == 0o750
+
+
+def refused(lake: Lake, kind: type[Exception], words: str, retention: Retention) -> None:
+    before = checksums(lake.bronze)
+    with pytest.raises(kind, match=words) as told:
+        cleanup(lake, around(lake, clock=at_later(LATER)), retention)
+    assert "\n" not in str(told.value)
+    assert checksums(lake.bronze) == before
+    assert [j.operation for j in journals.journals(lake)] in ([], ["cutover"])
+
+
+def test_a_script_that_is_not_there_is_named(switched: Lake) -> None:
+    gone = Retention(scripts=(Path("/nowhere/download.py"),))
+    refused(switched, UsageError, "--script /nowhere/download.py is not a file", gone)
+
+
+def test_an_archive_of_that_day_is_not_overwritten(switched: Lake) -> None:
+    name = f"fundamentals_v1_{at_later(LATER)():%Y%m%d}.tar.zst"
+    other = switched.root / "archive"
+    other.mkdir()
+    for place in (name, f"fundamentals_v1_{at_later(LATER - 1)():%Y%m%d}.tar.zst"):
+        (other / place).touch()  # the day in New York may be the one before
+    refused(switched, LakeError, r"is there already; move it away", Retention())
+
+
+def test_without_a_journal_the_days_cannot_be_counted(switched: Lake) -> None:
+    for path in journals.folder(switched).glob("*.json"):
+        path.unlink()
+    refused(switched, LakeError, "no journal of a cutover, so its days cannot be", Retention())
+
+
+def test_a_rollback_that_was_cut_off_comes_first(switched: Lake) -> None:
+    journals.Journal.begin(switched, "rollback", {})
+    with pytest.raises(LakeError, match=r"a rollback was cut off; run `.* rollback --execute`"):
+        run(switched, "cleanup", checks=())
+    with pytest.raises(LakeError, match="a rollback was cut off"):
+        run(switched, "restore", checks=())
+
+
+def test_a_switch_waits_for_a_cleanup_that_was_cut_off(switched: Lake) -> None:
+    journals.Journal.begin(switched, "cleanup", {}, facts={"archive": "x", "data": False})
+    with pytest.raises(LakeError, match=r"a cleanup was cut off; run `.* cleanup --execute`"):
+        run(switched, "rollback", checks=())
+
+
+def meddle(lake: Lake, at: str, what: object) -> dict[str, object]:
+    """Run cleanup, doing something at one of its points; return the report."""
+    done: list[str] = []
+
+    def point(name: str) -> None:
+        if name == at and not done:
+            done.append(name)
+            what(lake)  # type: ignore[operator]
+
+    return run(lake, "cleanup", checks=(), point=point)
+
+
+def touch(lake: Lake) -> None:
+    next(v1_folder(lake).rglob("*.parquet")).touch()
+
+
+def add(lake: Lake) -> None:
+    (v1_folder(lake) / "new.parquet").write_bytes(b"new")
+
+
+def point_back(lake: Lake) -> None:
+    lake.pointer.unlink()
+    lake.pointer.symlink_to("fundamentals_v1_archive")
+
+
+def lose_manifest(lake: Lake) -> None:
+    next((lake.root / "archive").glob("*.manifest.json")).write_text("{ damaged")
+
+
+def lose_archive(lake: Lake) -> None:
+    next((lake.root / "archive").glob("*.tar.zst")).unlink()
+
+
+@pytest.mark.parametrize(
+    ("at", "what", "code", "words"),
+    [
+        ("after keep records", touch, 4, "1 files of v1 changed while they were archived"),
+        ("after keep records", add, 4, r"changed while they were archived (new.parquet)"),
+        ("after take checksums", add, 4, "1 files differ from the manifest (new.parquet)"),
+        ("after keep records", point_back, 1, "leads to v1; nothing was removed"),
+        ("after take checksums", lose_manifest, 4, "is no readable manifest; use another copy"),
+        ("after write archive", lose_archive, 4, "is not there; put the archive back"),
+    ],
+    ids=lambda v: getattr(v, "__name__", None),
+)
+def test_what_happens_meanwhile_stops_it_and_nothing_is_removed(
+    switched: Lake, at: str, what: object, code: int, words: str
+) -> None:
+    before = set(checksums(v1_folder(switched)))
+    found = meddle(switched, at, what)
+    assert (found["exit_code"], found["state"]) == (code, "undone")
+    assert words in str(found["message"])
+    assert str(found["message"]).endswith("(everything was put back)")
+    assert before <= set(checksums(v1_folder(switched)))
+    assert files_in(switched.root / "archive") == []
+    assert files_in(switched.ops / "kept") == []
+
+
+def test_removal_that_fails_half_way_is_put_back_from_the_archive(
+    switched: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = state(switched)["v1"]
+    real, calls = shutil.rmtree, []
+
+    def half(path: Path, **other: object) -> None:
+        calls.append(path)
+        if len(calls) == 1:
+            next(Path(path).rglob("*.parquet")).unlink()
+            raise OSError(5, "Input/output error", str(path))
+        real(path, **other)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cleanup_steps.shutil, "rmtree", half)
+    found = run(switched, "cleanup", checks=())
+    assert (found["exit_code"], found["state"]) == (4, "undone")
+    assert "Input/output error" in found["message"]
+    assert state(switched)["v1"] == before
+
+
+def test_what_cannot_be_put_back_is_told_and_done_by_the_next_call(
+    switched: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = state(switched)["v1"]
+
+    def never(path: Path, **_: object) -> None:
+        raise OSError(30, "Read-only file system", str(path))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(cleanup_steps.shutil, "rmtree", never)
+        broken.setattr(cleanup_steps.os, "rename", _second_fails(os.rename))
+        found = run(switched, "cleanup", checks=())
+    assert (found["exit_code"], found["state"]) == (4, "open")
+    assert "not put back yet: remove" in found["message"]
+    found = run(switched, "cleanup", checks=())
+    assert (found["exit_code"], found["state"]) == (1, "undone")
+    assert found["message"].endswith("(everything was put back); run again")
+    assert state(switched)["v1"] == before
+    assert run(switched, "cleanup", checks=())["exit_code"] == 0
+
+
+def _second_fails(real):  # type: ignore[no-untyped-def]
+    calls: list[object] = []
+
+    def rename(old: Path, new: Path) -> None:
+        calls.append(old)
+        if len(calls) == 2:
+            raise OSError(30, "Read-only file system", str(old))
+        real(old, new)
+
+    return rename
+
+
+def test_restore_says_what_it_lacks(switched: Lake, tmp_path: Path) -> None:
+    assert "is in" in run(switched, "restore", checks=())["message"]
+    run(switched, "cleanup", checks=())
+    where = switched.root / "archive"
+    (tar,) = where.glob("*.tar.zst")
+    whole = tar.read_bytes()
+    tar.write_bytes(whole[: len(whole) // 2])
+    found = run(switched, "restore", checks=())
+    assert (found["exit_code"], found["state"]) == (4, "undone")
+    assert f"{tar} cannot be read" in found["message"]
+    tar.unlink()
+    found = run(switched, "restore", checks=())
+    assert "is not there; put the archive back" in found["message"]
+    tar.write_bytes(whole)
+    named = restore(switched, around(switched), "other.tar.zst")
+    assert "other.manifest.json is not there; put the manifest back" in named["message"]
+    manifest = next(where.glob("*.manifest.json"))
+    content = orjson.loads(manifest.read_bytes())
+    del content["files"][next(iter(content["files"]))]
+    manifest.write_bytes(orjson.dumps(content))
+    found = run(switched, "restore", checks=())
+    assert "1 files differ from the manifest" in found["message"]
+    assert not v1_folder(switched).exists()
+    manifest.unlink()
+    with pytest.raises(LakeError, match="holds no archive of v1; nothing to restore"):
+        newest_archive(switched)
+
+
+def test_an_extraction_that_differs_stops_short_of_the_lake(
+    switched: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(switched, "cleanup", checks=())
+    # The disk gives back something else than was written.
+    monkeypatch.setattr(archive, "checksum", lambda _: "0" * 64)
+    found = run(switched, "restore", checks=())
+    assert (found["exit_code"], found["state"]) == (4, "undone")
+    assert "18 files differ from the manifest" in found["message"]
+    assert not v1_folder(switched).exists()
+    assert [n for n in os.listdir(switched.bronze) if "restoring" in n] == []
+
+
+def test_retired_schedules_are_named(switched: Lake) -> None:
+    found = run(switched, "cleanup", checks=())
+    step = next(s for s in found["steps"] if s["name"] == "retire deployments")
+    assert step["detail"] == "retired daily/v1, daily/both"
+    schedules = FakeSchedules(switched.root / "schedules.json")
+    assert schedules.active() == {"v1": False, "v2": True, "both": False}
+
+
+def test_a_cutover_of_the_future_has_not_aged(switched: Lake) -> None:
+    early = around(switched, clock=lambda: datetime(2020, 1, 1, tzinfo=UTC))
+    with pytest.raises(AnswerIsNo, match="v1's deployments go after 30 days"):
+        cleanup(switched, early, Retention())
+
+
+def test_a_manifest_of_another_form_is_damage(tmp_path: Path) -> None:
+    (tmp_path / "m.json").write_text('{"files": {}}')
+    with pytest.raises(DamagedFileError, match="is no readable manifest"):
+        archive.load_manifest(tmp_path / "m.json")

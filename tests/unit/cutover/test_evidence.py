@@ -1,0 +1,136 @@
+"""What the ledger says: runs that count, runs that do not, and whether v1 is gone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polygon_fundamentals.cutover import evidence
+from polygon_fundamentals.ledger import Record
+from polygon_fundamentals.statements import Generation
+
+NOW = datetime(2026, 8, 14, 12, tzinfo=UTC)
+
+
+def record(
+    flow: str = "daily-update",
+    outcome: str = "succeeded",
+    days_ago: float = 0.0,
+    generations: Any = None,
+    **found: Any,
+) -> Record:
+    """Return an entry as the ledger reads it."""
+    started = NOW - timedelta(days=days_ago)
+    ends = {} if outcome == "running" else {"ended": (started + timedelta(hours=1)).isoformat()}
+    content = {
+        "flow": flow,
+        "outcome": outcome,
+        "started": started.isoformat(),
+        "parameters": {"generation": "both"},
+        **ends,
+        **({} if generations is None else {"generations": generations}),
+        **found,
+    }
+    return Record(Path("run.json"), content)
+
+
+GOOD = {"failed": [], "seconds": 12.0}
+
+
+@pytest.mark.parametrize(
+    ("entry", "count"),
+    [
+        (record(generations={"v1": GOOD}), 1),
+        # The other generation failed: this one's update still counts.
+        (record(outcome="failed", generations={"v1": GOOD, "v2": {"failed": [{}]}}), 1),
+        (record(outcome="crashed", generations={"v1": GOOD}), 0),
+        (record(outcome="running", generations={"v1": GOOD}), 0),
+        (record(flow="historical-load", generations={"v1": GOOD}), 0),
+        (record(generations={"v2": GOOD}), 0),
+        (record(generations={"v1": {"failed": [{"reason": "503"}]}}), 0),
+        (record(generations={"v1": {**GOOD, "frozen_since": "2026-06-01"}}), 0),
+        (record(generations="damaged"), 0),
+    ],
+)
+def test_an_update_that_missed_nothing_counts(entry: Record, count: int) -> None:
+    assert len(evidence.successes([entry], Generation.V1)) == count
+
+
+def test_the_median_is_of_the_days_asked_for() -> None:
+    found = [
+        evidence.Success(NOW.date() - timedelta(days=i), seconds)
+        for i, seconds in enumerate((10.0, 30.0, 20.0, 999.0))
+    ]
+    assert evidence.median_seconds(found, [s.day for s in found[:3]]) == 20.0
+    assert evidence.median_seconds(found, []) is None
+
+
+def test_a_load_that_did_not_end_may_have_changed_everything() -> None:
+    assert evidence.last_change([]) is None
+    quiet = record(days_ago=3, generations={"v1": {**GOOD, "rows_new": 0}})
+    assert evidence.last_change([quiet]) is None
+    told = record(days_ago=2, generations={"v1": {**GOOD, "rows_withdrawn": 1}})
+    assert evidence.last_change([quiet, told]) == NOW - timedelta(days=2) + timedelta(hours=1)
+    crashed = record(days_ago=1, outcome="running")
+    assert evidence.last_change([quiet, told, crashed]) == NOW - timedelta(days=1)
+    assert evidence.last_change([record(flow="parity")]) is None
+
+
+def test_a_load_under_way_may_write_until_now() -> None:
+    entries = [
+        record(days_ago=2),
+        record(days_ago=1, outcome="running"),
+        record(parameters={"generation": "v2"}),
+        record(flow="parity"),
+    ]
+    day = timedelta(days=1)
+    assert evidence.windows(entries, Generation.V1, NOW) == [
+        (NOW - 2 * day, NOW - 2 * day + timedelta(hours=1)),
+        (NOW - day, NOW),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entries", "gone"),
+    [
+        ([record(days_ago=1, generations={"v1": {"retired": True}})], True),
+        # A success of this week outweighs a sunset that was announced for last week ...
+        ([record(days_ago=1, generations={"v1": {**GOOD, "sunset": "2026-08-01"}})], False),
+        # ... but not an old one: in both forms in which headers give a day.
+        ([record(days_ago=9, generations={"v1": {**GOOD, "sunset": "2026-08-01"}})], True),
+        (
+            [
+                record(
+                    days_ago=9,
+                    generations={"v1": {**GOOD, "sunset": "Sat, 01 Aug 2026 00:00:00 GMT"}},
+                )
+            ],
+            True,
+        ),
+        ([record(days_ago=9, generations={"v1": {**GOOD, "sunset": "soon"}})], False),
+        ([record(days_ago=9, generations={"v1": GOOD})], False),
+        # A run under way, and one of v2 alone, say nothing: the one before them does.
+        (
+            [
+                record(days_ago=2, generations={"v1": {"retired": True}}),
+                record(days_ago=1, generations={"v2": GOOD}),
+                record(outcome="running", generations={"v1": GOOD}),
+            ],
+            True,
+        ),
+        # A failure for another reason says nothing either.
+        (
+            [
+                record(days_ago=2, generations={"v1": GOOD}),
+                record(days_ago=1, generations={"v1": {"failed": [{"reason": "503"}]}}),
+            ],
+            False,
+        ),
+        ([record(generations={"v1": {"failed": [{"reason": "answered 410"}]}})], True),
+    ],
+)
+def test_whether_v1_is_gone(entries: list[Record], gone: bool) -> None:
+    assert evidence.v1_is_retired(entries, NOW) is gone

@@ -1,0 +1,126 @@
+"""Readers' checks and silver's side of a switch: each way in which they cannot be used."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from polygon_fundamentals.cutover import readers, silver_side
+from polygon_fundamentals.cutover.readers import Check, load_checks
+from polygon_fundamentals.errors import AnswerIsNo, LakeError, UsageError
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.statements import Generation
+from tests.cutover_world import fill, run
+
+
+def test_the_file_of_checks(tmp_path: Path) -> None:
+    file = tmp_path / "readers.toml"
+    assert load_checks(None) == load_checks(file) == ()
+    file.write_text('[[check]]\nname = "rows"\ncommand = ["python", "x.py"]\ntolerance = 1e-9\n')
+    assert load_checks(file) == (Check(name="rows", command=("python", "x.py"), tolerance=1e-9),)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[[check]\n",
+        '[[check]]\nname = "x"\n',
+        '[[check]]\nname = "x"\ncommand = []\n',
+        '[[check]]\nname = "x"\ncommand = ["y"]\ntolerence = 1\n',
+        '[[check]]\nname = "x"\ncommand = ["y"]\ntolerance = 2\n',
+    ],
+)
+def test_a_file_that_cannot_be_understood_is_named(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "readers.toml"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=r"readers\.toml: .*correct the file, then run again"):
+        load_checks(file)
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "words"),
+    [
+        (["/nowhere/reader"], UsageError, "check 'c': /nowhere/reader is not there"),
+        ([sys.executable, "-Sc", "import time; time.sleep(9)"], AnswerIsNo, "took over 0.5 s"),
+        ([sys.executable, "-Sc", "1/0"], AnswerIsNo, "ended with 1: ZeroDivisionError"),
+        ([sys.executable, "-Sc", "raise SystemExit(3)"], AnswerIsNo, "ended with 3: no message"),
+        ([sys.executable, "-Sc", "print('rows')"], AnswerIsNo, "printed no JSON"),
+    ],
+)
+def test_a_check_that_does_not_answer(
+    lake: Lake, command: list[str], kind: type[Exception], words: str
+) -> None:
+    slow = 0.5 if "sleep" in command[-1] else 30.0
+    check = Check(name="c", command=tuple(command), timeout=slow)
+    with pytest.raises(kind, match=words) as told:
+        readers.answers([check], lake, lake.bronze, lake.silver)
+    assert "\n" not in str(told.value)
+
+
+def test_a_check_is_told_where_to_look(lake: Lake) -> None:
+    code = "import json, os, sys; print(json.dumps([sys.argv[1], os.environ['FUNDAMENTALS_LAKE']]))"
+    check = Check(name="c", command=(sys.executable, "-Sc", code, "{bronze}:{silver}"))
+    found = readers.answers([check], lake, lake.bronze, lake.silver)
+    assert found == {"c": [f"{lake.bronze}:{lake.silver}", str(lake.root)]}
+
+
+def test_a_check_that_fails_on_what_would_be_stops_the_cutover(lake: Lake) -> None:
+    fill(lake)
+    code = "import sys; print(1) if not sys.argv[1].endswith('_v2') else sys.exit('no such column')"
+    check = Check(name="old reader", command=(sys.executable, "-Sc", code, "{bronze}"))
+    found = run(lake, "cutover", checks=(check,))
+    assert (found["exit_code"], found["state"]) == (1, "undone")
+    assert "'old reader' ended with 1: no such column" in found["message"]
+    assert lake.primary is Generation.V1
+
+
+def test_checks_that_were_not_asked_before_are_not_compared() -> None:
+    check = Check(name="new", command=("x",))
+    assert readers.differences([check], {}, {"new": 1}) == []
+    assert readers.differences([check], {"new": True}, {"new": 1}) == []
+    assert readers.differences([check], {"new": "1"}, {"new": 1}) == ["new: '1' became 1"]
+
+
+def test_many_differences_are_counted() -> None:
+    check = Check(name="c", command=("x",))
+    old, new = {"c": dict.fromkeys("abcde", 1)}, {"c": dict.fromkeys("abcde", 2)}
+    with pytest.raises(AnswerIsNo, match=r"c\.a: 1 became 2; .* and 2 more; find out why"):
+        readers.refuse_differences([check], old, new, "the pointer")
+
+
+def test_silver_that_is_no_link_of_ours(lake: Lake) -> None:
+    fill(lake)
+    link = silver_side.link_of(lake)
+    assert silver_side.present(lake) is None
+    link.mkdir(parents=True)
+    with pytest.raises(LakeError, match="is a folder that another tool wrote; move it away"):
+        silver_side.present(lake)
+    found = run(lake, "cutover", checks=())
+    assert (found["exit_code"], found["state"], lake.primary) == (4, "undone", "v1")
+    link.rmdir()
+    link.symlink_to("builds/gone")
+    with pytest.raises(LakeError, match=r"builds/gone, which is not there; build it: .* silver"):
+        silver_side.present(lake)
+
+
+def test_the_schema_of_a_build(tmp_path: Path) -> None:
+    with pytest.raises(LakeError, match="holds no Parquet file; build silver anew"):
+        silver_side.schema_text(tmp_path)
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "1.parquet")
+    assert silver_side.schema_text(tmp_path) == "a: int64"
+    pq.write_table(pa.table({"a": ["x"]}), tmp_path / "2.parquet")
+    with pytest.raises(LakeError, match="its files differ in schema"):
+        silver_side.schema_text(tmp_path)
+
+
+def test_the_librarys_own_silver_is_built_beside(lake: Lake) -> None:
+    fill(lake)
+    build = silver_side.BuiltSilver().build(lake, Generation.V2)
+    assert silver_side.present(lake) is None
+    table = pq.read_table(build)
+    assert set(table["generation"].to_pylist()) == {"v2"}
+    assert table.num_rows == 6
