@@ -1,0 +1,202 @@
+"""`rollback --delayed` and what is left where v1 is gone, as a user runs them, on a sandbox."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from flows import daily_update, rollback
+from flows.__main__ import main
+from polygon_fundamentals import ledger
+from polygon_fundamentals.cutover import journal as journals
+from polygon_fundamentals.cutover.foreign import checksums
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.pointer import leads_to
+from polygon_fundamentals.sandbox import Sandbox
+from polygon_fundamentals.statements import Generation, Statement
+from tests.conftest import KEY
+from tests.filled import change_rows
+from tests.lakes import contents
+
+pytestmark = pytest.mark.slow
+# A Friday; the cutover was three weeks before, with a season of quarterly reports between.
+TODAY, SWITCHED = date(2026, 8, 14), date(2026, 7, 24)
+
+
+@pytest.fixture(autouse=True)
+def _today(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POLYGON_RETRY_DEADLINE", "1")
+    monkeypatch.setattr(rollback, "today", lambda: TODAY)
+    monkeypatch.setattr(daily_update, "today_in_new_york", lambda: TODAY)
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any]]:
+    """Run a command; return exit code and JSON."""
+    capsys.readouterr()
+    code = main([*words, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def market() -> Sandbox:
+    """Return eight companies on the day of the cutover."""
+    return Sandbox(
+        companies=8, seed=3, quirks=False, start=date(2024, 1, 1), today=SWITCHED, api_key=KEY
+    )
+
+
+@pytest.fixture(scope="module")
+def switched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake three weeks after its cutover: v2 went on, v1 did not."""
+    where = Lake(tmp_path_factory.mktemp("delayed") / "lake")
+    with pytest.MonkeyPatch.context() as patch, market() as server:
+        patch.setenv("POLYGON_API_KEY", KEY)
+        patch.setattr(daily_update, "today_in_new_york", lambda: TODAY)
+        common = ["--lake", str(where.root), "--base-url", server.url, "--json"]
+        names = ",".join(server.tickers)
+        assert main(["historical-load", "--generation", "both", "--tickers", names, *common]) == 0
+        assert main(["cutover", "--execute", "--force", "test", *common]) == 0
+        done = journals.last_done(where, "cutover")
+        assert done is not None
+        done.ended = f"{SWITCHED}T20:00:00+00:00"
+        done.write()
+        server.advance((TODAY - SWITCHED).days)
+        assert main(["daily-update", "--generation", "v2", "--days-back", "21", *common]) == 0
+    return where.root
+
+
+@pytest.fixture
+def later() -> Iterator[Sandbox]:
+    """The market as it is today."""
+    with market() as server:
+        server.advance((TODAY - SWITCHED).days)
+        yield server
+
+
+@pytest.fixture
+def lake(switched: Path, tmp_path: Path) -> Lake:
+    """A copy of the lake."""
+    shutil.copytree(switched, tmp_path / "lake", symlinks=True)
+    return Lake(tmp_path / "lake")
+
+
+def v1_of(lake: Lake) -> dict[str, list[str]]:
+    return {name: rows for name, rows in contents(lake).items() if name.startswith("v1")}
+
+
+def test_v1_is_filled_and_checked_before_it_is_primary_again(
+    lake: Lake, later: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--lake", str(lake.root), "--base-url", later.url]
+    code, report = call(capsys, "rollback", "--execute", *where)
+    assert code == 1
+    assert "v1 missed 14 business days since the cutover (2026-07-27 to 2026-08-13)" in str(report)
+    before = checksums(lake.bronze)
+    code, report = call(capsys, "rollback", "--delayed", *where)
+    assert (code, report["executed"]) == (0, False)
+    assert [s["name"] for s in report["steps"]] == ["check", "v1 answers"]
+    assert checksums(lake.bronze) == before
+    old = v1_of(lake)
+    code, report = call(capsys, "rollback", "--delayed", "--execute", *where)
+    assert code == 0, report
+    names = [step["name"] for step in report["steps"]]
+    assert names[:4] == ["v1 answers", "backfill v1", "parity", "check"]
+    assert names.index("move pointer") > 3
+    assert "since 2026-07-27" in report["steps"][1]["detail"]
+    assert (leads_to(lake), report["pointer"]) == (Generation.V1, "v1")
+    build = lake.silver / "fundamentals_wide"
+    kinds = pq.read_table(build, columns=["generation"], partitioning=None)[0].unique()
+    assert kinds.to_pylist() == ["v1"]
+    # What v1 holds is what a load of today gives, derived quarters without a filing date too.
+    fresh = Lake(tmp_path / "fresh")
+    words = ["historical-load", "--generation", "v1", "--tickers", ",".join(later.tickers)]
+    assert call(capsys, *words, "--lake", str(fresh.root), "--base-url", later.url)[0] == 0
+    assert v1_of(lake) == v1_of(fresh) != old
+    # v2 stays for examination, and went on while v1 was filled.
+    assert (lake.bronze / "fundamentals_v2" / "cash_flow").is_dir()
+    flows = [r.found["flow"] for r in ledger.records(lake)[0]]
+    assert flows[-3:] == ["daily-update", "parity", "rollback"]
+
+
+def spoiled(table: pa.Table) -> pa.Table:
+    """Return v1's records with another value of total assets."""
+    rows = table.to_pylist()
+    for row in rows:
+        leaf = row["financials"]["balance_sheet"]["assets"]
+        if leaf is not None:
+            leaf["value"] = leaf["value"] * 3 + 1e9
+    return pa.Table.from_pylist(rows, schema=table.schema)
+
+
+def test_where_parity_does_not_pass_v2_stays_primary(
+    lake: Lake, later: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change_rows(lake, Generation.V1, Statement.BALANCE_SHEETS, spoiled)
+    where = ["--lake", str(lake.root), "--base-url", later.url]
+    code, report = call(capsys, "rollback", "--delayed", "--execute", *where)
+    assert code == 1
+    assert "parity does not pass" in report["error"]
+    assert "v2 stays primary" in report["error"]
+    assert leads_to(lake) is Generation.V2
+    assert journals.last_done(lake, "rollback") is None
+
+
+def test_v1s_archive_comes_back_before_it_is_filled(
+    lake: Lake, later: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(lake.bronze / "fundamentals_v1_archive")
+    later.forget_requests()
+    where = ["--lake", str(lake.root), "--base-url", later.url]
+    code, report = call(capsys, "rollback", "--delayed", "--execute", *where)
+    assert code == 4
+    assert "restore --execute" in report["error"]
+    assert later.requests == []
+    assert not (lake.bronze / "fundamentals_v1_archive").exists()
+
+
+@pytest.mark.parametrize("execute", [[], ["--execute"]])
+def test_a_v1_that_is_gone_is_told_first_with_what_is_left(
+    lake: Lake,
+    later: Sandbox,
+    execute: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    later.v1_retired = True
+    where = ["--lake", str(lake.root), "--base-url", later.url]
+    before, runs = checksums(lake.bronze), len(ledger.records(lake)[0])
+    code, report = call(capsys, "rollback", "--delayed", *execute, *where)
+    assert code == 1
+    assert "v1 cannot be continued. What is left: " in report["error"]
+    command = "export --shape v1 --continue-v1 --output DIR"
+    assert f"`python -m flows {command}`" in report["error"]
+    assert "--accept-stale" in report["error"]
+    assert (checksums(lake.bronze), len(ledger.records(lake)[0])) == (before, runs)
+    if not execute:
+        return
+    # What it offers does what it says.
+    words = command.replace("DIR", str(tmp_path / "old")).split()
+    code, report = call(capsys, *words, "--lake", str(lake.root))
+    assert code == 0
+    frozen = v1_of(lake)
+    for statement in Statement:
+        files = [pq.read_table(p, partitioning=None) for p in _files(tmp_path / "old", statement)]
+        marks = pa.concat_tables(files)["generation"]
+        told = {e["values"]: e["counts"] for e in pc.value_counts(marks).to_pylist()}
+        assert told["v1"] == len(frozen[f"v1.{statement}"])
+        assert told["v2"] > 0
+        assert sum(told.values()) == report["rows"][statement.value]
+    code, report = call(capsys, "rollback", "--execute", "--accept-stale", *where)
+    assert (code, leads_to(lake)) == (0, Generation.V1)
+
+
+def _files(folder: Path, statement: Statement) -> list[Path]:
+    return sorted((folder / statement.value).glob("year=*/month=*/ticker=*.parquet"))
