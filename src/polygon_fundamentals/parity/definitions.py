@@ -106,6 +106,8 @@ def proven_line_definition(
 def mended_totals(paired: Paired, pairs: Sequence[Pair]) -> tuple[Paired, ...]:
     """The periods as they are, with v1's totals in v2, and with v2's totals in v1.
 
+    Balance sheets also with v1's debt in v2, where all current maturities are in v1's.
+
     A total that is wrong in one generation is a finding of its own; it must not take the proof
     away from the residual lines that are reckoned from it.
     """
@@ -115,11 +117,13 @@ def mended_totals(paired: Paired, pairs: Sequence[Pair]) -> tuple[Paired, ...]:
             column = column_of(pair.entry)
             v1[column] = np.where(np.isnan(pair.actual), paired.v1[column], pair.actual)
             v2[pair.v2_field] = np.where(np.isnan(pair.expected), pair.actual, pair.expected)
+    mended = [paired, replace(paired, v2=v2), replace(paired, v1=v1)]
     if paired.statement is Statement.BALANCE_SHEETS:
         debt = v1["balance_sheet.long_term_debt"] - or_zero(v2["debt_current"])
         name = "long_term_debt_and_capital_lease_obligations"
-        v2[name] = np.where(np.isnan(debt), v2[name], debt)
-    return paired, replace(paired, v2=v2), replace(paired, v1=v1)
+        with_debt = {**v2, name: np.where(np.isnan(debt), v2[name], debt)}
+        mended.append(replace(paired, v2=with_debt))
+    return tuple(mended)
 
 
 def contradicts_definition(paired: Paired, pair: Pair, agrees: Flags, differs: Flags) -> Flags:
