@@ -103,7 +103,9 @@ def test_three_workers_one_killed_load_what_one_process_loads(
         thread.start()
 
         def in_the_middle() -> bool:
-            # The first worker has a run that has asked for something: its ledger entry is there.
+            # The worker that is to die is loading, not only starting: that would be another case.
+            log = served.folder / "worker-a.log"
+            loading = log.exists() and "Beginning flow run" in log.read_text(encoding="utf-8")
             running = served.api(
                 "/flow_runs/filter",
                 {
@@ -113,7 +115,7 @@ def test_three_workers_one_killed_load_what_one_process_loads(
                     }
                 },
             )
-            return len(running) >= 3 and len(served.sandbox.requests) > 20
+            return loading and len(running) >= 3 and len(served.sandbox.requests) > 20
 
         until(in_the_middle, 300, "three shards under way")
         killed = family(workers[0].pid)
