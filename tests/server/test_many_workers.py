@@ -135,7 +135,9 @@ def test_three_workers_one_killed_load_what_one_process_loads(
     assert contents(Lake(lake)) == alone
     assert stray_files(Lake(lake)) == []
     times = [r.at.timestamp() for r in served.sandbox.requests]
-    assert busiest_minute(times) <= ALLOWANCE
+    most = busiest_minute(times)
+    print(f"{len(times)} requests, at most {most} in a minute, {ALLOWANCE} allowed")
+    assert most <= ALLOWANCE
 
 
 def test_a_shard_that_fails_fails_the_parent(served: World) -> None:
