@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -10,7 +11,7 @@ from typing import Protocol
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.errors import LakeError
-from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.paths import SILVER_NOTE, Lake
 from polygon_fundamentals.lake.pointer import Point, nothing, replace_link
 from polygon_fundamentals.statements import Generation
 
@@ -63,9 +64,12 @@ def present(lake: Lake) -> Path | None:
 
 
 def link_to(lake: Lake, build: Path, point: Point = nothing) -> None:
-    """Make silver's link lead to a build, in one step."""
+    """Make silver's link lead to a build, in one step; the build before is kept for a day more."""
     link = link_of(lake)
     link.parent.mkdir(parents=True, exist_ok=True)
+    # A rollback within the day finds the build that readers had, however old it is.
+    with suppress(FileNotFoundError):
+        os.utime(Path(os.path.realpath(link)) / SILVER_NOTE)
     replace_link(link, os.path.relpath(build, link.parent), point)
 
 

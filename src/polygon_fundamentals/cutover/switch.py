@@ -265,6 +265,9 @@ class Switch:
         if "silver_before" not in self.facts:
             return "it was not moved"
         before = Path(self.facts["silver_before"])
+        if not before.is_dir():  # cut off for so long that a later build cleared it away
+            other = Generation.V1 if self.target is Generation.V2 else Generation.V2
+            before = self.around.silver.build(self.lake, other)
         silver_side.link_to(self.lake, before, self.around.point)
         return f"leads to {before.name} again"
 

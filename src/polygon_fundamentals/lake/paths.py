@@ -21,6 +21,8 @@ BUCKETS = 16
 POINTER = "fundamentals"
 V1_ARCHIVE = "fundamentals_v1_archive"
 V2_FOLDER = "fundamentals_v2"
+# In every build of silver; its time says when readers were last led to the build.
+SILVER_NOTE = "_build.json"
 _FILE = re.compile(r"ticker=(.+)\.parquet")
 _LONGEST = 200
 

@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake import files
-from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.paths import SILVER_NOTE, Lake
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.silver.schema import SORTED_BY, wide_schema
 from polygon_fundamentals.silver.table import wide_table
@@ -40,7 +40,6 @@ KEPT_SECONDS = 24 * 3600.0
 LOCK_SECONDS = 600.0
 # Small enough that a ticker's rows are found without reading a year, large enough to compress.
 ROW_GROUP = 4_000
-_NOTE = "_build.json"
 _PARTIAL = ".partial"
 
 
@@ -126,7 +125,7 @@ def table_path(lake: Lake) -> Path:
 
 
 def _load(folder: Path) -> Build:
-    path = folder / _NOTE
+    path = folder / SILVER_NOTE
     try:
         note = orjson.loads(path.read_bytes())
         return Build(
@@ -168,7 +167,7 @@ def _written(
             "rows": table.num_rows,
             "files": count,
         }
-        (partial / _NOTE).write_bytes(orjson.dumps(note))
+        (partial / SILVER_NOTE).write_bytes(orjson.dumps(note))
         files.flush_to_disk(partial)
         done = partial.with_name(partial.name.removesuffix(_PARTIAL))
         os.rename(partial, done)
@@ -225,7 +224,7 @@ def _point(lake: Lake, found: Build) -> None:
     if link.is_symlink():
         # From now on it is an older build: its day begins.
         with _passing():
-            os.utime(link.resolve() / _NOTE)
+            os.utime(link.resolve() / SILVER_NOTE)
     beside = link.with_name(f".{link.name}.tmp")
     beside.unlink(missing_ok=True)
     os.symlink(os.path.relpath(found.path, link.parent), beside)
@@ -239,7 +238,7 @@ def _clear(lake: Lake, found: Build) -> None:
     for folder in _entries(lake.silver / "builds"):
         if folder.resolve() in kept:
             continue
-        note = folder / _NOTE
+        note = folder / SILVER_NOTE
         with _passing():
             complete = not folder.name.endswith(_PARTIAL)
             if complete and time.time() - note.stat().st_mtime < KEPT_SECONDS:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -124,3 +127,41 @@ def test_the_librarys_own_silver_is_built_beside(lake: Lake) -> None:
     table = pq.read_table(build)
     assert set(table["generation"].to_pylist()) == {"v2"}
     assert table.num_rows == 6
+
+
+def test_the_build_that_readers_leave_is_kept_for_a_day_more(lake: Lake) -> None:
+    from polygon_fundamentals import silver
+
+    fill(lake)
+    old = silver.build(lake, Generation.V1).path
+    week_ago = time.time() - 7 * 86_400
+    os.utime(old / "_build.json", (week_ago, week_ago))
+    assert run(lake, "cutover", checks=(), silver=silver_side.BuiltSilver())["exit_code"] == 0
+    # The nightly build clears what nobody was led to for a day.
+    (lake.silver / "builds" / "20200101T000000000000Z-v1.partial").mkdir()
+    silver.build(lake, Generation.V2)
+    assert [p.name for p in (lake.silver / "builds").glob("*.partial")] == []
+    assert old.is_dir()
+    found = run(lake, "rollback", checks=(), silver=silver_side.BuiltSilver())
+    assert found["exit_code"] == 0
+    assert silver_side.present(lake) == old
+
+
+def test_a_build_that_was_cleared_meanwhile_is_made_again(lake: Lake) -> None:
+    fill(lake)
+
+    def lose(name: str) -> None:
+        if name == "after move silver":
+            for build in (lake.silver / "builds").glob("*-v1"):
+                shutil.rmtree(build)
+
+    lost = Check(name="c", command=(sys.executable, "-Sc", LINKED, "{bronze}"))
+    found = run(lake, "cutover", checks=(lost,), point=lose)
+    assert (found["exit_code"], found["state"]) == (1, "undone")
+    build = silver_side.present(lake)
+    assert build is not None
+    assert pq.read_table(build)["generation"].unique().to_pylist() == ["v1"]
+
+
+# Answers alike until the pointer itself is what it is asked about.
+LINKED = "import json, os, sys; print(json.dumps(os.path.islink(sys.argv[1])))"
