@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from prefect import flow
+from prefect.exceptions import FlowPauseTimeout
 from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput
 from prefect.states import State
@@ -57,15 +58,30 @@ def cutover(
     def body() -> Report:
         approved = None
         if execute and ask_approval:
-            answer = pause_flow_run(wait_for_input=Approval, timeout=APPROVAL_SECONDS)
-            if not answer.approved:
-                raise AnswerIsNo(f"{answer.by or 'somebody'} did not approve; nothing was changed")
-            approved = answer.by
+            approved = asked()
         return cutover_report(
             execute, force, postpone_file, wait_minutes, allow_gap, readers, v1, lake, approved
         )
 
     return ended(body)
+
+
+def asked() -> str:
+    """Pause until a person has filled in the form; return who approved.
+
+    Raises:
+        AnswerIsNo: the answer is no, or there was none in time.
+    """
+    try:
+        answer = pause_flow_run(wait_for_input=Approval, timeout=APPROVAL_SECONDS)
+    except FlowPauseTimeout as error:
+        raise AnswerIsNo(
+            f"nobody approved within {APPROVAL_SECONDS / 3600:g} h; nothing was changed. Start "
+            "the cutover again when somebody is there to answer"
+        ) from error
+    if not answer.approved:
+        raise AnswerIsNo(f"{answer.by or 'somebody'} did not approve; nothing was changed")
+    return str(answer.by)
 
 
 def cutover_report(

@@ -12,7 +12,7 @@ from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.states import Completed, Running
 
-from polygon_fundamentals.errors import ApiError
+from polygon_fundamentals.errors import AnswerIsNo, ApiError
 from polygon_fundamentals.lake import Lake
 from tasks.schedules import ServerSchedules
 from tests.cutover_world import fill, run
@@ -100,3 +100,15 @@ def test_a_server_that_does_not_answer_is_told_in_one_line(lake: Lake) -> None:
         pytest.raises(ApiError, match="the Prefect server does not answer"),
     ):
         ServerSchedules(lake).recorded()
+
+
+def test_a_form_that_nobody_fills_in_is_a_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import cutover as module
+
+    @flow(name="asks")
+    def asks() -> str:
+        return module.asked()
+
+    monkeypatch.setattr(module, "APPROVAL_SECONDS", 1)
+    with pytest.raises(AnswerIsNo, match=r"nobody approved within .* h; nothing was changed"):
+        asks()
