@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +26,7 @@ from polygon_fundamentals.cutover.schedules import Recorded
 from polygon_fundamentals.cutover.switch import Around, Options
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
+from polygon_fundamentals.lake.pointer import Point
 from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -227,9 +230,46 @@ class Killer:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run_until(root: str, operation: str, at: int) -> None:
+@dataclass(frozen=True)
+class CountedSilver:
+    """The library's own silver, passing a point before each change that a build makes."""
+
+    point: Point
+
+    def build(self, lake: Lake, generation: Generation) -> Path:
+        """Build as `BuiltSilver` does."""
+        with ExitStack() as patched:
+            for name in ("mkdir", "link", "rename", "replace", "fsync", "rmdir"):
+                patched.enter_context(patch.object(os, name, self._counted(name)))
+            return silver_side.BuiltSilver().build(lake, generation)
+
+    def _counted(self, name: str) -> Callable[..., Any]:
+        real = getattr(os, name)
+
+        def call(*words: Any, **more: Any) -> Any:
+            self.point(f"silver's {name}")
+            return real(*words, **more)
+
+        return call
+
+
+def run_until(root: str, operation: str, at: int, silver: str) -> None:
     """Carry out an operation and die at a point (for a process of its own)."""
-    run(Lake(Path(root)), operation, point=Killer(at), checks=())
+    killer = Killer(at)
+    run(Lake(Path(root)), operation, point=killer, checks=(), silver=silver_of(silver, killer))
+
+
+def silver_of(kind: str, point: Point) -> Any:
+    """Return the stand-in, or the real one with points of its own."""
+    return CountedSilver(point) if kind == "real" else FakeSilver()
+
+
+def _made_from(build: Path) -> str:
+    found: set[str] = set()
+    for path in build.rglob("*.parquet"):
+        found |= set(pq.read_table(path, partitioning=None)["generation"].unique().to_pylist())
+    (made_from,) = found
+    return str(made_from)
 
 
 def state(lake: Lake) -> dict[str, Any]:
@@ -238,7 +278,7 @@ def state(lake: Lake) -> dict[str, Any]:
     v1 = lake.generation_folder(Generation.V1)
     return {
         "pointer": lake.primary.value,
-        "silver": silver.name.split("-")[-1] if silver else None,
+        "silver": _made_from(silver) if silver else None,
         "schedules": FakeSchedules(lake.root / "schedules.json").active(),
         "v1": checksums(v1) if v1.is_dir() else {},
         "v2": checksums(lake.bronze / "fundamentals_v2"),

@@ -19,7 +19,8 @@ import pytest
 
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.lake import Lake
-from tests.cutover_world import Killer, fill, run, state
+from polygon_fundamentals.lake.pointer import nothing
+from tests.cutover_world import Killer, fill, run, silver_of, state
 
 ROOT = Path(__file__).parents[2]
 # One process that has imported everything and forks a child for each kill.
@@ -27,11 +28,12 @@ FORKS = """
 import os, sys
 from tests.cutover_world import run_until
 import polygon_fundamentals.cutover.operations
+import polygon_fundamentals.silver
 for line in sys.stdin:
-    root, operation, at = line.split()
+    root, operation, at, silver = line.split()
     child = os.fork()
     if not child:
-        run_until(root, operation, int(at))
+        run_until(root, operation, int(at), silver)
         os._exit(0)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
@@ -52,10 +54,10 @@ NEXT = {
 LEAST_POINTS = {"cutover": 60, "rollback": 36, "cleanup": 28, "restore": 16}
 
 
-def template(folder: Path, operation: str) -> Lake:
+def template(folder: Path, operation: str, silver: Any) -> Lake:
     lake = fill(Lake(folder))
     for step in BEFORE[operation]:
-        assert run(lake, step, checks=())["exit_code"] == 0
+        assert run(lake, step, checks=(), silver=silver)["exit_code"] == 0
     return lake
 
 
@@ -88,10 +90,12 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield Path(found)
 
 
-def kill(forks: subprocess.Popen[str], lake: Lake, operation: str, at: int) -> int:
+def kill(
+    forks: subprocess.Popen[str], lake: Lake, operation: str, at: int, silver: str = "fake"
+) -> int:
     assert forks.stdin
     assert forks.stdout
-    forks.stdin.write(f"{lake.root} {operation} {at}\n")
+    forks.stdin.write(f"{lake.root} {operation} {at} {silver}\n")
     forks.stdin.flush()
     return int(forks.stdout.readline())
 
@@ -113,19 +117,41 @@ def outcome(lake: Lake, operation: str, **other: Any) -> dict[str, Any]:
 def test_killed_at_every_point_the_next_call_finishes_or_undoes_it(
     operation: str, folder: Path, forks: subprocess.Popen[str]
 ) -> None:
-    start = template(folder / "template", operation)
+    kill_everywhere(operation, NEXT[operation], folder, forks, "fake")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("operation", ["cutover", "rollback"])
+def test_killed_at_every_point_with_the_real_silver(
+    operation: str, folder: Path, forks: subprocess.Popen[str]
+) -> None:
+    names = kill_everywhere(operation, [operation], folder, forks, "real")
+    if operation == "cutover":
+        assert sum(name.startswith("silver's ") for name in names) >= 20
+
+
+def kill_everywhere(
+    operation: str,
+    followed_by: list[str],
+    folder: Path,
+    forks: subprocess.Popen[str],
+    silver: str,
+) -> list[str]:
+    """Kill an operation at each of its points; return their names."""
+    real = silver_of(silver, nothing)
+    start = template(folder / "template", operation, real)
     counted = Killer(0)
     whole = copied(start, folder / "whole")
-    outcome(whole, operation, point=counted)
+    outcome(whole, operation, point=counted, silver=silver_of(silver, counted))
     assert len(counted.names) >= LEAST_POINTS[operation]
     finished, begun = state(whole), state(start)
 
     for at, name in enumerate(counted.names, 1):
-        for following in NEXT[operation]:
+        for following in followed_by:
             lake = copied(start, folder / "killed")
-            assert kill(forks, lake, operation, at) == -9, name
+            assert kill(forks, lake, operation, at, silver) == -9, name
             assert lake.pointer.exists(), f"after a kill at {name} the path leads nowhere"
-            outcome(lake, following)
+            outcome(lake, following, silver=real)
             wanted = finished if following == operation else begun
             found = state(lake)
             if following != operation and found["bronze"] != wanted["bronze"]:
@@ -138,3 +164,8 @@ def test_killed_at_every_point_the_next_call_finishes_or_undoes_it(
             assert found == wanted, f"killed at {name}, then {following}"
             assert journals.unfinished(lake) is None, name
             assert not [p for p in lake.ops.rglob("*.tmp")]
+            if silver == "real":
+                parts = [p.name for p in (lake.silver / "builds").iterdir()]
+                assert not [n for n in parts if n.endswith(".partial")], name
+    print(operation, silver, "silver:", len(counted.names), "points, then", followed_by)
+    return counted.names
