@@ -79,6 +79,7 @@ class Tally:
             "files_written": counts.files_written,
             "units_resumed": self.resumed,
             "tickers_without_rows": sorted(nothing - something),
+            "brownouts": self.loaded.brownouts,
             "sunset": self.loaded.sunset,
         }
 

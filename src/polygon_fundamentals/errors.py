@@ -40,6 +40,10 @@ class RateLimitedError(RetriableApiError):
     """429: too many requests; waiting helps however often it takes, within the deadline."""
 
 
+class BrownoutError(RetriableApiError):
+    """410 before the announced sunset: the endpoint is away for a while, to be noticed."""
+
+
 class BadRequestError(ApiError):
     """400: the API refuses the parameters."""
 

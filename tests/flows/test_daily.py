@@ -260,6 +260,29 @@ def test_v1_gone_for_good_is_no_failure(
     assert "retired since 2026-07-15" in told["v1"]["failed"][0]["reason"]
 
 
+def test_the_whole_market_in_twelve_months(
+    market: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A brownout on the way is made good, and told."""
+    empty = Lake(tmp_path / "market")
+    market.v1_sunset, market.v1_brownout = date(2099, 10, 9), 0.3
+    words = ["--universe", "active", "--timeframe", "ttm", "--days-back", "40"]
+    code, told = daily(capsys, market, empty, *words)
+    assert code == 0
+    assert told["tickers_followed"] > 8
+    assert told["v2"]["rows_new"] > 0
+    for generation in Generation:
+        for statement in (Statement.CASH_FLOW, Statement.INCOME_STATEMENTS):
+            rows = current(empty, generation, statement)
+            spelled = {"ttm"} if generation is Generation.V1 else {"trailing_twelve_months"}
+            assert {row["timeframe"] for row in rows} <= spelled
+    assert current(empty, Generation.V2, Statement.BALANCE_SHEETS) == []
+    code, shown = run(capsys, market, empty, "status")
+    browning = told["v1"]["brownouts"] > 0
+    assert shown["v1"]["state"] == ("browning out" if browning else "live")
+    assert shown["v1"]["sunset"] == "2099-10-09"
+
+
 def test_two_updates_at_the_same_moment(
     market: Sandbox, lake: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,6 +19,7 @@ import orjson
 from polygon_fundamentals.errors import (
     ApiError,
     BadRequestError,
+    BrownoutError,
     NotEntitledError,
     NotFoundError,
     RateLimitedError,
@@ -94,7 +95,7 @@ def read_page(
     day (YYYY-MM-DD) to judge a sunset by, the present one by default.
 
     Raises:
-        RetriableApiError: 408, 425, 429, 5xx, a 410 before its sunset (a brownout), or a
+        RetriableApiError: 408, 425, 429, 5xx, a 410 before its sunset (BrownoutError), or a
             body that is cut short or is not the JSON of a list answer.
         UnauthorizedError, NotEntitledError, NotFoundError, BadRequestError, RetiredError,
         ApiError: final answers, each with its remedy.
@@ -110,9 +111,7 @@ def read_page(
     if status == 410:
         day = today or datetime.now(UTC).date().isoformat()
         if sunset is not None and sunset > day:
-            raise RetriableApiError(
-                f"{what} answered 410 in a brownout before its sunset on {sunset}"
-            )
+            raise BrownoutError(f"{what} answered 410 in a brownout before its sunset on {sunset}")
         since = f"since {sunset}" if sunset else "(no sunset date was sent)"
         raise RetiredError(
             f"{what.split('?')[0]} answered 410: this endpoint is retired {since}. "

@@ -22,6 +22,7 @@ from requests.adapters import HTTPAdapter
 from polygon_fundamentals.errors import (
     ApiError,
     BadRequestError,
+    BrownoutError,
     NotEntitledError,
     PaginationError,
     RateLimitedError,
@@ -48,14 +49,22 @@ class Tally:
 
     requests: int = 0
     retries: int = 0
+    brownouts: int = 0
     sunset: str | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def count(self, requests: int = 0, retries: int = 0, sunset: str | None = None) -> None:
+    def count(
+        self,
+        requests: int = 0,
+        retries: int = 0,
+        brownouts: int = 0,
+        sunset: str | None = None,
+    ) -> None:
         """Add to the counts; remember an announced sunset."""
         with self._lock:
             self.requests += requests
             self.retries += retries
+            self.brownouts += brownouts
             self.sunset = sunset or self.sunset
 
 
@@ -195,8 +204,8 @@ class Client:
             return deadline(state) or (not limited and state.attempt_number >= settings.attempts)
 
         def before_sleep(state: tenacity.RetryCallState) -> None:
-            self.tally.count(retries=1)
             error = state.outcome.exception() if state.outcome else None
+            self.tally.count(retries=1, brownouts=isinstance(error, BrownoutError))
             log.info("try %d: %s; waiting", state.attempt_number, error)
 
         return tenacity.Retrying(

@@ -48,6 +48,7 @@ class Loaded:
     requests: int = 0
     retries: int = 0
     rows_unfollowed: int = 0
+    brownouts: int = 0
     sunset: str | None = None
 
     def add(self, other: Loaded) -> None:
@@ -58,6 +59,7 @@ class Loaded:
         self.requests += other.requests
         self.retries += other.retries
         self.rows_unfollowed += other.rows_unfollowed
+        self.brownouts += other.brownouts
         self.sunset = other.sunset or self.sunset
 
     def as_json(self) -> dict[str, Any]:
@@ -206,7 +208,7 @@ def _splitting(
 def _tallied(loaded: Loaded, client: Client) -> Loaded:
     loaded.requests = client.tally.requests
     loaded.retries = client.tally.retries
-    loaded.sunset = client.tally.sunset
+    loaded.brownouts, loaded.sunset = client.tally.brownouts, client.tally.sunset
     return loaded
 
 

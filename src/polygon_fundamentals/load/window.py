@@ -86,7 +86,7 @@ def window_until(last: date, days_back: int, success: date | None) -> Window:
 
 def _merged(loaded: Loaded, client: Client) -> Loaded:
     loaded.requests, loaded.retries = client.tally.requests, client.tally.retries
-    loaded.sunset = client.tally.sunset
+    loaded.brownouts, loaded.sunset = client.tally.brownouts, client.tally.sunset
     return loaded
 
 

@@ -241,7 +241,8 @@ def _v1_state(found: Sequence[Record]) -> V1State:
         if "answered 410: this endpoint is retired since" in reasons:
             day = reasons.split("retired since ", 1)[1][:10]
             return V1State("frozen", day, day)
-        return V1State("browning out" if "brownout" in reasons else "live", None, sunset)
+        browning = "brownout" in reasons or told.get("brownouts")
+        return V1State("browning out" if browning else "live", None, sunset)
     return V1State("unknown")
 
 

@@ -51,6 +51,7 @@ def test_passing_faults_are_retried(fault: Answer) -> None:
         assert client.get(PATH, {}).results == [{"cik": "1"}]
         assert (client.tally.requests, client.tally.retries) == (3, 2)
         assert len(server.asked) == 3
+        assert client.tally.brownouts == (2 if fault.status == 410 else 0)
 
 
 FINAL = [

@@ -200,10 +200,12 @@ def plant(
             field=field,
         )
         rows.add(key[:4])
-        finding = PLANTS[todo.pop()]
-        later = record["filing_date"] > filed_v1.get(key[1:4], "9999")
-        # Of a wrong value under a later filing nothing tells that it was not restated.
-        expected[key] = "restated" if finding == "unexplained" and later else finding
+        kind = todo.pop()
+        filed = str(TODAY) if kind == "restated" else record["filing_date"]
+        # Nothing but a later filing tells a restatement from an error, in either direction;
+        # v1 has no filing date for twelve months.
+        hint = "restated" if filed > filed_v1.get(key[1:4], "9999") else "unexplained"
+        expected[key] = hint if PLANTS[kind] in ("restated", "unexplained") else PLANTS[kind]
         touched.add(ticker)
     return expected, touched
 

@@ -60,6 +60,10 @@ def failed(reason: str) -> dict[str, Any]:
     [
         (failed("answered 500"), "v1 last run: answered 500"),
         (failed("410 in a brownout before its sunset"), "v1 endpoint: browning out"),
+        (
+            {"ok": True, "brownouts": 2, "sunset": "2026-10-09"},
+            "v1 endpoint: browning out before its sunset on 2026-10-09",
+        ),
         ({"ok": None, "frozen_since": "2026-07-01"}, None),
     ],
 )
