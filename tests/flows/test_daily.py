@@ -313,7 +313,8 @@ from datetime import date
 from pathlib import Path
 from polygon_fundamentals import catalogue, ledger
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.load.window import update_v1, update_v2, window_until
+from polygon_fundamentals.load.window import update_v2, window_until
+from polygon_fundamentals.load.window_v1 import update_v1
 from polygon_fundamentals.load.writers import Inline
 from polygon_fundamentals.statements import Statement, Timeframe
 from polygon_fundamentals.http.client import Client

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from polygon_fundamentals.lake import Lake, revisions
-from polygon_fundamentals.load.window import Window, update_v1, update_v2, window_until
+from polygon_fundamentals.load.window import Window, update_v2, window_until
 from polygon_fundamentals.load.window_store import relabelled, store_v1_page
+from polygon_fundamentals.load.window_v1 import update_v1
 from polygon_fundamentals.load.writers import Inline
 from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
