@@ -50,9 +50,22 @@ serve: $(STAMP)  ## try it out: a Prefect server, a worker and the schedules on 
 deploy: $(STAMP)  ## register the deployments with the configured Prefect server
 	@$(PY) -m flows deploy
 
-bench: $(STAMP)  ## time a load beside the plain downloader that many have today
-	@$(PY) benchmarks/run.py --generation v2
-	@$(PY) benchmarks/run.py --generation v1
+BENCH_VENV ?= .venv-bench
+BENCH_OUT ?= bench
+BENCH_COMPANIES ?= 20
+BENCH_PYTHON = $(BENCH_VENV)/bin/python
+
+# One line at a time: a tool that cannot be installed is named, and reported as missing.
+$(BENCH_VENV)/.stamp: benchmarks/requirements.txt
+	@$(PYTHON) -m venv --clear $(BENCH_VENV)
+	@grep -v '^#' benchmarks/requirements.txt | while read -r package; do \
+	$(BENCH_PYTHON) -m pip install -q --disable-pip-version-check "$$package" || \
+	echo "not installed, reported as missing: $$package" >&2; done
+	@touch $@
+
+bench: $(STAMP) $(BENCH_VENV)/.stamp  ## measure beside other tools (BENCH_COMPANIES="100 300"); goes on where it stopped
+	@BENCH_PYTHON=$(abspath $(BENCH_PYTHON)) $(PY) -m benchmarks.run --out $(BENCH_OUT) --companies $(BENCH_COMPANIES)
+	@$(PY) -m benchmarks.report $(BENCH_OUT)
 
 clean:  ## remove .venv, caches and build products; lakes stay
 	@rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

@@ -122,7 +122,8 @@ def filled(
         peak=found.peak,
         peak_is=found.peak_is,
         requests=requests,
-        records=sum(pq.read_metadata(file).num_rows for file in files),
+        # dlt keeps lists in tables of their own, with __ in their names.
+        records=sum(pq.read_metadata(f).num_rows for f in files if "__" not in f.parent.name),
         files=len(files),
         bytes=sum(file.stat().st_size for file in files),
         inside=inside,

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from benchmarks import tools
@@ -65,4 +66,8 @@ def _allow(api: str) -> None:
         data=json.dumps(body).encode(),
         headers={"Content-Type": "application/json"},
     )
-    urlopen(asked, timeout=30).close()
+    try:
+        urlopen(asked, timeout=30).close()
+    except HTTPError as error:
+        if error.code != 409:  # 409: it is there from an earlier run
+            raise
