@@ -10,13 +10,10 @@ from __future__ import annotations
 import subprocess
 from typing import Any
 
-from prefect.server.api.server import SubprocessASGIServer
-
-_start = SubprocessASGIServer._run_uvicorn_command
+from prefect.settings import PREFECT_API_URL
 
 
-def _start_watched(server: SubprocessASGIServer) -> subprocess.Popen[Any]:
-    process = _start(server)
+def _watched(process: subprocess.Popen[Any]) -> subprocess.Popen[Any]:
     # The shell's input is a pipe of this process: it ends when this process does, however.
     subprocess.Popen(
         ["/bin/sh", "-c", "read _; kill $0 2>/dev/null", str(process.pid)],
@@ -29,5 +26,18 @@ def _start_watched(server: SubprocessASGIServer) -> subprocess.Popen[Any]:
 
 
 def end_with_this_process() -> None:
-    """Have every temporary server that this process starts from now on watched."""
-    SubprocessASGIServer._run_uvicorn_command = _start_watched  # type: ignore[method-assign]
+    """Have every temporary server that this process starts from now on watched.
+
+    Where a server is configured there will be none, and its code, some 3 s of processor time to
+    import, is left alone.
+    """
+    if PREFECT_API_URL.value():
+        return
+    from prefect.server.api.server import SubprocessASGIServer
+
+    start = SubprocessASGIServer._run_uvicorn_command
+
+    def start_watched(server: SubprocessASGIServer) -> subprocess.Popen[Any]:
+        return _watched(start(server))
+
+    SubprocessASGIServer._run_uvicorn_command = start_watched  # type: ignore[method-assign]
