@@ -328,6 +328,23 @@ def test_server_and_cutover_die_together_after_the_switch(
     assert data(lake) == before
 
 
+def test_readers_go_back_while_the_server_is_dead(
+    served: World, power: Power, lake: Lake, gate: Path
+) -> None:
+    process = begun(served, lake, gate)
+    assert process.communicate(timeout=200)[0]
+    assert (process.returncode, schedules(served)) == (0, SWITCHED)
+    power.cut()
+    code, report = flows(served, lake, "rollback", "--execute")
+    assert (code, as_it_is(lake)) == (4, ("v1", "v1", True)), report
+    assert "schedules as they were: the Prefect server does not answer" in report["message"]
+    power.on()
+    assert schedules(served) == SWITCHED
+    code, report = flows(served, lake, "rollback", "--execute")
+    assert (code, as_it_is(lake)) == (0, ("v1", "v1", False)), report
+    assert schedules(served) == STARTS
+
+
 @pytest.mark.parametrize("approved", [True, False])
 def test_a_person_is_asked_in_the_ui(served: World, lake: Lake, approved: bool) -> None:
     parameters = {

@@ -13,6 +13,7 @@ from polygon_fundamentals.cutover.journal import BACK, CLEANUP, CUTOVER, RESTORE
 from polygon_fundamentals.cutover.steps import HalfUndoneError, Step, UndoneError, back, forward
 from polygon_fundamentals.cutover.switch import Around
 from polygon_fundamentals.errors import AnswerIsNo, LakeError, UsageError
+from polygon_fundamentals.lake import files
 from polygon_fundamentals.lake.paths import V1_ARCHIVE, Lake
 from polygon_fundamentals.lake.pointer import holds_data, leads_to
 from polygon_fundamentals.locks import exclusive
@@ -112,6 +113,7 @@ def newest_archive(lake: Lake) -> str:
 
 
 def _left(lake: Lake, operation: str) -> Journal | None:
+    files.remove_leftovers(lake.ops)
     left = journals.unfinished(lake)
     if left is not None and left.operation != operation:
         raise LakeError(

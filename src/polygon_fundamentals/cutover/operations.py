@@ -13,9 +13,17 @@ from polygon_fundamentals.business_days import day_of, missed_since
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.checklist import Line
 from polygon_fundamentals.cutover.journal import BACK, CUTOVER, ROLLBACK, Journal
-from polygon_fundamentals.cutover.steps import HalfUndoneError, Step, UndoneError, back, forward
+from polygon_fundamentals.cutover.steps import (
+    HalfUndoneError,
+    Step,
+    UndoneError,
+    UnfinishedError,
+    back,
+    forward,
+)
 from polygon_fundamentals.cutover.switch import Around, Options, Switch
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
+from polygon_fundamentals.lake import files
 from polygon_fundamentals.lake.file_system import probe
 from polygon_fundamentals.lake.paths import V2_FOLDER, Lake
 from polygon_fundamentals.lake.pointer import check_folders, holds_data, leads_to
@@ -207,6 +215,7 @@ def _mended(
     It goes on only where the pointer had moved already. Before that, what was looked at may
     be of yesterday, so everything is put back and begins anew.
     """
+    files.remove_leftovers(lake.ops)
     left = journals.unfinished(lake)
     if left is None:
         return None
@@ -236,7 +245,7 @@ def _carried_out(lake: Lake, journal: Journal, steps: Sequence[Step], around: Ar
         forward(journal, steps, around.point, around.clock)
     except UndoneError as error:
         code, message = error.code, str(error)
-    except HalfUndoneError as error:
+    except (HalfUndoneError, UnfinishedError) as error:
         code, message = error.exit_code, str(error)
     done = journal.steps[first:]
     generation = leads_to(lake)

@@ -17,11 +17,15 @@ from polygon_fundamentals.lake.pointer import Point, nothing
 
 @dataclass(frozen=True)
 class Step:
-    """One step: what it does and how it is put back; both return what they did, in words."""
+    """One step: what it does and how it is put back; both return what they did, in words.
+
+    Where a step that `stays` fails, what came before it stands, to be finished by the next call.
+    """
 
     name: str
     do: Callable[[], str]
     undo: Callable[[], str] | None = None
+    stays: bool = False
 
 
 class UndoneError(FundamentalsError):
@@ -38,6 +42,12 @@ class HalfUndoneError(FundamentalsError):
     exit_code = 4
 
 
+class UnfinishedError(FundamentalsError):
+    """A step that stays failed; the next call goes on with it."""
+
+    exit_code = 4
+
+
 def forward(
     journal: Journal, steps: Sequence[Step], point: Point = nothing, clock: Clock = now
 ) -> None:
@@ -46,6 +56,7 @@ def forward(
     Raises:
         UndoneError: a step failed; the lake is as it was before.
         HalfUndoneError: a step failed, and putting it back did too.
+        UnfinishedError: a step that stays failed; the steps before it are done.
     """
     for step in steps:
         try:
@@ -54,6 +65,10 @@ def forward(
             interrupted = isinstance(error, KeyboardInterrupt)
             ours = FundamentalsError("interrupted") if interrupted else told(error)  # type: ignore[arg-type]
             reason = f"{step.name}: {ours}"
+            if step.stays and not interrupted:
+                raise UnfinishedError(
+                    f"{reason} (the steps before it are done, and stay; the same command goes on)"
+                ) from error
             journal.turn_back(reason)
             back(journal, steps, point, clock)
             if interrupted:

@@ -16,7 +16,12 @@ from polygon_fundamentals.cutover.readers import Check
 from polygon_fundamentals.cutover.schedules import NoSchedules, Schedules, with_active
 from polygon_fundamentals.cutover.silver_side import BuiltSilver, Silver
 from polygon_fundamentals.cutover.steps import Step
-from polygon_fundamentals.errors import AnswerIsNo, LakeError, LakeLockedError
+from polygon_fundamentals.errors import (
+    AnswerIsNo,
+    FundamentalsError,
+    LakeError,
+    LakeLockedError,
+)
 from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER, Lake
 from polygon_fundamentals.lake.pointer import Point, adopt, leads_to, nothing, point_to
 from polygon_fundamentals.locks import exclusive
@@ -98,17 +103,18 @@ class Switch:
 
         Writers are not waited for: once the pointer is a link, each generation's writers
         write to its own folder, wherever it leads. The pointer comes before silver, which may
-        have to be built where the build of before the cutover is gone.
+        have to be built where the build of before the cutover is gone. Readers go back even
+        where the server does not answer: the schedules wait for it.
         """
         return [
             Step("check", lambda: str(self.facts["checked"])),
-            Step("record schedules", self.record_schedules, self.restore_schedules),
+            Step("record schedules", self.try_to_record, self.restore_schedules),
             Step("adopt pointer", self.adopt),
             Step("move pointer", self.move_pointer, self.move_pointer_back),
             Step("find silver", self.build_silver),
             Step("move silver", self.move_silver, self.move_silver_back),
             Step("verify", self.verify_rollback),
-            Step("schedules as they were", self.schedules_before_cutover),
+            Step("schedules as they were", self.schedules_before_cutover, stays=True),
         ]
 
     def hold(self) -> str:
@@ -127,6 +133,13 @@ class Switch:
             self.journal.fact("schedules", self.around.schedules.recorded())
         found = self.facts["schedules"]
         return "no server is configured" if found is None else f"{len(found)} schedules noted"
+
+    def try_to_record(self) -> str:
+        """Note what the schedules are, where the server answers; it is asked again at the end."""
+        try:
+            return self.record_schedules()
+        except FundamentalsError as error:
+            return f"not yet: {error}"
 
     def pause(self) -> str:
         """Note the schedules and pause those of v1."""
@@ -159,6 +172,8 @@ class Switch:
     def schedules_before_cutover(self) -> str:
         """Make the schedules what they were before the cutover."""
         wanted = self.facts.get("schedules_before_cutover")
+        if wanted is not None:
+            self.record_schedules()
         if wanted is None or self.facts["schedules"] is None:
             return "passed: no server is configured, or the cutover had none"
         self.around.schedules.apply(wanted)

@@ -11,7 +11,8 @@ import pytest
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.operations import rollback
 from polygon_fundamentals.cutover.readers import Check, differences
-from polygon_fundamentals.errors import AnswerIsNo, LakeError
+from polygon_fundamentals.cutover.schedules import Recorded
+from polygon_fundamentals.errors import AnswerIsNo, ApiError, LakeError
 from polygon_fundamentals.lake import Lake, pointer
 from tests.cutover_world import (
     QUICK,
@@ -120,6 +121,36 @@ def test_a_server_that_dies_in_the_middle_is_mended_by_the_next_call(filled: Lak
     assert run(filled, "rollback", checks=())["exit_code"] == 0
     assert state(filled) == before
     assert run(filled, "cutover", checks=())["exit_code"] == 0
+
+
+class Dead(FakeSchedules):
+    """The schedules of a server that does not answer."""
+
+    def recorded(self) -> Recorded:
+        """Fail."""
+        raise ApiError("the Prefect server does not answer; start it")
+
+
+@pytest.mark.parametrize("following", ["rollback", "cutover"])
+def test_readers_go_back_while_the_server_is_dead(filled: Lake, following: str) -> None:
+    start = state(filled)
+    run(filled, "cutover", checks=())
+    switched = state(filled)
+    for _ in range(2):
+        dead = Dead(filled.root / "schedules.json")
+        found = run(filled, "rollback", schedules=dead, checks=())
+        assert (found["exit_code"], found["state"], filled.primary) == (4, "open", "v1")
+        assert "schedules as they were: the Prefect server does not answer" in found["message"]
+        assert "the same command goes on" in found["message"]
+        assert state(filled)["schedules"] == switched["schedules"]
+    found = run(filled, following, checks=())
+    assert found["exit_code"] == 0
+    assert journals.unfinished(filled) is None
+    if following == "rollback":
+        wanted = {"pointer": "v1", "schedules": start["schedules"]}
+    else:  # what was cut off is undone, so readers are on v2 as before it
+        wanted = {"pointer": "v2", "schedules": switched["schedules"]}
+    assert {name: state(filled)[name] for name in wanted} == wanted
 
 
 def _twice_dead(schedules: FakeSchedules):  # type: ignore[no-untyped-def]
