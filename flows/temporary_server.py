@@ -40,4 +40,4 @@ def end_with_this_process() -> None:
     def start_watched(server: SubprocessASGIServer) -> subprocess.Popen[Any]:
         return _watched(start(server))
 
-    SubprocessASGIServer._run_uvicorn_command = start_watched  # type: ignore[method-assign]
+    SubprocessASGIServer._run_uvicorn_command = start_watched  # type: ignore[method-assign,assignment]
