@@ -21,8 +21,9 @@ from polygon_fundamentals.errors import FundamentalsError, UsageError
 START_SECONDS = 180.0
 STOP_SECONDS = 40.0
 DRAIN_SECONDS = 10.0
-# Its input is a pipe of this process, so `read` ends when this process does, however.
-_WATCH = "read _; kill -TERM -- -$0 && sleep 20 && kill -KILL -- -$0"
+# Its input is a pipe of this process, so `read` ends when this process does, however. `-s` since
+# Debian's sh refuses `kill -TERM -- -GROUP`.
+_WATCH = "read _; kill -s TERM -- -$0 && sleep 20 && kill -s KILL -- -$0"
 
 
 class ServingError(FundamentalsError):

@@ -98,6 +98,12 @@ def test_ctrl_c_ends_all_of_it(serve: Serve, number: signal.Signals, busy: bool)
         assert probe.connect_ex(("127.0.0.1", serve.port)) != 0
 
 
+def test_what_it_started_ends_when_it_is_killed(serve: Serve) -> None:
+    serve.process.kill()
+    serve.process.wait()
+    until(lambda: processes_of(serve.home) == [], 45, "server and worker ended")
+
+
 def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "POLYGON"))}
     environment |= {"PREFECT_HOME": str(tmp_path), "POLYGON_API_KEY": KEY}
