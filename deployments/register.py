@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_type_hints
 
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient
@@ -17,6 +17,7 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import ObjectNotFound
 from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
+from pydantic.fields import FieldInfo
 
 from deployments.declared import Deployment, PrefectFile, Schedule
 from deployments.steps import CREATE, Step, differences
@@ -130,12 +131,24 @@ def _wanted(
         "work_pool": declared.work_pool.name,
         "job_variables": declared.work_pool.job_variables,
         "pull_steps": file.pull_steps(),
-        "parameter_openapi_schema": parameter_schema(flow).model_dump(
-            mode="json", exclude_unset=True
-        ),
+        "parameter_openapi_schema": form(flow),
         "enforce_parameter_schema": True,
         "paused": False,
     }
+
+
+def form(flow: Flow[..., Any]) -> dict[str, Any]:
+    """Return the schema of a flow's parameters, with the descriptions of their annotations.
+
+    Prefect takes descriptions from docstrings only and drops those of `Field`.
+    """
+    schema = parameter_schema(flow).model_dump(mode="json", exclude_unset=True)
+    for name, hint in get_type_hints(flow.fn, include_extras=True).items():
+        marks = getattr(hint, "__metadata__", ())
+        told = [mark.description for mark in marks if isinstance(mark, FieldInfo)]
+        if name in schema["properties"] and any(told):
+            schema["properties"][name]["description"] = told[-1]
+    return schema
 
 
 def _found(present: DeploymentResponse) -> dict[str, Any]:

@@ -17,6 +17,8 @@ quiet.apply()
 from prefect import Flow  # noqa: E402 - reads the environment when imported
 from prefect.server.schemas.schedules import CronSchedule  # noqa: E402
 
+from deployments.register import form  # noqa: E402
+
 DECLARED = {deployment.name: deployment for deployment in read().deployments}
 
 
@@ -47,14 +49,21 @@ def test_every_parameter_shows_a_description_or_speaks_for_itself(name: str) -> 
         assert schema.get("title"), f"{parameter} of {flow.name} has no title"
 
 
+def test_descriptions_reach_the_form() -> None:
+    found = form(flow_of(DECLARED["daily-both"]))["properties"]
+    assert found["generation"]["description"] == "v1 is the deprecated API, v2 the official one"
+    assert found["day"]["description"] == "A day in New York, where filings happen"
+    assert [name for name, schema in found.items() if not schema.get("description")] == []
+
+
 def test_loads_share_their_parameters() -> None:
     """Prefect makes the form from each signature, so the three lists are held together here."""
 
-    def form(name: str) -> dict[str, dict[str, object]]:
+    def shown(name: str) -> dict[str, dict[str, object]]:
         found = flow_of(DECLARED[name]).parameters.properties
         return {k: {a: b for a, b in v.items() if a != "position"} for k, v in found.items()}
 
-    one, sharded, daily = form("history-shard"), form("history-sharded"), form("daily-both")
+    one, sharded, daily = shown("history-shard"), shown("history-sharded"), shown("daily-both")
     assert {k: v for k, v in sharded.items() if k != "shards"} == one
     shared = {k: v for k, v in daily.items() if k not in ("days_back", "day")}
     assert shared == {k: one[k] for k in shared}
