@@ -51,6 +51,8 @@ class Page:
             self.complaints.append(json.dumps(found["args"])[:500])
         elif told.get("method") == "Log.entryAdded" and found["entry"]["level"] == "error":
             entry = found["entry"]
+            if entry.get("url", "").endswith("/favicon.ico"):
+                return  # Prefect's server has none, and a browser asks all the same
             self.complaints.append(f"{entry['text']} {entry.get('url', '')}")
 
     def text(self) -> str:

@@ -226,7 +226,7 @@ def test_the_ui_shows_the_run_and_its_artifacts(served: World) -> None:
             f"/artifacts/artifact/{ids['daily-update-loaded']}",
             ["rows unchanged", "v1", "v2"],
         ),
-        "deployments": ("/deployments", ["daily-both", "refresh-weekly"]),
+        "deployments": ("/deployments", [f"{len(declared())} Deployments", "checklist"]),
         "form": (
             f"/deployments/deployment/{daily['id']}/run",
             ["v1 is the deprecated API, v2 the official one", "A day in New York"],
