@@ -51,8 +51,10 @@ class Page:
             self.complaints.append(json.dumps(found["args"])[:500])
         elif told.get("method") == "Log.entryAdded" and found["entry"]["level"] == "error":
             entry = found["entry"]
-            if entry.get("url", "").endswith("/favicon.ico"):
-                return  # Prefect's server has none, and a browser asks all the same
+            # Prefect's own icons: its server has no favicon, and its pages ask for the icon of
+            # a run's state before they know the state.
+            if entry.get("url", "").endswith(("/favicon.ico", "/ico/undefined.svg")):
+                return
             self.complaints.append(f"{entry['text']} {entry.get('url', '')}")
 
     def text(self) -> str:
