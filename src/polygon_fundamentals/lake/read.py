@@ -8,7 +8,7 @@ it and it is built anew.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -112,15 +112,9 @@ def read_dataset(dataset: Dataset, tickers: Iterable[str] | None = None) -> pa.T
     if archived is not None:
         rows = archived.cast(flat_schema(dataset.generation, dataset.statement))
         return rows if wanted is None else _of_tickers(rows, wanted)
-    buckets: dict[int, list[FileState]] = {}
-    for state in states(dataset):
-        buckets.setdefault(bucket_of(state.ticker), []).append(state)
     jobs = []
     tables: dict[int, pa.Table] = {}
-    for bucket in range(BUCKETS):
-        now = buckets.get(bucket, [])
-        if wanted is not None and not any(state.ticker in wanted for state in now):
-            continue
+    for bucket, now in _buckets(dataset, wanted):
         kept, fresh = _cached(dataset, bucket, now)
         if kept is not None and not fresh:
             tables[bucket] = kept
@@ -133,6 +127,35 @@ def read_dataset(dataset: Dataset, tickers: Iterable[str] | None = None) -> pa.T
     if wanted is not None:
         whole = _of_tickers(whole, wanted)
     return whole.combine_chunks()
+
+
+def bring_up_cache(dataset: Dataset, tickers: Iterable[str]) -> None:
+    """Read what changed in the buckets of some tickers into the cache, in processes if it pays.
+
+    For a caller that reads them bucket by bucket afterwards, to hold one at a time.
+
+    Raises:
+        DamagedFileError: a file cannot be read; the text names it.
+    """
+    jobs = [
+        (bucket, now, fresh)
+        for bucket, now in _buckets(dataset, set(tickers))
+        for fresh in [_cached(dataset, bucket, now)[1]]
+        if fresh
+    ]
+    for _ in _read_buckets(dataset, jobs):
+        pass
+
+
+def _buckets(dataset: Dataset, wanted: set[str] | None) -> Iterator[tuple[int, list[FileState]]]:
+    """Yield each bucket with its files as they are now; of some tickers only theirs."""
+    found: dict[int, list[FileState]] = {}
+    for state in states(dataset):
+        found.setdefault(bucket_of(state.ticker), []).append(state)
+    for bucket in range(BUCKETS):
+        now = found.get(bucket, [])
+        if wanted is None or any(state.ticker in wanted for state in now):
+            yield bucket, now
 
 
 def repeated_rows(dataset: Dataset, tickers: Iterable[str]) -> pa.Table:

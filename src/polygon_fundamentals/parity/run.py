@@ -6,6 +6,7 @@ depends on. The cache is derived: delete it and it is built anew.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import pyarrow.compute as pc
 from polygon_fundamentals.lake.files import replace_file
 from polygon_fundamentals.lake.kept import kept_file, read_kept
 from polygon_fundamentals.lake.paths import Dataset, Lake, bucket_of
-from polygon_fundamentals.lake.read import FileState, read_dataset
+from polygon_fundamentals.lake.read import FileState, bring_up_cache, read_dataset
 from polygon_fundamentals.parity.clusters import (
     Cluster,
     clusters_of,
@@ -212,8 +213,9 @@ def _ciks(
         if ticker not in found:
             changed.setdefault(bucket_of(ticker), []).append(ticker)
             found[ticker] = []
-    for tickers in changed.values():
-        for generation in Generation:
+    for generation in Generation:
+        bring_up_cache(lake.dataset(generation, statement), itertools.chain(*changed.values()))
+        for tickers in changed.values():
             table = read_dataset(lake.dataset(generation, statement), tickers)
             pairs = table.select(["ticker", "cik"]).group_by(["ticker", "cik"]).aggregate([])
             for ticker, cik in zip(

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake import read as lake_read
 from polygon_fundamentals.parity import load_tolerances
 from polygon_fundamentals.parity import run as parity_run
 from polygon_fundamentals.parity.clusters import clusters_of
@@ -57,6 +58,14 @@ def test_a_second_run_compares_nothing_and_finds_the_same(mine: Lake) -> None:
     assert (first.tickers_compared_anew, first.tickers_from_cache) == (tickers, 0)
     assert (second.tickers_compared_anew, second.tickers_from_cache) == (0, tickers)
     assert content(second.found) == content(first.found)
+
+
+def test_read_in_processes_it_finds_the_same(mine: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = content(compare_lake(mine, CF, QUESTION).found)
+    monkeypatch.setattr(lake_read, "FILES_WORTH_PROCESSES", 1)
+    assert content(afresh(mine)) == alone
+    caches = sorted((mine.ops / "cache").glob(f"v?.{CF.value}.*.parquet"))
+    assert len(caches) >= 2
 
 
 def test_only_the_company_that_changed_is_compared_again(mine: Lake) -> None:
