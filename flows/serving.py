@@ -23,7 +23,7 @@ STOP_SECONDS = 40.0
 DRAIN_SECONDS = 10.0
 # Its input is a pipe of this process, so `read` ends when this process does, however. `-s` since
 # Debian's sh refuses `kill -TERM -- -GROUP`.
-_WATCH = "read _; kill -s TERM -- -$0 && sleep 20 && kill -s KILL -- -$0"
+_WATCH = "read _; kill -s TERM -- $0 && sleep 20 && kill -s KILL -- $0"
 
 
 class ServingError(FundamentalsError):
@@ -102,8 +102,7 @@ def started(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `prefect WORDS` in a process group of its own, so that Ctrl-C reaches us alone.
 
-    A watcher ends the group when this process is killed: asks, then forces, since a server that
-    is only starting passes over the first.
+    A watcher ends the group when this process is killed.
     """
     out = log.open("ab") if log else None
     try:
@@ -118,13 +117,7 @@ def started(
     finally:
         if out:
             out.close()
-    watcher = subprocess.Popen(
-        ["/bin/sh", "-c", _WATCH, str(process.pid)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    watcher = watched(f"-{process.pid}")
     try:
         yield process
     finally:
@@ -133,6 +126,21 @@ def started(
         watcher.wait()
         if watcher.stdin:
             watcher.stdin.close()
+
+
+def watched(target: str) -> subprocess.Popen[bytes]:
+    """Start a watcher that ends a process (`123`) or a group (`-123`) when this process is gone.
+
+    It asks, then forces, since a server that is only starting passes over the first. Return
+    the watcher: end it once its target has ended.
+    """
+    return subprocess.Popen(
+        ["/bin/sh", "-c", _WATCH, target],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

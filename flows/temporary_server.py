@@ -12,17 +12,7 @@ from typing import Any
 
 from prefect.settings import PREFECT_API_URL
 
-
-def _watched(process: subprocess.Popen[Any]) -> subprocess.Popen[Any]:
-    # The shell's input is a pipe of this process: it ends when this process does, however.
-    subprocess.Popen(
-        ["/bin/sh", "-c", "read _; kill $0 2>/dev/null", str(process.pid)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    return process
+from flows.serving import watched
 
 
 def end_with_this_process() -> None:
@@ -38,6 +28,8 @@ def end_with_this_process() -> None:
     start = SubprocessASGIServer._run_uvicorn_command
 
     def start_watched(server: SubprocessASGIServer) -> subprocess.Popen[Any]:
-        return _watched(start(server))
+        process = start(server)
+        watched(str(process.pid))
+        return process
 
     SubprocessASGIServer._run_uvicorn_command = start_watched  # type: ignore[method-assign,assignment]

@@ -121,6 +121,12 @@ def test_a_run_that_passed(site: Site) -> None:
     document = opened(site.passed)
     assert "What is broken" not in document
     assert "Every v1 ticker is in v2 or accounted for" in document
+    # A rule that had nothing to judge neither passed nor failed.
+    rows = re.findall(
+        r"<tr><td([^>]*)>([✓✗–])</td>.*?<td class=\"n\">0 of ([\d,]+)</td>", document, re.S
+    )
+    assert {mark for _, mark, of in rows if of == "0"} == {"–"}
+    assert {mark for _, mark, of in rows if of != "0"} == {"✓"}
 
 
 def test_the_failing_ticker_period_and_both_values_are_told(site: Site, failed_page: str) -> None:
