@@ -13,9 +13,8 @@ from pydantic import Field
 from flows.ending import Report, ended
 from flows.parameters import ALL_STATEMENTS, LakeFolder, Statements
 from polygon_fundamentals import export as view
-from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.settings import lake_root
+from polygon_fundamentals.settings import existing_lake_root
 
 
 def _run_name() -> str:
@@ -62,7 +61,4 @@ def existing_lake(folder: str | None) -> Lake:
     Raises:
         UsageError: there is none.
     """
-    root = lake_root(folder).absolute()
-    if not root.is_dir():
-        raise UsageError(f"there is no lake at {root}; give its folder with --lake")
-    return Lake(root)
+    return Lake(existing_lake_root(folder))

@@ -29,7 +29,7 @@ from polygon_fundamentals.locks import shared
 from polygon_fundamentals.parity import load_accepted, load_tolerances
 from polygon_fundamentals.parity.run import sampled, v1_tickers, v2_tickers
 from polygon_fundamentals.reference import known_tickers
-from polygon_fundamentals.settings import lake_root, load_settings
+from polygon_fundamentals.settings import existing_lake_root, load_settings
 from polygon_fundamentals.statements import Statement
 from polygon_fundamentals.tickers import read_tickers
 from tasks.context import RunSpec, find_key, rate_limit
@@ -74,7 +74,7 @@ def parity(
         named = read_tickers(tickers, tickers_file)
         if named and sample is not None:
             raise UsageError("give --tickers or --sample, not both")
-        where = Lake(lake_root(lake))
+        where = Lake(existing_lake_root(lake))
         load_tolerances(TOLERANCES_FILE)
         load_accepted(ACCEPTED_FILE)
         where.prepare()

@@ -12,11 +12,10 @@ from flows.artifacts import publish_text
 from flows.ending import Report, ended
 from flows.parameters import Day, LakeFolder
 from polygon_fundamentals import ledger
-from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import recover
 from polygon_fundamentals.locks import shared
-from polygon_fundamentals.settings import lake_root
+from polygon_fundamentals.settings import existing_lake_root
 from polygon_fundamentals.silver import TABLE
 from tasks.silver import build_silver
 
@@ -37,10 +36,7 @@ def silver(as_of: Day = None, lake: LakeFolder = None) -> State[Any]:
     """
 
     def body() -> Report:
-        root = lake_root(lake).absolute()
-        if not root.is_dir():
-            raise UsageError(f"there is no lake at {root}; give its folder with --lake")
-        where = Lake(root)
+        where = Lake(existing_lake_root(lake))
         day = None if as_of is None else as_of.isoformat()
         # A cutover must not move the pointer between reading where it leads and linking.
         with shared(
@@ -55,7 +51,7 @@ def silver(as_of: Day = None, lake: LakeFolder = None) -> State[Any]:
                 run.report.update(ok=code == 0, message=found["message"], silver=found)
         if code == 0:
             publish_text("silver", f"{found['message']}\n\n`{found['path']}`", "The silver table.")
-        return {**found, "lake": str(root), "run": run.id, "exit_code": code}
+        return {**found, "lake": str(where.root), "run": run.id, "exit_code": code}
 
     return ended(body)
 

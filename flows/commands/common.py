@@ -52,14 +52,14 @@ def day(text: str | None, name: str) -> date | None:
     return None if text is None else as_day(text, name)
 
 
-def check_before(arguments: argparse.Namespace, *, needs_key: bool = True) -> None:
+def check_before(arguments: argparse.Namespace) -> None:
     """Refuse what can be refused without Prefect and without a request.
 
     Raises:
         UsageError: unusable settings, no key, or a lake that cannot be written.
     """
     load_settings(arguments.base_url)
-    if needs_key and not server_configured():
+    if not server_configured():
         api_key()
     Lake(lake_root(arguments.lake)).prepare()
 

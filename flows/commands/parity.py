@@ -6,8 +6,9 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flows.commands.common import add_common, check_before, day, finish
+from flows.commands.common import add_common, day, finish
 from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.settings import existing_lake_root, load_settings
 from polygon_fundamentals.tickers import read_tickers
 
 SHOWN = 5
@@ -32,7 +33,8 @@ def run(given: argparse.Namespace) -> int:
         raise UsageError(f"--sample {given.sample} is no number of tickers; give 1 or more")
     if names and given.sample is not None:
         raise UsageError("give --tickers or --sample, not both")
-    check_before(given, needs_key=False)
+    load_settings(given.base_url)
+    existing_lake_root(given.lake)
     from flows.parity import parity
 
     state = parity(

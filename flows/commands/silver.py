@@ -12,7 +12,7 @@ from typing import Any
 from flows.commands.common import STATEMENTS, add_common, day, finish
 from polygon_fundamentals.errors import AnswerIsNo, UsageError
 from polygon_fundamentals.lake.paths import Lake
-from polygon_fundamentals.settings import lake_root
+from polygon_fundamentals.settings import existing_lake_root
 from polygon_fundamentals.statements import Statement
 from polygon_fundamentals.tickers import read_tickers
 
@@ -109,7 +109,4 @@ def export_lines(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _lake(given: argparse.Namespace) -> Lake:
-    root = lake_root(given.lake).absolute()
-    if not root.is_dir():
-        raise UsageError(f"there is no lake at {root}; give its folder with --lake")
-    return Lake(root)
+    return Lake(existing_lake_root(given.lake))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from flows.commands.common import add_common
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake.paths import Lake
-from polygon_fundamentals.settings import lake_root
+from polygon_fundamentals.settings import existing_lake_root
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -37,9 +37,7 @@ def run(given: argparse.Namespace) -> int:
     from polygon_fundamentals.lake.files import replace_file
     from polygon_fundamentals.status import as_html, as_json, gather, judge, load_targets
 
-    root = lake_root(given.lake).absolute()
-    if not root.is_dir():
-        raise UsageError(f"there is no lake at {root}; give its folder with --lake")
+    root = existing_lake_root(given.lake)
     if given.targets and not Path(given.targets).is_file():
         raise UsageError(f"--targets {given.targets} is no file")
     if given.watch and (given.json or given.every <= 0):

@@ -120,6 +120,18 @@ def lake_root(argument: str | Path | None = None) -> Path:
     return Path(text).expanduser().absolute()
 
 
+def existing_lake_root(argument: str | Path | None = None) -> Path:
+    """Return `lake_root` for a command that makes no lake: a mistyped folder stays unmade.
+
+    Raises:
+        UsageError: there is no such folder, or it is the address of an object store.
+    """
+    root = lake_root(argument)
+    if not root.is_dir():
+        raise UsageError(f"there is no lake at {root}; give its folder with --lake")
+    return root
+
+
 def environment_with(more: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment for a command of the user's, without the API key."""
     kept = {name: value for name, value in os.environ.items() if name not in KEY_VARIABLES}

@@ -57,6 +57,15 @@ def test_a_watch_refreshes_until_ctrl_c(
     assert "v2 cash_flow" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", ["status", "parity", "silver"])
+def test_a_mistyped_lake_is_refused_and_not_made(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--lake", str(tmp_path / "typo")]) == 2
+    assert f"there is no lake at {tmp_path / 'typo'}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
