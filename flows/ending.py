@@ -9,10 +9,8 @@ from typing import Any
 from prefect import runtime
 from prefect.states import Completed, Failed, State
 
-from flows.temporary_server import end_with_this_process
 from polygon_fundamentals.errors import FundamentalsError, told
 
-end_with_this_process()
 Report = dict[str, Any]
 
 

@@ -68,7 +68,7 @@ def server(port: int, log: Path, environment: Mapping[str, str] | None = None) -
     words = ["server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with started(words, plain, log) as process:
         until = time.monotonic() + START_SECONDS
-        while not _answers(f"{url}/api/health"):
+        while not answers(f"{url}/api/health"):
             if process.poll() is not None or time.monotonic() > until:
                 raise ServingError(f"the Prefect server at {url} did not start; its log is {log}")
             time.sleep(0.3)
@@ -122,10 +122,7 @@ def started(
         yield process
     finally:
         _end(process)
-        watcher.kill()
-        watcher.wait()
-        if watcher.stdin:
-            watcher.stdin.close()
+        end_watcher(watcher)
 
 
 def watched(target: str) -> subprocess.Popen[bytes]:
@@ -141,6 +138,14 @@ def watched(target: str) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+
+
+def end_watcher(watcher: subprocess.Popen[bytes]) -> None:
+    """End a watcher whose target has ended."""
+    watcher.kill()
+    watcher.wait()
+    if watcher.stdin:
+        watcher.stdin.close()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -173,7 +178,8 @@ def tell_all() -> None:
     EventsWorker.drain_all(timeout=DRAIN_SECONDS)
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Say whether the address answers with 200."""
     try:
         with urlopen(url, timeout=2) as answer:
             return bool(answer.status == 200)

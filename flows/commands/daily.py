@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from flows import temporary_server
 from flows.commands.common import add_common, add_what, add_who, check_before, day, finish
 from flows.commands.loads import load_lines
 from polygon_fundamentals.errors import UsageError
@@ -34,21 +35,23 @@ def daily(arguments: argparse.Namespace) -> int:
     if names and arguments.universe:
         raise UsageError("give tickers or --universe, not both")
     check_before(arguments)
+    server = temporary_server.start()
     from flows.daily_update import daily_update
     from flows.parameters import ALL_STATEMENTS, DEFAULT_TIMEFRAMES
 
-    state = daily_update(
-        generation=arguments.generation,
-        days_back=arguments.days_back,
-        day=last,
-        tickers=names or None,
-        universe=arguments.universe,
-        timeframes=arguments.timeframe or DEFAULT_TIMEFRAMES,
-        statements=arguments.statement or ALL_STATEMENTS,
-        lake=arguments.lake,
-        base_url=arguments.base_url,
-        return_state=True,
-    )
+    with server:
+        state = daily_update(
+            generation=arguments.generation,
+            days_back=arguments.days_back,
+            day=last,
+            tickers=names or None,
+            universe=arguments.universe,
+            timeframes=arguments.timeframe or DEFAULT_TIMEFRAMES,
+            statements=arguments.statement or ALL_STATEMENTS,
+            lake=arguments.lake,
+            base_url=arguments.base_url,
+            return_state=True,
+        )
     return finish(state, arguments, _lines)
 
 
@@ -65,17 +68,19 @@ def refresh(arguments: argparse.Namespace) -> int:
     """Run `refresh`."""
     names = read_tickers(arguments.tickers, arguments.tickers_file)
     check_before(arguments)
+    server = temporary_server.start()
     from flows.parameters import ALL_STATEMENTS, DEFAULT_TIMEFRAMES
     from flows.refresh import refresh as flow
 
-    state = flow(
-        tickers=names or None,
-        timeframes=arguments.timeframe or DEFAULT_TIMEFRAMES,
-        statements=arguments.statement or ALL_STATEMENTS,
-        lake=arguments.lake,
-        base_url=arguments.base_url,
-        return_state=True,
-    )
+    with server:
+        state = flow(
+            tickers=names or None,
+            timeframes=arguments.timeframe or DEFAULT_TIMEFRAMES,
+            statements=arguments.statement or ALL_STATEMENTS,
+            lake=arguments.lake,
+            base_url=arguments.base_url,
+            return_state=True,
+        )
     return finish(state, arguments, load_lines)
 
 

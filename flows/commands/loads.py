@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from flows import temporary_server
 from flows.commands.common import add_common, add_what, add_who, check_before, day, finish
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.load.ask import Filters
@@ -66,6 +67,7 @@ def historical(arguments: argparse.Namespace) -> int:
             "PREFECT_API_URL (`make serve` starts one here)"
         )
     check_before(arguments)
+    server = temporary_server.start()
     from flows.historical_load import ALL_STATEMENTS, DEFAULT_TIMEFRAMES, historical_load
 
     flow, more = historical_load, {}
@@ -77,21 +79,22 @@ def historical(arguments: argparse.Namespace) -> int:
         from flows.dask import with_dask
 
         flow = with_dask(historical_load, arguments.dask_address)
-    state = flow(
-        **more,
-        generation=arguments.generation,
-        tickers=names or None,
-        universe=arguments.universe,
-        timeframes=arguments.timeframe or DEFAULT_TIMEFRAMES,
-        statements=arguments.statement or ALL_STATEMENTS,
-        from_date=first,
-        to_date=last,
-        lake=arguments.lake,
-        base_url=arguments.base_url,
-        resume=not arguments.fresh,
-        original_dates=arguments.original_dates,
-        return_state=True,
-    )
+    with server:
+        state = flow(
+            **more,
+            generation=arguments.generation,
+            tickers=names or None,
+            universe=arguments.universe,
+            timeframes=arguments.timeframe or DEFAULT_TIMEFRAMES,
+            statements=arguments.statement or ALL_STATEMENTS,
+            from_date=first,
+            to_date=last,
+            lake=arguments.lake,
+            base_url=arguments.base_url,
+            resume=not arguments.fresh,
+            original_dates=arguments.original_dates,
+            return_state=True,
+        )
     return finish(state, arguments, load_lines)
 
 
@@ -132,23 +135,25 @@ def fundamentals(arguments: argparse.Namespace) -> int:
         page=arguments.limit,
     )
     check_before(arguments)
+    server = temporary_server.start()
     from flows.fundamentals import fundamentals as flow
     from flows.parameters import ALL_STATEMENTS
 
-    state = flow(
-        tickers=names,
-        generation=arguments.generation,
-        timeframes=arguments.timeframe or ["quarterly"],
-        statements=arguments.statement or ALL_STATEMENTS,
-        cik=arguments.cik,
-        fiscal_year=arguments.fiscal_year,
-        fiscal_quarter=arguments.fiscal_quarter,
-        limit=arguments.limit,
-        lake=arguments.lake,
-        base_url=arguments.base_url,
-        **days,
-        return_state=True,
-    )
+    with server:
+        state = flow(
+            tickers=names,
+            generation=arguments.generation,
+            timeframes=arguments.timeframe or ["quarterly"],
+            statements=arguments.statement or ALL_STATEMENTS,
+            cik=arguments.cik,
+            fiscal_year=arguments.fiscal_year,
+            fiscal_quarter=arguments.fiscal_quarter,
+            limit=arguments.limit,
+            lake=arguments.lake,
+            base_url=arguments.base_url,
+            **days,
+            return_state=True,
+        )
     return finish(state, arguments, load_lines)
 
 

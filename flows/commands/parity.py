@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from flows import temporary_server
 from flows.commands.common import add_common, day, finish
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.settings import existing_lake_root, load_settings
@@ -35,17 +36,19 @@ def run(given: argparse.Namespace) -> int:
         raise UsageError("give --tickers or --sample, not both")
     load_settings(given.base_url)
     existing_lake_root(given.lake)
+    server = temporary_server.start()
     from flows.parity import parity
 
-    state = parity(
-        tickers=names or None,
-        sample=given.sample,
-        seed=given.seed,
-        day=last,
-        lake=given.lake,
-        base_url=given.base_url,
-        return_state=True,
-    )
+    with server:
+        state = parity(
+            tickers=names or None,
+            sample=given.sample,
+            seed=given.seed,
+            day=last,
+            lake=given.lake,
+            base_url=given.base_url,
+            return_state=True,
+        )
     return finish(state, given, _lines)
 
 

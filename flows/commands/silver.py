@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from flows import temporary_server
 from flows.commands.common import STATEMENTS, add_common, day, finish
 from polygon_fundamentals.errors import AnswerIsNo, UsageError
 from polygon_fundamentals.lake.paths import Lake
@@ -29,9 +30,12 @@ def silver(given: argparse.Namespace) -> int:
     """Build the silver table."""
     past = day(given.as_of, "--as-of")
     _lake(given)
+    server = temporary_server.start()
     from flows.silver import silver as flow
 
-    return finish(flow(as_of=past, lake=given.lake, return_state=True), given, silver_lines)
+    with server:
+        state = flow(as_of=past, lake=given.lake, return_state=True)
+    return finish(state, given, silver_lines)
 
 
 def silver_lines(report: Mapping[str, Any]) -> Iterator[str]:
@@ -69,16 +73,18 @@ def export(given: argparse.Namespace) -> int:
     lake = _lake(given)
     statements = [Statement(name) for name in given.statement or STATEMENTS]
     if given.output is not None:
+        server = temporary_server.start()
         from flows.export import export as flow
 
-        state = flow(
-            output=given.output,
-            statements=statements,
-            differing=given.differing,
-            continue_v1=given.continue_v1,
-            lake=given.lake,
-            return_state=True,
-        )
+        with server:
+            state = flow(
+                output=given.output,
+                statements=statements,
+                differing=given.differing,
+                continue_v1=given.continue_v1,
+                lake=given.lake,
+                return_state=True,
+            )
         return finish(state, given, export_lines)
     from polygon_fundamentals import export as view
 

@@ -18,6 +18,8 @@ from polygon_fundamentals.errors import UsageError
 
 DEFAULT_BASE_URL = "https://api.massive.com"
 KEY_VARIABLES = ("POLYGON_API_KEY", "MASSIVE_API_KEY")
+# Set beside PREFECT_API_URL by a command that started a server for its own length.
+TEMPORARY_SERVER = "POLYGON_TEMPORARY_PREFECT_SERVER"
 _KEY = re.compile(r"[\x21-\x7e]+")
 
 
@@ -141,14 +143,15 @@ def environment_with(more: Mapping[str, str]) -> dict[str, str]:
 def server_configured() -> bool:
     """Say whether a Prefect server or Cloud is named: in the environment, or in the active profile.
 
+    One that the command itself started for its own length is none.
     `prefect cloud login` and `prefect config set` write the profile. It is read here as Prefect
     reads it, so that wrong use is told without waiting for Prefect.
 
     Raises:
         UsageError: the file of profiles cannot be read.
     """
-    if os.environ.get("PREFECT_API_URL", "").strip():
-        return True
+    if url := os.environ.get("PREFECT_API_URL", "").strip():
+        return url != os.environ.get(TEMPORARY_SERVER)
     home = os.environ.get("PREFECT_HOME") or "~/.prefect"
     file = Path(os.environ.get("PREFECT_PROFILES_PATH") or f"{home}/profiles.toml").expanduser()
     try:

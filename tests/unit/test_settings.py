@@ -8,6 +8,7 @@ import pytest
 
 from polygon_fundamentals.errors import LakeError, UsageError, told
 from polygon_fundamentals.settings import (
+    TEMPORARY_SERVER,
     api_key,
     lake_root,
     load_settings,
@@ -72,6 +73,8 @@ def test_whether_a_server_is_configured(monkeypatch: pytest.MonkeyPatch) -> None
     assert not server_configured()
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api")
     assert server_configured()
+    monkeypatch.setenv(TEMPORARY_SERVER, "http://127.0.0.1:4200/api")
+    assert not server_configured()
 
 
 def test_a_server_in_prefects_active_profile_is_configured_too(
