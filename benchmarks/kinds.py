@@ -166,12 +166,18 @@ def twin(folder: Path, copy: Path) -> Path:
 
 
 def history(bench: Bench, companies: int) -> None:
-    """Measure the first load and a second, unchanged one; the tools take turns."""
+    """Measure the first load and a second, unchanged one; the tools take turns.
+
+    What they write is removed after all of them: a file system that has just given up tens of
+    thousands of files makes new ones several times as slowly (ext4 passes over inodes freed in
+    the last minutes).
+    """
     with bench.server(companies, TODAY) as server:
         for generation in bench.generations:
             for run in range(1, bench.runs + 1):
                 for tool in bench.chosen(tools.LOADERS):
                     _history(bench, server, generation, tool, companies, run)
+    shutil.rmtree(bench.work / "history", ignore_errors=True)
 
 
 def _history(
@@ -182,13 +188,12 @@ def _history(
     wanted = first or second
     if wanted is None or bench.lacking(wanted, tool):
         return
-    folder = empty(bench.work / "history")
+    folder = empty(bench.work / "history" / f"{generation}-{tool.name}-{companies}-{run}")
     words = tools.history(tool, generation, server, folder)
     # The second load stands on the first, which is made again where only the second is wanted.
     good = bench.run(replace(wanted, kind="history"), words, server, folder / tool.data).good
     if good and second is not None:
         bench.run(second, words, server, folder / tool.data)
-    shutil.rmtree(folder)
 
 
 def loaded(bench: Bench, server: Served, companies: int) -> Path:

@@ -41,7 +41,6 @@ from polygon_fundamentals.settings import Settings, lake_root, load_settings
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.tickers import read_tickers
 from tasks.context import RunSpec, close, context
-from tasks.silver import ask_original_dates
 
 # Below this many units the writer processes cost more to start than they save.
 UNITS_WORTH_PROCESSES = 60
@@ -118,6 +117,9 @@ def historical_load(
 
 def with_original_dates(report: Report, tickers: Sequence[str], base_url: str | None) -> Report:
     """Ask when v2's periods were first filed, of all tickers in the lake where none are named."""
+    # It needs pandas, 40 MB that other loads do without.
+    from tasks.silver import ask_original_dates
+
     where = Lake(Path(report["lake"]))
     if not tickers:
         folder = where.dataset(Generation.V2, Statement.BALANCE_SHEETS)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import orjson
 
@@ -14,13 +14,19 @@ from polygon_fundamentals.errors import FundamentalsError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake.files import replace_file
 from polygon_fundamentals.lake.paths import Lake
-from polygon_fundamentals.parity.coverage import ReferenceTicker
 
 TICKERS_PATH = "/v3/reference/tickers"
 # A listing may end or a name change at any time; a month is soon enough for what is gone already.
 ASKED_AGAIN_AFTER = timedelta(days=30)
 # Common stock and depositary receipts file statements; funds, warrants, rights and units do not.
 FILING_TYPES = frozenset(("CS", "ADRC", "OS", "NYRS", "GDR", ""))
+
+
+class ReferenceTicker(TypedDict, total=False):
+    """What `/v3/reference/tickers` says of a ticker, as far as it matters here."""
+
+    active: bool
+    cik: str | None
 
 
 def universe(client: Client, *, active_only: bool) -> list[str]:

@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 import orjson
 
 from polygon_fundamentals.errors import (
@@ -29,19 +30,41 @@ from polygon_fundamentals.errors import (
 )
 
 
+class _Row(msgspec.Struct):
+    """What of a row says whose it is; any type, since an answer is data from outside."""
+
+    cik: Any = None
+    tickers: Any = None
+
+
+class _Envelope(msgspec.Struct):
+    results: list[_Row] | None = None
+    count: Any = None
+    next_url: Any = None
+
+
 @dataclass(frozen=True)
 class Page:
     """One page of an answer.
 
-    `body` is the text as it came, `results` its rows as Python objects, `next_url` the
-    address of the next page or None; `sunset` is the day that the answer's headers
-    announce for the endpoint's end, or None.
+    `body` is the text as it came, `next_url` the address of the next page or None; `sunset` is
+    the day that the answer's headers announce for the endpoint's end, or None.
     """
 
     body: bytes
-    results: list[dict[str, Any]]
     next_url: str | None
     sunset: str | None = None
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """The rows as Python objects, parsed at every call."""
+        rows: list[dict[str, Any]] = orjson.loads(self.body).get("results") or []
+        return rows
+
+    @property
+    def companies(self) -> list[dict[str, Any]]:
+        """`cik` and `tickers` of every row: of a large page a tenth of the time of `results`."""
+        return [msgspec.structs.asdict(row) for row in _envelope(self.body).results or ()]
 
 
 def header_day(text: str | None) -> str | None:
@@ -147,13 +170,19 @@ def read_page(
 
 def _page(body: bytes, what: str, sunset: str | None) -> Page:
     try:
-        envelope = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        envelope = _envelope(body)
+    except msgspec.ValidationError as error:
+        raise RetriableApiError(f"{what} answered 200 without a list of results") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RetriableApiError(f"{what} answered 200 with a body that is not JSON") from error
-    results = envelope.get("results") if isinstance(envelope, dict) else None
-    if results is None and isinstance(envelope, dict) and envelope.get("count") == 0:
-        results = []
-    if not isinstance(results, list) or not all(isinstance(row, dict) for row in results):
+    if envelope.results is None and envelope.count != 0:
         raise RetriableApiError(f"{what} answered 200 without a list of results")
-    next_url = envelope.get("next_url")
-    return Page(body, results, next_url if isinstance(next_url, str) and next_url else None, sunset)
+    following = envelope.next_url
+    return Page(body, following if isinstance(following, str) and following else None, sunset)
+
+
+def _envelope(body: bytes) -> _Envelope:
+    """Read an answer whole, but make objects of little of it: the writers parse the rest."""
+    if not body.isascii():
+        body.decode()  # msgspec looks at the structure, not into the texts
+    return msgspec.json.decode(body, type=_Envelope)

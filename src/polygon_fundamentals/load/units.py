@@ -145,19 +145,19 @@ def load_v2(
     requests += [
         v2_request(statement, filters, tickers=some) for some in even_groups(symbols, VALUES)
     ]
-    bodies = _fetch(client, statement.v2_path, requests)
     if scope is None:
         scope = Scope.PERIODS if filters.whole_periods else Scope.WINDOW
-    loaded.counts, rows, loaded.rows_unfollowed = writers.run(
-        store_v2,
-        str(lake.root),
-        statement,
-        bodies,
-        dict(companies),
-        scope,
-        frozenset(timeframes),
-        observed_at,
-    )
+    with writers.room():
+        loaded.counts, rows, loaded.rows_unfollowed = writers.run(
+            store_v2,
+            str(lake.root),
+            statement,
+            _fetch(client, statement.v2_path, requests),
+            dict(companies),
+            scope,
+            frozenset(timeframes),
+            observed_at,
+        )
     loaded.empty = [(ticker, statement.value) for ticker, count in rows.items() if not count]
     return _tallied(loaded, client)
 
@@ -244,7 +244,7 @@ def resolve_companies(client: Client, lake: Lake, tickers: Sequence[str]) -> dic
         params = v2_request(statement, Filters(), tickers=some)
         params.pop("timeframe.any_of", None)
         for page in client.pages(statement.v2_path, params):
-            rows = page.results
+            rows = page.companies
             for ticker, positions in follow(rows, dict.fromkeys(some, ())).items():
                 found[ticker].update(rows[i]["cik"] for i in positions if rows[i].get("cik"))
     return {ticker: sorted(ciks) for ticker, ciks in found.items()}

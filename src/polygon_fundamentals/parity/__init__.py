@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from polygon_fundamentals.parity.compare import compare_statement
-from polygon_fundamentals.parity.coverage import ReferenceTicker
 from polygon_fundamentals.parity.current import (
     company_keys,
     current_rows,
@@ -26,6 +25,7 @@ from polygon_fundamentals.parity.tolerances import (
     load_accepted,
     load_tolerances,
 )
+from polygon_fundamentals.reference import ReferenceTicker
 
 __all__ = [
     "Accepted",

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from polygon_fundamentals.field_map import v1_fields, v2_fields
-from polygon_fundamentals.parity.coverage import ReferenceTicker, missing_from_v2, tickers_of
+from polygon_fundamentals.parity.coverage import missing_from_v2, tickers_of
 from polygon_fundamentals.parity.current import current_rows, period_keys, ticker_ciks
 from polygon_fundamentals.parity.explain import Findings, code_of, explain, gather
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
@@ -31,6 +31,7 @@ from polygon_fundamentals.parity.result import (
 )
 from polygon_fundamentals.parity.tally import fields_of, tally
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
+from polygon_fundamentals.reference import ReferenceTicker
 from polygon_fundamentals.statements import Generation, Statement
 
 # A tuple of tickers for each company; the stubs know no Series of tuples.

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from polygon_fundamentals.parity.kinds import Kind
-
-
-class ReferenceTicker(TypedDict, total=False):
-    """What `/v3/reference/tickers` says of a ticker, as far as it matters here."""
-
-    active: bool
-    cik: str | None
+from polygon_fundamentals.reference import ReferenceTicker
 
 
 def tickers_of(

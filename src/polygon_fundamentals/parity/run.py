@@ -30,10 +30,10 @@ from polygon_fundamentals.parity.clusters import (
     state_of,
 )
 from polygon_fundamentals.parity.compare import compare_statement
-from polygon_fundamentals.parity.coverage import ReferenceTicker
 from polygon_fundamentals.parity.found import Found, from_frames, join, load, save
 from polygon_fundamentals.parity.records import file_faults, record_rows
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
+from polygon_fundamentals.reference import ReferenceTicker
 from polygon_fundamentals.statements import Generation, Statement
 
 # Tickers that are compared at a time: with all history some 8,000 periods a statement. Measured:
