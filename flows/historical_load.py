@@ -32,7 +32,7 @@ from polygon_fundamentals import ledger
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import recover
-from polygon_fundamentals.lake.read import states
+from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.load.ask import Filters
 from polygon_fundamentals.locks import shared
 from polygon_fundamentals.reference import tickers_of_cik

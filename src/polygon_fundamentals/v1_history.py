@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake import files
+from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.pointer import holds_data
-from polygon_fundamentals.lake.read import states
 from polygon_fundamentals.parity.current import period_keys, ticker_ciks
 from polygon_fundamentals.parity.match import match_periods
 from polygon_fundamentals.statements import Generation, Statement

@@ -20,8 +20,8 @@ from polygon_fundamentals.business_days import day_of, streak
 from polygon_fundamentals.cutover import evidence, foreign, sign_offs
 from polygon_fundamentals.cutover.journal import Clock, now
 from polygon_fundamentals.errors import FundamentalsError, UsageError, told
+from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.paths import Lake
-from polygon_fundamentals.lake.read import states
 from polygon_fundamentals.ledger import Record
 from polygon_fundamentals.statements import Generation, Statement
 

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from polygon_fundamentals.cutover.journal import folder
 from polygon_fundamentals.lake.files import replace_file
 from polygon_fundamentals.lake.index import TickerIndex
+from polygon_fundamentals.lake.listing import FileState, states
 from polygon_fundamentals.lake.paths import Dataset, Lake
-from polygon_fundamentals.lake.read import FileState, states
 from polygon_fundamentals.normalise.schemas import MARK_KEY, mark
 from polygon_fundamentals.statements import Generation, Statement
 

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.cutover.foreign import is_ours, unindexed
-from polygon_fundamentals.lake import files, revisions
+from polygon_fundamentals.lake import cache, files, revisions
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.lake.index import TickerIndex, signature
 from polygon_fundamentals.lake.paths import (
@@ -219,13 +219,10 @@ def _sources(dataset: Dataset, ticker: str, foreign: pa.Table | None) -> Iterato
         cast = _as_ours(foreign, wanted)
         if cast is not None:
             yield files.with_ticker(cast, ticker)
-    cache = dataset.lake.ops / "cache" / f"{dataset.name}.{bucket_of(ticker):02d}.parquet"
-    cached = _read(cache) if cache.exists() else None
-    if cached is not None:
-        own = cached.filter(pc.equal(cached["ticker"], ticker))
-        cast = _as_ours(own, wanted)
-        if cast is not None:
-            yield cast
+    cached = cache.rows(dataset, bucket_of(ticker))
+    cast = _as_ours(cached.filter(pc.equal(cached["ticker"], ticker)), wanted)
+    if cast is not None:
+        yield cast
     yield revisions.read(dataset, ticker).select(wanted.names)
 
 

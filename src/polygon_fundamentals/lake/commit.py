@@ -18,13 +18,17 @@ from pathlib import Path
 import orjson
 import pyarrow as pa
 
-from polygon_fundamentals.lake import files, index, revisions
+from polygon_fundamentals.lake import cache, files, index, revisions
+from polygon_fundamentals.lake.flat import flattened
 from polygon_fundamentals.lake.paths import BUCKETS, Dataset, Lake, bucket_of, partition_folder
 from polygon_fundamentals.lake.plan import Counts, Incoming, Plan, Scope, plan_ticker
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.normalise.content import content_hashes, record_keys
 from polygon_fundamentals.normalise.schemas import schema
 from polygon_fundamentals.statements import Generation, Statement
+
+# A fault of the Parquet writer must not wait for a reader: one in so many files is read back.
+FILES_A_PROOF = 100
 
 __all__ = ["Counts", "Incoming", "Scope", "commit", "recover"]
 
@@ -40,6 +44,7 @@ def commit(dataset: Dataset, incoming: Incoming) -> Counts:
     counts = Counts()
     keys = record_keys(incoming.table, dataset.generation)
     hashes = content_hashes(incoming.table) if keys else []
+    flat: pa.Table | None = None
     buckets: dict[int, list[str]] = {}
     for ticker in sorted(incoming.rows):
         buckets.setdefault(bucket_of(ticker), []).append(ticker)
@@ -53,6 +58,9 @@ def commit(dataset: Dataset, incoming: Incoming) -> Counts:
                 if plan is not None:
                     plans.append(plan)
             _carry_out(dataset, bucket, plans, counts, unfinished)
+            if any(plan.fresh for plan in plans):
+                flat = flattened(incoming.table, dataset) if flat is None else flat
+                cache.add_written(dataset, bucket, flat, plans)
     return counts
 
 
@@ -176,6 +184,8 @@ def _carry_out(
 
 def _stage(staging: Path, table: pa.Table, dataset: Dataset, counts: Counts) -> Path:
     data = files.encode(table, dataset)
+    if counts.files_written % FILES_A_PROOF == 0:
+        files.prove(data, table, dataset)
     staged = staging / str(counts.files_written)
     files.write_bytes(staged, data)
     counts.bytes_written += len(data)

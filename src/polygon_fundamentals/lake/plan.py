@@ -72,6 +72,8 @@ class Plan:
     arrivals: set[int] = field(default_factory=set)
     moved_out: dict[int, pa.Table] = field(default_factory=dict)
     adopted: set[int] = field(default_factory=set)
+    # Partition → positions in the answer, of files that will hold nothing else.
+    fresh: dict[int, list[int]] = field(default_factory=dict)
 
 
 def _order(generation: Generation) -> tuple[str, ...]:
@@ -222,7 +224,9 @@ def _rewrite(
         fresh = files.with_ticker(files.pick(incoming.table, rows), ticker)
         digests = {_own(keys[i], ticker): hashes[i] for i in rows}
         pieces = [fresh]
-        if file is not None:
+        if file is None:
+            plan.fresh[partition] = rows
+        else:
             last = {key: position for position, key in enumerate(file.keys)}
             stay, old, events, moved = [], [], [], []
             for position, key in enumerate(file.keys):

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import orjson
 
+from polygon_fundamentals.lake.listing import FileState, states
 from polygon_fundamentals.lake.paths import Dataset, bucket_of
-from polygon_fundamentals.lake.read import FileState, states
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
 from polygon_fundamentals.reference import ReferenceTicker
 from polygon_fundamentals.statements import Generation

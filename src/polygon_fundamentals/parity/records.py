@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import files
+from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import Dataset, Lake
-from polygon_fundamentals.lake.read import FileState, repeated_rows
+from polygon_fundamentals.lake.read import repeated_rows
 from polygon_fundamentals.normalise.content import PERIOD, content_hashes, record_keys
 from polygon_fundamentals.normalise.schemas import mark, schema
 from polygon_fundamentals.parity.identities import IDENTITIES, Sum

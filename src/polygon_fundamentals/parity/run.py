@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 
 from polygon_fundamentals.lake.files import replace_file
 from polygon_fundamentals.lake.kept import kept_file, read_kept
+from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import Dataset, Lake, bucket_of
-from polygon_fundamentals.lake.read import FileState, bring_up_cache, read_dataset
+from polygon_fundamentals.lake.read import Shown, bring_up_cache, by_bucket, read_dataset
 from polygon_fundamentals.parity.clusters import (
     Cluster,
     clusters_of,
@@ -89,8 +90,9 @@ def compare_lake(
     """
     files = _files(lake, statement)
     states = {ticker: state_of(mine) for ticker, mine in files.items()}
+    shown = {g: by_bucket(s for mine in files.values() for s in mine[g]) for g in Generation}
     cache = _Cache.read(lake, statement)
-    ciks = _ciks(lake, statement, states, cache)
+    ciks = _ciks(lake, statement, states, cache, shown)
     known = dict(ciks)
     for ticker, entry in question.reference.items():
         cik = entry.get("cik")
@@ -117,9 +119,9 @@ def compare_lake(
     if cache.found is not None and not stale and len(kept) == len(cache.keys):
         parts = [cache.found]
     for batch in _batches(stale):
-        parts.append(_compared(lake, statement, question, batch, files))
+        parts.append(_compared(lake, statement, question, batch, files, shown))
     if not parts:
-        parts = [_compared(lake, statement, question, [], files)]
+        parts = [_compared(lake, statement, question, [], files, shown)]
     whole = join(parts)
     if stale or len(kept) != len(cache.keys):
         _Cache(
@@ -173,9 +175,10 @@ def _compared(
     question: Question,
     tickers: Sequence[str],
     files: Mapping[str, Mapping[Generation, Sequence[FileState]]],
+    shown: Mapping[Generation, Shown],
 ) -> Found:
     v1, v2 = (lake.dataset(g, statement) for g in Generation)
-    v1_table, v2_table = read_dataset(v1, tickers), read_dataset(v2, tickers)
+    v1_table, v2_table = (read_dataset(d, tickers, shown[d.generation]) for d in (v1, v2))
     reference = {t: question.reference[t] for t in tickers if t in question.reference}
     result = compare_statement(
         v1_table,
@@ -202,7 +205,11 @@ def _compared(
 
 
 def _ciks(
-    lake: Lake, statement: Statement, states: Mapping[str, str], cache: _Cache
+    lake: Lake,
+    statement: Statement,
+    states: Mapping[str, str],
+    cache: _Cache,
+    shown: Mapping[Generation, Shown],
 ) -> dict[str, list[str]]:
     """The CIKs in each ticker's records, in ten digits; read only where its files changed."""
     found = {
@@ -214,9 +221,10 @@ def _ciks(
             changed.setdefault(bucket_of(ticker), []).append(ticker)
             found[ticker] = []
     for generation in Generation:
-        bring_up_cache(lake.dataset(generation, statement), itertools.chain(*changed.values()))
+        dataset, here = lake.dataset(generation, statement), shown[generation]
+        bring_up_cache(dataset, itertools.chain(*changed.values()), here)
         for tickers in changed.values():
-            table = read_dataset(lake.dataset(generation, statement), tickers)
+            table = read_dataset(dataset, tickers, here)
             pairs = table.select(["ticker", "cik"]).group_by(["ticker", "cik"]).aggregate([])
             for ticker, cik in zip(
                 pairs["ticker"].to_pylist(), pairs["cik"].to_pylist(), strict=True

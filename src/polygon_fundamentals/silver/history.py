@@ -27,8 +27,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.lake import files, revisions
+from polygon_fundamentals.lake.flat import flat_schema, flattened
 from polygon_fundamentals.lake.paths import Dataset, ticker_of_file
-from polygon_fundamentals.lake.read import flat_schema, flattened, read_dataset
+from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.normalise.content import PERIOD, record_keys
 from polygon_fundamentals.normalise.schemas import DAY, MOMENT, TEXT, schema
 from polygon_fundamentals.parity.current import company_keys

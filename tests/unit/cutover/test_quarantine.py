@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -62,9 +63,20 @@ def test_a_file_where_v2_has_none_is_taken_away(switched: Lake) -> None:
     assert not (switched.bronze / "fundamentals_v2" / place).exists()
 
 
+def test_a_row_whose_file_is_gone_is_restored_from_what_the_load_kept(switched: Lake) -> None:
+    target = switched.bronze / "fundamentals_v2" / PLACE
+    before = pq.read_table(target, partitioning=None).to_pylist()
+    target.unlink()
+    append_as_the_old_script(switched.pointer / PLACE)
+    (found,) = sweep(switched)
+    assert (found.v1_rows, found.v2_rows_restored, found.v2_rows_lost) == (1, 1, 0)
+    assert pq.read_table(target, partitioning=None).to_pylist() == before
+
+
 def test_a_row_that_is_nowhere_else_is_named_and_loaded_again(switched: Lake) -> None:
     target = switched.bronze / "fundamentals_v2" / PLACE
     target.unlink()
+    shutil.rmtree(switched.ops / "cache")
     append_as_the_old_script(switched.pointer / PLACE)
     (found,) = sweep(switched)
     assert (found.v1_rows, found.v2_rows_restored, found.v2_rows_lost) == (1, 0, 1)

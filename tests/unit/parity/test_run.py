@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake import Lake, files
 from polygon_fundamentals.lake import read as lake_read
 from polygon_fundamentals.parity import load_tolerances
 from polygon_fundamentals.parity import run as parity_run
@@ -61,11 +61,23 @@ def test_a_second_run_compares_nothing_and_finds_the_same(mine: Lake) -> None:
 
 
 def test_read_in_processes_it_finds_the_same(mine: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = content(compare_lake(mine, CF, QUESTION).found)
+    alone = content(afresh(mine))
     monkeypatch.setattr(lake_read, "FILES_WORTH_PROCESSES", 1)
     assert content(afresh(mine)) == alone
-    caches = sorted((mine.ops / "cache").glob(f"v?.{CF.value}.*.parquet"))
+    caches = sorted((mine.ops / "cache").glob(f"v?.{CF.value}.*/*.parquet"))
     assert len(caches) >= 2
+
+
+def test_what_the_load_had_in_hand_is_what_its_files_hold(
+    mine: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    really = files.read
+    monkeypatch.setattr(files, "read", lambda path, *rest: read.append(path) or really(path, *rest))
+    in_hand = content(compare_lake(mine, CF, QUESTION).found)
+    assert read == []
+    assert content(afresh(mine)) == in_hand
+    assert len(read) >= 40
 
 
 def test_only_the_company_that_changed_is_compared_again(mine: Lake) -> None:

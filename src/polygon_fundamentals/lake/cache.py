@@ -1,0 +1,144 @@
+"""What was read of a dataset, kept beside the lake: delete it and it is built anew.
+
+`ops/cache/v2.balance_sheets.07/` holds the flat rows of a bucket of tickers in Parquet files, its
+parts. Each says which files of the lake its rows are from, with their size and time of change. A
+reader writes one part of everything; a commit adds one of the files that it has just written, so
+that what a load had in hand is not read again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from polygon_fundamentals.lake import files
+from polygon_fundamentals.lake.flat import flat_schema
+from polygon_fundamentals.lake.listing import FileState
+from polygon_fundamentals.lake.paths import Dataset
+from polygon_fundamentals.lake.plan import Plan
+
+VERSION = 1
+# With more parts than this nobody reads them: a commit adds none, and the files are read in time.
+MOST_PARTS = 1_000
+_NOT_A_PART = (FileNotFoundError, KeyError, OSError, pa.ArrowException, orjson.JSONDecodeError)
+Signatures = dict[str, list[int]]  # `YYYYMM/TICKER` → [time of change in ns, size in bytes]
+
+
+def load(
+    dataset: Dataset, bucket: int, now: Sequence[FileState]
+) -> tuple[pa.Table, list[FileState], list[Path]]:
+    """Return (rows that still stand, files that must be read, the parts they were in).
+
+    Where nothing must be read, one part of just these rows is left.
+    """
+    paths = _parts(dataset, bucket)
+    tidy = len(paths) == 1
+    left: Signatures = {state.key: [state.changed_ns, state.size] for state in now}
+    tables = []
+    for path in paths:
+        table, known = _read(path, dataset)
+        mine = [key for key, found in known.items() if left.get(key) == found]
+        for key in mine:
+            del left[key]
+        if len(mine) < len(known):
+            tidy, table = False, _of_files(table, mine)
+        tables.append(table)
+    standing = pa.concat_tables([_nothing(dataset), *tables])
+    if paths and not left and not tidy:
+        save(dataset, bucket, standing, now, paths)
+    return standing, [state for state in now if state.key in left], paths
+
+
+def rows(dataset: Dataset, bucket: int) -> pa.Table:
+    """Return the rows of the bucket as the last reader left them."""
+    tables, told = [_nothing(dataset)], set[str]()
+    for path in _parts(dataset, bucket):
+        table, known = _read(path, dataset)
+        tables.append(_of_files(table, known.keys() - told) if told else table)
+        told |= known.keys()
+    return pa.concat_tables(tables)
+
+
+def save(
+    dataset: Dataset,
+    bucket: int,
+    table: pa.Table,
+    now: Sequence[FileState],
+    replaced: Iterable[Path],
+) -> None:
+    """Write the rows of the bucket's files as one part, in place of others."""
+    _write(dataset, bucket, table, {s.key: [s.changed_ns, s.size] for s in now})
+    for path in replaced:
+        path.unlink(missing_ok=True)
+
+
+def add_written(dataset: Dataset, bucket: int, flat: pa.Table, plans: Sequence[Plan]) -> None:
+    """Add the files that a commit wrote from nothing but rows of its answer.
+
+    `flat` holds the answer's rows, at the positions that the plans name.
+    """
+    positions: list[int] = []
+    tickers: list[str] = []
+    months: list[int] = []
+    known: Signatures = {}
+    for plan in plans:
+        for partition, rows_of_file in plan.fresh.items():
+            if partition in plan.index.files:
+                known[f"{partition}/{plan.ticker}"] = list(plan.index.files[partition][:2])
+                positions += rows_of_file
+                tickers += [plan.ticker] * len(rows_of_file)
+                months += [partition] * len(rows_of_file)
+    if not known or len(_parts(dataset, bucket)) >= MOST_PARTS:
+        return
+    table = flat.take(pa.array(positions, pa.int64()))
+    table = table.set_column(0, "ticker", pa.array(tickers, pa.string()))
+    table = table.append_column("partition", pa.array(months, pa.int32()))
+    _write(dataset, bucket, table, known)
+
+
+def _folder(dataset: Dataset, bucket: int) -> Path:
+    return dataset.lake.ops / "cache" / f"{dataset.name}.{bucket:02d}"
+
+
+def _parts(dataset: Dataset, bucket: int) -> list[Path]:
+    """Return the bucket's parts, the latest first."""
+    return sorted(_folder(dataset, bucket).glob("[0-9]*.parquet"), reverse=True)
+
+
+def _read(path: Path, dataset: Dataset) -> tuple[pa.Table, Signatures]:
+    """Return a part's rows and files; nothing where it is gone, damaged or of another version."""
+    wanted = flat_schema(dataset.generation, dataset.statement)
+    try:
+        table = pq.read_table(path, partitioning=None)
+        told = orjson.loads(table.schema.metadata[b"files"])
+    except (*_NOT_A_PART, TypeError):
+        return wanted.empty_table(), {}
+    if table.schema.names != wanted.names or told["version"] != VERSION:
+        return wanted.empty_table(), {}
+    return table.replace_schema_metadata(None).cast(wanted), told["files"]
+
+
+def _write(dataset: Dataset, bucket: int, table: pa.Table, known: Mapping[str, list[int]]) -> None:
+    told = orjson.dumps({"version": VERSION, "files": known})
+    part = _folder(dataset, bucket) / f"{time.time_ns():020d}-{os.getpid()}.parquet"
+    part.parent.mkdir(parents=True, exist_ok=True)
+    staged = files.temporary_name(part.with_name("part"))
+    # Not flushed to disk: a part that a crash cut short is no part, and its files are read.
+    pq.write_table(table.replace_schema_metadata({"files": told}), staged, compression="zstd")
+    os.replace(staged, part)
+
+
+def _of_files(table: pa.Table, keys: Iterable[str]) -> pa.Table:
+    key = pc.binary_join_element_wise(table["partition"].cast(pa.string()), table["ticker"], "/")
+    return table.filter(pc.is_in(key, pa.array(sorted(keys), pa.string())))
+
+
+def _nothing(dataset: Dataset) -> pa.Table:
+    return flat_schema(dataset.generation, dataset.statement).empty_table()
