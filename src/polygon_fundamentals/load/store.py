@@ -41,7 +41,9 @@ def store_v2(
     places = follow(rows, companies)
     table = v2_table(rows, statement, observed_at)
     dataset = Lake(Path(root)).dataset(Generation.V2, statement)
-    counts = commit(dataset, Incoming(table, places, scope, timeframes, observed_at))
+    # Of the whole market few tickers have rows in a window, and only they need be looked at.
+    named = {ticker: found for ticker, found in places.items() if found}
+    counts = commit(dataset, Incoming(table, named, scope, timeframes, observed_at))
     followed = {position for positions in places.values() for position in positions}
     by_ticker = {ticker: len(positions) for ticker, positions in places.items()}
     return counts, by_ticker, len(rows) - len(followed)
