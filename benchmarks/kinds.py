@@ -213,7 +213,11 @@ def loaded(bench: Bench, server: Served, companies: int) -> Path:
 
 
 def update(bench: Bench, companies: int) -> None:
-    """Measure a daily update over the whole market, on a lake that ends before the window."""
+    """Measure a daily update over the whole market, on a lake that ends before the window.
+
+    The lake has had an update the day before, as one in use has: the first one ever also takes
+    stock of what the lake follows.
+    """
     rows = _open(bench, "update", bench.generations, tools.LOADERS, companies)
     if not rows:
         return
@@ -227,6 +231,7 @@ def update(bench: Bench, companies: int) -> None:
     ]
     with bench.server(companies, TODAY) as server:
         lake = loaded(bench, server, companies)
+        _unmeasured(bench, _daily(server, lake, TODAY))
     with bench.server(companies, last) as server:
         for row, tool in rows:
             folder = bench.work / "update"

@@ -70,6 +70,7 @@ class _TemporaryServer(AbstractContextManager[None]):
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
+                start_new_session=True,  # Ctrl-C reaches us alone: the run tells it how it ended
             )
             os.close(file)
         self._ends.callback(end_watcher, watched(str(self._process.pid)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -85,37 +87,51 @@ def test_killed_and_run_again_gives_the_same_lake(
 
 @pytest.mark.slow
 def test_a_killed_command_leaves_no_process_behind(sandbox: Sandbox, tmp_path: Path) -> None:
-    import os
-
     home = tmp_path / "prefect-home"
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "flows",
-            "historical-load",
-            "--generation",
-            "v2",
-            "--tickers",
-            ",".join(sandbox.tickers[:30]),
-            "--base-url",
-            sandbox.url,
-            "--lake",
-            str(tmp_path / "k"),
-        ],
-        cwd=ROOT,
-        env={**os.environ, "PREFECT_HOME": str(home)},
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 120
-    while not list((tmp_path / "k").glob("bronze/fundamentals_v2/*/year=*")):
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.2)
+    process = command(sandbox, tmp_path / "k", home)
     ours = processes_with(str(home))
     assert len(ours) >= 2  # the command and its temporary server
     process.kill()
-    process.wait()
+    process.communicate()
+    assert_none_is_left(home)
+
+
+def test_an_interrupted_command_says_how_to_go_on_and_ends_its_processes(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Ctrl-C reaches every process of the terminal."""
+    home = tmp_path / "prefect-home"
+    process = command(sandbox, tmp_path / "k", home)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "error: interrupted; run the same command again to go on"
+    assert "Traceback" not in said
+    assert_none_is_left(home)
+
+
+def command(sandbox: Sandbox, lake: Path, home: Path) -> subprocess.Popen[str]:
+    """Start `historical-load`, as from a terminal; return once it has written files."""
+    words = ["historical-load", "--generation", "v2", "--lake", str(lake)]
+    words += ["--base-url", sandbox.url, "--tickers", ",".join(sandbox.tickers[:30])]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows", *words],
+        cwd=ROOT,
+        env={**os.environ, "PREFECT_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list(lake.glob("bronze/fundamentals_v2/*/year=*")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+    return process
+
+
+def assert_none_is_left(home: Path) -> None:
     until = time.monotonic() + 30
     while processes_with(str(home)) and time.monotonic() < until:
         time.sleep(0.2)
@@ -124,8 +140,6 @@ def test_a_killed_command_leaves_no_process_behind(sandbox: Sandbox, tmp_path: P
 
 def processes_with(text: str) -> list[int]:
     """Return the processes whose environment names `text`, this one left out."""
-    import os
-
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and int(folder.name) != os.getpid():

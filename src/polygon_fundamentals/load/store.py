@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Counts, Incoming, Scope, commit
 from polygon_fundamentals.normalise import v1_tables, v2_table
-from polygon_fundamentals.normalise.exact import parse_rows
+from polygon_fundamentals.normalise.exact import parse_pieces, parse_rows
 from polygon_fundamentals.normalise.v1 import v1_positions
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -37,16 +40,22 @@ def store_v2(
     Raises:
         LakeError, OSError: as `commit`.
     """
-    rows = [row for body in bodies for row in parse_rows(body)]
-    places = follow(rows, companies)
-    table = v2_table(rows, statement, observed_at)
+    places: dict[str, list[int]] = {ticker: [] for ticker in companies}
+    tables = [v2_table([], statement, observed_at)]
+    count = 0
+    for rows in chain.from_iterable(map(parse_pieces, bodies)):
+        for ticker, found in follow(rows, companies).items():
+            places[ticker] += [count + i for i in found]
+        tables.append(v2_table(rows, statement, observed_at))
+        count += len(rows)
+    table = pa.concat_tables(tables).combine_chunks()
     dataset = Lake(Path(root)).dataset(Generation.V2, statement)
     # Of the whole market few tickers have rows in a window, and only they need be looked at.
     named = {ticker: found for ticker, found in places.items() if found}
     counts = commit(dataset, Incoming(table, named, scope, timeframes, observed_at))
     followed = {position for positions in places.values() for position in positions}
     by_ticker = {ticker: len(positions) for ticker, positions in places.items()}
-    return counts, by_ticker, len(rows) - len(followed)
+    return counts, by_ticker, count - len(followed)
 
 
 def store_v1(

@@ -13,6 +13,8 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
+import pyarrow as pa
+
 from polygon_fundamentals.errors import LakeError
 
 FETCHED_AHEAD = 1
@@ -93,6 +95,7 @@ def give_large_blocks_back() -> None:
     the answers that passed through a load, 15 MB each, some 100 MB were still held at its end.
     Other C libraries have no such setting, and need none.
     """
+    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own pools keep what was freed, too
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK)

@@ -7,9 +7,11 @@ kept as text beside the nearest float where it would change.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import orjson
 
 # Every byte that can stand inside a number becomes a 0, every other a space: a run of 16
@@ -38,14 +40,27 @@ def _integer(text: str) -> int | ExactNumber:
     return number if same else ExactNumber(text)
 
 
+class _Results(msgspec.Struct):
+    results: list[msgspec.Raw] | None = None
+
+
 def parse_rows(body: bytes) -> list[dict[str, Any]]:
     """Return the `results` of an answer; numbers that float64 would change as ExactNumber."""
-    if _LONG in body.translate(_NUMBER_BYTES):
-        envelope = json.loads(body, parse_float=_decimal, parse_int=_integer)
-    else:
-        envelope = orjson.loads(body)
-    results: list[dict[str, Any]] = envelope.get("results") or []
-    return results
+    return [row for rows in parse_pieces(body) for row in rows]
+
+
+def parse_pieces(body: bytes, most: int = 2_000) -> Iterator[list[dict[str, Any]]]:
+    """Yield what `parse_rows` returns, so many rows at a time.
+
+    As Python objects a page's rows take several times its size in memory.
+    """
+    raw = msgspec.json.decode(body, type=_Results).results or []
+    for first in range(0, len(raw), most):
+        text = b"[" + b",".join(raw[first : first + most]) + b"]"
+        if _LONG in text.translate(_NUMBER_BYTES):
+            yield json.loads(text, parse_float=_decimal, parse_int=_integer)
+        else:
+            yield orjson.loads(text)
 
 
 def to_json(value: Any) -> str:
