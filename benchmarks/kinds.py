@@ -231,12 +231,12 @@ def update(bench: Bench, companies: int) -> None:
     ]
     with bench.server(companies, TODAY) as server:
         lake = loaded(bench, server, companies)
-        _unmeasured(bench, _daily(server, lake, TODAY))
     with bench.server(companies, last) as server:
         for row, tool in rows:
             folder = bench.work / "update"
             if tool.data == "bronze":
                 twin(lake, folder)
+                _unmeasured(bench, _daily(server, folder, TODAY))
             else:
                 empty(folder)
             words = tools.update(tool, row.generation, server, folder, window)
