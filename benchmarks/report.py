@@ -34,9 +34,10 @@ EXPLAINED = {
         "client and dlt write the answer into an empty folder."
     ),
     "parity": (
-        "All mapped fields of three statements. Ours with nothing kept from before, checkpoint, "
-        "data docs and the list of differences included; the SQL counts equal and unequal values "
-        "on the period key; datacompy makes its report for each statement."
+        "All mapped fields of three statements. Ours compares for the first time, from the rows "
+        "that the loads kept as they wrote (decisions/what-a-load-wrote-is-not-read-again.md), "
+        "with checkpoint, data docs and the list of differences; the SQL reads the files and "
+        "counts equal and unequal values on the period key; datacompy reports on each statement."
     ),
     "parity again": "Ours compares what changed; the others compare everything once more.",
 }
