@@ -23,7 +23,7 @@ TITLES = {
     "parity again": "Comparing again after a day's update",
 }
 EXPLAINED = {
-    "history": "All quarterly records since 2010 of all three statements, into an empty folder.",
+    "history": "All quarterly records of all three statements, into an empty folder.",
     "again": (
         "The same command once more. Ours and the vendor's client leave the records as they were; "
         "the plain downloader and dlt's `append` hold each twice."
@@ -48,9 +48,9 @@ between machines.
 
 ## How it is measured
 
-- One server for all: the sandbox, in a process of its own, with {latency:.0f} ms of latency.
+- One server for all: the sandbox, in a process of its own.
 - Every tool is a process of its own, started cold. Tools take turns (A, B, C, A, B, C, …); a
-  figure is the median of {runs}, a ratio the median of the ratios turn by turn.
+  figure is the median of its runs, a ratio the median of the ratios turn by turn.
 - Wall time is from start to end of the command; ours includes Prefect and its temporary server.
 - Processor time and peak memory are those of the whole process tree, memory as the proportional
   set size, sampled ten times a second.
@@ -103,14 +103,12 @@ def page(rows: Sequence[Row], drawn: Sequence[tuple[str, str, str]]) -> Iterator
         f"{m['cores']} cores, {m['memory_gb']} GB, {m['system']}, Python {m['python']}": None
         for m in (row.machine for row in good)
     }
-    latency = max(row.setting["latency"] for row in good) * 1000
-    runs = max(row.run for row in good)
-    yield HOW.format(latency=latency, runs=runs, machine="; ".join(machines))
+    yield HOW.format(machine="; ".join(machines))
     for kind, title in TITLES.items():
         mine = [row for row in good if row.kind == kind]
         if not mine:
             continue
-        yield f"## {title}\n\n{EXPLAINED[kind]}\n"
+        yield f"## {title}\n\n{EXPLAINED[kind]}\n\n{'; '.join(settings(mine))}.\n"
         yield from table(mine)
         for of, name, _ in drawn:
             if of == kind:
@@ -121,13 +119,19 @@ def page(rows: Sequence[Row], drawn: Sequence[tuple[str, str, str]]) -> Iterator
     yield from lacking(rows)
 
 
+def settings(rows: Sequence[Row]) -> list[str]:
+    """Return under what the rows were measured, each setting once."""
+    kinds = {(row.setting["start"], row.setting["latency"]) for row in rows}
+    return [f"Records since {day}, {1000 * wait:.0f} ms of latency" for day, wait in sorted(kinds)]
+
+
 def table(rows: Sequence[Row]) -> Iterator[str]:
     """Yield one table of a kind: by generation, companies and tool."""
     yield (
-        "| generation | companies | tool | wall s | ours / it | CPU s | peak MB | requests | "
-        "records | files | MB |"
+        "| generation | companies | tool | runs | wall s | ours / it | CPU s | peak MB | "
+        "requests | records | files | MB |"
     )
-    yield "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    yield "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     order = {name: k for k, name in enumerate(dict.fromkeys([*tools.LOADERS, *tools.COMPARERS]))}
     groups = grouped(rows, lambda row: (row.generation, row.companies, order[row.tool], row.tool))
     for (generation, companies, _, tool), some in sorted(groups.items()):
@@ -137,7 +141,7 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
             for name in ("wall", "cpu", "peak", "requests", "records", "files", "bytes")
         )
         yield (
-            f"| {generation} | {companies:,} | {titled(tool)} | {wall:,.1f} | "
+            f"| {generation} | {companies:,} | {titled(tool)} | {len(some)} | {wall:,.1f} | "
             f"{ratio(ours, some) if tool != 'ours' else ''} | {cpu:,.1f} | {peak / 1e6:,.0f} | "
             f"{requests:,.0f} | {count(records)} | {count(files)} | {count(size / 1e6)} |"
         )

@@ -27,7 +27,6 @@ from polygon_fundamentals.lake.plan import Plan
 VERSION = 1
 # With more parts than this nobody reads them: a commit adds none, and the files are read in time.
 MOST_PARTS = 1_000
-_NOT_A_PART = (FileNotFoundError, KeyError, OSError, pa.ArrowException, orjson.JSONDecodeError)
 Signatures = dict[str, list[int]]  # `YYYYMM/TICKER` → [time of change in ns, size in bytes]
 
 
@@ -118,9 +117,9 @@ def _read(path: Path, dataset: Dataset) -> tuple[pa.Table, Signatures]:
     try:
         table = pq.read_table(path, partitioning=None)
         told = orjson.loads(table.schema.metadata[b"files"])
-    except (*_NOT_A_PART, TypeError):
+    except (OSError, pa.ArrowException, TypeError, KeyError, orjson.JSONDecodeError):
         return wanted.empty_table(), {}
-    if table.schema.names != wanted.names or told["version"] != VERSION:
+    if table.schema.names != wanted.names or told.get("version") != VERSION:
         return wanted.empty_table(), {}
     return table.replace_schema_metadata(None).cast(wanted), told["files"]
 

@@ -107,6 +107,14 @@ def test_columns_that_vary_integers_and_json_text(lake: Lake) -> None:
     assert sorted(found["filing_date"].to_pylist()) == [date(2024, 5, 2), date(2024, 8, 2)]
 
 
+def test_not_a_number_of_an_older_file_is_written_again_as_it_was(lake: Lake) -> None:
+    older = record("2024-03-31", "2024-05-02", float("nan"))
+    path = write(lake, "balance_sheets", "2024-05-02", pa.Table.from_pylist([older]))
+    assert put(lake, [record("2023-12-31", "2024-05-20", 9.0)]).rows_new == 1
+    values = pq.read_table(path, partitioning=None)["financials"].to_pylist()
+    assert [str(row["balance_sheet"]["assets"]["value"]) for row in values] == ["nan", "9.0"]
+
+
 def test_the_same_key_in_two_files_counts_once(lake: Lake) -> None:
     import os
 
