@@ -43,6 +43,11 @@ class _Envelope(msgspec.Struct):
     next_url: Any = None
 
 
+# Made with the module, by one thread: two that are the first to decode into a type at the same
+# moment crash the process (msgspec 0.22.0 shows the second what the first has half prepared).
+_DECODER = msgspec.json.Decoder(_Envelope)
+
+
 @dataclass(frozen=True)
 class Page:
     """One page of an answer.
@@ -185,4 +190,4 @@ def _envelope(body: bytes) -> _Envelope:
     """Read an answer whole, but make objects of little of it: the writers parse the rest."""
     if not body.isascii():
         body.decode()  # msgspec looks at the structure, not into the texts
-    return msgspec.json.decode(body, type=_Envelope)
+    return _DECODER.decode(body)

@@ -44,6 +44,10 @@ class _Results(msgspec.Struct):
     results: list[msgspec.Raw] | None = None
 
 
+# Made with the module and not at the first use, see http/answers.py.
+_DECODER = msgspec.json.Decoder(_Results)
+
+
 def parse_rows(body: bytes) -> list[dict[str, Any]]:
     """Return the `results` of an answer; numbers that float64 would change as ExactNumber."""
     return [row for rows in parse_pieces(body) for row in rows]
@@ -54,7 +58,7 @@ def parse_pieces(body: bytes, most: int = 2_000) -> Iterator[list[dict[str, Any]
 
     As Python objects a page's rows take several times its size in memory.
     """
-    raw = msgspec.json.decode(body, type=_Results).results or []
+    raw = _DECODER.decode(body).results or []
     for first in range(0, len(raw), most):
         text = b"[" + b",".join(raw[first : first + most]) + b"]"
         if _LONG in text.translate(_NUMBER_BYTES):
