@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Any
 
@@ -37,7 +38,6 @@ from polygon_fundamentals.lake.commit import recover
 from polygon_fundamentals.locks import shared
 from polygon_fundamentals.reference import universe as whole_universe
 from polygon_fundamentals.settings import Settings, lake_root, load_settings
-from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.tickers import read_tickers
 from tasks.context import RunSpec, close, context
 
@@ -100,10 +100,12 @@ def daily_update(
                 report = _updated(
                     run, settings, generation, names, universe, statements, timeframes, base_url
                 )
+                held = catalogue.counts(where, every_file=False)
+                run.report["records"] = _records(held)
         publish_load(
             "daily-update", {name: report[name] for name in ("v1", "v2") if name in report}
         )
-        tell_status(where, report)
+        tell_status(where, report, held)
         return report
 
     return ended(body)
@@ -174,10 +176,6 @@ def _updated(
     message = "; ".join([sentence(reports), *notes])
     run.report.update(ok=code == 0, message=message, generations=reports, notes=notes)
     run.report["tickers_followed"] = len(followed)
-    run.report["records"] = {
-        g.value: {s.value: catalogue.count(run.lake.dataset(g, s)).records for s in Statement}
-        for g in Generation
-    }
     return {
         **reports,
         "lake": str(run.lake.root),
@@ -187,3 +185,11 @@ def _updated(
         "exit_code": code,
         "message": message,
     }
+
+
+def _records(held: Sequence[catalogue.DatasetCounts]) -> dict[str, dict[str, int]]:
+    """Return the number of records by generation and statement, for the ledger."""
+    found: dict[str, dict[str, int]] = {}
+    for counted in held:
+        found.setdefault(counted.generation.value, {})[counted.statement.value] = counted.records
+    return found

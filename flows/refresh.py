@@ -76,7 +76,7 @@ def refresh(
             with ledger.recorded(run):
                 report = _refreshed(run, settings, names, statements, filters, base_url)
         publish_load("refresh", {"v2": report["v2"]})
-        tell_status(where, report)
+        tell_status(where, report, catalogue.counts(where, every_file=False))
         return report
 
     return ended(body)

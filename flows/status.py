@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from flows.artifacts import publish_text
 from flows.ending import Report, ended
 from flows.parameters import LakeFolder
 from polygon_fundamentals import ledger
+from polygon_fundamentals.catalogue import DatasetCounts
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.settings import lake_root
 from polygon_fundamentals.status import Row, as_json, as_markdown, gather, judge, load_targets
@@ -41,9 +43,12 @@ def status(lake: LakeFolder = None) -> State[Any]:
     return ended(body)
 
 
-def publish_status(lake: Lake) -> Report:
-    """Publish the status as an artifact, each warning as an event; return it."""
-    figures = gather(lake, load_targets(TARGETS_FILE))
+def publish_status(lake: Lake, datasets: Sequence[DatasetCounts] | None = None) -> Report:
+    """Publish the status as an artifact, each warning as an event; return it.
+
+    `datasets` are the counts where they have just been taken; else every file is counted.
+    """
+    figures = gather(lake, load_targets(TARGETS_FILE), datasets=datasets)
     rows = judge(figures)
     publish_text("status", as_markdown(figures, rows), "Both pipelines side by side.")
     for row in rows:
@@ -52,11 +57,11 @@ def publish_status(lake: Lake) -> Report:
     return as_json(figures, rows)
 
 
-def tell_status(lake: Lake, report: Report) -> None:
+def tell_status(lake: Lake, report: Report, datasets: Sequence[DatasetCounts]) -> None:
     """After a scheduled run: publish the status, and an event where the run failed."""
     if report["exit_code"]:
         emit(lake, "failed", {"message": str(report["message"])[:_DETAIL], "run": report["run"]})
-    publish_status(lake)
+    publish_status(lake, datasets)
 
 
 def _emit_warning(lake: Lake, row: Row) -> None:

@@ -100,14 +100,24 @@ class Dataset:
 
         Only folder entries are read, never a file. Files of other names are passed over.
         """
+        for partition, folder in self.partitions():
+            for ticker, entry in ticker_files(folder):
+                yield partition, ticker, entry
+
+    def partitions(self) -> Iterator[tuple[int, os.DirEntry[str]]]:
+        """Yield (partition, its folder's entry) of every month that has a folder."""
         for year in _numbered(self.folder, "year="):
             for month in _numbered(self.folder / year.name, "month="):
-                partition = int(year.name[5:]) * 100 + int(month.name[6:])
-                with os.scandir(month.path) as entries:
-                    for entry in entries:
-                        ticker = ticker_of_file(entry.name)
-                        if ticker is not None:
-                            yield partition, ticker, entry
+                yield int(year.name[5:]) * 100 + int(month.name[6:]), month
+
+
+def ticker_files(folder: os.DirEntry[str]) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield (ticker, entry) of every ticker file in a partition's folder."""
+    with os.scandir(folder.path) as entries:
+        for entry in entries:
+            ticker = ticker_of_file(entry.name)
+            if ticker is not None:
+                yield ticker, entry
 
 
 def _numbered(folder: Path, prefix: str) -> list[os.DirEntry[str]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import NEW_YORK, days_in_a_row
-from polygon_fundamentals.catalogue import DatasetCounts, count
+from polygon_fundamentals.catalogue import DatasetCounts, counts
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.ledger import CRASHED, RUNNING, SUCCEEDED, Record
 from polygon_fundamentals.statements import Generation, Statement
@@ -82,9 +82,15 @@ class Figures:
 
 
 def gather(
-    lake: Lake, targets: Mapping[str, Target], now: datetime | None = None, runs: int = 8
+    lake: Lake,
+    targets: Mapping[str, Target],
+    now: datetime | None = None,
+    runs: int = 8,
+    datasets: Sequence[DatasetCounts] | None = None,
 ) -> Figures:
     """Return the figures of a lake. Writes nothing but the catalogue, which is derived.
+
+    `datasets` are the counts where they have just been taken; else every file is counted.
 
     Raises:
         LakeError: the pointer leads to no generation of this lake.
@@ -92,7 +98,8 @@ def gather(
     at = now or datetime.now(UTC)
     found, damaged = ledger.records(lake, at - timedelta(days=LEDGER_DAYS))
     found = [record for record in found if record.started <= at]
-    datasets = tuple(count(lake.dataset(g, s)) for g in Generation for s in Statement)
+    if datasets is None:
+        datasets = counts(lake)
     daily = [record for record in found if record.found["flow"] == "daily-update"]
     row, until = _row(daily)
     then, present = _differences(daily)
@@ -102,7 +109,7 @@ def gather(
         at=at,
         primary=lake.primary.value,
         pointer=_pointer(lake),
-        datasets=datasets,
+        datasets=tuple(datasets),
         runs=tuple(_line(record) for record in reversed(found[-runs:])),
         updates={g.value: _update(daily, g) for g in Generation},
         days_in_a_row=row,
