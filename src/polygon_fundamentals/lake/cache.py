@@ -94,7 +94,7 @@ def add_written(dataset: Dataset, bucket: int, flat: pa.Table, plans: Sequence[P
                 positions += rows_of_file
                 tickers += [plan.ticker] * len(rows_of_file)
                 months += [partition] * len(rows_of_file)
-    if not known or len(_parts(dataset, bucket)) >= MOST_PARTS:
+    if not known or _is_full(dataset, bucket):
         return
     table = flat.take(pa.array(positions, pa.int64()))
     table = table.set_column(0, "ticker", pa.array(tickers, pa.string()))
@@ -109,6 +109,13 @@ def _folder(dataset: Dataset, bucket: int) -> Path:
 def _parts(dataset: Dataset, bucket: int) -> list[Path]:
     """Return the bucket's parts, the latest first."""
     return sorted(_folder(dataset, bucket).glob("[0-9]*.parquet"), reverse=True)
+
+
+def _is_full(dataset: Dataset, bucket: int) -> bool:
+    try:
+        return len(os.listdir(_folder(dataset, bucket))) >= MOST_PARTS
+    except FileNotFoundError:
+        return False
 
 
 def _read(path: Path, dataset: Dataset) -> tuple[pa.Table, Signatures]:

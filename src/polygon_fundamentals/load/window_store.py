@@ -1,6 +1,6 @@
-"""Storing a page of a window: work for a writer process.
+"""Storing pages of a window: work for a writer process.
 
-A page of a window says nothing of what it does not hold. Two cares come with that: a v2 row
+A window says nothing of what it does not hold. Two cares come with that: a v2 row
 may bring a new label to a period that the lake knows (then the period is asked for again),
 and a v1 filing may be older than the one that stands (then the older one is a revision).
 """
@@ -70,17 +70,17 @@ def relabelled(
 _NEVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
-def store_v1_page(
+def store_v1_pages(
     root: str,
     statements: Sequence[Statement],
-    body: bytes,
+    bodies: Sequence[bytes],
     companies: Mapping[str, Sequence[str]],
     timeframes: frozenset[str],
     observed_at: datetime,
     undated_only: bool = False,
     owner: str | None = None,
 ) -> tuple[Counts, int, list[Annual]]:
-    """Upsert a page of v1's records into the files of the followed tickers.
+    """Upsert pages of v1's records into the files of the followed tickers.
 
     `undated_only` leaves dated records out; `owner` is the ticker that was asked for, to
     which all records then belong. Returns (counts, records that nobody follows,
@@ -91,6 +91,7 @@ def store_v1_page(
     """
     rows = [
         row
+        for body in bodies
         for row in parse_rows(body)
         if _timeframe(row) in timeframes and not (undated_only and row.get("filing_date"))
     ]

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
-from polygon_fundamentals.errors import BadRequestError
+from polygon_fundamentals.errors import ApiError, BadRequestError
 from polygon_fundamentals.http.answers import Page
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
@@ -23,7 +23,7 @@ from polygon_fundamentals.lake.files import replace_file
 from polygon_fundamentals.load.ask import V1_PAGE
 from polygon_fundamentals.load.units import Loaded
 from polygon_fundamentals.load.window import Companies, Window, merged
-from polygon_fundamentals.load.window_store import Annual, store_v1_page, undated_missing
+from polygon_fundamentals.load.window_store import Annual, store_v1_pages, undated_missing
 from polygon_fundamentals.load.writers import Writers
 from polygon_fundamentals.statements import V1_PATH, Statement, Timeframe
 
@@ -33,6 +33,9 @@ UNDATED_DAYS = 200
 # where this one stopped. 2,000 companies have some 14 pages of them in spring.
 UNDATED_PAGES = 8
 _KEPT_FOR_MISSING = 3
+# A commit of many pages costs little more than one of a single page; as Python objects a page
+# takes some 5 MB.
+PAGES_AT_ONCE = 10
 # So many companies of one fiscal year's end are asked for one by one, more by the day.
 _ONE_BY_ONE = 3
 
@@ -50,12 +53,14 @@ class _V1Run:
     loaded: Loaded
     owner: str | None
 
-    def store(self, page: Page, at: datetime, undated_only: bool = False) -> list[Annual]:
+    def store(
+        self, pages: Sequence[Page], at: datetime, undated_only: bool = False
+    ) -> list[Annual]:
         counts, unfollowed, annuals = self.writers.run(
-            store_v1_page,
+            store_v1_pages,
             str(self.lake.root),
             list(self.statements),
-            page.body,
+            [page.body for page in pages],
             dict(self.companies),
             self.timeframes,
             at,
@@ -102,10 +107,8 @@ def update_v1(
         "limit": str(V1_PAGE),
     }
     annuals: list[Annual] = []
-    observed_at = datetime.now(UTC)
-    for page in client.pages(V1_PATH, params):
-        annuals += run.store(page, observed_at)
-        observed_at = datetime.now(UTC)
+    for pages, observed_at in _some_at_once(client.pages(V1_PATH, params)):
+        annuals += run.store(pages, observed_at)
     left = 0
     since = (window.last - timedelta(days=UNDATED_DAYS)).isoformat()
     for timeframe in (Timeframe.QUARTERLY, Timeframe.TTM):
@@ -121,6 +124,24 @@ def update_v1(
     return merged(run.loaded, client), left
 
 
+def _some_at_once(pages: Iterator[Page]) -> Iterator[tuple[list[Page], datetime]]:
+    """Yield (pages, when the first of them was asked for); before a failure, those that came."""
+    held: list[Page] = []
+    asked = datetime.now(UTC)
+    try:
+        for page in pages:
+            held.append(page)
+            if len(held) == PAGES_AT_ONCE:
+                yield held, asked
+                held, asked = [], datetime.now(UTC)
+    except ApiError:
+        if held:
+            yield held, asked
+        raise
+    if held:
+        yield held, asked
+
+
 def _undated(params: dict[str, str]) -> dict[str, str]:
     """Return a request whose first rows are those without a filing date."""
     return {**params, "sort": "filing_date", "order": "asc", "limit": str(V1_PAGE)}
@@ -133,18 +154,26 @@ def _sweep(
 
     Returns (pages asked for, the request that goes on, or None at the end).
     """
-    pages: Iterator[Page] = run.client.pages(V1_PATH, params)
-    used, observed_at = 0, datetime.now(UTC)
-    for page in pages:
-        used += 1
-        run.store(page, observed_at, undated_only=True)
-        if any(row.get("filing_date") for row in page.results) or page.next_url is None:
-            return used, None
-        if used == most:
-            query = parse_qsl(urlsplit(page.next_url).query, keep_blank_values=True)
-            return used, {k: v for k, v in query if k.lower() != "apikey"}
-        observed_at = datetime.now(UTC)
-    return used, None
+    held: list[Page] = []
+    rest: dict[str, str] | None = None
+    failed: ApiError | None = None
+    observed_at = datetime.now(UTC)
+    try:
+        for page in run.client.pages(V1_PATH, params):
+            held.append(page)
+            if any(row.get("filing_date") for row in page.results) or page.next_url is None:
+                break
+            if len(held) == most:
+                query = parse_qsl(urlsplit(page.next_url).query, keep_blank_values=True)
+                rest = {k: v for k, v in query if k.lower() != "apikey"}
+                break
+    except ApiError as error:
+        failed = error
+    if held:
+        run.store(held, observed_at, undated_only=True)
+    if failed is not None:
+        raise failed
+    return len(held), rest
 
 
 def _sweep_on(

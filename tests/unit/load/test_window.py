@@ -9,15 +9,20 @@ from typing import Any
 
 import pytest
 
+from polygon_fundamentals.errors import BadRequestError
+from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake, revisions
+from polygon_fundamentals.lake.commit import Counts
 from polygon_fundamentals.load.window import Window, update_v2, window_until
-from polygon_fundamentals.load.window_store import relabelled, store_v1_page
-from polygon_fundamentals.load.window_v1 import update_v1
+from polygon_fundamentals.load.window_store import relabelled, store_v1_pages
+from polygon_fundamentals.load.window_v1 import PAGES_AT_ONCE, update_v1
 from polygon_fundamentals.load.writers import Inline
 from polygon_fundamentals.sandbox import Sandbox
-from polygon_fundamentals.statements import Generation, Statement, Timeframe
+from polygon_fundamentals.settings import Settings
+from polygon_fundamentals.statements import V1_PATH, Generation, Statement, Timeframe
 from tests.conftest import KEY, client_of
 from tests.lakes import stored_rows
+from tests.servers import Answer, Asked, Script, results, serving
 
 NOW = datetime(2026, 7, 2, tzinfo=UTC)
 BOTH = [Timeframe.QUARTERLY, Timeframe.ANNUAL]
@@ -53,7 +58,7 @@ def store(lake: Lake, *rows: dict[str, Any], **more: Any) -> tuple[Any, int, Any
     body = json.dumps({"results": rows}).encode()
     follow = {"AA": ["0000000001"]}
     sheets = [Statement.BALANCE_SHEETS]
-    return store_v1_page(str(lake.root), sheets, body, follow, FRAMES, NOW, **more)
+    return store_v1_pages(str(lake.root), sheets, [body], follow, FRAMES, NOW, **more)
 
 
 def assets(lake: Lake) -> list[float]:
@@ -84,6 +89,53 @@ def test_what_a_page_leaves_out(lake: Lake) -> None:
     assert counts.rows_received == 0
     store(lake, other, owner="AA")
     assert sorted(assets(lake)) == [2.0, 5.0]
+
+
+def in_pages(rows: list[dict[str, Any]], fails_at: int | None = None) -> Script:
+    """Serve a window, a row a page."""
+
+    def answer(asked: Asked) -> Answer:
+        number = int(asked.query.get("cursor", 0))
+        if number == fails_at:
+            return Answer(400, b'{"error":"no such cursor"}')
+        more = {"next_url": f"{V1_PATH}?cursor={number + 1}"} if number + 1 < len(rows) else {}
+        return results([rows[number]], **more)
+
+    return answer
+
+
+def updated(lake: Lake, url: str) -> Counts:
+    client = Client(Settings(base_url=url), "key-of-the-test")
+    window, sheets = Window(date(2026, 1, 1), date(2026, 6, 30)), [Statement.BALANCE_SHEETS]
+    loaded, _ = update_v1(
+        client, lake, Inline(), sheets, window, [Timeframe.ANNUAL], {"AA": ["0000000001"]}
+    )
+    return loaded.counts
+
+
+def filings(count: int) -> list[dict[str, Any]]:
+    """So many filings of the same fiscal year, each amending the one before."""
+    return [record(f"2026-05-{day:02d}", float(day)) for day in range(1, count + 1)]
+
+
+def test_the_last_of_many_amendments_stands_whatever_is_committed_together(lake: Lake) -> None:
+    rows = filings(2 * PAGES_AT_ONCE + 3)
+    with serving(in_pages(rows)) as server:
+        counts = updated(lake, server.url)
+    assert counts.rows_received == len(server.asked) == len(rows)
+    assert assets(lake) == [float(len(rows))]
+    old = revisions.read(lake.dataset(Generation.V1, Statement.BALANCE_SHEETS), "AA")
+    assert old.num_rows == len(rows) - 1
+
+
+@pytest.mark.parametrize("pages", [3, PAGES_AT_ONCE, PAGES_AT_ONCE + 3])
+def test_pages_before_one_that_fails_are_stored(lake: Lake, pages: int) -> None:
+    with (
+        serving(in_pages(filings(pages + 4), fails_at=pages)) as server,
+        pytest.raises(BadRequestError, match="no such cursor"),
+    ):
+        updated(lake, server.url)
+    assert assets(lake) == [float(pages)]
 
 
 def test_only_a_new_label_of_a_known_period_is_asked_again(lake: Lake, sandbox: Sandbox) -> None:
