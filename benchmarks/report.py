@@ -18,7 +18,8 @@ from benchmarks.results import Results, Row
 TITLES = {
     "history": "History",
     "again": "A second, unchanged load",
-    "update": "Daily update",
+    "update": "Daily update of two days",
+    "week": "Daily update of seven days",
     "parity": "Comparing the generations",
     "parity again": "Comparing again after a day's update",
 }
@@ -29,10 +30,11 @@ EXPLAINED = {
         "the plain downloader and dlt's `append` hold each twice."
     ),
     "update": (
-        "What the whole market filed in seven days of May. Ours takes it into a lake that holds "
+        "What the whole market filed on two days of May. Ours takes it into a lake that holds "
         "the history (files and bytes are the whole lake's); the plain downloader, the vendor's "
         "client and dlt write the answer into an empty folder."
     ),
+    "week": "The same with the window that ours asks for unless told otherwise.",
     "parity": (
         "All mapped fields of three statements. Ours compares for the first time, from the rows "
         "that the loads kept as they wrote (decisions/what-a-load-wrote-is-not-read-again.md), "

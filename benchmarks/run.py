@@ -17,11 +17,17 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks import tools
-from benchmarks.kinds import Bench, history, parity, update
+from benchmarks.kinds import Bench, history, parity, update, week
 from benchmarks.results import Results
 from benchmarks.startup import startup
 
-KINDS = {"startup": startup, "history": history, "update": update, "parity": parity}
+KINDS = {
+    "startup": startup,
+    "history": history,
+    "update": update,
+    "week": week,
+    "parity": parity,
+}
 
 
 def main() -> None:
