@@ -127,7 +127,9 @@ def test_killed_at_every_point_with_the_real_silver(
 ) -> None:
     names = kill_everywhere(operation, [operation], folder, forks, "real")
     if operation == "cutover":
-        assert sum(name.startswith("silver's ") for name in names) >= 20
+        # A build makes its folders, and a rename puts it into place.
+        assert names.count("silver's mkdir") >= 3
+        assert names.count("silver's rename") >= 1
 
 
 def kill_everywhere(
