@@ -99,6 +99,7 @@ def test_a_late_run_is_told_of(served: World, told_of: Receiver) -> None:
 
 def test_a_failed_run_and_a_failed_parity_are_told_of(served: World, told_of: Receiver) -> None:
     file = 'C:\\no "such"\tfile'
+    served.lake.mkdir(parents=True, exist_ok=True)  # empty, unless a test before this one filled it
     with served.worker("webhook"):
         started(served, "history-v2", tickers_file=file)
         (text,) = until(told_of.texts, 120, "a word of the failed run")
