@@ -24,7 +24,11 @@ TITLES = {
     "parity again": "Comparing again after a day's update",
 }
 EXPLAINED = {
-    "history": "All quarterly records of all three statements, into an empty folder.",
+    "history": (
+        "All quarterly records of all three statements, into an empty folder. Ours and the plain "
+        "downloader write the lake's layout, a file a ticker, statement and month; the vendor's "
+        "client one file a ticker and statement, dlt a few tables, which no reader of a lake opens."
+    ),
     "again": (
         "The same command once more. Ours and the vendor's client leave the records as they were; "
         "the plain downloader and dlt's `append` hold each twice."
@@ -58,7 +62,8 @@ between machines.
   set size, sampled ten times a second.
 - Requests are counted by the server; records, files and bytes are those of the Parquet files after
   the run.
-- Machine: {machine}.
+- Machine: {machine}. Measured {days}. Its speed changes over the hours, so that
+  only figures of tools that took turns compare.
 
 | tool | what it is |
 | --- | --- |
@@ -105,7 +110,8 @@ def page(rows: Sequence[Row], drawn: Sequence[tuple[str, str, str]]) -> Iterator
         f"{m['cores']} cores, {m['memory_gb']} GB, {m['system']}, Python {m['python']}": None
         for m in (row.machine for row in good)
     }
-    yield HOW.format(machine="; ".join(machines))
+    days = " to ".join(sorted({min(r.at[:10] for r in good), max(r.at[:10] for r in good)}))
+    yield HOW.format(machine="; ".join(machines), days=days)
     for kind, title in TITLES.items():
         mine = [row for row in good if row.kind == kind]
         if not mine:
