@@ -27,7 +27,8 @@ EXPLAINED = {
     "history": (
         "All quarterly records of all three statements, into an empty folder. Ours and the plain "
         "downloader write the lake's layout, a file a ticker, statement and month; the vendor's "
-        "client one file a ticker and statement, dlt a few tables, which no reader of a lake opens."
+        "client writes a file a ticker (of v2 and statement), dlt a few tables: readers of a lake "
+        "open neither."
     ),
     "again": (
         "The same command once more. Ours and the vendor's client leave the records as they were; "
