@@ -14,7 +14,7 @@ import pytest
 from tests.server.world import World, declared, until
 
 pytestmark = pytest.mark.slow
-ENDED = ("COMPLETED: FAILED", "CRASHED", "CANCELLED")
+ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 DAY: dict[str, Any] = {"day": "2026-06-30", "days_back": 60}
 # deployment → (parameters beside its own, how it ends)
 EXPECTED: dict[str, tuple[dict[str, Any], str]] = {
