@@ -38,7 +38,7 @@ EXPECTED: dict[str, tuple[dict[str, Any], str]] = {
     "status-daily": ({}, r"COMPLETED: $|FAILED: download of 1,000 tickers .*: missed$"),
     "checklist": ({}, "FAILED: unmet: "),
     "cutover": ({}, "COMPLETED: not yet: .* unmet"),
-    "rollback": ({}, "COMPLETED: the pointer leads to v1; nothing to do; --execute carries it"),
+    "rollback": ({}, "COMPLETED: the pointer leads to v1; nothing to do$"),
     "drill": ({}, "COMPLETED: drill passed: "),
     "cleanup": ({}, "FAILED: .* leads to v1, which readers still use; cut over first$"),
     "fundamentals": ({"tickers": "FEW"}, "COMPLETED: v1: 9 units, "),
