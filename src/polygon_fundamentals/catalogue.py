@@ -9,9 +9,9 @@ from pathlib import Path
 
 import orjson
 
-from polygon_fundamentals.lake import files
+from polygon_fundamentals.lake import files, index
 from polygon_fundamentals.lake.paths import Dataset, Lake
-from polygon_fundamentals.lake.stock import Entry, indexed_keys, keys_read, take_stock
+from polygon_fundamentals.lake.stock import Entry, keys_read, take_stock
 from polygon_fundamentals.normalise.content import cik_of, period_of
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -93,8 +93,7 @@ def _periods(dataset: Dataset, entries: Mapping[str, Entry]) -> int:
             continue
         union: set[str] = set()
         for ticker in tickers:
-            found = indexed_keys(dataset, ticker)
-            keys = found.rows if found is not None and found.rows else keys_read(dataset, ticker)
+            keys = index.written(dataset, ticker).rows or keys_read(dataset, ticker)
             union.update(period_of(key) for key in keys if cik_of(key) == cik)
         total += len(union)
     return total

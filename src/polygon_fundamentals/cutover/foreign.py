@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from polygon_fundamentals.cutover.journal import folder
 from polygon_fundamentals.lake.files import replace_file
-from polygon_fundamentals.lake.index import TickerIndex
+from polygon_fundamentals.lake.index import TickerIndex, written
 from polygon_fundamentals.lake.listing import FileState, states
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.normalise.schemas import MARK_KEY, mark
@@ -32,19 +32,11 @@ def unindexed(dataset: Dataset) -> list[FileState]:
     known: dict[str, TickerIndex] = {}
     for state in states(dataset):
         if state.ticker not in known:
-            known[state.ticker] = _index(dataset, state.ticker)
+            known[state.ticker] = written(dataset, state.ticker)
         entry = known[state.ticker].files.get(state.partition)
         if entry is None or tuple(entry[:2]) != (state.changed_ns, state.size):
             found.append(state)
     return found
-
-
-def _index(dataset: Dataset, ticker: str) -> TickerIndex:
-    try:
-        found = TickerIndex.loads(dataset.index_file(ticker).read_bytes())
-    except FileNotFoundError:
-        return TickerIndex()
-    return found or TickerIndex()
 
 
 def is_ours(path: Path, dataset: Dataset) -> bool:

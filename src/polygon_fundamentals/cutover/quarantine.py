@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from polygon_fundamentals.cutover.foreign import is_ours, unindexed
 from polygon_fundamentals.lake import cache, files, revisions
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
-from polygon_fundamentals.lake.index import TickerIndex, signature
+from polygon_fundamentals.lake.index import signature, written
 from polygon_fundamentals.lake.paths import (
     Dataset,
     Lake,
@@ -180,7 +180,7 @@ def _restore(
 ) -> tuple[int, int]:
     """Make v2's file as the index has it; return (rows restored, rows that were not found)."""
     path = dataset.file(partition, ticker)
-    index = _index(dataset, ticker)
+    index = written(dataset, ticker)
     wanted = {key: row[1] for key, row in index.rows.items() if row[0] == partition}
     found: dict[str, pa.Table] = {}
     for source in _sources(dataset, ticker, foreign):
@@ -203,13 +203,6 @@ def _restore(
     if index_file.exists():
         files.replace_file(index_file, index.dumps())
     return len(rows), len(wanted) - len(rows)
-
-
-def _index(dataset: Dataset, ticker: str) -> TickerIndex:
-    try:
-        return TickerIndex.loads(dataset.index_file(ticker).read_bytes()) or TickerIndex()
-    except FileNotFoundError:
-        return TickerIndex()
 
 
 def _sources(dataset: Dataset, ticker: str, foreign: pa.Table | None) -> Iterator[pa.Table]:

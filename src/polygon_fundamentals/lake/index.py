@@ -103,6 +103,14 @@ def read_file(dataset: Dataset, partition: int, ticker: str) -> StoredFile | Non
     return StoredFile(partition, table, keys, content_hashes(table), ours, before)
 
 
+def written(dataset: Dataset, ticker: str) -> TickerIndex:
+    """Return a ticker's index as it was last written; an empty one where there is none."""
+    try:
+        return TickerIndex.loads(dataset.index_file(ticker).read_bytes()) or TickerIndex()
+    except FileNotFoundError:
+        return TickerIndex()
+
+
 def load(dataset: Dataset, ticker: str, extra_partitions: set[int]) -> TickerIndex:
     """Return the ticker's index, made to agree with its files.
 

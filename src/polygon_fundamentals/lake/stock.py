@@ -149,18 +149,10 @@ def _differs(entry: Entry | None, signs: Signatures) -> bool:
     return entry is None or entry.files != signs or bool(entry.unreadable)
 
 
-def indexed_keys(dataset: Dataset, ticker: str) -> index.TickerIndex | None:
-    """Return a ticker's index as it stands; None where there is none of this version."""
-    try:
-        return index.TickerIndex.loads(dataset.index_file(ticker).read_bytes())
-    except FileNotFoundError:
-        return None
-
-
 def _from_index(dataset: Dataset, ticker: str, signs: Signatures) -> Entry | None:
     """Return a ticker's entry from its index, or None where that disagrees with the files."""
-    found = indexed_keys(dataset, ticker)
-    if found is None or {str(p): list(f[:2]) for p, f in found.files.items()} != signs:
+    found = index.written(dataset, ticker)
+    if {str(p): list(f[:2]) for p, f in found.files.items()} != signs:
         return None
     undated = sum(1 for partition, _ in found.rows.values() if partition == UNDATED)
     return _counted(signs, found.rows, undated)

@@ -220,12 +220,8 @@ def known_ciks(lake: Lake, ticker: str) -> set[str]:
     found: set[str] = set()
     for generation in Generation:
         for statement in Statement:
-            path = lake.dataset(generation, statement).index_file(ticker)
-            try:
-                known = index.TickerIndex.loads(path.read_bytes())
-            except FileNotFoundError:
-                continue
-            found.update(cik_of(key) for key in known.rows) if known else None
+            known = index.written(lake.dataset(generation, statement), ticker)
+            found.update(cik_of(key) for key in known.rows)
     return {cik for cik in found if not cik.startswith("ticker:")}
 
 

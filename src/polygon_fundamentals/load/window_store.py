@@ -28,14 +28,6 @@ from polygon_fundamentals.statements import Generation, Statement
 Annual = tuple[str, str]  # CIK and last day of a fiscal year
 
 
-def _rows_known(dataset: Dataset, ticker: str) -> dict[str, tuple[int, str]]:
-    try:
-        found = index.TickerIndex.loads(dataset.index_file(ticker).read_bytes())
-    except FileNotFoundError:
-        return {}
-    return found.rows if found is not None else {}
-
-
 def relabelled(
     root: str, statement: Statement, body: bytes, companies: Mapping[str, Sequence[str]]
 ) -> dict[str, list[str]]:
@@ -58,7 +50,7 @@ def relabelled(
     )
     found: dict[str, set[str]] = {}
     for ticker, positions in places.items():
-        known = _rows_known(dataset, ticker)
+        known = index.written(dataset, ticker).rows
         periods = {period_of(key) for key in known}
         for i in positions:
             cik = rows[i].get("cik")
@@ -146,7 +138,7 @@ def _without_older(
     hashes = content_hashes(table) if keys else []
     kept: dict[str, list[int]] = {}
     for ticker, positions in places.items():
-        known = _rows_known(dataset, ticker)
+        known = index.written(dataset, ticker).rows
         older = [
             i
             for i in positions
@@ -209,7 +201,7 @@ def undated_missing(
         datasets = (lake.dataset(Generation.V1, statement) for statement in statements)
         owner = by_cik.get(cik)
         if owner is not None and not any(
-            key.startswith(start) for d in datasets for key in _rows_known(d, owner)
+            key.startswith(start) for d in datasets for key in index.written(d, owner).rows
         ):
             missing.append((cik, end))
     return missing

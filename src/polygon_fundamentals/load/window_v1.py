@@ -154,26 +154,26 @@ def _sweep(
 
     Returns (pages asked for, the request that goes on, or None at the end).
     """
-    held: list[Page] = []
-    rest: dict[str, str] | None = None
-    failed: ApiError | None = None
-    observed_at = datetime.now(UTC)
-    try:
-        for page in run.client.pages(V1_PATH, params):
-            held.append(page)
-            if any(row.get("filing_date") for row in page.results) or page.next_url is None:
-                break
-            if len(held) == most:
-                query = parse_qsl(urlsplit(page.next_url).query, keep_blank_values=True)
-                rest = {k: v for k, v in query if k.lower() != "apikey"}
-                break
-    except ApiError as error:
-        failed = error
-    if held:
-        run.store(held, observed_at, undated_only=True)
-    if failed is not None:
-        raise failed
-    return len(held), rest
+    asked: list[Page] = []
+    for pages, observed_at in _some_at_once(_to_first_dated(run.client, params, most)):
+        run.store(pages, observed_at, undated_only=True)
+        asked += pages
+    following = asked[-1].next_url
+    if following is None or _has_dated(asked[-1]):
+        return len(asked), None
+    query = parse_qsl(urlsplit(following).query, keep_blank_values=True)
+    return len(asked), {k: v for k, v in query if k.lower() != "apikey"}
+
+
+def _to_first_dated(client: Client, params: dict[str, str], most: int | None) -> Iterator[Page]:
+    for number, page in enumerate(client.pages(V1_PATH, params), 1):
+        yield page
+        if number == most or _has_dated(page):
+            return
+
+
+def _has_dated(page: Page) -> bool:
+    return any(row.get("filing_date") for row in page.results)
 
 
 def _sweep_on(
