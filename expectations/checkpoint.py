@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,8 +79,10 @@ def run_checkpoint(
         suites = suites_of(cases[statement])
         for name, expectations in suites.items():
             title = f"{statement.value}.{name}"
-            frame = by_name[name].assign(row=range(len(by_name[name])))
-            frame["case"] = pd.Series(titles(frame), dtype=object, index=frame.index)
+            # A rule with a condition copies the whole frame: only what the rules look at is in it.
+            frame = by_name[name][sorted(_columns(expectations))].copy()
+            frame["row"] = range(len(frame))
+            frame["case"] = pd.Series(titles(by_name[name]), dtype=object, index=frame.index)
             definitions.append(_definition(context, title, frame, expectations))
             batches[title] = (statement, name, by_name[name])
     results: dict[str, Any] = {}
@@ -103,6 +105,19 @@ def run_checkpoint(
         whole[definition.name] = result.to_json_dict()
     told = [_told(result, *batches[title]) for title, found in results.items() for result in found]
     return told, whole
+
+
+def _columns(expectations: Sequence[Expectation]) -> set[str]:
+    """The columns that some expectations name, those of their conditions too."""
+    found: set[str] = set()
+    names = ("column", "column_A", "column_B")
+    for rule in expectations:
+        found.update(getattr(rule, name) for name in names if hasattr(rule, name))
+        found.update(getattr(rule, "column_list", ()))
+        condition: Any = getattr(rule, "row_condition", None)
+        if condition is not None:
+            found.add(condition.column.name)
+    return found
 
 
 def _definition(

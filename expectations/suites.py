@@ -164,4 +164,4 @@ def titles(frame: pd.DataFrame) -> list[str]:
     joined = parts[0]
     for part in parts[1:]:
         joined = joined + " · " + part
-    return [str(text) for text in joined]
+    return [str(text) for text in joined.tolist()]
