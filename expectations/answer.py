@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pandas as pd
 
-from expectations.checkpoint import run_checkpoint
+from expectations.checkpoint import RuleResult, run_checkpoint
 from expectations.docs import write_run
 from expectations.frames import compared, frames_of, names_of, v1_last_filing
 from expectations.suites import Case
@@ -29,6 +29,7 @@ from polygon_fundamentals.parity.report import (
     write_report,
 )
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
+from polygon_fundamentals.statements import Statement
 
 FOLDER = Path(__file__).parent
 TOLERANCES_FILE = FOLDER / "tolerances.yaml"
@@ -65,7 +66,7 @@ def parity_folder(lake: Lake) -> Path:
 
 def answer(
     lake: Lake,
-    founds: Sequence[Found],
+    found_of: Callable[[Statement], Found],
     asked: Asked,
     tolerances: Tolerances,
     accepted: Sequence[Accepted],
@@ -73,11 +74,16 @@ def answer(
     """Whether v2 may take over, with all that says so; writes the report and the data docs.
 
     The result holds what `parity --json` prints (DESIGN.md, section 6), and `markdown`.
+    `found_of` is asked for a statement each time it is needed, so that only one is in memory.
     """
-    parity = merge(found.parity(accepted) for found in founds)
+    stamp = datetime.now(UTC)
+    parity = merge(found_of(statement).totals(accepted) for statement in Statement)
     verdict = judge(parity, tolerances)
-    cases = {
-        found.statement: Case(
+    results: list[RuleResult] = []
+    told_by_gx: dict[str, Any] = {}
+    names: dict[str, str] = {}
+    for found in map(found_of, Statement):
+        case = Case(
             found.statement,
             tolerances,
             verdict,
@@ -85,15 +91,14 @@ def answer(
             v1_last_filing(found),
             compared(found),
         )
-        for found in founds
-    }
-    frames = {found.statement: frames_of(found, tolerances) for found in founds}
-    results, told_by_gx = run_checkpoint(frames, cases)
+        told, whole = run_checkpoint(frames_of(found, tolerances), case)
+        results += told
+        told_by_gx |= whole
+        names |= names_of(found).to_dict()
     broken = [result for result in results if not result.passed]
-    stamp = datetime.now(UTC)
     identity = f"{stamp:%Y%m%dT%H%M%S}Z-{asked.run}"
     reports = parity_folder(lake) / "reports" / identity
-    paths = write_report(reports, founds)
+    paths = write_report(reports, map(found_of, Statement))
     for old in sorted(reports.parent.iterdir())[:-REPORTS_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     replace_file(
@@ -129,8 +134,8 @@ def answer(
         {
             "budgets": budgets_table(verdict),
             "fields": fields_table(parity),
-            "absent": _absent(parity, founds),
-            "companies": _companies(founds),
+            "absent": _absent(parity, names),
+            "companies": _companies(parity, names),
             "unused": _unused(parity),
         },
     )
@@ -179,30 +184,23 @@ def _summary(parity: Parity, asked: Asked, *, passed: bool) -> dict[str, Any]:
     }
 
 
-def _absent(parity: Parity, founds: Sequence[Found]) -> pd.DataFrame:
+def _absent(parity: Parity, names: Mapping[str, str]) -> pd.DataFrame:
     absent = parity.absent_tickers.copy()
-    absent.insert(1, "company", absent["ticker"].map(_names(founds)))
+    absent.insert(1, "company", absent["ticker"].map(names))
     told = absent[["ticker", "company", "cik", "kind", "detail", "statement", "periods"]]
     return told.rename(columns={"kind": "state", "detail": "what is known", "cik": "CIK"})
 
 
-def _companies(founds: Sequence[Found]) -> pd.DataFrame:
+def _companies(parity: Parity, names: Mapping[str, str]) -> pd.DataFrame:
     """One row a ticker of v1: company name, and in how many periods the generations meet."""
-    frames = [found.frame("tickers").assign(statement=found.statement.value) for found in founds]
+    frames = [result.tickers.assign(statement=result.statement.value) for result in parity.results]
     rows = pd.concat(frames, ignore_index=True)
     table = rows.pivot_table(
         index=["ticker"], columns="statement", values="periods", aggfunc="sum", fill_value=0
     ).reset_index()
     table.columns.name = None
-    table.insert(1, "company", table["ticker"].map(_names(founds)))
+    table.insert(1, "company", table["ticker"].map(names))
     return table
-
-
-def _names(founds: Sequence[Found]) -> dict[str, str]:
-    names: dict[str, str] = {}
-    for found in founds:
-        names.update(names_of(found).to_dict())
-    return names
 
 
 def _unused(parity: Parity) -> pd.DataFrame:

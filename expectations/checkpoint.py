@@ -1,4 +1,4 @@
-"""Running the rules: one checkpoint over the frames of all statements.
+"""Running the rules on the frames of a statement, each by a checkpoint.
 
 Every frame has a data source of its own: validators that share one can evaluate another's batch
 (seen with Great Expectations 1.24.1).
@@ -57,12 +57,10 @@ class RuleResult:
     error: str = ""
 
 
-def run_checkpoint(
-    frames: Mapping[Statement, Frames], cases: Mapping[Statement, Case]
-) -> tuple[list[RuleResult], dict[str, Any]]:
-    """Every rule's result, in the order of the suites, and what Great Expectations says of it all.
+def run_checkpoint(frames: Frames, case: Case) -> tuple[list[RuleResult], dict[str, Any]]:
+    """Every rule's result on a statement, and what Great Expectations says of it, by frame.
 
-    Nothing is written: the context lives in memory.
+    In the order of the suites. Nothing is written: the context lives in memory.
     """
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     # Stores in memory, and no site of its own: it would leave a folder behind for each run.
@@ -74,24 +72,18 @@ def run_checkpoint(
             analytics_enabled=False,
         ),
     )
-    definitions, batches = [], {}
-    for statement, by_name in frames.items():
-        suites = suites_of(cases[statement])
-        for name, expectations in suites.items():
-            title = f"{statement.value}.{name}"
-            # A rule with a condition copies the whole frame: only what the rules look at is in it.
-            frame = by_name[name][sorted(_columns(expectations))].copy()
-            frame["row"] = range(len(frame))
-            frame["case"] = pd.Series(titles(by_name[name]), dtype=object, index=frame.index)
-            definitions.append(_definition(context, title, frame, expectations))
-            batches[title] = (statement, name, by_name[name])
-    results: dict[str, Any] = {}
+    told: list[RuleResult] = []
     whole: dict[str, Any] = {}
-    for definition, frame in definitions:
+    for name, expectations in suites_of(case).items():
+        title = f"{case.statement.value}.{name}"
+        # A rule with a condition copies the whole frame: only what the rules look at is in it.
+        frame = frames[name][sorted(_columns(expectations))].copy()
+        frame["row"] = range(len(frame))
+        frame["case"] = pd.Series(titles(frames[name]), dtype=object, index=frame.index)
         checkpoint = context.checkpoints.add(
             Checkpoint(
-                name=definition.name,
-                validation_definitions=[definition],
+                name=title,
+                validation_definitions=[_definition(context, title, expectations)],
                 result_format={
                     "result_format": "SUMMARY",
                     "partial_unexpected_count": SHOWN,
@@ -101,9 +93,8 @@ def run_checkpoint(
         )
         done = checkpoint.run(batch_parameters={"dataframe": frame})
         [result] = done.run_results.values()
-        results[definition.name] = result.results
-        whole[definition.name] = result.to_json_dict()
-    told = [_told(result, *batches[title]) for title, found in results.items() for result in found]
+        whole[title] = result.to_json_dict()
+        told += [_told(rule, case.statement, name, frames[name]) for rule in result.results]
     return told, whole
 
 
@@ -120,14 +111,13 @@ def _columns(expectations: Sequence[Expectation]) -> set[str]:
     return found
 
 
-def _definition(
-    context: Any, title: str, frame: pd.DataFrame, expectations: list[Expectation]
-) -> tuple[ValidationDefinition, pd.DataFrame]:
+def _definition(context: Any, title: str, expectations: list[Expectation]) -> ValidationDefinition:
     source = context.data_sources.add_pandas(title)
     batch = source.add_dataframe_asset(title).add_batch_definition_whole_dataframe(title)
     suite = context.suites.add(ExpectationSuite(name=title, expectations=expectations))
     definition = ValidationDefinition(name=title, data=batch, suite=suite)
-    return context.validation_definitions.add(definition), frame
+    added: ValidationDefinition = context.validation_definitions.add(definition)
+    return added
 
 
 def _told(result: Any, statement: Statement, name: str, frame: pd.DataFrame) -> RuleResult:

@@ -15,7 +15,7 @@ from prefect import task
 from expectations.answer import ACCEPTED_FILE, TOLERANCES_FILE, Asked, answer
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity import load_accepted, load_tolerances
-from polygon_fundamentals.parity.found import load, save
+from polygon_fundamentals.parity.found import Found, load, save
 from polygon_fundamentals.parity.run import Question, compare_lake
 from polygon_fundamentals.reference import ReferenceTicker
 from polygon_fundamentals.statements import Statement
@@ -59,6 +59,9 @@ def run_rules(spec: RunSpec, label: str, asked: Asked) -> dict[str, Any]:
     """Run the rules on what was compared; write report and data docs; return the answer."""
     lake = Lake(Path(spec.lake))
     folder = work_folder(lake, spec.run)
-    founds = [load(statement, folder / statement.value) for statement in Statement]
     tolerances, accepted = load_tolerances(TOLERANCES_FILE), load_accepted(ACCEPTED_FILE)
-    return answer(lake, founds, asked, tolerances, accepted)
+
+    def found_of(statement: Statement) -> Found:
+        return load(statement, folder / statement.value)
+
+    return answer(lake, found_of, asked, tolerances, accepted)

@@ -14,7 +14,8 @@ import re
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
@@ -265,14 +266,19 @@ def _is_alive(pid: int) -> bool:
 
 def replace_file(path: Path, data: bytes) -> None:
     """Replace `path` by a new content in one step, flushed to disk first."""
+    with replacing(path) as beside:
+        write_bytes(beside, data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield the name of a file to write; at the end it takes `path`'s place, flushed to disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = temporary_name(path)
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        yield beside
+        descriptor = os.open(beside, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

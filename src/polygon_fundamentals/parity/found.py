@@ -18,7 +18,7 @@ from polygon_fundamentals.parity.result import (
     COMPANY_ABSENT,
     NEVER_IN_V2,
     PRESENT,
-    StatementParity,
+    Totals,
 )
 from polygon_fundamentals.parity.tally import fields_of
 from polygon_fundamentals.parity.tolerances import Accepted
@@ -56,32 +56,34 @@ class Found:
             {n: t.filter(pc.is_in(t["ticker"], wanted)) for n, t in self.tables.items()},
         )
 
-    def parity(self, accepted: Sequence[Accepted]) -> StatementParity:
-        """The result of the comparison, put together again."""
-        tallies, values, seen = (self.frame(n) for n in ("tallies", "values", "seen"))
-        by_field = fields_of(tallies, self.statement)
+    def totals(self, accepted: Sequence[Accepted]) -> Totals:
+        """What it comes to; Arrow counts, so that no frame of all rows is made for it."""
+        counted = self.tables["tallies"].group_by(["line", "kind"]).aggregate([("count", "sum")])
+        by_field = fields_of(
+            counted.rename_columns({"count_sum": "count"}).to_pandas(), self.statement
+        )
         tickers = self.frame("tickers")
+        seen, values = self.tables["seen"], self.tables["values"]
         states = seen["state"]
-        filed = self.frame("v1_records")["filing_date"].dropna()
+        of_v1 = seen.filter(pc.is_in(states, pa.array(_V1_STATES)))
+        filed = self.tables["v1_records"]["filing_date"].to_pandas().dropna()
         mine = [a for a in accepted if a.statement is self.statement]
-        return StatementParity(
+        used = values.filter(pc.equal(values["kind"], Kind.ACCEPTED.value)).to_pandas()
+        return Totals(
             statement=self.statement,
-            companies=int(seen.loc[states.isin(_V1_STATES), "ticker"].nunique()),
-            periods=int((states == PRESENT).sum()),
+            companies=pc.count_distinct(of_v1["ticker"]).as_py(),
+            periods=_count(states, PRESENT),
             compared=int(by_field["compared"].sum()),
             matched=int(by_field[Kind.MATCHED.value].sum()),
             counts={k: int(by_field[k.value].sum()) for k in (*DIFFERENCE_KINDS, *APART_KINDS)},
             by_field=by_field,
-            values=values,
-            tallies=tallies,
             tickers=tickers,
-            seen=seen,
             absent_tickers=tickers[tickers["kind"] != PRESENT].reset_index(drop=True),
             missing_periods=self.frame("missing_periods"),
             extra_periods=self.frame("extra_periods"),
-            v1_periods_v2_never_has=int((states == NEVER_IN_V2).sum()),
+            v1_periods_v2_never_has=_count(states, NEVER_IN_V2),
             v1_last_filing=None if filed.empty else _day(filed.max()),
-            unused_acceptances=tuple(a for a in mine if not _is_used(a, values)),
+            unused_acceptances=tuple(a for a in mine if not _is_used(a, used)),
         )
 
 
@@ -89,14 +91,18 @@ def _day(moment: pd.Timestamp) -> date:
     return moment.date()
 
 
-def _is_used(one: Accepted, values: pd.DataFrame) -> bool:
+def _count(states: pa.ChunkedArray, state: str) -> int:
+    found: int = pc.sum(pc.equal(states, state), min_count=0).as_py()
+    return found
+
+
+def _is_used(one: Accepted, used: pd.DataFrame) -> bool:
     return bool(
         (
-            (values["kind"] == Kind.ACCEPTED.value)
-            & (values["cik"] == one.cik)
-            & (values["timeframe"] == one.timeframe.value)
-            & (values["period_end"] == pd.Timestamp(one.period_end))
-            & (values["v2_field"] == one.v2_field)
+            (used["cik"] == one.cik)
+            & (used["timeframe"] == one.timeframe.value)
+            & (used["period_end"] == pd.Timestamp(one.period_end))
+            & (used["v2_field"] == one.v2_field)
         ).any()
     )
 

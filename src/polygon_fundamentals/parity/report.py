@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from polygon_fundamentals.lake.files import replace_file
+from polygon_fundamentals.lake.files import replacing
 from polygon_fundamentals.parity.found import Found
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
 from polygon_fundamentals.parity.result import Parity, Verdict
@@ -21,41 +22,34 @@ _ROWS_IN_MARKDOWN = 60
 _WRITE = pa_csv.WriteOptions(quoting_style="needed")
 
 
-def write_report(folder: Path, founds: Sequence[Found]) -> dict[str, Path]:
-    """Write what differs; return the files.
+def write_report(folder: Path, founds: Iterable[Found]) -> dict[str, Path]:
+    """Write what differs, a statement at a time; return the files.
 
     `values.parquet` and `values.csv` hold every value that is not matched, with what explains it;
     `missing_periods.csv`, `extra_periods.csv` and `tickers.csv` the periods of one generation
     alone and what became of each v1 ticker.
     """
-    values = _joined(founds, "values")
     paths = {"values": folder / "values.parquet", "values_csv": folder / "values.csv"}
-    sink = pa.BufferOutputStream()
-    pq.write_table(values, sink, compression="zstd")
-    replace_file(paths["values"], bytes(sink.getvalue()))
-    _write_csv(values, paths["values_csv"])
-    for name in ("missing_periods", "extra_periods"):
-        paths[name] = folder / f"{name}.csv"
-        _write_csv(_joined(founds, name), paths[name])
-    tickers = [
-        f.tables["tickers"].append_column(
-            "statement", pa.repeat(pa.scalar(f.statement.value), f.tables["tickers"].num_rows)
-        )
-        for f in founds
-    ]
-    paths["tickers"] = folder / "tickers.csv"
-    _write_csv(pa.concat_tables(tickers, promote_options="permissive"), paths["tickers"])
+    paths |= {n: folder / f"{n}.csv" for n in ("missing_periods", "extra_periods", "tickers")}
+    writers: dict[str, pq.ParquetWriter | pa_csv.CSVWriter] = {}
+    with ExitStack() as ends:
+        for found in founds:
+            tables = {name: found.tables[name.removesuffix("_csv")] for name in paths}
+            tickers = tables["tickers"]
+            named = pa.repeat(pa.scalar(found.statement.value), tickers.num_rows)
+            tables["tickers"] = tickers.append_column("statement", named)
+            for name, table in tables.items():
+                if name not in writers:
+                    beside = ends.enter_context(replacing(paths[name]))
+                    writers[name] = ends.enter_context(_writer(beside, paths[name], table.schema))
+                writers[name].write_table(table)
     return paths
 
 
-def _joined(founds: Sequence[Found], name: str) -> pa.Table:
-    return pa.concat_tables([f.tables[name] for f in founds], promote_options="permissive")
-
-
-def _write_csv(table: pa.Table, path: Path) -> None:
-    sink = pa.BufferOutputStream()
-    pa_csv.write_csv(table, sink, _WRITE)
-    replace_file(path, bytes(sink.getvalue()))
+def _writer(beside: Path, path: Path, schema: pa.Schema) -> pq.ParquetWriter | pa_csv.CSVWriter:
+    if path.suffix == ".parquet":
+        return pq.ParquetWriter(beside, schema, compression="zstd")
+    return pa_csv.CSVWriter(beside, schema, write_options=_WRITE)
 
 
 def budgets_table(verdict: Verdict) -> pd.DataFrame:

@@ -19,20 +19,14 @@ PRESENT, COMPANY_ABSENT, NEVER_IN_V2 = "present", "company_absent", "never_in_v2
 
 
 @dataclass(frozen=True)
-class StatementParity:
-    """What the comparison of one statement found.
+class Totals:
+    """What the comparison of one statement comes to.
 
     `compared` values have a number on both sides; `counts` are the findings that are no match, by
-    kind. `values` lists each of them: statement, ticker, tickers, cik, timeframe, period_end,
-    v1_field, v2_field, relation, v1_value, v2_value, difference (v2 less v1 in v2's sign), kind,
-    detail, v1_filing_date, v2_filing_date. Lines that only one generation knows are counted in
-    `by_field` as not comparable and not listed.
+    kind. Lines that only one generation knows are counted in `by_field` as not comparable.
 
-    `tallies` has the same numbers by company: ticker, line (the position in the field map's
-    `entries`), kind, count, matched values too. `tickers` are v1's, each present or absent;
-    `seen` every period of either generation: ticker, cik, timeframe, period_end, state.
-
-    `absent_tickers`: ticker, cik, kind (delisted, renamed, missing), detail, periods.
+    `tickers` are v1's, each present or absent. `absent_tickers`: ticker, cik, kind (delisted,
+    renamed, missing), detail, periods.
     `missing_periods` and `extra_periods`: statement, ticker, tickers, cik, timeframe, period_end,
     filing_date; the periods of companies that v2 lacks altogether are not among them.
     """
@@ -44,10 +38,7 @@ class StatementParity:
     matched: int
     counts: Mapping[Kind, int]
     by_field: pd.DataFrame
-    values: pd.DataFrame
-    tallies: pd.DataFrame
     tickers: pd.DataFrame
-    seen: pd.DataFrame
     absent_tickers: pd.DataFrame
     missing_periods: pd.DataFrame
     extra_periods: pd.DataFrame
@@ -69,10 +60,27 @@ class StatementParity:
 
 
 @dataclass(frozen=True)
+class StatementParity(Totals):
+    """What the comparison of one statement found, row by row.
+
+    `values` lists each value that is no match: statement, ticker, tickers, cik, timeframe,
+    period_end, v1_field, v2_field, relation, v1_value, v2_value, difference (v2 less v1 in v2's
+    sign), kind, detail, v1_filing_date, v2_filing_date; not those of lines that only one
+    generation knows. `tallies` has the numbers by company: ticker, line (the position in the
+    field map's `entries`), kind, count, matched values too. `seen` is every period of either
+    generation: ticker, cik, timeframe, period_end, state.
+    """
+
+    values: pd.DataFrame
+    tallies: pd.DataFrame
+    seen: pd.DataFrame
+
+
+@dataclass(frozen=True)
 class Parity:
     """The results of several statements, or of several batches of companies, together."""
 
-    results: tuple[StatementParity, ...]
+    results: tuple[Totals, ...]
 
     @property
     def compared(self) -> int:
@@ -91,11 +99,6 @@ class Parity:
         for result in self.results:
             total.update(result.all_counts)
         return {kind: total[kind] for kind in BUDGETED_KINDS}
-
-    @property
-    def values(self) -> pd.DataFrame:
-        """Every value that is not matched."""
-        return self._together("values")
 
     @property
     def by_field(self) -> pd.DataFrame:
@@ -163,7 +166,7 @@ class Verdict:
         return all(b.is_kept for b in self.budgets)
 
 
-def merge(results: Iterable[StatementParity]) -> Parity:
+def merge(results: Iterable[Totals]) -> Parity:
     """The results together. Raises ValueError if there are none."""
     together = tuple(results)
     if not together:

@@ -32,10 +32,9 @@ def checked(lake: Lake, today: date | None = None) -> list[RuleResult]:
     """The results of all rules on the cash flow statements."""
     day = today or today_in_new_york()
     found = compare_lake(lake, CF, Question(TOLERANCES, (), {}, day)).found
-    parity = found.parity(())
-    verdict = judge(merge([parity]), TOLERANCES)
+    verdict = judge(merge([found.totals(())]), TOLERANCES)
     case = Case(CF, TOLERANCES, verdict, day, v1_last_filing(found), compared(found))
-    return run_checkpoint({CF: frames_of(found, TOLERANCES)}, {CF: case})[0]
+    return run_checkpoint(frames_of(found, TOLERANCES), case)[0]
 
 
 def first_ticker(lake: Lake) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -24,6 +25,7 @@ from polygon_fundamentals.load.ask import Filters
 from polygon_fundamentals.load.units import load_v1, load_v2, resolve_companies
 from polygon_fundamentals.load.writers import Inline
 from polygon_fundamentals.parity import Parity, load_tolerances, merge
+from polygon_fundamentals.parity.found import Found
 from polygon_fundamentals.parity.run import Question, compare_lake, v1_tickers, v2_tickers
 from polygon_fundamentals.reference import known_tickers
 from polygon_fundamentals.sandbox import Sandbox
@@ -73,27 +75,30 @@ class Market:
         for statement in Statement:
             load_v2(client, self.lake, Inline(), companies, statement, FRAMES)
 
-    def compare(self) -> Parity:
+    def compare(self) -> list[Found]:
         lacking = sorted(set(v1_tickers(self.lake)) - v2_tickers(self.lake))
         client = client_of(self.server)
         known = known_tickers(self.lake, lacking, lambda: client, TODAY).tickers
         question = Question(TOLERANCES, (), known, TODAY)
-        founds = [compare_lake(self.lake, s, question).found for s in Statement]
-        return merge(found.parity(()) for found in founds)
+        return [compare_lake(self.lake, s, question).found for s in Statement]
 
 
-def findings(parity: Parity) -> dict[Key, str]:
+def merged(founds: list[Found]) -> Parity:
+    return merge(found.totals(()) for found in founds)
+
+
+def findings(founds: list[Found]) -> dict[Key, str]:
     """CIK instead of ticker: a company is found once, under whichever of its tickers."""
-    v = parity.values
+    v = pd.concat([found.frame("values") for found in founds])
     ends = v["period_end"].dt.strftime("%Y-%m-%d")
     keys = zip(v["statement"], v["cik"], v["timeframe"], ends, v["v2_field"], strict=True)
     return dict(zip(keys, v["kind"], strict=True))
 
 
-def missing(parity: Parity) -> set[tuple[str, str, str, str]]:
+def missing(founds: list[Found]) -> set[tuple[str, str, str, str]]:
     return {
         (period["statement"], period["ticker"], period["timeframe"], str(period["period_end"])[:10])
-        for result in parity.results
+        for result in merged(founds).results
         for period in result.missing_periods.to_dict("records")
     }
 
@@ -115,12 +120,12 @@ def market(
 
 
 @pytest.fixture(scope="module")
-def base(market: Market) -> Parity:
+def base(market: Market) -> list[Found]:
     return market.compare()
 
 
 def test_each_oddity_is_found_as_what_it_is_and_nothing_else_is(
-    market: Market, base: Parity
+    market: Market, base: list[Found]
 ) -> None:
     loaded = set(market.tickers)
     oddities = [p for p in market.server.planted if loaded.intersection(p.tickers)]
@@ -138,8 +143,8 @@ def test_each_oddity_is_found_as_what_it_is_and_nothing_else_is(
     assert {k: v for k, v in by_kind.items() if k not in EVERYWHERE} == expected
     told = set(v1_tickers(market.lake))
     gone = {p.tickers[0] for p in oddities if p.kind == "delisted"} & told
-    assert {row.ticker for row in base.absent_tickers.itertuples()} == gone
-    assert base.missing_tickers == []
+    assert {row.ticker for row in merged(base).absent_tickers.itertuples()} == gone
+    assert merged(base).missing_tickers == []
     lacking = {
         (p.statement, p.cik, p.period_end)
         for p in market.server.planted
@@ -210,7 +215,7 @@ def plant(
     return expected, touched
 
 
-def test_what_is_planted_is_found_and_not_one_other(market: Market, base: Parity) -> None:
+def test_what_is_planted_is_found_and_not_one_other(market: Market, base: list[Found]) -> None:
     server, random = market.server, Random(11)
     before = findings(base)
     each = 2 if len(market.tickers) < 20 else 15
@@ -226,20 +231,20 @@ def test_what_is_planted_is_found_and_not_one_other(market: Market, base: Parity
     market.load(sorted(touched))
     # A load does not withdraw a period that is gone whole; only `refresh` does.
     change_rows(market.lake, Generation.V2, Statement.CASH_FLOW, without("annual", end), left)
-    parity = market.compare()
+    founds = market.compare()
     cik = {t: r["cik"] for r in server.rows("v2", "cash_flow") for t in r.get("tickers") or ()}
     gone = ("cash_flow", cik[left], "annual", end)
     wanted = {k: v for k, v in (before | expected).items() if k[:4] != gone}
-    assert {k: v for k, v in findings(parity).items() if wanted.get(k) != v} == {}
-    assert findings(parity) == wanted
-    assert missing(parity) - missing(base) == {("cash_flow", left, "annual", end)}
+    assert {k: v for k, v in findings(founds).items() if wanted.get(k) != v} == {}
+    assert findings(founds) == wanted
+    assert missing(founds) - missing(base) == {("cash_flow", left, "annual", end)}
 
     # A ticker that v2 loses altogether, and is not delisted.
     for statement in Statement:
         change_rows(market.lake, Generation.V2, statement, lambda t: t.slice(0, 0), lost)
-    parity = market.compare()
-    assert parity.missing_tickers == [lost]
-    assert findings(parity) == {k: v for k, v in wanted.items() if k[1] != cik[lost]}
+    founds = market.compare()
+    assert merged(founds).missing_tickers == [lost]
+    assert findings(founds) == {k: v for k, v in wanted.items() if k[1] != cik[lost]}
 
     # All filing dates a year later: only where v2's filing was later already may it be a hint.
     for statement in Statement:
@@ -282,6 +287,6 @@ def test_a_filing_date_is_no_key(tmp_path: Path) -> None:
         for statement in Statement:
             change_rows(lake, Generation.V2, statement, set_column("filing_date", a_year_on))
         after = market.compare()
-    assert before.compared == after.compared > 500
+    assert merged(before).compared == merged(after).compared > 500
     assert findings(before) == findings(after)
     assert missing(after) == set()
