@@ -60,7 +60,7 @@ between machines.
   figure is the median of its runs, a ratio the median of the ratios turn by turn.
 - Wall time is from start to end of the command; ours includes Prefect and its temporary server.
 - Processor time and peak memory are those of the whole process tree, memory as the proportional
-  set size, sampled ten times a second.
+  set size, looked at when the pages in memory have grown by a hundredth.
 - Requests are counted by the server; records, files and bytes are those of the Parquet files after
   the run.
 - Machine: {machine}. Measured {days}. Its speed changes over the hours, so that

@@ -6,12 +6,14 @@ test; the quick ones measure the same load through the library.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks import tools
 from benchmarks.kinds import TODAY, Bench
+from benchmarks.measure import measured
 from benchmarks.report import curves, page
 from benchmarks.results import Results, Row
 
@@ -69,6 +71,16 @@ def test_the_command_is_measured(tmp_path: Path) -> None:
     assert rows["ours"].inside is not None
     text = "\n".join(page([*rows.values()], curves([*rows.values()])))
     assert "| v2 | 2 | this project |" in text
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="no /proc here")
+def test_memory_is_that_of_the_whole_tree(tmp_path: Path) -> None:
+    code = "b = b'x' * {size}; import time; time.sleep(0.5)"
+    child = [sys.executable, "-c", code.format(size=100_000_000)]
+    parent = f"{code.format(size=200_000_000)}; import subprocess; subprocess.run({child!r})"
+    found = measured([sys.executable, "-c", parent], tmp_path, {}, tmp_path / "logs", 30.0)
+    assert (found.exit_code, found.peak_is) == (0, "process tree")
+    assert 300e6 < found.peak < 350e6
 
 
 def test_the_page_names_every_tool(rows: dict[str, Row]) -> None:
