@@ -28,6 +28,7 @@ NAMES = (
     "values", "tallies", "tickers", "seen", "missing_periods", "extra_periods",
     "v1_records", "v2_records", "v2_files",
 )  # fmt: skip
+_COUNTS = {"count", "line", "periods"}  # pandas makes floats of them where there is no row
 _V1_STATES = (PRESENT, COMPANY_ABSENT, Kind.MISSING.value)
 
 
@@ -113,11 +114,21 @@ def from_frames(statement: Statement, frames: dict[str, pd.DataFrame]) -> Found:
 
 
 def _table(frame: pd.DataFrame) -> pa.Table:
-    """The frame as Arrow sees it; a column of nothing but None is one of texts."""
+    """The frame as Arrow sees it, of the same types with rows and without, kept or not.
+
+    A column of nothing but None is one of texts; Parquet knows no seconds.
+    """
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     for position, field in enumerate(table.schema):
-        if pa.types.is_null(field.type) or pa.types.is_large_string(field.type):
-            table = table.set_column(position, field.name, table[field.name].cast(pa.string()))
+        wanted = field.type
+        if pa.types.is_null(wanted) or pa.types.is_large_string(wanted):
+            wanted = pa.string()
+        elif pa.types.is_timestamp(wanted):
+            wanted = pa.timestamp("ms")
+        elif field.name in _COUNTS:
+            wanted = pa.int64()
+        if wanted != field.type:
+            table = table.set_column(position, field.name, table[field.name].cast(wanted))
     return table
 
 
