@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -29,7 +29,6 @@ from polygon_fundamentals.parity.report import (
     write_report,
 )
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
-from polygon_fundamentals.statements import Statement
 
 FOLDER = Path(__file__).parent
 TOLERANCES_FILE = FOLDER / "tolerances.yaml"
@@ -66,7 +65,7 @@ def parity_folder(lake: Lake) -> Path:
 
 def answer(
     lake: Lake,
-    found_of: Callable[[Statement], Found],
+    founds: Sequence[Found],
     asked: Asked,
     tolerances: Tolerances,
     accepted: Sequence[Accepted],
@@ -74,15 +73,15 @@ def answer(
     """Whether v2 may take over, with all that says so; writes the report and the data docs.
 
     The result holds what `parity --json` prints (DESIGN.md, section 6), and `markdown`.
-    `found_of` is asked for a statement each time it is needed, so that only one is in memory.
+    `founds`: one a statement.
     """
     stamp = datetime.now(UTC)
-    parity = merge(found_of(statement).totals(accepted) for statement in Statement)
+    parity = merge(found.totals(accepted) for found in founds)
     verdict = judge(parity, tolerances)
     results: list[RuleResult] = []
     told_by_gx: dict[str, Any] = {}
     names: dict[str, str] = {}
-    for found in map(found_of, Statement):
+    for found in founds:
         case = Case(
             found.statement,
             tolerances,
@@ -98,7 +97,7 @@ def answer(
     broken = [result for result in results if not result.passed]
     identity = f"{stamp:%Y%m%dT%H%M%S}Z-{asked.run}"
     reports = parity_folder(lake) / "reports" / identity
-    paths = write_report(reports, map(found_of, Statement))
+    paths = write_report(reports, founds)
     for old in sorted(reports.parent.iterdir())[:-REPORTS_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     replace_file(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,6 @@ from polygon_fundamentals.statements import Statement
 
 SHOWN = 200
 NAME = "parity"
-Frames = Mapping[str, pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,9 @@ class RuleResult:
     error: str = ""
 
 
-def run_checkpoint(frames: Frames, case: Case) -> tuple[list[RuleResult], dict[str, Any]]:
+def run_checkpoint(
+    frame_of: Callable[[str], pd.DataFrame], case: Case
+) -> tuple[list[RuleResult], dict[str, Any]]:
     """Every rule's result on a statement, and what Great Expectations says of it, by frame.
 
     In the order of the suites. Nothing is written: the context lives in memory.
@@ -76,10 +77,10 @@ def run_checkpoint(frames: Frames, case: Case) -> tuple[list[RuleResult], dict[s
     whole: dict[str, Any] = {}
     for name, expectations in suites_of(case).items():
         title = f"{case.statement.value}.{name}"
+        frame = frame_of(name)
         # A rule with a condition copies the whole frame: only what the rules look at is in it.
-        frame = frames[name][sorted(_columns(expectations))].copy()
-        frame["row"] = range(len(frame))
-        frame["case"] = pd.Series(titles(frames[name]), dtype=object, index=frame.index)
+        asked = frame[sorted(_columns(expectations))].copy()
+        asked["row"] = range(len(frame))
         checkpoint = context.checkpoints.add(
             Checkpoint(
                 name=title,
@@ -87,14 +88,16 @@ def run_checkpoint(frames: Frames, case: Case) -> tuple[list[RuleResult], dict[s
                 result_format={
                     "result_format": "SUMMARY",
                     "partial_unexpected_count": SHOWN,
-                    "unexpected_index_column_names": ["row", "case"],
+                    "unexpected_index_column_names": ["row"],
                 },
             )
         )
-        done = checkpoint.run(batch_parameters={"dataframe": frame})
+        done = checkpoint.run(batch_parameters={"dataframe": asked})
         [result] = done.run_results.values()
         whole[title] = result.to_json_dict()
-        told += [_told(rule, case.statement, name, frames[name]) for rule in result.results]
+        for rule in whole[title]["results"]:
+            _name_cases(rule, frame)
+        told += [_told(rule, case.statement, name, frame) for rule in result.results]
     return told, whole
 
 
@@ -120,6 +123,14 @@ def _definition(context: Any, title: str, expectations: list[Expectation]) -> Va
     return added
 
 
+def _name_cases(rule: dict[str, Any], frame: pd.DataFrame) -> None:
+    """Say what the rows that break a rule are about; Great Expectations knows their numbers."""
+    cases = rule["result"].get("partial_unexpected_index_list") or []
+    rows = frame.iloc[[case["row"] for case in cases]]
+    for case, title in zip(cases, titles(rows), strict=True):
+        case["case"] = title
+
+
 def _told(result: Any, statement: Statement, name: str, frame: pd.DataFrame) -> RuleResult:
     config = result.expectation_config
     kind = _rule_class(config.type)
@@ -130,6 +141,9 @@ def _told(result: Any, statement: Statement, name: str, frame: pd.DataFrame) -> 
         if info.get("raised_exception")
     )
     rows = [int(case["row"]) for case in found.get("partial_unexpected_index_list") or []]
+    cases = frame.iloc[rows[:SHOWN]]
+    # Categories would keep the texts of all rows in memory.
+    coded = cases.select_dtypes("category").columns
     observed = found.get("observed_value")
     meta = config.meta or {}
     return RuleResult(
@@ -142,7 +156,7 @@ def _told(result: Any, statement: Statement, name: str, frame: pd.DataFrame) -> 
         passed=bool(result.success),
         broken=int(found.get("unexpected_count") or (not result.success)),
         of=int(meta["compared"] if "compared" in meta else found.get("element_count", len(frame))),
-        cases=frame.iloc[rows[:SHOWN]],
+        cases=cases.astype(dict.fromkeys(coded, "str")),
         observed="" if observed is None else str(observed),
         error=error,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 
 import numpy as np
@@ -20,30 +21,37 @@ _DAYS = {"quarterly": 91.3125, "annual": 365.25, "ttm": 91.3125}
 
 def names_of(found: Found) -> pd.Series[str]:
     """Each ticker's company name: the one in v1's latest record."""
-    records = found.frame("v1_records").dropna(subset=["company_name"])
+    columns = ["ticker", "company_name", "filing_date", "period_end"]
+    records = found.frame("v1_records", columns).dropna(subset=["company_name"])
     latest = records.sort_values(["filing_date", "period_end"], na_position="first")
     return latest.drop_duplicates("ticker", keep="last").set_index("ticker")["company_name"]
 
 
-def frames_of(found: Found, tolerances: Tolerances) -> dict[str, pd.DataFrame]:
-    """A frame for each suite: tickers, periods, values, fields, records and files, counts.
+def frames_of(found: Found, tolerances: Tolerances) -> Callable[[str], pd.DataFrame]:
+    """What makes the frame of a suite: tickers, periods, values, fields, records, files, counts.
 
-    Each row tells its ticker and company name, so that a page can say whom it concerns.
+    One is made when its rules are asked, so that they are not in memory together. Each row tells
+    its ticker and company name, so that a page can say whom it concerns.
     """
     names = names_of(found)
-    frames = {
-        "tickers": found.frame("tickers").rename(columns={"kind": "state"}),
-        "periods": _periods(found),
-        "values": _values(found, tolerances),
-        "v1_records": found.frame("v1_records").drop(columns="company_name"),
-        "v2_records": found.frame("v2_records"),
-        "v2_files": found.frame("v2_files"),
-        "counts": counts(found.frame("seen"), tolerances.rules.plausible_counts.limit),
+    makers: dict[str, Callable[[], pd.DataFrame]] = {
+        "tickers": lambda: found.frame("tickers").rename(columns={"kind": "state"}),
+        "periods": lambda: _periods(found),
+        "values": lambda: _values(found, tolerances),
+        "fields": lambda: fields(found),
+        "v1_records": lambda: found.frame("v1_records").drop(columns="company_name"),
+        "v2_records": lambda: found.frame("v2_records"),
+        "v2_files": lambda: found.frame("v2_files"),
+        "counts": lambda: counts(found.frame("seen"), tolerances.rules.plausible_counts.limit),
     }
-    for frame in frames.values():
-        frame.insert(1, "company_name", frame["ticker"].map(names).astype(object))
-    frames["fields"] = fields(found)
-    return frames
+
+    def made(name: str) -> pd.DataFrame:
+        frame = makers[name]()
+        if "ticker" in frame:
+            frame.insert(1, "company_name", frame["ticker"].map(names).astype(object))
+        return frame
+
+    return made
 
 
 def _periods(found: Found) -> pd.DataFrame:
@@ -54,7 +62,7 @@ def _periods(found: Found) -> pd.DataFrame:
 
 def _values(found: Found, tolerances: Tolerances) -> pd.DataFrame:
     """The values that are not matched, of the kinds that could decide."""
-    values = found.frame("values").rename(columns={"kind": "finding"})
+    values = found.coded_frame("values").rename(columns={"kind": "finding"})
     free = [k.value for k in APART_KINDS if tolerances.budgets[k].at_most == "unlimited"]
     return values[~values["finding"].isin(free)].reset_index(drop=True)
 
@@ -69,7 +77,9 @@ def fields(found: Found) -> pd.DataFrame:
     by_field = by_field[by_field["v1_field"].notna() & by_field["v2_field"].notna()]
     in_v1 = [k.value for k in (*COMPARED_KINDS, Kind.NULL_IN_V2)]
     having = tallies[tallies["kind"].isin(in_v1)].groupby("line")["ticker"].nunique()
-    companies = found.frame("seen").query("state == @PRESENT")["ticker"].nunique()
+    companies = (
+        found.frame("seen", ["ticker", "state"]).query("state == @PRESENT")["ticker"].nunique()
+    )
     frame = pd.DataFrame(
         {
             "v1_field": by_field["v1_field"],
@@ -94,7 +104,8 @@ def _lines(found: Found) -> dict[str, int]:
 
 def v1_last_filing(found: Found) -> date | None:
     """The newest filing of v1 among the tickers that v2 has too: of the others a rule tells."""
-    tickers, records = found.frame("tickers"), found.frame("v1_records")
+    tickers = found.frame("tickers", ["ticker", "kind"])
+    records = found.frame("v1_records", ["ticker", "filing_date"])
     there = tickers.loc[tickers["kind"] == PRESENT, "ticker"]
     filed = records.loc[records["ticker"].isin(there), "filing_date"].dropna()
     if filed.empty:

@@ -15,7 +15,7 @@ from prefect import task
 from expectations.answer import ACCEPTED_FILE, TOLERANCES_FILE, Asked, answer
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity import load_accepted, load_tolerances
-from polygon_fundamentals.parity.found import Found, load, save
+from polygon_fundamentals.parity.found import Found
 from polygon_fundamentals.parity.run import Question, compare_lake
 from polygon_fundamentals.reference import ReferenceTicker
 from polygon_fundamentals.statements import Statement
@@ -49,8 +49,8 @@ def compare_one(
         reference,
         date.fromisoformat(day),
     )
-    done = compare_lake(lake, which, question, tickers)
-    save(done.found, work_folder(lake, spec.run) / which.value)
+    folder = work_folder(lake, spec.run) / which.value
+    done = compare_lake(lake, which, question, folder, tickers)
     return {"anew": done.tickers_compared_anew, "from_cache": done.tickers_from_cache}
 
 
@@ -61,7 +61,5 @@ def run_rules(spec: RunSpec, label: str, asked: Asked) -> dict[str, Any]:
     folder = work_folder(lake, spec.run)
     tolerances, accepted = load_tolerances(TOLERANCES_FILE), load_accepted(ACCEPTED_FILE)
 
-    def found_of(statement: Statement) -> Found:
-        return load(statement, folder / statement.value)
-
-    return answer(lake, found_of, asked, tolerances, accepted)
+    founds = [Found(statement, folder / statement.value) for statement in Statement]
+    return answer(lake, founds, asked, tolerances, accepted)

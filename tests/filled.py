@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,6 +13,7 @@ from polygon_fundamentals.lake import Lake, files
 from polygon_fundamentals.load.ask import Filters
 from polygon_fundamentals.load.units import load_v1, load_v2_splitting
 from polygon_fundamentals.load.writers import Inline
+from polygon_fundamentals.parity.run import Answer, Question, compare_lake
 from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
 from tests.conftest import client_of
@@ -71,3 +74,11 @@ def set_column(name: str, value: Callable[[pa.Table], list[object]]) -> Change:
         return table.set_column(table.schema.get_field_index(name), field, column)
 
     return change
+
+
+def comparison(
+    lake: Lake, statement: Statement, question: Question, tickers: Iterable[str] | None = None
+) -> Answer:
+    """The comparison of a lake, its tables in a new folder beside the lake."""
+    folder = Path(tempfile.mkdtemp(prefix="found-", dir=lake.root.parent))
+    return compare_lake(lake, statement, question, folder, tickers)

@@ -17,11 +17,11 @@ from expectations.answer import TOLERANCES_FILE, Asked, answer
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity import load_tolerances
-from polygon_fundamentals.parity.run import Question, compare_lake
+from polygon_fundamentals.parity.run import Question
 from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation, Statement
 from tests.conftest import KEY
-from tests.filled import change_rows, fill, set_column
+from tests.filled import change_rows, comparison, fill, set_column
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
@@ -78,9 +78,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 def answered(lake: Lake, run: str) -> dict[str, object]:
     tolerances, today = load_tolerances(TOLERANCES_FILE), today_in_new_york()
     question = Question(tolerances, (), {}, today)
-    founds = {s: compare_lake(lake, s, question).found for s in Statement}
+    founds = [comparison(lake, s, question).found for s in Statement]
     asked = Asked(run, 3, None, None, named=False, today=today, v1_is_frozen=False)
-    return answer(lake, founds.__getitem__, asked, tolerances, ())
+    return answer(lake, founds, asked, tolerances, ())
 
 
 def opened(page: Path) -> str:

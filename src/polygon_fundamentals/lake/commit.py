@@ -206,10 +206,7 @@ def _keep_original(dataset: Dataset, partition: int, path: Path) -> None:
     kept = dataset.lake.ops / "adopted" / dataset.name / partition_folder(partition) / path.name
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(path, kept)
-        except OSError:
-            shutil.copy2(path, kept)
+        files.link_or_copy(path, kept)
 
 
 def _index(dataset: Dataset, plan: Plan) -> None:

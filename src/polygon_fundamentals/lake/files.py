@@ -11,6 +11,7 @@ import io
 import json
 import os
 import re
+import shutil
 import socket
 import sys
 import threading
@@ -262,6 +263,14 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def link_or_copy(path: Path, to: Path) -> None:
+    """Give a file a second name; where the file system knows no links, a copy."""
+    try:
+        os.link(path, to)
+    except OSError:
+        shutil.copy2(path, to)
 
 
 def replace_file(path: Path, data: bytes) -> None:

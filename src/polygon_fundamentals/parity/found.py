@@ -1,10 +1,10 @@
-"""The frames that a comparison leaves, as Arrow tables: kept between runs, and joined anew."""
+"""What a comparison leaves: a Parquet file a table, kept between runs, never whole in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from polygon_fundamentals.lake.files import replace_file
+from polygon_fundamentals.errors import DamagedFileError
+from polygon_fundamentals.lake.files import link_or_copy, replacing
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
 from polygon_fundamentals.parity.result import (
     COMPANY_ABSENT,
@@ -28,48 +29,94 @@ NAMES = (
     "values", "tallies", "tickers", "seen", "missing_periods", "extra_periods",
     "v1_records", "v2_records", "v2_files",
 )  # fmt: skip
+# Rows that are in memory at a time where a table is gone through: some 10 MB of values.
+GROUP_ROWS = 50_000
 _COUNTS = {"count", "line", "periods"}  # pandas makes floats of them where there is no row
 _V1_STATES = (PRESENT, COMPANY_ABSENT, Kind.MISSING.value)
 
 
 @dataclass(frozen=True)
 class Found:
-    """What was found in one statement: a table for each of `NAMES`, every row with its `ticker`.
+    """What was found in one statement: in `folder` a file for each of `NAMES`.
 
-    `values`, `tallies`, `tickers`, `seen`, `missing_periods` and `extra_periods` as in
-    `StatementParity`; `v1_records` and `v2_records` as in `records.record_rows`; `v2_files` as
-    in `records.file_faults`.
+    Every row has its `ticker`. `values`, `tallies`, `tickers`, `seen`, `missing_periods` and
+    `extra_periods` as in `StatementParity`; `v1_records` and `v2_records` as in
+    `records.record_rows`; `v2_files` as in `records.file_faults`.
+
+    Its methods raise DamagedFileError for a file that cannot be read.
     """
 
     statement: Statement
-    tables: dict[str, pa.Table]
+    folder: Path
 
-    def frame(self, name: str) -> pd.DataFrame:
-        """One of the tables as a data frame."""
-        frame: pd.DataFrame = self.tables[name].to_pandas()
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """A table, or some of its columns."""
+        with self._opened(name) as file:
+            return file.read(columns=columns)
+
+    def batches(self, name: str) -> Iterator[pa.Table]:
+        """Yield a table some rows at a time; at least once, if only to show the columns."""
+        with self._opened(name) as file:
+            if file.num_row_groups == 0:
+                yield file.schema_arrow.empty_table()
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group)
+
+    def frame(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """A table as a data frame."""
+        frame: pd.DataFrame = self.table(name, columns).to_pandas()
         return frame
 
-    def of_tickers(self, tickers: Iterable[str]) -> Found:
-        """Only the rows of some tickers."""
-        wanted = pa.array(sorted(set(tickers)), pa.string())
-        return Found(
-            self.statement,
-            {n: t.filter(pc.is_in(t["ticker"], wanted)) for n, t in self.tables.items()},
-        )
+    def coded_frame(self, name: str) -> pd.DataFrame:
+        """A table as a data frame whose texts are categories: a quarter of the memory."""
+        with self._opened(name) as file:
+            texts = [f.name for f in file.schema_arrow if pa.types.is_string(f.type)]
+        with self._opened(name, texts) as file:
+            frame: pd.DataFrame = file.read().unify_dictionaries().to_pandas()
+        return frame
+
+    @contextmanager
+    def _opened(self, name: str, coded: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
+        path = self.folder / f"{name}.parquet"
+        try:
+            with pq.ParquetFile(path, read_dictionary=list(coded)) as file:
+                yield file
+        except (OSError, pa.ArrowException) as error:
+            raise DamagedFileError(
+                f"{path} cannot be read ({str(error).splitlines()[0][:120]}); remove "
+                "ops/cache/parity in the lake, which is built anew, and run parity again"
+            ) from error
+
+    def sizes(self) -> dict[str, int]:
+        """The size of each file in bytes."""
+        return {name: (self.folder / f"{name}.parquet").stat().st_size for name in NAMES}
+
+    def linked(self, folder: Path) -> Found:
+        """The same in another folder, which it replaces there; no byte is copied if avoidable."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in NAMES:
+            target = folder / f"{name}.parquet"
+            target.unlink(missing_ok=True)
+            link_or_copy(self.folder / target.name, target)
+        return Found(self.statement, folder)
 
     def totals(self, accepted: Sequence[Accepted]) -> Totals:
         """What it comes to; Arrow counts, so that no frame of all rows is made for it."""
-        counted = self.tables["tallies"].group_by(["line", "kind"]).aggregate([("count", "sum")])
+        counted = self.table("tallies").group_by(["line", "kind"]).aggregate([("count", "sum")])
         by_field = fields_of(
             counted.rename_columns({"count_sum": "count"}).to_pandas(), self.statement
         )
         tickers = self.frame("tickers")
-        seen, values = self.tables["seen"], self.tables["values"]
+        seen = self.table("seen", ["ticker", "state"])
         states = seen["state"]
         of_v1 = seen.filter(pc.is_in(states, pa.array(_V1_STATES)))
-        filed = self.tables["v1_records"]["filing_date"].to_pandas().dropna()
+        filed = pc.max(self.table("v1_records", ["filing_date"])["filing_date"]).as_py()
         mine = [a for a in accepted if a.statement is self.statement]
-        used = values.filter(pc.equal(values["kind"], Kind.ACCEPTED.value)).to_pandas()
+        used = [
+            values.filter(pc.equal(values["kind"], Kind.ACCEPTED.value))
+            for values in self.batches("values")
+        ]
+        unused = _unused(mine, pa.concat_tables(used).to_pandas())
         return Totals(
             statement=self.statement,
             companies=pc.count_distinct(of_v1["ticker"]).as_py(),
@@ -83,13 +130,9 @@ class Found:
             missing_periods=self.frame("missing_periods"),
             extra_periods=self.frame("extra_periods"),
             v1_periods_v2_never_has=_count(states, NEVER_IN_V2),
-            v1_last_filing=None if filed.empty else _day(filed.max()),
-            unused_acceptances=tuple(a for a in mine if not _is_used(a, used)),
+            v1_last_filing=None if filed is None else filed.date(),
+            unused_acceptances=unused,
         )
-
-
-def _day(moment: pd.Timestamp) -> date:
-    return moment.date()
 
 
 def _count(states: pa.ChunkedArray, state: str) -> int:
@@ -97,9 +140,12 @@ def _count(states: pa.ChunkedArray, state: str) -> int:
     return found
 
 
-def _is_used(one: Accepted, used: pd.DataFrame) -> bool:
-    return bool(
-        (
+def _unused(accepted: Sequence[Accepted], used: pd.DataFrame) -> tuple[Accepted, ...]:
+    """The acceptances that none of the accepted values is of."""
+    return tuple(
+        one
+        for one in accepted
+        if not (
             (used["cik"] == one.cik)
             & (used["timeframe"] == one.timeframe.value)
             & (used["period_end"] == pd.Timestamp(one.period_end))
@@ -108,9 +154,9 @@ def _is_used(one: Accepted, used: pd.DataFrame) -> bool:
     )
 
 
-def from_frames(statement: Statement, frames: dict[str, pd.DataFrame]) -> Found:
-    """What was found, from data frames; raises KeyError if one is missing."""
-    return Found(statement, {name: _table(frames[name]) for name in NAMES})
+def tables_of(frames: Mapping[str, pd.DataFrame]) -> dict[str, pa.Table]:
+    """The tables of `NAMES` from data frames; raises KeyError if one is missing."""
+    return {name: _table(frames[name]) for name in NAMES}
 
 
 def _table(frame: pd.DataFrame) -> pa.Table:
@@ -132,28 +178,59 @@ def _table(frame: pd.DataFrame) -> pa.Table:
     return table
 
 
-def join(parts: Sequence[Found]) -> Found:
-    """What was found in several parts of one statement; raises IndexError if there are none."""
-    return Found(
-        parts[0].statement,
-        {
-            name: pa.concat_tables(
-                [part.tables[name] for part in parts], promote_options="permissive"
-            )
-            for name in NAMES
-        },
-    )
+class Writer:
+    """Writes the tables of a `Found` bit by bit, some rows in memory at a time."""
+
+    def __init__(self, folder: Path, ends: ExitStack) -> None:
+        self._folder = folder
+        self._ends = ends
+        self._files: dict[str, pq.ParquetWriter] = {}
+        self._waiting: dict[str, list[pa.Table]] = {name: [] for name in NAMES}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was added yet, not even a table without rows."""
+        return not any(self._waiting.values()) and not self._files
+
+    def add(self, name: str, table: pa.Table) -> None:
+        """Add rows to one of `NAMES`; the first call sets the columns."""
+        waiting = self._waiting[name]
+        waiting.append(table)
+        if sum(part.num_rows for part in waiting) >= GROUP_ROWS:
+            self._write(name)
+
+    def add_tickers(self, found: Found, tickers: Iterable[str]) -> None:
+        """Add what was found of some tickers. Raises DamagedFileError as `found` does."""
+        wanted = pa.array(sorted(set(tickers)), pa.string())
+        for name in NAMES:
+            for table in found.batches(name):
+                self.add(name, table.filter(pc.is_in(table["ticker"], wanted)))
+
+    def end(self) -> None:
+        """Write what waits."""
+        for name in NAMES:
+            self._write(name)
+
+    def _write(self, name: str) -> None:
+        if not self._waiting[name]:
+            return
+        rows = pa.concat_tables(self._waiting[name]).combine_chunks()
+        self._waiting[name] = []
+        if name not in self._files:
+            beside = self._ends.enter_context(replacing(self._folder / f"{name}.parquet"))
+            file = pq.ParquetWriter(beside, rows.schema, compression="zstd")
+            self._files[name] = self._ends.enter_context(file)
+        self._files[name].write_table(rows)
 
 
-def save(found: Found, folder: Path) -> None:
-    """Write each table as a Parquet file of its own."""
-    for name, table in found.tables.items():
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd")
-        replace_file(folder / f"{name}.parquet", bytes(sink.getvalue()))
+@contextmanager
+def writing(folder: Path) -> Iterator[Writer]:
+    """Yield a writer of what is found; at the end `folder` holds all of it.
 
-
-def load(statement: Statement, folder: Path) -> Found:
-    """Read what `save` wrote. Raises OSError or pyarrow.ArrowException where it is not whole."""
-    tables = {n: pq.read_table(folder / f"{n}.parquet", partitioning=None) for n in NAMES}
-    return Found(statement, tables)
+    Every name of `NAMES` must have been added, if only without rows.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as ends:
+        writer = Writer(folder, ends)
+        yield writer
+        writer.end()

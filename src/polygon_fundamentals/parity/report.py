@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ _WRITE = pa_csv.WriteOptions(quoting_style="needed")
 
 
 def write_report(folder: Path, founds: Iterable[Found]) -> dict[str, Path]:
-    """Write what differs, a statement at a time; return the files.
+    """Write what differs, some rows at a time; return the files.
 
     `values.parquet` and `values.csv` hold every value that is not matched, with what explains it;
     `missing_periods.csv`, `extra_periods.csv` and `tickers.csv` the periods of one generation
@@ -34,16 +34,21 @@ def write_report(folder: Path, founds: Iterable[Found]) -> dict[str, Path]:
     writers: dict[str, pq.ParquetWriter | pa_csv.CSVWriter] = {}
     with ExitStack() as ends:
         for found in founds:
-            tables = {name: found.tables[name.removesuffix("_csv")] for name in paths}
-            tickers = tables["tickers"]
-            named = pa.repeat(pa.scalar(found.statement.value), tickers.num_rows)
-            tables["tickers"] = tickers.append_column("statement", named)
-            for name, table in tables.items():
-                if name not in writers:
-                    beside = ends.enter_context(replacing(paths[name]))
-                    writers[name] = ends.enter_context(_writer(beside, paths[name], table.schema))
-                writers[name].write_table(table)
+            for name, path in paths.items():
+                for table in _rows(found, name.removesuffix("_csv")):
+                    if name not in writers:
+                        beside = ends.enter_context(replacing(path))
+                        writers[name] = ends.enter_context(_writer(beside, path, table.schema))
+                    writers[name].write_table(table)
     return paths
+
+
+def _rows(found: Found, name: str) -> Iterator[pa.Table]:
+    for table in found.batches(name):
+        if name == "tickers":
+            named = pa.repeat(pa.scalar(found.statement.value), table.num_rows)
+            table = table.append_column("statement", named)
+        yield table
 
 
 def _writer(beside: Path, path: Path, schema: pa.Schema) -> pq.ParquetWriter | pa_csv.CSVWriter:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -22,6 +23,7 @@ from polygon_fundamentals.lake.kept import kept_file, read_kept
 from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import Dataset, Lake, bucket_of
 from polygon_fundamentals.lake.read import Shown, bring_up_cache, by_bucket, read_dataset
+from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.parity.clusters import (
     Cluster,
     clusters_of,
@@ -31,7 +33,7 @@ from polygon_fundamentals.parity.clusters import (
     state_of,
 )
 from polygon_fundamentals.parity.compare import compare_statement
-from polygon_fundamentals.parity.found import Found, from_frames, join, load, save
+from polygon_fundamentals.parity.found import Found, tables_of, writing
 from polygon_fundamentals.parity.records import file_faults, record_rows
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
 from polygon_fundamentals.reference import ReferenceTicker
@@ -82,16 +84,18 @@ def compare_lake(
     lake: Lake,
     statement: Statement,
     question: Question,
+    folder: Path,
     tickers: Iterable[str] | None = None,
 ) -> Answer:
     """What both generations of a statement say; of some tickers: of their whole companies.
 
-    Writes the cache. Raises DamagedFileError for a file that cannot be read.
+    Writes the answer's tables to `folder`, which is the caller's alone, and the cache. Raises
+    DamagedFileError for a file that cannot be read.
     """
     files = _files(lake, statement)
     states = {ticker: state_of(mine) for ticker, mine in files.items()}
     shown = {g: by_bucket(s for mine in files.values() for s in mine[g]) for g in Generation}
-    cache = _Cache.read(lake, statement)
+    cache = _Cache.read(lake, statement, folder / "before")
     ciks = _ciks(lake, statement, states, cache, shown)
     known = dict(ciks)
     for ticker, entry in question.reference.items():
@@ -115,27 +119,33 @@ def compare_lake(
     stale = [c for c in chosen if cache.keys.get(c[0]) != keys[c]]
     kept = [c for c in clusters if cache.keys.get(c[0]) == keys[c]]
 
-    parts = [] if cache.found is None else [cache.found.of_tickers(t for c in kept for t in c)]
     if cache.found is not None and not stale and len(kept) == len(cache.keys):
-        parts = [cache.found]
-    for batch in _batches(stale):
-        parts.append(_compared(lake, statement, question, batch, files, shown))
-    if not parts:
-        parts = [_compared(lake, statement, question, [], files, shown)]
-    whole = join(parts)
-    if stale or len(kept) != len(cache.keys):
+        whole = cache.found
+    else:
+        whole = Found(statement, folder / "whole")
+        with writing(whole.folder) as writer:
+            if cache.found is not None and kept:
+                writer.add_tickers(cache.found, (t for c in kept for t in c))
+            # Without any ticker there are tables all the same, without rows.
+            for batch in _batches(stale) if stale or kept else [[]]:
+                for name, table in _compared(
+                    lake, statement, question, batch, files, shown
+                ).items():
+                    writer.add(name, table)
         _Cache(
             whole,
             {c[0]: keys[c] for c in (*kept, *stale)},
             {t: (states[t], list(ciks[t])) for t in states},
         ).write(lake)
     members = [t for c in chosen for t in c]
-    return Answer(
-        whole if tickers is None and len(kept) + len(stale) == len(clusters)
-        else whole.of_tickers(members),
-        sum(map(len, stale)),
-        len(members) - sum(map(len, stale)),
-    )  # fmt: skip
+    if len(kept) + len(stale) == len(chosen):
+        found = whole.linked(folder)
+    else:
+        found = Found(statement, folder)
+        with writing(folder) as writer:
+            writer.add_tickers(whole, members)
+    anew = sum(map(len, stale))
+    return Answer(found, anew, len(members) - anew)
 
 
 def _tickers(dataset: Dataset) -> set[str]:
@@ -176,7 +186,8 @@ def _compared(
     tickers: Sequence[str],
     files: Mapping[str, Mapping[Generation, Sequence[FileState]]],
     shown: Mapping[Generation, Shown],
-) -> Found:
+) -> dict[str, pa.Table]:
+    """Compare some tickers: the tables of `found.NAMES`."""
     v1, v2 = (lake.dataset(g, statement) for g in Generation)
     v1_table, v2_table = (read_dataset(d, tickers, shown[d.generation]) for d in (v1, v2))
     reference = {t: question.reference[t] for t in tickers if t in question.reference}
@@ -201,7 +212,7 @@ def _compared(
         "v2_records": record_rows(v2_table, v2, tickers),
         "v2_files": file_faults(v2, listed),
     }
-    return from_frames(statement, frames)
+    return tables_of(frames)
 
 
 def _ciks(
@@ -243,38 +254,41 @@ class _Cache:
     tickers: Mapping[str, tuple[str, list[str]]]
 
     @classmethod
-    def read(cls, lake: Lake, statement: Statement) -> _Cache:
-        folder = _folder(lake, statement)
+    def read(cls, lake: Lake, statement: Statement, folder: Path) -> _Cache:
+        """The cache as it is now, its tables in a folder where no other run replaces them."""
+        kept = _folder(lake, statement)
         try:
-            known = orjson.loads((folder / "known.json").read_bytes())
-            if known["code"] != code_digest():
+            with _held(lake, statement):
+                known = orjson.loads((kept / "known.json").read_bytes())
+                if known["code"] != code_digest():
+                    return cls(None, {}, {})
+                found = Found(statement, kept).linked(folder)
+            if found.sizes() != known["sizes"]:
                 return cls(None, {}, {})
-            found = load(statement, folder / known["frames"])
             tickers = {t: (state, ciks) for t, (state, ciks) in known["tickers"].items()}
             return cls(found, known["keys"], tickers)
-        except (OSError, pa.ArrowException, orjson.JSONDecodeError, KeyError, ValueError):
+        except (OSError, orjson.JSONDecodeError, KeyError, ValueError):
             return cls(None, {}, {})
 
     def write(self, lake: Lake) -> None:
-        """Write beside what is there, then point to it: a killed run leaves the old one whole."""
+        """Put the tables in place, then what is known of them; killed in between: no cache."""
         assert self.found is not None  # written only after a comparison
         folder = _folder(lake, self.found.statement)
-        name = "a" if _frames_of(folder) == "b" else "b"
-        save(self.found, folder / name)
         known = {
             "code": code_digest(),
-            "frames": name,
+            "sizes": self.found.sizes(),
             "keys": dict(self.keys),
             "tickers": dict(self.tickers),
         }
-        replace_file(folder / "known.json", orjson.dumps(known))
+        with _held(lake, self.found.statement):
+            (folder / "known.json").unlink(missing_ok=True)
+            self.found.linked(folder)
+            replace_file(folder / "known.json", orjson.dumps(known))
 
 
-def _frames_of(folder: Path) -> str | None:
-    try:
-        return str(orjson.loads((folder / "known.json").read_bytes())["frames"])
-    except (OSError, orjson.JSONDecodeError, KeyError):
-        return None
+def _held(lake: Lake, statement: Statement) -> AbstractContextManager[None]:
+    """Hold the cache of a statement: two runs may compare at the same time."""
+    return exclusive(lake.lock(f"parity.{statement.value}"))
 
 
 def _folder(lake: Lake, statement: Statement) -> Path:

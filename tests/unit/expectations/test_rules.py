@@ -19,9 +19,9 @@ from expectations.suites import Case
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity import judge, load_tolerances, merge
-from polygon_fundamentals.parity.run import Question, compare_lake
+from polygon_fundamentals.parity.run import Question
 from polygon_fundamentals.statements import Generation, Statement
-from tests.filled import change_rows, set_column
+from tests.filled import change_rows, comparison, set_column
 
 CF, V1, V2 = Statement.CASH_FLOW, Generation.V1, Generation.V2
 TOLERANCES = load_tolerances(TOLERANCES_FILE)
@@ -31,7 +31,7 @@ NOT_COMPARED = "other_cash_adjustments"
 def checked(lake: Lake, today: date | None = None) -> list[RuleResult]:
     """The results of all rules on the cash flow statements."""
     day = today or today_in_new_york()
-    found = compare_lake(lake, CF, Question(TOLERANCES, (), {}, day)).found
+    found = comparison(lake, CF, Question(TOLERANCES, (), {}, day)).found
     verdict = judge(merge([found.totals(())]), TOLERANCES)
     case = Case(CF, TOLERANCES, verdict, day, v1_last_filing(found), compared(found))
     return run_checkpoint(frames_of(found, TOLERANCES), case)[0]

@@ -1,4 +1,4 @@
-"""The tables of a comparison: of the same types with rows and without, fresh and kept."""
+"""The tables of a comparison: of the same types with rows and without."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 from expectations.answer import TOLERANCES_FILE
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity import load_tolerances
-from polygon_fundamentals.parity.found import NAMES, load, save
+from polygon_fundamentals.parity.found import NAMES
 from polygon_fundamentals.parity.report import write_report
-from polygon_fundamentals.parity.run import Question, compare_lake
+from polygon_fundamentals.parity.run import Question
 from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Statement
 from tests.conftest import KEY
-from tests.filled import fill
+from tests.filled import comparison, fill
 
 QUESTION = Question(load_tolerances(TOLERANCES_FILE), (), {}, date(2026, 10, 1))
 
@@ -27,20 +27,18 @@ def test_a_report_of_statements_with_rows_and_without(tmp_path: Path) -> None:
         lake.prepare()
     with Sandbox(companies=2, seed=3, api_key=KEY, quirks=False, start=date(2024, 1, 1)) as server:
         fill(full, server, server.tickers)
-    founds = {s: compare_lake(full, s, QUESTION).found for s in Statement}
-    empty = compare_lake(bare, Statement.BALANCE_SHEETS, QUESTION).found
-    assert empty.tables["tickers"].num_rows == 0
+    founds = {s: comparison(full, s, QUESTION).found for s in Statement}
+    empty = comparison(bare, Statement.BALANCE_SHEETS, QUESTION).found
+    assert empty.table("tickers").num_rows == 0
     for name in NAMES:
-        told = founds[Statement.BALANCE_SHEETS].tables[name]
+        told = founds[Statement.BALANCE_SHEETS].table(name)
         assert told.num_rows > 0 or name in ("missing_periods", "extra_periods")
-        assert empty.tables[name].schema == told.schema, name
+        assert empty.table(name).schema == told.schema, name
 
     cash, income = founds[Statement.CASH_FLOW], founds[Statement.INCOME_STATEMENTS]
-    save(cash, tmp_path / "kept")
-    kept = load(Statement.CASH_FLOW, tmp_path / "kept")
-    assert kept.tables == cash.tables
-    paths = write_report(tmp_path / "report", [empty, kept, income])
+    paths = write_report(tmp_path / "report", [empty, cash, income])
     values = pq.read_table(paths["values"], partitioning=None)
-    assert values.num_rows == cash.tables["values"].num_rows + income.tables["values"].num_rows > 0
+    rows = [found.table("values").num_rows for found in (cash, income)]
+    assert values.num_rows == sum(rows) > 0
     assert paths["tickers"].read_text().count("income_statements") == 2
     assert not [path for path in paths["values"].parent.iterdir() if path.suffix == ".tmp"]

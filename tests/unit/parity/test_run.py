@@ -6,20 +6,21 @@ import shutil
 from datetime import date
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
+from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import Lake, files
 from polygon_fundamentals.lake import read as lake_read
+from polygon_fundamentals.parity import found as found_tables
 from polygon_fundamentals.parity import load_tolerances
 from polygon_fundamentals.parity import run as parity_run
 from polygon_fundamentals.parity.clusters import clusters_of
-from polygon_fundamentals.parity.found import Found
-from polygon_fundamentals.parity.run import Question, compare_lake, sampled, v1_tickers
+from polygon_fundamentals.parity.found import NAMES, Found
+from polygon_fundamentals.parity.run import Question, sampled, v1_tickers
 from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation, Statement
 from tests.conftest import KEY
-from tests.filled import change_rows, fill, set_column
+from tests.filled import change_rows, comparison, fill, set_column
 
 CF = Statement.CASH_FLOW
 ROOT = Path(__file__).parents[3]
@@ -44,16 +45,20 @@ def mine(source: Lake, tmp_path: Path) -> Lake:
 
 def content(found: Found) -> dict[str, list[dict[str, object]]]:
     """All rows, in an order that does not depend on how they were found."""
-    return {name: sorted(table.to_pylist(), key=repr) for name, table in found.tables.items()}
+    return {name: sorted(found.table(name).to_pylist(), key=repr) for name in NAMES}
+
+
+def cached(lake: Lake, name: str) -> Path:
+    return lake.ops / "cache" / "parity" / CF.value / f"{name}.parquet"
 
 
 def afresh(lake: Lake) -> Found:
     shutil.rmtree(lake.ops / "cache")
-    return compare_lake(lake, CF, QUESTION).found
+    return comparison(lake, CF, QUESTION).found
 
 
 def test_a_second_run_compares_nothing_and_finds_the_same(mine: Lake) -> None:
-    first, second = (compare_lake(mine, CF, QUESTION) for _ in range(2))
+    first, second = (comparison(mine, CF, QUESTION) for _ in range(2))
     tickers = len(v1_tickers(mine))
     assert (first.tickers_compared_anew, first.tickers_from_cache) == (tickers, 0)
     assert (second.tickers_compared_anew, second.tickers_from_cache) == (0, tickers)
@@ -74,19 +79,19 @@ def test_what_the_load_had_in_hand_is_what_its_files_hold(
     read: list[Path] = []
     really = files.read
     monkeypatch.setattr(files, "read", lambda path, *rest: read.append(path) or really(path, *rest))
-    in_hand = content(compare_lake(mine, CF, QUESTION).found)
+    in_hand = content(comparison(mine, CF, QUESTION).found)
     assert read == []
     assert content(afresh(mine)) == in_hand
     assert len(read) >= 40
 
 
 def test_only_the_company_that_changed_is_compared_again(mine: Lake) -> None:
-    compare_lake(mine, CF, QUESTION)
+    comparison(mine, CF, QUESTION)
     ticker = v1_tickers(mine)[0]
     field = "net_cash_from_investing_activities_continuing_operations"
     wrong = set_column(field, lambda t: [v and v * 1.7 for v in t[field].to_pylist()])
     change_rows(mine, Generation.V2, CF, wrong, ticker)
-    again = compare_lake(mine, CF, QUESTION)
+    again = comparison(mine, CF, QUESTION)
     cluster = again.tickers_compared_anew
     assert 1 <= cluster < len(v1_tickers(mine))
     assert content(again.found) == content(afresh(mine))
@@ -94,51 +99,86 @@ def test_only_the_company_that_changed_is_compared_again(mine: Lake) -> None:
 
 @pytest.mark.slow
 def test_a_company_that_left_is_forgotten(mine: Lake) -> None:
-    compare_lake(mine, CF, QUESTION)
+    comparison(mine, CF, QUESTION)
     ticker = v1_tickers(mine)[-1]
     for generation in Generation:
         change_rows(mine, generation, CF, lambda t: t.slice(0, 0), ticker)
-    again = compare_lake(mine, CF, QUESTION)
+    again = comparison(mine, CF, QUESTION)
     assert ticker not in again.found.frame("v1_records")["ticker"].unique()
     assert content(again.found) == content(afresh(mine))
 
 
 @pytest.mark.slow
 def test_batches_find_what_one_run_finds(mine: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = content(compare_lake(mine, CF, QUESTION).found)
+    whole = content(comparison(mine, CF, QUESTION).found)
     monkeypatch.setattr(parity_run, "BATCH_TICKERS", 2)
     assert content(afresh(mine)) == whole
 
 
 def test_some_tickers_are_compared_as_in_the_whole(mine: Lake) -> None:
     ticker = v1_tickers(mine)[0]
-    part = compare_lake(mine, CF, QUESTION, [ticker]).found
-    whole = compare_lake(mine, CF, QUESTION).found
+    part = comparison(mine, CF, QUESTION, [ticker]).found
+    whole = comparison(mine, CF, QUESTION).found
     members = part.frame("tickers")["ticker"].tolist()
     assert ticker in members
-    assert content(part) == content(whole.of_tickers(members))
+    rows = {
+        name: [row for row in table if row["ticker"] in members]
+        for name, table in content(whole).items()
+    }
+    assert content(part) == rows
 
 
 def test_what_is_known_of_a_ticker_changes_its_result(mine: Lake) -> None:
     ticker = v1_tickers(mine)[0]
     change_rows(mine, Generation.V2, CF, lambda t: t.slice(0, 0), ticker)
-    before = compare_lake(mine, CF, QUESTION).found.frame("tickers")
+    before = comparison(mine, CF, QUESTION).found.frame("tickers")
     told = Question(TOLERANCES, (), {ticker: {"active": False, "cik": None}}, QUESTION.today)
-    after = compare_lake(mine, CF, told)
+    after = comparison(mine, CF, told)
     kinds = after.found.frame("tickers").set_index("ticker")["kind"]
     assert before.set_index("ticker")["kind"][ticker] == "missing"
     assert kinds[ticker] == "delisted"
     assert after.tickers_compared_anew < len(v1_tickers(mine))
 
 
-@pytest.mark.slow
 def test_a_damaged_cache_is_built_anew(mine: Lake) -> None:
-    first = compare_lake(mine, CF, QUESTION).found
-    for path in (mine.ops / "cache" / "parity").rglob("values.parquet"):
-        path.write_bytes(b"no Parquet")
-    again = compare_lake(mine, CF, QUESTION)
+    before = content(comparison(mine, CF, QUESTION).found)
+    cached(mine, "values").write_bytes(b"no Parquet")
+    again = comparison(mine, CF, QUESTION)
     assert again.tickers_from_cache == 0
-    assert content(again.found) == content(first)
+    assert content(again.found) == before
+
+
+def test_a_cache_whose_bytes_went_bad_is_named_with_the_remedy(mine: Lake) -> None:
+    comparison(mine, CF, QUESTION)
+    path = cached(mine, "values")
+    path.write_bytes(b"x" * path.stat().st_size)
+    with pytest.raises(DamagedFileError, match=r"values\.parquet .* remove ops/cache/parity"):
+        comparison(mine, CF, QUESTION).found.totals(())
+
+
+def test_what_one_run_found_stays_when_another_replaces_the_cache(mine: Lake) -> None:
+    first = comparison(mine, CF, QUESTION).found
+    before = content(first)
+    ticker = v1_tickers(mine)[0]
+    change_rows(mine, Generation.V2, CF, lambda t: t.slice(0, 0), ticker)
+    second = comparison(mine, CF, QUESTION).found
+    assert content(first) == before != content(second)
+
+
+def test_tables_of_many_groups_hold_the_same(mine: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = content(comparison(mine, CF, QUESTION).found)
+    monkeypatch.setattr(found_tables, "GROUP_ROWS", 10)
+    monkeypatch.setattr(parity_run, "BATCH_TICKERS", 1)
+    found = afresh(mine)
+    assert len(list(found.batches("seen"))) >= 3
+    assert content(found) == whole
+    ticker = v1_tickers(mine)[0]
+    change_rows(mine, Generation.V2, CF, lambda t: t.slice(0, 0), ticker)
+    part = comparison(mine, CF, QUESTION).found
+    assert content(part) == content(afresh(mine))
+    coded, plain = part.coded_frame("values"), part.frame("values")
+    assert str(coded["v2_field"].dtype) == "category"
+    assert coded.astype(plain.dtypes.to_dict()).equals(plain)
 
 
 def test_clusters() -> None:
@@ -154,6 +194,6 @@ def test_a_sample_is_the_same_for_the_same_seed() -> None:
 
 
 def test_no_rows_are_still_tables(mine: Lake) -> None:
-    part = compare_lake(mine, CF, QUESTION, ["NOBODY"]).found
-    assert {table.num_rows for table in part.tables.values()} == {0}
-    assert all(isinstance(table, pa.Table) for table in part.tables.values())
+    part = comparison(mine, CF, QUESTION, ["NOBODY"]).found
+    assert {part.table(name).num_rows for name in NAMES} == {0}
+    assert all(part.table(name).column_names for name in NAMES)

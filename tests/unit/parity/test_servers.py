@@ -26,12 +26,12 @@ from polygon_fundamentals.load.units import load_v1, load_v2, resolve_companies
 from polygon_fundamentals.load.writers import Inline
 from polygon_fundamentals.parity import Parity, load_tolerances, merge
 from polygon_fundamentals.parity.found import Found
-from polygon_fundamentals.parity.run import Question, compare_lake, v1_tickers, v2_tickers
+from polygon_fundamentals.parity.run import Question, v1_tickers, v2_tickers
 from polygon_fundamentals.reference import known_tickers
 from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
 from tests.conftest import KEY, client_of
-from tests.filled import Change, change_rows, set_column
+from tests.filled import Change, change_rows, comparison, set_column
 
 TOLERANCES = load_tolerances(TOLERANCES_FILE)
 TODAY = date(2026, 7, 1)
@@ -80,7 +80,7 @@ class Market:
         client = client_of(self.server)
         known = known_tickers(self.lake, lacking, lambda: client, TODAY).tickers
         question = Question(TOLERANCES, (), known, TODAY)
-        return [compare_lake(self.lake, s, question).found for s in Statement]
+        return [comparison(self.lake, s, question).found for s in Statement]
 
 
 def merged(founds: list[Found]) -> Parity:
