@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
+from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake.paths import Dataset
+
+# A load of a ticker moves its rows within a second; a listing takes less than that for 500 tickers.
+ATTEMPTS = 10
 
 
 @dataclass(frozen=True)
@@ -23,9 +28,31 @@ class FileState:
 
 
 def states(dataset: Dataset) -> list[FileState]:
-    """Return every ticker file of a dataset, from folder listings alone."""
-    found = []
-    for partition, ticker, entry in dataset.files():
-        stat = entry.stat()
-        found.append(FileState(partition, ticker, stat.st_mtime_ns, stat.st_size))
-    return found
+    """Return every ticker file of a dataset, from folder listings alone.
+
+    A row that a load moves is written to its new file before it leaves the old one, and later
+    months are listed later: so of a row that moves meanwhile one of the two is seen, unless it
+    moves back. Where a file goes away under the listing, it begins anew.
+
+    Raises:
+        LakeError: files went away in each of `ATTEMPTS` listings.
+    """
+    for _ in range(ATTEMPTS):
+        try:
+            return [_state(*found) for found in dataset.files()]
+        except FileNotFoundError:
+            continue
+    raise moving(dataset)
+
+
+def _state(partition: int, ticker: str, entry: os.DirEntry[str]) -> FileState:
+    stat = entry.stat()
+    return FileState(partition, ticker, stat.st_mtime_ns, stat.st_size)
+
+
+def moving(dataset: Dataset) -> LakeError:
+    """The error of a reader that a load was always ahead of."""
+    return LakeError(
+        f"files of {dataset.folder} moved each of the {ATTEMPTS} times that they were read; "
+        "run again when the load that is running has ended (`python -m flows status` names it)"
+    )

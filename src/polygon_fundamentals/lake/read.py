@@ -5,6 +5,7 @@ What was read, and what a load had in hand as it wrote, is kept in `lake.cache`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,7 +19,7 @@ import pyarrow.compute as pc
 from polygon_fundamentals.lake import cache, files
 from polygon_fundamentals.lake.flat import flat_schema, flattened, value_columns
 from polygon_fundamentals.lake.kept import read_kept
-from polygon_fundamentals.lake.listing import FileState, states
+from polygon_fundamentals.lake.listing import ATTEMPTS, FileState, moving, states
 from polygon_fundamentals.lake.paths import BUCKETS, Dataset, Lake, bucket_of
 from polygon_fundamentals.normalise.content import record_keys
 from polygon_fundamentals.statements import Generation, Statement
@@ -43,16 +44,31 @@ def read_dataset(
 
     `shown` are all files of the dataset where the caller has just listed them. A row that stands
     in two files (a move that was cut off, or a file that an older tool appended to twice) counts
-    once: the one observed later. Writes the cache.
+    once: the one observed later. Where a file is no more what was listed, the folders are listed
+    anew: a load that runs meanwhile costs no row. Writes the cache.
 
     Raises:
         DamagedFileError: a file that must be read cannot be; the text names it.
+        LakeError: files moved in each of ten attempts.
     """
     wanted = None if tickers is None else set(tickers)
     archived = read_kept(dataset)
     if archived is not None:
         rows = archived.cast(flat_schema(dataset.generation, dataset.statement))
         return rows if wanted is None else _of_tickers(rows, wanted)
+    for _ in range(ATTEMPTS):
+        try:
+            return _read(dataset, wanted, shown)
+        except _MovedError:
+            shown = None
+    raise moving(dataset)
+
+
+class _MovedError(Exception):
+    """A file is not what the listing showed: its rows may stand in a file that was not listed."""
+
+
+def _read(dataset: Dataset, wanted: set[str] | None, shown: Shown | None) -> pa.Table:
     jobs = []
     tables: dict[int, pa.Table] = {}
     for bucket, now in _buckets(dataset, wanted, shown):
@@ -84,8 +100,10 @@ def bring_up_cache(dataset: Dataset, tickers: Iterable[str], shown: Shown) -> No
         for fresh in [cache.load(dataset, bucket, now)[1]]
         if fresh
     ]
-    for _ in _read_buckets(dataset, jobs):
-        pass
+    # A file that moved is told again, and read, where its bucket is.
+    with contextlib.suppress(_MovedError):
+        for _ in _read_buckets(dataset, jobs):
+            pass
 
 
 def _buckets(
@@ -152,19 +170,28 @@ def _refresh_file(
 def _refresh(
     root: str, generation: Generation, statement: Statement, bucket: int, now: list[FileState]
 ) -> pa.Table:
-    """Read what changed of a bucket, write its cache, return its rows."""
+    """Read what changed of a bucket, write its cache, return its rows.
+
+    Raises _MovedError, with the cache written, where a file is not the one that was listed.
+    """
     dataset = Lake(Path(root)).dataset(generation, statement)
     kept, fresh, parts = cache.load(dataset, bucket, now)
     columns = value_columns(dataset)
     ours: list[pa.Table] = []
     adopted: list[pa.Table] = []
     months: dict[bool, list[int]] = {True: [], False: []}
+    moved: set[str] = set()
     for state in fresh:
         path = dataset.file(state.partition, state.ticker)
         try:
             table, is_ours = files.read(path, dataset, state.ticker, columns)
+            stat = path.stat()
         except FileNotFoundError:
-            continue  # moved between the listing and now: its rows stand in a file read later
+            moved.add(state.key)
+            continue
+        if (stat.st_mtime_ns, stat.st_size) != (state.changed_ns, state.size):
+            moved.add(state.key)
+            continue
         (ours if is_ours else adopted).append(files.with_ticker(table, state.ticker))
         months[is_ours] += [state.partition] * table.num_rows
     wanted = flat_schema(generation, statement)
@@ -175,7 +202,9 @@ def _refresh(
             month = pa.array(months[is_ours], pa.int32())
             pieces.append(flat.append_column("partition", month).cast(wanted))
     whole = pa.concat_tables(pieces)
-    cache.save(dataset, bucket, whole, now, parts)
+    cache.save(dataset, bucket, whole, [s for s in now if s.key not in moved], parts)
+    if moved:
+        raise _MovedError
     return _latest(whole, dataset)
 
 

@@ -102,10 +102,13 @@ def versions(dataset: Dataset, tickers: frozenset[str] | None = None) -> pa.Tabl
     Raises:
         DamagedFileError: a file cannot be read; the text names it.
     """
+    # In this order a row that a load changes meanwhile is there twice, never not at all: without
+    # its version before, a correction would seem to be known since the first filing.
+    standing = current(dataset, tickers)
     before = superseded(dataset)
     if tickers is not None:
         before = before.filter(pc.is_in(before["ticker"], pa.array(sorted(tickers), TEXT)))
-    return pa.concat_tables([before, current(dataset, tickers)]).combine_chunks()
+    return pa.concat_tables([before, standing]).combine_chunks()
 
 
 def _flat(dataset: Dataset, table: pa.Table, ticker: str) -> pa.Table:

@@ -1,0 +1,133 @@
+"""Reading a dataset while a load moves its rows: none is lost, and none stands twice."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from polygon_fundamentals.errors import LakeError
+from polygon_fundamentals.lake import Lake, files
+from polygon_fundamentals.lake.listing import ATTEMPTS, states
+from polygon_fundamentals.lake.paths import Dataset
+from polygon_fundamentals.lake.read import read_dataset
+from polygon_fundamentals.sandbox import Sandbox
+from polygon_fundamentals.statements import Generation, Statement
+from tests.conftest import KEY
+from tests.filled import fill
+
+LATER = 203001
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    lake = Lake(tmp_path_factory.mktemp("source") / "lake")
+    lake.prepare()
+    with Sandbox(companies=1, seed=7, api_key=KEY, start=date(2024, 1, 1)) as server:
+        fill(lake, server, server.tickers)
+    return lake
+
+
+@pytest.fixture
+def dataset(source: Lake, tmp_path: Path) -> Dataset:
+    """v1's cash flow statements, of which nothing was read yet."""
+    shutil.copytree(source.root, tmp_path / "mine")
+    lake = Lake(tmp_path / "mine")
+    shutil.rmtree(lake.ops / "cache")
+    return lake.dataset(Generation.V1, Statement.CASH_FLOW)
+
+
+def ids(dataset: Dataset) -> list[tuple[str, str]]:
+    rows = read_dataset(dataset)
+    return sorted(zip(rows["end_date"].to_pylist(), rows["timeframe"].to_pylist(), strict=True))
+
+
+def paths(dataset: Dataset) -> list[Path]:
+    return [dataset.file(state.partition, state.ticker) for state in states(dataset)]
+
+
+def meanwhile(
+    monkeypatch: pytest.MonkeyPatch, act: Callable[[], None], *, each_time: bool = False
+) -> None:
+    """Let something happen when the first file is read after a listing."""
+    really, done = files.read, list[str]()
+
+    def read(path: Path, *rest: Any) -> Any:
+        if each_time or not done:
+            done.append(str(path))
+            act()
+        return really(path, *rest)
+
+    monkeypatch.setattr(files, "read", read)
+
+
+def move_last(dataset: Dataset) -> None:
+    """Move the last file to a month that follows all others."""
+    last = states(dataset)[-1]
+    target = dataset.file(max(last.partition + 1, LATER), last.ticker)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.rename(dataset.file(last.partition, last.ticker), target)
+
+
+def test_a_file_that_moves_after_the_listing_is_read_where_it_went(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = ids(dataset)
+    shutil.rmtree(dataset.lake.ops / "cache")
+    meanwhile(monkeypatch, lambda: move_last(dataset))
+    assert ids(dataset) == whole
+    assert ids(dataset) == whole  # from what that read kept
+
+
+def test_a_row_that_leaves_a_file_after_the_listing_is_read_where_it_went(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = ids(dataset)
+    shutil.rmtree(dataset.lake.ops / "cache")
+    several = [p for p in paths(dataset) if pq.read_metadata(p).num_rows > 1]
+    assert several, "no file holds two rows"
+
+    def move_a_row() -> None:
+        ticker = states(dataset)[0].ticker
+        table, _ = files.read(several[0], dataset, ticker)
+        target = dataset.file(LATER, ticker)
+        files.replace_file(target, files.encode(table.slice(0, 1), dataset))
+        files.replace_file(several[0], files.encode(table.slice(1), dataset))
+
+    meanwhile(monkeypatch, move_a_row)
+    assert ids(dataset) == whole
+
+
+def test_a_lake_that_never_stands_still_is_an_error_that_says_so(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile(monkeypatch, lambda: move_last(dataset), each_time=True)
+    with pytest.raises(LakeError, match=f"moved each of the {ATTEMPTS} times .* run again when"):
+        read_dataset(dataset)
+
+
+def test_a_file_that_goes_away_under_the_listing_begins_it_anew(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = len(paths(dataset))
+    really, moved = Dataset.files, list[int]()
+
+    def listed(self: Dataset) -> Any:
+        for found in list(really(self)):
+            if not moved:
+                moved.append(1)
+                last = dataset.file(*list(really(self))[-1][:2])
+                os.rename(last, dataset.file(190001, "ELSE"))
+            yield found
+
+    monkeypatch.setattr(Dataset, "files", listed)
+    found = states(dataset)
+    assert moved
+    assert len(found) == before
+    assert (190001, "ELSE") in {(state.partition, state.ticker) for state in found}
