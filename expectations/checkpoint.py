@@ -76,29 +76,42 @@ def run_checkpoint(
     told: list[RuleResult] = []
     whole: dict[str, Any] = {}
     for name, expectations in suites_of(case).items():
-        title = f"{case.statement.value}.{name}"
-        frame = frame_of(name)
-        # A rule with a condition copies the whole frame: only what the rules look at is in it.
-        asked = frame[sorted(_columns(expectations))].copy()
-        asked["row"] = range(len(frame))
-        checkpoint = context.checkpoints.add(
-            Checkpoint(
-                name=title,
-                validation_definitions=[_definition(context, title, expectations)],
-                result_format={
-                    "result_format": "SUMMARY",
-                    "partial_unexpected_count": SHOWN,
-                    "unexpected_index_column_names": ["row"],
-                },
-            )
-        )
-        done = checkpoint.run(batch_parameters={"dataframe": asked})
-        [result] = done.run_results.values()
-        whole[title] = result.to_json_dict()
-        for rule in whole[title]["results"]:
-            _name_cases(rule, frame)
-        told += [_told(rule, case.statement, name, frame) for rule in result.results]
+        results, said = _run(context, name, expectations, frame_of(name), case.statement)
+        told += results
+        whole[f"{case.statement.value}.{name}"] = said
     return told, whole
+
+
+def _run(
+    context: Any,
+    name: str,
+    expectations: list[Expectation],
+    frame: pd.DataFrame,
+    statement: Statement,
+) -> tuple[list[RuleResult], dict[str, Any]]:
+    """Ask the rules of one frame, which nothing holds afterwards."""
+    title = f"{statement.value}.{name}"
+    # A rule with a condition copies the whole frame: only what the rules look at is in it.
+    asked = frame[sorted(_columns(expectations))].copy()
+    asked["row"] = range(len(frame))
+    checkpoint = context.checkpoints.add(
+        Checkpoint(
+            name=title,
+            validation_definitions=[_definition(context, title, expectations)],
+            result_format={
+                "result_format": "SUMMARY",
+                "partial_unexpected_count": SHOWN,
+                "unexpected_index_column_names": ["row"],
+            },
+        )
+    )
+    done = checkpoint.run(batch_parameters={"dataframe": asked})
+    [result] = done.run_results.values()
+    said = result.to_json_dict()
+    for rule in said["results"]:
+        _name_cases(rule, frame)
+    context.data_sources.delete(title)  # it holds the frame
+    return [_told(rule, statement, name, frame) for rule in result.results], said
 
 
 def _columns(expectations: Sequence[Expectation]) -> set[str]:

@@ -33,7 +33,7 @@ from polygon_fundamentals.settings import existing_lake_root, load_settings
 from polygon_fundamentals.statements import Statement
 from polygon_fundamentals.tickers import read_tickers
 from tasks.context import RunSpec, find_key, rate_limit
-from tasks.parity import compare_one, drop_work, run_rules
+from tasks.parity import compare_one, drop_dead_work, drop_work, run_rules
 
 Sample = Annotated[int | None, Field(ge=1, description="Compare so many tickers only")]
 Seed = Annotated[int, Field(description="Another seed, another sample")]
@@ -115,6 +115,8 @@ def _answered(
     chosen: list[str] | None = list(named) or None
     if sample is not None:
         chosen = sampled(everyone, sample, seed)
+    running = {str(r.found["run"]) for r in ledger.records(where)[0] if r.outcome == ledger.RUNNING}
+    drop_dead_work(where, running)
     spec = RunSpec(run=run.id, lake=str(where.root), base_url=base_url)
     try:
         lacking = sorted((set(everyone) if chosen is None else set(chosen)) - theirs)

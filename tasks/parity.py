@@ -24,7 +24,19 @@ from tasks.context import RunSpec
 
 def work_folder(lake: Lake, run: str) -> Path:
     """Return where the tasks of a run leave what they found, until it ends."""
-    return lake.ops / "cache" / "parity" / f"work-{run}"
+    return _works(lake) / run
+
+
+def _works(lake: Lake) -> Path:
+    return lake.ops / "cache" / "parity-work"
+
+
+def drop_dead_work(lake: Lake, running: set[str]) -> None:
+    """Remove what killed runs left: the folders of all but the runs that are running."""
+    if _works(lake).is_dir():
+        for folder in _works(lake).iterdir():
+            if folder.name not in running:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def drop_work(lake: Lake, run: str) -> None:

@@ -117,6 +117,9 @@ def test_parity_from_end_to_end(
     }  # fmt: skip
     assert entries[1]["outcome"] == "failed"
 
+    # What a killed run left goes with the next run, and that one leaves nothing.
+    works = lake.ops / "cache" / "parity-work"
+    (works / "killed" / "cash_flow").mkdir(parents=True)
     # The server is gone and the key too: what was asked before stands.
     monkeypatch.delenv("POLYGON_API_KEY")
     gone = ["--lake", str(lake.root), "--base-url", "http://127.0.0.1:9"]
@@ -125,6 +128,7 @@ def test_parity_from_end_to_end(
     assert (first["tickers_compared"], first["sample"], first["seed"]) == (2, 2, 5)
     _, other = run(capsys, *gone, "--tickers", d)
     assert (other["tickers_compared"], other["passed"]) == (1, True)
+    assert list(works.iterdir()) == []
     assert _links()[-1].startswith("[Data docs of this run](file:///")
 
 

@@ -55,6 +55,26 @@ def load(
     return standing, [state for state in now if state.key in left], paths
 
 
+def ciks(dataset: Dataset, bucket: int, now: Sequence[FileState]) -> pa.Table | None:
+    """Return `ticker` and `cik` of the rows of the bucket's files, and no other column.
+
+    None where not one part holds just these rows, as `load` leaves it.
+    """
+    columns = ["ticker", "cik"]
+    paths = _parts(dataset, bucket)
+    if not paths and not now:
+        return _nothing(dataset).select(columns)
+    if len(paths) != 1:
+        return None
+    try:
+        known = _told(pq.read_schema(paths[0]), dataset)
+        if known != {state.key: [state.changed_ns, state.size] for state in now}:
+            return None
+        return pq.read_table(paths[0], columns=columns, partitioning=None)
+    except (OSError, pa.ArrowException):
+        return None
+
+
 def rows(dataset: Dataset, bucket: int) -> pa.Table:
     """Return the rows of the bucket as the last reader left them."""
     tables, told = [_nothing(dataset)], set[str]()
@@ -120,15 +140,27 @@ def _is_full(dataset: Dataset, bucket: int) -> bool:
 
 def _read(path: Path, dataset: Dataset) -> tuple[pa.Table, Signatures]:
     """Return a part's rows and files; nothing where it is gone, damaged or of another version."""
-    wanted = flat_schema(dataset.generation, dataset.statement)
     try:
         table = pq.read_table(path, partitioning=None)
-        told = orjson.loads(table.schema.metadata[b"files"])
-    except (OSError, pa.ArrowException, TypeError, KeyError, orjson.JSONDecodeError):
-        return wanted.empty_table(), {}
-    if table.schema.names != wanted.names or told.get("version") != VERSION:
-        return wanted.empty_table(), {}
-    return table.replace_schema_metadata(None).cast(wanted), told["files"]
+    except (OSError, pa.ArrowException):
+        return _nothing(dataset), {}
+    known = _told(table.schema, dataset)
+    if known is None:
+        return _nothing(dataset), {}
+    wanted = flat_schema(dataset.generation, dataset.statement)
+    return table.replace_schema_metadata(None).cast(wanted), known
+
+
+def _told(schema: pa.Schema, dataset: Dataset) -> Signatures | None:
+    """Return the files that a part says its rows are from; None of another version."""
+    try:
+        told = orjson.loads((schema.metadata or {})[b"files"])
+    except (KeyError, orjson.JSONDecodeError):
+        return None
+    if schema.names != _nothing(dataset).schema.names or told.get("version") != VERSION:
+        return None
+    files_of: Signatures = told["files"]
+    return files_of
 
 
 def _write(dataset: Dataset, bucket: int, table: pa.Table, known: Mapping[str, list[int]]) -> None:

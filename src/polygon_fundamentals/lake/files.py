@@ -269,6 +269,8 @@ def link_or_copy(path: Path, to: Path) -> None:
     """Give a file a second name; where the file system knows no links, a copy."""
     try:
         os.link(path, to)
+    except FileExistsError:  # a copy would write into it, under all of its names
+        raise
     except OSError:
         shutil.copy2(path, to)
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from polygon_fundamentals.lake import cache, files
 from polygon_fundamentals.lake.flat import flat_schema, flattened, value_columns
-from polygon_fundamentals.lake.kept import read_kept
+from polygon_fundamentals.lake.kept import is_kept, read_kept
 from polygon_fundamentals.lake.listing import ATTEMPTS, FileState, moving, states
 from polygon_fundamentals.lake.paths import BUCKETS, Dataset, Lake, bucket_of
 from polygon_fundamentals.normalise.content import record_keys
@@ -52,10 +52,9 @@ def read_dataset(
         LakeError: files moved in each of ten attempts.
     """
     wanted = None if tickers is None else set(tickers)
-    archived = read_kept(dataset)
+    archived = read_kept(dataset, wanted)
     if archived is not None:
-        rows = archived.cast(flat_schema(dataset.generation, dataset.statement))
-        return rows if wanted is None else _of_tickers(rows, wanted)
+        return archived.cast(flat_schema(dataset.generation, dataset.statement))
     for _ in range(ATTEMPTS):
         try:
             return _read(dataset, wanted, shown)
@@ -94,6 +93,8 @@ def bring_up_cache(dataset: Dataset, tickers: Iterable[str], shown: Shown) -> No
     Raises:
         DamagedFileError: a file cannot be read; the text names it.
     """
+    if is_kept(dataset):
+        return
     jobs = [
         (bucket, now, fresh)
         for bucket, now in _buckets(dataset, set(tickers), shown)

@@ -8,16 +8,21 @@ cluster whose files did not change is not compared again.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from functools import cache
+from functools import cache as remembered
 from pathlib import Path
 
 import orjson
+import pyarrow as pa
 
+from polygon_fundamentals.lake import cache
+from polygon_fundamentals.lake.kept import is_kept
 from polygon_fundamentals.lake.listing import FileState, states
 from polygon_fundamentals.lake.paths import Dataset, bucket_of
+from polygon_fundamentals.lake.read import Shown, bring_up_cache, read_dataset
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
 from polygon_fundamentals.reference import ReferenceTicker
 from polygon_fundamentals.statements import Generation
@@ -66,6 +71,50 @@ def clusters_of(ciks: Mapping[str, Sequence[str]]) -> list[Cluster]:
     return sorted((tuple(m) for m in members.values()), key=lambda m: (bucket_of(m[0]), m))
 
 
+def batches(clusters: Sequence[Cluster], size: int) -> Iterator[list[str]]:
+    """Yield the tickers of some clusters at a time, each cluster whole, about `size` of them."""
+    batch: list[str] = []
+    for cluster in clusters:
+        if batch and len(batch) + len(cluster) > size:
+            yield batch
+            batch = []
+        batch += cluster
+    if batch:
+        yield batch
+
+
+def ciks_in(dataset: Dataset, tickers: Iterable[str], shown: Shown) -> dict[str, set[str]]:
+    """The CIKs, in ten digits, in the records of those of some tickers that have any.
+
+    Of others too that share a bucket with them; one bucket is in memory at a time. Raises
+    DamagedFileError as `read_dataset`.
+    """
+    buckets: dict[int, list[str]] = defaultdict(list)
+    for ticker in tickers:
+        buckets[bucket_of(ticker)].append(ticker)
+    found: dict[str, set[str]] = {}
+    if not is_kept(dataset):
+        for bucket in list(buckets):
+            rows = cache.ciks(dataset, bucket, shown.get(bucket, []))
+            if rows is not None:
+                found |= ciks_of(rows)
+                del buckets[bucket]
+        bring_up_cache(dataset, itertools.chain(*buckets.values()), shown)
+    for some in buckets.values():
+        found |= ciks_of(read_dataset(dataset, some, shown))
+    return found
+
+
+def ciks_of(rows: pa.Table) -> dict[str, set[str]]:
+    """The CIKs, in ten digits, by ticker, in rows with `ticker` and `cik`."""
+    pairs = rows.select(["ticker", "cik"]).group_by(["ticker", "cik"]).aggregate([])
+    found: dict[str, set[str]] = defaultdict(set)
+    for ticker, cik in zip(pairs["ticker"].to_pylist(), pairs["cik"].to_pylist(), strict=True):
+        if cik and cik.strip():
+            found[ticker].add(cik.strip().zfill(10))
+    return found
+
+
 def key_of(
     cluster: Cluster,
     states: Mapping[str, str],
@@ -91,7 +140,7 @@ def key_of(
     return _digest(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS))
 
 
-@cache
+@remembered
 def code_digest() -> str:
     """A digest of the code that compares: a cached result of other code is worth nothing."""
     library = Path(__file__).parents[1]

@@ -1,4 +1,4 @@
-"""What a comparison leaves: a Parquet file a table, kept between runs, never whole in memory."""
+"""What a comparison leaves: a Parquet file a table, written and read bit by bit."""
 
 from __future__ import annotations
 
@@ -79,17 +79,21 @@ class Found:
     def _opened(self, name: str, coded: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
         path = self.folder / f"{name}.parquet"
         try:
-            with pq.ParquetFile(path, read_dictionary=list(coded)) as file:
+            with pq.ParquetFile(
+                path, read_dictionary=list(coded), page_checksum_verification=True
+            ) as file:
                 yield file
         except (OSError, pa.ArrowException) as error:
             raise DamagedFileError(
-                f"{path} cannot be read ({str(error).splitlines()[0][:120]}); remove "
-                "ops/cache/parity in the lake, which is built anew, and run parity again"
+                f"{path} cannot be read ({str(error).splitlines()[0][:120]}); run parity again: "
+                "what is damaged of its cache is built anew"
             ) from error
 
-    def sizes(self) -> dict[str, int]:
-        """The size of each file in bytes."""
-        return {name: (self.folder / f"{name}.parquet").stat().st_size for name in NAMES}
+    def prove(self) -> None:
+        """Read every table through, some rows at a time, checksums and all."""
+        for name in NAMES:
+            for _ in self.batches(name):
+                pass
 
     def linked(self, folder: Path) -> Found:
         """The same in another folder, which it replaces there; no byte is copied if avoidable."""
@@ -167,12 +171,12 @@ def _table(frame: pd.DataFrame) -> pa.Table:
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     for position, field in enumerate(table.schema):
         wanted = field.type
-        if pa.types.is_null(wanted) or pa.types.is_large_string(wanted):
+        if field.name in _COUNTS:
+            wanted = pa.int64()
+        elif pa.types.is_null(wanted) or pa.types.is_large_string(wanted):
             wanted = pa.string()
         elif pa.types.is_timestamp(wanted):
             wanted = pa.timestamp("ms")
-        elif field.name in _COUNTS:
-            wanted = pa.int64()
         if wanted != field.type:
             table = table.set_column(position, field.name, table[field.name].cast(wanted))
     return table
@@ -186,11 +190,6 @@ class Writer:
         self._ends = ends
         self._files: dict[str, pq.ParquetWriter] = {}
         self._waiting: dict[str, list[pa.Table]] = {name: [] for name in NAMES}
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was added yet, not even a table without rows."""
-        return not any(self._waiting.values()) and not self._files
 
     def add(self, name: str, table: pa.Table) -> None:
         """Add rows to one of `NAMES`; the first call sets the columns."""
@@ -218,7 +217,9 @@ class Writer:
         self._waiting[name] = []
         if name not in self._files:
             beside = self._ends.enter_context(replacing(self._folder / f"{name}.parquet"))
-            file = pq.ParquetWriter(beside, rows.schema, compression="zstd")
+            file = pq.ParquetWriter(
+                beside, rows.schema, compression="zstd", write_page_checksum=True
+            )
             self._files[name] = self._ends.enter_context(file)
         self._files[name].write_table(rows)
 

@@ -6,9 +6,9 @@ depends on. The cache is derived: delete it and it is built anew.
 
 from __future__ import annotations
 
-import itertools
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
@@ -18,14 +18,16 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake.files import replace_file
-from polygon_fundamentals.lake.kept import kept_file, read_kept
+from polygon_fundamentals.lake.kept import is_kept, kept_file, read_kept
 from polygon_fundamentals.lake.listing import FileState
-from polygon_fundamentals.lake.paths import Dataset, Lake, bucket_of
-from polygon_fundamentals.lake.read import Shown, bring_up_cache, by_bucket, read_dataset
+from polygon_fundamentals.lake.paths import Dataset, Lake
+from polygon_fundamentals.lake.read import Shown, by_bucket, read_dataset
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.parity.clusters import (
-    Cluster,
+    batches,
+    ciks_in,
     clusters_of,
     code_digest,
     key_of,
@@ -42,6 +44,7 @@ from polygon_fundamentals.statements import Generation, Statement
 # Tickers that are compared at a time: with all history some 8,000 periods a statement. Measured:
 # 62 tickers since 2010 keep the whole process within 600 MB.
 BATCH_TICKERS = 60
+LOCK_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def compare_lake(
             if cache.found is not None and kept:
                 writer.add_tickers(cache.found, (t for c in kept for t in c))
             # Without any ticker there are tables all the same, without rows.
-            for batch in _batches(stale) if stale or kept else [[]]:
+            for batch in batches(stale, BATCH_TICKERS) if stale or kept else [[]]:
                 for name, table in _compared(
                     lake, statement, question, batch, files, shown
                 ).items():
@@ -149,7 +152,7 @@ def compare_lake(
 
 
 def _tickers(dataset: Dataset) -> set[str]:
-    archived = read_kept(dataset)
+    archived = read_kept(dataset, columns=["ticker"])
     if archived is not None:
         return set(pc.unique(archived["ticker"]).to_pylist())
     return {ticker for _, ticker, _ in dataset.files()}
@@ -159,24 +162,12 @@ def _files(lake: Lake, statement: Statement) -> dict[str, dict[Generation, list[
     """Each ticker's files; where v1 went to the archive, the one file that holds its records."""
     v1, v2 = (lake.dataset(g, statement) for g in Generation)
     found = listing([v1, v2])
-    if read_kept(v1) is not None:
+    if is_kept(v1):
         stat = kept_file(v1).stat()
         for ticker in _tickers(v1):
             mine = found.setdefault(ticker, {g: [] for g in Generation})
             mine[Generation.V1] = [FileState(0, ticker, stat.st_mtime_ns, stat.st_size)]
     return found
-
-
-def _batches(clusters: Sequence[Cluster]) -> Iterator[list[str]]:
-    """Yield the tickers of some clusters at a time, each cluster whole."""
-    batch: list[str] = []
-    for cluster in clusters:
-        if batch and len(batch) + len(cluster) > BATCH_TICKERS:
-            yield batch
-            batch = []
-        batch += cluster
-    if batch:
-        yield batch
 
 
 def _compared(
@@ -226,23 +217,9 @@ def _ciks(
     found = {
         t: cache.tickers[t][1] for t, s in states.items() if cache.tickers.get(t, ("",))[0] == s
     }
-    changed: dict[int, list[str]] = {}
-    for ticker in states:
-        if ticker not in found:
-            changed.setdefault(bucket_of(ticker), []).append(ticker)
-            found[ticker] = []
-    for generation in Generation:
-        dataset, here = lake.dataset(generation, statement), shown[generation]
-        bring_up_cache(dataset, itertools.chain(*changed.values()), here)
-        for tickers in changed.values():
-            table = read_dataset(dataset, tickers, here)
-            pairs = table.select(["ticker", "cik"]).group_by(["ticker", "cik"]).aggregate([])
-            for ticker, cik in zip(
-                pairs["ticker"].to_pylist(), pairs["cik"].to_pylist(), strict=True
-            ):
-                if cik and cik.strip():
-                    found[ticker] = sorted({*found[ticker], cik.strip().zfill(10)})
-    return found
+    changed = [ticker for ticker in states if ticker not in found]
+    told = [ciks_in(lake.dataset(g, statement), changed, shown[g]) for g in Generation]
+    return found | {t: sorted(set().union(*(mine.get(t, ()) for mine in told))) for t in changed}
 
 
 @dataclass(frozen=True)
@@ -263,11 +240,10 @@ class _Cache:
                 if known["code"] != code_digest():
                     return cls(None, {}, {})
                 found = Found(statement, kept).linked(folder)
-            if found.sizes() != known["sizes"]:
-                return cls(None, {}, {})
+            found.prove()
             tickers = {t: (state, ciks) for t, (state, ciks) in known["tickers"].items()}
             return cls(found, known["keys"], tickers)
-        except (OSError, orjson.JSONDecodeError, KeyError, ValueError):
+        except (DamagedFileError, OSError, orjson.JSONDecodeError, KeyError, ValueError):
             return cls(None, {}, {})
 
     def write(self, lake: Lake) -> None:
@@ -276,19 +252,20 @@ class _Cache:
         folder = _folder(lake, self.found.statement)
         known = {
             "code": code_digest(),
-            "sizes": self.found.sizes(),
             "keys": dict(self.keys),
             "tickers": dict(self.tickers),
         }
         with _held(lake, self.found.statement):
             (folder / "known.json").unlink(missing_ok=True)
             self.found.linked(folder)
+            for older in ("a", "b"):  # where the tables stood until November 2026
+                shutil.rmtree(folder / older, ignore_errors=True)
             replace_file(folder / "known.json", orjson.dumps(known))
 
 
 def _held(lake: Lake, statement: Statement) -> AbstractContextManager[None]:
     """Hold the cache of a statement: two runs may compare at the same time."""
-    return exclusive(lake.lock(f"parity.{statement.value}"))
+    return exclusive(lake.lock(f"parity.{statement.value}"), LOCK_SECONDS, "parity's cache")
 
 
 def _folder(lake: Lake, statement: Statement) -> Path:

@@ -14,8 +14,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from hashlib import blake2b
@@ -32,7 +32,7 @@ from polygon_fundamentals.lake import files
 from polygon_fundamentals.lake.paths import SILVER_NOTE, Lake
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.silver.schema import SORTED_BY, wide_schema
-from polygon_fundamentals.silver.table import wide_table
+from polygon_fundamentals.silver.table import wide_parts
 from polygon_fundamentals.statements import Generation
 
 TABLE = "fundamentals_wide"
@@ -84,8 +84,7 @@ def build(
     """
     with exclusive(lake.lock("silver"), LOCK_SECONDS, "the building of silver"):
         base = base or current_build(lake)
-        table = wide_table(lake, generation, day)
-        found = _written(lake, table, generation, base, day)
+        found = _written(lake, generation, base, day)
         if link:
             _point(lake, found)
         _clear(lake, found)
@@ -138,19 +137,18 @@ def _load(folder: Path) -> Build:
         ) from error
 
 
-def _written(
-    lake: Lake, table: pa.Table, generation: Generation, base: Build | None, day: date | None
-) -> Build:
+def _written(lake: Lake, generation: Generation, base: Build | None, day: date | None) -> Build:
     folder = lake.silver / "builds"
     folder.mkdir(parents=True, exist_ok=True)
     now = datetime.now(UTC)
     partial = folder / f"{now:%Y%m%dT%H%M%S%f}Z-{generation}{_PARTIAL}"
     said = None if day is None else day.isoformat()
     same = base is not None and base.generation == generation.value and base.day == said
-    count = written = size = 0
+    count = written = size = total = 0
     try:
         partial.mkdir()
-        for year, rows in _years(table):
+        for year, rows in _years(wide_parts(lake, generation, day), partial / ".rows"):
+            total += rows.num_rows
             data = _encode(rows)
             name = f"year={year}/part-{blake2b(data, digest_size=8).hexdigest()}.parquet"
             count += 1
@@ -164,7 +162,7 @@ def _written(
             "generation": generation.value,
             "day": said,
             "built": now.isoformat(),
-            "rows": table.num_rows,
+            "rows": total,
             "files": count,
         }
         (partial / SILVER_NOTE).write_bytes(orjson.dumps(note))
@@ -173,16 +171,31 @@ def _written(
         os.rename(partial, done)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Build(done, table.num_rows, count, wide_schema(), generation.value, written, size, said)
+    return Build(done, total, count, wide_schema(), generation.value, written, size, said)
 
 
-def _years(table: pa.Table) -> Iterator[tuple[int, pa.Table]]:
-    """Yield (fiscal year, its rows in the table's order), 0 for those without one."""
-    years = pc.fill_null(table["fiscal_year"], 0).to_numpy()
-    order = np.argsort(years, kind="stable")
-    for year in np.unique(years):
-        low, high = np.searchsorted(years[order], [year, year + 1])
-        yield int(year), table.take(pa.array(order[low:high])).combine_chunks()
+def _years(parts: Iterable[pa.Table], folder: Path) -> Iterator[tuple[int, pa.Table]]:
+    """Yield (fiscal year, its rows, sorted), 0 for rows without one.
+
+    The parts go through files in `folder`, one a year, so that a year is in memory at a time.
+    """
+    folder.mkdir()
+    with ExitStack() as ends:
+        files_of: dict[int, pa.ipc.RecordBatchFileWriter] = {}
+        for part in parts:
+            years = pc.fill_null(part["fiscal_year"], 0).to_numpy()
+            order = np.argsort(years, kind="stable")
+            for year in np.unique(years):
+                low, high = np.searchsorted(years[order], [year, year + 1])
+                if year not in files_of:
+                    file = pa.ipc.new_file(folder / str(year), part.schema)
+                    files_of[year] = ends.enter_context(file)
+                files_of[year].write_table(part.take(pa.array(order[low:high])))
+    for year in sorted(files_of):
+        with pa.ipc.open_file(folder / str(year)) as file:
+            rows = file.read_all().sort_by([(name, "ascending") for name in SORTED_BY])
+        yield int(year), rows.combine_chunks()
+    shutil.rmtree(folder)
 
 
 def _encode(table: pa.Table) -> pa.Buffer:

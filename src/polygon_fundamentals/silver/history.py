@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 from polygon_fundamentals.lake import files, revisions
 from polygon_fundamentals.lake.flat import flat_schema, flattened
 from polygon_fundamentals.lake.paths import Dataset, ticker_of_file
-from polygon_fundamentals.lake.read import read_dataset
+from polygon_fundamentals.lake.read import Shown, read_dataset
 from polygon_fundamentals.normalise.content import PERIOD, record_keys
 from polygon_fundamentals.normalise.schemas import DAY, MOMENT, TEXT, schema
 from polygon_fundamentals.parity.current import company_keys
@@ -64,13 +64,15 @@ def versions_schema(dataset: Dataset) -> pa.Schema:
     return pa.schema([*kept, ("event", TEXT), ("superseded_at", MOMENT)])
 
 
-def current(dataset: Dataset, tickers: frozenset[str] | None = None) -> pa.Table:
-    """Return the rows that stand in the lake, in `versions_schema`.
+def current(
+    dataset: Dataset, tickers: frozenset[str] | None = None, shown: Shown | None = None
+) -> pa.Table:
+    """Return the rows that stand in the lake, in `versions_schema`; `shown` as in `read_dataset`.
 
     Raises:
         DamagedFileError: a file cannot be read; the text names it.
     """
-    table = read_dataset(dataset, tickers)
+    table = read_dataset(dataset, tickers, shown)
     names = [n for n in versions_schema(dataset).names if n not in ("event", "superseded_at")]
     table = table.select(names)
     table = table.append_column("event", pa.nulls(table.num_rows, TEXT))
@@ -96,15 +98,17 @@ def superseded(dataset: Dataset) -> pa.Table:
     return table
 
 
-def versions(dataset: Dataset, tickers: frozenset[str] | None = None) -> pa.Table:
-    """Return current and superseded rows together, in `versions_schema`.
+def versions(
+    dataset: Dataset, tickers: frozenset[str] | None = None, shown: Shown | None = None
+) -> pa.Table:
+    """Return current and superseded rows together, in `versions_schema`; `shown` as in `current`.
 
     Raises:
         DamagedFileError: a file cannot be read; the text names it.
     """
     # In this order a row that a load changes meanwhile is there twice, never not at all: without
     # its version before, a correction would seem to be known since the first filing.
-    standing = current(dataset, tickers)
+    standing = current(dataset, tickers, shown)
     before = superseded(dataset)
     if tickers is not None:
         before = before.filter(pc.is_in(before["ticker"], pa.array(sorted(tickers), TEXT)))

@@ -30,11 +30,15 @@ NOT_COMPARED = "other_cash_adjustments"
 
 def checked(lake: Lake, today: date | None = None) -> list[RuleResult]:
     """The results of all rules on the cash flow statements."""
+    return run_rules(lake, today)[0]
+
+
+def run_rules(lake: Lake, today: date | None = None) -> tuple[list[RuleResult], dict[str, Any]]:
     day = today or today_in_new_york()
     found = comparison(lake, CF, Question(TOLERANCES, (), {}, day)).found
     verdict = judge(merge([found.totals(())]), TOLERANCES)
     case = Case(CF, TOLERANCES, verdict, day, v1_last_filing(found), compared(found))
-    return run_checkpoint(frames_of(found, TOLERANCES), case)[0]
+    return run_checkpoint(frames_of(found, TOLERANCES), case)
 
 
 def first_ticker(lake: Lake) -> str:
@@ -161,6 +165,14 @@ def test_just_the_broken_rule_fails(
 
 def first_ticker_of(result: RuleResult, lake: Lake) -> str:
     return sorted({ticker for _, ticker, _ in lake.dataset(V1, CF).files()})[0]
+
+
+def test_what_great_expectations_says_names_each_case(broken_lake: Callable[[], Lake]) -> None:
+    lake = broken_lake()
+    lose_period(lake)
+    [rule] = run_rules(lake)[1]["cash_flow.periods"]["results"]
+    [case] = rule["result"]["partial_unexpected_index_list"]
+    assert case["case"] == f"{first_ticker(lake)} · quarterly · 2024-06-30"
 
 
 def test_every_rule_holds_on_identical_facts(whole_lake: Lake) -> None:

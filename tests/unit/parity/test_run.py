@@ -6,6 +6,7 @@ import shutil
 from datetime import date
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals.errors import DamagedFileError
@@ -115,7 +116,10 @@ def test_batches_find_what_one_run_finds(mine: Lake, monkeypatch: pytest.MonkeyP
     assert content(afresh(mine)) == whole
 
 
-def test_some_tickers_are_compared_as_in_the_whole(mine: Lake) -> None:
+@pytest.mark.parametrize("warm", [False, True])
+def test_some_tickers_are_compared_as_in_the_whole(mine: Lake, warm: bool) -> None:
+    if warm:
+        comparison(mine, CF, QUESTION)
     ticker = v1_tickers(mine)[0]
     part = comparison(mine, CF, QUESTION, [ticker]).found
     whole = comparison(mine, CF, QUESTION).found
@@ -148,12 +152,39 @@ def test_a_damaged_cache_is_built_anew(mine: Lake) -> None:
     assert content(again.found) == before
 
 
-def test_a_cache_whose_bytes_went_bad_is_named_with_the_remedy(mine: Lake) -> None:
-    comparison(mine, CF, QUESTION)
+def test_a_cache_with_one_wrong_byte_is_built_anew(mine: Lake) -> None:
+    before = content(comparison(mine, CF, QUESTION).found)
     path = cached(mine, "values")
-    path.write_bytes(b"x" * path.stat().st_size)
-    with pytest.raises(DamagedFileError, match=r"values\.parquet .* remove ops/cache/parity"):
-        comparison(mine, CF, QUESTION).found.totals(())
+    footer = pq.read_metadata(path)
+    chunk = footer.row_group(0).column(footer.schema.names.index("v1_value"))
+    data = bytearray(path.read_bytes())
+    data[chunk.data_page_offset + chunk.total_compressed_size // 2] ^= 1
+    path.write_bytes(data)
+    again = comparison(mine, CF, QUESTION)
+    assert again.tickers_from_cache == 0
+    assert content(again.found) == before
+
+
+def test_what_cannot_be_read_later_is_named_with_the_remedy(mine: Lake) -> None:
+    found = comparison(mine, CF, QUESTION).found
+    (found.folder / "values.parquet").write_bytes(b"no Parquet")
+    with pytest.raises(
+        DamagedFileError, match=r"values\.parquet cannot be read .* run parity again"
+    ):
+        found.totals(())
+
+
+def test_a_company_without_anything_to_compare(mine: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    sheets = Statement.BALANCE_SHEETS
+    ticker = v1_tickers(mine)[0]
+    over_a_year = set_column("timeframe", lambda t: ["ttm"] * t.num_rows)
+    change_rows(mine, Generation.V1, sheets, over_a_year, ticker)
+    monkeypatch.setattr(parity_run, "BATCH_TICKERS", 1)
+    alone = comparison(mine, sheets, QUESTION, [ticker])
+    whole = comparison(mine, sheets, QUESTION)
+    assert alone.tickers_compared_anew >= 1
+    assert whole.tickers_compared_anew + whole.tickers_from_cache == len(v1_tickers(mine))
+    assert set(whole.found.frame("tickers")["ticker"]) < set(v1_tickers(mine))
 
 
 def test_what_one_run_found_stays_when_another_replaces_the_cache(mine: Lake) -> None:
