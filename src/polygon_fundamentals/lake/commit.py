@@ -44,6 +44,7 @@ def commit(dataset: Dataset, incoming: Incoming) -> Counts:
     counts = Counts()
     keys = record_keys(incoming.table, dataset.generation)
     hashes = content_hashes(incoming.table) if keys else []
+    months = files.filing_partitions(incoming.table)
     flat: pa.Table | None = None
     buckets: dict[int, list[str]] = {}
     for ticker in sorted(incoming.rows):
@@ -53,8 +54,9 @@ def commit(dataset: Dataset, incoming: Incoming) -> Counts:
             plans = []
             for ticker in tickers:
                 seen = unfinished.get(ticker, set()) | _left_by_others(dataset, ticker)
-                known = index.load(dataset, ticker, seen)
-                plan = plan_ticker(dataset, ticker, known, incoming, keys, hashes, counts)
+                arriving = {months[i] for i in incoming.rows[ticker]}
+                known = index.load(dataset, ticker, seen, arriving)
+                plan = plan_ticker(dataset, ticker, known, incoming, keys, hashes, months, counts)
                 if plan is not None:
                     plans.append(plan)
             _carry_out(dataset, bucket, plans, counts, unfinished)
@@ -254,7 +256,7 @@ def recover(lake: Lake) -> list[str]:
                     plans = []
                     for ticker in unfinished:
                         known = index.load(dataset, ticker, unfinished[ticker])
-                        plan = plan_ticker(dataset, ticker, known, nothing, [], [], Counts())
+                        plan = plan_ticker(dataset, ticker, known, nothing, [], [], [], Counts())
                         plans.append(plan or Plan(ticker, known))
                     _carry_out(dataset, bucket, plans, Counts(), unfinished)
                 mended.append(f"{dataset.name}.{bucket:02d}")

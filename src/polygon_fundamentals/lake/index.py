@@ -7,6 +7,7 @@ time of change are kept beside the keys. One small JSON file a ticker and datase
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,11 +112,14 @@ def written(dataset: Dataset, ticker: str) -> TickerIndex:
         return TickerIndex()
 
 
-def load(dataset: Dataset, ticker: str, extra_partitions: set[int]) -> TickerIndex:
+def load(
+    dataset: Dataset, ticker: str, extra_partitions: set[int], arriving: Iterable[int] = ()
+) -> TickerIndex:
     """Return the ticker's index, made to agree with its files.
 
     `extra_partitions` are looked at even where the index does not name them: what a
-    killed run may have written, and what older tools left.
+    killed run may have written, and what older tools left. Of the `arriving` ones, which are
+    about to be written, those where another tool has put a file since then.
 
     Raises:
         DamagedFileError: a file that must be read for it cannot be.
@@ -130,6 +134,9 @@ def load(dataset: Dataset, ticker: str, extra_partitions: set[int]) -> TickerInd
             partition for partition, other, _ in dataset.files() if other == ticker
         }
     stale = set(extra_partitions)
+    for partition in set(arriving) - index.files.keys():
+        if signature(dataset.file(partition, ticker)) is not None:
+            stale.add(partition)
     for partition, known in index.files.items():
         if signature(dataset.file(partition, ticker)) != known[:2]:
             stale.add(partition)

@@ -90,9 +90,13 @@ def plan_ticker(
     incoming: Incoming,
     keys: Sequence[str],
     hashes: Sequence[str],
+    months: Sequence[int],
     counts: Counts,
 ) -> Plan | None:
-    """Return what must be written for a ticker, or None where nothing changes."""
+    """Return what must be written for a ticker, or None where nothing changes.
+
+    `keys`, `hashes` and `months` (partitions) are of the rows of the answer.
+    """
     positions = incoming.rows[ticker]
     counts.rows_received += len(positions)
     winners = _winners(dataset, incoming.table, positions, keys, ticker)
@@ -102,6 +106,8 @@ def plan_ticker(
         for key, i in winners.items()
         if key in known.rows and known.rows[key][1] != hashes[i]
     }
+    for key in _older(dataset, ticker, known, incoming, changed):
+        losers.append(changed.pop(key))
     new = {key: i for key, i in winners.items() if key not in known.rows}
     withdrawn = _withdrawn(incoming, winners, known)
     plan = Plan(ticker, known)
@@ -116,7 +122,6 @@ def plan_ticker(
     if not (new or changed or withdrawn or known.untidy or plan.revisions):
         return plan if known.stale else None
     arriving: dict[int, list[int]] = {}
-    months = files.filing_partitions(incoming.table)
     leaving = set(known.untidy)
     leaving.update(known.rows[key][0] for key in (*changed, *withdrawn))
     for i in (*new.values(), *changed.values()):
@@ -147,12 +152,46 @@ def _winners(
         else:
             winners[key] = i
     for key, rivals in doubles.items():
-        columns = [table[name].take(rivals).to_pylist() for name in _order(dataset.generation)]
-        ranks = [
-            tuple(str(value or "") for value in values) for values in zip(*columns, strict=True)
-        ]
-        winners[key] = max(zip(ranks, rivals, strict=True))[1]
+        winners[key] = max((_rank(dataset, table, i), i) for i in rivals)[1]
     return winners
+
+
+def _rank(dataset: Dataset, table: pa.Table, position: int) -> tuple[str, ...]:
+    """Return what tells which of two records under one key stands: the greater."""
+    return tuple(str(table[name][position].as_py() or "") for name in _order(dataset.generation))
+
+
+def _older(
+    dataset: Dataset,
+    ticker: str,
+    known: index.TickerIndex,
+    incoming: Incoming,
+    changed: Mapping[str, int],
+) -> list[str]:
+    """Return the changed keys of v1 under which a later filing stands in the lake.
+
+    A window, or an answer cut by a filter, may hold an original filing and not its amendment;
+    taken as it comes it would put the original back. v2 has one row a period, the latest.
+    """
+    if dataset.generation is Generation.V2 or incoming.scope is not Scope.WINDOW:
+        return []
+    places: dict[int, list[str]] = {}
+    for key in changed:
+        places.setdefault(known.rows[key][0], []).append(key)
+    found = []
+    for partition, keys in places.items():
+        stored = index.read_file(dataset, partition, ticker)
+        if stored is None:
+            continue
+        last = {key: position for position, key in enumerate(stored.keys)}
+        found += [
+            key
+            for key in keys
+            if key in last
+            and _rank(dataset, stored.table, last[key])
+            > _rank(dataset, incoming.table, changed[key])
+        ]
+    return found
 
 
 def _withdrawn(

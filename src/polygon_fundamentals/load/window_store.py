@@ -12,15 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from polygon_fundamentals.lake import Lake, files, index, revisions
+from polygon_fundamentals.lake import Lake, index
 from polygon_fundamentals.lake.commit import Counts, Incoming, Scope, commit
-from polygon_fundamentals.lake.paths import Dataset, bucket_of
 from polygon_fundamentals.load.store import follow
-from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.normalise import v1_tables, v2_table
-from polygon_fundamentals.normalise.content import content_hashes, period_of, record_keys
+from polygon_fundamentals.normalise.content import period_of, record_keys
 from polygon_fundamentals.normalise.exact import parse_rows
 from polygon_fundamentals.normalise.v1 import v1_positions
 from polygon_fundamentals.statements import Generation, Statement
@@ -95,7 +91,6 @@ def store_v1_pages(
         position = {row: i for i, row in enumerate(kept[statement])}
         own = {t: [position[i] for i in found if i in position] for t, found in places.items()}
         dataset = lake.dataset(Generation.V1, statement)
-        own = _without_older(dataset, tables[statement], own, observed_at, counts)
         incoming = Incoming(tables[statement], own, Scope.WINDOW, timeframes, observed_at)
         counts.add(commit(dataset, incoming))
     followed = {i for found in places.values() for i in found}
@@ -112,75 +107,6 @@ def _timeframe(row: Mapping[str, Any]) -> str:
     if said:
         return str(said)
     return {"FY": "annual", "TTM": "ttm"}.get(str(row.get("fiscal_period")), "quarterly")
-
-
-def _rank(table: pa.Table, position: int) -> tuple[str, str]:
-    """Return what tells which of two filings of a period is the later (DESIGN.md, section 1)."""
-    accepted, filed = (
-        table[name][position].as_py() for name in ("acceptance_datetime", "filing_date")
-    )
-    return str(accepted or ""), str(filed or "")
-
-
-def _without_older(
-    dataset: Dataset,
-    table: pa.Table,
-    places: Mapping[str, Sequence[int]],
-    observed_at: datetime,
-    counts: Counts,
-) -> dict[str, list[int]]:
-    """Return the places without records that a later filing in the lake has superseded.
-
-    A window may hold an original filing and not its amendment; taken as it comes it would
-    put the original back. What is left out is kept as a revision.
-    """
-    keys = record_keys(table, dataset.generation)
-    hashes = content_hashes(table) if keys else []
-    kept: dict[str, list[int]] = {}
-    for ticker, positions in places.items():
-        known = index.written(dataset, ticker).rows
-        older = [
-            i
-            for i in positions
-            if keys[i] in known
-            and known[keys[i]][1] != hashes[i]
-            and _stands(dataset, ticker, known[keys[i]][0], keys[i]) > _rank(table, i)
-        ]
-        kept[ticker] = [i for i in positions if i not in set(older)]
-        if older:
-            counts.rows_received += len(older)
-            counts.rows_unchanged += len(older)
-            _keep_older(dataset, ticker, table, older, keys, hashes, observed_at, counts)
-    return kept
-
-
-def _stands(dataset: Dataset, ticker: str, partition: int, key: str) -> tuple[str, str]:
-    """Return the rank of the record that stands under a key; the lowest where none is found."""
-    stored = index.read_file(dataset, partition, ticker)
-    if stored is None or key not in stored.keys:
-        return ("", "")
-    last = len(stored.keys) - 1 - stored.keys[::-1].index(key)
-    return _rank(stored.table, last)
-
-
-def _keep_older(
-    dataset: Dataset,
-    ticker: str,
-    table: pa.Table,
-    older: Sequence[int],
-    keys: Sequence[str],
-    hashes: Sequence[str],
-    observed_at: datetime,
-    counts: Counts,
-) -> None:
-    with exclusive(dataset.lake.lock(f"{dataset.name}.{bucket_of(ticker):02d}")):
-        told = revisions.contents(dataset, ticker)
-        fresh = [i for i in older if (keys[i], hashes[i]) not in told]
-        if fresh:
-            rows = files.with_ticker(files.pick(table, fresh), ticker)
-            events = [revisions.SUPERSEDED] * len(fresh)
-            found = revisions.as_revisions(rows, events, observed_at)
-            counts.bytes_written += revisions.append(dataset, ticker, found)
 
 
 def undated_missing(

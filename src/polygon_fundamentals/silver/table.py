@@ -33,7 +33,7 @@ from polygon_fundamentals.statements import Generation, Statement
 
 # Tickers whose rows are in memory together. Measured: 1,000 since 2010, of both generations, keep
 # the process within 660 MB.
-BATCH_TICKERS = 1_000
+BATCH_TICKERS = 600
 Positions = npt.NDArray[np.int64]
 
 

@@ -161,26 +161,54 @@ def test_two_records_under_one_key_in_one_answer_leave_the_later_and_a_trace(
     assert (again.rows_changed, again.files_written, len(old(dataset))) == (0, 0, 1)
 
 
-def test_an_amendment_of_v1_stands_and_the_first_filing_is_kept(lake: Lake) -> None:
-    def record(filed: str, value: float) -> dict[str, Any]:
-        leaf = {"value": value, "unit": "USD", "label": "Assets", "order": 100}
-        return {
-            "cik": "0009000001",
-            "end_date": "2024-12-31",
-            "filing_date": filed,
-            "acceptance_datetime": f"{filed}T10:00:00Z",
-            "fiscal_year": "2024",
-            "fiscal_period": "FY",
-            "timeframe": "annual",
-            "financials": {"balance_sheet": {"assets": leaf}},
-        }
+def amendment(filed: str, value: float, cik: str | None = "0009000001") -> dict[str, Any]:
+    leaf = {"value": value, "unit": "USD", "label": "Assets", "order": 100}
+    return {
+        "cik": cik,
+        "end_date": "2024-12-31",
+        "filing_date": filed,
+        "acceptance_datetime": f"{filed}T10:00:00Z",
+        "fiscal_year": "2024",
+        "fiscal_period": "FY",
+        "timeframe": "annual",
+        "financials": {"balance_sheet": {"assets": leaf}},
+    }
 
-    table = v1_tables([record("2025-06-01", 2.0), record("2025-02-01", 1.0)], MOMENT)[STATEMENT]
-    v1 = lake.dataset(Generation.V1, STATEMENT)
-    commit(v1, Incoming(table, {"AAA": [0, 1]}, Scope.PERIODS, frozenset({"annual"}), MOMENT))
+
+def put_v1(dataset: Dataset, rows: list[dict[str, Any]], scope: Scope, minutes: int = 0) -> Counts:
+    moment = MOMENT + timedelta(minutes=minutes)
+    table = v1_tables(rows, moment)[STATEMENT]
+    places = {"AAA": range(len(rows))}
+    return commit(dataset, Incoming(table, places, scope, frozenset({"annual"}), moment))
+
+
+def v1_assets(lake: Lake) -> list[float]:
     kept = stored_rows(lake, Generation.V1, STATEMENT)["AAA"]
-    assert [r["financials"]["balance_sheet"]["assets"]["value"] for r in kept] == [2.0]
+    return [r["financials"]["balance_sheet"]["assets"]["value"] for r in kept]
+
+
+def test_an_amendment_of_v1_stands_and_the_first_filing_is_kept(lake: Lake) -> None:
+    v1 = lake.dataset(Generation.V1, STATEMENT)
+    put_v1(v1, [amendment("2025-06-01", 2.0), amendment("2025-02-01", 1.0)], Scope.PERIODS)
+    assert v1_assets(lake) == [2.0]
     assert [str(d) for d in revisions.read(v1, "AAA")["filing_date"].to_pylist()] == ["2025-02-01"]
+
+
+@pytest.mark.parametrize("cik", ["0009000001", None])
+def test_a_filtered_answer_of_v1_does_not_put_the_original_back(
+    lake: Lake, cik: str | None
+) -> None:
+    v1 = lake.dataset(Generation.V1, STATEMENT)
+    put_v1(v1, [amendment("2025-06-01", 2.0, cik)], Scope.WINDOW)
+    original = [amendment("2025-02-01", 1.0, cik)]
+    counts = put_v1(v1, original, Scope.WINDOW, minutes=1)
+    assert (counts.rows_changed, counts.rows_unchanged, counts.files_written) == (0, 1, 0)
+    assert v1_assets(lake) == [2.0]
+    assert [str(d) for d in revisions.read(v1, "AAA")["filing_date"].to_pylist()] == ["2025-02-01"]
+    assert put_v1(v1, original, Scope.WINDOW, minutes=2).bytes_written == 0
+    # Unfiltered, the answer is all there is: the amendment was taken back.
+    put_v1(v1, original, Scope.COMPANIES, minutes=3)
+    assert v1_assets(lake) == [1.0]
 
 
 def test_a_record_without_a_cik_is_named_by_its_ticker(lake: Lake, dataset: Dataset) -> None:

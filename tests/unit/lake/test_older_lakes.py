@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake import Lake, revisions
 from polygon_fundamentals.lake.commit import Counts, Incoming, Scope, commit
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.normalise import v1_tables
@@ -50,10 +50,10 @@ def write(lake: Lake, statement: str, filed: str, table: pa.Table) -> Path:
     return path
 
 
-def put(lake: Lake, rows: list[dict[str, Any]]) -> Counts:
+def put(lake: Lake, rows: list[dict[str, Any]], scope: Scope = Scope.PERIODS) -> Counts:
     statement = Statement.BALANCE_SHEETS
     table = v1_tables(rows, MOMENT)[statement]
-    incoming = Incoming(table, {"AAA": range(len(rows))}, Scope.PERIODS, frozenset(), MOMENT)
+    incoming = Incoming(table, {"AAA": range(len(rows))}, scope, frozenset(), MOMENT)
     return commit(lake.dataset(Generation.V1, statement), incoming)
 
 
@@ -71,6 +71,28 @@ def test_rows_appended_twice_count_once_and_are_tidied_up(lake: Lake) -> None:
     kept = lake.ops / "adopted/v1.balance_sheets/year=2024/month=05/ticker=AAA.parquet"
     assert pq.read_table(kept, partitioning=None).num_rows == 2
     assert put(lake, [first]).files_written == 0
+
+
+def test_a_file_that_another_tool_writes_after_our_first_keeps_its_rows(lake: Lake) -> None:
+    """A user's own job goes on writing v1 while both run, as it should."""
+    put(lake, [record("2023-12-31", "2024-02-02", 9.0)])
+    year = {**record("2024-03-31", "2024-05-02", 40.0), "fiscal_period": "FY"}
+    theirs = [{**year, "timeframe": "annual"}, {**year, "timeframe": "ttm"}]
+    write(lake, "balance_sheets", "2024-05-02", pa.Table.from_pylist(theirs))
+    counts = put(lake, [record("2024-03-31", "2024-05-09", 10.0)], Scope.WINDOW)
+    assert (counts.rows_new, counts.rows_changed, counts.rows_withdrawn) == (1, 0, 0)
+    found = balance(lake)
+    assert sorted(
+        zip(found["timeframe"].to_pylist(), found["balance_sheet.assets"].to_pylist(), strict=True)
+    ) == [
+        ("annual", 40.0),
+        ("quarterly", 9.0),
+        ("quarterly", 10.0),
+        ("ttm", 40.0),
+    ]
+    assert (
+        revisions.read(lake.dataset(Generation.V1, Statement.BALANCE_SHEETS), "AAA").num_rows == 0
+    )
 
 
 def test_the_whole_financials_in_a_file_are_read_and_not_taken_for_a_change(lake: Lake) -> None:
