@@ -18,6 +18,7 @@ from pathlib import Path
 import orjson
 import pyarrow as pa
 
+from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import cache, files, index, revisions
 from polygon_fundamentals.lake.flat import flattened
 from polygon_fundamentals.lake.paths import BUCKETS, Dataset, Lake, bucket_of, partition_folder
@@ -37,8 +38,8 @@ def commit(dataset: Dataset, incoming: Incoming) -> Counts:
     """Upsert an answer into a dataset; return what that did.
 
     Raises:
-        DamagedFileError: a file that must be read for it cannot be; nothing of its
-            bucket is written then.
+        DamagedFileError: a file that must be read for it cannot be; nothing of its ticker is
+            written then, and all of the others before it is raised.
         LakeError, OSError: the lake cannot be written (a full disk).
     """
     counts = Counts()
@@ -46,6 +47,7 @@ def commit(dataset: Dataset, incoming: Incoming) -> Counts:
     hashes = content_hashes(incoming.table) if keys else []
     months = files.filing_partitions(incoming.table)
     flat: pa.Table | None = None
+    damaged: DamagedFileError | None = None
     buckets: dict[int, list[str]] = {}
     for ticker in sorted(incoming.rows):
         buckets.setdefault(bucket_of(ticker), []).append(ticker)
@@ -55,14 +57,22 @@ def commit(dataset: Dataset, incoming: Incoming) -> Counts:
             for ticker in tickers:
                 seen = unfinished.get(ticker, set()) | _left_by_others(dataset, ticker)
                 arriving = {months[i] for i in incoming.rows[ticker]}
-                known = index.load(dataset, ticker, seen, arriving)
-                plan = plan_ticker(dataset, ticker, known, incoming, keys, hashes, months, counts)
+                try:
+                    known = index.load(dataset, ticker, seen, arriving)
+                    plan = plan_ticker(
+                        dataset, ticker, known, incoming, keys, hashes, months, counts
+                    )
+                except DamagedFileError as error:
+                    damaged = damaged or error
+                    continue
                 if plan is not None:
                     plans.append(plan)
             _carry_out(dataset, bucket, plans, counts, unfinished)
             if any(plan.fresh for plan in plans):
                 flat = flattened(incoming.table, dataset) if flat is None else flat
                 cache.add_written(dataset, bucket, flat, plans)
+    if damaged is not None:
+        raise damaged
     return counts
 
 

@@ -361,8 +361,11 @@ def test_a_damaged_file_is_named_and_stays(lake: Lake, dataset: Dataset) -> None
     put(dataset, [row("2024-03-31", "2024-05-02", 1.0)])
     path = dataset.file(202405, "AAA")
     path.write_bytes(b"PAR1 not really")
+    everyone = ("AAA", "BBB", "CCC", "DDD")  # in several buckets, before and after AAA's
     with pytest.raises(DamagedFileError, match="ticker=AAA"):
-        put(dataset, [row("2024-03-31", "2024-05-02", 1.0)], minutes=1)
+        put(dataset, [row("2024-03-31", "2024-05-02", 1.0)], minutes=1, tickers=everyone)
+    for ticker in everyone[1:]:
+        assert dataset.file(202405, ticker).exists()
     assert path.read_bytes() == b"PAR1 not really"
     with pytest.raises(DamagedFileError, match="ticker=AAA"):
         read_dataset(dataset)
