@@ -85,6 +85,7 @@ class Journal:
     def fact(self, name: str, value: Any) -> Any:
         """Keep a fact unless it is there already; return the one that stands."""
         if name not in self.facts:
+            orjson.dumps(value)  # what JSON cannot hold is refused before it spoils every write
             self.facts[name] = value
             self.write()
         return self.facts[name]

@@ -73,6 +73,7 @@ def _ask(check: Check, lake: Lake, bronze: Path, silver: Path) -> Any:
             command,
             capture_output=True,
             text=True,
+            errors="replace",  # a reader may print in another encoding; what it says still counts
             timeout=check.timeout,
             check=False,
             env=environment_with({f"FUNDAMENTALS_{k.upper()}": v for k, v in places.items()}),

@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from polygon_fundamentals.cutover.journal import BACK, DONE, UNDONE, Clock, Journal, now
-from polygon_fundamentals.errors import FundamentalsError, told
+from polygon_fundamentals.errors import FundamentalsError, LakeError, told
 from polygon_fundamentals.lake.pointer import Point, nothing
+
+TOLD = 300
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,9 @@ def forward(
     for step in steps:
         try:
             _carry_out(journal, step.name, step.do, point)
-        except (FundamentalsError, OSError, KeyboardInterrupt) as error:
+        except (Exception, KeyboardInterrupt) as error:
             interrupted = isinstance(error, KeyboardInterrupt)
-            ours = FundamentalsError("interrupted") if interrupted else told(error)  # type: ignore[arg-type]
+            ours = FundamentalsError("interrupted") if interrupted else _told(error)
             reason = f"{step.name}: {ours}"
             if step.stays and not interrupted:
                 raise UnfinishedError(
@@ -96,8 +98,8 @@ def back(
             continue
         try:
             _carry_out(journal, f"put back: {step.name}", step.undo, point)
-        except (FundamentalsError, OSError) as error:
-            left.append(f"{step.name} ({told(error)})")
+        except Exception as error:  # noqa: BLE001  # told below, when the others are put back
+            left.append(f"{step.name} ({_told(error)})")
     if left:
         raise HalfUndoneError(
             f"{journal.message}; not put back yet: {'; '.join(left)}; run the same command "
@@ -115,8 +117,8 @@ def _carry_out(journal: Journal, name: str, do: Callable[[], str], point: Point)
     started = time.monotonic()
     try:
         detail = do()
-    except (FundamentalsError, OSError) as error:
-        journal.step_ends("failed", str(told(error)), time.monotonic() - started)
+    except Exception as error:
+        journal.step_ends("failed", str(_told(error)), time.monotonic() - started)
         raise
     except KeyboardInterrupt:
         journal.step_ends("failed", "interrupted", time.monotonic() - started)
@@ -124,3 +126,11 @@ def _carry_out(journal: Journal, name: str, do: Callable[[], str], point: Point)
     point(f"done {name}")
     journal.step_ends("done", detail, time.monotonic() - started)
     point(f"after {name}")
+
+
+def _told(error: BaseException) -> FundamentalsError:
+    """Return any error as one of ours: one that nobody foresaw is undone and told like the rest."""
+    if isinstance(error, FundamentalsError | OSError):
+        return told(error)
+    words = " ".join(f"{type(error).__name__}: {error}".split())[:TOLD].rstrip(": ")
+    return LakeError(f"{words}; not foreseen: mend what it names or report it, then run again")

@@ -71,6 +71,13 @@ def test_a_check_is_told_where_to_look(lake: Lake) -> None:
     assert found == {"c": [f"{lake.bronze}:{lake.silver}", str(lake.root)]}
 
 
+def test_a_check_may_print_in_another_encoding(lake: Lake) -> None:
+    code = r"import sys; sys.stdout.buffer.write(b'{\"name\": \"Soci\xe9t\xe9\"}')"
+    check = Check(name="c", command=(sys.executable, "-Sc", code))
+    found = readers.answers([check], lake, lake.bronze, lake.silver)
+    assert found == {"c": {"name": "Soci\ufffdt\ufffd"}}
+
+
 def test_a_check_that_fails_on_what_would_be_stops_the_cutover(lake: Lake) -> None:
     fill(lake)
     code = "import sys; print(1) if not sys.argv[1].endswith('_v2') else sys.exit('no such column')"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from polygon_fundamentals.cutover.readers import Check, differences
 from polygon_fundamentals.cutover.schedules import Recorded
 from polygon_fundamentals.errors import AnswerIsNo, ApiError, LakeError
 from polygon_fundamentals.lake import Lake, pointer
+from polygon_fundamentals.statements import Generation
 from tests.cutover_world import (
     QUICK,
     FakeSchedules,
@@ -107,6 +109,60 @@ def test_an_answer_that_differs_after_the_switch_rolls_back_by_itself(
     assert [s["name"] for s in journal.steps if s["state"] == "failed"] == ["verify"]
 
 
+class Unforeseen(FakeSilver):
+    """Silver that cannot be built for a reason that nobody thought of."""
+
+    def build(self, lake: Lake, generation: Generation) -> Path:
+        """Fail."""
+        raise BrokenProcessPool("a worker was killed")
+
+
+REFUSED = ConnectionRefusedError(111, "Connection refused", "server")
+# Out of any float's range, but only through the pointer, once that leads to v2.
+HUGE_LATER = (
+    "import os, sys; p = sys.argv[1];"
+    "print(10**400 if os.path.islink(p) and os.path.realpath(p).endswith('_v2') else 1)"
+)
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        ("build silver", "build silver: BrokenProcessPool: a worker was killed; not foreseen"),
+        ("readers' checks", "readers' checks: TypeError: Integer exceeds 64-bit range; not"),
+        ("verify", "verify: OverflowError: int too large to convert to float; not foreseen"),
+    ],
+)
+def test_an_error_that_nobody_foresaw_puts_everything_back_too(
+    filled: Lake, step: str, words: str
+) -> None:
+    before = state(filled)
+    silver = Unforeseen() if step == "build silver" else FakeSilver()
+    code = HUGE_LATER if step == "verify" else "print(2**70)"
+    check = Check(name="n", command=("python3", "-Sc", code, "{bronze}"))
+    found = run(filled, "cutover", silver=silver, checks=(check,))
+    assert (found["exit_code"], found["state"]) == (4, "undone")
+    assert words in found["message"]
+    after = state(filled)
+    assert (after["pointer"], after["schedules"]) == ("v1", before["schedules"])
+    (journal,) = journals.journals(filled)
+    assert (journal.state, journal.direction) == ("undone", "back")
+    assert [s["name"] for s in journal.steps if s["state"] == "failed"] == [step]
+
+
+def test_what_cannot_be_put_back_for_no_foreseen_reason_is_left_to_the_next_call(
+    filled: Lake,
+) -> None:
+    before = state(filled)
+    odd = FakeSchedules(filled.root / "schedules.json")
+    odd.apply = _twice_dead(odd, KeyError("active"))  # type: ignore[method-assign]
+    found = run(filled, "cutover", schedules=odd, checks=())
+    assert (found["exit_code"], found["state"]) == (4, "open")
+    assert "not put back yet: pause schedules (KeyError: 'active'; not fo" in found["message"]
+    assert run(filled, "rollback", checks=())["exit_code"] == 0
+    assert (state(filled)["schedules"], filled.primary) == (before["schedules"], "v1")
+
+
 def test_a_server_that_dies_in_the_middle_is_mended_by_the_next_call(filled: Lake) -> None:
     run(filled, "cutover", checks=())
     run(filled, "rollback", checks=())
@@ -153,13 +209,16 @@ def test_readers_go_back_while_the_server_is_dead(filled: Lake, following: str) 
     assert {name: state(filled)[name] for name in wanted} == wanted
 
 
-def _twice_dead(schedules: FakeSchedules):  # type: ignore[no-untyped-def]
+def _twice_dead(  # type: ignore[no-untyped-def]
+    schedules: FakeSchedules,
+    error: Exception = REFUSED,
+):
     real, calls = schedules.apply, [0]
 
     def apply(wanted: object) -> None:
         calls[0] += 1
         if calls[0] > 1:
-            raise ConnectionRefusedError(111, "Connection refused", "server")
+            raise error
         real(wanted)  # type: ignore[arg-type]
 
     return apply
