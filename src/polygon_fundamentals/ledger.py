@@ -312,7 +312,7 @@ def last_covered(found: Sequence[Record], generation: str, scope: Mapping[str, A
     days = []
     for record in found:
         told = (record.found.get("generations") or {}).get(generation) or {}
-        if record.found["flow"] == "daily-update" and told.get("ok") and _covers(record, scope):
+        if record.found["flow"] == "daily-update" and told.get("ok") and covers(record, scope):
             days.append(date.fromisoformat(told["window"]["to"]))
     if days:
         return max(days)
@@ -327,7 +327,8 @@ def last_covered(found: Sequence[Record], generation: str, scope: Mapping[str, A
     return min(loads, default=None)
 
 
-def _covers(record: Record, scope: Mapping[str, Any]) -> bool:
+def covers(record: Record, scope: Mapping[str, Any]) -> bool:
+    """Say whether a load was asked for at least `scope`, its tickers and universe just so."""
     had = record.found["parameters"]
     return all(had.get(name) == scope[name] for name in ("tickers", "universe")) and all(
         set(scope[name]) <= set(had.get(name) or ()) for name in ("statements", "timeframes")

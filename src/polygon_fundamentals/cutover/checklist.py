@@ -145,7 +145,8 @@ def _row_line(name: str, case: _Case, days: set[Any], generation: str, words: st
         name,
         len(row) >= least,
         f"{words} on {len(row)} business days in a row{span}; {least} are asked for",
-        f"run `daily-update --generation {generation}` on every business day",
+        f"run `daily-update --generation {generation}` on every business day, for today and "
+        "without --tickers or fewer statements and timeframes",
     )
 
 

@@ -9,19 +9,25 @@ from email.utils import parsedate_to_datetime
 from statistics import median
 from typing import Any
 
-from polygon_fundamentals.business_days import day_of
-from polygon_fundamentals.ledger import FAILED, RUNNING, SUCCEEDED, Record
-from polygon_fundamentals.statements import Generation
+from polygon_fundamentals.business_days import day_of, previous_business_day
+from polygon_fundamentals.ledger import FAILED, RUNNING, SUCCEEDED, Record, covers
+from polygon_fundamentals.statements import Generation, Statement, Timeframe
 
 DAILY = "daily-update"
 LOADS = ("daily-update", "historical-load", "fundamentals", "refresh")
+# What a daily update takes in unless it is told otherwise.
+WHOLE = {
+    "tickers": [],
+    "statements": [statement.value for statement in Statement],
+    "timeframes": [Timeframe.QUARTERLY.value, Timeframe.ANNUAL.value],
+}
 # The sunset that v1's answers announced: behavior.md of the API notes, DESIGN.md fact 1.
 ANNOUNCED_SUNSET = datetime(2026, 10, 9, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Success:
-    """A daily update of one generation that missed nothing."""
+    """A daily update of one generation, up to its day, that left out and missed nothing."""
 
     day: date
     seconds: float
@@ -40,7 +46,7 @@ def ended(record: Record) -> datetime:
 
 
 def successes(records: Iterable[Record], generation: Generation) -> list[Success]:
-    """Return the daily updates of a generation in which no unit is missing."""
+    """Return the daily updates of a generation, of the whole lake, in which no unit is missing."""
     found = []
     for record in records:
         report = generations(record).get(generation.value)
@@ -48,8 +54,21 @@ def successes(records: Iterable[Record], generation: Generation) -> list[Success
             continue
         if not isinstance(report, Mapping) or report.get("failed") or is_retired(report):
             continue
+        if not _is_whole(record, report):
+            continue
         found.append(Success(day_of(record.started), float(report.get("seconds", 0.0))))
     return found
+
+
+def _is_whole(record: Record, report: Mapping[str, Any]) -> bool:
+    """Say whether a daily update took in all that its lake follows, up to its own day.
+
+    The business day before will do: a run may begin before the first filing of its day.
+    """
+    scope = {**WHOLE, "universe": record.found["parameters"].get("universe")}
+    last = str((report.get("window") or {}).get("to", ""))
+    before = previous_business_day(day_of(record.started))
+    return covers(record, scope) and last >= before.isoformat()
 
 
 def is_retired(report: Mapping[str, Any]) -> bool:

@@ -9,7 +9,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from polygon_fundamentals.business_days import day_of, missed_since
+from polygon_fundamentals import ledger
+from polygon_fundamentals.business_days import missed_since
+from polygon_fundamentals.cutover import evidence
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.checklist import Line
 from polygon_fundamentals.cutover.journal import BACK, CUTOVER, ROLLBACK, Journal
@@ -144,7 +146,7 @@ def rollback(
 ) -> Report:
     """Make v1 primary again; return the report.
 
-    `v1_days` are the days on which v1 was loaded; `v1_current` says that v1 has been brought
+    `v1_days` are the days on which v1 was loaded whole; `v1_current` says that v1 has been brought
     up to date and checked (`--delayed`), so its silver is built anew.
 
     Raises:
@@ -163,8 +165,10 @@ def rollback(
             if before is not None:
                 facts["schedules_before_cutover"] = before.facts.get("schedules")
                 facts["answers_before_cutover"] = before.facts.get("answers", {})
-                loaded = any(day >= day_of(journals.moment(before)) for day in v1_days)
-                if not (v1_current or loaded) and "silver_before" in before.facts:
+                # Also a load of one ticker, which does not make a day complete, makes silver old.
+                since = ledger.records(lake, journals.moment(before))[0]
+                loads = evidence.windows(since, Generation.V1, around.clock())
+                if not (v1_current or loads) and "silver_before" in before.facts:
                     facts["silver_after"] = before.facts["silver_before"]
             left = Journal.begin(lake, ROLLBACK, _told(options), around.clock, facts)
         switch = Switch(lake, left, Generation.V1, around, options, held)

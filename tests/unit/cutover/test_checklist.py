@@ -66,12 +66,24 @@ def daily(
     lake: Lake, day: date, v1: Mapping[str, Any] | None = None, v2: Mapping[str, Any] | None = None
 ) -> Path:
     """Write the entry of a daily update of both generations."""
-    good = {"failed": [], "seconds": 10.0, "rows_new": 0, "rows_changed": 0, "rows_withdrawn": 0}
+    good: dict[str, Any] = {
+        "failed": [],
+        "seconds": 10.0,
+        "rows_new": 0,
+        "rows_changed": 0,
+        "rows_withdrawn": 0,
+    }
+    good["window"] = {"from": str(day - timedelta(days=7)), "to": str(day)}
     reports = {"v1": {**good, **(v1 or {})}, "v2": {**good, "seconds": 8.0, **(v2 or {})}}
     started = datetime(day.year, day.month, day.day, 20, tzinfo=UTC)
-    return entry(
-        lake, "daily-update", started, parameters={"generation": "both"}, generations=reports
-    )
+    parameters = {
+        "generation": "both",
+        "tickers": [],
+        "universe": None,
+        "statements": [statement.value for statement in Statement],
+        "timeframes": ["quarterly", "annual"],
+    }
+    return entry(lake, "daily-update", started, parameters=parameters, generations=reports)
 
 
 def lines(lake: Lake, v1: Any = "live", **thresholds: Any) -> dict[str, Line]:
@@ -93,6 +105,13 @@ def test_a_lake_that_is_ready_meets_every_line(ready: Lake) -> None:
 def break_runs(lake: Lake) -> None:
     for path in sorted((lake.ops / "runs").glob("*daily-update*"))[2:3]:
         path.unlink()
+
+
+def break_runs_of_all(lake: Lake) -> None:
+    path = sorted((lake.ops / "runs").glob("*daily-update*"))[2]
+    found = json.loads(path.read_text())
+    found["parameters"]["tickers"] = ["AAA"]
+    path.write_text(json.dumps(found))
 
 
 def break_parity(lake: Lake) -> None:
@@ -163,6 +182,7 @@ def break_ledger(lake: Lake) -> None:
 
 BREAKS = [
     (break_runs, "parallel runs", "on 2 business days in a row"),
+    (break_runs_of_all, "parallel runs", "on 2 business days in a row"),
     (break_parity, "parity", "did not pass"),
     (break_parity_coverage, "parity", "2 tickers are asked for"),
     (break_parity_age, "parity", "older than the last load"),

@@ -13,6 +13,14 @@ from polygon_fundamentals.ledger import Record
 from polygon_fundamentals.statements import Generation
 
 NOW = datetime(2026, 8, 14, 12, tzinfo=UTC)
+# What the flow writes of a run without options.
+WHOLE = {
+    "generation": "both",
+    "tickers": [],
+    "universe": None,
+    "statements": ["balance_sheets", "cash_flow", "income_statements"],
+    "timeframes": ["quarterly", "annual"],
+}
 
 
 def record(
@@ -29,7 +37,7 @@ def record(
         "flow": flow,
         "outcome": outcome,
         "started": started.isoformat(),
-        "parameters": {"generation": "both"},
+        "parameters": WHOLE,
         **ends,
         **({} if generations is None else {"generations": generations}),
         **found,
@@ -37,7 +45,17 @@ def record(
     return Record(Path("run.json"), content)
 
 
-GOOD = {"failed": [], "seconds": 12.0}
+GOOD = {"failed": [], "seconds": 12.0, "window": {"from": "2026-08-07", "to": "2026-08-14"}}
+
+
+def asked(**parameters: Any) -> Record:
+    """Return a successful update that was asked for something else."""
+    return record(parameters={**WHOLE, **parameters}, generations={"v1": GOOD})
+
+
+def up_to(day: str, days_ago: float = 0.0) -> Record:
+    """Return a successful update of days up to one."""
+    return record(days_ago=days_ago, generations={"v1": {**GOOD, "window": {"to": day}}})
 
 
 @pytest.mark.parametrize(
@@ -53,6 +71,20 @@ GOOD = {"failed": [], "seconds": 12.0}
         (record(generations={"v1": {"failed": [{"reason": "503"}]}}), 0),
         (record(generations={"v1": {**GOOD, "frozen_since": "2026-06-01"}}), 0),
         (record(generations="damaged"), 0),
+        # One that left something out does not ...
+        (asked(tickers=["AAPL"]), 0),
+        (asked(statements=["cash_flow"]), 0),
+        (asked(timeframes=["annual"]), 0),
+        (record(parameters={"generation": "both"}, generations={"v1": GOOD}), 0),
+        # ... and one that took in more does.
+        (asked(universe="active"), 1),
+        (asked(timeframes=["quarterly", "annual", "ttm"]), 1),
+        # It reaches its own day, a Friday, or the business day before: for a Monday the Friday.
+        (up_to("2026-08-13"), 1),
+        (up_to("2026-08-12"), 0),
+        (up_to("2026-08-14", days_ago=-3), 1),
+        (up_to("2026-08-13", days_ago=-3), 0),
+        (record(generations={"v1": {"failed": []}}), 0),
     ],
 )
 def test_an_update_that_missed_nothing_counts(entry: Record, count: int) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from polygon_fundamentals import ledger
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.operations import rollback
 from polygon_fundamentals.cutover.readers import Check, differences
@@ -265,6 +266,18 @@ def test_rollback_is_refused_when_v1_missed_days_or_is_gone(filled: Lake) -> Non
     run(filled, "cleanup", checks=())
     with pytest.raises(LakeError, match="not there any more; bring it back with"):
         run(filled, "rollback", checks=())
+
+
+@pytest.mark.parametrize(("generation", "builds"), [("v1", 3), ("v2", 2)])
+def test_silver_is_built_anew_where_v1_was_loaded_since(
+    filled: Lake, generation: str, builds: int
+) -> None:
+    run(filled, "cutover", checks=())
+    parameters = {"generation": generation, "tickers": ["AAA"]}
+    with ledger.recorded(ledger.Run(filled, "daily-update", parameters)):
+        pass
+    assert run(filled, "rollback", checks=())["exit_code"] == 0
+    assert len(os.listdir(filled.silver / "builds")) == builds
 
 
 def test_cleanup_and_restore_give_back_every_byte_and_time(filled: Lake) -> None:
