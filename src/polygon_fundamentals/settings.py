@@ -28,7 +28,8 @@ class Settings:
     """How to reach the API and how hard to try; times in seconds.
 
     `requests_per_minute` None means no limit of our own (the server's 429 still
-    slows a run down).
+    slows a run down). `deadline` is for one request with its retries, without the time
+    that it waits for its turn under that limit.
     """
 
     base_url: str = DEFAULT_BASE_URL

@@ -196,6 +196,10 @@ class Client:
                 return min(asked, settings.longest_retry_after) + backoff(state) / 10
             return backoff(state)
 
+        def take_turn(state: tenacity.RetryCallState) -> None:
+            # The deadline is for an API that fails: time in the queue before it does not count.
+            state.start_time += self._rate_limit.acquire()
+
         deadline = tenacity.stop_before_delay(settings.deadline)
 
         def enough(state: tenacity.RetryCallState) -> bool:
@@ -213,12 +217,12 @@ class Client:
             wait=wait,
             stop=enough,
             sleep=self._sleep,
+            before=take_turn,
             before_sleep=before_sleep,
             reraise=True,
         )
 
     def _once(self, path: str, params: Params, what: str) -> Page:
-        self._rate_limit.acquire()
         self.tally.count(requests=1)
         try:
             response = self._session().get(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from polygon_fundamentals import errors
+from polygon_fundamentals.http import rate_limit
 from polygon_fundamentals.http.client import FAILURES_UNTIL_DOWN, Client
 from polygon_fundamentals.settings import Settings
 from tests.servers import Answer, Asked, Script, results, serving
@@ -217,3 +219,30 @@ def test_a_rate_limit_without_end_stops_at_the_deadline() -> None:
         pytest.raises(errors.ApiError, match=r"429.*or 0 s; run again later"),
     ):
         client_at(server.url, deadline=0.05).get(PATH, {})
+
+
+def queueing_client(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """Return a client whose every turn after the first comes later than its deadline."""
+    monkeypatch.setattr(rate_limit, "WINDOW_SECONDS", 0.6)
+    changed = {"base_url": url, "deadline": 0.5, "longest_retry_after": 0.3}
+    settings = Settings(**{**vars(QUICK), **changed})  # type: ignore[arg-type]
+    return Client(settings, KEY, rate_limit.FileRateLimit(folder / "rate.bin", 1))
+
+
+def test_waiting_for_a_turn_uses_up_no_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(in_turn(Answer(500, b""), Answer(500, b""), GOOD)) as server:
+        client = queueing_client(server.url, tmp_path, monkeypatch)
+        assert client.get(PATH, {}).results == [{"cik": "1"}]
+        assert client.tally.requests == 3
+
+
+def test_the_deadline_counts_the_time_between_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(in_turn(Answer(429, b"", {"Retry-After": "1"}))) as server:
+        client = queueing_client(server.url, tmp_path, monkeypatch)
+        with pytest.raises(errors.ApiError, match=r"429.*or 0 s; run again later"):
+            client.get(PATH, {})
+        assert len(server.asked) == 2
