@@ -37,7 +37,7 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import recover
 from polygon_fundamentals.locks import shared
 from polygon_fundamentals.reference import universe as whole_universe
-from polygon_fundamentals.settings import Settings, lake_root, load_settings
+from polygon_fundamentals.settings import Settings, lake_root, load_settings, threads
 from polygon_fundamentals.tickers import read_tickers
 from tasks.context import RunSpec, close, context
 
@@ -52,7 +52,7 @@ def _run_name() -> str:
 @flow(
     name="daily-update",
     flow_run_name=_run_name,
-    task_runner=ThreadPoolTaskRunner(max_workers=Settings().threads),
+    task_runner=ThreadPoolTaskRunner(max_workers=threads()),
     persist_result=False,
 )
 def daily_update(

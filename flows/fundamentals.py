@@ -17,7 +17,7 @@ from flows.parameters import ALL_STATEMENTS, BaseUrl, Day, LakeFolder, Statement
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.load.ask import Filters
-from polygon_fundamentals.settings import Settings, lake_root
+from polygon_fundamentals.settings import lake_root, threads
 from polygon_fundamentals.statements import Generation, Timeframe
 from polygon_fundamentals.tickers import read_tickers
 
@@ -33,7 +33,7 @@ def _run_name() -> str:
 @flow(
     name="fundamentals",
     flow_run_name=_run_name,
-    task_runner=ThreadPoolTaskRunner(max_workers=Settings().threads),
+    task_runner=ThreadPoolTaskRunner(max_workers=threads()),
     persist_result=False,
 )
 def fundamentals(

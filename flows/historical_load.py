@@ -37,7 +37,7 @@ from polygon_fundamentals.load.ask import Filters
 from polygon_fundamentals.locks import shared
 from polygon_fundamentals.reference import tickers_of_cik
 from polygon_fundamentals.reference import universe as whole_universe
-from polygon_fundamentals.settings import Settings, lake_root, load_settings
+from polygon_fundamentals.settings import Settings, lake_root, load_settings, threads
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.tickers import read_tickers
 from tasks.context import RunSpec, close, context
@@ -56,7 +56,7 @@ def _run_name() -> str:
 @flow(
     name="historical-load",
     flow_run_name=_run_name,
-    task_runner=ThreadPoolTaskRunner(max_workers=Settings().threads),
+    task_runner=ThreadPoolTaskRunner(max_workers=threads()),
     persist_result=False,
 )
 def historical_load(

@@ -30,7 +30,7 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Scope, recover
 from polygon_fundamentals.load.ask import Filters
 from polygon_fundamentals.locks import shared
-from polygon_fundamentals.settings import Settings, lake_root, load_settings
+from polygon_fundamentals.settings import Settings, lake_root, load_settings, threads
 from polygon_fundamentals.statements import Generation
 from polygon_fundamentals.tickers import read_tickers
 from tasks.context import RunSpec, close, context
@@ -38,7 +38,7 @@ from tasks.context import RunSpec, close, context
 
 @flow(
     name="refresh",
-    task_runner=ThreadPoolTaskRunner(max_workers=Settings().threads),
+    task_runner=ThreadPoolTaskRunner(max_workers=threads()),
     persist_result=False,
 )
 def refresh(

@@ -90,6 +90,17 @@ def load_settings(base_url: str | None = None) -> Settings:
     )
 
 
+def threads() -> int:
+    """Return the threads of a run, for the flows' task runners, which are made at import.
+
+    No import fails: what `load_settings` refuses, a flow refuses when it runs.
+    """
+    try:
+        return load_settings(DEFAULT_BASE_URL).threads
+    except UsageError:
+        return Settings().threads
+
+
 def api_key() -> str:
     """Return the API key from POLYGON_API_KEY or MASSIVE_API_KEY.
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
+
+import pytest
+
+from tests.servers import Answer, Asked, results, serving
 
 SERVER = "prefect.server.api.server"
 
@@ -39,6 +45,48 @@ def test_a_command_starts_a_server_and_ends_it(tmp_path: Path) -> None:
     )
     assert "COMPLETED" in run("-c", asked, str(tmp_path / "home" / "prefect.db")).stdout
     assert list(logs.iterdir()) == []
+
+
+def test_a_run_has_the_threads_that_its_environment_names(tmp_path: Path) -> None:
+    lock, under_way, most = threading.Lock(), 0, 0
+
+    def slow(_: Asked) -> Answer:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.3)
+        with lock:
+            under_way -= 1
+        return results([])
+
+    with serving(slow) as server:
+        words = ["historical-load", "--generation", "v1", "--tickers", "A,B,C,D,E,F"]
+        words += ["--base-url", server.url, "--lake", str(tmp_path / "lake")]
+        home = str(tmp_path / "home")
+        done = run("-m", "flows", *words, POLYGON_THREADS="2", PREFECT_HOME=home)
+    assert done.returncode == 0, done.stderr
+    assert most == 2
+
+
+FLOWS = ("historical_load", "fundamentals", "daily_update", "refresh")
+
+
+@pytest.mark.parametrize(("named", "threads"), [("3", 3), ("many", 8)])
+def test_each_loading_flow_is_imported_with_its_threads(named: str, threads: int) -> None:
+    """A worker imports the flow; a value that is none is for the run to tell, in one line."""
+    made = ", ".join(f"flows.{name}.{name}.task_runner._max_workers" for name in FLOWS)
+    imports = ", ".join(f"flows.{name}" for name in FLOWS)
+    told = run("-c", f"import {imports}; print({made})", POLYGON_THREADS=named)
+    assert told.stdout.split() == [str(threads)] * len(FLOWS), told.stderr
+
+
+def test_threads_that_are_no_number_are_told_in_one_line(tmp_path: Path) -> None:
+    words = ("-m", "flows", "refresh", "--lake", str(tmp_path))
+    told = run(*words, POLYGON_THREADS="many")
+    assert told.returncode == 2
+    assert told.stderr == "error: POLYGON_THREADS='many' is not a number of at least 1\n"
+    assert run("-m", "flows", "refresh", "--help", POLYGON_THREADS="many").returncode == 0
 
 
 def test_a_server_that_does_not_start_is_told_in_one_line(tmp_path: Path) -> None:
