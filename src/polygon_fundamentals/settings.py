@@ -6,6 +6,7 @@ shown, logged and passed as parameters without it.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import tomllib
@@ -53,11 +54,16 @@ def load_settings(base_url: str | None = None) -> Settings:
     """
     problems: list[str] = []
     url = base_url or os.environ.get("POLYGON_BASE_URL") or DEFAULT_BASE_URL
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        problems.append(f"base URL {parts.scheme}://{parts.hostname or ''} is not http(s)://host")
-    elif parts.username or parts.password or parts.query:
-        problems.append("the base URL must not hold a user, a password or a query")
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        problems.append("the host of the base URL cannot be read; write http(s)://host")
+    else:
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            host = parts.hostname or ""
+            problems.append(f"base URL {parts.scheme}://{host} is not http(s)://host")
+        elif parts.username or parts.password or parts.query:
+            problems.append("the base URL must not hold a user, a password or a query")
 
     def number(name: str, default: float | None, least: float) -> float | None:
         text = os.environ.get(name, "").strip()
@@ -67,7 +73,7 @@ def load_settings(base_url: str | None = None) -> Settings:
             value = float(text)
         except ValueError:
             value = float("nan")
-        if not value >= least:
+        if not least <= value < math.inf:
             problems.append(f"{name}={text!r} is not a number of at least {least:g}")
             return default
         return value

@@ -303,6 +303,18 @@ def test_a_full_disk_ends_with_the_lakes_code(
     assert not list(lake.bronze.rglob("*.parquet"))
 
 
+def test_certificates_that_are_not_there_are_no_fault_of_the_lake(
+    lake: Lake, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/file.pem")
+    words = ["historical-load", "--tickers", "AAA", *where("https://127.0.0.1:9", lake)]
+    code, report, _ = run(capsys, *words)
+    assert code == 2
+    for name in ("v1", "v2"):
+        reasons = [unit["reason"] for unit in report[name]["failed"]]
+        assert ["REQUESTS_CA_BUNDLE" in reason for reason in reasons] == [True] * 3
+
+
 def test_the_key_is_nowhere_but_in_the_header(
     lake: Lake, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,23 @@ def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(caught.value).count(";") == 2
 
 
+@pytest.mark.parametrize("name", ["POLYGON_THREADS", "POLYGON_PROCESSES", "POLYGON_RETRY_ATTEMPTS"])
+@pytest.mark.parametrize("text", ["inf", "1e999", "nan", "-1", "x"])
+def test_what_is_no_finite_number_is_told(
+    name: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, text)
+    with pytest.raises(UsageError, match=f"^{name}='{text}' is not a number of at least 1$"):
+        load_settings()
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://u:secret@[x]/"])
+def test_a_base_url_that_cannot_be_read_is_told_without_it(url: str) -> None:
+    with pytest.raises(UsageError, match=r"^the host of the base URL cannot be read") as caught:
+        load_settings(url)
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("url", ["https://u:p@host", "https://host?apiKey=1"])
 def test_a_base_url_that_could_hold_a_secret_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="must not hold") as caught:

@@ -29,6 +29,7 @@ from polygon_fundamentals.errors import (
     RetiredError,
     RetriableApiError,
     UnauthorizedError,
+    UsageError,
 )
 from polygon_fundamentals.http.answers import Page, read_page
 from polygon_fundamentals.http.rate_limit import NoRateLimit, RateLimit
@@ -125,6 +126,7 @@ class Client:
 
         Raises:
             ApiError: a final answer, or a passing fault that outlasted its retries.
+            UsageError: the environment's proxy or certificates cannot be used.
         """
         what = f"{path}?{urlencode(params)}" if params else path
         health = self._health[path]
@@ -233,7 +235,9 @@ class Client:
                 allow_redirects=False,
             )
         except requests.exceptions.InvalidURL as error:
-            raise BadRequestError(f"{what} is no valid address: check --base-url") from error
+            raise BadRequestError(
+                f"{what} is no valid address: check --base-url, and HTTPS_PROXY where one is set"
+            ) from error
         except (
             requests.exceptions.ConnectionError,
             requests.exceptions.Timeout,
@@ -241,6 +245,12 @@ class Client:
             requests.exceptions.ContentDecodingError,
         ) as error:
             raise RetriableApiError(f"{what} failed on the way ({_reason(error)})") from error
+        except OSError as error:  # requests' own errors too; its text may hold a proxy's password
+            raise UsageError(
+                f"{what} could not be sent ({type(error).__name__}): check the proxy in "
+                "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY (socks5:// needs `pip install pysocks "
+                "socksio`) and the certificates in REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
+            ) from error
         return read_page(response.status_code, response.headers, response.content, what)
 
     def _session(self) -> requests.Session:

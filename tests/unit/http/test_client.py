@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,30 @@ def test_when_the_api_is_down_the_rest_fails_without_asking() -> None:
 def test_nobody_there_is_an_api_error_with_a_reason() -> None:
     with pytest.raises(errors.ApiError, match="connection refused"):
         client_at("http://127.0.0.1:9").get(PATH, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param(
+            "HTTPS_PROXY",
+            "socks5://someone:password@127.0.0.1:9",
+            marks=pytest.mark.skipif(find_spec("socks") is not None, reason="PySocks is here"),
+        ),
+        ("REQUESTS_CA_BUNDLE", "/no/such/file.pem"),
+    ],
+)
+def test_a_proxy_or_certificates_that_cannot_be_used_are_a_matter_of_configuration(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    client = client_at("https://127.0.0.1:9")
+    with pytest.raises(errors.UsageError, match=name) as caught:
+        client.get(PATH, {"limit": "1"})
+    assert client.tally.retries == 0
+    assert "\n" not in str(caught.value)
+    assert "password" not in str(caught.value)
+    assert KEY not in str(caught.value)
 
 
 def test_no_answer_in_time_is_retried_and_then_told() -> None:
