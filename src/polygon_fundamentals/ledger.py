@@ -307,7 +307,8 @@ def last_covered(found: Sequence[Record], generation: str, scope: Mapping[str, A
 
     It is the last day of the newest `daily-update` that succeeded for the generation and
     covered `scope` (its tickers, universe, statements and timeframes). Before the first of
-    them, it is the day of the oldest historical load that had no last day.
+    them, it is the day of the oldest historical load that had no last day and may have
+    stored anything, however it ended.
     """
     days = []
     for record in found:
@@ -320,11 +321,19 @@ def last_covered(found: Sequence[Record], generation: str, scope: Mapping[str, A
         record.started.astimezone(NEW_YORK).date()
         for record in found
         if record.found["flow"] == "historical-load"
-        and record.outcome == SUCCEEDED
-        and generation in (record.found.get("generations") or {})
+        and _may_have_stored(record, generation)
         and not record.found["parameters"].get("filing_date_lt")
     ]
     return min(loads, default=None)
+
+
+def _may_have_stored(record: Record, generation: str) -> bool:
+    told = record.found.get("generations")
+    if told is not None:
+        return generation in told
+    # It goes on, was cut off, or raised: if it raised before any unit, it has no list of them.
+    asked = record.found["parameters"].get("generation") in (generation, "both")
+    return asked and (record.outcome != FAILED or record.done_file.exists())
 
 
 def covers(record: Record, scope: Mapping[str, Any]) -> bool:

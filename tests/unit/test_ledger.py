@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from polygon_fundamentals import ledger
+from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.lake import Lake
 
 SCOPE = {"tickers": [], "universe": None, "statements": ["cash_flow"], "timeframes": ["annual"]}
@@ -132,3 +133,38 @@ def test_what_was_covered_last(lake: Lake) -> None:
     )
     assert covered(lake) == date(2026, 7, 1)
     assert covered(lake, statements=["cash_flow", "balance_sheets"]) == date(2026, 6, 20)
+
+
+@pytest.mark.parametrize(
+    ("changes", "counts"),
+    [
+        ({"outcome": "failed", "generations": {"v2": {}}}, True),
+        ({"outcome": "failed", "generations": {"v1": {}}}, False),
+        ({"outcome": "crashed"}, True),
+        ({"outcome": "interrupted"}, True),
+        ({"outcome": "running"}, True),
+        ({"outcome": "failed"}, False),  # refused before its first request
+    ],
+)
+def test_a_load_that_may_have_stored_anything_counts(
+    lake: Lake, changes: dict[str, Any], counts: bool
+) -> None:
+    parameters = {"generation": "both", "filing_date_lt": None}
+    load = {"flow": "historical-load", "parameters": parameters}
+    entry(lake, "first", started="2026-06-01T20:00:00+00:00", **load, **changes)
+    again = {"outcome": "succeeded", "resumes": "first", "generations": {"v2": {}}}
+    entry(lake, "again", started="2026-06-20T20:00:00+00:00", **load, **again)
+    assert covered(lake) == date(2026, 6, 1 if counts else 20)
+    told = {"v2": {"ok": True, "window": {"from": "2026-06-01", "to": "2026-07-01"}}}
+    entry(lake, "daily", outcome="succeeded", generations=told)
+    assert covered(lake) == date(2026, 7, 1), "a daily update has covered it since"
+
+
+def test_a_load_that_raised_counts_from_its_first_unit(lake: Lake) -> None:
+    parameters = {"generation": "v2", "filing_date_lt": None}
+    run = ledger.Run(lake, "historical-load", parameters)
+    with pytest.raises(ValueError, match="broken"):
+        fail(run)
+    assert covered(lake) is None
+    run.done([("v2", "AAPL", "cash_flow")])
+    assert covered(lake) == day_of(run.started)
