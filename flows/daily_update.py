@@ -77,10 +77,16 @@ def daily_update(
         names = read_tickers(tickers, tickers_file)
         if names and universe is not None:
             raise UsageError("give tickers or --universe, not both")
+        today = today_in_new_york()
+        last = day or today
+        if last > today:
+            raise UsageError(
+                f"the last day {last} lies after today in New York, {today}: give a day up to "
+                "today, or leave it out"
+            )
         where = Lake(lake_root(lake))
         settings = load_settings(base_url)
         where.prepare()
-        last = day or today_in_new_york()
         parameters = {
             "generation": generation,
             "tickers": names,

@@ -25,7 +25,7 @@ from typing import Any
 
 import orjson
 
-from polygon_fundamentals.business_days import NEW_YORK
+from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.lake.files import replace_file
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.locks import exclusive
@@ -308,17 +308,17 @@ def last_covered(found: Sequence[Record], generation: str, scope: Mapping[str, A
     It is the last day of the newest `daily-update` that succeeded for the generation and
     covered `scope` (its tickers, universe, statements and timeframes). Before the first of
     them, it is the day of the oldest historical load that had no last day and may have
-    stored anything, however it ended.
+    stored anything, however it ended. No run covers days after the one it started on.
     """
     days = []
     for record in found:
         told = (record.found.get("generations") or {}).get(generation) or {}
         if record.found["flow"] == "daily-update" and told.get("ok") and covers(record, scope):
-            days.append(date.fromisoformat(told["window"]["to"]))
+            days.append(min(date.fromisoformat(told["window"]["to"]), day_of(record.started)))
     if days:
         return max(days)
     loads = [
-        record.started.astimezone(NEW_YORK).date()
+        day_of(record.started)
         for record in found
         if record.found["flow"] == "historical-load"
         and _may_have_stored(record, generation)

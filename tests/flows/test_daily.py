@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 
 from flows.__main__ import main
 from polygon_fundamentals import ledger
+from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.read import read_dataset, states
 from polygon_fundamentals.sandbox import Sandbox, server
@@ -189,6 +190,16 @@ def test_again_writes_nothing_and_a_missed_day_widens_the_window(
     assert "widened to 20 days, back to the last success on 2026-08-02" in told["notes"][0]
 
 
+def test_a_day_to_come_is_refused(
+    market: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake, tomorrow = Lake(tmp_path / "lake"), today_in_new_york() + timedelta(days=1)
+    code, told = run(capsys, market, lake, "daily-update", "--date", str(tomorrow))
+    assert code == 2
+    assert f"the last day {tomorrow} lies after today in New York" in told["error"]
+    assert ledger.records(lake) == ([], [])
+
+
 def test_a_new_label_makes_the_run_ask_for_the_period_again(
     market: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -309,7 +320,7 @@ def test_two_updates_at_the_same_moment(
 # What the flow does, without a Prefect server of its own that a kill would leave behind.
 UPDATE_ALONE = """
 import sys
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from polygon_fundamentals import catalogue, ledger
 from polygon_fundamentals.lake import Lake

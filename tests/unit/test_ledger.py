@@ -135,6 +135,13 @@ def test_what_was_covered_last(lake: Lake) -> None:
     assert covered(lake, statements=["cash_flow", "balance_sheets"]) == date(2026, 6, 20)
 
 
+def test_a_run_covers_no_day_after_its_start(lake: Lake) -> None:
+    told = {"v2": {"ok": True, "window": {"from": "2026-06-24", "to": "2027-07-01"}}}
+    # Still 1 July in New York.
+    entry(lake, "typo", started="2026-07-02T03:00:00+00:00", outcome="succeeded", generations=told)
+    assert covered(lake) == date(2026, 7, 1)
+
+
 @pytest.mark.parametrize(
     ("changes", "counts"),
     [
