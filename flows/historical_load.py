@@ -98,7 +98,7 @@ def historical_load(
         }
         if original_dates and generation == "v1":
             raise UsageError("--original-dates is for v2's periods: give --generation v2 or both")
-        report = run_load(
+        return run_load(
             "historical-load",
             parameters,
             generations_of(generation),
@@ -109,8 +109,8 @@ def historical_load(
             base_url=base_url,
             universe=universe,
             resume=resume,
+            original_dates=original_dates,
         )
-        return with_original_dates(report, names, base_url) if original_dates else report
 
     return ended(body)
 
@@ -171,6 +171,7 @@ def run_load(
     universe: str | None = None,
     resume: bool = False,
     cik: str | None = None,
+    original_dates: bool = False,
 ) -> Report:
     """Load the generations one after the other; record the run; return the report.
 
@@ -204,15 +205,25 @@ def run_load(
             )
             code = max(tally_code for _, tally_code in found.values())
             reports = {name: report for name, (report, _) in found.items()}
-            run.report.update(ok=code == 0, message=sentence(reports), generations=reports)
+            report = {
+                **reports,
+                "lake": str(where.root),
+                "run": run.id,
+                "exit_code": code,
+                "message": sentence(reports),
+            }
+            if original_dates:
+                report = with_original_dates(report, tickers, base_url)
+                run.report["original_dates"] = report["original_dates"]
+            # A sharded load knows its shards by what the ledger says of them.
+            run.report.update(
+                ok=report["exit_code"] == 0,
+                exit_code=report["exit_code"],
+                message=report["message"],
+                generations=reports,
+            )
     publish_load(flow_name, reports)
-    return {
-        **reports,
-        "lake": str(where.root),
-        "run": run.id,
-        "exit_code": code,
-        "message": sentence(reports),
-    }
+    return report
 
 
 def _loaded(

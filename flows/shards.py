@@ -159,8 +159,13 @@ def _tallied(shards: list[Shard], generation: str, statements: list[str]) -> Rep
             **total,
         }
     code = 3 if any(found["failed"] for found in reports.values()) else 0
+    dates = _dates(shards)
+    message = f"{len(shards)} shards; {sentence(reports)}"
+    if "error" in dates:
+        message += f"; original dates: {dates['error']}"
     return {
         **reports,
+        **({"original_dates": dates} if dates else {}),
         "shards": [
             {
                 "shard": shard.number,
@@ -172,9 +177,21 @@ def _tallied(shards: list[Shard], generation: str, statements: list[str]) -> Rep
             }
             for shard in shards
         ],
-        "exit_code": code,
-        "message": f"{len(shards)} shards; {sentence(reports)}",
+        "exit_code": max([code, *(shard.report.get("exit_code", 0) for shard in shards)]),
+        "message": message,
     }
+
+
+def _dates(shards: list[Shard]) -> Report:
+    """Return what the filings index told all shards, and as `error` why it did not tell some."""
+    total: Report = {}
+    reasons: dict[str, None] = {}
+    for shard in shards:
+        found = dict(shard.report.get("original_dates") or {})
+        if "error" in found:
+            reasons[found.pop("error")] = None
+        _add(total, found)
+    return {**total, "error": "; ".join(reasons)} if reasons else total
 
 
 def _add(total: Report, part: Report) -> None:

@@ -180,6 +180,7 @@ def load_lines(report: Mapping[str, Any]) -> Iterator[str]:
 def _dates_line(found: Mapping[str, Any]) -> str:
     if "error" in found:
         print(f"error: original dates: {found['error']}", file=sys.stderr)
+    if "periods" not in found:
         return "original dates: none"
     return (
         f"original dates: {found['index']:,} of {found['periods']:,} periods from the filings "

@@ -8,9 +8,15 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from flows import shards
 from flows.__main__ import main
+from flows.ending import report_of
+from flows.historical_load import historical_load
+from flows.shard_runs import Shard
+from polygon_fundamentals import ledger
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.sandbox import Sandbox
+from polygon_fundamentals.original_dates import FILINGS_PATH
+from polygon_fundamentals.sandbox import Sandbox, server
 from polygon_fundamentals.statements import Generation, Statement
 
 
@@ -61,6 +67,44 @@ def test_load_build_look_back_and_export(
     assert str(path) in report["error"]
     assert len(errors.strip().splitlines()) == 1
     assert len(pd.read_parquet(lake.silver / "fundamentals_wide")) == len(table)
+
+
+def test_shards_without_their_dates_fail_the_sharded_load(
+    sandbox: Sandbox, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POLYGON_RETRY_DEADLINE", "1")
+    monkeypatch.setenv("POLYGON_PROCESSES", "1")
+    decide, down = server.decide, set[str]()
+
+    def index_down(box: Any, path: str, query: Any, headers: Any, fault: str) -> Any:
+        return decide(box, path, query, headers, "server_error" if path in down else fault)
+
+    def here(lake: Lake, shards: list[Shard], common: dict[str, Any]) -> None:
+        """Run the shards in this process; the filings index is down from the second on."""
+        for shard in shards:
+            historical_load(**common, tickers_file=str(shard.file), return_state=True)
+            shard.report = dict(ledger.records(lake)[0][-1].found)
+            down.add(FILINGS_PATH)
+
+    monkeypatch.setattr(server, "decide", index_down)
+    monkeypatch.setattr(shards, "carry_out", here)
+    monkeypatch.setattr(shards, "server_configured", lambda: True)
+    asked = {"generation": "v2", "tickers": ["NAN", sandbox.tickers[0]], "original_dates": True}
+    state = shards.sharded_load(
+        shards=2, **asked, lake=str(lake.root), base_url=sandbox.url, return_state=True
+    )
+    report = report_of(state)
+    assert report is not None
+    assert report["exit_code"] == 3
+    assert report["v2"]["failed"] == []
+    assert [shard["ok"] for shard in report["shards"]] == [True, False]
+    assert "original dates: " in report["shards"][1]["detail"]
+    assert report["message"].endswith(f"original dates: {report['original_dates']['error']}")
+    assert "answered 500" in report["original_dates"]["error"]
+    assert report["original_dates"]["companies"] == 1
+    assert report["original_dates"]["periods"] > 60
+    outcomes = {r.found["flow"]: r.outcome for r in ledger.records(lake)[0]}
+    assert outcomes == {"sharded-load": "failed", "historical-load": "failed"}
 
 
 @pytest.mark.parametrize(
