@@ -10,8 +10,9 @@ from prefect.states import State
 from pydantic import Field
 
 from flows.ending import Report, ended, report_of
-from flows.parameters import BaseUrl, LakeFolder
+from flows.parameters import DEFAULT_TIMEFRAMES, BaseUrl, LakeFolder
 from flows.switching import around_of, lake_of, recorded, today, v1_days
+from polygon_fundamentals import catalogue
 from polygon_fundamentals.business_days import day_of, missed_since
 from polygon_fundamentals.cutover.journal import CUTOVER, last_done, moment
 from polygon_fundamentals.cutover.operations import refuse_rollback
@@ -22,7 +23,7 @@ from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.pointer import leads_to
 from polygon_fundamentals.settings import load_settings
-from polygon_fundamentals.statements import V1_PATH, Generation
+from polygon_fundamentals.statements import V1_PATH, Generation, Timeframe
 from tasks.context import find_key, rate_limit
 
 LOOK_BACK_DAYS = 7
@@ -130,17 +131,20 @@ def _incomplete_since(where: Lake) -> date:
 def _backfilled(where: Lake, base_url: str | None) -> dict[str, Any]:
     """Bring v1 up to date for every day since it was last complete.
 
-    A daily update, since it also asks for what a window of filing dates cannot see.
+    A daily update, since it also asks for what a window of filing dates cannot see; of
+    trailing twelve months too, where v1 holds some.
 
     Raises:
         AnswerIsNo: units are missing.
     """
     from flows.daily_update import daily_update
 
+    held = {*DEFAULT_TIMEFRAMES, *catalogue.timeframes(where, Generation.V1)}
     since = _incomplete_since(where)
     state = daily_update(
         generation="v1",
         days_back=(today() - since).days + LOOK_BACK_DAYS,
+        timeframes=[timeframe for timeframe in Timeframe if timeframe in held],
         lake=str(where.root),
         base_url=base_url,
         return_state=True,

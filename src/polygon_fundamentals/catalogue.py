@@ -12,8 +12,8 @@ import orjson
 from polygon_fundamentals.lake import files, index
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.stock import Entry, keys_read, take_stock
-from polygon_fundamentals.normalise.content import cik_of, period_of
-from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.normalise.content import cik_of, period_of, timeframe_of
+from polygon_fundamentals.statements import Generation, Statement, Timeframe
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,19 @@ def companies(lake: Lake) -> dict[str, list[str]]:
                 ciks = found.setdefault(ticker, set())
                 ciks.update(cik for cik in entry.periods if not cik.startswith("ticker:"))
     return {ticker: sorted(ciks) for ticker, ciks in sorted(found.items())}
+
+
+def timeframes(lake: Lake, generation: Generation) -> list[Timeframe]:
+    """Return the timeframes of a generation's records, looking no further once all are seen."""
+    found: set[str] = set()
+    for statement in Statement:
+        dataset = lake.dataset(generation, statement)
+        for ticker in take_stock(dataset, every_file=False).tickers:
+            keys = index.written(dataset, ticker).rows or keys_read(dataset, ticker)
+            found.update(map(timeframe_of, keys))
+            if found.issuperset(Timeframe):
+                return list(Timeframe)
+    return [timeframe for timeframe in Timeframe if timeframe in found]
 
 
 def write_companies(path: Path, followed: Mapping[str, Sequence[str]]) -> None:

@@ -29,6 +29,7 @@ from tests.lakes import contents
 
 pytestmark = pytest.mark.slow
 # A Friday; the cutover was three weeks before, with a season of quarterly reports between.
+ALL_FRAMES = ["--timeframe=quarterly", "--timeframe=annual", "--timeframe=ttm"]
 TODAY, SWITCHED = date(2026, 8, 14), date(2026, 7, 24)
 
 
@@ -62,14 +63,16 @@ def switched(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(daily_update, "today_in_new_york", lambda: TODAY)
         common = ["--lake", str(where.root), "--base-url", server.url, "--json"]
         names = ",".join(server.tickers)
-        assert main(["historical-load", "--generation", "both", "--tickers", names, *common]) == 0
+        words = ["historical-load", "--generation", "both", "--tickers", names, *ALL_FRAMES]
+        assert main([*words, *common]) == 0
         assert main(["cutover", "--execute", "--force", "test", *common]) == 0
         done = journals.last_done(where, "cutover")
         assert done is not None
         done.ended = f"{SWITCHED}T20:00:00+00:00"
         done.write()
         server.advance((TODAY - SWITCHED).days)
-        assert main(["daily-update", "--generation", "v2", "--days-back", "21", *common]) == 0
+        words = ["daily-update", "--generation", "v2", "--days-back", "21", *ALL_FRAMES]
+        assert main([*words, *common]) == 0
     return where.root
 
 
@@ -115,9 +118,11 @@ def test_v1_is_filled_and_checked_before_it_is_primary_again(
     build = lake.silver / "fundamentals_wide"
     kinds = pq.read_table(build, columns=["generation"], partitioning=None)[0].unique()
     assert kinds.to_pylist() == ["v1"]
-    # What v1 holds is what a load of today gives, derived quarters without a filing date too.
+    # What v1 holds is what a load of today gives, derived quarters and twelve months without a
+    # filing date too.
     fresh = Lake(tmp_path / "fresh")
     words = ["historical-load", "--generation", "v1", "--tickers", ",".join(later.tickers)]
+    words += ALL_FRAMES
     assert call(capsys, *words, "--lake", str(fresh.root), "--base-url", later.url)[0] == 0
     assert v1_of(lake) == v1_of(fresh) != old
     # v2 stays for examination, and went on while v1 was filled.

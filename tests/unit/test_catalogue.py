@@ -66,6 +66,27 @@ def counted(dataset: Dataset) -> dict[str, Any]:
     return {name: getattr(found, name) for name in full_count(dataset)}
 
 
+def test_the_timeframes_that_are_held(lake: Lake, box: Sandbox) -> None:
+    assert catalogue.timeframes(lake, Generation.V1) == []
+    for frames in (["annual"], ["quarterly", "annual"], ["quarterly", "annual", "ttm"]):
+        rows = [row for row in box.rows("v1") if row["timeframe"] in frames]
+        body = json.dumps({"results": rows}).encode()
+        store_v1(
+            str(lake.root),
+            list(Statement),
+            [body],
+            {"SBX.A": []},
+            Scope.WINDOW,
+            frozenset(frames),
+            NOW,
+        )
+        assert catalogue.timeframes(lake, Generation.V1) == frames
+    # Of files that another tool wrote there is no index.
+    for statement in Statement:
+        lake.dataset(Generation.V1, statement).index_file("SBX.A").unlink()
+    assert catalogue.timeframes(lake, Generation.V1) == frames
+
+
 @pytest.mark.parametrize("generation", Generation)
 @pytest.mark.parametrize("statement", Statement)
 def test_counts_equal_a_full_count(

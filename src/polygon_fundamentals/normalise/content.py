@@ -53,6 +53,11 @@ def period_of(record_key: str) -> str:
     return record_key.rsplit(_SEPARATOR, 2)[0]
 
 
+def timeframe_of(record_key: str) -> str:
+    """Return the timeframe of a record key."""
+    return record_key.rsplit(_SEPARATOR, 4)[1]
+
+
 def cik_of(record_key: str) -> str:
     """Return the CIK of a record key, or `ticker:SYMBOL`."""
     return record_key.split(_SEPARATOR, 1)[0]
