@@ -11,10 +11,11 @@ from prefect.states import State
 from pydantic import Field
 
 from flows.ending import Report, ended
-from flows.parameters import ALL_STATEMENTS, LakeFolder, Statements
+from flows.parameters import LakeFolder, Statements
 from polygon_fundamentals import export as view
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.settings import existing_lake_root
+from polygon_fundamentals.statements import ALL_STATEMENTS
 
 
 def _run_name() -> str:

@@ -13,12 +13,12 @@ from pydantic import Field
 
 from flows.ending import Report, ended
 from flows.historical_load import run_load
-from flows.parameters import ALL_STATEMENTS, BaseUrl, Day, LakeFolder, Statements, Timeframes
+from flows.parameters import BaseUrl, Day, LakeFolder, Statements, Timeframes
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.load.ask import Filters
 from polygon_fundamentals.settings import lake_root, threads
-from polygon_fundamentals.statements import Generation, Timeframe
+from polygon_fundamentals.statements import ALL_STATEMENTS, Generation, Timeframe
 from polygon_fundamentals.tickers import read_tickers
 
 DAYS_WITHOUT_DATES = 180

@@ -16,8 +16,6 @@ from flows.ending import Report, ended, flow_run_id, sentence
 from flows.foreign import quarantine
 from flows.loading import Load, load_generation
 from flows.parameters import (
-    ALL_STATEMENTS,
-    DEFAULT_TIMEFRAMES,
     BaseUrl,
     Day,
     GenerationChoice,
@@ -38,7 +36,12 @@ from polygon_fundamentals.locks import shared
 from polygon_fundamentals.reference import tickers_of_cik
 from polygon_fundamentals.reference import universe as whole_universe
 from polygon_fundamentals.settings import Settings, lake_root, load_settings, threads
-from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.statements import (
+    ALL_STATEMENTS,
+    DEFAULT_TIMEFRAMES,
+    Generation,
+    Statement,
+)
 from polygon_fundamentals.tickers import read_tickers
 from tasks.context import RunSpec, close, context
 

@@ -30,6 +30,3 @@ LakeFolder = Annotated[
     str | None, Field(description="The lake's folder; else QUANTLAKE_ROOT, else ./data")
 ]
 BaseUrl = Annotated[str | None, Field(description="Another address of the API, or a sandbox")]
-
-DEFAULT_TIMEFRAMES = [Timeframe.QUARTERLY, Timeframe.ANNUAL]
-ALL_STATEMENTS = list(Statement)

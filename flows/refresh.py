@@ -14,8 +14,6 @@ from flows.foreign import quarantine
 from flows.historical_load import LOCK_SECONDS, UNITS_WORTH_PROCESSES
 from flows.loading import Load, load_generation
 from flows.parameters import (
-    ALL_STATEMENTS,
-    DEFAULT_TIMEFRAMES,
     BaseUrl,
     LakeFolder,
     Statements,
@@ -31,7 +29,7 @@ from polygon_fundamentals.lake.commit import Scope, recover
 from polygon_fundamentals.load.ask import Filters
 from polygon_fundamentals.locks import shared
 from polygon_fundamentals.settings import Settings, lake_root, load_settings, threads
-from polygon_fundamentals.statements import Generation
+from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES, Generation
 from polygon_fundamentals.tickers import read_tickers
 from tasks.context import RunSpec, close, context
 

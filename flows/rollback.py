@@ -10,7 +10,7 @@ from prefect.states import State
 from pydantic import Field
 
 from flows.ending import Report, ended, report_of
-from flows.parameters import DEFAULT_TIMEFRAMES, BaseUrl, LakeFolder
+from flows.parameters import BaseUrl, LakeFolder
 from flows.switching import around_of, lake_of, recorded, today, v1_days
 from polygon_fundamentals import catalogue
 from polygon_fundamentals.business_days import day_of, missed_since
@@ -23,7 +23,7 @@ from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.pointer import leads_to
 from polygon_fundamentals.settings import load_settings
-from polygon_fundamentals.statements import V1_PATH, Generation, Timeframe
+from polygon_fundamentals.statements import DEFAULT_TIMEFRAMES, V1_PATH, Generation, Timeframe
 from tasks.context import find_key, rate_limit
 
 LOOK_BACK_DAYS = 7

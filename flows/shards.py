@@ -18,8 +18,6 @@ from flows.artifacts import publish_load
 from flows.ending import Report, ended, sentence
 from flows.historical_load import filters_of, generations_of
 from flows.parameters import (
-    ALL_STATEMENTS,
-    DEFAULT_TIMEFRAMES,
     BaseUrl,
     Day,
     GenerationChoice,
@@ -37,6 +35,7 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.files import replace_file
 from polygon_fundamentals.reference import universe as whole_universe
 from polygon_fundamentals.settings import lake_root, server_configured
+from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES
 from polygon_fundamentals.tickers import read_tickers
 from tasks.context import RunSpec, close, context
 

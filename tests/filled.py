@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ from polygon_fundamentals.load.writers import Inline
 from polygon_fundamentals.parity.run import Answer, Question, compare_lake
 from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
-from tests.conftest import client_of
+from tests.conftest import KEY, client_of
 
 Change = Callable[[pa.Table], pa.Table]
 
@@ -30,6 +31,15 @@ def fill(lake: Lake, server: Sandbox, tickers: Sequence[str]) -> None:
         for statement in Statement:
             _, failures = load_v2_splitting(client, lake, writers, {ticker: []}, statement, filters)
             assert failures == {}
+
+
+def filled(root: Path, **options: Any) -> Lake:
+    """A lake at `root` with all that a sandbox of these options serves."""
+    lake = Lake(root)
+    lake.prepare()
+    with Sandbox(api_key=KEY, **options) as server:
+        fill(lake, server, server.tickers)
+    return lake
 
 
 def change_rows(

@@ -11,6 +11,7 @@ from flows import temporary_server
 from flows.commands.common import add_common, add_what, add_who, check_before, day, finish
 from flows.commands.loads import load_lines
 from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES
 from polygon_fundamentals.tickers import read_tickers
 
 LONGEST = 3660
@@ -37,7 +38,6 @@ def daily(arguments: argparse.Namespace) -> int:
     check_before(arguments)
     server = temporary_server.start()
     from flows.daily_update import daily_update
-    from flows.parameters import ALL_STATEMENTS, DEFAULT_TIMEFRAMES
 
     with server:
         state = daily_update(
@@ -69,7 +69,6 @@ def refresh(arguments: argparse.Namespace) -> int:
     names = read_tickers(arguments.tickers, arguments.tickers_file)
     check_before(arguments)
     server = temporary_server.start()
-    from flows.parameters import ALL_STATEMENTS, DEFAULT_TIMEFRAMES
     from flows.refresh import refresh as flow
 
     with server:

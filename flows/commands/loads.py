@@ -13,6 +13,7 @@ from flows.commands.common import add_common, add_what, add_who, check_before, d
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.load.ask import Filters
 from polygon_fundamentals.settings import server_configured
+from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES
 from polygon_fundamentals.tickers import read_tickers
 
 REASONS_SHOWN = 5
@@ -68,7 +69,7 @@ def historical(arguments: argparse.Namespace) -> int:
         )
     check_before(arguments)
     server = temporary_server.start()
-    from flows.historical_load import ALL_STATEMENTS, DEFAULT_TIMEFRAMES, historical_load
+    from flows.historical_load import historical_load
 
     flow, more = historical_load, {}
     if arguments.shards is not None:
@@ -137,7 +138,6 @@ def fundamentals(arguments: argparse.Namespace) -> int:
     check_before(arguments)
     server = temporary_server.start()
     from flows.fundamentals import fundamentals as flow
-    from flows.parameters import ALL_STATEMENTS
 
     with server:
         state = flow(

@@ -63,6 +63,10 @@ class Timeframe(StrEnum):
         raise ValueError(f"{text!r} is no timeframe of v2; it knows {', '.join(t.v2 for t in cls)}")
 
 
+# What a load takes in unless it is told otherwise, and what makes an update of a lake whole.
+ALL_STATEMENTS = list(Statement)
+DEFAULT_TIMEFRAMES = [Timeframe.QUARTERLY, Timeframe.ANNUAL]
+
 _V2_LAST_SEGMENT = {
     Statement.BALANCE_SHEETS: "balance-sheets",
     Statement.CASH_FLOW: "cash-flow-statements",

@@ -11,16 +11,11 @@ from typing import Any
 
 from polygon_fundamentals.business_days import day_of, previous_business_day
 from polygon_fundamentals.ledger import FAILED, RUNNING, SUCCEEDED, Record, covers
-from polygon_fundamentals.statements import Generation, Statement, Timeframe
+from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES, Generation
 
 DAILY = "daily-update"
 LOADS = ("daily-update", "historical-load", "fundamentals", "refresh")
-# What a daily update takes in unless it is told otherwise.
-WHOLE = {
-    "tickers": [],
-    "statements": [statement.value for statement in Statement],
-    "timeframes": [Timeframe.QUARTERLY.value, Timeframe.ANNUAL.value],
-}
+WHOLE = {"tickers": [], "statements": ALL_STATEMENTS, "timeframes": DEFAULT_TIMEFRAMES}
 # The sunset that v1's answers announced: behavior.md of the API notes, DESIGN.md fact 1.
 ANNOUNCED_SUNSET = datetime(2026, 10, 9, tzinfo=UTC)
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from polygon_fundamentals.lake import cache, files
 from polygon_fundamentals.lake.flat import flat_schema, flattened, value_columns
-from polygon_fundamentals.lake.kept import is_kept, read_kept
+from polygon_fundamentals.lake.kept import read_kept
 from polygon_fundamentals.lake.listing import ATTEMPTS, FileState, moving, states
 from polygon_fundamentals.lake.paths import BUCKETS, Dataset, Lake, bucket_of
 from polygon_fundamentals.normalise.content import record_keys
@@ -93,8 +93,6 @@ def bring_up_cache(dataset: Dataset, tickers: Iterable[str], shown: Shown) -> No
     Raises:
         DamagedFileError: a file cannot be read; the text names it.
     """
-    if is_kept(dataset):
-        return
     jobs = [
         (bucket, now, fresh)
         for bucket, now in _buckets(dataset, set(tickers), shown)

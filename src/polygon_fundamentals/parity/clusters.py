@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import cache as remembered
 from pathlib import Path
@@ -19,7 +19,7 @@ import orjson
 import pyarrow as pa
 
 from polygon_fundamentals.lake import cache
-from polygon_fundamentals.lake.kept import is_kept
+from polygon_fundamentals.lake.kept import read_kept
 from polygon_fundamentals.lake.listing import FileState, states
 from polygon_fundamentals.lake.paths import Dataset, bucket_of
 from polygon_fundamentals.lake.read import Shown, bring_up_cache, read_dataset
@@ -83,23 +83,25 @@ def batches(clusters: Sequence[Cluster], size: int) -> Iterator[list[str]]:
         yield batch
 
 
-def ciks_in(dataset: Dataset, tickers: Iterable[str], shown: Shown) -> dict[str, set[str]]:
+def ciks_in(dataset: Dataset, tickers: Collection[str], shown: Shown) -> dict[str, set[str]]:
     """The CIKs, in ten digits, in the records of those of some tickers that have any.
 
     Of others too that share a bucket with them; one bucket is in memory at a time. Raises
     DamagedFileError as `read_dataset`.
     """
+    archived = read_kept(dataset, tickers, ["ticker", "cik"])
+    if archived is not None:
+        return ciks_of(archived)
     buckets: dict[int, list[str]] = defaultdict(list)
     for ticker in tickers:
         buckets[bucket_of(ticker)].append(ticker)
     found: dict[str, set[str]] = {}
-    if not is_kept(dataset):
-        for bucket in list(buckets):
-            rows = cache.ciks(dataset, bucket, shown.get(bucket, []))
-            if rows is not None:
-                found |= ciks_of(rows)
-                del buckets[bucket]
-        bring_up_cache(dataset, itertools.chain(*buckets.values()), shown)
+    for bucket in list(buckets):
+        rows = cache.ciks(dataset, bucket, shown.get(bucket, []))
+        if rows is not None:
+            found |= ciks_of(rows)
+            del buckets[bucket]
+    bring_up_cache(dataset, itertools.chain(*buckets.values()), shown)
     for some in buckets.values():
         found |= ciks_of(read_dataset(dataset, some, shown))
     return found

@@ -31,8 +31,8 @@ from polygon_fundamentals.silver.wide import (
 )
 from polygon_fundamentals.statements import Generation, Statement
 
-# Tickers whose rows are in memory together. Measured: of 1,000 since 2010, in both generations, the
-# process holds 660 MB at once and 600 MB so.
+# Tickers whose rows are in memory together. Measured: with 1,000 since 2010, of both generations,
+# the process needs 600 MB, and 660 MB with all of them in one batch.
 BATCH_TICKERS = 600
 Positions = npt.NDArray[np.int64]
 

@@ -10,19 +10,14 @@ from pathlib import Path
 import pytest
 
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.sandbox import Sandbox
-from tests.conftest import KEY
-from tests.filled import fill
+from tests.filled import filled
 
 
 @pytest.fixture(scope="session")
 def whole_lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Three ordinary companies, all of both generations; not to be changed."""
-    lake = Lake(tmp_path_factory.mktemp("whole") / "lake")
-    lake.prepare()
-    with Sandbox(companies=3, seed=3, api_key=KEY, quirks=False, start=date(2023, 1, 1)) as server:
-        fill(lake, server, server.tickers)
-    return lake
+    root = tmp_path_factory.mktemp("whole") / "lake"
+    return filled(root, companies=3, seed=3, quirks=False, start=date(2023, 1, 1))
 
 
 @pytest.fixture

@@ -17,21 +17,16 @@ from polygon_fundamentals.lake import Lake, files
 from polygon_fundamentals.lake.listing import ATTEMPTS, states
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.read import read_dataset
-from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation, Statement
-from tests.conftest import KEY
-from tests.filled import fill
+from tests.filled import filled
 
 LATER = 203001
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    lake = Lake(tmp_path_factory.mktemp("source") / "lake")
-    lake.prepare()
-    with Sandbox(companies=1, seed=7, api_key=KEY, start=date(2024, 1, 1)) as server:
-        fill(lake, server, server.tickers)
-    return lake
+    root = tmp_path_factory.mktemp("source") / "lake"
+    return filled(root, companies=1, seed=7, start=date(2024, 1, 1))
 
 
 @pytest.fixture

@@ -13,20 +13,16 @@ from polygon_fundamentals.parity import load_tolerances
 from polygon_fundamentals.parity.found import NAMES
 from polygon_fundamentals.parity.report import write_report
 from polygon_fundamentals.parity.run import Question
-from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Statement
-from tests.conftest import KEY
-from tests.filled import comparison, fill
+from tests.filled import comparison, filled
 
 QUESTION = Question(load_tolerances(TOLERANCES_FILE), (), {}, date(2026, 10, 1))
 
 
 def test_a_report_of_statements_with_rows_and_without(tmp_path: Path) -> None:
-    full, bare = Lake(tmp_path / "full"), Lake(tmp_path / "bare")
-    for lake in (full, bare):
-        lake.prepare()
-    with Sandbox(companies=2, seed=3, api_key=KEY, quirks=False, start=date(2024, 1, 1)) as server:
-        fill(full, server, server.tickers)
+    full = filled(tmp_path / "full", companies=2, seed=3, quirks=False, start=date(2024, 1, 1))
+    bare = Lake(tmp_path / "bare")
+    bare.prepare()
     founds = {s: comparison(full, s, QUESTION).found for s in Statement}
     empty = comparison(bare, Statement.BALANCE_SHEETS, QUESTION).found
     assert empty.table("tickers").num_rows == 0

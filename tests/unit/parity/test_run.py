@@ -18,10 +18,8 @@ from polygon_fundamentals.parity import run as parity_run
 from polygon_fundamentals.parity.clusters import clusters_of
 from polygon_fundamentals.parity.found import NAMES, Found
 from polygon_fundamentals.parity.run import Question, sampled, v1_tickers
-from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation, Statement
-from tests.conftest import KEY
-from tests.filled import change_rows, comparison, fill, set_column
+from tests.filled import change_rows, comparison, filled, set_column
 
 CF = Statement.CASH_FLOW
 ROOT = Path(__file__).parents[3]
@@ -31,11 +29,8 @@ QUESTION = Question(TOLERANCES, (), {}, date(2026, 10, 1))
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    lake = Lake(tmp_path_factory.mktemp("source") / "lake")
-    lake.prepare()
-    with Sandbox(companies=3, seed=7, api_key=KEY, start=date(2025, 1, 1)) as server:
-        fill(lake, server, server.tickers)
-    return lake
+    root = tmp_path_factory.mktemp("source") / "lake"
+    return filled(root, companies=3, seed=7, start=date(2025, 1, 1))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from polygon_fundamentals import silver
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.sandbox import Sandbox
-from polygon_fundamentals.silver import builds
+from polygon_fundamentals.silver import builds, table
 from polygon_fundamentals.statements import Generation, Statement
 from tests.unit.silver.feeding import company, feed
 
@@ -178,3 +178,35 @@ def test_killed_at_any_moment(fed: tuple[Lake, Sandbox]) -> None:
     assert seen == {"v1", "v2"}
     silver.build(lake, Generation.V1)
     assert not [path for path in (lake.silver / "builds").iterdir() if "partial" in path.name]
+
+
+def test_some_companies_at_a_time_it_is_the_same_files(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two tickers of one company, a delisted one, dates days off; revisions, and a past day."""
+    followed = {
+        "AAA": [company(0)],
+        "ALSO": [company(0)],
+        "LOST": [company(16)],
+        "EARL": [company(34)],
+        "BANK": [company(5)],
+    }
+    sandbox = Sandbox(companies=40, start=date(2021, 1, 1), today=date(2025, 2, 1))
+    feed(sandbox, lake, followed, datetime(2025, 2, 1, 20, tzinfo=UTC))
+    sandbox.advance(120)
+    feed(sandbox, lake, followed, datetime(2025, 6, 1, 20, tzinfo=UTC))
+    past = date(2025, 3, 1)
+    cases = [(Generation.V1, None), (Generation.V2, None), (Generation.V2, past)]
+    whole = [inodes(silver.build(lake, g, link=False, day=day)).keys() for g, day in cases]
+    asked: list[frozenset[str] | None] = []
+    really = table._Source.table
+    monkeypatch.setattr(
+        table._Source, "table", lambda self, some: asked.append(some) or really(self, some)
+    )
+    monkeypatch.setattr(table, "BATCH_TICKERS", 1)
+    parts = [inodes(silver.build(lake, g, link=False, day=day)).keys() for g, day in cases]
+    assert parts == whole
+    alone = {frozenset({name}) for name in ("LOST", "EARL", "BANK")}
+    # The feed stores what v1 says of a company under one ticker only.
+    assert set(asked) == {frozenset({"AAA", "ALSO"}), frozenset({"ALSO"}), *alone}
+    assert not list(lake.silver.rglob(".rows"))
