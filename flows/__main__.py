@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from flows import quiet
 from flows.commands import COMMANDS, Command
-from flows.commands.common import complain
+from flows.commands.common import complain, unforeseen
 from polygon_fundamentals.errors import FundamentalsError, told
 
 EPILOG = """examples:
@@ -65,6 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return complain(str(ours), ours.exit_code, arguments)
     except KeyboardInterrupt:
         return complain("interrupted; run the same command again to go on", 130, arguments)
+    except Exception as error:  # noqa: BLE001 - Python's own end would be 1: "the answer is no"
+        return complain(unforeseen(error), 3, arguments)
 
 
 if __name__ == "__main__":

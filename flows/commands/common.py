@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+import traceback
 from datetime import date
+from tempfile import mkstemp
 from typing import Any
 
 from polygon_fundamentals.lake.paths import Lake
@@ -73,6 +76,9 @@ def finish(state: Any, arguments: argparse.Namespace, lines: Any) -> int:
 
     report = report_of(state)
     if report is None:
+        found = state.result(raise_on_failure=False)
+        if isinstance(found, Exception) and not state.is_cancelled():
+            return complain(unforeseen(found), 3, arguments)
         return complain(str(state.message or state), 3, arguments)
     if "error" in report:
         return complain(report["error"], report["exit_code"], arguments)
@@ -84,6 +90,22 @@ def finish(state: Any, arguments: argparse.Namespace, lines: Any) -> int:
         for line in lines(report):
             print(line)
     return int(report["exit_code"])
+
+
+def unforeseen(error: Exception) -> str:
+    """Return what to say of an error that no class of ours stands for; its traceback is kept.
+
+    In a file that only the user can read: nothing of ours puts the key into one, but an answer
+    or a path may stand in it.
+    """
+    file, name = mkstemp(prefix="polygon-fundamentals-", suffix=".log")
+    with os.fdopen(file, "w") as log:
+        log.writelines(traceback.format_exception(error))
+    said = traceback.format_exception_only(error)[-1].strip().rstrip(".")
+    return (
+        f"unforeseen {said}; run the same command again (what is done stays done), and if it "
+        f"stays report it with the traceback in {name}"
+    )
 
 
 def complain(message: str, code: int, arguments: argparse.Namespace) -> int:
