@@ -8,6 +8,7 @@ that what a load had in hand is not read again.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,13 +40,11 @@ def load(
     """
     paths = _parts(dataset, bucket)
     tidy = len(paths) == 1
-    left: Signatures = {state.key: [state.changed_ns, state.size] for state in now}
+    left = _signatures(now)
     tables = []
     for path in paths:
         table, known = _read(path, dataset)
-        mine = [key for key, found in known.items() if left.get(key) == found]
-        for key in mine:
-            del left[key]
+        mine = _taken(left, known)
         if len(mine) < len(known):
             tidy, table = False, _of_files(table, mine)
         tables.append(table)
@@ -53,6 +52,27 @@ def load(
     if paths and not left and not tidy:
         save(dataset, bucket, standing, now, paths)
     return standing, [state for state in now if state.key in left], paths
+
+
+def fresh(dataset: Dataset, bucket: int, now: Sequence[FileState]) -> list[FileState]:
+    """Return the files that must be read, by what the parts say of themselves: no row is read."""
+    left = _signatures(now)
+    for path in _parts(dataset, bucket):
+        with contextlib.suppress(OSError, pa.ArrowException):
+            _taken(left, _told(pq.read_schema(path), dataset) or {})
+    return [state for state in now if state.key in left]
+
+
+def _signatures(now: Iterable[FileState]) -> Signatures:
+    return {state.key: [state.changed_ns, state.size] for state in now}
+
+
+def _taken(left: Signatures, known: Signatures) -> list[str]:
+    """Take out of `left` the files that a part has as they are now; return them."""
+    mine = [key for key, found in known.items() if left.get(key) == found]
+    for key in mine:
+        del left[key]
+    return mine
 
 
 def ciks(dataset: Dataset, bucket: int, now: Sequence[FileState]) -> pa.Table | None:
@@ -68,18 +88,22 @@ def ciks(dataset: Dataset, bucket: int, now: Sequence[FileState]) -> pa.Table | 
         return None
     try:
         known = _told(pq.read_schema(paths[0]), dataset)
-        if known != {state.key: [state.changed_ns, state.size] for state in now}:
+        if known != _signatures(now):
             return None
         return pq.read_table(paths[0], columns=columns, partitioning=None)
     except (OSError, pa.ArrowException):
         return None
 
 
-def rows(dataset: Dataset, bucket: int) -> pa.Table:
-    """Return the rows of the bucket as the last reader left them."""
-    tables, told = [_nothing(dataset)], set[str]()
+def rows(dataset: Dataset, bucket: int, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the rows of the bucket as the last reader left them.
+
+    Of some columns only where they are named, `ticker` and `partition` among them.
+    """
+    nothing = _nothing(dataset)
+    tables, told = [nothing if columns is None else nothing.select(columns)], set[str]()
     for path in _parts(dataset, bucket):
-        table, known = _read(path, dataset)
+        table, known = _read(path, dataset, columns)
         tables.append(_of_files(table, known.keys() - told) if told else table)
         told |= known.keys()
     return pa.concat_tables(tables)
@@ -93,7 +117,7 @@ def save(
     replaced: Iterable[Path],
 ) -> None:
     """Write the rows of the bucket's files as one part, in place of others."""
-    _write(dataset, bucket, table, {s.key: [s.changed_ns, s.size] for s in now})
+    _write(dataset, bucket, table, _signatures(now))
     for path in replaced:
         path.unlink(missing_ok=True)
 
@@ -138,17 +162,24 @@ def _is_full(dataset: Dataset, bucket: int) -> bool:
         return False
 
 
-def _read(path: Path, dataset: Dataset) -> tuple[pa.Table, Signatures]:
+def _read(
+    path: Path, dataset: Dataset, columns: Sequence[str] | None = None
+) -> tuple[pa.Table, Signatures]:
     """Return a part's rows and files; nothing where it is gone, damaged or of another version."""
+    nothing = _nothing(dataset)
+    if columns is not None:
+        nothing = nothing.select(columns)
     try:
-        table = pq.read_table(path, partitioning=None)
+        with pq.ParquetFile(path) as file:
+            known = _told(file.schema_arrow, dataset)
+            if known is None:
+                return nothing, {}
+            table = file.read(columns=columns)
     except (OSError, pa.ArrowException):
-        return _nothing(dataset), {}
-    known = _told(table.schema, dataset)
-    if known is None:
-        return _nothing(dataset), {}
-    wanted = flat_schema(dataset.generation, dataset.statement)
-    return table.replace_schema_metadata(None).cast(wanted), known
+        return nothing, {}
+    return table.replace_schema_metadata(None).select(nothing.schema.names).cast(
+        nothing.schema
+    ), known
 
 
 def _told(schema: pa.Schema, dataset: Dataset) -> Signatures | None:

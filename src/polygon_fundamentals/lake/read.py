@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,7 +22,7 @@ from polygon_fundamentals.lake.flat import flat_schema, flattened, value_columns
 from polygon_fundamentals.lake.kept import read_kept
 from polygon_fundamentals.lake.listing import ATTEMPTS, FileState, moving, states
 from polygon_fundamentals.lake.paths import BUCKETS, Dataset, Lake, bucket_of
-from polygon_fundamentals.normalise.content import record_keys
+from polygon_fundamentals.normalise.content import PERIOD, record_keys
 from polygon_fundamentals.statements import Generation, Statement
 
 # Starting a process pays from about this many files on.
@@ -96,8 +97,7 @@ def bring_up_cache(dataset: Dataset, tickers: Iterable[str], shown: Shown) -> No
     jobs = [
         (bucket, now, fresh)
         for bucket, now in _buckets(dataset, set(tickers), shown)
-        for fresh in [cache.load(dataset, bucket, now)[1]]
-        if fresh
+        if (fresh := cache.fresh(dataset, bucket, now))
     ]
     # A file that moved is told again, and read, where its bucket is.
     with contextlib.suppress(_MovedError):
@@ -123,16 +123,30 @@ def repeated_rows(dataset: Dataset, tickers: Iterable[str]) -> pa.Table:
     From the cache that `read_dataset` of these tickers has just written.
     """
     wanted = set(tickers)
-    found = [flat_schema(dataset.generation, dataset.statement).empty_table()]
+    generation = dataset.generation
+    keys = ["ticker", "cik", "timeframe", *PERIOD[generation], "partition"]
+    found = [flat_schema(generation, dataset.statement).empty_table()]
     for bucket in sorted({bucket_of(ticker) for ticker in wanted}):
-        rows = _of_tickers(cache.rows(dataset, bucket), wanted)
-        keys = pc.binary_join_element_wise(
-            rows["ticker"], pa.array(record_keys(rows, dataset.generation), pa.string()), "\x1f"
-        )
-        codes = keys.combine_chunks().dictionary_encode().indices.to_numpy()
-        several = np.bincount(codes, minlength=1)[codes] > 1
-        found.append(rows.filter(pa.array(several)))
+        # Nearly always there is none, and the keys alone say so.
+        if _repeat(_of_tickers(cache.rows(dataset, bucket, keys), wanted), generation).any():
+            rows = _of_tickers(cache.rows(dataset, bucket), wanted)
+            found.append(rows.filter(pa.array(_repeat(rows, generation))))
     return pa.concat_tables(found).combine_chunks()
+
+
+def _codes(rows: pa.Table, generation: Generation) -> npt.NDArray[np.int32]:
+    """Return a number a row, the same for rows that share ticker and record key."""
+    keys = pc.binary_join_element_wise(
+        rows["ticker"], pa.array(record_keys(rows, generation), pa.string()), "\x1f"
+    )
+    codes: npt.NDArray[np.int32] = keys.combine_chunks().dictionary_encode().indices.to_numpy()
+    return codes
+
+
+def _repeat(rows: pa.Table, generation: Generation) -> npt.NDArray[np.bool_]:
+    codes = _codes(rows, generation)
+    repeat: npt.NDArray[np.bool_] = np.bincount(codes, minlength=1)[codes] > 1
+    return repeat
 
 
 def _of_tickers(table: pa.Table, wanted: set[str]) -> pa.Table:
@@ -211,10 +225,7 @@ def _latest(table: pa.Table, dataset: Dataset) -> pa.Table:
     """Return one row a ticker and record key: the one observed last."""
     if table.num_rows == 0:
         return table
-    keys = pc.binary_join_element_wise(
-        table["ticker"], pa.array(record_keys(table, dataset.generation), pa.string()), "\x1f"
-    )
-    codes = keys.combine_chunks().dictionary_encode().indices.to_numpy()
+    codes = _codes(table, dataset.generation)
     if len(np.unique(codes)) == len(codes):
         return table
     moments = table["observed_at"].cast(pa.int64()).to_numpy()

@@ -8,7 +8,6 @@ cluster whose files did not change is not compared again.
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
@@ -95,15 +94,11 @@ def ciks_in(dataset: Dataset, tickers: Collection[str], shown: Shown) -> dict[st
     buckets: dict[int, list[str]] = defaultdict(list)
     for ticker in tickers:
         buckets[bucket_of(ticker)].append(ticker)
+    bring_up_cache(dataset, tickers, shown)
     found: dict[str, set[str]] = {}
-    for bucket in list(buckets):
+    for bucket, some in buckets.items():
         rows = cache.ciks(dataset, bucket, shown.get(bucket, []))
-        if rows is not None:
-            found |= ciks_of(rows)
-            del buckets[bucket]
-    bring_up_cache(dataset, itertools.chain(*buckets.values()), shown)
-    for some in buckets.values():
-        found |= ciks_of(read_dataset(dataset, some, shown))
+        found |= ciks_of(read_dataset(dataset, some, shown) if rows is None else rows)
     return found
 
 
