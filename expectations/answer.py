@@ -127,6 +127,7 @@ def answer(
             "id": identity,
             "started": f"{stamp:%Y-%m-%d %H:%M:%S} UTC",
             "rules_broken": len(broken),
+            "unequal": {k.value: parity.counts[k] for k in DIFFERENCE_KINDS if parity.counts[k]},
             "what": asked.what,
         },
         results,

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from expectations.checkpoint import RuleResult
 from polygon_fundamentals.lake.files import replace_file
@@ -28,6 +29,14 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+
+def breakable(text: str) -> Markup:
+    """The text, escaped, that a browser may break after an underscore: field names are long."""
+    return escape(text).replace("_", Markup("_<wbr>"))
+
+
+_ENVIRONMENT.filters["breakable"] = breakable
 _NOUNS = {
     "tickers": "tickers of v1",
     "periods": "periods",
@@ -137,9 +146,9 @@ def write_run(
 ) -> Path:
     """Write the page of a run and the index anew; return the run's page.
 
-    `run`: id, started, passed, compared, matched, rules, rules_broken, tickers_compared,
-    tickers_total, what, reach, notes, report, report_csv. `tables`: budgets, fields, absent,
-    companies, unused.
+    `run`: id, started, passed, compared, matched, unequal (the others by finding), rules,
+    rules_broken, tickers_compared, tickers_total, what, reach, notes, report, report_csv.
+    `tables`: budgets, fields, absent, companies, unused.
     """
     told = [_rule(result) for result in results]
     companies = tables["companies"]

@@ -120,6 +120,10 @@ def test_the_index_leads_to_both_runs(site: Site) -> None:
 def test_a_run_that_passed(site: Site) -> None:
     document = opened(site.passed)
     assert "What is broken" not in document
+    told = re.search(r"<b>([\d,]+)</b>:(.*?)<a href=\"#found\">", document, re.S)
+    assert told is not None
+    counts = [int(n.replace(",", "")) for n in re.findall(r"([\d,]+) [a-z_]+[.,]", told[2])]
+    assert sum(counts) == int(told[1].replace(",", "")) > 0
     assert "Every v1 ticker is in v2 or accounted for" in document
     # A rule that had nothing to judge neither passed nor failed.
     rows = re.findall(
