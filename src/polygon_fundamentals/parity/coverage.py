@@ -49,11 +49,14 @@ def missing_from_v2(
     under = present.groupby("company")["ticker"].agg(lambda names: ", ".join(sorted(names)))
     there = rows["company"].map(under).astype("string")
     active = rows["ticker"].map({t: entry.get("active") for t, entry in reference.items()})
-    inactive_company = (active == False).groupby(rows["company"]).transform("any")  # noqa: E712
     ciks = {t: cik.zfill(10) for t, entry in reference.items() if (cik := entry.get("cik"))}
     holder = rows["ticker"].map(ciks).astype("string")
     known_by_cik = ~rows["company"].astype("string").str.startswith("ticker:")
     passed_on = holder.notna() & (holder != rows["company"]).fillna(False) & known_by_cik
+    # A former symbol is inactive however well its company does under the present one.
+    is_listed = ((active == True) & ~passed_on).groupby(rows["company"]).transform("any")  # noqa: E712
+    was_listed = (active == False).groupby(rows["company"]).transform("any")  # noqa: E712
+    inactive_company = was_listed & ~is_listed
 
     rows["kind"] = np.select(
         [there.notna(), inactive_company, passed_on],

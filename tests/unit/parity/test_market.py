@@ -371,6 +371,28 @@ def test_a_company_that_v2_lacks(facts: Market, reference: str, kind: str) -> No
     assert judge(parity, TOLERANCES).passed == (kind != "missing")
 
 
+@pytest.mark.parametrize(
+    ("other", "kind"),
+    [
+        ({"active": False, "cik": "0000000002"}, "delisted"),
+        ({"active": True, "cik": "0000000002"}, "missing"),
+        # The symbol was given to another company since.
+        ({"active": True, "cik": "0000000099"}, "delisted"),
+    ],
+)
+def test_a_company_whose_former_symbol_is_inactive(
+    facts: Market, other: ReferenceTicker, kind: str
+) -> None:
+    market = copied(facts)
+    drop(market, "0000000002")
+    reference: dict[str, ReferenceTicker] = {
+        "BBB": other,
+        "BBB.A": {"active": False, "cik": "0000000002"},
+    }
+    absent = compare(market, reference, statements=(CF,)).absent_tickers
+    assert absent[["ticker", "kind"]].to_numpy().tolist() == [["BBB", kind], ["BBB.A", kind]]
+
+
 def test_a_renamed_company(facts: Market, base: dict[Key, str]) -> None:
     market = copied(facts)
     for records in market.v2.values():
