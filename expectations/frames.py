@@ -121,11 +121,15 @@ def compared(found: Found) -> dict[str, int]:
 
 
 def counts(seen: pd.DataFrame, slack: float) -> pd.DataFrame:
-    """The number of v2 periods of each ticker and timeframe, and the most that can be."""
-    mine = seen[seen["state"].isin([PRESENT, Kind.EXTRA.value])]
+    """The number of v2 periods of each ticker and timeframe, and the most that can be.
+
+    Of periods with an end, in the timeframes whose length is known: of others none can be told.
+    """
+    mine = seen[seen["state"].isin([PRESENT, Kind.EXTRA.value]) & seen["timeframe"].isin(_DAYS)]
     frame = (
         mine.groupby(["ticker", "timeframe"])["period_end"]
         .agg(periods="nunique", first_end="min", last_end="max")
+        .dropna()
         .reset_index()
     )
     days = (frame["last_end"] - frame["first_end"]).dt.days

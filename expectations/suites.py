@@ -124,7 +124,8 @@ def _v2_records(case: Case) -> list[Expectation]:
         ),
     ]
     if case.v1_last_filing is not None:
-        least = case.v1_last_filing - timedelta(days=limits.behind_v1.limit)
+        days = case.v1_last_filing.toordinal() - int(limits.behind_v1.limit)
+        least = date.fromordinal(max(days, date.min.toordinal()))
         dates.append(
             rules.ExpectV2NotToLagBehindV1(
                 min_value=_midnight(least),

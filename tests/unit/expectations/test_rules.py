@@ -184,6 +184,49 @@ def test_every_rule_holds_on_identical_facts(whole_lake: Lake) -> None:
     assert {r.of for r in results if r.frame == "tickers"} == {3}
 
 
+def add_half_year(lake: Lake) -> None:
+    """A record of a timeframe that nobody knows."""
+
+    def change(table: pa.Table) -> pa.Table:
+        row = set_column("timeframe", lambda t: ["semi_annual"])(table.slice(0, 1))
+        return pa.concat_tables([table, row])
+
+    for generation in Generation:
+        assert change_rows(lake, generation, CF, change, first_ticker(lake), first_only=True) == 1
+
+
+def lose_ends(lake: Lake) -> None:
+    """A ticker and timeframe of whose periods no end is known."""
+
+    def ends(table: pa.Table) -> list[object]:
+        years = pc.equal(table["timeframe"], "annual")
+        return list(pc.if_else(years, None, table["period_end"]).to_pylist())
+
+    change_rows(lake, V2, CF, set_column("period_end", ends), first_ticker(lake))
+
+
+def file_in_the_year_one(lake: Lake) -> None:
+    change_rows(lake, V1, CF, set_column("filing_date", lambda t: [date.min] * len(t)))
+
+
+@pytest.mark.parametrize(
+    ("makes_odd", "broken"),
+    [
+        (add_half_year, []),
+        (lose_ends, ["ExpectEveryV1PeriodToBeInV2"]),
+        (file_in_the_year_one, []),
+    ],
+)
+def test_odd_records_are_no_reason_to_give_no_answer(
+    broken_lake: Callable[[], Lake], makes_odd: Callable[[Lake], None], broken: list[str]
+) -> None:
+    lake = broken_lake()
+    makes_odd(lake)
+    results = checked(lake)
+    assert [r.error for r in results if r.error] == []
+    assert [r.rule for r in results if not r.passed] == broken
+
+
 def test_a_lake_that_nobody_updates_is_stale(whole_lake: Lake) -> None:
     results = checked(whole_lake, today_in_new_york() + timedelta(days=102))
     assert [r.rule for r in results if not r.passed] == ["ExpectV2ToBeFresh"]
