@@ -117,7 +117,6 @@ def plan_ticker(
         if fresh:
             plan.revisions.append(_revised(files.pick(incoming.table, fresh), ticker, incoming))
     counts.rows_new += len(new)
-    counts.rows_withdrawn += len(withdrawn)
     counts.rows_unchanged += len(winners) - len(new) - len(changed)
     if not (new or changed or withdrawn or known.untidy or plan.revisions):
         return plan if known.stale else None
@@ -126,11 +125,11 @@ def plan_ticker(
     leaving.update(known.rows[key][0] for key in (*changed, *withdrawn))
     for i in (*new.values(), *changed.values()):
         arriving.setdefault(months[i], []).append(i)
-    outdated = _rewrite(
-        dataset, plan, incoming, arriving, leaving, changed, withdrawn, keys, hashes
-    )
+    late = _rewrite(dataset, plan, incoming, arriving, leaving, changed, withdrawn, keys, hashes)
+    outdated = len(late & changed.keys())
     counts.rows_changed += len(changed) - outdated
     counts.rows_unchanged += outdated
+    counts.rows_withdrawn += len(withdrawn) - len(late.intersection(withdrawn))
     return plan
 
 
@@ -231,32 +230,33 @@ def _rewrite(
     withdrawn: Sequence[str],
     keys: Sequence[str],
     hashes: Sequence[str],
-) -> int:
+) -> set[str]:
     """Work out the new content of every file touched and the revisions.
 
-    Returns how many changed rows were left as they are because the lake's row was
-    observed after this answer was (two runs at once).
+    Returns the changed and withdrawn keys that were left as they are because the lake's row was
+    observed after this answer was asked for (two runs at once).
     """
     ticker, known = plan.ticker, plan.index
     gone = set(withdrawn) | set(changed)
-    outdated = 0
     stored = {
         partition: index.read_file(dataset, partition, ticker)
         for partition in sorted(leaving | arriving.keys())
     }
     late: set[str] = set()
     for partition, file in stored.items():
-        if file is None or not file.ours:
-            continue  # a file of another tool has no moment of observation to rely on
+        if file is None:
+            continue
         moments = file.table["observed_at"].to_pylist()
         for position, key in enumerate(file.keys):
+            # The time of another tool's file proves no content later than the answer's, but that
+            # the file may hold what the answer could not.
             if (
-                key in changed
+                key in gone
+                and (file.ours or key not in changed)
                 and known.rows[key][0] == partition
                 and moments[position] > incoming.observed_at
             ):
                 late.add(key)
-    outdated = len(late)
     gone -= late
     for partition, file in stored.items():
         rows = [i for i in arriving.get(partition, ()) if _own(keys[i], ticker) not in late]
@@ -299,4 +299,4 @@ def _rewrite(
     lost = [i for key, i in changed.items() if key in late]
     if lost:
         plan.revisions.append(_revised(files.pick(incoming.table, lost), ticker, incoming))
-    return outdated
+    return late

@@ -130,6 +130,24 @@ def test_a_refresh_withdraws_what_is_gone_but_no_company_that_is_gone_whole(
     ]
 
 
+@pytest.mark.parametrize("scope", [Scope.PERIODS, Scope.COMPANIES])
+def test_what_was_stored_after_an_answer_was_asked_for_is_not_withdrawn_by_it(
+    lake: Lake, dataset: Dataset, scope: Scope
+) -> None:
+    """A refresh and a daily update run together; the update's answer is the later one."""
+    first = row("2024-03-31", "2024-05-02", 1.0)
+    put(dataset, [first])
+    new = row("2024-06-30", "2024-08-02", 2.0)
+    relabelled = row("2024-03-31", "2024-05-02", 1.0, fiscal_year=2025)
+    put(dataset, [new, relabelled], minutes=10)
+    assert put(dataset, [first], scope, minutes=5).rows_withdrawn == 0
+    standing = {("2024-03-31", 2024): 1.0, ("2024-03-31", 2025): 1.0, ("2024-06-30", 2024): 2.0}
+    assert assets(lake) == standing
+    assert old(dataset) == []
+    assert put(dataset, [first, new], scope, minutes=15).rows_withdrawn == 1
+    assert assets(lake) == {("2024-03-31", 2024): 1.0, ("2024-06-30", 2024): 2.0}
+
+
 def test_the_same_answer_again_touches_no_file(lake: Lake, dataset: Dataset) -> None:
     rows = [row("2024-03-31", "2024-05-02", 1.0), row("2024-06-30", None, 2.0)]
     put(dataset, rows)
