@@ -3,7 +3,8 @@
 `ops/cache/v2.balance_sheets.07/` holds the flat rows of a bucket of tickers in Parquet files, its
 parts. Each says which files of the lake its rows are from, with their size and time of change. A
 reader writes one part of everything; a commit adds one of the files that it has just written, so
-that what a load had in hand is not read again.
+that what a load had in hand is not read again. Beside the columns of `flat_schema` a row has
+`ours`: whether the file that it is from is one of ours.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.plan import Plan
 
-VERSION = 1
+VERSION = 2
 # With more parts than this nobody reads them: a commit adds none, and the files are read in time.
 MOST_PARTS = 1_000
+OURS = pa.field("ours", pa.bool_())
 Signatures = dict[str, list[int]]  # `YYYYMM/TICKER` → [time of change in ns, size in bytes]
 
 
@@ -143,6 +145,7 @@ def add_written(dataset: Dataset, bucket: int, flat: pa.Table, plans: Sequence[P
     table = flat.take(pa.array(positions, pa.int64()))
     table = table.set_column(0, "ticker", pa.array(tickers, pa.string()))
     table = table.append_column("partition", pa.array(months, pa.int32()))
+    table = table.append_column(OURS, pa.repeat(pa.scalar(True), table.num_rows))
     _write(dataset, bucket, table, known)
 
 
@@ -210,4 +213,5 @@ def _of_files(table: pa.Table, keys: Iterable[str]) -> pa.Table:
 
 
 def _nothing(dataset: Dataset) -> pa.Table:
-    return flat_schema(dataset.generation, dataset.statement).empty_table()
+    flat = flat_schema(dataset.generation, dataset.statement)
+    return flat.append(OURS).empty_table()

@@ -9,17 +9,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
 from polygon_fundamentals.lake import files
 from polygon_fundamentals.lake.paths import Dataset
-from polygon_fundamentals.normalise.content import content_hashes, record_keys
+from polygon_fundamentals.normalise.content import content_hashes, filing_order, record_keys
+from polygon_fundamentals.statements import Generation
 
-VERSION = 1
+VERSION = 2
 Signature = tuple[int, int]
 
 
@@ -51,14 +55,20 @@ class TickerIndex:
 
     @classmethod
     def loads(cls, data: bytes) -> TickerIndex | None:
-        """Return the index, or None where the text is not one of this version."""
+        """Return the index, or None where the text is none.
+
+        Other versions took other keys and rows from the files of older tools: none of the files
+        that such an index names counts as read.
+        """
         try:
             found: Any = orjson.loads(data)
-            if found["version"] != VERSION:
-                return None
+            read = found["version"] == VERSION
             return cls(
                 {key: (row[0], row[1]) for key, row in found["rows"].items()},
-                {int(key): (f[0], f[1], f[2]) for key, f in found["files"].items()},
+                {
+                    int(key): (f[0], f[1], f[2]) if read else (0, 0, f[2])
+                    for key, f in found["files"].items()
+                },
                 set(found["untidy"]),
             )
         except (orjson.JSONDecodeError, KeyError, TypeError, IndexError, ValueError):
@@ -78,12 +88,45 @@ def signature(path: Path) -> Signature | None:
 class StoredFile:
     """One file as read: its rows and their keys, hashes, in the order of the file."""
 
+    generation: Generation
     partition: int
     table: pa.Table
     keys: list[str]
     hashes: list[str]
     ours: bool
     signature: Signature
+
+    @cached_property
+    def standing(self) -> dict[str, int]:
+        """Key → position of the row that stands: of rows that share a key the latest filing."""
+        found = {key: position for position, key in enumerate(self.keys)}
+        if len(found) < len(self.keys):
+            for position in sorted(range(len(self.keys)), key=self._lateness):
+                found[self.keys[position]] = position
+        return found
+
+    def stands_over(self, other: StoredFile, key: str) -> bool:
+        """Whether this file's row of a key stands, and not the other's.
+
+        Ours held it twice for a move that was cut off: the row observed later is the moved one.
+        The time of another tool's file tells when it was touched, so the later filing comes first.
+        """
+        mine, its = self._lateness(self.standing[key]), other._lateness(other.standing[key])
+        if self.ours and other.ours:
+            return mine[1:] > its[1:]
+        return mine > its
+
+    def _lateness(self, position: int) -> tuple[tuple[int, ...], int]:
+        return tuple(self._filings[position].tolist()), self._moments[position]
+
+    @cached_property
+    def _filings(self) -> npt.NDArray[np.int64]:
+        return filing_order(self.table, self.generation)
+
+    @cached_property
+    def _moments(self) -> list[int]:
+        moments: list[int] = self.table["observed_at"].cast(pa.int64()).to_pylist()
+        return moments
 
 
 def read_file(dataset: Dataset, partition: int, ticker: str) -> StoredFile | None:
@@ -101,7 +144,9 @@ def read_file(dataset: Dataset, partition: int, ticker: str) -> StoredFile | Non
     except FileNotFoundError:
         return None
     keys = record_keys(table, dataset.generation)
-    return StoredFile(partition, table, keys, content_hashes(table), ours, before)
+    return StoredFile(
+        dataset.generation, partition, table, keys, content_hashes(table), ours, before
+    )
 
 
 def written(dataset: Dataset, ticker: str) -> TickerIndex:
@@ -148,45 +193,30 @@ def load(
 def _reread(index: TickerIndex, dataset: Dataset, ticker: str, stale: set[int]) -> None:
     """Put the present content of some partitions into the index.
 
-    A key that stands in two partitions is an unfinished move: the row observed later is
-    taken, and the other partition counts as untidy.
+    Of a key in two partitions (an unfinished move, or two filings in an older tool's files) one
+    row is taken, and the other's partition counts as untidy.
     """
     index.stale = True
     index.rows = {key: row for key, row in index.rows.items() if row[0] not in stale}
+    read: dict[int, StoredFile | None] = {}
     for partition in sorted(stale):
         index.files.pop(partition, None)
         index.untidy.discard(partition)
-        stored = read_file(dataset, partition, ticker)
+        stored = read[partition] = read_file(dataset, partition, ticker)
         if stored is None:
             continue
         index.files[partition] = (*stored.signature, stored.table.num_rows)
         if len(set(stored.keys)) < len(stored.keys):
             index.untidy.add(partition)
-        for key, digest in zip(stored.keys, stored.hashes, strict=True):
+        for key, position in stored.standing.items():
             other = index.rows.get(key)
-            if other is not None and other[0] != partition:
-                winner = _observed_later(dataset, ticker, key, other[0], partition)
-                index.untidy.add(other[0] if winner == partition else partition)
-                if winner != partition:
-                    continue
-            index.rows[key] = (partition, digest)
-
-
-def _observed_later(dataset: Dataset, ticker: str, key: str, first: int, second: int) -> int:
-    """Return which of two partitions holds the row of `key` that was observed later."""
-    moments = []
-    for partition in (first, second):
-        stored = read_file(dataset, partition, ticker)
-        rows = (
-            []
-            if stored is None
-            else [
-                moment
-                for moment, other in zip(
-                    stored.table["observed_at"].to_pylist(), stored.keys, strict=True
-                )
-                if other == key
-            ]
-        )
-        moments.append((max(rows).timestamp() if rows else 0.0, partition))
-    return max(moments)[1]
+            if other is not None:
+                if other[0] not in read:
+                    read[other[0]] = read_file(dataset, other[0], ticker)
+                rival = read[other[0]]
+                if rival is not None and key in rival.standing:
+                    if rival.stands_over(stored, key):
+                        index.untidy.add(partition)
+                        continue
+                    index.untidy.add(other[0])
+            index.rows[key] = (partition, stored.hashes[position])

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from polygon_fundamentals.lake import files, index, revisions
 from polygon_fundamentals.lake.paths import Dataset
-from polygon_fundamentals.normalise.content import cik_of, period_of
+from polygon_fundamentals.normalise.content import cik_of, filing_order, period_of
 from polygon_fundamentals.statements import Generation
 
 
@@ -74,13 +74,6 @@ class Plan:
     adopted: set[int] = field(default_factory=set)
     # Partition → positions in the answer, of files that will hold nothing else.
     fresh: dict[int, list[int]] = field(default_factory=dict)
-
-
-def _order(generation: Generation) -> tuple[str, ...]:
-    """The columns that say which of two records under one key stands: the later."""
-    if generation is Generation.V1:
-        return ("acceptance_datetime", "filing_date")
-    return ("filing_date",)
 
 
 def plan_ticker(
@@ -150,14 +143,11 @@ def _winners(
             doubles.setdefault(key, [winners[key]]).append(i)
         else:
             winners[key] = i
-    for key, rivals in doubles.items():
-        winners[key] = max((_rank(dataset, table, i), i) for i in rivals)[1]
+    if doubles:
+        filings = filing_order(table, dataset.generation).tolist()
+        for key, rivals in doubles.items():
+            winners[key] = max(rivals, key=lambda i: (filings[i], i))
     return winners
-
-
-def _rank(dataset: Dataset, table: pa.Table, position: int) -> tuple[str, ...]:
-    """Return what tells which of two records under one key stands: the greater."""
-    return tuple(str(table[name][position].as_py() or "") for name in _order(dataset.generation))
 
 
 def _older(
@@ -177,19 +167,17 @@ def _older(
     places: dict[int, list[str]] = {}
     for key in changed:
         places.setdefault(known.rows[key][0], []).append(key)
-    found = []
+    found: list[str] = []
+    if not places:
+        return found
+    arriving = filing_order(incoming.table, dataset.generation).tolist()
     for partition, keys in places.items():
         stored = index.read_file(dataset, partition, ticker)
         if stored is None:
             continue
-        last = {key: position for position, key in enumerate(stored.keys)}
-        found += [
-            key
-            for key in keys
-            if key in last
-            and _rank(dataset, stored.table, last[key])
-            > _rank(dataset, incoming.table, changed[key])
-        ]
+        filings = filing_order(stored.table, dataset.generation).tolist()
+        standing = stored.standing
+        found += [k for k in keys if k in standing and filings[standing[k]] > arriving[changed[k]]]
     return found
 
 
@@ -266,14 +254,13 @@ def _rewrite(
         if file is None:
             plan.fresh[partition] = rows
         else:
-            last = {key: position for position, key in enumerate(file.keys)}
             stay, old, events, moved = [], [], [], []
             for position, key in enumerate(file.keys):
                 mine = known.rows.get(key, (None, ""))[0] == partition
-                if mine and key not in gone and last[key] == position:
+                if mine and key not in gone and file.standing[key] == position:
                     stay.append(position)
                     digests[key] = file.hashes[position]
-                elif not mine or last[key] != position:
+                elif not mine or file.standing[key] != position:
                     if file.hashes[position] != known.rows.get(key, (0, ""))[1]:
                         old.append(position)
                         events.append(revisions.SUPERSEDED)

@@ -22,7 +22,7 @@ from polygon_fundamentals.lake.flat import flat_schema, flattened, value_columns
 from polygon_fundamentals.lake.kept import read_kept
 from polygon_fundamentals.lake.listing import ATTEMPTS, FileState, moving, states
 from polygon_fundamentals.lake.paths import BUCKETS, Dataset, Lake, bucket_of
-from polygon_fundamentals.normalise.content import PERIOD, record_keys
+from polygon_fundamentals.normalise.content import PERIOD, filing_order, record_keys
 from polygon_fundamentals.statements import Generation, Statement
 
 # Starting a process pays from about this many files on.
@@ -44,9 +44,10 @@ def read_dataset(
     """Return all rows of a dataset in `flat_schema`, one a ticker file and record key.
 
     `shown` are all files of the dataset where the caller has just listed them. A row that stands
-    in two files (a move that was cut off, or a file that an older tool appended to twice) counts
-    once: the one observed later. Where a file is no more what was listed, the folders are listed
-    anew: a load that runs meanwhile costs no row. Writes the cache.
+    twice counts once: in two files of ours (a move that was cut off) the one observed later, in
+    files of an older tool the latest filing, then the one observed later. Where a file is no more
+    what was listed, the folders are listed anew: a load that runs meanwhile costs no row. Writes
+    the cache.
 
     Raises:
         DamagedFileError: a file that must be read cannot be; the text names it.
@@ -129,7 +130,7 @@ def repeated_rows(dataset: Dataset, tickers: Iterable[str]) -> pa.Table:
     for bucket in sorted({bucket_of(ticker) for ticker in wanted}):
         # Nearly always there is none, and the keys alone say so.
         if _repeat(_of_tickers(cache.rows(dataset, bucket, keys), wanted), generation).any():
-            rows = _of_tickers(cache.rows(dataset, bucket), wanted)
+            rows = _of_tickers(cache.rows(dataset, bucket), wanted).drop_columns([cache.OURS.name])
             found.append(rows.filter(pa.array(_repeat(rows, generation))))
     return pa.concat_tables(found).combine_chunks()
 
@@ -207,13 +208,13 @@ def _refresh(
             continue
         (ours if is_ours else adopted).append(files.with_ticker(table, state.ticker))
         months[is_ours] += [state.partition] * table.num_rows
-    wanted = flat_schema(generation, statement)
     pieces = [kept]
     for tables, is_ours in ((ours, True), (adopted, False)):
         if tables:
             flat = flattened(pa.concat_tables(tables).combine_chunks(), dataset)
-            month = pa.array(months[is_ours], pa.int32())
-            pieces.append(flat.append_column("partition", month).cast(wanted))
+            flat = flat.append_column("partition", pa.array(months[is_ours], pa.int32()))
+            flat = flat.append_column(cache.OURS, pa.repeat(pa.scalar(is_ours), flat.num_rows))
+            pieces.append(flat.cast(kept.schema))
     whole = pa.concat_tables(pieces)
     cache.save(dataset, bucket, whole, [s for s in now if s.key not in moved], parts)
     if moved:
@@ -222,13 +223,17 @@ def _refresh(
 
 
 def _latest(table: pa.Table, dataset: Dataset) -> pa.Table:
-    """Return one row a ticker and record key: the one observed last."""
+    """Return one row a ticker and record key, as `StoredFile` has it; without `ours`."""
+    rows = table.drop_columns([cache.OURS.name])
     if table.num_rows == 0:
-        return table
+        return rows
     codes = _codes(table, dataset.generation)
     if len(np.unique(codes)) == len(codes):
-        return table
+        return rows
+    ours = table[cache.OURS.name].to_numpy()
+    filings = filing_order(table, dataset.generation)
+    filings[np.bincount(codes, ~ours)[codes] == 0] = 0
     moments = table["observed_at"].cast(pa.int64()).to_numpy()
-    order = np.lexsort((np.arange(len(codes)), moments, codes))
+    order = np.lexsort((np.arange(len(codes)), moments, *filings.T[::-1], codes))
     last = np.append(codes[order][1:] != codes[order][:-1], True)
-    return table.take(pa.array(np.sort(order[last])))
+    return rows.take(pa.array(np.sort(order[last])))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -46,6 +47,22 @@ def record_keys(table: pa.Table, generation: Generation) -> list[str]:
     )
     keys: list[str] = joined.to_pylist()
     return keys
+
+
+def filing_order(table: pa.Table, generation: Generation) -> npt.NDArray[np.int64]:
+    """Return for every row what tells the later of two filings of one period: the greater.
+
+    Compared column by column. v1: `acceptance_datetime` (its first fourteen digits, so that text
+    with and without signs compare), then the filing date. v2: the filing date. One that is
+    missing comes before all others.
+    """
+    filed = table["filing_date"].cast(pa.int32()).cast(pa.int64())
+    columns = [pc.fill_null(filed, np.iinfo(np.int64).min)]
+    if generation is Generation.V1:
+        digits = pc.replace_substring_regex(table["acceptance_datetime"], r"\D", "")
+        moment = pc.utf8_rpad(pc.utf8_slice_codeunits(digits, 0, 14), 14, "0").cast(pa.int64())
+        columns.insert(0, pc.fill_null(moment, 0))
+    return np.column_stack([column.to_numpy() for column in columns])
 
 
 def period_of(record_key: str) -> str:

@@ -29,6 +29,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from polygon_fundamentals.normalise.content import filing_order
 from polygon_fundamentals.statements import Generation, Timeframe
 
 _PERIOD_END = {Generation.V1: "end_date", Generation.V2: "period_end"}
@@ -98,8 +99,9 @@ def current_rows(
         keys["ticker"] = table.column("ticker").to_pandas().astype(str)
         period = ["ticker", *period]
     keys["label"] = _label_months(table, generation)
-    keys["accepted"] = _accepted(table) if generation is Generation.V1 else 0.0
-    keys["filed"] = _days(table, "filing_date")
+    filings = filing_order(table, generation)
+    later = [f"filing_{i}" for i in range(filings.shape[1])]
+    keys[later] = filings
     keys["observed"] = table.column("observed_at").to_pandas()
     keys["row"] = np.arange(table.num_rows)
     several = keys.duplicated(period, keep=False)
@@ -108,7 +110,7 @@ def current_rows(
     if rivals.empty:
         return alone.to_numpy(dtype=np.int64)
     _vote(rivals, keys, period)
-    order = ["quarter_votes", "votes", "accepted", "filed", "observed", "label", "row"]
+    order = ["quarter_votes", "votes", *later, "observed", "label", "row"]
     best = rivals.sort_values(order, na_position="first", kind="stable").drop_duplicates(
         period, keep="last"
     )
@@ -151,15 +153,6 @@ def _label_months(table: pa.Table, generation: Generation) -> npt.NDArray[np.flo
     # A label without a quarter (v1's TTM) still tells its year.
     label = year * 12 + months.fillna(12)
     result: npt.NDArray[np.float64] = label.to_numpy(dtype=np.float64, na_value=np.nan)
-    return result
-
-
-def _accepted(table: pa.Table) -> npt.NDArray[np.float64]:
-    """`acceptance_datetime` as a number that grows with time: its first fourteen digits."""
-    text = table.column("acceptance_datetime").to_pandas().astype("string")
-    digits = text.str.replace(r"\D", "", regex=True).str.slice(0, 14).str.pad(14, "right", "0")
-    number = pd.to_numeric(digits, errors="coerce")
-    result: npt.NDArray[np.float64] = number.to_numpy(dtype=np.float64, na_value=np.nan)
     return result
 
 

@@ -397,7 +397,7 @@ def test_an_index_that_was_lost_is_built_anew(lake: Lake, dataset: Dataset) -> N
     assert put(dataset, rows, minutes=1).rows_unchanged == 2
     dataset.index_file("AAA").write_text("{ damaged")
     assert put(dataset, rows, minutes=2).rows_unchanged == 2
-    assert json.loads(dataset.index_file("AAA").read_bytes())["version"] == 1
+    assert json.loads(dataset.index_file("AAA").read_bytes())["version"] == 2
 
 
 def test_a_file_changed_behind_our_back_is_read_again(lake: Lake, dataset: Dataset) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from polygon_fundamentals.lake import Lake, revisions
 from polygon_fundamentals.lake.commit import Counts, Incoming, Scope, commit
-from polygon_fundamentals.lake.read import read_dataset
+from polygon_fundamentals.lake.read import read_dataset, repeated_rows
 from polygon_fundamentals.normalise import v1_tables
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -138,8 +140,6 @@ def test_not_a_number_of_an_older_file_is_written_again_as_it_was(lake: Lake) ->
 
 
 def test_the_same_key_in_two_files_counts_once(lake: Lake) -> None:
-    import os
-
     older = write(
         lake,
         "balance_sheets",
@@ -156,6 +156,53 @@ def test_the_same_key_in_two_files_counts_once(lake: Lake) -> None:
     assert balance(lake)["balance_sheet.assets"].to_pylist() == [12.0]
     put(lake, [record("2024-03-31", "2024-06-02", 12.0)])
     assert not older.exists()
+
+
+ORIGINAL = {
+    **record("2024-03-31", "2024-05-02", 100.0),
+    "acceptance_datetime": "2024-05-02T06:00:00Z",
+}
+AMENDMENT = {
+    **record("2024-03-31", "2024-06-10", 999.0),
+    "acceptance_datetime": "20240610060000",  # as v1's first records have it
+}
+
+
+@pytest.mark.parametrize(
+    ("original", "amendment"),
+    [
+        ({}, {}),
+        # Without the moment, or with the same one, the filing date tells.
+        ({"acceptance_datetime": None}, {"acceptance_datetime": None}),
+        (
+            {"acceptance_datetime": "2024-05-02T06:00:00Z"},
+            {"acceptance_datetime": "20240502060000"},
+        ),
+        # A derived record has no date at all.
+        ({"acceptance_datetime": None, "filing_date": None}, {"acceptance_datetime": None}),
+    ],
+)
+@pytest.mark.parametrize("in_one_file", [True, False])
+def test_an_amendment_stands_over_an_original_that_was_touched_later(
+    lake: Lake, in_one_file: bool, original: dict[str, Any], amendment: dict[str, Any]
+) -> None:
+    first, second = ORIGINAL | original, AMENDMENT | amendment
+    if in_one_file:
+        write(lake, "balance_sheets", "2024-06-10", pa.Table.from_pylist([second, first]))
+    else:
+        later = write(lake, "balance_sheets", "2024-06-10", pa.Table.from_pylist([second]))
+        os.utime(later, (1, 1))
+        write(lake, "balance_sheets", "2024-05-02", pa.Table.from_pylist([first]))
+    dataset = lake.dataset(Generation.V1, Statement.BALANCE_SHEETS)
+    assert balance(lake)["balance_sheet.assets"].to_pylist() == [999.0]
+    both = repeated_rows(dataset, ["AAA"])["balance_sheet.assets"].to_pylist()
+    assert sorted(both) == [100.0, 999.0]
+    # A load of something else tidies up, and keeps the same one.
+    put(lake, [record("2024-06-30", "2024-08-02", 5.0)], Scope.WINDOW)
+    assert sorted(balance(lake)["balance_sheet.assets"].to_pylist()) == [5.0, 999.0]
+    told = revisions.read(dataset, "AAA")["financials"].to_pylist()
+    assert [row["balance_sheet"]["assets"]["value"] for row in told] == [100.0]
+    assert put(lake, [first], Scope.WINDOW).rows_changed == 0
 
 
 def test_the_cache_follows_what_changes(lake: Lake) -> None:
