@@ -6,6 +6,7 @@ own statement only; comprehensive income stands beside the income statement.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from polygon_fundamentals.field_map import v1_fields
-from polygon_fundamentals.normalise.columns import Misfits, column, fit_number
+from polygon_fundamentals.normalise.columns import REFUSED, Misfits, column, fit_number
 from polygon_fundamentals.normalise.exact import to_json
 from polygon_fundamentals.normalise.schemas import MOMENT, TEXT, V1_RECORD, schema, section_type
 from polygon_fundamentals.statements import Generation, Statement
@@ -65,9 +66,11 @@ def _table(
     misfits: Misfits = [{} for _ in rows]
     columns = {name: column(rows, name, kind, misfits) for name, kind in V1_RECORD.items()}
     columns["timeframe"] = _timeframes(columns)
-    sections = [_section(rows, statement, section, misfits) for section in statement.v1_sections]
+    absent, unknown, is_odd = _differences(rows, statement)
+    sections = [
+        _section(rows, statement, section, misfits, is_odd) for section in statement.v1_sections
+    ]
     columns["financials"] = pa.StructArray.from_arrays(sections, names=list(statement.v1_sections))
-    absent, unknown = _differences(rows, statement)
     columns["ticker"] = pa.nulls(len(rows), TEXT)
     columns["absent_fields"] = pa.array(absent, pa.list_(TEXT))
     columns["unmapped"] = pa.array(
@@ -92,17 +95,21 @@ def _timeframes(columns: dict[str, pa.Array]) -> pa.Array:
 
 
 def _section(
-    rows: Sequence[dict[str, Any]], statement: Statement, section: str, misfits: Misfits
+    rows: Sequence[dict[str, Any]],
+    statement: Statement,
+    section: str,
+    misfits: Misfits,
+    is_odd: bool,
 ) -> pa.Array:
     kind = section_type(statement, section)
     values = [_financials(row).get(section) for row in rows]
-    try:
-        return pa.array(values, kind)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError):
-        fitted = [
-            _fitted(value, section, misfit) for value, misfit in zip(values, misfits, strict=True)
-        ]
-        return pa.array(fitted, kind)
+    if not is_odd:
+        with contextlib.suppress(*REFUSED):
+            return pa.array(values, kind)
+    fitted = [
+        _fitted(value, section, misfit) for value, misfit in zip(values, misfits, strict=True)
+    ]
+    return pa.array(fitted, kind)
 
 
 def _fitted(section: Any, name: str, misfit: dict[str, Any]) -> dict[str, Any] | None:
@@ -141,14 +148,19 @@ def _fitted(section: Any, name: str, misfit: dict[str, Any]) -> dict[str, Any] |
 
 def _differences(
     rows: Sequence[dict[str, Any]], statement: Statement
-) -> tuple[list[list[str]], list[dict[str, Any]]]:
-    """Return for every record the known fields it lacks and what nobody knows of it."""
+) -> tuple[list[list[str]], list[dict[str, Any]], bool]:
+    """Return for every record the known fields it lacks and what nobody knows of it.
+
+    And whether any holds what Arrow would take for something else without a word: an empty list
+    for a null, true for 1.0, an order of 1.5 for 1.
+    """
     known = {
         section: frozenset(f.name for f in v1_fields(statement) if f.section == section)
         for section in statement.v1_sections
     }
     record_keys = frozenset(V1_RECORD) | {"financials"}
     absent, unknown = [], []
+    is_odd = False
     for row in rows:
         lacks = set(record_keys.difference(row))
         extra = {key: row[key] for key in row.keys() - record_keys}
@@ -162,14 +174,20 @@ def _differences(
             section = sections.get(name)
             if not isinstance(section, dict):
                 lacks.update(fields)
+                is_odd = is_odd or section is not None
                 continue
             lacks.update(fields.difference(section))
             for field in section.keys() - fields:
                 extra[f"financials.{name}.{field}"] = section[field]
             for field, leaf in section.items():
-                if isinstance(leaf, dict) and leaf.keys() - _LEAF_KEYS and field in fields:
+                if not isinstance(leaf, dict):
+                    is_odd = is_odd or leaf is not None
+                    continue
+                if type(leaf.get("value")) is bool or type(leaf.get("order")) is float:
+                    is_odd = True
+                if not leaf.keys() <= _LEAF_KEYS and field in fields:
                     for key in leaf.keys() - _LEAF_KEYS:
                         extra[f"financials.{name}.{field}.{key}"] = leaf[key]
         absent.append(sorted(lacks))
         unknown.append(extra)
-    return absent, unknown
+    return absent, unknown, is_odd

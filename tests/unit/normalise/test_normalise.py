@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from polygon_fundamentals.errors import ApiError
 from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.normalise.content import content_hashes, record_keys
 from polygon_fundamentals.normalise.exact import parse_rows, to_json
@@ -58,6 +59,18 @@ def test_types() -> None:
         ("0.12345678901234567890", 0.12345678901234568, "0.12345678901234567890"),
         ("123456789012345678901234567890", 1.2345678901234568e29, "123456789012345678901234567890"),
         ('"n/a"', None, '"n/a"'),
+        # Beyond float64's range: too large (orjson refuses the whole text), too small.
+        ("1e400", None, "1e400"),
+        ("-1E400", None, "-1E400"),
+        ("1e99999999999999999999", None, "1e99999999999999999999"),
+        ("7" * 5000, None, "7" * 5000),
+        ("1e-400", 0.0, "1e-400"),
+        ("1.6E-323", 1.5e-323, "1.6E-323"),
+        ("1e-99999999999999999999", 0.0, "1e-99999999999999999999"),
+        ("1e-300", 1e-300, None),
+        # Python takes them for 1 and 0, and so does Arrow.
+        ("true", None, "true"),
+        ("false", None, "false"),
     ],
 )
 def test_numbers_that_float64_would_change_are_kept_as_text(
@@ -67,6 +80,14 @@ def test_numbers_that_float64_would_change_are_kept_as_text(
     found = one(parse_rows(body)[0])
     assert found["total_assets"] == stored
     assert found["unmapped"] == (kept and f'{{"total_assets":{kept}}}')
+    # Beside numbers that fit, whichever comes first, and in v1's nested form.
+    beside = v2_table([*parse_rows(body), {"total_assets": 2.5}], Statement.BALANCE_SHEETS, MOMENT)
+    assert beside["total_assets"].to_pylist() == [stored, 2.5]
+    line = b'{"results":[{"financials":{"balance_sheet":{"assets":{"value":%s}}}}]}'
+    sheet = v1_tables(parse_rows(line % text.encode()), MOMENT)[Statement.BALANCE_SHEETS]
+    [record] = sheet.to_pylist()
+    assert record["financials"]["balance_sheet"]["assets"]["value"] == stored
+    assert record["unmapped"] == (kept and f'{{"financials.balance_sheet.assets.value":{kept}}}')
 
 
 def test_what_nobody_knows_is_kept() -> None:
@@ -155,6 +176,61 @@ def test_v1_values_that_do_not_fit_are_kept() -> None:
     }
     flow = tables[Statement.CASH_FLOW].to_pylist()[0]
     assert json.loads(flow["unmapped"]) == {"financials.cash_flow_statement": "none"}
+
+
+@pytest.mark.parametrize(
+    ("section", "kept"),
+    [
+        ([], {"financials.balance_sheet": []}),
+        ([["assets", 1]], {"financials.balance_sheet": [["assets", 1]]}),
+        ({"assets": []}, {"financials.balance_sheet.assets": []}),
+        ({"assets": {"order": 1.5}}, {"financials.balance_sheet.assets.order": 1.5}),
+        ({"assets": {"order": True}}, {"financials.balance_sheet.assets.order": True}),
+        ({"assets": {"order": 100.0}}, None),
+        ({"assets": None}, None),
+        (None, None),
+    ],
+)
+def test_what_is_no_line_of_v1_is_not_taken_for_a_null(section: Any, kept: Any) -> None:
+    record = {"cik": "1", "financials": {"balance_sheet": section}}
+    [sheet] = v1_tables([record], MOMENT)[Statement.BALANCE_SHEETS].to_pylist()
+    assert (sheet["unmapped"] and json.loads(sheet["unmapped"])) == kept
+
+
+@pytest.mark.parametrize(
+    ("came", "v1", "v2"),
+    [
+        ({"cik": 320193}, ("0000320193", None), ("0000320193", None)),
+        ({"cik": 320193.0}, ("0000320193", None), ("0000320193", None)),
+        ({"cik": 0.5}, (None, '{"cik":0.5}'), (None, '{"cik":0.5}')),
+        ({"cik": True}, (None, '{"cik":true}'), (None, '{"cik":true}')),
+        ({"cik": -1}, (None, '{"cik":-1}'), (None, '{"cik":-1}')),
+        ({"fiscal_year": 2024}, ("2024", None), (2024, None)),
+        ({"fiscal_year": "2024"}, ("2024", None), (2024, None)),
+        ({"fiscal_year": 2024.0}, ("2024", None), (2024, None)),
+        ({"fiscal_year": "FY24"}, ("FY24", None), (None, '{"fiscal_year":"FY24"}')),
+        ({"fiscal_year": "02024"}, ("02024", None), (None, '{"fiscal_year":"02024"}')),
+        (
+            {"fiscal_year": 2024.7},
+            (None, '{"fiscal_year":2024.7}'),
+            (None, '{"fiscal_year":2024.7}'),
+        ),
+    ],
+)
+def test_a_label_in_the_other_type_is_the_same_label(
+    came: dict[str, Any], v1: tuple[Any, str | None], v2: tuple[Any, str | None]
+) -> None:
+    [name] = came
+    found = v1_tables([came], MOMENT)[Statement.BALANCE_SHEETS].to_pylist()[0]
+    assert (found[name], found["unmapped"]) == v1
+    assert (one(came)[name], one(came)["unmapped"]) == v2
+
+
+@pytest.mark.parametrize("depth", [600, 1_500, 100_000])
+def test_an_answer_that_is_nested_too_deep_is_an_error_of_the_api(depth: int) -> None:
+    body = b'{"results":[{"x":%s%s}]}' % (b"[" * depth, b"]" * depth)
+    with pytest.raises(ApiError, match="nested too deep"):
+        one(parse_rows(body)[0])
 
 
 def test_a_record_without_any_known_section_is_not_lost() -> None:
