@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import io
-import json
 import os
 import re
 import shutil
@@ -17,7 +16,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,9 +26,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from arro3.io import write_parquet
 
-from polygon_fundamentals.errors import DamagedFileError, LakeError
+from polygon_fundamentals.errors import ApiError, DamagedFileError, LakeError
+from polygon_fundamentals.lake.older import adopted
 from polygon_fundamentals.lake.paths import Dataset, Lake
-from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.normalise.content import content_hashes
 from polygon_fundamentals.normalise.schemas import MARK_KEY, mark, schema
 from polygon_fundamentals.statements import Generation, Statement
@@ -124,18 +123,29 @@ def read(
     except FileNotFoundError:
         raise
     except (OSError, pa.ArrowException) as error:
-        raise DamagedFileError(
-            f"{path} cannot be read ({str(error).splitlines()[0][:120]}); move it away, or "
-            "restore it, then load its ticker again"
-        ) from error
+        raise _unreadable(path, error) from error
     wanted = schema(dataset.generation, dataset.statement)
     if ours and columns is not None:
         return table, True
     if ours and table.schema.equals(wanted):
         return table, True
-    if ours and table.schema.names == wanted.names:
-        return table.cast(wanted), True
-    return _adopted(path, table, dataset, ticker), False
+    touched = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    try:
+        if ours and table.schema.names == wanted.names:
+            return table.cast(wanted), True
+        return with_ticker(adopted(table, dataset, touched), ticker), False
+    except _NOT_READ as error:
+        raise _unreadable(path, error) from error
+
+
+_NOT_READ = (pa.ArrowException, ApiError, ArithmeticError, RecursionError, TypeError, ValueError)
+
+
+def _unreadable(path: Path, error: BaseException) -> DamagedFileError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+    return DamagedFileError(
+        f"{path} cannot be read ({reason}); move it away, or restore it, then load its ticker again"
+    )
 
 
 @cache
@@ -150,50 +160,6 @@ def _leaves(
     return tuple(
         i for i, path in enumerate(paths) if path in columns or path.split(".", 1)[0] in columns
     )
-
-
-def _adopted(path: Path, table: pa.Table, dataset: Dataset, ticker: str) -> pa.Table:
-    """Return the rows of a file that another tool wrote, in our schema.
-
-    Struct members that are null count as absent, since such files cannot tell the two
-    apart. The moment of observation is the file's own time.
-    """
-    observed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    rows = [_as_answer(row) for row in table.to_pylist()]
-    if dataset.generation is Generation.V2:
-        found = v2_table(rows, dataset.statement, observed)
-    else:
-        found = v1_tables(rows, observed)[dataset.statement]
-    return with_ticker(found, ticker)
-
-
-def _as_answer(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row of an older file as the API would have sent it."""
-    clean: dict[str, Any] = {}
-    for key, value in row.items():
-        if key in ("ticker", "year", "month") or value is None:
-            continue
-        if isinstance(value, datetime):
-            value = value.isoformat() if key == "acceptance_datetime" else value.date().isoformat()
-        elif isinstance(value, date):
-            value = value.isoformat()
-        elif key == "financials":
-            value = _pruned(json.loads(value) if isinstance(value, str) else value)
-        elif key in ("cik", "fiscal_year") and isinstance(value, int | float):
-            number = int(value)
-            value = f"{number:010d}" if key == "cik" else number
-        clean[key] = value
-    if "financials" in clean and isinstance(clean.get("fiscal_year"), int):
-        clean["fiscal_year"] = str(clean["fiscal_year"])
-    return clean
-
-
-def _pruned(value: Any) -> Any:
-    """Return nested structs without the members that are null."""
-    if not isinstance(value, dict):
-        return value
-    pruned = {key: _pruned(item) for key, item in value.items() if item is not None}
-    return {key: item for key, item in pruned.items() if item != {}}
 
 
 def with_ticker(table: pa.Table, ticker: str) -> pa.Table:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import Lake, revisions
 from polygon_fundamentals.lake.commit import Counts, Incoming, Scope, commit
 from polygon_fundamentals.lake.read import read_dataset, repeated_rows
@@ -129,6 +131,146 @@ def test_columns_that_vary_integers_and_json_text(lake: Lake) -> None:
     assert found["cik"].to_pylist() == ["0009000001", "0009000001"]
     assert found["fiscal_year"].to_pylist() == ["2024", "2024"]
     assert sorted(found["filing_date"].to_pylist()) == [date(2024, 5, 2), date(2024, 8, 2)]
+
+
+def flat(**columns: Any) -> pa.Table:
+    """One row of v2 as an older tool may have written it."""
+    told = {
+        "cik": "0009000001",
+        "period_end": "2024-03-31",
+        "filing_date": "2024-05-02",
+        "fiscal_year": 2024,
+        "fiscal_quarter": 1,
+        "timeframe": "quarterly",
+        "total_assets": 10.0,
+    }
+    return pa.table({name: [value] for name, value in told.items()} | columns)
+
+
+@pytest.mark.parametrize(
+    ("columns", "stored", "unmapped"),
+    [
+        ({"total_assets": [Decimal("12.50")]}, {"total_assets": 12.5}, None),
+        (
+            {"total_assets": [Decimal("12345678901234567.89")]},
+            {"total_assets": 12345678901234568.0},
+            {"total_assets": 12345678901234567.89},
+        ),
+        ({"total_assets": [True]}, {"total_assets": None}, {"total_assets": True}),
+        ({"cik": ["9000001"]}, {"cik": "0009000001"}, None),
+        ({"cik": ["9000001.0"]}, {"cik": "0009000001"}, None),
+        ({"cik": [b"9000001"]}, {"cik": "0009000001"}, None),
+        ({"cik": [9000001.0]}, {"cik": "0009000001"}, None),
+        ({"cik": [Decimal("9000001")]}, {"cik": "0009000001"}, None),
+        ({"cik": [" "]}, {"cik": None}, None),
+        ({"cik": [float("nan")]}, {"cik": None}, None),
+        ({"cik": [float("inf")]}, {"cik": None}, {"cik": "inf"}),
+        ({"fiscal_year": ["2024.0"]}, {"fiscal_year": 2024}, None),
+        ({"fiscal_year": [float("nan")]}, {"fiscal_year": None}, None),
+        ({"fiscal_year": [2024.7]}, {"fiscal_year": None}, {"fiscal_year": 2024.7}),
+        ({"more": [b"\xff"]}, {}, {"more": "b'\\xff'"}),
+        ({"more": [time(1, 2)]}, {}, {"more": "01:02:00"}),
+        ({"more": [timedelta(days=2)]}, {}, {"more": "2 days, 0:00:00"}),
+        (
+            {"more": [datetime(2024, 5, 1, 1, 2, 3, tzinfo=UTC)]},
+            {},
+            {"more": "2024-05-01 01:02:03+00:00"},
+        ),
+        ({"more": [[Decimal("1.5"), None]]}, {}, {"more": [1.5, None]}),
+        ({"more": [[float("nan")]]}, {}, {"more": ["nan"]}),
+        ({"more": [float("nan")]}, {}, None),
+    ],
+)
+def test_odd_columns_of_an_older_file_are_read_or_kept(
+    lake: Lake, columns: dict[str, Any], stored: dict[str, Any], unmapped: Any
+) -> None:
+    dataset = lake.dataset(Generation.V2, Statement.BALANCE_SHEETS)
+    path = dataset.file(202405, "AAA")
+    path.parent.mkdir(parents=True)
+    pq.write_table(flat(**columns), path)
+    [row] = read_dataset(dataset).to_pylist()
+    expected = {"cik": "0009000001", "fiscal_year": 2024, "total_assets": 10.0} | stored
+    assert {name: row[name] for name in expected} == expected
+    assert (row["unmapped"] and json.loads(row["unmapped"])) == unmapped
+
+
+def test_numbers_in_a_json_text_are_kept_as_they_are_in_an_answer(lake: Lake) -> None:
+    text = '{"balance_sheet":{"assets":{"value":9007199254740993.123}}}'
+    odd = {**record("2024-03-31", "2024-05-02", 1.0), "financials": text}
+    blank = {**record("2024-06-30", "2024-05-09", 1.0), "financials": ""}
+    write(lake, "balance_sheets", "2024-05-02", pa.Table.from_pylist([odd, blank]))
+    assert balance(lake)["balance_sheet.assets"].to_pylist() == [9007199254740994.0, None]
+    assert balance(lake)["unmapped"].to_pylist() == [
+        '{"financials.balance_sheet.assets.value":9007199254740993.123}',
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("financials", "reason"),
+    [
+        ("{'balance_sheet': None}", "a text in financials is no JSON"),
+        (f'{{"x":{"[" * 400}{"]" * 400}}}', "(recursion|nested too deep)"),
+        (f'{{"x":{"[" * 900}{"]" * 900}}}', "(recursion|nested too deep)"),
+        ("[" * 100_000, "recursion"),
+    ],
+)
+def test_a_file_that_cannot_be_understood_is_named_and_stays(
+    lake: Lake, financials: str, reason: str
+) -> None:
+    odd = {**record("2024-03-31", "2024-05-02", 1.0), "financials": financials}
+    path = write(lake, "balance_sheets", "2024-05-02", pa.Table.from_pylist([odd]))
+    before = path.read_bytes()
+    for act in (balance, lambda lake: put(lake, [record("2024-03-31", "2024-05-02", 2.0)])):
+        with pytest.raises(DamagedFileError, match=f"ticker=AAA.parquet cannot be read.*{reason}"):
+            act(lake)
+    assert path.read_bytes() == before
+
+
+def test_an_unpadded_cik_of_an_older_file_is_the_same_company(lake: Lake) -> None:
+    first = record("2024-03-31", "2024-05-02", 10.0)
+    path = write(
+        lake, "balance_sheets", "2024-05-02", pa.Table.from_pylist([{**first, "cik": "9000001"}])
+    )
+    assert put(lake, [first]).rows_unchanged == 1
+    # An index of an earlier version knew it under the CIK as it stands there.
+    told = lake.dataset(Generation.V1, Statement.BALANCE_SHEETS).index_file("AAA")
+    index = json.loads(told.read_bytes())
+    rows = {key.removeprefix("000"): row for key, row in index["rows"].items()}
+    told.write_text(json.dumps(index | {"version": 1, "rows": rows}))
+    second = record("2024-06-30", "2024-05-09", 20.0)
+    assert put(lake, [second]).rows_new == 1
+    assert pq.read_table(path, partitioning=None)["cik"].to_pylist() == ["0009000001"] * 2
+    assert sorted(balance(lake)["balance_sheet.assets"].to_pylist()) == [10.0, 20.0]
+
+
+@pytest.mark.parametrize("with_pandas", [True, False])
+def test_a_file_of_ours_that_an_older_tool_appended_to_keeps_what_we_noted(
+    lake: Lake, with_pandas: bool
+) -> None:
+    first = {**record("2024-03-31", "2024-05-02", 10.0), "new_key": 1}
+    second = record("2024-06-30", "2024-05-09", 20.0)
+    put(lake, [first])
+    [before] = balance(lake).to_pylist()
+    dataset = lake.dataset(Generation.V1, Statement.BALANCE_SHEETS)
+    path = dataset.file(202405, "AAA")
+    ours = pq.read_table(path, partitioning=None).replace_schema_metadata(None)
+    days = ("end_date", "filing_date")
+    theirs = second | {name: date.fromisoformat(second[name]) for name in days}
+    if with_pandas:
+        frame = pd.concat([ours.to_pandas(), pd.DataFrame([theirs])], ignore_index=True)
+        frame.to_parquet(path)
+    else:
+        other = pa.Table.from_pylist([theirs])
+        pq.write_table(pa.concat_tables([ours, other], promote_options="permissive"), path)
+    found = {str(row["end_date"]): row for row in balance(lake).to_pylist()}
+    assert found["2024-03-31"] == before
+    assert found["2024-06-30"]["balance_sheet.assets"] == 20.0
+    assert found["2024-06-30"]["unmapped"] is None
+    assert found["2024-06-30"]["observed_at"] != MOMENT
+    counts = put(lake, [first, second])
+    assert (counts.rows_new, counts.rows_changed, counts.rows_unchanged) == (0, 0, 2)
+    assert revisions.read(dataset, "AAA").num_rows == 0
 
 
 def test_not_a_number_of_an_older_file_is_written_again_as_it_was(lake: Lake) -> None:
