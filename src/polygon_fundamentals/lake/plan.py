@@ -15,7 +15,12 @@ import pyarrow as pa
 
 from polygon_fundamentals.lake import files, index, revisions
 from polygon_fundamentals.lake.paths import Dataset
-from polygon_fundamentals.normalise.content import cik_of, filing_order, period_of
+from polygon_fundamentals.normalise.content import (
+    cik_of,
+    filing_order,
+    period_of,
+    timeframe_of,
+)
 from polygon_fundamentals.statements import Generation
 
 
@@ -102,7 +107,7 @@ def plan_ticker(
     for key in _older(dataset, ticker, known, incoming, changed):
         losers.append(changed.pop(key))
     new = {key: i for key, i in winners.items() if key not in known.rows}
-    withdrawn = _withdrawn(incoming, winners, known)
+    withdrawn = _withdrawn(ticker, incoming, winners, known)
     plan = Plan(ticker, known)
     if losers:
         told = revisions.contents(dataset, ticker)
@@ -182,19 +187,29 @@ def _older(
 
 
 def _withdrawn(
-    incoming: Incoming, winners: Mapping[str, int], known: index.TickerIndex
+    ticker: str, incoming: Incoming, winners: Mapping[str, int], known: index.TickerIndex
 ) -> list[str]:
-    """Return the stored keys that the answer, within its scope, no longer holds."""
+    """Return the stored keys that the answer, within its scope, no longer holds.
+
+    A stored record without a CIK is of the company that the answer names, where that is the only
+    one that the ticker has: its CIK came later, and with it the record a second time.
+    """
     if incoming.scope is Scope.WINDOW:
         return []
+    answered = {cik_of(key) for key in winners}
+    of_file = f"ticker:{ticker}"
+    ciks = (answered | {cik_of(key) for key in known.rows}) - {of_file}
+    periods = {period_of(key) for key in winners}
+    if len(ciks) == 1 and ciks <= answered:
+        [cik] = ciks
+        answered.add(of_file)
+        periods |= {f"{of_file}{period.removeprefix(cik)}" for period in periods}
     if incoming.scope is Scope.PERIODS:
-        periods = {period_of(key) for key in winners}
         return [k for k in known.rows if k not in winners and period_of(k) in periods]
-    companies = {cik_of(key) for key in winners}
     return [
         k
         for k in known.rows
-        if k not in winners and cik_of(k) in companies and k.split("|")[1] in incoming.timeframes
+        if k not in winners and cik_of(k) in answered and timeframe_of(k) in incoming.timeframes
     ]
 
 

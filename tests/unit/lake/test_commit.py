@@ -236,6 +236,41 @@ def test_a_record_without_a_cik_is_named_by_its_ticker(lake: Lake, dataset: Data
     assert assets(lake, "BBB") == {("2024-03-31", 2024): 1.0}
 
 
+@pytest.mark.parametrize("scope", [Scope.PERIODS, Scope.COMPANIES])
+def test_a_cik_that_comes_later_takes_the_place_of_none(
+    lake: Lake, dataset: Dataset, scope: Scope
+) -> None:
+    nameless = row("2024-03-31", "2024-05-02", 1.0, cik=None)
+    put(dataset, [nameless, row("2023-12-31", "2024-02-02", 7.0, cik=None)])
+    named = row("2024-03-31", "2024-05-02", 1.0)
+    assert put(dataset, [named], Scope.WINDOW, minutes=1).rows_withdrawn == 0
+    whole = [named, row("2023-12-31", "2024-02-02", 7.0)]
+    assert put(dataset, whole, scope, minutes=2).rows_withdrawn == 2
+    kept = stored_rows(lake, Generation.V2, STATEMENT)["AAA"]
+    assert {r["cik"] for r in kept} == {"0009000001"}
+    assert assets(lake) == {("2024-03-31", 2024): 1.0, ("2023-12-31", 2024): 7.0}
+    assert [r[2] for r in old(dataset)] == ["withdrawn", "withdrawn"]
+    # The other way round nothing says whose the record is.
+    assert put(dataset, [nameless], scope, minutes=3).rows_withdrawn == 0
+
+
+@pytest.mark.parametrize("scope", [Scope.PERIODS, Scope.COMPANIES])
+def test_a_record_without_a_cik_stays_where_its_ticker_has_had_two_companies(
+    lake: Lake, dataset: Dataset, scope: Scope
+) -> None:
+    put(dataset, [row("2024-03-31", "2024-05-02", 1.0, cik=None)])
+    put(dataset, [row("2023-03-31", "2023-05-02", 9.0, cik="0009000002")])
+    assert put(dataset, [row("2024-03-31", "2024-05-02", 1.0)], scope, 1).rows_withdrawn == 0
+    relabelled = row("2024-03-31", "2024-05-02", 1.0, cik=None, fiscal_year=2025)
+    assert put(dataset, [relabelled], scope, 2).rows_withdrawn == 1
+    kept = stored_rows(lake, Generation.V2, STATEMENT)["AAA"]
+    assert sorted((r["cik"] or "", r["fiscal_year"]) for r in kept) == [
+        ("", 2025),
+        ("0009000001", 2024),
+        ("0009000002", 2024),
+    ]
+
+
 def test_an_answer_older_than_what_the_lake_saw_does_not_win(lake: Lake, dataset: Dataset) -> None:
     put(dataset, [row("2024-03-31", "2024-05-02", 2.0)], minutes=10)
     late = put(dataset, [row("2024-03-31", "2024-05-02", 1.0)], minutes=1)
