@@ -108,7 +108,7 @@ class StoredFile:
     def stands_over(self, other: StoredFile, key: str) -> bool:
         """Whether this file's row of a key stands, and not the other's.
 
-        Ours held it twice for a move that was cut off: the row observed later is the moved one.
+        Two files of ours hold it after a move that was cut off: the moved row was observed later.
         The time of another tool's file tells when it was touched, so the later filing comes first.
         """
         mine, its = self._lateness(self.standing[key]), other._lateness(other.standing[key])

@@ -232,7 +232,7 @@ def _latest(table: pa.Table, dataset: Dataset) -> pa.Table:
         return rows
     ours = table[cache.OURS.name].to_numpy()
     filings = filing_order(table, dataset.generation)
-    filings[np.bincount(codes, ~ours)[codes] == 0] = 0
+    filings[np.bincount(codes, ~ours)[codes] == 0] = 0  # a move that was cut off, and no more
     moments = table["observed_at"].cast(pa.int64()).to_numpy()
     order = np.lexsort((np.arange(len(codes)), moments, *filings.T[::-1], codes))
     last = np.append(codes[order][1:] != codes[order][:-1], True)

@@ -347,6 +347,18 @@ def test_an_amendment_stands_over_an_original_that_was_touched_later(
     assert put(lake, [first], Scope.WINDOW).rows_changed == 0
 
 
+def test_an_original_that_an_older_tool_writes_again_does_not_displace_our_amendment(
+    lake: Lake,
+) -> None:
+    put(lake, [AMENDMENT])
+    path = write(lake, "balance_sheets", "2024-05-02", pa.Table.from_pylist([ORIGINAL]))
+    os.utime(path, (MOMENT.timestamp() + 9, MOMENT.timestamp() + 9))
+    assert balance(lake)["balance_sheet.assets"].to_pylist() == [999.0]
+    put(lake, [record("2023-12-31", "2024-05-20", 5.0)], Scope.WINDOW)
+    assert sorted(balance(lake)["balance_sheet.assets"].to_pylist()) == [5.0, 999.0]
+    assert pq.read_table(path, partitioning=None).num_rows == 1
+
+
 def test_the_cache_follows_what_changes(lake: Lake) -> None:
     write(
         lake,
