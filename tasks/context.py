@@ -25,6 +25,7 @@ from polygon_fundamentals.settings import (
     lake_root,
     load_settings,
     server_configured,
+    usable_key,
 )
 from tasks.server_limit import ServerRateLimit
 
@@ -67,7 +68,7 @@ def find_key() -> str:
     """Return the API key: from the environment, else from the Secret block of the server.
 
     Raises:
-        UsageError: neither holds one.
+        UsageError: neither holds one, or one that cannot stand in a header.
     """
     try:
         return api_key()
@@ -81,7 +82,7 @@ def find_key() -> str:
             "no API key: set POLYGON_API_KEY in the worker's environment, or create the Secret "
             f"block {SECRET_BLOCK!r} (`make deploy` does, from your environment)"
         ) from error
-    return str(block.get())
+    return usable_key(str(block.get()), f"the Secret block {SECRET_BLOCK!r}")
 
 
 def rate_limit(lake: Lake, settings: Settings) -> RateLimit:

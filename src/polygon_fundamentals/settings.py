@@ -114,15 +114,26 @@ def api_key() -> str:
         UsageError: no key, or one that cannot stand in a header. The text never holds it.
     """
     for name in KEY_VARIABLES:
-        value = os.environ.get(name, "").strip()
-        if value:
-            if not _KEY.fullmatch(value):
-                raise UsageError(f"{name} holds spaces or characters that no key has; set it anew")
-            return value
+        if os.environ.get(name, "").strip():
+            return usable_key(os.environ[name], name)
     raise UsageError(
         "no API key: set POLYGON_API_KEY (or MASSIVE_API_KEY) in the environment, "
         "or try `python -m flows demo`, which needs none"
     )
+
+
+def usable_key(value: str, where: str) -> str:
+    """Return an API key without the blanks around it; `where` says what held it.
+
+    Raises:
+        UsageError: it cannot stand in a header. The text never holds it.
+    """
+    key = value.strip()
+    if not _KEY.fullmatch(key):
+        raise UsageError(
+            f"{where} is empty or holds spaces or characters that no key has; set it anew"
+        )
+    return key
 
 
 def lake_root(argument: str | Path | None = None) -> Path:

@@ -12,6 +12,7 @@ import pytest
 
 from flows.__main__ import main
 from polygon_fundamentals import ledger
+from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation, Statement
@@ -313,6 +314,26 @@ def test_certificates_that_are_not_there_are_no_fault_of_the_lake(
     for name in ("v1", "v2"):
         reasons = [unit["reason"] for unit in report[name]["failed"]]
         assert ["REQUESTS_CA_BUNDLE" in reason for reason in reasons] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("held", "key"), [("sk-1\n", "sk-1"), (" sk-1", "sk-1"), ("sk\n1", None), ("", None)]
+)
+def test_the_key_of_a_secret_block_is_looked_at_as_one_of_the_environment(
+    held: str, key: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.blocks.system import Secret
+
+    from tasks import context
+
+    monkeypatch.delenv("POLYGON_API_KEY")
+    monkeypatch.setattr(context, "server_configured", lambda: True)
+    monkeypatch.setattr(context.Secret, "load", lambda _: Secret(value=held))
+    if key is not None:
+        assert context.find_key() == key
+        return
+    with pytest.raises(UsageError, match=r"^the Secret block '[a-z-]+' is empty or holds"):
+        context.find_key()
 
 
 def test_the_key_is_nowhere_but_in_the_header(

@@ -33,7 +33,7 @@ from polygon_fundamentals.errors import (
 )
 from polygon_fundamentals.http.answers import Page, read_page
 from polygon_fundamentals.http.rate_limit import NoRateLimit, RateLimit
-from polygon_fundamentals.settings import Settings
+from polygon_fundamentals.settings import Settings, usable_key
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +97,9 @@ class Client:
     """Sends GET requests to one base URL, retries passing faults, follows pages.
 
     One client serves all threads of a run; each thread has its own session.
+
+    Raises:
+        UsageError: the key cannot stand in a header.
     """
 
     def __init__(
@@ -108,7 +111,7 @@ class Client:
         sleep: Callable[[float], None] = tenacity.nap.sleep,
     ) -> None:
         self._settings = settings
-        self._auth = _Bearer(key)
+        self._auth = _Bearer(usable_key(key, "the API key"))
         self._rate_limit = rate_limit or NoRateLimit()
         self._sleep = sleep
         self._local = threading.local()

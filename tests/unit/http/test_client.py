@@ -218,6 +218,22 @@ def test_the_key_is_in_no_url_and_no_log(caplog: pytest.LogCaptureFixture) -> No
     assert KEY not in caplog.text
 
 
+@pytest.mark.parametrize(
+    "key", ["", "se cret", "sec\nret", "s\u00e9cret", "s\u2019cret", "sec\x7fret"]
+)
+def test_no_client_holds_a_key_that_cannot_stand_in_a_header(key: str) -> None:
+    with pytest.raises(errors.UsageError, match=r"^the API key is empty or holds ") as caught:
+        Client(QUICK, key)
+    assert "cret" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_blanks_around_a_key_are_no_part_of_it() -> None:
+    with serving(in_turn(GOOD)) as server:
+        Client(Settings(base_url=server.url), f" {KEY}\n").get(PATH, {})
+    assert server.asked[0].headers["Authorization"] == f"Bearer {KEY}"
+
+
 def test_a_netrc_does_not_take_the_place_of_the_key(
     tmp_path: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
