@@ -78,6 +78,10 @@ class PaginationError(ApiError):
     """A `next_url` that leads in a circle or away from the endpoint."""
 
 
+class ContentError(ApiError):
+    """An answer that came whole, with something in it that no row can be made of."""
+
+
 class LakeError(FundamentalsError):
     """The lake cannot be used as it is."""
 

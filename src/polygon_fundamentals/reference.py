@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 import orjson
 
 from polygon_fundamentals.errors import FundamentalsError
+from polygon_fundamentals.http.answers import Page
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake.files import replace_file
 from polygon_fundamentals.lake.paths import Lake
@@ -40,9 +41,7 @@ def universe(client: Client, *, active_only: bool) -> list[str]:
         params = {"market": "stocks", "active": active, "limit": "1000", "sort": "ticker"}
         for page in client.pages(TICKERS_PATH, params):
             found.update(
-                row["ticker"]
-                for row in page.results
-                if row.get("ticker") and (row.get("type") or "") in FILING_TYPES
+                row["ticker"] for row in _named(page) if str(row.get("type") or "") in FILING_TYPES
             )
     return sorted(found)
 
@@ -56,10 +55,14 @@ def tickers_of_cik(client: Client, cik: str) -> list[str]:
     found = [
         row["ticker"]
         for page in client.pages(TICKERS_PATH, {"cik": cik, "limit": "1000"})
-        for row in page.results
-        if row.get("ticker")
+        for row in _named(page)
     ]
     return sorted(set(found)) or [f"CIK{cik.zfill(10)}"]
+
+
+def _named(page: Page) -> Iterable[dict[str, Any]]:
+    """Return the rows of a page that name a ticker."""
+    return (row for row in page.results if row.get("ticker") and isinstance(row["ticker"], str))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ answers (400 with `error`, 401 `Unknown API Key`, 403 `NOT_AUTHORIZED` with `mes
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from polygon_fundamentals.errors import (
     ApiError,
     BadRequestError,
     BrownoutError,
+    ContentError,
     NotEntitledError,
     NotFoundError,
     RateLimitedError,
@@ -31,10 +33,11 @@ from polygon_fundamentals.errors import (
 
 
 class _Row(msgspec.Struct):
-    """What of a row says whose it is; any type, since an answer is data from outside."""
+    """What of a row says whose it is and when it was filed; any type: it is data from outside."""
 
     cik: Any = None
     tickers: Any = None
+    filing_date: Any = None
 
 
 class _Envelope(msgspec.Struct):
@@ -53,22 +56,34 @@ class Page:
     """One page of an answer.
 
     `body` is the text as it came, `next_url` the address of the next page or None; `sunset` is
-    the day that the answer's headers announce for the endpoint's end, or None.
+    the day that the answer's headers announce for the endpoint's end, or None. `what` names the
+    request for messages.
     """
 
     body: bytes
     next_url: str | None
     sunset: str | None = None
+    what: str = ""
 
     @property
     def results(self) -> list[dict[str, Any]]:
-        """The rows as Python objects, parsed at every call."""
-        rows: list[dict[str, Any]] = orjson.loads(self.body).get("results") or []
+        """The rows as Python objects, parsed at every call.
+
+        Raises:
+            ContentError: a number is larger than a float64 can be, or a row is nested too deep.
+        """
+        try:
+            rows: list[dict[str, Any]] = orjson.loads(self.body).get("results") or []
+        except orjson.JSONDecodeError as error:
+            raise ContentError(
+                f"a row of {self.what} cannot be read ({error.msg}); report this request to the "
+                "vendor"
+            ) from error
         return rows
 
     @property
-    def companies(self) -> list[dict[str, Any]]:
-        """`cik` and `tickers` of every row: of a large page a tenth of the time of `results`."""
+    def heads(self) -> list[dict[str, Any]]:
+        """`cik`, `tickers`, `filing_date` of every row: a tenth of the time of `results`."""
         return [msgspec.structs.asdict(row) for row in _envelope(self.body).results or ()]
 
 
@@ -78,7 +93,7 @@ def header_day(text: str | None) -> str | None:
         return None
     try:
         return parsedate_to_datetime(text).date().isoformat()
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
     try:
         return datetime.fromisoformat(text.strip()).date().isoformat()
@@ -96,14 +111,25 @@ def retry_after_seconds(text: str | None, now: datetime | None = None) -> float 
         pass
     try:
         when = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
     return max(0.0, (when - (now or datetime.now(UTC))).total_seconds())
 
 
-def _said(body: bytes) -> str:
-    """Return the API's own words, cut short; empty where it said nothing readable."""
+def quoted(words: object, secret: str, most: int = 200) -> str:
+    """Return the server's words for a message: on one line, cut short, `secret` left out.
+
+    A gateway may say the header back that it was sent.
+    """
+    text = " ".join(str(words).split())
+    if secret:  # before the cut, which could leave a part of it
+        text = re.sub(re.escape(secret), "(the API key)", text, flags=re.IGNORECASE)
+    return text[:most]
+
+
+def _said(body: bytes, secret: str) -> str:
+    """Return the API's own words, after a colon; empty where it said nothing readable."""
     try:
         envelope = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -111,27 +137,35 @@ def _said(body: bytes) -> str:
     if not isinstance(envelope, dict):
         return ""
     text = envelope.get("error") or envelope.get("message") or ""
-    return f": {' '.join(str(text).split())[:200]}" if text else ""
+    return f": {quoted(text, secret)}" if text else ""
 
 
 def read_page(
-    status: int, headers: Mapping[str, str], body: bytes, what: str, today: str | None = None
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    what: str,
+    today: str | None = None,
+    *,
+    secret: str = "",
 ) -> Page:
     """Return the page that an answer holds.
 
     `what` names the request for messages (path and query, never the key); `today` is a
-    day (YYYY-MM-DD) to judge a sunset by, the present one by default.
+    day (YYYY-MM-DD) to judge a sunset by, the present one by default; `secret` is what no
+    message may repeat.
 
     Raises:
         RetriableApiError: 408, 425, 429, 5xx, a 410 before its sunset (BrownoutError), or a
             body that is cut short or is not the JSON of a list answer.
+        ContentError: 200 with a body nested too deep to be read.
         UnauthorizedError, NotEntitledError, NotFoundError, BadRequestError, RetiredError,
         ApiError: final answers, each with its remedy.
     """
     sunset = header_day(headers.get("Sunset"))
     if status == 200:
         return _page(body, what, sunset)
-    said = _said(body)
+    said = _said(body, secret)
     if status in (408, 425, 429) or status >= 500:
         wait = retry_after_seconds(headers.get("Retry-After"))
         kind = RateLimitedError if status == 429 else RetriableApiError
@@ -165,12 +199,20 @@ def read_page(
             f"{what} answered 400{said}. The API refuses the parameters: correct them"
         )
     if 300 <= status < 400:
-        host = urlsplit(headers.get("Location", "")).hostname or "elsewhere"
+        host = _host(headers.get("Location", ""))
         raise ApiError(
-            f"{what.split('?')[0]} answered {status}, a redirect to {host}, which is not followed "
+            f"{what.split('?')[0]} answered {status}, a redirect to {quoted(host, secret)}, "
+            "which is not followed "
             "(the key would go with it): set --base-url to the API's own address"
         )
     raise ApiError(f"{what} answered {status}{said}, which this client does not know")
+
+
+def _host(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or "elsewhere"
+    except ValueError:
+        return "elsewhere"
 
 
 def _page(body: bytes, what: str, sunset: str | None) -> Page:
@@ -180,10 +222,16 @@ def _page(body: bytes, what: str, sunset: str | None) -> Page:
         raise RetriableApiError(f"{what} answered 200 without a list of results") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RetriableApiError(f"{what} answered 200 with a body that is not JSON") from error
+    except RecursionError as error:
+        raise ContentError(
+            f"{what} answered 200 with a body nested too deep to be read; report this request to "
+            "the vendor"
+        ) from error
     if envelope.results is None and envelope.count != 0:
         raise RetriableApiError(f"{what} answered 200 without a list of results")
     following = envelope.next_url
-    return Page(body, following if isinstance(following, str) and following else None, sunset)
+    following = following if isinstance(following, str) and following else None
+    return Page(body, following, sunset, what)
 
 
 def _envelope(body: bytes) -> _Envelope:

@@ -18,10 +18,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import requests
 import tenacity
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import LocationValueError
 
 from polygon_fundamentals.errors import (
     ApiError,
-    BadRequestError,
     BrownoutError,
     NotEntitledError,
     PaginationError,
@@ -31,7 +31,7 @@ from polygon_fundamentals.errors import (
     UnauthorizedError,
     UsageError,
 )
-from polygon_fundamentals.http.answers import Page, read_page
+from polygon_fundamentals.http.answers import Page, quoted, read_page
 from polygon_fundamentals.http.rate_limit import NoRateLimit, RateLimit
 from polygon_fundamentals.settings import Settings, usable_key
 
@@ -93,6 +93,13 @@ class _Bearer(requests.auth.AuthBase):
         return request
 
 
+class _Session(requests.Session):
+    """A session that follows no redirect, and does not look where one leads."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return None: requests would read the address, and raise where it cannot be read."""
+
+
 class Client:
     """Sends GET requests to one base URL, retries passing faults, follows pages.
 
@@ -111,7 +118,7 @@ class Client:
         sleep: Callable[[float], None] = tenacity.nap.sleep,
     ) -> None:
         self._settings = settings
-        self._auth = _Bearer(usable_key(key, "the API key"))
+        self._key = usable_key(key, "the API key")
         self._rate_limit = rate_limit or NoRateLimit()
         self._sleep = sleep
         self._local = threading.local()
@@ -166,28 +173,42 @@ class Client:
         """
         page = self.get(path, params)
         yield page
-        seen: set[str] = set()
-        while page.next_url is not None:
-            parts = urlsplit(page.next_url)
-            if parts.path.rstrip("/") != path.rstrip("/"):
-                raise PaginationError(
-                    f"{path}: the next page was said to be at {parts.path[:100] or '/'}, outside "
-                    "the endpoint; not followed. Report it to the vendor, then run again"
-                )
-            if parts.query in seen or not parts.query:
+        seen: list[Params] = []
+        while (following := self.following(path, page)) is not None:
+            if following in seen or not following:
                 raise PaginationError(
                     f"{path}: the cursor of page {len(seen) + 1} repeats, so the answer has no "
                     "end; run again later"
                 )
-            seen.add(parts.query)
-            # A key in a next_url is never sent on: the header carries ours.
-            query = {
-                k: v
-                for k, v in parse_qsl(parts.query, keep_blank_values=True)
-                if k.lower() != "apikey"
-            }
-            page = self.get(path, query)
+            seen.append(following)
+            page = self.get(path, following)
             yield page
+
+    def following(self, path: str, page: Page) -> dict[str, str] | None:
+        """Return the parameters that ask for the page after one of `path`, None at the end.
+
+        A key in a `next_url` is never sent on: the header carries ours.
+
+        Raises:
+            PaginationError: its `next_url` cannot be read or has another path.
+        """
+        if page.next_url is None:
+            return None
+        try:
+            parts = urlsplit(page.next_url)
+        except ValueError as error:
+            raise PaginationError(
+                f"{path}: the address of the next page cannot be read; report it to the vendor, "
+                "then run again"
+            ) from error
+        if parts.path.rstrip("/") != path.rstrip("/"):
+            where = quoted(parts.path, self._key, 100) or "/"
+            raise PaginationError(
+                f"{path}: the next page was said to be at {where}, "
+                "outside the endpoint; not followed. Report it to the vendor, then run again"
+            )
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+        return {k: v for k, v in pairs if k.lower() != "apikey" and v != self._key}
 
     def _retrying(self) -> tenacity.Retrying:
         settings = self._settings
@@ -233,12 +254,12 @@ class Client:
             response = self._session().get(
                 self._settings.base_url + path,
                 params=dict(params),
-                auth=self._auth,
+                auth=_Bearer(self._key),
                 timeout=(self._settings.connect_timeout, self._settings.read_timeout),
                 allow_redirects=False,
             )
-        except requests.exceptions.InvalidURL as error:
-            raise BadRequestError(
+        except (requests.exceptions.InvalidURL, LocationValueError) as error:
+            raise UsageError(
                 f"{what} is no valid address: check --base-url, and HTTPS_PROXY where one is set"
             ) from error
         except (
@@ -254,12 +275,14 @@ class Client:
                 "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY (socks5:// needs `pip install pysocks "
                 "socksio`) and the certificates in REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
             ) from error
-        return read_page(response.status_code, response.headers, response.content, what)
+        return read_page(
+            response.status_code, response.headers, response.content, what, secret=self._key
+        )
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
-            session = requests.Session()
+            session = _Session()
             adapter = HTTPAdapter(pool_connections=2, pool_maxsize=2, max_retries=0)
             session.mount("http://", adapter)
             session.mount("https://", adapter)

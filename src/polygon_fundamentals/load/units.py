@@ -240,7 +240,7 @@ def resolve_companies(client: Client, lake: Lake, tickers: Sequence[str]) -> dic
         params = v2_request(statement, Filters(), tickers=some)
         params.pop("timeframe.any_of", None)
         for page in client.pages(statement.v2_path, params):
-            rows = page.companies
+            rows = page.heads
             for ticker, positions in follow(rows, dict.fromkeys(some, ())).items():
                 found[ticker].update(rows[i]["cik"] for i in positions if rows[i].get("cik"))
     return {ticker: sorted(ciks) for ticker, ciks in found.items()}

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
@@ -158,11 +157,9 @@ def _sweep(
     for pages, observed_at in _some_at_once(_to_first_dated(run.client, params, most)):
         run.store(pages, observed_at, undated_only=True)
         asked += pages
-    following = asked[-1].next_url
-    if following is None or _has_dated(asked[-1]):
+    if _has_dated(asked[-1]):
         return len(asked), None
-    query = parse_qsl(urlsplit(following).query, keep_blank_values=True)
-    return len(asked), {k: v for k, v in query if k.lower() != "apikey"}
+    return len(asked), run.client.following(V1_PATH, asked[-1])
 
 
 def _to_first_dated(client: Client, params: dict[str, str], most: int | None) -> Iterator[Page]:
@@ -173,7 +170,7 @@ def _to_first_dated(client: Client, params: dict[str, str], most: int | None) ->
 
 
 def _has_dated(page: Page) -> bool:
-    return any(row.get("filing_date") for row in page.results)
+    return any(row["filing_date"] for row in page.heads)
 
 
 def _sweep_on(

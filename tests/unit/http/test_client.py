@@ -76,6 +76,23 @@ FINAL = [
     ),
     (Answer(410, b"", {"Sunset": "2020-10-09"}), errors.RetiredError, "since 2020-10-09"),
     (Answer(410, b""), errors.RetiredError, "v1 lake still serves for parity"),
+    (
+        Answer(400, b'{"error":"bad key Bearer ' + KEY.upper().encode() + b'"}'),
+        errors.BadRequestError,
+        r"bad key Bearer \(the API key\)",
+    ),
+    (
+        # The cut at 200 characters goes through the key.
+        Answer(418, b'{"message":"' + b"x" * 190 + KEY.encode() + b'"}'),
+        errors.ApiError,
+        r"x{190}\(the API k\b",
+    ),
+    (
+        Answer(302, b"", {"Location": f"http://{KEY}.example/x"}),
+        errors.ApiError,
+        r"a redirect to \(the API key\)\.example",
+    ),
+    (Answer(302, b"", {"Location": "http://[::1/x"}), errors.ApiError, "a redirect to elsewhere"),
     (Answer(302, b"", {"Location": "http://evil.example/x"}), errors.ApiError, "evil.example"),
     (Answer(418, b""), errors.ApiError, "418"),
 ]
@@ -90,7 +107,7 @@ def test_final_answers_are_told_at_once_with_a_remedy(
             client_at(server.url).get(PATH, {"limit": "1"})
         assert len(server.asked) == 1
         assert "\n" not in str(caught.value)
-        assert KEY not in str(caught.value)
+        assert KEY[:9] not in str(caught.value).lower()
         assert caught.value.exit_code == 3
 
 
@@ -104,6 +121,37 @@ def test_a_refused_key_is_asked_about_once_only() -> None:
         with pytest.raises(errors.UnauthorizedError):
             client.get("/other", {})
         assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("header", ["Sunset", "Retry-After"])
+@pytest.mark.parametrize(
+    "text",
+    ["Thu, 01 Jan 99999999999 00:00:00 GMT", "9999-12-31T23:59:59-23:59", "soon", "nan", "\xff"],
+)
+def test_a_day_in_a_header_that_is_none_is_passed_over(header: str, text: str) -> None:
+    with serving(in_turn(Answer(429, b"", {header: text}), GOOD)) as server:
+        assert client_at(server.url).get(PATH, {}).results == [{"cik": "1"}]
+
+
+def test_a_body_nested_too_deep_is_asked_for_once_and_told() -> None:
+    body = b'{"results":[{"x":' + b"[" * 50_000 + b"]" * 50_000 + b"}]}"
+    with serving(in_turn(Answer(200, body))) as server:
+        with pytest.raises(errors.ContentError, match=r"limit=1 answered 200 .* nested too deep"):
+            client_at(server.url).get(PATH, {"limit": "1"})
+        assert len(server.asked) == 1
+
+
+def test_a_number_beyond_float64_is_told_with_its_request() -> None:
+    with serving(in_turn(Answer(200, b'{"results":[{"cik":"1","x":1e400}]}'))) as server:
+        page = client_at(server.url).get(PATH, {"limit": "1"})
+    assert page.heads == [{"cik": "1", "tickers": None, "filing_date": None}]
+    with pytest.raises(errors.ContentError, match=r"a row of /.*limit=1 cannot be read"):
+        print(page.results)
+
+
+def test_a_host_that_no_name_server_takes_is_a_matter_of_configuration() -> None:
+    with pytest.raises(errors.UsageError, match=r"no valid address: check --base-url"):
+        client_at("http://exa_mple..com").get(PATH, {})
 
 
 def test_a_fault_that_lasts_fails_with_its_reason() -> None:
@@ -198,6 +246,9 @@ def test_pages_are_followed_by_path_and_query_only() -> None:
         ("https://api.massive.com/v3/elsewhere?cursor=1", "outside the endpoint"),
         (f"https://api.massive.com{PATH}?cursor=same", "repeats"),
         (f"https://api.massive.com{PATH}", "repeats"),
+        (f"http://[::1{PATH}?cursor=1", "cannot be read"),
+        ("?cursor=1", "said to be at /, outside"),
+        (f"https://x/{KEY}/x?cursor=1", r"said to be at /\(the API key\)/x, outside"),
     ],
 )
 def test_a_cursor_that_leads_astray_ends_with_an_error(next_url: str, words: str) -> None:

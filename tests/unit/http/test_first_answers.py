@@ -13,8 +13,8 @@ from polygon_fundamentals.http.answers import read_page
 from polygon_fundamentals.normalise.exact import parse_rows
 
 sys.setswitchinterval(1e-6)
-body = b'{"results":[{"cik":"1","tickers":["A"]}],"count":1}'
-for use in (lambda: read_page(200, {}, body, "x").companies, lambda: parse_rows(body)):
+body = b'{"results":[{"cik":"1","tickers":["A"],"filing_date":null}],"count":1}'
+for use in (lambda: read_page(200, {}, body, "x").heads, lambda: parse_rows(body)):
     together, found = threading.Barrier(32), []
 
     def first():
@@ -26,7 +26,7 @@ for use in (lambda: read_page(200, {}, body, "x").companies, lambda: parse_rows(
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [[{"cik": "1", "tickers": ["A"]}]] * 32, found
+    assert found == [[{"cik": "1", "tickers": ["A"], "filing_date": None}]] * 32, found
 """
 
 

@@ -191,6 +191,14 @@ def test_filters_that_make_no_sense_are_refused(wrong: dict[str, Any], words: st
         Filters(**wrong)
 
 
+def test_a_list_of_tickers_with_odd_rows_gives_the_others(lake: Lake) -> None:
+    odd = [{"ticker": ["x"]}, {"ticker": "ETF", "type": ["x"]}, {}, {"ticker": 1}]
+    with serving(lambda _: results([*odd, {"ticker": "AAA", "type": "CS"}])) as server:
+        client = client_of(server)  # type: ignore[arg-type]
+        assert universe(client, active_only=True) == ["AAA"]
+        assert tickers_of_cik(client, "1") == ["AAA", "ETF"]
+
+
 def test_the_universe_and_the_tickers_of_a_cik(sandbox: Sandbox) -> None:
     client = client_of(sandbox)
     active, everything = (universe(client, active_only=only) for only in (True, False))
