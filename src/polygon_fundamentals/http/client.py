@@ -37,9 +37,12 @@ from polygon_fundamentals.settings import Settings, usable_key
 
 log = logging.getLogger(__name__)
 
-# After this many requests in a row that failed for good, the API is taken to be down and
-# the rest of a run fails at once instead of waiting out its retries one unit at a time.
-FAILURES_UNTIL_DOWN = 5
+# After this many requests in a row that failed for good, the endpoint is asked for a single row:
+# a few companies may be at fault, and a batch that is split fails many times for one of them. If
+# that fails too, or after so many failures whatever it says, the API is taken to be down, and the
+# rest of a run fails at once instead of waiting out its retries one unit at a time.
+FAILURES_UNTIL_ASKED = 5
+FAILURES_UNTIL_DOWN = 20
 
 Params = Mapping[str, str]
 
@@ -144,14 +147,14 @@ class Client:
             raise type(health.refusal)(*health.refusal.args)
         if health.down is not None:
             raise ApiError(
-                f"{path} not asked: {FAILURES_UNTIL_DOWN} requests in a row had failed for good "
+                f"{path} not asked: {health.failures} requests in a row had failed for good "
                 f"({health.down}); run again when the API is back"
             )
         try:
             page = self._retrying()(self._once, path, params, what)
         except RetriableApiError as error:
             health.failures += 1
-            if health.failures >= FAILURES_UNTIL_DOWN:
+            if self._is_down(path, health.failures):
                 health.down = str(error)
             raise ApiError(
                 f"{error}, still after {self._settings.attempts} tries or "
@@ -163,6 +166,18 @@ class Client:
         health.failures = 0
         self.tally.count(sunset=page.sunset)
         return page
+
+    def _is_down(self, path: str, failures: int) -> bool:
+        if failures >= FAILURES_UNTIL_DOWN:
+            return True
+        if failures % FAILURES_UNTIL_ASKED == 0:
+            try:
+                self._retrying()(self._once, path, {"limit": "1"}, f"{path}?limit=1")
+            except RetriableApiError:
+                return True
+            except ApiError:
+                pass  # it answers, if not as wished
+        return False
 
     def pages(self, path: str, params: Params) -> Iterator[Page]:
         """Yield all pages of an answer, following `next_url`.

@@ -6,19 +6,12 @@ good fails its units and writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from polygon_fundamentals.errors import (
-    ApiError,
-    FundamentalsError,
-    NotEntitledError,
-    NotFoundError,
-    RetiredError,
-    UnauthorizedError,
-)
+from polygon_fundamentals.errors import FundamentalsError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake, index
 from polygon_fundamentals.lake.commit import Counts, Scope
@@ -30,6 +23,7 @@ from polygon_fundamentals.load.ask import (
     v2_request,
     v2_timeframes,
 )
+from polygon_fundamentals.load.splitting import splitting
 from polygon_fundamentals.load.store import follow, store_v1, store_v2
 from polygon_fundamentals.load.writers import Writers
 from polygon_fundamentals.normalise.content import cik_of
@@ -185,24 +179,8 @@ def load_v2_splitting(
         batch = {ticker: companies[ticker] for ticker in some}
         loaded.add(load_v2(client, lake, writers, batch, statement, filters, scope))
 
-    failed = _splitting(list(companies), load)
+    failed = splitting(list(companies), load)
     return _tallied(loaded, client), failed
-
-
-def _splitting(
-    tickers: Sequence[str], work: Callable[[Sequence[str]], None]
-) -> dict[str, FundamentalsError]:
-    """Do the work for all tickers, in halves where it fails; return ticker → its error."""
-    try:
-        work(tickers)
-    except (UnauthorizedError, NotEntitledError, NotFoundError, RetiredError) as error:
-        return dict.fromkeys(tickers, error)
-    except ApiError as error:
-        if len(tickers) == 1:
-            return dict.fromkeys(tickers, error)
-        half = len(tickers) // 2
-        return _splitting(tickers[:half], work) | _splitting(tickers[half:], work)
-    return {}
 
 
 def _tallied(loaded: Loaded, client: Client) -> Loaded:
@@ -258,5 +236,5 @@ def resolve_splitting(
     def resolve(some: Sequence[str]) -> None:
         companies.update(resolve_companies(client, lake, some))
 
-    failed = _splitting(tickers, resolve)
+    failed = splitting(tickers, resolve)
     return companies, failed

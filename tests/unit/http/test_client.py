@@ -11,7 +11,7 @@ import pytest
 
 from polygon_fundamentals import errors
 from polygon_fundamentals.http import rate_limit
-from polygon_fundamentals.http.client import FAILURES_UNTIL_DOWN, Client
+from polygon_fundamentals.http.client import FAILURES_UNTIL_ASKED, FAILURES_UNTIL_DOWN, Client
 from polygon_fundamentals.settings import Settings
 from tests.servers import Answer, Asked, Script, results, serving
 
@@ -162,13 +162,30 @@ def test_a_fault_that_lasts_fails_with_its_reason() -> None:
         assert len(server.asked) == 4
 
 
-def test_when_the_api_is_down_the_rest_fails_without_asking() -> None:
-    with serving(in_turn(Answer(500, b""))) as server:
+@pytest.mark.parametrize(
+    ("single_row", "asked"),
+    [
+        (Answer(500, b""), FAILURES_UNTIL_ASKED + 1),
+        # It answers for single rows only: 20 requests, and three times whether it is there.
+        (GOOD, FAILURES_UNTIL_DOWN + 3),
+        (Answer(400, b""), FAILURES_UNTIL_DOWN + 3),
+    ],
+    ids=["nothing", "a row", "a refusal"],
+)
+def test_when_the_api_is_down_the_rest_fails_without_asking(single_row: Answer, asked: int) -> None:
+    def script(asked: Asked) -> Answer:
+        return single_row if asked.query == {"limit": "1"} else Answer(500, b"")
+
+    with serving(script) as server:
         client = client_at(server.url, attempts=1)
-        for _ in range(FAILURES_UNTIL_DOWN + 2):
-            with pytest.raises(errors.ApiError):
-                client.get(PATH, {})
-        assert len(server.asked) == FAILURES_UNTIL_DOWN
+        for _ in range(FAILURES_UNTIL_DOWN + 9):
+            with pytest.raises(errors.ApiError) as caught:
+                client.get(PATH, {"cik": "1"})
+        assert len(server.asked) == asked
+        assert "requests in a row had failed for good" in str(caught.value)
+        with pytest.raises(errors.ApiError):
+            client.get("/another", {})
+        assert len(server.asked) == asked + 1
 
 
 def test_nobody_there_is_an_api_error_with_a_reason() -> None:

@@ -60,6 +60,37 @@ def test_a_batch_is_split_until_the_guilty_ticker_is_alone(lake: Lake) -> None:
     assert loaded.requests == len(asked_for) == 5
 
 
+NAMES = [f"T{number:02}" for number in range(20)]
+
+
+@pytest.mark.parametrize(
+    "guilty",
+    [["T00"], ["T01"], ["T19"], ["T00", "T09", "T10"], NAMES[:7], NAMES[::3]],
+    ids=" ".join,
+)
+def test_tickers_that_the_api_fails_on_do_not_make_it_down(lake: Lake, guilty: list[str]) -> None:
+    def script(asked: Asked) -> Answer:
+        names = (asked.query.get("tickers.any_of") or asked.query.get("tickers", "")).split(",")
+        return Answer(500, b"") if set(names) & set(guilty) else results([row(n) for n in names])
+
+    with serving(script) as server:
+        client = client_of(server, attempts=1)  # type: ignore[arg-type]
+        companies: dict[str, list[str]] = {name: [] for name in NAMES}
+        loaded, failed = load_v2_splitting(client, lake, Inline(), companies, STATEMENT, Filters())
+    assert sorted(failed) == guilty
+    assert all("answered 500" in str(error) for error in failed.values())
+    assert loaded.counts.rows_new == 20 - len(guilty)
+
+
+def test_an_api_that_is_down_is_found_out_in_the_first_batch(lake: Lake) -> None:
+    with serving(lambda _: Answer(500, b"")) as server:
+        client = client_of(server, attempts=1)  # type: ignore[arg-type]
+        companies: dict[str, list[str]] = {name: [] for name in NAMES}
+        _, failed = load_v2_splitting(client, lake, Inline(), companies, STATEMENT, Filters())
+        assert len(server.asked) == 6
+    assert sorted(failed) == NAMES
+
+
 def test_what_fails_for_all_is_not_tried_in_halves(lake: Lake) -> None:
     with serving(lambda _: Answer(403, b"{}")) as server:
         client = client_of(server)  # type: ignore[arg-type]
