@@ -15,7 +15,7 @@ from prefect.states import Completed, State
 from polygon_fundamentals.catalogue import read_companies
 from polygon_fundamentals.errors import FundamentalsError, RetiredError, told
 from polygon_fundamentals.load.units import Loaded
-from polygon_fundamentals.load.window import WHOLE_MARKET, Window, update_v2
+from polygon_fundamentals.load.window import WHOLE_MARKET, Window, merged, update_v2
 from polygon_fundamentals.load.window_v1 import update_v1
 from polygon_fundamentals.statements import Statement, Timeframe
 from tasks.context import RunSpec, context
@@ -43,7 +43,7 @@ def update_v2_statement(
     client = run.client.counting_anew()
     loaded, again, failures = Loaded(), 0, {}
     try:
-        loaded, again = update_v2(
+        _, again = update_v2(
             client,
             run.lake,
             run.writers,
@@ -52,11 +52,11 @@ def update_v2_statement(
             [Timeframe(name) for name in timeframes],
             read_companies(Path(companies_file)),
             bool(tickers),
+            loaded,
         )
     except (FundamentalsError, OSError) as error:
         failures = dict.fromkeys(tickers or [WHOLE_MARKET], told(error))
-        loaded = Loaded(requests=client.tally.requests, retries=client.tally.retries)
-    state = outcome(loaded, failures)
+    state = outcome(merged(loaded, client), failures)
     state.data["asked_again"] = again
     return state
 
@@ -76,7 +76,7 @@ def update_v1_window(
     client = run.client.counting_anew()
     loaded, left, failures = Loaded(), 0, {}
     try:
-        loaded, left = update_v1(
+        _, left = update_v1(
             client,
             run.lake,
             run.writers,
@@ -85,16 +85,15 @@ def update_v1_window(
             [Timeframe(name) for name in timeframes],
             read_companies(Path(companies_file)),
             ticker,
+            loaded,
         )
     except RetiredError as error:
-        loaded = Loaded(requests=client.tally.requests, retries=client.tally.retries)
-        result = {"loaded": loaded.as_json(), "failed": {}, "exit_code": 0}
+        result = {"loaded": merged(loaded, client).as_json(), "failed": {}, "exit_code": 0}
         return Completed(
             message=str(error), data={**result, "retired": str(error), "since": error.since}
         )
     except (FundamentalsError, OSError) as error:
         failures = {ticker or WHOLE_MARKET: told(error)}
-        loaded = Loaded(requests=client.tally.requests, retries=client.tally.retries)
-    state = outcome(loaded, failures)
+    state = outcome(merged(loaded, client), failures)
     state.data["fourths_left"] = left
     return state

@@ -206,8 +206,8 @@ def warn(name: str, found: Mapping[str, Any]) -> None:
     nothing = found["tickers_without_rows"]
     if nothing and not found["failed"]:
         who = ", ".join(nothing[:5]) + (f" and {len(nothing) - 5} more" if len(nothing) > 5 else "")
-        print(
-            f"warning: {name}: no rows for {who}: not listed (v2), nothing filed in these days, or "
-            "a misspelt ticker",
-            file=sys.stderr,
-        )
+        stray = found.get("rows_unfollowed", 0)
+        why = f"{stray:,} rows came that name no ticker or company asked for, and were not stored"
+        if not stray:
+            why = "not listed (v2), nothing filed in these days, or a misspelt ticker"
+        print(f"warning: {name}: no rows for {who}: {why}", file=sys.stderr)

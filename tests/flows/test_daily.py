@@ -24,6 +24,7 @@ from polygon_fundamentals.lake.read import read_dataset, states
 from polygon_fundamentals.sandbox import Sandbox, server
 from polygon_fundamentals.statements import Generation, Statement
 from tests.conftest import KEY
+from tests.servers import Answer, Asked, results, serving
 
 ROOT = Path(__file__).parents[2]
 V1_END, V2_END = ("end_date", "fiscal_period"), ("period_end", "fiscal_quarter")
@@ -251,6 +252,26 @@ def test_v1_failing_for_a_day_does_not_spoil_v2(
     assert code == 0
     assert told["v1"]["rows_new"] > 0
     assert told["v2"]["window"]["from"] == "2026-08-06"
+
+
+def test_what_was_stored_before_a_page_failed_is_counted(
+    lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    day = today_in_new_york().isoformat()
+    row = {"tickers": ["AA"], "period_end": day, "filing_date": day, "timeframe": "quarterly"}
+
+    def script(asked: Asked) -> Answer:
+        if "cursor" in asked.query:
+            return Answer(400, b'{"error":"no such cursor"}')
+        return results([row], next_url=f"{asked.path}?cursor=1")
+
+    words = ["daily-update", "--generation", "v2", "--tickers", "AA", "--statement", "cash_flow"]
+    with serving(script) as server:
+        code = main([*words, "--base-url", server.url, "--lake", str(lake.root), "--json"])
+    told = json.loads(capsys.readouterr().out)["v2"]
+    assert code == 3
+    assert [unit["ticker"] for unit in told["failed"]] == ["AA"]
+    assert (told["requests"], told["rows_new"]) == (2, 1)
 
 
 def test_v1_gone_for_good_is_no_failure(

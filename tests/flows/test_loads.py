@@ -18,7 +18,7 @@ from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation, Statement
 from tests.conftest import KEY
 from tests.lakes import stored_rows
-from tests.servers import Answer, Asked, serving
+from tests.servers import Answer, Asked, results, serving
 
 COUNTS = {
     "units",
@@ -221,6 +221,32 @@ def test_a_ticker_nobody_knows_gives_a_warning(
     assert code == 0
     assert captured.err.startswith("warning: v2: no rows for ZZZZ")
     assert captured.err.count("\n") == 1
+
+
+def test_a_row_that_names_nobody_is_the_tickers_that_was_asked_for(
+    lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"cik": "0000320193", "period_end": "2024-03-31", "timeframe": "quarterly"}
+    words = ["historical-load", "--generation", "v2", "--tickers", "AAPL"]
+    with serving(lambda _: results([row])) as server:
+        code, report, _ = run(capsys, *words, *where(server.url, lake))
+    assert (code, report["v2"]["rows_new"], report["v2"]["tickers_without_rows"]) == (0, 3, [])
+    stored = stored_rows(lake, Generation.V2, Statement.CASH_FLOW)["AAPL"]
+    assert [one["cik"] for one in stored] == ["0000320193"]
+
+
+def test_rows_that_nothing_names_are_told(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
+    def script(asked: Asked) -> Answer:
+        alone = "tickers" in asked.query
+        return results([] if alone else [{"period_end": "2024-03-31", "timeframe": "quarterly"}])
+
+    names = ",".join(f"T{number:03}" for number in range(101))  # enough to be asked in batches
+    words = ["historical-load", "--generation", "v2", "--tickers", names]
+    with serving(script) as server:
+        capsys.readouterr()
+        code = main([*words, *where(server.url, lake)])
+    assert code == 0
+    assert "and 96 more: 3 rows came that name no ticker or company" in capsys.readouterr().err
 
 
 def test_a_run_that_was_cut_off_goes_on_where_it_stopped(

@@ -84,7 +84,9 @@ class Page:
     @property
     def heads(self) -> list[dict[str, Any]]:
         """`cik`, `tickers`, `filing_date` of every row: a tenth of the time of `results`."""
-        return [msgspec.structs.asdict(row) for row in _envelope(self.body).results or ()]
+        return [
+            msgspec.structs.asdict(row) for row in _envelope(self.body, self.what).results or ()
+        ]
 
 
 def header_day(text: str | None) -> str | None:
@@ -217,16 +219,11 @@ def _host(address: str) -> str:
 
 def _page(body: bytes, what: str, sunset: str | None) -> Page:
     try:
-        envelope = _envelope(body)
+        envelope = _envelope(body, what)
     except msgspec.ValidationError as error:
         raise RetriableApiError(f"{what} answered 200 without a list of results") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RetriableApiError(f"{what} answered 200 with a body that is not JSON") from error
-    except RecursionError as error:
-        raise ContentError(
-            f"{what} answered 200 with a body nested too deep to be read; report this request to "
-            "the vendor"
-        ) from error
     if envelope.results is None and envelope.count != 0:
         raise RetriableApiError(f"{what} answered 200 without a list of results")
     following = envelope.next_url
@@ -234,8 +231,14 @@ def _page(body: bytes, what: str, sunset: str | None) -> Page:
     return Page(body, following, sunset, what)
 
 
-def _envelope(body: bytes) -> _Envelope:
+def _envelope(body: bytes, what: str) -> _Envelope:
     """Read an answer whole, but make objects of little of it: the writers parse the rest."""
     if not body.isascii():
         body.decode()  # msgspec looks at the structure, not into the texts
-    return _DECODER.decode(body)
+    try:
+        return _DECODER.decode(body)
+    except RecursionError as error:
+        raise ContentError(
+            f"{what} answered 200 with a body nested too deep to be read; report this request to "
+            "the vendor"
+        ) from error

@@ -103,6 +103,11 @@ class _Session(requests.Session):
         """Return None: requests would read the address, and raise where it cannot be read."""
 
 
+def named(path: str, params: Params) -> str:
+    """Return what a request is called in messages."""
+    return f"{path}?{urlencode(params)}" if params else path
+
+
 class Client:
     """Sends GET requests to one base URL, retries passing faults, follows pages.
 
@@ -134,6 +139,10 @@ class Client:
         twin.tally = Tally()
         return twin
 
+    def quoted(self, words: object, most: int = 200) -> str:
+        """Return words of the server's for a message: on one line, cut short, without the key."""
+        return quoted(words, self._key, most)
+
     def get(self, path: str, params: Params) -> Page:
         """Return one page.
 
@@ -141,7 +150,7 @@ class Client:
             ApiError: a final answer, or a passing fault that outlasted its retries.
             UsageError: the environment's proxy or certificates cannot be used.
         """
-        what = f"{path}?{urlencode(params)}" if params else path
+        what = named(path, params)
         health = self._health[path]
         if health.refusal is not None:
             raise type(health.refusal)(*health.refusal.args)
@@ -217,7 +226,7 @@ class Client:
                 "then run again"
             ) from error
         if parts.path.rstrip("/") != path.rstrip("/"):
-            where = quoted(parts.path, self._key, 100) or "/"
+            where = self.quoted(parts.path, 100) or "/"
             raise PaginationError(
                 f"{path}: the next page was said to be at {where}, "
                 "outside the endpoint; not followed. Report it to the vendor, then run again"

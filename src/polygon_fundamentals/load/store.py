@@ -31,11 +31,13 @@ def store_v2(
     scope: Scope,
     timeframes: frozenset[str],
     observed_at: datetime,
+    everything: str | None = None,
 ) -> tuple[Counts, dict[str, int], int]:
     """Upsert an answer of v2 into the files of the followed tickers.
 
-    `companies`: followed ticker → its CIKs. Returns (counts, rows by ticker, rows that
-    nobody follows).
+    `companies`: followed ticker → its CIKs. `everything` names the ticker that alone was asked
+    for: all rows are its own, whatever they say of themselves. Returns (counts, rows by ticker,
+    rows that nobody follows).
 
     Raises:
         LakeError, OSError: as `commit`.
@@ -44,7 +46,8 @@ def store_v2(
     tables = [v2_table([], statement, observed_at)]
     count = 0
     for rows in chain.from_iterable(map(parse_pieces, bodies)):
-        for ticker, found in follow(rows, companies).items():
+        own = {everything: range(len(rows))} if everything else follow(rows, companies)
+        for ticker, found in own.items():
             places[ticker] += [count + i for i in found]
         tables.append(v2_table(rows, statement, observed_at))
         count += len(rows)
@@ -103,9 +106,11 @@ def follow(
             by_cik.setdefault(cik, []).append(ticker)
     places: dict[str, list[int]] = {ticker: [] for ticker in companies}
     for position, row in enumerate(rows):
-        symbols = row.get("tickers")
-        named = [s for s in symbols if s in places] if isinstance(symbols, list) else []
-        for ticker in dict.fromkeys((*by_cik.get(row.get("cik") or "", ()), *named)):
+        company, symbols = row.get("cik"), row.get("tickers")
+        owners = by_cik.get(company, []) if isinstance(company, str) else []
+        texts = [s for s in symbols if isinstance(s, str)] if isinstance(symbols, list) else []
+        named = [symbol for symbol in texts if symbol in places]
+        for ticker in dict.fromkeys((*owners, *named)):
             places[ticker].append(position)
     return places
 

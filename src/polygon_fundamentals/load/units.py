@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from polygon_fundamentals.errors import FundamentalsError
-from polygon_fundamentals.http.client import Client
+from polygon_fundamentals.http.client import Client, named
 from polygon_fundamentals.lake import Lake, index
 from polygon_fundamentals.lake.commit import Counts, Scope
 from polygon_fundamentals.load.ask import (
@@ -23,7 +23,7 @@ from polygon_fundamentals.load.ask import (
     v2_request,
     v2_timeframes,
 )
-from polygon_fundamentals.load.splitting import splitting
+from polygon_fundamentals.load.splitting import splitting, taken_in
 from polygon_fundamentals.load.store import follow, store_v1, store_v2
 from polygon_fundamentals.load.writers import Writers
 from polygon_fundamentals.normalise.content import cik_of
@@ -83,15 +83,19 @@ def load_v1(
     """Load v1's records of one ticker (or of `cik`) into the ticker's files.
 
     Raises:
-        ApiError: a page failed for good; nothing was stored.
+        ApiError: a page failed for good, and nothing was stored; or a row cannot be taken in.
         LakeError, OSError: the lake cannot be used.
     """
     observed_at = datetime.now(UTC)
     who = {"cik": cik} if cik else {"ticker": ticker}
-    bodies = _fetch(client, V1_PATH, v1_requests(who, filters))
+    requests = v1_requests(who, filters)
+    bodies = _fetch(client, V1_PATH, requests)
     scope = Scope.PERIODS if filters.whole_periods else Scope.WINDOW
     timeframes = frozenset(t.v1 for t in filters.timeframes)
-    stored, rows, _ = writers.run(
+    stored, rows, _ = taken_in(
+        client,
+        writers,
+        named(V1_PATH, requests[0]),
         store_v1,
         str(lake.root),
         list(statements),
@@ -124,7 +128,7 @@ def load_v2(
     `companies`: ticker → CIKs; a ticker without a known CIK is asked for by its symbol.
 
     Raises:
-        ApiError: a page failed for good; nothing was stored.
+        ApiError: a page failed for good, and nothing was stored; or a row cannot be taken in.
         LakeError, OSError: the lake cannot be used.
     """
     observed_at = datetime.now(UTC)
@@ -142,7 +146,10 @@ def load_v2(
     if scope is None:
         scope = Scope.PERIODS if filters.whole_periods else Scope.WINDOW
     with writers.room():
-        loaded.counts, rows, loaded.rows_unfollowed = writers.run(
+        loaded.counts, rows, loaded.rows_unfollowed = taken_in(
+            client,
+            writers,
+            named(statement.v2_path, requests[0]),
             store_v2,
             str(lake.root),
             statement,
@@ -151,6 +158,7 @@ def load_v2(
             scope,
             frozenset(timeframes),
             observed_at,
+            symbols[0] if len(symbols) == 1 and not ciks else None,
         )
     loaded.empty = [(ticker, statement.value) for ticker, count in rows.items() if not count]
     return _tallied(loaded, client)
@@ -212,16 +220,36 @@ def resolve_companies(client: Client, lake: Lake, tickers: Sequence[str]) -> dic
     Raises:
         ApiError: a page failed for good.
     """
-    statement = Statement.BALANCE_SHEETS
     found: dict[str, set[str]] = {ticker: known_ciks(lake, ticker) for ticker in tickers}
     for some in even_groups(tickers, VALUES):
-        params = v2_request(statement, Filters(), tickers=some)
-        params.pop("timeframe.any_of", None)
-        for page in client.pages(statement.v2_path, params):
-            rows = page.heads
-            for ticker, positions in follow(rows, dict.fromkeys(some, ())).items():
-                found[ticker].update(rows[i]["cik"] for i in positions if rows[i].get("cik"))
+        _ask_whose(client, some, found)
     return {ticker: sorted(ciks) for ticker, ciks in found.items()}
+
+
+def _ask_whose(client: Client, tickers: Sequence[str], found: dict[str, set[str]]) -> None:
+    """Add the CIKs behind some tickers to `found`.
+
+    A row may lack its `tickers`. What a single ticker gives is its own all the same, so those
+    that seem to have none are asked again in halves where a company came that is nobody's.
+    """
+    statement = Statement.BALANCE_SHEETS
+    params = v2_request(statement, Filters(), tickers=tickers)
+    params.pop("timeframe.any_of", None)
+    silent, strangers = dict.fromkeys(tickers), False
+    for page in client.pages(statement.v2_path, params):
+        rows = page.heads
+        alone = {tickers[0]: list(range(len(rows)))} if len(tickers) == 1 else None
+        places = alone or follow(rows, {ticker: sorted(found[ticker]) for ticker in tickers})
+        said = ((i, row["cik"]) for i, row in enumerate(rows))
+        ciks = {i: cik for i, cik in said if cik and isinstance(cik, str)}
+        for ticker, positions in places.items():
+            found[ticker].update(ciks[i] for i in positions if i in ciks)
+            if positions:
+                silent.pop(ticker, None)
+        strangers |= bool(ciks.keys() - {i for some in places.values() for i in some})
+    if strangers:
+        for some in even_groups(list(silent), -(-len(silent) // 2) or 1):
+            _ask_whose(client, some, found)
 
 
 def resolve_splitting(

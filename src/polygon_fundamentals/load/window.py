@@ -7,21 +7,24 @@ asked for besides: v2's periods that got a new label; for v1 see `window_v1`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import Any
 
-from polygon_fundamentals.http.client import Client
+from polygon_fundamentals.errors import FundamentalsError
+from polygon_fundamentals.http.client import Client, named
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.load.ask import (
     BATCH,
-    V2_PAGE,
     VALUES,
     Filters,
     even_groups,
     v2_request,
 )
+from polygon_fundamentals.load.splitting import raise_left_out, sparing, taken_in
 from polygon_fundamentals.load.store import store_v2
 from polygon_fundamentals.load.units import Loaded
 from polygon_fundamentals.load.window_store import relabelled
@@ -70,6 +73,57 @@ def merged(loaded: Loaded, client: Client) -> Loaded:
     return loaded
 
 
+@dataclass
+class _V2Run:
+    """What the requests of one v2 update share."""
+
+    client: Client
+    lake: Lake
+    writers: Writers
+    statement: Statement
+    timeframes: Sequence[Timeframe]
+    companies: Companies
+    loaded: Loaded
+    again: int = 0
+
+    def store(self, asked: str, observed_at: datetime, bodies: Sequence[bytes]) -> None:
+        """Store pages of a window; ask for periods of theirs that got a new label."""
+        for body in bodies:
+            fresh = self._taken_in(asked, relabelled, body, dict(self.companies))
+            # Before the page itself: were the run killed between the two, the next one would
+            # take the label for known and never ask again.
+            self._ask_again(fresh)
+            self.again += sum(len(ends) for ends in fresh.values())
+            self.loaded.rows_unfollowed += self._upsert(asked, [body], Scope.WINDOW, observed_at)
+
+    def _ask_again(self, fresh: Mapping[str, Sequence[str]]) -> None:
+        """Ask for periods by CIK, whole, so that labels which no longer stand are withdrawn."""
+        path = self.statement.v2_path
+        ciks = sorted(fresh)
+        for i in range(0, len(ciks), BATCH):
+            group = ciks[i : i + BATCH]
+            ends = sorted(end for cik in group for end in fresh[cik])
+            filters = Filters(timeframes=tuple(self.timeframes))
+            params = v2_request(self.statement, filters, ciks=group)
+            params |= {"period_end.gte": ends[0], "period_end.lte": ends[-1]}
+            observed_at = datetime.now(UTC)
+            bodies = [page.body for page in self.client.pages(path, params)]
+            self._upsert(named(path, params), bodies, Scope.PERIODS, observed_at)
+
+    def _upsert(self, asked: str, bodies: list[bytes], scope: Scope, observed_at: datetime) -> int:
+        """Store an answer; return the rows that nobody follows."""
+        wanted = frozenset(t.v2 for t in self.timeframes)
+        counts, _, unfollowed = self._taken_in(
+            asked, store_v2, bodies, dict(self.companies), scope, wanted, observed_at
+        )
+        self.loaded.counts.add(counts)
+        return int(unfollowed)
+
+    def _taken_in(self, asked: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        given = (str(self.lake.root), self.statement, *arguments)
+        return taken_in(self.client, self.writers, asked, function, *given)
+
+
 def update_v2(
     client: Client,
     lake: Lake,
@@ -78,24 +132,27 @@ def update_v2(
     window: Window,
     timeframes: Sequence[Timeframe],
     companies: Companies,
-    named: bool,
+    by_name: bool,
+    loaded: Loaded | None = None,
 ) -> tuple[Loaded, int]:
     """Take in what v2 filed of a statement; return (what was done, periods asked again).
 
-    `named` asks for `companies` alone, else the whole market is asked for and every row
-    goes to the companies that it concerns.
+    `by_name` asks for `companies` alone, else the whole market is asked for and every row
+    goes to the companies that it concerns. `loaded` is filled on the way, so that it tells
+    what is stored where an error ends the update.
 
     Raises:
+        ContentError: a row cannot be taken in; all others are stored.
         ApiError: a page failed for good; the pages before it are stored.
         LakeError, OSError: the lake cannot be used.
     """
-    loaded, again = Loaded(), 0
+    loaded = Loaded() if loaded is None else loaded
     known = [t for t in timeframes if t in statement.v2_timeframes]
     if not known:
         return loaded, 0
     filters = window.filters(known)
     requests = [v2_request(statement, filters)]
-    if named:
+    if by_name:
         ciks = sorted({cik for found in companies.values() for cik in found})
         symbols = sorted(ticker for ticker, found in companies.items() if not found)
         requests = [
@@ -103,58 +160,12 @@ def update_v2(
             for kind, values in (("ciks", ciks), ("tickers", symbols))
             for some in even_groups(values, VALUES)
         ]
+    run = _V2Run(client, lake, writers, statement, known, companies, loaded)
+    left_out: dict[bytes, FundamentalsError] = {}
     for params in requests:
-        observed_at = datetime.now(UTC)
+        asked, observed_at = named(statement.v2_path, params), datetime.now(UTC)
         for page in client.pages(statement.v2_path, params):
-            root, wanted = str(lake.root), frozenset(t.v2 for t in known)
-            fresh = writers.run(relabelled, root, statement, page.body, dict(companies))
-            # Before the page itself: were the run killed between the two, the next one would
-            # take the label for known and never ask again.
-            _ask_again(client, lake, writers, statement, known, companies, fresh, loaded)
-            again += sum(len(ends) for ends in fresh.values())
-            counts, _, unfollowed = writers.run(
-                store_v2,
-                root,
-                statement,
-                [page.body],
-                dict(companies),
-                Scope.WINDOW,
-                wanted,
-                observed_at,
-            )
-            loaded.counts.add(counts)
-            loaded.rows_unfollowed += unfollowed
+            left_out |= sparing([page.body], partial(run.store, asked, observed_at))
             observed_at = datetime.now(UTC)
-    return merged(loaded, client), again
-
-
-def _ask_again(
-    client: Client,
-    lake: Lake,
-    writers: Writers,
-    statement: Statement,
-    timeframes: Sequence[Timeframe],
-    companies: Companies,
-    fresh: Mapping[str, Sequence[str]],
-    loaded: Loaded,
-) -> None:
-    """Ask for periods by CIK, whole, so that labels which no longer stand are withdrawn."""
-    ciks = sorted(fresh)
-    for i in range(0, len(ciks), BATCH):
-        group = ciks[i : i + BATCH]
-        ends = sorted(end for cik in group for end in fresh[cik])
-        params = v2_request(statement, Filters(timeframes=tuple(timeframes)), ciks=group)
-        params |= {"period_end.gte": ends[0], "period_end.lte": ends[-1], "limit": str(V2_PAGE)}
-        observed_at = datetime.now(UTC)
-        bodies = [page.body for page in client.pages(statement.v2_path, params)]
-        counts, _, _ = writers.run(
-            store_v2,
-            str(lake.root),
-            statement,
-            bodies,
-            dict(companies),
-            Scope.PERIODS,
-            frozenset(t.v2 for t in timeframes),
-            observed_at,
-        )
-        loaded.counts.add(counts)
+    raise_left_out(client, left_out)
+    return merged(loaded, client), run.again

@@ -49,9 +49,10 @@ def relabelled(
         known = index.written(dataset, ticker).rows
         periods = {period_of(key) for key in known}
         for i in positions:
-            cik = rows[i].get("cik")
-            if cik and keys[i] not in known and period_of(keys[i]) in periods:
-                found.setdefault(cik, set()).add(rows[i]["period_end"])
+            cik, _, end = period_of(keys[i]).split("|")
+            named = not cik.startswith("ticker:") and end
+            if named and keys[i] not in known and period_of(keys[i]) in periods:
+                found.setdefault(cik, set()).add(end)
     return {cik: sorted(ends) for cik, ends in found.items()}
 
 

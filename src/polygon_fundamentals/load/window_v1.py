@@ -8,18 +8,25 @@ some pages of them a run and goes on the next time, the years just filed first.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
 
-from polygon_fundamentals.errors import ApiError, BadRequestError
+from polygon_fundamentals.errors import (
+    ApiError,
+    FundamentalsError,
+    NotEntitledError,
+    RetiredError,
+    UnauthorizedError,
+)
 from polygon_fundamentals.http.answers import Page
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.files import replace_file
 from polygon_fundamentals.load.ask import V1_PAGE
+from polygon_fundamentals.load.splitting import raise_left_out, sparing, taken_in
 from polygon_fundamentals.load.units import Loaded
 from polygon_fundamentals.load.window import Companies, Window, merged
 from polygon_fundamentals.load.window_store import Annual, store_v1_pages, undated_missing
@@ -51,24 +58,34 @@ class _V1Run:
     companies: Companies
     loaded: Loaded
     owner: str | None
+    left_out: dict[bytes, FundamentalsError] = field(default_factory=dict)
 
     def store(
         self, pages: Sequence[Page], at: datetime, undated_only: bool = False
     ) -> list[Annual]:
-        counts, unfollowed, annuals = self.writers.run(
-            store_v1_pages,
-            str(self.lake.root),
-            list(self.statements),
-            [page.body for page in pages],
-            dict(self.companies),
-            self.timeframes,
-            at,
-            undated_only,
-            self.owner,
-        )
-        self.loaded.counts.add(counts)
-        self.loaded.rows_unfollowed += unfollowed
-        found: list[Annual] = annuals
+        """Store pages; return the fiscal years whose annual report is among them."""
+        found: list[Annual] = []
+
+        def upsert(bodies: Sequence[bytes]) -> None:
+            counts, unfollowed, annuals = taken_in(
+                self.client,
+                self.writers,
+                pages[0].what,
+                store_v1_pages,
+                str(self.lake.root),
+                list(self.statements),
+                list(bodies),
+                dict(self.companies),
+                self.timeframes,
+                at,
+                undated_only,
+                self.owner,
+            )
+            self.loaded.counts.add(counts)
+            self.loaded.rows_unfollowed += unfollowed
+            found.extend(annuals)
+
+        self.left_out |= sparing([page.body for page in pages], upsert)
         return found
 
 
@@ -81,19 +98,23 @@ def update_v1(
     timeframes: Sequence[Timeframe],
     companies: Companies,
     ticker: str | None = None,
+    loaded: Loaded | None = None,
 ) -> tuple[Loaded, int]:
     """Take in what v1 filed, and its undated records of the last 200 days.
 
-    `ticker` asks for one ticker alone, else for the whole market. Returns (what was done,
-    fiscal years whose derived fourth quarter was left to the next run).
+    `ticker` asks for one ticker alone, else for the whole market. `loaded` is filled on the
+    way, see `update_v2`. Returns (what was done, fiscal years whose derived fourth quarter was
+    left to the next run).
 
     Raises:
+        ContentError: a record cannot be taken in; all others are stored.
         ApiError: a page failed for good; the pages before it are stored.
         LakeError, OSError: the lake cannot be used.
     """
     who = {"ticker": ticker} if ticker is not None else {}
     wanted = frozenset(t.v1 for t in timeframes)
-    run = _V1Run(client, lake, writers, statements, wanted, companies, Loaded(), ticker)
+    loaded = Loaded() if loaded is None else loaded
+    run = _V1Run(client, lake, writers, statements, wanted, companies, loaded, ticker)
     one = {"timeframe": timeframes[0].v1} if len(timeframes) == 1 else {}
     # In the order of filing, so that an amendment comes after what it amends.
     params = {
@@ -120,7 +141,8 @@ def update_v1(
         used, whole = _sweep_on(run, timeframe, asked, UNDATED_PAGES - _KEPT_FOR_MISSING)
         if timeframe is Timeframe.QUARTERLY and not whole:
             left = _missing_fourths(run, annuals, UNDATED_PAGES - used)
-    return merged(run.loaded, client), left
+    raise_left_out(client, run.left_out)
+    return merged(loaded, client), left
 
 
 def _some_at_once(pages: Iterator[Page]) -> Iterator[tuple[list[Page], datetime]]:
@@ -186,7 +208,9 @@ def _sweep_on(
     if resumed is not None:
         try:
             used, rest = _sweep(run, resumed, most)
-        except BadRequestError:  # the API no longer knows the cursor
+        except (UnauthorizedError, NotEntitledError, RetiredError):
+            raise
+        except ApiError:  # the cursor may be too old, whichever way the API says so
             used, rest = 1, None
     if rest is None and used < most:
         pages, rest = _sweep(run, params, most - used)

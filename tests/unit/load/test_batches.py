@@ -11,6 +11,7 @@ import pytest
 from flows.loading import v2_groups
 from polygon_fundamentals.errors import BadRequestError, LakeError, UsageError
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.load import store
 from polygon_fundamentals.load.ask import BATCH, Filters, even_groups, v1_requests, v2_request
 from polygon_fundamentals.load.units import (
     load_v2,
@@ -19,6 +20,7 @@ from polygon_fundamentals.load.units import (
     resolve_splitting,
 )
 from polygon_fundamentals.load.writers import Inline, Processes
+from polygon_fundamentals.normalise import v2_table
 from polygon_fundamentals.reference import tickers_of_cik, universe
 from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Statement, Timeframe
@@ -80,6 +82,74 @@ def test_tickers_that_the_api_fails_on_do_not_make_it_down(lake: Lake, guilty: l
     assert sorted(failed) == guilty
     assert all("answered 500" in str(error) for error in failed.values())
     assert loaded.counts.rows_new == 20 - len(guilty)
+
+
+def test_a_row_that_nobody_foresaw_costs_its_ticker_only(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def script(asked: Asked) -> Answer:
+        names = (asked.query.get("tickers.any_of") or asked.query["tickers"]).split(",")
+        return results([row(name) | ({"odd": 1} if name == "T07" else {}) for name in names])
+
+    def table(rows: list[dict[str, Any]], *more: Any) -> Any:
+        if any("odd" in row for row in rows):
+            raise AttributeError("'list' object\nhas no attribute 'x', said sandbox-key")
+        return v2_table(rows, *more)
+
+    monkeypatch.setattr(store, "v2_table", table)
+    companies: dict[str, list[str]] = {name: [] for name in NAMES}
+    with serving(script) as server:
+        client = client_of(server)  # type: ignore[arg-type]
+        loaded, failed = load_v2_splitting(client, lake, Inline(), companies, STATEMENT, Filters())
+    assert loaded.counts.rows_new == 19
+    assert {ticker: str(error) for ticker, error in failed.items()} == {
+        "T07": "/stocks/financials/v1/cash-flow-statements?limit=50000&tickers=T07&"
+        "timeframe.any_of=quarterly%2Cannual answered 200, but its rows cannot be taken in "
+        "(AttributeError: 'list' object has no attribute 'x', said (the API key)); report this "
+        "request and its answer, then run again"
+    }
+
+
+@pytest.mark.parametrize(
+    ("odd", "symbols"),
+    [
+        ({"tickers": ["AAA", ["x"], {}, None, 5]}, ["AAA"]),
+        ({"tickers": {"AAA": 1}}, []),
+        ({"tickers": "AAA"}, []),
+        ({"cik": ["1"], "tickers": None}, []),
+        ({"cik": 1, "tickers": None}, []),
+        ({"cik": "1", "tickers": ["BBB", "BBB", "AAA"]}, ["AAA", "BBB"]),
+    ],
+)
+def test_whose_a_row_with_odd_names_is(odd: dict[str, Any], symbols: list[str]) -> None:
+    places = store.follow([odd], {"AAA": [], "BBB": ["1"]})
+    assert [ticker for ticker, found in places.items() if found == [0]] == symbols
+
+
+@pytest.mark.parametrize("cik", ["0000000007", None, 7, ["7"]])
+def test_a_ticker_asked_for_alone_owns_the_rows_that_name_none(lake: Lake, cik: object) -> None:
+    """The rows of T05 lack their `tickers`."""
+
+    def script(asked: Asked) -> Answer:
+        query = asked.query
+        names = (query.get("tickers.any_of") or query.get("tickers", "T05")).split(",")
+        found = {name: row(name) | {"cik": f"1{name[1:]:>09}"} for name in names if name > "T03"}
+        if "T05" in found:
+            found["T05"] |= {"cik": cik, "tickers": None}
+        return results(list(found.values()))
+
+    with serving(script) as server:
+        client = client_of(server)  # type: ignore[arg-type]
+        companies = resolve_companies(client, lake, NAMES)
+        sizes = [len(one.query.get("tickers.any_of", "T05").split(",")) for one in server.asked]
+        known = ["0000000007"] if cik == "0000000007" else []
+        # All; the silent T00 to T03 and T05, in halves; the half with T05, in halves.
+        assert sizes == [20, *([2, 3, 1, 2, 1, 1] if known else [])]
+        assert companies["T05"] == known
+        assert companies["T06"] == ["1000000006"]
+        assert companies["T03"] == []
+        loaded = load_v2(client, lake, Inline(), {"T05": known}, STATEMENT, Filters())
+    assert (loaded.counts.rows_new, loaded.rows_unfollowed, loaded.empty) == (1, 0, [])
 
 
 def test_an_api_that_is_down_is_found_out_in_the_first_batch(lake: Lake) -> None:

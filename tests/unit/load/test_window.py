@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 
-from polygon_fundamentals.errors import BadRequestError
+from polygon_fundamentals.errors import BadRequestError, ContentError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake, revisions
-from polygon_fundamentals.lake.commit import Counts
+from polygon_fundamentals.lake.commit import Counts, Scope
+from polygon_fundamentals.load import store as store_module
+from polygon_fundamentals.load import window_store
+from polygon_fundamentals.load.store import store_v2
+from polygon_fundamentals.load.units import Loaded
 from polygon_fundamentals.load.window import Window, update_v2, window_until
 from polygon_fundamentals.load.window_store import relabelled, store_v1_pages
 from polygon_fundamentals.load.window_v1 import PAGES_AT_ONCE, update_v1
@@ -155,6 +159,90 @@ def test_only_a_new_label_of_a_known_period_is_asked_again(lake: Lake, sandbox: 
     assert relabelled(str(lake.root), Statement.CASH_FLOW, body, {"ZZ": []}) == {}
 
 
+@pytest.mark.parametrize(
+    "changes", [{"period_end": None}, {"period_end": "0000-00-00"}, {"cik": ["1"]}, {"cik": None}]
+)
+def test_a_row_without_a_period_or_company_makes_nothing_be_asked_again(
+    lake: Lake, changes: dict[str, Any]
+) -> None:
+    old, sheets = v2_row("AA", 1) | changes, Statement.BALANCE_SHEETS
+    stored = json.dumps({"results": [old]}).encode()
+    root, follow = str(lake.root), {"AA": ["0000000001"]}
+    store_v2(root, sheets, [stored], follow, Scope.WINDOW, FRAMES, NOW)
+    relabelled_row = json.dumps({"results": [old | {"fiscal_quarter": 4}]}).encode()
+    assert relabelled(root, sheets, relabelled_row, follow) == {}
+    without = {name: value for name, value in old.items() if name != "period_end"}
+    assert relabelled(root, sheets, json.dumps({"results": [without]}).encode(), follow) == {}
+
+
+def v2_row(ticker: str, number: int) -> dict[str, Any]:
+    return {
+        "cik": f"{number:010}",
+        "tickers": [ticker],
+        "timeframe": "quarterly",
+        "period_end": "2026-03-31",
+        "filing_date": "2026-05-01",
+        "fiscal_year": 2026,
+        "fiscal_quarter": 1,
+    }
+
+
+def v1_record(ticker: str, number: int) -> dict[str, Any]:
+    return record("2026-05-01", 1.0, cik=f"{number:010}", tickers=[ticker])
+
+
+MARKET = [("AA", 1), ("BB", 2), ("CC", 3), ("DD", 4), ("EE", 5)]
+
+
+@pytest.mark.parametrize("generation", list(Generation))
+@pytest.mark.parametrize("ends", ["with an odd row", "on a page that fails"])
+def test_all_but_the_guilty_is_stored_and_counted(
+    lake: Lake, generation: Generation, ends: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    v1, odd_row = generation is Generation.V1, ends == "with an odd row"
+    make, module, table = (
+        (v1_record, window_store, "v1_tables") if v1 else (v2_row, store_module, "v2_table")
+    )
+    rows = [make(*one) for one in MARKET]
+    if odd_row:
+        rows[3]["odd"] = "sandbox-key"
+    tables = getattr(module, table)
+
+    def refusing(some: list[dict[str, Any]], *more: Any) -> Any:
+        if any("odd" in row for row in some):
+            raise KeyError("odd")
+        return tables(some, *more)
+
+    monkeypatch.setattr(module, table, refusing)
+
+    def script(asked: Asked) -> Answer:
+        if "cursor" in asked.query:
+            return results(rows[3:]) if odd_row else Answer(400, b"{}")
+        return results(rows[:3], next_url=f"{asked.path}?cursor=1")
+
+    loaded, sheets = Loaded(), Statement.BALANCE_SHEETS
+    window, follow = Window(date(2026, 1, 1), date(2026, 6, 30)), {t: [] for t, _ in MARKET}
+    with serving(script) as server:
+        client = client_of(server)  # type: ignore[arg-type]
+        if v1:
+            given = (client, lake, Inline(), [sheets], window, [Timeframe.ANNUAL], follow, None)
+            update: Any = update_v1
+        else:
+            given = (client, lake, Inline(), sheets, window, BOTH, follow, False)  # type: ignore
+            update = update_v2
+        with pytest.raises(ContentError if odd_row else BadRequestError) as caught:
+            update(*given, loaded)
+    wanted = ["AA", "BB", "CC", "EE"] if odd_row else ["AA", "BB", "CC"]
+    assert sorted(stored_rows(lake, generation, sheets)) == wanted
+    assert loaded.counts.rows_new == len(wanted)
+    if odd_row:
+        said = str(caught.value)
+        assert said.startswith("1 rows were left out and all others stored; the first begins {")
+        assert '"cik": "0000000004"' in said
+        assert "(KeyError: 'odd')" in said
+        assert "sandbox-key" not in said
+
+
 @pytest.fixture
 def crowd() -> Iterator[Sandbox]:
     with Sandbox(
@@ -205,3 +293,23 @@ def test_the_sweep_stops_after_some_pages_and_goes_on_the_next_time(
     cursor.write_text('{"cursor": "not one of theirs"}')
     update()
     assert stored() == undated
+
+
+@pytest.mark.parametrize("status", [400, 404, 500])
+def test_a_kept_cursor_that_the_api_no_longer_takes_is_dropped(lake: Lake, status: int) -> None:
+    def script(asked: Asked) -> Answer:
+        if "cursor" in asked.query:
+            return Answer(status, b"{}")
+        undated = asked.query.get("period_of_report_date.gte")
+        quarter = {"timeframe": "quarterly", "fiscal_period": "Q4"}
+        return results([record(None, 4.0, **quarter)] if undated else [])
+
+    cursor = lake.ops / "cache" / "undated.v1.quarterly.json"
+    cursor.parent.mkdir(parents=True, exist_ok=True)
+    cursor.write_text('{"cursor": "of last month"}')
+    window, sheets = Window(date(2026, 1, 1), date(2026, 6, 30)), [Statement.BALANCE_SHEETS]
+    with serving(script) as server:
+        client = client_of(server, attempts=1)  # type: ignore[arg-type]
+        update_v1(client, lake, Inline(), sheets, window, BOTH, {"AA": ["0000000001"]})
+    assert assets(lake) == [4.0]
+    assert not cursor.exists()
