@@ -94,6 +94,7 @@ def daily_update(
             "timeframes": [t.value for t in timeframes],
             "days_back": days_back,
             "date": last.isoformat(),
+            "base_url": settings.base_url,
         }
         lock = where.lock("writers")
         with shared(lock, LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):

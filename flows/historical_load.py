@@ -183,6 +183,7 @@ def run_load(
     """
     where = Lake(lake_root(lake))
     settings = load_settings(base_url)
+    parameters = {**parameters, "base_url": settings.base_url}
     where.prepare()
     with shared(where.lock("writers"), LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):
         recover(where)

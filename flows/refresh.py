@@ -65,6 +65,7 @@ def refresh(
             "tickers": names,
             "statements": [s.value for s in statements],
             **filters.as_json(),
+            "base_url": settings.base_url,
         }
         lock = where.lock("writers")
         with shared(lock, LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):

@@ -279,7 +279,8 @@ def resumable(
     """Return (run id, its done units) of the newest run that was cut off with these parameters.
 
     Only a run that crashed or was interrupted within `hours`, with nothing of the same
-    kind ended since, counts; else (None, empty).
+    kind ended since, counts; else (None, empty). The API's address is among the parameters: what
+    another server gave is not done, nor what an older entry without one says.
     """
     since = datetime.now(UTC) - timedelta(hours=hours)
     wanted = orjson.dumps(dict(parameters), option=orjson.OPT_SORT_KEYS)
@@ -309,7 +310,19 @@ def last_covered(found: Sequence[Record], generation: str, scope: Mapping[str, A
     covered `scope` (its tickers, universe, statements and timeframes). Before the first of
     them, it is the day of the oldest historical load that had no last day and may have
     stored anything, however it ended. No run covers days after the one it started on.
+
+    Runs that asked the API at the same address count (`base_url` of `scope`), and entries older
+    than that parameter. Where none of them says a day, those of any address do: an API that moved
+    must not leave a hole.
     """
+    asked = scope.get("base_url")
+    mine = [r for r in found if r.found["parameters"].get("base_url", asked) == asked]
+    return _last_covered(mine, generation, scope) or _last_covered(found, generation, scope)
+
+
+def _last_covered(
+    found: Sequence[Record], generation: str, scope: Mapping[str, Any]
+) -> date | None:
     days = []
     for record in found:
         told = (record.found.get("generations") or {}).get(generation) or {}

@@ -270,13 +270,21 @@ def test_a_run_that_was_cut_off_goes_on_where_it_stopped(
     record.done_file.write_text(
         "".join(f'["v1","{first}","{s.value}"]\n' for s in Statement) + '["v1","cut'
     )
+    with serving(lambda _: results([])) as other:
+        _, report, _ = run(capsys, *words[:-4], *where(other.url, lake))
+    assert report["v1"]["units_resumed"] == 0
     sandbox.forget_requests()
     code, report, _ = run(capsys, *words)
     assert code == 0
     assert report["v1"]["units"] == 6
     assert report["v1"]["units_resumed"] == 3
     assert {r.query.get("ticker") for r in sandbox.requests} == {second}
-    assert [r.outcome for r in ledger.records(lake)[0]] == ["crashed", "succeeded"]
+    assert [r.outcome for r in ledger.records(lake)[0]] == [
+        "crashed",
+        "succeeded",  # at the other server
+        "succeeded",
+    ]
+    assert ledger.records(lake)[0][-1].found["parameters"]["base_url"] == sandbox.url
     sandbox.forget_requests()
     run(capsys, *words)
     assert {r.query.get("ticker") for r in sandbox.requests} == {first, second}

@@ -135,6 +135,39 @@ def test_what_was_covered_last(lake: Lake) -> None:
     assert covered(lake, statements=["cash_flow", "balance_sheets"]) == date(2026, 6, 20)
 
 
+def test_what_another_server_gave_hides_no_missed_days(lake: Lake) -> None:
+    real, sandbox = "https://api.massive.com", "http://127.0.0.1:8080"
+
+    def update(name: str, day: str, **more: Any) -> None:
+        told = {"v2": {"ok": True, "window": {"from": "2026-01-01", "to": day}}}
+        started = f"{day}T20:00:00+00:00"
+        parameters = SCOPE | more
+        entry(lake, name, started=started, parameters=parameters, generations=told, outcome="x")
+
+    update("one", "2026-05-01", base_url=real)
+    update("two", "2026-06-30", base_url=sandbox)
+    assert covered(lake, base_url=real) == date(2026, 5, 1)
+    assert covered(lake, base_url=sandbox) == date(2026, 6, 30)
+    assert covered(lake, base_url="https://new.example") == date(2026, 6, 30), "the API moved"
+    update("older than the parameter", "2026-05-20")
+    assert covered(lake, base_url=real) == date(2026, 5, 20)
+
+
+def test_a_run_is_resumed_at_its_own_server_only(lake: Lake) -> None:
+    at = SCOPE | {"base_url": "http://127.0.0.1:8080"}
+    run = ledger.Run(lake, "historical-load", at)
+    run.write(ledger.CRASHED)
+    run.done([("v2", "AAPL", "cash_flow")])
+    done = {("v2", "AAPL", "cash_flow")}
+    assert ledger.resumable(lake, "historical-load", at) == (run.id, done)
+    other = at | {"base_url": "https://api.massive.com"}
+    assert ledger.resumable(lake, "historical-load", other) == (None, set())
+    older = ledger.Run(lake, "historical-load", SCOPE)
+    older.write(ledger.CRASHED)
+    older.done([("v2", "AAPL", "cash_flow")])
+    assert ledger.resumable(lake, "historical-load", other) == (None, set())
+
+
 def test_a_run_covers_no_day_after_its_start(lake: Lake) -> None:
     told = {"v2": {"ok": True, "window": {"from": "2026-06-24", "to": "2027-07-01"}}}
     # Still 1 July in New York.
