@@ -16,7 +16,7 @@ from flows.historical_load import run_load
 from flows.parameters import BaseUrl, Day, LakeFolder, Statements, Timeframes
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.load.ask import Filters
+from polygon_fundamentals.load.ask import Filters, as_cik
 from polygon_fundamentals.settings import lake_root, threads
 from polygon_fundamentals.statements import ALL_STATEMENTS, Generation, Timeframe
 from polygon_fundamentals.tickers import read_tickers
@@ -60,7 +60,8 @@ def fundamentals(
 
     def body() -> Report:
         names = read_tickers(tickers)
-        if not names and cik is None:
+        known = None if cik is None else as_cik(cik)
+        if not names and known is None:
             raise UsageError("fundamentals needs a ticker, or --cik")
         first = filing_date_gte
         periods = (filing_date_lt, period_end, fiscal_year, fiscal_quarter)
@@ -76,7 +77,6 @@ def fundamentals(
             page=limit,
         )
         chosen = Generation(generation) if generation else Lake(lake_root(lake)).primary
-        known = cik.zfill(10) if cik else None
         return run_load(
             "fundamentals",
             {

@@ -11,7 +11,7 @@ from typing import Any
 from flows import temporary_server
 from flows.commands.common import add_common, add_what, add_who, check_before, day, finish
 from polygon_fundamentals.errors import UsageError
-from polygon_fundamentals.load.ask import Filters
+from polygon_fundamentals.load.ask import Filters, as_cik
 from polygon_fundamentals.settings import server_configured
 from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES
 from polygon_fundamentals.tickers import read_tickers
@@ -123,8 +123,8 @@ def fundamentals(arguments: argparse.Namespace) -> int:
     names = read_tickers(arguments.tickers)
     if not names and arguments.cik is None:
         raise UsageError("name a ticker, such as `fundamentals AAPL`, or give --cik")
-    if arguments.cik is not None and not arguments.cik.isdigit():
-        raise UsageError(f"--cik {arguments.cik!r} is no CIK: up to ten digits")
+    if arguments.cik is not None:
+        as_cik(arguments.cik)
     days = {
         name: day(getattr(arguments, name), "--" + name.replace("_", "-"))
         for name in ("filing_date_gte", "filing_date_lt", "period_end")
@@ -132,6 +132,7 @@ def fundamentals(arguments: argparse.Namespace) -> int:
     Filters(
         filing_date_gte=arguments.filing_date_gte,
         filing_date_lt=arguments.filing_date_lt,
+        fiscal_year=arguments.fiscal_year,
         fiscal_quarter=arguments.fiscal_quarter,
         page=arguments.limit,
     )

@@ -54,16 +54,8 @@ def load_settings(base_url: str | None = None) -> Settings:
     """
     problems: list[str] = []
     url = base_url or os.environ.get("POLYGON_BASE_URL") or DEFAULT_BASE_URL
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        problems.append("the host of the base URL cannot be read; write http(s)://host")
-    else:
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            host = parts.hostname or ""
-            problems.append(f"base URL {parts.scheme}://{host} is not http(s)://host")
-        elif parts.username or parts.password or parts.query:
-            problems.append("the base URL must not hold a user, a password or a query")
+    if problem := _problem_of(url):
+        problems.append(problem)
 
     def number(name: str, default: float | None, least: float) -> float | None:
         text = os.environ.get(name, "").strip()
@@ -94,6 +86,22 @@ def load_settings(base_url: str | None = None) -> Settings:
         deadline=float(deadline or 1),
         attempts=int(attempts or 1),
     )
+
+
+def _problem_of(url: str) -> str | None:
+    """Return why a base URL cannot be used, or None; of the URL only scheme and host are said."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+        # As the connection will: it raises for a label that is empty or too long.
+        host.encode("idna")
+    except ValueError:
+        return "the host or port of the base URL cannot be read; write http(s)://host or host:port"
+    if parts.scheme not in ("http", "https") or not host or re.search(r"\s", url):
+        return f"base URL {parts.scheme}://{host} is not http(s)://host"
+    if "@" in parts.netloc or "?" in url or "#" in url:
+        return "the base URL must not hold a user, a password, a query or a fragment"
+    return None
 
 
 def threads() -> int:

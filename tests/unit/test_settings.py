@@ -46,18 +46,47 @@ def test_what_is_no_finite_number_is_told(
         load_settings()
 
 
-@pytest.mark.parametrize("url", ["http://[::1", "http://u:secret@[x]/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://[::1", "http://u:secret@[x]/"),
+        *("http://secret:99999", "http://secret:abc", "http://secret..com", "http://.secret"),
+    ],
+)
 def test_a_base_url_that_cannot_be_read_is_told_without_it(url: str) -> None:
-    with pytest.raises(UsageError, match=r"^the host of the base URL cannot be read") as caught:
+    with pytest.raises(
+        UsageError, match=r"^the host or port of the base URL cannot be read"
+    ) as caught:
         load_settings(url)
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["https://u:p@host", "https://host?apiKey=1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("https://u:p@host", "https://@host", "https://:p@host"),
+        *("https://host?apiKey=1", "https://host?", "https://host#apiKey", "https://host/#"),
+    ],
+)
 def test_a_base_url_that_could_hold_a_secret_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="must not hold") as caught:
         load_settings(url)
     assert "apiKey" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://host", "host", "http://", "http:///x", "http://ex ample.com", "http://h/a b"]
+)
+def test_a_base_url_that_is_none_is_told(url: str) -> None:
+    with pytest.raises(UsageError, match=r"^base URL .* is not http"):
+        load_settings(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1]:8080", "http://h_1:80/polygon", "https://b\u00fccher.example", "HTTP://h"]
+)
+def test_a_base_url_that_can_be_used_stands_as_it_was_given(url: str) -> None:
+    assert load_settings(url + "/").base_url == url
 
 
 def test_the_key_comes_from_either_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ takes lists (`tickers.any_of`, `cik.any_of`, `timeframe.any_of`) and up to 50,00
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
@@ -36,6 +37,17 @@ def as_day(text: str, name: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise UsageError(f"{name} {text!r} is no day; write it as YYYY-MM-DD") from None
+
+
+def as_cik(text: str) -> str:
+    """Return a CIK in its ten digits.
+
+    Raises:
+        UsageError: the text is none.
+    """
+    if not re.fullmatch(r"[0-9]{1,10}", text):
+        raise UsageError(f"--cik {text!r} is no CIK: up to ten digits")
+    return text.zfill(10)
 
 
 def even_groups(values: Sequence[str], most: int) -> list[list[str]]:
@@ -76,6 +88,8 @@ class Filters:
                 f"no day lies between {days[0]} and {days[1] - timedelta(days=1)}: "
                 "the first day must not come after the last"
             )
+        if self.fiscal_year is not None and not 1000 <= self.fiscal_year <= 9999:
+            raise UsageError(f"--fiscal-year {self.fiscal_year} is no year; write it as YYYY")
         if self.fiscal_quarter is not None and not 1 <= self.fiscal_quarter <= 4:
             raise UsageError(f"--fiscal-quarter {self.fiscal_quarter} is not 1 to 4")
         if self.page is not None and not 1 <= self.page <= V2_PAGE:
