@@ -27,16 +27,17 @@ from flows.parameters import (
     Universe,
 )
 from flows.status import tell_status
-from flows.updating import Update, update_side_by_side, windows_of
+from flows.updating import Update, report_of_archived, update_side_by_side, windows_of
 from polygon_fundamentals import catalogue, ledger
-from polygon_fundamentals.business_days import today_in_new_york
+from polygon_fundamentals.business_days import day_of, today_in_new_york
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import recover
+from polygon_fundamentals.lake.kept import archived_since, refuse_archived
 from polygon_fundamentals.locks import shared
 from polygon_fundamentals.reference import universe as whole_universe
 from polygon_fundamentals.settings import Settings, lake_root, load_settings, threads
-from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES
+from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES, Generation
 from polygon_fundamentals.tickers import read_tickers
 from tasks.context import RunSpec, close, context
 
@@ -98,6 +99,8 @@ def daily_update(
         }
         lock = where.lock("writers")
         with shared(lock, LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):
+            if generation == "v1":
+                refuse_archived(where)
             recover(where)
             quarantine(where)
             ledger.close_crashed(where)
@@ -134,6 +137,8 @@ def _updated(
     windows = windows_of(
         run, generations_of(generation), last, int(run.parameters["days_back"]), run.parameters
     )
+    archived = archived_since(run.lake)
+    v1_window = windows.pop(Generation.V1) if archived and Generation.V1 in windows else None
     scheduled = runtime.flow_run.scheduled_start_time
     if isinstance(scheduled, datetime):
         run.report["scheduled"] = scheduled.isoformat()
@@ -171,8 +176,15 @@ def _updated(
         file.unlink(missing_ok=True)
     code = max(exit_code for _, exit_code in found.values())
     reports = {name: report for name, (report, _) in found.items()}
+    if archived and v1_window:
+        reports = {"v1": report_of_archived(v1_window, day_of(archived)), **reports}
     for name, report in reports.items():
-        if report["frozen_since"]:
+        if report.get("archived"):
+            notes.append(
+                f"{name} is in the archive since {report['frozen_since']} and was left out: "
+                "`python -m flows restore --execute` brings it back"
+            )
+        elif report["frozen_since"]:
             notes.append(f"{name} is retired: frozen since {report['frozen_since']}")
         if report["fourths_left"]:
             notes.append(

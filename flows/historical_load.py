@@ -30,6 +30,7 @@ from polygon_fundamentals import ledger
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import recover
+from polygon_fundamentals.lake.kept import refuse_archived
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.load.ask import Filters
 from polygon_fundamentals.locks import shared
@@ -186,6 +187,8 @@ def run_load(
     parameters = {**parameters, "base_url": settings.base_url}
     where.prepare()
     with shared(where.lock("writers"), LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):
+        if Generation.V1 in generations:
+            refuse_archived(where)
         recover(where)
         quarantine(where)
         ledger.close_crashed(where)

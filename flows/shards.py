@@ -33,6 +33,7 @@ from polygon_fundamentals import ledger
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.files import replace_file
+from polygon_fundamentals.lake.kept import refuse_archived
 from polygon_fundamentals.reference import universe as whole_universe
 from polygon_fundamentals.settings import lake_root, server_configured
 from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES
@@ -79,6 +80,8 @@ def sharded_load(
             raise UsageError("a sharded load needs tickers or a universe, and only one of them")
         where = Lake(lake_root(lake))
         where.prepare()
+        if generation != "v2":
+            refuse_archived(where)
         filters = filters_of(timeframes, from_date, to_date)
         parameters = {"generation": generation, "shards": shards, "universe": universe}
         run = ledger.Run(where, "sharded-load", {**parameters, **filters.as_json()})

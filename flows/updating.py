@@ -104,6 +104,27 @@ def update_side_by_side(update: Update) -> dict[str, tuple[Report, int]]:
     }
 
 
+def report_of_archived(window: Window, since: date) -> Report:
+    """Return the report of an archived v1, which is asked for nothing: frozen, as a retired one."""
+    return {
+        **_facts(Tally(Generation.V1), window),
+        "frozen_since": since.isoformat(),
+        "ok": None,
+        "archived": True,
+    }
+
+
+def _facts(tally: Tally, window: Window) -> Report:
+    return {
+        **tally.report(),
+        "window": {"from": window.first.isoformat(), "to": window.last.isoformat()},
+        "periods_asked_again": 0,
+        "fourths_left": 0,
+        "frozen_since": None,
+        "ok": not tally.failed,
+    }
+
+
 def _report(
     update: Update, generation: Generation, tasks: Submitted, started: float
 ) -> tuple[Report, int]:
@@ -118,13 +139,9 @@ def _report(
             left += result.get("fourths_left", 0)
             retired = result if "retired" in result else retired
         tally.seconds = max(tally.seconds, _ended(future, started))
-    window = update.windows[generation]
-    report = tally.report() | {
-        "window": {"from": window.first.isoformat(), "to": window.last.isoformat()},
+    report = _facts(tally, update.windows[generation]) | {
         "periods_asked_again": again,
         "fourths_left": left,
-        "frozen_since": None,
-        "ok": not tally.failed,
     }
     code = tally.exit_code
     if retired is not None:
@@ -150,6 +167,6 @@ def _first_seen_frozen(run: Run) -> str:
         told["frozen_since"]
         for record in ledger.records(run.lake)[0]
         for told in [(record.found.get("generations") or {}).get("v1") or {}]
-        if told.get("frozen_since")
+        if told.get("frozen_since") and not told.get("archived")
     ]
     return min(days, default=run.started.date().isoformat())

@@ -113,6 +113,28 @@ def fill(
     return lake
 
 
+def load_gone(lake: Lake) -> Lake:
+    """Load a company that only v1 has; return the lake."""
+    rows = [v1_row("0000000009", "GONE", quarter, 5.0) for quarter in QUARTERS]
+    for statement in Statement:
+        table = v1_tables(rows, OBSERVED)[statement]
+        incoming = Incoming(table, {"GONE": range(3)}, Scope.WINDOW, frozenset(), OBSERVED)
+        commit(lake.dataset(Generation.V1, statement), incoming)
+    return lake
+
+
+def load_later(lake: Lake) -> Lake:
+    """Load a new period and a corrected one of AAA into v1 a month later; return the lake."""
+    at = datetime(2026, 7, 1, 12, tzinfo=UTC)
+    later = (("2025-12-31", "2026-02-01", 4), QUARTERS[0])
+    rows = [v1_row("0000000001", "AAA", quarter, 7.0) for quarter in later]
+    for statement in Statement:
+        table = v1_tables(rows, at)[statement]
+        incoming = Incoming(table, {"AAA": range(2)}, Scope.WINDOW, frozenset(), at)
+        commit(lake.dataset(Generation.V1, statement), incoming)
+    return lake
+
+
 @dataclass(frozen=True)
 class FakeSilver:
     """Builds a table of one file; `broken` names a generation that cannot be built."""

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import pytest
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.pointer import nothing
-from tests.cutover_world import Killer, fill, run, silver_of, state
+from tests.cutover_world import Killer, fill, load_later, run, silver_of, state
 
 ROOT = Path(__file__).parents[2]
 # One process that has imported everything and forks a child for each kill.
@@ -132,16 +132,27 @@ def test_killed_at_every_point_with_the_real_silver(
         assert names.count("silver's rename") >= 1
 
 
+@pytest.mark.slow
+def test_killed_at_every_point_a_restore_joins_what_was_loaded_after_the_cleanup(
+    folder: Path, forks: subprocess.Popen[str]
+) -> None:
+    names = kill_everywhere("restore", ["restore"], folder, forks, "fake", load_later)
+    assert {"set aside", "in place", "joined"} <= set(names)
+
+
 def kill_everywhere(
     operation: str,
     followed_by: list[str],
     folder: Path,
     forks: subprocess.Popen[str],
     silver: str,
+    first: Callable[[Lake], object] | None = None,
 ) -> list[str]:
-    """Kill an operation at each of its points; return their names."""
+    """Kill an operation at each of its points, after doing something first; return their names."""
     real = silver_of(silver, nothing)
     start = template(folder / "template", operation, real)
+    if first is not None:
+        first(start)
     counted = Killer(0)
     whole = copied(start, folder / "whole")
     outcome(whole, operation, point=counted, silver=silver_of(silver, counted))

@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
+from flows import shards
 from flows.__main__ import main
+from flows.ending import report_of
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.lake import Lake
@@ -290,6 +292,47 @@ def test_v1_gone_for_good_is_no_failure(
     code, told = daily(capsys, market, lake, "--generation", "v1")
     assert code == 3
     assert "retired since 2026-07-15" in told["v1"]["failed"][0]["reason"]
+
+
+def test_an_archived_v1_is_left_out_and_never_loaded_beside_its_archive(
+    market: Sandbox,
+    lake: Lake,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert run(capsys, market, lake, "cutover", "--execute", "--force", "test")[0] == 0
+    days = ["--deployments-days", "0", "--data-days", "0"]
+    assert run(capsys, market, lake, "cleanup", "--execute", *days)[0] == 0
+    held = {s: read_dataset(lake.dataset(Generation.V1, s)) for s in Statement}
+    market.advance(5)
+    code, told = daily(capsys, market, lake)
+    assert code == 0
+    assert (told["v1"]["ok"], told["v1"]["archived"], told["v1"]["requests"]) == (None, True, 0)
+    assert told["v2"]["rows_new"] > 0
+    (note,) = told["notes"]
+    assert note.startswith("v1 is in the archive since 20")
+    assert note.endswith("left out: `python -m flows restore --execute` brings it back")
+    code, shown = run(capsys, market, lake, "status")
+    assert (code, shown["warnings"], shown["v1"]["state"]) == (0, [], "frozen")
+    ticker = market.tickers[0]
+    for words in (
+        ["daily-update", "--generation", "v1"],
+        ["historical-load", "--generation", "both", "--tickers", ticker],
+        ["fundamentals", ticker, "--use-v1"],
+        ["rollback", "--delayed", "--execute"],
+    ):
+        code, told = run(capsys, market, lake, *words)
+        assert (code, "restore --execute" in told["error"]) == (4, True), words
+    monkeypatch.setattr(shards, "server_configured", lambda: True)
+    where = {"lake": str(lake.root), "base_url": market.url, "return_state": True}
+    refused = report_of(shards.sharded_load(generation="both", tickers=[ticker], **where))
+    assert refused is not None
+    assert (refused["exit_code"], "v1 is in the archive" in refused["message"]) == (4, True)
+    # Refused before anything began: the last that was recorded is the update of both.
+    assert ledger.records(lake)[0][-1].found["flow"] == "daily-update"
+    assert not (lake.bronze / "fundamentals_v1_archive").exists()
+    for statement, table in held.items():
+        assert read_dataset(lake.dataset(Generation.V1, statement)).equals(table)
 
 
 def test_the_whole_market_in_twelve_months(

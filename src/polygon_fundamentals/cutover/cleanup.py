@@ -10,10 +10,18 @@ from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.cleanup_steps import Cleanup, Retention
 from polygon_fundamentals.cutover.journal import BACK, CLEANUP, CUTOVER, RESTORE, Journal
-from polygon_fundamentals.cutover.steps import HalfUndoneError, Step, UndoneError, back, forward
+from polygon_fundamentals.cutover.steps import (
+    HalfUndoneError,
+    Step,
+    UndoneError,
+    UnfinishedError,
+    back,
+    forward,
+)
 from polygon_fundamentals.cutover.switch import Around
 from polygon_fundamentals.errors import AnswerIsNo, LakeError, UsageError
 from polygon_fundamentals.lake import files
+from polygon_fundamentals.lake.kept import archived_since
 from polygon_fundamentals.lake.paths import V1_ARCHIVE, Lake
 from polygon_fundamentals.lake.pointer import holds_data, leads_to
 from polygon_fundamentals.locks import exclusive
@@ -43,6 +51,11 @@ def refuse_cleanup(lake: Lake, retention: Retention, at: datetime) -> bool:
         raise AnswerIsNo(
             f"the cutover was {age:.1f} days ago; v1's deployments go after "
             f"{retention.deployments_days} days and its data after {retention.data_days}"
+        )
+    if archived_since(lake) is not None and holds_data(lake.bronze / V1_ARCHIVE):
+        raise LakeError(
+            f"v1 was archived before, and {lake.bronze / V1_ARCHIVE} holds only what was loaded "
+            "since; join the two with `python -m flows restore --execute`, then run again"
         )
     for script in retention.scripts:
         if not script.is_file():
@@ -77,23 +90,34 @@ def cleanup(lake: Lake, around: Around, retention: Retention) -> Report:
 def restore(lake: Lake, around: Around, name: str | None = None) -> Report:
     """Bring v1's data back from its archive, byte for byte.
 
-    `name` is the archive's file name; None: the last cleanup's.
+    What was loaded after the cleanup is joined to it. `name` is the archive's file name; None: the
+    last cleanup's.
 
     Raises:
-        LakeError: there is no archive.
+        LakeError: there is no archive, or it is not clear which to take.
         LakeLockedError: a switch is under way.
     """
     lake.prepare()
     with exclusive(lake.lock("cutover"), 0, "the lake's switch"):
         left = _left(lake, RESTORE)
         if left is None:
-            folder = lake.bronze / V1_ARCHIVE
-            if folder.exists() or not lake.pointer.is_symlink():
-                return _nothing_to_do(f"v1's folder is in {lake.bronze} already; nothing to do")
+            if (words := why_no_restore(lake)) is not None:
+                return _nothing_to_do(words)
             chosen = {"archive": name or newest_archive(lake)}
             left = Journal.begin(lake, RESTORE, {}, around.clock, chosen)
         work = Cleanup(lake, left, around, Retention())
         return _carried_out(left, work.restore_steps, around)
+
+
+def why_no_restore(lake: Lake) -> str | None:
+    """Return why there is nothing to restore, or None where there is.
+
+    The kept records decide, which go with a restore: the folder may be what was loaded after.
+    """
+    there = (lake.bronze / V1_ARCHIVE).exists() and archived_since(lake) is None
+    if there or not lake.pointer.is_symlink():
+        return f"v1's folder is in {lake.bronze} already; nothing to do"
+    return None
 
 
 def _nothing_to_do(message: str) -> Report:
@@ -104,8 +128,20 @@ def newest_archive(lake: Lake) -> str:
     """Return the file name of the newest archive with a manifest.
 
     Raises:
-        LakeError: there is none.
+        LakeError: there is none, or cleanups made several without a restore between.
     """
+    made: list[str] = []
+    for journal in journals.journals(lake):
+        if journal.state == journals.DONE and journal.operation == RESTORE:
+            made = []
+        elif journal.state == journals.DONE and journal.facts.get("data"):
+            made.append(str(journal.facts["archive"]))
+    if len(made) > 1:
+        raise LakeError(
+            f"v1 was archived {len(made)} times without a restore between ({', '.join(made)}): the "
+            f"first holds its history, a later one only what was loaded since. Bring the first "
+            f"back: `python -m flows restore --execute --archive {made[0]}`"
+        )
     found = sorted((lake.root / "archive").glob("fundamentals_v1_*.manifest.json"))
     if not found:
         raise LakeError(f"{lake.root / 'archive'} holds no archive of v1; nothing to restore")
@@ -134,7 +170,7 @@ def _carried_out(journal: Journal, steps: Callable[[], Sequence[Step]], around: 
             forward(journal, steps(), around.point, around.clock)
     except UndoneError as error:
         code, message = error.code, str(error)
-    except HalfUndoneError as error:
+    except (HalfUndoneError, UnfinishedError) as error:
         code, message = error.exit_code, str(error)
     done = journal.steps[first:]
     return {

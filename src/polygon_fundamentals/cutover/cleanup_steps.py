@@ -5,15 +5,26 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+
+import pyarrow as pa
 
 from polygon_fundamentals.cutover import archive, foreign
 from polygon_fundamentals.cutover.journal import Journal
 from polygon_fundamentals.cutover.steps import Step
 from polygon_fundamentals.cutover.switch import V1_SIDE, Around
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
+from polygon_fundamentals.lake import files
+from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.lake.kept import kept_file, write_kept
-from polygon_fundamentals.lake.paths import V1_ARCHIVE, Lake
+from polygon_fundamentals.lake.paths import (
+    V1_ARCHIVE,
+    Dataset,
+    Lake,
+    bucket_of,
+    ticker_of_file,
+)
 from polygon_fundamentals.lake.pointer import flush_folder, leads_to
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.locks import exclusive
@@ -39,6 +50,7 @@ class Cleanup:
         self.folder = lake.bronze / V1_ARCHIVE
         self.removing = lake.bronze / ".fundamentals_v1_removing"
         self.restoring = lake.bronze / ".fundamentals_v1_restoring"
+        self.later = lake.bronze / ".fundamentals_v1_later"
 
     @property
     def tar(self) -> Path:
@@ -70,6 +82,8 @@ class Cleanup:
             Step("check archive", self.check_archive),
             Step("extract", self.extract, self.drop_extracted),
             Step("into place", self.into_place),
+            Step("join later loads", self.join_later, stays=True),
+            Step("give up kept records", self.drop_kept, stays=True),
         ]
 
     def retire(self) -> str:
@@ -131,7 +145,7 @@ class Cleanup:
         return f"{rows:,} records kept for silver"
 
     def drop_kept(self) -> str:
-        """Remove the kept records while the folder itself is there."""
+        """Remove the kept records, now that the folder itself is there."""
         for statement in Statement:
             kept_file(self.lake.dataset(Generation.V1, statement)).unlink(missing_ok=True)
         return "removed"
@@ -177,13 +191,14 @@ class Cleanup:
     def check_archive(self) -> str:
         """Check the archive against its manifest."""
         manifest = archive.load_manifest(self.manifest_path)
-        if not self.folder.is_dir():
+        self.journal.fact("loaded_since", self.folder.is_dir())
+        if not self._in_place():
             archive.refuse_differences(archive.read_back(self.tar), manifest, str(self.tar))
         return f"{len(manifest['files']):,} files as the manifest says"
 
     def extract(self) -> str:
         """Write the archive's files beside their place."""
-        if self.folder.is_dir():
+        if self._in_place():
             return "in place already"
         shutil.rmtree(self.restoring, ignore_errors=True)
         manifest = archive.load_manifest(self.manifest_path)
@@ -196,15 +211,61 @@ class Cleanup:
         shutil.rmtree(self.restoring, ignore_errors=True)
         return "removed"
 
+    def _in_place(self) -> bool:
+        """Say whether the folder is the archive's, and not what was loaded after the cleanup."""
+        later = self.facts["loaded_since"] and "placed" not in self.facts
+        return self.folder.is_dir() and (not later or self.later.exists())
+
     def into_place(self) -> str:
-        """Rename the folder into place."""
-        if not self.folder.is_dir():
+        """Rename the folder into place; one of later loads is set aside first."""
+        if not self._in_place():
+            if self.folder.is_dir():
+                os.rename(self.folder, self.later)
+                self.around.point("set aside")
             os.rename(self.restoring / archive.DATA, self.folder)
             flush_folder(self.lake.bronze)
         self.around.point("in place")
+        self.journal.fact("placed", True)
         shutil.rmtree(self.restoring, ignore_errors=True)
-        self.drop_kept()
         return f"{self.folder.name} is there again"
+
+    def join_later(self) -> str:
+        """Upsert the records that were loaded after the cleanup.
+
+        No load waits for it, nor does it for one: of v1 none begins while records are kept.
+        """
+        if not self.later.exists():
+            return "nothing was loaded after the cleanup"
+        datasets = [self.lake.dataset(Generation.V1, s) for s in Statement]
+        at = self.around.clock()
+        rows = sum(_joined(dataset, self.later / dataset.statement, at) for dataset in datasets)
+        self.around.point("joined")
+        shutil.rmtree(self.later)
+        return f"{rows:,} records that were loaded after the cleanup"
+
+
+def _joined(dataset: Dataset, folder: Path, at: datetime) -> int:
+    """Upsert the records of a folder into its dataset, a bucket of tickers at a time."""
+    buckets: dict[int, list[tuple[str, Path]]] = {}
+    for path in sorted(folder.glob("year=*/month=*/*")):
+        ticker = ticker_of_file(path.name)
+        if ticker is not None:
+            buckets.setdefault(bucket_of(ticker), []).append((ticker, path))
+    total = 0
+    # Both speak of the folder that was set aside: without them the present one is listed.
+    (dataset.lake.ops / "index" / dataset.name / "found.json").unlink(missing_ok=True)
+    for some in buckets.values():
+        tables, rows, start = [], dict[str, list[int]](), 0
+        for ticker, path in some:
+            dataset.index_file(ticker).unlink(missing_ok=True)
+            table = files.with_ticker(files.read(path, dataset, ticker)[0], ticker)
+            rows.setdefault(ticker, []).extend(range(start, start + table.num_rows))
+            start += table.num_rows
+            tables.append(table)
+        whole = pa.concat_tables(tables).combine_chunks()
+        commit(dataset, Incoming(whole, rows, Scope.WINDOW, frozenset(), at))
+        total += start
+    return total
 
 
 def _refuse_touched(folder: Path, manifest: archive.Manifest) -> None:

@@ -25,7 +25,7 @@ from polygon_fundamentals.cutover.steps import (
 )
 from polygon_fundamentals.cutover.switch import Around, Options, Switch
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
-from polygon_fundamentals.lake import files
+from polygon_fundamentals.lake import files, kept
 from polygon_fundamentals.lake.file_system import probe
 from polygon_fundamentals.lake.paths import V2_FOLDER, Lake
 from polygon_fundamentals.lake.pointer import check_folders, holds_data, leads_to
@@ -186,6 +186,11 @@ def refuse_rollback(lake: Lake, v1_days: Sequence[date], today: date, accept_sta
         raise LakeError(
             f"{_v1_folder(lake)} is not there any more; bring it back with "
             "`python -m flows restore --execute`, then roll back"
+        )
+    if kept.archived_since(lake) is not None:
+        raise LakeError(
+            "v1 is in the archive that `cleanup` made, and its folder holds only what was loaded "
+            "since; join the two with `python -m flows restore --execute`, then roll back"
         )
     before = journals.last_done(lake, CUTOVER)
     if before is None:

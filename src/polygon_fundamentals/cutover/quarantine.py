@@ -24,6 +24,7 @@ from polygon_fundamentals.cutover.foreign import is_ours, unindexed
 from polygon_fundamentals.lake import cache, files, revisions
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.lake.index import signature, written
+from polygon_fundamentals.lake.kept import archived_since
 from polygon_fundamentals.lake.paths import (
     Dataset,
     Lake,
@@ -144,7 +145,8 @@ def _move_v1_rows(dataset: Dataset, ticker: str, kept: Path, foreign: pa.Table |
     if foreign is None or "financials" not in foreign.schema.names:
         return 0
     rows = foreign.filter(pc.is_valid(foreign["financials"]))
-    if rows.num_rows == 0 or not dataset.lake.generation_folder(Generation.V1).is_dir():
+    there = dataset.lake.generation_folder(Generation.V1).is_dir()
+    if rows.num_rows == 0 or not there or archived_since(dataset.lake) is not None:
         return 0
     aside = kept.with_name(f".{kept.name}.v1")
     try:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from polygon_fundamentals.lake import cache, files
 from polygon_fundamentals.lake.flat import flat_schema, flattened, value_columns
-from polygon_fundamentals.lake.kept import read_kept
+from polygon_fundamentals.lake.kept import is_kept, read_kept, with_kept
 from polygon_fundamentals.lake.listing import ATTEMPTS, FileState, moving, states
 from polygon_fundamentals.lake.paths import BUCKETS, Dataset, Lake, bucket_of
 from polygon_fundamentals.normalise.content import PERIOD, filing_order, record_keys
@@ -54,14 +54,18 @@ def read_dataset(
         LakeError: files moved in each of ten attempts.
     """
     wanted = None if tickers is None else set(tickers)
-    archived = read_kept(dataset, wanted)
-    if archived is not None:
-        return archived.cast(flat_schema(dataset.generation, dataset.statement))
     for _ in range(ATTEMPTS):
+        kept = read_kept(dataset, wanted)
         try:
-            return _read(dataset, wanted, shown)
+            # Folders that showed nothing are looked at again: it costs nothing, and `restore` may
+            # have filled them since.
+            stored = _read(dataset, wanted, shown or None)
         except _MovedError:
             shown = None
+            continue
+        if is_kept(dataset) == (kept is not None):
+            return stored if kept is None else with_kept(stored, kept.cast(stored.schema), dataset)
+        shown = None  # v1 went to the archive meanwhile, or came back from it
     raise moving(dataset)
 
 

@@ -89,16 +89,17 @@ def ciks_in(dataset: Dataset, tickers: Collection[str], shown: Shown) -> dict[st
     DamagedFileError as `read_dataset`.
     """
     archived = read_kept(dataset, tickers, ["ticker", "cik"])
-    if archived is not None:
-        return ciks_of(archived)
+    found = {} if archived is None else ciks_of(archived)
     buckets: dict[int, list[str]] = defaultdict(list)
     for ticker in tickers:
-        buckets[bucket_of(ticker)].append(ticker)
+        if bucket_of(ticker) in shown:
+            buckets[bucket_of(ticker)].append(ticker)
     bring_up_cache(dataset, tickers, shown)
-    found: dict[str, set[str]] = {}
     for bucket, some in buckets.items():
-        rows = cache.ciks(dataset, bucket, shown.get(bucket, []))
-        found |= ciks_of(read_dataset(dataset, some, shown) if rows is None else rows)
+        rows = cache.ciks(dataset, bucket, shown[bucket])
+        told = ciks_of(read_dataset(dataset, some, shown) if rows is None else rows)
+        for ticker, ciks in told.items():
+            found.setdefault(ticker, set()).update(ciks)
     return found
 
 

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake.files import replace_file
-from polygon_fundamentals.lake.kept import is_kept, kept_file, read_kept
+from polygon_fundamentals.lake.kept import kept_file, read_kept
 from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.read import Shown, by_bucket, read_dataset
@@ -45,6 +45,8 @@ from polygon_fundamentals.statements import Generation, Statement
 # 62 tickers since 2010 keep the whole process within 600 MB.
 BATCH_TICKERS = 60
 LOCK_SECONDS = 60.0
+# In place of a partition, of the one file that holds an archived v1.
+KEPT = 0
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,10 @@ def compare_lake(
     """
     files = _files(lake, statement)
     states = {ticker: state_of(mine) for ticker, mine in files.items()}
-    shown = {g: by_bucket(s for mine in files.values() for s in mine[g]) for g in Generation}
+    shown = {
+        g: by_bucket(s for mine in files.values() for s in mine[g] if s.partition != KEPT)
+        for g in Generation
+    }
     cache = _Cache.read(lake, statement, folder / "before")
     ciks = _ciks(lake, statement, states, cache, shown)
     known = dict(ciks)
@@ -152,22 +157,31 @@ def compare_lake(
 
 
 def _tickers(dataset: Dataset) -> set[str]:
-    archived = read_kept(dataset, columns=["ticker"])
-    if archived is not None:
-        return set(pc.unique(archived["ticker"]).to_pylist())
-    return {ticker for _, ticker, _ in dataset.files()}
+    return _kept_tickers(dataset) | {ticker for _, ticker, _ in dataset.files()}
+
+
+def _kept_tickers(dataset: Dataset) -> set[str]:
+    kept = read_kept(dataset, columns=["ticker"])
+    return set() if kept is None else set(pc.unique(kept["ticker"]).to_pylist())
 
 
 def _files(lake: Lake, statement: Statement) -> dict[str, dict[Generation, list[FileState]]]:
-    """Each ticker's files; where v1 went to the archive, the one file that holds its records."""
+    """Each ticker's files; where v1 went to the archive, also the one that holds its records."""
     v1, v2 = (lake.dataset(g, statement) for g in Generation)
+    kept = _kept(v1)  # before the folders: `restore` fills them before it removes the kept records
     found = listing([v1, v2])
-    if is_kept(v1):
-        stat = kept_file(v1).stat()
-        for ticker in _tickers(v1):
-            mine = found.setdefault(ticker, {g: [] for g in Generation})
-            mine[Generation.V1] = [FileState(0, ticker, stat.st_mtime_ns, stat.st_size)]
+    for state in kept:
+        found.setdefault(state.ticker, {g: [] for g in Generation})[Generation.V1].append(state)
     return found
+
+
+def _kept(v1: Dataset) -> list[FileState]:
+    tickers = _kept_tickers(v1)
+    try:
+        stat = kept_file(v1).stat()
+    except FileNotFoundError:
+        return []
+    return [FileState(KEPT, ticker, stat.st_mtime_ns, stat.st_size) for ticker in tickers]
 
 
 def _compared(

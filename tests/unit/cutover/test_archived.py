@@ -1,0 +1,202 @@
+"""A lake whose v1 went to the archive: what readers see, what is refused, what a restore joins."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from polygon_fundamentals import silver
+from polygon_fundamentals.cutover import journal as journals
+from polygon_fundamentals.cutover.cleanup import restore
+from polygon_fundamentals.cutover.foreign import checksums
+from polygon_fundamentals.cutover.quarantine import sweep
+from polygon_fundamentals.errors import LakeError
+from polygon_fundamentals.lake import Lake, kept, read
+from polygon_fundamentals.lake.kept import archived_since, kept_file, refuse_archived
+from polygon_fundamentals.lake.listing import states
+from polygon_fundamentals.lake.read import by_bucket, read_dataset
+from polygon_fundamentals.statements import Generation, Statement
+from tests.cutover_world import around, at_later, fill, load_gone, load_later, run
+from tests.unit.cutover.test_quarantine import PLACE, append_as_the_old_script
+
+BALANCES = Statement.BALANCE_SHEETS
+
+
+@pytest.fixture
+def switched(lake: Lake) -> Lake:
+    """A lake on v2 in whose v1 stands a company that v2 lacks."""
+    load_gone(fill(lake))
+    assert run(lake, "cutover", checks=())["exit_code"] == 0
+    return lake
+
+
+@pytest.fixture
+def archived(switched: Lake) -> Lake:
+    assert archived_since(switched) is None
+    refuse_archived(switched)
+    assert run(switched, "cleanup", checks=())["exit_code"] == 0
+    return switched
+
+
+def v1_folder(lake: Lake) -> Path:
+    return lake.bronze / "fundamentals_v1_archive"
+
+
+def assets(lake: Lake) -> list[tuple[str, str, float]]:
+    """Return ticker, period and total assets of v1's records."""
+    rows = read_dataset(lake.dataset(Generation.V1, BALANCES)).to_pylist()
+    found = [(r["ticker"], str(r["end_date"]), r["balance_sheet.assets"]) for r in rows]
+    return sorted(found)
+
+
+BEFORE = [
+    ("AAA", "2025-03-31", 1000.0),
+    ("AAA", "2025-06-30", 1001.0),
+    ("AAA", "2025-09-30", 1002.0),
+    ("BBB", "2025-03-31", 2000.0),
+    ("BBB", "2025-06-30", 2001.0),
+    ("BBB", "2025-09-30", 2002.0),
+    ("GONE", "2025-03-31", 5.0),
+    ("GONE", "2025-06-30", 5.0),
+    ("GONE", "2025-09-30", 5.0),
+]
+JOINED = [
+    ("AAA", "2025-03-31", 7.0),
+    *BEFORE[1:3],
+    ("AAA", "2025-12-31", 7.0),
+    *BEFORE[3:],
+]
+
+
+def test_records_loaded_after_a_cleanup_stand_beside_those_before(archived: Lake) -> None:
+    assert assets(archived) == BEFORE
+    load_later(archived)
+    assert assets(archived) == JOINED
+    found = silver.wide_table(archived, Generation.V2).to_pylist()
+    ends = {(r["ticker"], str(r["period_end"])) for r in found if r["generation"] == "v1"}
+    assert ends == {
+        ("GONE", "2025-03-31"),
+        ("GONE", "2025-06-30"),
+        ("GONE", "2025-09-30"),
+        ("AAA", "2025-12-31"),
+    }
+
+
+def test_nothing_is_written_to_an_archived_v1(archived: Lake) -> None:
+    with pytest.raises(LakeError, match=r"v1 is in the archive .* restore --execute"):
+        refuse_archived(archived)
+    append_as_the_old_script(archived.pointer / PLACE)
+    (found,) = sweep(archived)
+    assert (found.v1_rows, v1_folder(archived).exists()) == (0, False)
+    load_later(archived)
+    append_as_the_old_script(archived.pointer / PLACE)
+    (found,) = sweep(archived)
+    assert found.v1_rows == 0
+    assert (archived.root / found.kept).exists()
+    assert assets(archived) == JOINED
+
+
+def test_what_was_loaded_after_a_cleanup_is_neither_archived_alone_nor_shown_alone(
+    archived: Lake,
+) -> None:
+    load_later(archived)
+    with pytest.raises(LakeError, match=r"was archived before.*restore --execute`, then run"):
+        run(archived, "cleanup", checks=())
+    with pytest.raises(LakeError, match=r"only what was loaded since; join the two"):
+        run(archived, "rollback", checks=())
+    assert assets(archived) == JOINED
+
+
+def test_a_restore_joins_what_was_loaded_after_the_cleanup(archived: Lake) -> None:
+    (tar,) = (archived.root / "archive").glob("*.tar.zst")
+    alone = Lake(shutil.copytree(archived.root, archived.root.with_name("alone"), symlinks=True))
+    assert run(alone, "restore", checks=())["exit_code"] == 0
+    assert assets(alone) == BEFORE
+    before = checksums(v1_folder(alone))
+    load_later(archived)
+    found = run(archived, "restore", checks=())
+    assert (found["exit_code"], found["archive"]) == (0, tar.name)
+    details = {step["name"]: step["detail"] for step in found["steps"]}
+    assert details["join later loads"] == "6 records that were loaded after the cleanup"
+    assert assets(archived) == JOINED
+    after = checksums(v1_folder(archived))
+    changed = {name for name in before if after.get(name) != before[name]}
+    assert {name.split("/", 1)[1] for name in changed} == {"year=2025/month=05/ticker=AAA.parquet"}
+    assert archived_since(archived) is None
+    assert [p.name for p in archived.bronze.iterdir() if p.name.startswith(".fund")] == []
+    # What stood under the corrected record is a revision now, and a load goes on from there.
+    refuse_archived(archived)
+    load_later(archived)
+    assert assets(archived) == JOINED
+    assert "is in" in run(archived, "restore", checks=())["message"]
+    assert run(archived, "cleanup", checks=(), clock=at_later(201))["exit_code"] == 0
+    assert assets(archived) == JOINED
+
+
+def test_a_join_that_fails_is_done_by_the_next_call(archived: Lake) -> None:
+    load_later(archived)
+    damaged = next(v1_folder(archived).rglob("*.parquet"))
+    whole = damaged.read_bytes()
+    damaged.write_bytes(b"damaged")
+    found = run(archived, "restore", checks=())
+    assert (found["exit_code"], found["state"]) == (4, "open")
+    assert "cannot be read" in found["message"]
+    assert BEFORE[3:] == assets(archived)[-6:]
+    place = damaged.relative_to(v1_folder(archived))
+    (archived.bronze / ".fundamentals_v1_later" / place).write_bytes(whole)
+    assert run(archived, "restore", checks=())["exit_code"] == 0
+    assert assets(archived) == JOINED
+
+
+def test_of_two_archives_without_a_restore_between_none_is_taken_unasked(archived: Lake) -> None:
+    first = journals.last_done(archived, "cleanup")
+    assert first is not None
+    facts = {"archive": "fundamentals_v1_20990101.tar.zst", "data": True}
+    second = journals.Journal.begin(archived, "cleanup", {}, at_later(300), facts)
+    second.close(journals.DONE, "done")
+    with pytest.raises(LakeError, match=rf"2 times.*--archive {first.facts['archive']}"):
+        run(archived, "restore", checks=())
+    found = restore(archived, around(archived), str(first.facts["archive"]))
+    assert found["exit_code"] == 0
+    assert assets(archived) == BEFORE
+
+
+@pytest.mark.parametrize("operation", ["cleanup", "restore"])
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_cleanup_or_restore_beside_a_reader_costs_no_row(
+    switched: Lake, monkeypatch: pytest.MonkeyPatch, operation: str, listed: bool
+) -> None:
+    dataset = switched.dataset(Generation.V1, BALANCES)
+    if operation == "restore":
+        assert run(switched, "cleanup", checks=())["exit_code"] == 0
+    shown = by_bucket(states(dataset)) if listed else None
+    real: Callable[..., Any] = read._read
+    done: list[object] = []
+
+    def meanwhile(*words: Any) -> pa.Table:
+        if not done:
+            done.append(operation)
+            with monkeypatch.context() as other:
+                other.setattr(read, "_read", real)
+                assert run(switched, operation, checks=())["exit_code"] == 0
+            shutil.rmtree(switched.ops / "cache")
+        return real(*words)
+
+    monkeypatch.setattr(read, "_read", meanwhile)
+    assert read_dataset(dataset, shown=shown).num_rows == 9
+    assert done
+
+
+def test_kept_records_that_go_while_they_are_opened_are_none(
+    archived: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = archived.dataset(Generation.V1, BALANCES)
+    assert kept.read_kept(dataset, ["GONE"], ["ticker"]).num_rows == 3  # type: ignore[union-attr]
+    kept_file(dataset).unlink()
+    monkeypatch.setattr(kept, "is_kept", lambda _: True)
+    assert kept.read_kept(dataset) is None
