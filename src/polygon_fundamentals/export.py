@@ -18,16 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from polygon_fundamentals import v1_history
+from polygon_fundamentals import v1_form, v1_history
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.field_map import FieldEntry, Relation, entries
 from polygon_fundamentals.lake import files
 from polygon_fundamentals.lake.paths import Lake, partition_folder, ticker_file_name
-from polygon_fundamentals.normalise.schemas import LEAF, TEXT, V1_RECORD, schema, section_type
+from polygon_fundamentals.normalise.schemas import TEXT, V1_RECORD, schema
 from polygon_fundamentals.silver import wide_table
 from polygon_fundamentals.silver.schema import PREFIXES
 from polygon_fundamentals.silver.wide import BOTH
@@ -78,27 +77,12 @@ def v1_shaped(wide: pa.Table, statement: Statement, *, differing: bool = False) 
     Rows without any line of the statement are left out. A last column, `generation`, says
     where each came from.
     """
-    sections = []
-    filled = np.zeros(wide.num_rows, dtype=bool)
-    for section in statement.v1_sections:
-        lines = {e.v1: e for e in entries(statement) if e.v1_section == section}
-        leaves = []
-        for field in section_type(statement, section):
-            entry = lines[field.name]
-            leaf = _leaf(wide, entry) if is_given(entry, differing=differing) else None
-            if leaf is not None:
-                filled |= leaf.is_valid().to_numpy(zero_copy_only=False)
-            leaves.append(pa.nulls(wide.num_rows, LEAF) if leaf is None else leaf)
-        there = pa.array(_any_valid(leaves, wide.num_rows))
-        kind = section_type(statement, section)
-        sections.append(
-            pa.StructArray.from_arrays(leaves, fields=list(kind), mask=pc.invert(there))
-        )
+    lines = [e for e in entries(statement) if is_given(e, differing=differing)]
+    values = {str(entry.v1_column): _value(wide, entry) for entry in lines}
+    filled = v1_form.any_valid(values.values(), wide.num_rows)
     wanted = schema(Generation.V1, statement)
     columns = _record(wide)
-    columns["financials"] = pa.StructArray.from_arrays(
-        sections, fields=list(wanted.field("financials").type)
-    )
+    columns["financials"] = v1_form.financials(values, statement, wide.num_rows)
     columns["absent_fields"] = pa.nulls(wide.num_rows, pa.list_(TEXT))
     columns["unmapped"] = pa.nulls(wide.num_rows, TEXT)
     columns["observed_at"] = wide["loaded_at"]
@@ -106,27 +90,13 @@ def v1_shaped(wide: pa.Table, statement: Statement, *, differing: bool = False) 
     return v1_history.marked(table, wide["generation"]).filter(pa.array(filled))
 
 
-def _any_valid(leaves: Sequence[pa.Array], rows: int) -> npt.NDArray[np.bool_]:
-    found = np.zeros(rows, dtype=bool)
-    for leaf in leaves:
-        found |= leaf.is_valid().to_numpy(zero_copy_only=False)
-    return found
-
-
-def _leaf(wide: pa.Table, entry: FieldEntry) -> pa.Array:
-    """Return one line of v1: value, unit, label and order, null where v2 has no value."""
+def _value(wide: pa.Table, entry: FieldEntry) -> pa.Array:
+    """Return the values of one line of v1, null where v2 has none."""
     value = wide[PREFIXES[entry.statement] + (entry.v2 or "")].combine_chunks()
     if entry.relation is Relation.SIGN_FLIPPED:
         # Adding zero turns the -0.0 of a flipped zero into 0.0.
         value = pc.add(pc.negate(value), 0.0)
-    rows = len(value)
-    members = [
-        value,
-        pa.repeat(pa.scalar(entry.unit.value, TEXT), rows),
-        pa.repeat(pa.scalar(entry.label, TEXT), rows),
-        pa.repeat(pa.scalar(entry.order, pa.int32()), rows),
-    ]
-    return pa.StructArray.from_arrays(members, fields=list(LEAF), mask=value.is_null())
+    return value
 
 
 def _record(wide: pa.Table) -> dict[str, pa.Array]:
@@ -217,19 +187,14 @@ class _View:
             self.wide.filter(pc.invert(of_v1)), statement, differing=self.differing
         )
         if self.continue_v1:
-            own = list(v1_history.stored(self.lake, statement, self.tickers))
-            history = pa.concat_tables([schema(Generation.V1, statement).empty_table(), *own])
+            history = v1_history.stored(self.lake, statement, self.tickers)
             yield v1_history.marked(history, Generation.V1.value)
             later = v1_history.continuing(rendered, history).drop_columns(["generation"])
             yield v1_history.marked(later, Generation.V2.value)
             return
         yield rendered
-        alone = self.wide.filter(of_v1)
-        if v1_history.is_there(self.lake):
-            for table in v1_history.of_periods(self.lake, statement, alone):
-                yield v1_history.marked(table, Generation.V1.value)
-        else:  # archived: what silver keeps of them
-            yield v1_shaped(alone, statement, differing=self.differing)
+        own = v1_history.of_periods(self.lake, statement, self.wide, of_v1)
+        yield v1_history.marked(own, Generation.V1.value)
 
 
 def export_folder(
@@ -253,7 +218,7 @@ def export_folder(
     """
     if continue_v1:
         v1_history.refuse_archived(lake)
-    folder = folder.absolute()
+    folder = folder.resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there already; give --output a new or empty folder")
     view = _View(lake, wide_table(lake, Generation.V2), differing, continue_v1)

@@ -5,19 +5,27 @@ from __future__ import annotations
 import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from massive.rest.models.financials import StockFinancial
 
-from polygon_fundamentals import export
+from polygon_fundamentals import export, v1_history
 from polygon_fundamentals.errors import LakeError, UsageError
 from polygon_fundamentals.field_map import entries
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.commit import Incoming, Scope, commit
+from polygon_fundamentals.lake.kept import write_kept
+from polygon_fundamentals.lake.listing import FileState
+from polygon_fundamentals.lake.paths import Dataset
+from polygon_fundamentals.lake.pointer import adopt, point_to
 from polygon_fundamentals.lake.read import read_dataset
+from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.normalise.schemas import schema
 from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation, Statement
+from tests.cutover_world import OBSERVED, QUARTERS, v1_row, v2_row
 from tests.unit.silver.feeding import company, feed
 
 ALL = list(Statement)
@@ -164,16 +172,118 @@ def test_records_continue_v1_too(frozen: Lake) -> None:
     assert {r["generation"] for r in export.records(frozen, ["ONE"], ALL)} == {"v2"}
 
 
-def test_an_archived_history_is_not_continued(frozen: Lake, tmp_path: Path) -> None:
-    from polygon_fundamentals.lake.kept import write_kept
+def copy_on_v2(lake: Lake, folder: Path) -> Lake:
+    """Return a copy of a lake whose pointer leads to v2."""
+    copy = Lake(folder)
+    shutil.copytree(lake.root, copy.root)
+    adopt(copy)
+    point_to(copy, Generation.V2)
+    return copy
 
-    lake = Lake(tmp_path / "lake")
-    shutil.copytree(frozen.root, lake.root)
+
+def archive(lake: Lake) -> None:
+    """Keep v1's records and remove its folder, as `cleanup` does."""
     for statement in ALL:
         dataset = lake.dataset(Generation.V1, statement)
         write_kept(dataset, read_dataset(dataset))
-    shutil.rmtree(lake.pointer)
-    lake.pointer.symlink_to("fundamentals_v2")
+    shutil.rmtree(lake.bronze / "fundamentals_v1_archive")
+
+
+def written(lake: Lake, folder: Path) -> list[Any]:
+    """Export a lake; return the records of the folder."""
+    counts = export.export_folder(lake, folder, ALL)
+    rows = [
+        (str(path.relative_to(folder)), row)
+        for path in sorted(folder.rglob("*.parquet"))
+        for row in pq.ParquetFile(path).read().to_pylist()
+    ]
+    assert len(rows) == sum(counts.values())
+    return rows
+
+
+def test_an_archived_v1_is_given_as_it_was_before(frozen: Lake, tmp_path: Path) -> None:
+    lake = copy_on_v2(frozen, tmp_path / "lake")
+    records = export.records(lake, ["ONE", "GONE"], ALL)
+    rows = written(lake, tmp_path / "before")
+    archive(lake)
+    assert export.records(lake, ["ONE", "GONE"], ALL) == records
+    assert written(lake, tmp_path / "after") == rows
+    gone = next(r for r in records if r["generation"] == "v1")
+    assert gone["company_name"].startswith("Sandbox")
+    assert "noncurrent_assets" in gone["financials"]["balance_sheet"]
+    # What an older release loaded afterwards stands in for the kept record.
+    path = next((frozen.pointer / "balance_sheets").rglob("ticker=GONE.parquet"))
+    place = lake.bronze / "fundamentals_v1_archive" / path.relative_to(frozen.pointer)
+    place.parent.mkdir(parents=True)
+    shutil.copy2(path, place)
+    assert written(lake, tmp_path / "torn") == rows
+
+
+def test_v1_that_moves_under_an_export_costs_no_record(
+    frozen: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = copy_on_v2(frozen, tmp_path / "lake")
+    before = v1_history.stored(lake, Statement.CASH_FLOW)
+    real = v1_history.states
+    calls = []
+
+    def changed(dataset: Dataset) -> list[FileState]:
+        found = real(dataset)
+        calls.append(len(found))
+        if len(calls) == 1:
+            path = dataset.file(found[-1].partition, found[-1].ticker)
+            path.rename(path.with_name("ticker=ELSE.parquet"))
+        elif len(calls) == 2:
+            archive(lake)
+        return found
+
+    monkeypatch.setattr(v1_history, "states", changed)
+    found = v1_history.stored(lake, Statement.CASH_FLOW)
+    assert len(calls) == 3
+    assert calls[2] == 0
+    assert found.num_rows == before.num_rows
+
+
+def test_v1_that_moves_each_time_is_told(frozen: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = [FileState(202301, "NOWHERE", 1, 1)]
+    monkeypatch.setattr(v1_history, "states", lambda _: gone)
+    with pytest.raises(LakeError, match="moved each of the 10 times that they were read"):
+        v1_history.stored(frozen, Statement.CASH_FLOW)
+
+
+def test_of_two_companies_under_a_ticker_only_the_one_that_v2_lacks_is_v1s(lake: Lake) -> None:
+    quarter = QUARTERS[0]
+    both = ("0000000001", "0000000002")
+    rows = [v1_row(cik, "MU", quarter, value) for cik, value in zip(both, (1.0, 2.0), strict=True)]
+    for statement in ALL:
+        v2 = v2_table([v2_row(both[1], "MU", quarter, 222.0, statement)], statement, OBSERVED)
+        for generation, table in (
+            (Generation.V1, v1_tables(rows, OBSERVED)[statement]),
+            (Generation.V2, v2),
+        ):
+            places = {"MU": range(table.num_rows)}
+            incoming = Incoming(table, places, Scope.WINDOW, frozenset(), OBSERVED)
+            commit(lake.dataset(generation, statement), incoming)
+    found = export.records(lake, ["MU"], [Statement.BALANCE_SHEETS])
+    told = [
+        (r["cik"], r["generation"], r["financials"]["balance_sheet"]["assets"]["value"])
+        for r in found
+    ]
+    assert told == [(both[0], "v1", 1.0), (both[1], "v2", 222.0)]
+    # The folder as a link to an empty one.
+    (lake.root / "empty").mkdir()
+    link = lake.root / "link"
+    link.symlink_to("empty")
+    # v2's revenue means something else, so that its income statement has no line to give.
+    counts = {"balance_sheets": 2, "cash_flow": 2, "income_statements": 1}
+    assert export.export_folder(lake, link, ALL) == counts
+    assert link.is_symlink()
+    assert len(list(link.rglob("ticker=MU.parquet"))) == 3
+
+
+def test_an_archived_history_is_not_continued(frozen: Lake, tmp_path: Path) -> None:
+    lake = copy_on_v2(frozen, tmp_path / "lake")
+    archive(lake)
     with pytest.raises(
         LakeError, match=r"nothing of v1 to be continued; bring it back with .*restore"
     ):
@@ -181,7 +291,3 @@ def test_an_archived_history_is_not_continued(frozen: Lake, tmp_path: Path) -> N
     with pytest.raises(LakeError, match="nothing of v1 to be continued"):
         export.export_folder(lake, tmp_path / "new", ALL, continue_v1=True)
     assert not (tmp_path / "new").exists()
-    # A company that only v1 ever had comes from what cleanup kept for silver.
-    found = export.records(lake, ["GONE"], [Statement.BALANCE_SHEETS])
-    assert found
-    assert {r["generation"] for r in found} == {"v1"}
