@@ -13,6 +13,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from multiprocessing import parent_process
 from pathlib import Path
 
 import orjson
@@ -31,6 +32,8 @@ VERSION = 2
 MOST_PARTS = 1_000
 OURS = pa.field("ours", pa.bool_())
 Signatures = dict[str, list[int]]  # `YYYYMM/TICKER` → [time of change in ns, size in bytes]
+# A bucket's folder → the rows that could not be written there, until the bucket is read again.
+_UNWRITTEN: dict[Path, pa.Table] = {}
 
 
 def load(
@@ -40,6 +43,7 @@ def load(
 
     Where nothing must be read, one part of just these rows is left.
     """
+    _UNWRITTEN.pop(_folder(dataset, bucket), None)
     paths = _parts(dataset, bucket)
     tidy = len(paths) == 1
     left = _signatures(now)
@@ -102,6 +106,9 @@ def rows(dataset: Dataset, bucket: int, columns: Sequence[str] | None = None) ->
 
     Of some columns only where they are named, `ticker` and `partition` among them.
     """
+    unwritten = _UNWRITTEN.get(_folder(dataset, bucket))
+    if unwritten is not None:
+        return unwritten if columns is None else unwritten.select(columns)
     nothing = _nothing(dataset)
     tables, told = [nothing if columns is None else nothing.select(columns)], set[str]()
     for path in _parts(dataset, bucket):
@@ -118,10 +125,22 @@ def save(
     now: Sequence[FileState],
     replaced: Iterable[Path],
 ) -> None:
-    """Write the rows of the bucket's files as one part, in place of others."""
-    _write(dataset, bucket, table, _signatures(now))
-    for path in replaced:
-        path.unlink(missing_ok=True)
+    """Write the rows of the bucket's files as one part, in place of others.
+
+    A reader that cannot (a lake it may only read, a full disk) goes on, and the next one reads the
+    files again.
+
+    Raises:
+        OSError: they cannot be written by one of several processes, whose rows go through the file.
+    """
+    try:
+        _write(dataset, bucket, table, _signatures(now))
+        for path in replaced:
+            path.unlink(missing_ok=True)
+    except OSError:
+        if parent_process() is not None:
+            raise
+        _UNWRITTEN[_folder(dataset, bucket)] = table
 
 
 def add_written(dataset: Dataset, bucket: int, flat: pa.Table, plans: Sequence[Plan]) -> None:
@@ -202,9 +221,13 @@ def _write(dataset: Dataset, bucket: int, table: pa.Table, known: Mapping[str, l
     part = _folder(dataset, bucket) / f"{time.time_ns():020d}-{os.getpid()}.parquet"
     part.parent.mkdir(parents=True, exist_ok=True)
     staged = files.temporary_name(part.with_name("part"))
-    # Not flushed to disk: a part that a crash cut short is no part, and its files are read.
-    pq.write_table(table.replace_schema_metadata({"files": told}), staged, compression="zstd")
-    os.replace(staged, part)
+    try:
+        # Not flushed to disk: a part that a crash cut short is no part, and its files are read.
+        pq.write_table(table.replace_schema_metadata({"files": told}), staged, compression="zstd")
+        os.replace(staged, part)
+    except OSError:
+        staged.unlink(missing_ok=True)
+        raise
 
 
 def _of_files(table: pa.Table, keys: Iterable[str]) -> pa.Table:

@@ -14,6 +14,7 @@ A withdrawn record ends on the day on which its absence was observed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -94,7 +95,8 @@ def superseded(dataset: Dataset) -> pa.Table:
     pieces = [kept.filter(pc.invert(pc.is_in(kept["ticker"], pa.array(sorted(gone), TEXT))))]
     pieces += [_flat(dataset, revisions.read(dataset, ticker), ticker) for ticker in sorted(fresh)]
     table = pa.concat_tables(pieces).combine_chunks()
-    _save_cache(dataset, table, now)
+    with contextlib.suppress(OSError):  # a lake that may only be read: the next reader reads anew
+        _save_cache(dataset, table, now)
     return table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -13,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals.errors import LakeError
-from polygon_fundamentals.lake import Lake, files
+from polygon_fundamentals.lake import Lake, cache, files
 from polygon_fundamentals.lake.listing import ATTEMPTS, states
 from polygon_fundamentals.lake.paths import Dataset
-from polygon_fundamentals.lake.read import read_dataset
+from polygon_fundamentals.lake.read import read_dataset, repeated_rows
 from polygon_fundamentals.statements import Generation, Statement
 from tests.filled import filled
 
@@ -41,6 +42,63 @@ def dataset(source: Lake, tmp_path: Path) -> Dataset:
 def ids(dataset: Dataset) -> list[tuple[str, str]]:
     rows = read_dataset(dataset)
     return sorted(zip(rows["end_date"].to_pylist(), rows["timeframe"].to_pylist(), strict=True))
+
+
+def test_a_reader_whose_cache_cannot_be_written_answers(
+    dataset: Dataset, source: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No folder for it; a disk that is full; a part that cannot be put into place."""
+    wanted = ids(source.dataset(dataset.generation, dataset.statement))
+    place = dataset.lake.ops / "cache"
+    place.write_bytes(b"")
+    assert ids(dataset) == wanted
+    place.unlink()
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for module, name in ((cache.pq, "write_table"), (cache.os, "replace")):
+        with monkeypatch.context() as broken:
+            broken.setattr(module, name, full)
+            assert ids(dataset) == wanted
+        assert [path for path in place.rglob("*") if path.is_file()] == []
+    assert ids(dataset) == wanted
+    (part,) = place.glob("v1.cash_flow.*/*.parquet")
+    # What a load wrote beside stands in two parts that cannot be made one.
+    shutil.copy2(part, part.with_name(f"9{part.name[1:]}"))
+    with monkeypatch.context() as broken:
+        broken.setattr(cache.os, "replace", full)
+        assert ids(dataset) == wanted
+
+
+def test_repeated_rows_are_those_of_the_reader_whose_cache_cannot_be_written(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticker = states(dataset)[0].ticker
+    known = ids(dataset)
+    assert repeated_rows(dataset, [ticker]).num_rows == 0
+    path = paths(dataset)[-1]
+    twin = dataset.file(LATER, ticker)
+    twin.parent.mkdir(parents=True)
+    shutil.copy2(path, twin)
+    with monkeypatch.context() as broken:
+        broken.setattr(cache, "_write", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+        assert ids(dataset) == known
+        rows = repeated_rows(dataset, [ticker])
+        assert set(rows["partition"].to_pylist()) >= {LATER}
+        assert rows.num_rows == 2 * pq.ParquetFile(path).metadata.num_rows
+    twin.unlink()
+    assert ids(dataset) == known
+    assert repeated_rows(dataset, [ticker]).num_rows == 0
+
+
+def test_a_process_of_many_says_that_the_cache_cannot_be_written(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (dataset.lake.ops / "cache").write_bytes(b"")
+    monkeypatch.setattr(cache, "parent_process", lambda: object())
+    with pytest.raises(NotADirectoryError):
+        read_dataset(dataset)
 
 
 def paths(dataset: Dataset) -> list[Path]:

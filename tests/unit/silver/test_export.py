@@ -25,7 +25,7 @@ from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.normalise.schemas import schema
 from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation, Statement
-from tests.cutover_world import OBSERVED, QUARTERS, v1_row, v2_row
+from tests.cutover_world import OBSERVED, QUARTERS, fill, load_later, v1_row, v2_row
 from tests.unit.silver.feeding import company, feed
 
 ALL = list(Statement)
@@ -279,6 +279,16 @@ def test_of_two_companies_under_a_ticker_only_the_one_that_v2_lacks_is_v1s(lake:
     assert export.export_folder(lake, link, ALL) == counts
     assert link.is_symlink()
     assert len(list(link.rglob("ticker=MU.parquet"))) == 3
+
+
+def test_a_lake_whose_cache_cannot_be_written_is_exported(lake: Lake) -> None:
+    load_later(fill(lake))
+    assert list((lake.ops / "revisions").rglob("ticker=AAA.parquet"))
+    found = export.records(lake, ["AAA"], ALL)
+    assert len(found) == 4
+    shutil.rmtree(lake.ops / "cache")
+    (lake.ops / "cache").write_bytes(b"")
+    assert export.records(lake, ["AAA"], ALL) == found
 
 
 def test_an_archived_history_is_not_continued(frozen: Lake, tmp_path: Path) -> None:
