@@ -38,7 +38,7 @@ def silver(as_of: Day = None, lake: LakeFolder = None) -> State[Any]:
     def body() -> Report:
         where = Lake(existing_lake_root(lake))
         day = None if as_of is None else as_of.isoformat()
-        # A cutover must not move the pointer between reading where it leads and linking.
+        # A cutover waits for this. A rollback does not: the build then follows the pointer.
         with shared(
             where.lock("writers"), LOCK_SECONDS, "the lake's switch (a cutover or rollback)"
         ):
@@ -58,17 +58,17 @@ def silver(as_of: Day = None, lake: LakeFolder = None) -> State[Any]:
 
 def _built(lake: Lake, day: str | None) -> Report:
     started = time.monotonic()
-    generation = lake.primary
-    label = f"as of {day}" if day else f"from {generation}"
-    state = build_silver(str(lake.root), label, generation.value, day, return_state=True)
+    label = f"as of {day}" if day else f"from {lake.primary}"
+    state = build_silver(str(lake.root), label, day, return_state=True)
     found = state.result(raise_on_failure=False)
     if not isinstance(found, dict):
         return {"error": str(state.message or found), "message": str(state.message), "exit_code": 3}
     if "error" in found:
         return {**found, "message": found["error"]}
     path = lake.silver / "as_of" / day if day else lake.silver / TABLE
+    made = f"as of {day}" if day else f"from {found['generation']}"
     message = (
-        f"silver {label}: {found['rows']:,} rows in {found['files']} files, "
+        f"silver {made}: {found['rows']:,} rows in {found['files']} files, "
         f"{found['files_written']} of them new"
     )
     seconds = round(time.monotonic() - started, 3)

@@ -13,7 +13,6 @@ from polygon_fundamentals import silver
 from polygon_fundamentals.errors import FundamentalsError, told
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.original_dates import date_periods
-from polygon_fundamentals.statements import Generation
 from tasks.context import RunSpec, context
 
 
@@ -23,11 +22,11 @@ def _failed(error: FundamentalsError | OSError) -> State[Any]:
 
 
 @task(name="silver", task_run_name="silver · {label}", persist_result=False)
-def build_silver(lake: str, label: str, generation: str, day: str | None) -> State[Any]:
-    """Build the table from a generation and lead readers to it; on a past day with `day`."""
+def build_silver(lake: str, label: str, day: str | None) -> State[Any]:
+    """Build the table that readers are to see and lead them to it; on a past day with `day`."""
     past = None if day is None else date.fromisoformat(day)
     try:
-        found = silver.build(Lake(Path(lake)), Generation(generation), day=past)
+        found = silver.build(Lake(Path(lake)), day=past)
     except (FundamentalsError, OSError) as error:
         return _failed(error)
     result = {

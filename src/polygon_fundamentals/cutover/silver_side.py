@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,8 +10,8 @@ from typing import Protocol
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.errors import LakeError
-from polygon_fundamentals.lake.paths import SILVER_NOTE, Lake
-from polygon_fundamentals.lake.pointer import Point, nothing, replace_link
+from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.pointer import Point, lead_to_build, nothing, silver_held
 from polygon_fundamentals.statements import Generation
 
 LINK = "fundamentals_wide"
@@ -63,14 +62,41 @@ def present(lake: Lake) -> Path | None:
     return None
 
 
-def link_to(lake: Lake, build: Path, point: Point = nothing) -> None:
-    """Make silver's link lead to a build, in one step; the build before is kept for a day more."""
+def link_to(lake: Lake, build: Path, point: Point = nothing) -> Path:
+    """Make silver's link lead to a build, in one step; return the build that it leads to.
+
+    Where it leads to a later build of the same generation it stays: silver was built since, as it
+    may be before a switch that was cut off goes on.
+
+    Raises:
+        LakeError: the build is not there.
+    """
     link = link_of(lake)
     link.parent.mkdir(parents=True, exist_ok=True)
-    # A rollback within the day finds the build that readers had, however old it is.
-    with suppress(FileNotFoundError):
-        os.utime(Path(os.path.realpath(link)) / SILVER_NOTE)
-    replace_link(link, os.path.relpath(build, link.parent), point)
+    with silver_held(lake):
+        if not leads_to_or_past(lake, build):
+            lead_to_build(link, build, point)
+            present(lake)
+        return Path(os.path.realpath(link))
+
+
+def leads_to_or_past(lake: Lake, build: Path) -> bool:
+    """Say whether silver's link leads to a build, or to a later one of its generation."""
+    link = link_of(lake)
+    found = Path(os.path.realpath(link))
+    if not (link.is_symlink() and found.is_dir() and os.path.samefile(found.parent, build.parent)):
+        return False
+    # A build is named MOMENT-GENERATION.
+    same = found.name.rpartition("-")[2] == build.name.rpartition("-")[2]
+    return same and found.name >= build.name
+
+
+def build_named(lake: Lake, name: str) -> Path:
+    """Return the folder of a build by its name, or by the path that older journals hold.
+
+    Only the name counts: a copied lake goes by builds of its own.
+    """
+    return lake.silver / "builds" / Path(name).name
 
 
 def schema_text(build: Path) -> str:

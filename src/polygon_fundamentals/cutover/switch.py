@@ -220,22 +220,25 @@ class Switch:
         silver = self.around.silver
         if "silver_before" not in self.facts:
             found = silver_side.present(self.lake)
-            if found is None:
+            if found is None or not silver_side.build_named(self.lake, found.name).is_dir():
                 found = silver.build(self.lake, other)
-            self.journal.fact("silver_before", str(found))
-        before, after = Path(self.facts["silver_before"]), self.facts.get("silver_after")
-        if after is None or not Path(after).is_dir():
-            after = str(silver.build(self.lake, self.target))
-            self.facts["silver_after"] = after
+            self.journal.fact("silver_before", found.name)
+        before = self._build("silver_before")
+        if "silver_after" not in self.facts or not self._build("silver_after").is_dir():
+            self.facts["silver_after"] = silver.build(self.lake, self.target).name
             self.journal.write()
-        same = silver_side.schema_text(before) == silver_side.schema_text(Path(after))
+        after = self._build("silver_after")
+        same = silver_side.schema_text(before) == silver_side.schema_text(after)
         self.facts["schema_same"] = same
         if not same and self.target is Generation.V2:
             raise AnswerIsNo(
                 f"silver from {self.target} has another schema than {before.name}; build both "
                 "with this version (`python -m flows silver`), then run again"
             )
-        return f"{Path(after).name} beside {before.name}, the same schema"
+        return f"{after.name} beside {before.name}, the same schema"
+
+    def _build(self, fact: str) -> Path:
+        return silver_side.build_named(self.lake, self.facts[fact])
 
     def check_candidate(self) -> str:
         """Run the readers' checks on what is and on what will be.
@@ -246,9 +249,9 @@ class Switch:
         checks = self.around.checks
         if "answers" not in self.facts:
             bronze = Path(os.path.realpath(self.lake.pointer))
-            before = Path(self.facts["silver_before"])
-            self.journal.fact("answers", readers.answers(checks, self.lake, bronze, before))
-        after = Path(self.facts["silver_after"])
+            found = readers.answers(checks, self.lake, bronze, self._build("silver_before"))
+            self.journal.fact("answers", found)
+        after = self._build("silver_after")
         found = readers.answers(checks, self.lake, self._folder, after)
         return readers.refuse_differences(checks, self.facts["answers"], found, "v2 beside v1")
 
@@ -271,20 +274,19 @@ class Switch:
 
     def move_silver(self) -> str:
         """Make silver's link lead to the target's build."""
-        after = Path(self.facts["silver_after"])
-        silver_side.link_to(self.lake, after, self.around.point)
-        return f"leads to {after.name}"
+        led = silver_side.link_to(self.lake, self._build("silver_after"), self.around.point)
+        return f"leads to {led.name}"
 
     def move_silver_back(self) -> str:
         """Make silver's link lead where it led."""
         if "silver_before" not in self.facts:
             return "it was not moved"
-        before = Path(self.facts["silver_before"])
+        before = self._build("silver_before")
         if not before.is_dir():  # cut off for so long that a later build cleared it away
             other = Generation.V1 if self.target is Generation.V2 else Generation.V2
             before = self.around.silver.build(self.lake, other)
-        silver_side.link_to(self.lake, before, self.around.point)
-        return f"leads to {before.name} again"
+        led = silver_side.link_to(self.lake, before, self.around.point)
+        return f"leads to {led.name} again"
 
     def verify(self) -> str:
         """Check through the pointer and silver's link, as readers see them.
@@ -321,6 +323,6 @@ class Switch:
             through, own = self.lake.pointer / statement, self._folder / statement
             if own.is_dir() and sorted(os.listdir(through)) != sorted(os.listdir(own)):
                 raise LakeError(f"{through} does not show what {own} holds")
-        wanted = Path(os.path.realpath(self.facts["silver_after"]))
-        if silver_side.present(self.lake) != wanted:
+        wanted = self._build("silver_after")
+        if not silver_side.leads_to_or_past(self.lake, wanted):
             raise LakeError(f"{silver_side.link_of(self.lake)} does not lead to {wanted}")

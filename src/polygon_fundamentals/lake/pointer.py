@@ -10,16 +10,18 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake import file_system
 from polygon_fundamentals.lake.file_system import NoExchangeError
-from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER, Lake
+from polygon_fundamentals.lake.paths import SILVER_NOTE, V1_ARCHIVE, V2_FOLDER, Lake
+from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.statements import Generation, Statement
 
 Point = Callable[[str], None]
+LINK_SECONDS = 60.0
 
 
 def nothing(_: str) -> None:
@@ -130,6 +132,24 @@ def replace_link(link: Path, target: str, point: Point = nothing) -> None:
     os.replace(beside, link)
     point("link replaced")
     flush_folder(link.parent)
+
+
+def silver_held(lake: Lake) -> AbstractContextManager[None]:
+    """Hold silver's link alone, for the moment in which it moves: a build may take minutes."""
+    return exclusive(lake.lock("silver-link"), LINK_SECONDS, "silver's link")
+
+
+def lead_to_build(link: Path, build: Path, point: Point = nothing) -> None:
+    """Make a link of silver lead to a build, in one step; the build before stays for a day more.
+
+    A relative link is followed from the folder that its own folder really is, so where the lake
+    or `silver/` is reached through a link, only the real paths give the way from one to the other.
+    """
+    # A rollback within the day finds the build that readers had, however old it is.
+    with suppress(FileNotFoundError):
+        os.utime(Path(os.path.realpath(link)) / SILVER_NOTE)
+    way = os.path.relpath(os.path.realpath(build), os.path.realpath(link.parent))
+    replace_link(link, way, point)
 
 
 def flush_folder(folder: Path) -> None:

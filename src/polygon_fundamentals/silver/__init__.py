@@ -2,7 +2,7 @@
 
 from polygon_fundamentals import silver
 
-found = silver.build(lake, lake.primary)      # builds, then leads readers to it
+found = silver.build(lake)                    # builds, then leads readers to it
 silver.as_of(lake, date(2024, 5, 31))         # the table as it could have been known then
 """
 

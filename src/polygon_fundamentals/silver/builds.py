@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake import files
 from polygon_fundamentals.lake.paths import SILVER_NOTE, Lake
+from polygon_fundamentals.lake.pointer import lead_to_build, silver_held
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.silver.schema import SORTED_BY, wide_schema
 from polygon_fundamentals.silver.table import wide_parts
@@ -64,13 +65,16 @@ class Build:
 
 def build(
     lake: Lake,
-    generation: Generation,
+    generation: Generation | None = None,
     *,
     link: bool = True,
     base: Build | None = None,
     day: date | None = None,
 ) -> Build:
     """Build the table from a generation, beside the present one; with `link` point readers to it.
+
+    Without a generation it is the one that the pointer leads to when readers are led to the build:
+    where a switch moves the pointer meanwhile, the table is built again, from the other.
 
     Files that did not change are linked from `base`, by default the present build; where none
     changed and the generation is the same, `base` itself is returned and nothing is written. With
@@ -84,11 +88,21 @@ def build(
     """
     with exclusive(lake.lock("silver"), LOCK_SECONDS, "the building of silver"):
         base = base or current_build(lake)
-        found = _written(lake, generation, base, day)
-        if link:
-            _point(lake, found)
+        while True:
+            found = _written(lake, generation or lake.primary, base, day)
+            if not link or _led(lake, found, follows=generation is None):
+                break
         _clear(lake, found)
         return found
+
+
+def _led(lake: Lake, found: Build, *, follows: bool) -> bool:
+    """Lead readers to a build unless it must follow the pointer and that has moved since."""
+    with silver_held(lake):
+        if follows and lake.primary.value != found.generation:
+            return False
+        _point(lake, found)
+        return True
 
 
 def point(lake: Lake, found: Build) -> None:
@@ -97,7 +111,7 @@ def point(lake: Lake, found: Build) -> None:
     Raises:
         LakeError: the link's place is taken by something that is no link.
     """
-    with exclusive(lake.lock("silver"), LOCK_SECONDS, "the building of silver"):
+    with silver_held(lake):
         _point(lake, found)
 
 
@@ -234,14 +248,7 @@ def _point(lake: Lake, found: Build) -> None:
             f"{link} is no link but something that another tool made; move it away, then run again"
         )
     link.parent.mkdir(exist_ok=True)
-    if link.is_symlink():
-        # From now on it is an older build: its day begins.
-        with _passing():
-            os.utime(link.resolve() / SILVER_NOTE)
-    beside = link.with_name(f".{link.name}.tmp")
-    beside.unlink(missing_ok=True)
-    os.symlink(os.path.relpath(found.path, link.parent), beside)
-    os.replace(beside, link)
+    lead_to_build(link, found.path)
 
 
 def _clear(lake: Lake, found: Build) -> None:
@@ -261,7 +268,7 @@ def _clear(lake: Lake, found: Build) -> None:
 
 def _entries(folder: Path) -> list[Path]:
     try:
-        return [path for path in folder.iterdir() if not path.name.endswith(".tmp")]
+        return [path for path in folder.iterdir() if not path.name.startswith(".")]
     except FileNotFoundError:
         return []
 

@@ -7,14 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from polygon_fundamentals import silver
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.pointer import point_to
 from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.silver import builds, table
 from polygon_fundamentals.statements import Generation, Statement
@@ -75,6 +78,30 @@ def test_beside_the_present_one_and_pointed_later(fed: tuple[Lake, Sandbox]) -> 
     assert (found.generation, found.rows, found.files) == ("v2", v2.rows, v2.files)
     silver.point(lake, v1)
     assert silver.table_path(lake) == v1.path
+
+
+@pytest.mark.parametrize(("told", "seen"), [(None, "v1"), (Generation.V2, "v2")])
+def test_a_switch_meanwhile_and_the_build_follows_the_pointer(
+    fed: tuple[Lake, Sandbox],
+    monkeypatch: pytest.MonkeyPatch,
+    told: Generation | None,
+    seen: str,
+) -> None:
+    lake, _ = fed
+    lake.pointer.rename(lake.bronze / "fundamentals_v1_archive")
+    lake.pointer.symlink_to("fundamentals_v2")
+    really, made = builds.wide_parts, list[str]()
+
+    def rolled_back(lake: Lake, generation: Generation, day: date | None) -> Iterable[pa.Table]:
+        made.append(generation.value)
+        point_to(lake, Generation.V1)
+        return really(lake, generation, day)
+
+    monkeypatch.setattr(builds, "wide_parts", rolled_back)
+    build = silver.build(lake, told)
+    assert silver.table_path(lake) == build.path
+    assert (build.generation, made[-1]) == (seen, seen)
+    assert set(pd.read_parquet(lake.silver / silver.TABLE)["generation"]) == {seen}
 
 
 def test_older_builds_go_after_a_day(fed: tuple[Lake, Sandbox]) -> None:

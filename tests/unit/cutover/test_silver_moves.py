@@ -1,0 +1,150 @@
+"""Silver's link over and back: never to nothing, never to an older build, never to another lake."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import pandas as pd
+import pytest
+
+from polygon_fundamentals import silver
+from polygon_fundamentals.cutover import journal as journals
+from polygon_fundamentals.cutover.schedules import Recorded
+from polygon_fundamentals.cutover.silver_side import BuiltSilver
+from polygon_fundamentals.errors import ApiError
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.commit import Incoming, Scope, commit
+from polygon_fundamentals.normalise import v1_tables, v2_table
+from polygon_fundamentals.statements import Generation, Statement
+from tests.cutover_world import (
+    OBSERVED,
+    FakeSchedules,
+    fill,
+    run,
+    v1_row,
+    v2_row,
+)
+
+Q4 = ("2025-12-31", "2026-02-01", 4)
+OLD_ENDS = ["2025-03-31", "2025-06-30", "2025-09-30"]
+ALL_ENDS = [*OLD_ENDS, "2025-12-31"]
+
+
+def switch(lake: Lake, operation: str, **other: object) -> dict[str, object]:
+    """Carry out a switch with the library's own silver and no readers' checks."""
+    return run(lake, operation, **{"silver": BuiltSilver(), "checks": (), **other})
+
+
+def load_q4(lake: Lake, generation: Generation) -> None:
+    """Store one more quarter of AAA."""
+    for statement in Statement:
+        if generation is Generation.V1:
+            table = v1_tables([v1_row("0000000001", "AAA", Q4, 7.0)], OBSERVED)[statement]
+        else:
+            row = v2_row("0000000001", "AAA", Q4, 7.0, statement)
+            table = v2_table([row], statement, OBSERVED)
+        incoming = Incoming(table, {"AAA": range(1)}, Scope.WINDOW, frozenset(), OBSERVED)
+        commit(lake.dataset(generation, statement), incoming)
+
+
+def readers_see(lake: Lake) -> tuple[set[str], list[str]]:
+    """Return the generations, and the period ends of AAA, in the table that readers open."""
+    table = pd.read_parquet(lake.silver / "fundamentals_wide")
+    ends = table[table["ticker"] == "AAA"]["period_end"].astype(str)
+    return set(table["generation"]), sorted(ends)
+
+
+def the_lake(real: Path) -> Path:
+    """Put a link where the lake's folder was."""
+    real.rename(real.parent / "elsewhere")
+    real.symlink_to("elsewhere")
+    return real
+
+
+def its_silver(real: Path) -> Path:
+    """Put a link to another disk where silver's folder was."""
+    other = real.parent / "disk" / "of" / "silver"
+    shutil.copytree(real / "silver", other, symlinks=True)
+    shutil.rmtree(real / "silver")
+    (real / "silver").symlink_to(other)
+    return real
+
+
+@pytest.mark.parametrize("linked", [the_lake, its_silver])
+def test_over_and_back_where_the_way_leads_through_a_link(
+    linked: Callable[[Path], Path], lake: Lake
+) -> None:
+    silver.build(fill(lake))
+    moved = Lake(linked(lake.root))
+    silver.build(moved)  # nothing new: the same build is linked again
+    assert readers_see(moved) == ({"v1"}, OLD_ENDS)
+    first = os.readlink(moved.silver / "fundamentals_wide")
+    assert switch(moved, "cutover")["exit_code"] == 0
+    assert readers_see(moved) == ({"v2"}, OLD_ENDS)
+    assert switch(moved, "rollback")["exit_code"] == 0
+    assert readers_see(moved) == ({"v1"}, OLD_ENDS)
+    assert os.readlink(moved.silver / "fundamentals_wide") == first
+    assert first.startswith("builds/")
+
+
+class Down(FakeSchedules):
+    """The schedules of a server that does not answer."""
+
+    def recorded(self) -> Recorded:
+        """Fail."""
+        raise ApiError("the Prefect server does not answer; start it")
+
+
+def test_a_rollback_that_goes_on_leaves_silver_that_was_built_since(lake: Lake) -> None:
+    silver.build(fill(lake))
+    assert switch(lake, "cutover")["exit_code"] == 0
+    found = switch(lake, "rollback", schedules=Down(lake.root / "schedules.json"))
+    assert (found["exit_code"], found["state"]) == (4, "open")
+    load_q4(lake, Generation.V1)
+    silver.build(lake)
+    assert readers_see(lake) == ({"v1"}, ALL_ENDS)
+    assert switch(lake, "rollback")["exit_code"] == 0
+    assert readers_see(lake) == ({"v1"}, ALL_ENDS)
+
+
+class CutOff(BaseException):
+    """The end of a process, as far as its journal goes."""
+
+
+def test_a_cutover_that_goes_on_leaves_silver_that_was_built_since(lake: Lake) -> None:
+    def cut(name: str) -> None:
+        if name == "before resume schedules":
+            raise CutOff
+
+    silver.build(fill(lake))
+    with pytest.raises(CutOff):
+        switch(lake, "cutover", point=cut)
+    load_q4(lake, Generation.V2)
+    silver.build(lake)
+    assert readers_see(lake) == ({"v2"}, ALL_ENDS)
+    assert switch(lake, "cutover")["exit_code"] == 0
+    assert readers_see(lake) == ({"v2"}, ALL_ENDS)
+
+
+@pytest.mark.parametrize("whole_paths", [False, True])
+def test_a_copied_lake_keeps_to_builds_of_its_own(
+    lake: Lake, tmp_path: Path, whole_paths: bool
+) -> None:
+    silver.build(fill(lake))
+    assert switch(lake, "cutover")["exit_code"] == 0
+    if whole_paths:  # as journals of before have it
+        file = journals.journals(lake)[-1].path
+        entry = orjson.loads(file.read_bytes())
+        for fact in ("silver_before", "silver_after"):
+            entry["facts"][fact] = str(lake.silver / "builds" / entry["facts"][fact])
+        file.write_bytes(orjson.dumps(entry))
+    copy = Lake(tmp_path / "copy")
+    shutil.copytree(lake.root, copy.root, symlinks=True)
+    assert switch(copy, "rollback")["exit_code"] == 0
+    (v1,) = (copy.silver / "builds").glob("*-v1")
+    assert os.readlink(copy.silver / "fundamentals_wide") == f"builds/{v1.name}"
+    assert readers_see(copy) == ({"v1"}, OLD_ENDS)
