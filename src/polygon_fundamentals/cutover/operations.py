@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,11 @@ from polygon_fundamentals.cutover.switch import Around, Options, Switch
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
 from polygon_fundamentals.lake import files, kept
 from polygon_fundamentals.lake.file_system import probe
+from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.paths import V2_FOLDER, Lake
 from polygon_fundamentals.lake.pointer import check_folders, holds_data, leads_to
 from polygon_fundamentals.locks import exclusive
-from polygon_fundamentals.statements import Generation
+from polygon_fundamentals.statements import Generation, Statement
 
 Report = dict[str, Any]
 SWITCH_STEPS = ("adopt pointer", "move pointer", "move silver", "verify")
@@ -165,14 +166,29 @@ def rollback(
             if before is not None:
                 facts["schedules_before_cutover"] = before.facts.get("schedules")
                 facts["answers_before_cutover"] = before.facts.get("answers", {})
-                # Also a load of one ticker, which does not make a day complete, makes silver old.
-                since = ledger.records(lake, journals.moment(before))[0]
-                loads = evidence.windows(since, Generation.V1, around.clock())
-                if not (v1_current or loads) and "silver_before" in before.facts:
+                changed = v1_current or _v1_changed_since(lake, before, around)
+                if not changed and "silver_before" in before.facts:
                     facts["silver_after"] = before.facts["silver_before"]
             left = Journal.begin(lake, ROLLBACK, _told(options), around.clock, facts)
         switch = Switch(lake, left, Generation.V1, around, options, held)
         return _carried_out(lake, left, switch.rollback_steps(), around)
+
+
+def _v1_changed_since(lake: Lake, before: Journal, around: Around) -> bool:
+    """Say whether silver of before a cutover may lack something that v1 holds now.
+
+    A load of one ticker counts, though it does not make a day complete. Other files too: those
+    into which a load of v2 moved v1 rows that an old script had written through the pointer.
+    """
+    since = ledger.records(lake, journals.moment(before))[0]
+    if evidence.windows(since, Generation.V1, around.clock()):
+        return True
+    began_ns = datetime.fromisoformat(before.started).timestamp() * 1e9
+    return any(
+        state.changed_ns >= began_ns
+        for statement in Statement
+        for state in states(lake.dataset(Generation.V1, statement))
+    )
 
 
 def refuse_rollback(lake: Lake, v1_days: Sequence[date], today: date, accept_stale: bool) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from polygon_fundamentals import silver
 from polygon_fundamentals.cutover import journal as journals
+from polygon_fundamentals.cutover.quarantine import sweep
 from polygon_fundamentals.cutover.schedules import Recorded
 from polygon_fundamentals.cutover.silver_side import BuiltSilver
 from polygon_fundamentals.errors import ApiError
@@ -128,6 +129,21 @@ def test_a_cutover_that_goes_on_leaves_silver_that_was_built_since(lake: Lake) -
     assert readers_see(lake) == ({"v2"}, ALL_ENDS)
     assert switch(lake, "cutover")["exit_code"] == 0
     assert readers_see(lake) == ({"v2"}, ALL_ENDS)
+
+
+def test_a_rollback_takes_in_v1_rows_that_an_old_script_wrote_through_the_pointer(
+    lake: Lake,
+) -> None:
+    silver.build(fill(lake))
+    assert switch(lake, "cutover")["exit_code"] == 0
+    old = v1_tables([v1_row("0000000001", "AAA", Q4, 7.0)], OBSERVED)[Statement.BALANCE_SHEETS]
+    file = lake.pointer / "balance_sheets/year=2026/month=02/ticker=AAA.parquet"
+    file.parent.mkdir(parents=True)
+    old.drop_columns(["observed_at", "absent_fields", "unmapped"]).to_pandas().to_parquet(file)
+    (found,) = sweep(lake)
+    assert found.v1_rows == 1
+    assert switch(lake, "rollback")["exit_code"] == 0
+    assert readers_see(lake) == ({"v1"}, ALL_ENDS)
 
 
 @pytest.mark.parametrize("whole_paths", [False, True])
