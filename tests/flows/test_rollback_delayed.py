@@ -157,7 +157,18 @@ def test_where_parity_does_not_pass_v2_stays_primary(
 def test_v1s_archive_comes_back_before_it_is_filled(
     lake: Lake, later: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.rmtree(lake.bronze / "fundamentals_v1_archive")
+    assert (
+        call(
+            capsys,
+            "cleanup",
+            "--execute",
+            "--data-days=0",
+            "--deployments-days=0",
+            "--lake",
+            str(lake.root),
+        )[0]
+        == 0
+    )
     later.forget_requests()
     where = ["--lake", str(lake.root), "--base-url", later.url]
     code, report = call(capsys, "rollback", "--delayed", "--execute", *where)

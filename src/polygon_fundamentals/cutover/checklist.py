@@ -204,15 +204,21 @@ def _storage(case: _Case) -> Line:
     free = shutil.disk_usage(case.lake.root).free
     limits = case.thresholds
     small, room = v2 < v1 * limits.storage_ratio, free >= v2 * limits.free_space_ratio
+    if not v1:
+        remedy = "load v1; where it can be loaded no more, pass the line: `cutover --force REASON`"
+    elif small:
+        remedy = "free space on the lake's disk"
+    else:
+        remedy = (
+            "find what makes v2 large, or raise storage_ratio in deployments/checklist.toml with a "
+            "reason"
+        )
     return Line(
         "storage",
         bool(v1) and small and room,
         f"v2 {v2:,} bytes, v1 {v1:,} (under {limits.storage_ratio:.0%} of it is asked for); "
         f"{free:,} free",
-        "free space on the lake's disk"
-        if small
-        else "find what makes v2 large, or raise "
-        "storage_ratio in deployments/checklist.toml with a reason",
+        remedy,
     )
 
 

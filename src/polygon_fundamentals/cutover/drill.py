@@ -25,7 +25,7 @@ from polygon_fundamentals.cutover.operations import Judged, cutover, rollback
 from polygon_fundamentals.cutover.schedules import NoSchedules
 from polygon_fundamentals.cutover.switch import Around, Options
 from polygon_fundamentals.errors import LakeError
-from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER, Lake
+from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.pointer import leads_to
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.statements import Generation
@@ -103,7 +103,7 @@ def _carried_out(copy: Lake, around: Around, today: date) -> Report:
     here = replace(around, schedules=NoSchedules())
     options = Options(force="drill", settle_seconds=0.0, wait_seconds=5.0)
     first = leads_to(copy)
-    data = {name: _folder_sums(copy, name) for name in (V1_ARCHIVE, V2_FOLDER)}
+    data = {generation: _folder_sums(copy, generation) for generation in Generation}
 
     def over() -> Report:
         return cutover(copy, lambda: Judged(()), here, options)
@@ -117,6 +117,8 @@ def _carried_out(copy: Lake, around: Around, today: date) -> Report:
     )
     if first is Generation.V2:
         order = order[::-1]
+    elif first is None:
+        order = order[:1]
     steps: list[Report] = []
     seconds: dict[str, float] = {}
     facts: Report = {"schema_same": None, "answers_differ": [], "message": ""}
@@ -140,8 +142,8 @@ def _carried_out(copy: Lake, around: Around, today: date) -> Report:
         "checks": len(around.checks),
         **facts,
         "message": facts["message"]
-        or f"drill passed: cutover {seconds.get('cutover', 0):.1f} s, "
-        f"rollback {seconds.get('rollback', 0):.1f} s",
+        or f"drill passed: cutover {seconds['cutover']:.1f} s, "
+        + (f"rollback {seconds['rollback']:.1f} s" if first else "there is no v1 to roll back to"),
     }
 
 
@@ -157,17 +159,14 @@ def _learn(facts: Report, found: Report) -> None:
         ]
 
 
-def _folder_sums(copy: Lake, name: str) -> dict[str, str]:
-    folder = copy.bronze / name
-    if name == V1_ARCHIVE and not folder.is_dir():
-        folder = copy.pointer
-    return checksums(Path(os.path.realpath(folder)))
+def _folder_sums(copy: Lake, generation: Generation) -> dict[str, str]:
+    return checksums(copy.generation_folder(generation))
 
 
-def _whole(copy: Lake, data: dict[str, dict[str, str]]) -> bool:
+def _whole(copy: Lake, data: dict[Generation, dict[str, str]]) -> bool:
     """Say whether both generations' data in the copy is what it was, and silver leads on."""
     silver_side.present(copy)
-    return all(_folder_sums(copy, name) == sums for name, sums in data.items())
+    return all(_folder_sums(copy, generation) == sums for generation, sums in data.items())
 
 
 def linked_copy(lake: Lake, where: Path) -> Lake:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 
 from polygon_fundamentals import ledger
@@ -198,9 +197,16 @@ def refuse_rollback(lake: Lake, v1_days: Sequence[date], today: date, accept_sta
         LakeError: v1's data is not there.
         AnswerIsNo: it missed business days since the cutover.
     """
-    if not holds_data(_v1_folder(lake)):
+    folder = lake.generation_folder(Generation.V1)
+    if not holds_data(folder):
+        if not any((lake.root / "archive").glob("fundamentals_v1_*")):
+            raise LakeError(
+                f"{folder} is not there, nor an archive of it in {lake.root / 'archive'}, so "
+                "readers cannot go back to v1; `python -m flows export --shape v1` writes v2's "
+                "records in v1's form"
+            )
         raise LakeError(
-            f"{_v1_folder(lake)} is not there any more; bring it back with "
+            f"{folder} is not there any more; bring it back with "
             "`python -m flows restore --execute`, then roll back"
         )
     if kept.archived_since(lake) is not None:
@@ -219,11 +225,6 @@ def refuse_rollback(lake: Lake, v1_days: Sequence[date], today: date, accept_sta
             "--accept-stale"
         )
     return f"v1's data is there; {len(missed)} business days missed since the cutover"
-
-
-def _v1_folder(lake: Lake) -> Path:
-    """Return v1's folder under its archive name, or the pointer where it is still that folder."""
-    return lake.generation_folder(Generation.V1)
 
 
 def _told(options: Options) -> dict[str, Any]:

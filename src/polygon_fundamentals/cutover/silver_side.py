@@ -99,15 +99,15 @@ def build_named(lake: Lake, name: str) -> Path:
     return lake.silver / "builds" / Path(name).name
 
 
-def schema_text(build: Path) -> str:
-    """Return the Arrow schema of a build's files as text.
+def schema_text(build: Path) -> str | None:
+    """Return the Arrow schema of a build's files as text, None of a build without rows.
 
     Raises:
-        LakeError: the build holds no Parquet file, or files of differing schemas.
+        LakeError: the build's files differ in schema.
     """
     files = sorted(build.rglob("*.parquet"))
     if not files:
-        raise LakeError(f"{build} holds no Parquet file; build silver anew")
+        return None
     texts = {pq.read_schema(path).remove_metadata().to_string() for path in files}
     if len(texts) > 1:
         raise LakeError(f"{build}: its files differ in schema; build silver anew")

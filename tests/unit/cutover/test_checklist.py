@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -212,6 +213,9 @@ def test_each_line_is_unmet_where_its_own_matter_is_not(
 def test_storage_is_judged_by_bytes_and_by_room(ready: Lake) -> None:
     assert "storage" in unmet(lines(ready, storage_ratio=0.001))
     assert "storage" in unmet(lines(ready, free_space_ratio=1e12))
+    shutil.rmtree(ready.pointer)
+    line = lines(ready)["storage"]
+    assert (line.ok, line.remedy.split(";")[0]) == (False, "load v1")
 
 
 def test_a_file_that_no_run_of_ours_wrote_is_named(ready: Lake) -> None:

@@ -13,10 +13,11 @@ import pytest
 
 from polygon_fundamentals import silver
 from polygon_fundamentals.cutover import journal as journals
+from polygon_fundamentals.cutover.drill import drill
 from polygon_fundamentals.cutover.quarantine import sweep
 from polygon_fundamentals.cutover.schedules import Recorded
 from polygon_fundamentals.cutover.silver_side import BuiltSilver
-from polygon_fundamentals.errors import ApiError
+from polygon_fundamentals.errors import ApiError, LakeError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.normalise import v1_tables, v2_table
@@ -24,11 +25,14 @@ from polygon_fundamentals.statements import Generation, Statement
 from tests.cutover_world import (
     OBSERVED,
     FakeSchedules,
+    around,
     fill,
     run,
+    state,
     v1_row,
     v2_row,
 )
+from tests.unit.cutover.test_drill import TODAY
 
 Q4 = ("2025-12-31", "2026-02-01", 4)
 OLD_ENDS = ["2025-03-31", "2025-06-30", "2025-09-30"]
@@ -164,3 +168,18 @@ def test_a_copied_lake_keeps_to_builds_of_its_own(
     (v1,) = (copy.silver / "builds").glob("*-v1")
     assert os.readlink(copy.silver / "fundamentals_wide") == f"builds/{v1.name}"
     assert readers_see(copy) == ({"v1"}, OLD_ENDS)
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_a_lake_without_v1_cuts_over(lake: Lake, built: bool) -> None:
+    shutil.rmtree(fill(lake).pointer)
+    if built:
+        assert silver.build(lake).rows == 0
+    rehearsed = drill(lake, around(lake, silver=BuiltSilver()), TODAY)
+    assert (rehearsed["passed"], rehearsed["schema_same"]) == (True, True)
+    assert "there is no v1 to roll back to" in str(rehearsed["message"])
+    found = switch(lake, "cutover")
+    assert (found["exit_code"], state(lake)["pointer"]) == (0, "v2")
+    assert readers_see(lake) == ({"v2"}, OLD_ENDS)
+    with pytest.raises(LakeError, match=r"nor an archive of it in .* cannot go back to v1"):
+        switch(lake, "rollback")
