@@ -62,7 +62,7 @@ def rollback_report(
     if delayed and leads_to(where) is Generation.V2:
         # v2 stays primary until v1 is complete and checked, so a failure here changes nothing.
         refuse_rollback(where, v1_days(where), today(), True)
-        first = [_still_served(where, base_url), _backfilled(where, base_url), _checked(where)]
+        first = [step(where, base_url) for step in (_still_served, _backfilled, _checked)]
     days = v1_days(where)
 
     def body() -> Report:
@@ -157,7 +157,7 @@ def _backfilled(where: Lake, base_url: str | None) -> dict[str, Any]:
     return _step("backfill v1", f"since {since}: {found['message']}")
 
 
-def _checked(where: Lake) -> dict[str, Any]:
+def _checked(where: Lake, base_url: str | None) -> dict[str, Any]:
     """Run parity on the lake.
 
     Raises:
@@ -166,7 +166,7 @@ def _checked(where: Lake) -> dict[str, Any]:
     # Great Expectations takes seconds to import, and a rollback in a hurry does not need it.
     from flows.parity import parity
 
-    state = parity(lake=str(where.root), return_state=True)
+    state = parity(lake=str(where.root), base_url=base_url, return_state=True)
     found = report_of(state)
     if found is None or found.get("exit_code"):
         raise AnswerIsNo(

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from flows import daily_update, rollback
+from flows import daily_update, parity, rollback
 from flows.__main__ import main
 from polygon_fundamentals import ledger
 from polygon_fundamentals.cutover import journal as journals
@@ -96,8 +96,14 @@ def v1_of(lake: Lake) -> dict[str, list[str]]:
 
 
 def test_v1_is_filled_and_checked_before_it_is_primary_again(
-    lake: Lake, later: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    lake: Lake,
+    later: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    really, asked = parity.parity, list[str]()
+    monkeypatch.setattr(parity, "parity", lambda **g: asked.append(g["base_url"]) or really(**g))
     where = ["--lake", str(lake.root), "--base-url", later.url]
     code, report = call(capsys, "rollback", "--execute", *where)
     assert code == 1
@@ -110,6 +116,7 @@ def test_v1_is_filled_and_checked_before_it_is_primary_again(
     old = v1_of(lake)
     code, report = call(capsys, "rollback", "--delayed", "--execute", *where)
     assert code == 0, report
+    assert asked == [later.url]
     names = [step["name"] for step in report["steps"]]
     assert names[:4] == ["v1 answers", "backfill v1", "parity", "check"]
     assert names.index("move pointer") > 3
