@@ -14,7 +14,7 @@ from flows.ending import Report, ended
 from flows.parameters import LakeFolder
 from flows.switching import around_of, lake_of, recorded
 from polygon_fundamentals.cutover.cleanup import cleanup as tidy
-from polygon_fundamentals.cutover.cleanup import newest_archive, refuse_cleanup
+from polygon_fundamentals.cutover.cleanup import plan_of_cleanup, plan_of_restore
 from polygon_fundamentals.cutover.cleanup import restore as bring_back
 from polygon_fundamentals.cutover.cleanup_steps import Retention
 
@@ -58,9 +58,7 @@ def cleanup_report(
         return recorded(
             where, "cleanup", parameters, lambda: tidy(where, around_of(where), retention)
         )
-    data = refuse_cleanup(where, retention, datetime.now(UTC))
-    words = "retire v1's deployments" + (", archive and remove its data" if data else "")
-    return _plan(words)
+    return _plan(plan_of_cleanup(where, retention, datetime.now(UTC)))
 
 
 @flow(name="restore", persist_result=False)
@@ -84,13 +82,13 @@ def restore_report(execute: bool, archive: str | None, lake: str | None) -> Repo
             {"archive": archive},
             lambda: bring_back(where, around_of(where), archive),
         )
-    return _plan(f"bring v1 back from {archive or newest_archive(where)}")
+    return _plan(plan_of_restore(where, archive))
 
 
-def _plan(words: str) -> Report:
+def _plan(message: str) -> Report:
     return {
         "executed": False,
-        "steps": [{"name": "plan", "ok": True, "detail": words}],
+        "steps": [{"name": "plan", "ok": True, "detail": message}],
         "exit_code": 0,
-        "message": f"would {words}; --execute carries it out",
+        "message": message,
     }

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from polygon_fundamentals.business_days import day_of
+from polygon_fundamentals.cutover import archive
 from polygon_fundamentals.cutover import journal as journals
-from polygon_fundamentals.cutover.cleanup_steps import Cleanup, Retention
+from polygon_fundamentals.cutover.cleanup_steps import Cleanup, Retention, manifest_of
 from polygon_fundamentals.cutover.journal import BACK, CLEANUP, CUTOVER, RESTORE, Journal
 from polygon_fundamentals.cutover.steps import (
     HalfUndoneError,
@@ -31,11 +34,12 @@ Report = dict[str, Any]
 
 
 def refuse_cleanup(lake: Lake, retention: Retention, at: datetime) -> bool:
-    """Return whether the data may go too.
+    """Return whether the data goes too: it is there, and its days have passed.
 
     Raises:
         AnswerIsNo: the pointer leads to v1, or the days have not passed.
-        LakeError: there is no journal of the cutover to count the days from.
+        LakeError: there is no journal of the cutover to count the days from, or an archive of
+            this day already.
         UsageError: a script that is to be archived is not there.
     """
     if leads_to(lake) is not Generation.V2:
@@ -60,7 +64,29 @@ def refuse_cleanup(lake: Lake, retention: Retention, at: datetime) -> bool:
     for script in retention.scripts:
         if not script.is_file():
             raise UsageError(f"--script {script} is not a file; name it anew or leave it out")
-    return age >= retention.data_days
+    data = age >= retention.data_days and holds_data(lake.bronze / V1_ARCHIVE)
+    if data and (tar := lake.root / "archive" / _archive_of(at)).exists():
+        raise LakeError(f"{tar} is there already; move it away, then run again")
+    return data
+
+
+def _archive_of(at: datetime) -> str:
+    return f"fundamentals_v1_{day_of(at):%Y%m%d}.tar.zst"
+
+
+def plan_of_cleanup(lake: Lake, retention: Retention, at: datetime) -> str:
+    """Return in words what a cleanup would do; nothing is changed.
+
+    Raises:
+        AnswerIsNo, LakeError, UsageError: it would be refused.
+    """
+    left = _unfinished(lake, CLEANUP)
+    if left is not None:
+        _as_begun(left, retention)
+        return "a cleanup was cut off; --execute goes on where it stopped"
+    data = refuse_cleanup(lake, retention, at)
+    words = "retire v1's deployments" + (", archive and remove its data" if data else "")
+    return f"would {words}; --execute carries it out"
 
 
 def cleanup(lake: Lake, around: Around, retention: Retention) -> Report:
@@ -74,17 +100,46 @@ def cleanup(lake: Lake, around: Around, retention: Retention) -> Report:
     with exclusive(lake.lock("cutover"), 0, "the lake's switch"):
         left = _left(lake, CLEANUP)
         if left is None:
-            data = refuse_cleanup(lake, retention, around.clock())
-            name = f"fundamentals_v1_{day_of(around.clock()):%Y%m%d}.tar.zst"
-            data = data and holds_data(lake.bronze / V1_ARCHIVE)
-            if data and (lake.root / "archive" / name).exists():
-                raise LakeError(
-                    f"{lake.root / 'archive' / name} is there already; move it away, then run again"
-                )
-            facts = {"archive": name, "data": data}
+            at = around.clock()
+            data = refuse_cleanup(lake, retention, at)
+            facts = {"archive": _archive_of(at), "data": data, **_added(retention)}
             left = Journal.begin(lake, CLEANUP, {}, around.clock, facts)
-        work = Cleanup(lake, left, around, retention)
+        work = Cleanup(lake, left, around, _as_begun(left, retention))
         return _carried_out(left, work.cleanup_steps, around)
+
+
+def _added(retention: Retention) -> dict[str, list[str]]:
+    return {"scripts": [str(path) for path in retention.scripts], "cron": list(retention.cron)}
+
+
+def _as_begun(journal: Journal, retention: Retention) -> Retention:
+    """Return a retention with the scripts and cron lines that the cleanup began with.
+
+    Raises:
+        UsageError: others are given now.
+    """
+    given = _added(retention)
+    begun = {name: journal.facts.get(name, given[name]) for name in given}
+    if any(given.values()) and given != begun:
+        raise UsageError(
+            "the cleanup that was cut off goes on with the scripts and cron lines that it began "
+            f"with ({', '.join([*begun['scripts'], *begun['cron']]) or 'none'}); run it without "
+            "--script and --cron-line"
+        )
+    scripts = tuple(Path(name) for name in begun["scripts"])
+    return replace(retention, scripts=scripts, cron=tuple(begun["cron"]))
+
+
+def plan_of_restore(lake: Lake, name: str | None = None) -> str:
+    """Return in words what a restore would do; nothing is changed.
+
+    Raises:
+        LakeError: it would be refused.
+    """
+    if _unfinished(lake, RESTORE) is not None:
+        return "a restore was cut off; --execute goes on where it stopped"
+    words = why_no_restore(lake)
+    return words or f"would bring v1 back from {_chosen(lake, name)}; --execute carries it out"
 
 
 def restore(lake: Lake, around: Around, name: str | None = None) -> Report:
@@ -103,7 +158,7 @@ def restore(lake: Lake, around: Around, name: str | None = None) -> Report:
         if left is None:
             if (words := why_no_restore(lake)) is not None:
                 return _nothing_to_do(words)
-            chosen = {"archive": name or newest_archive(lake)}
+            chosen = {"archive": _chosen(lake, name)}
             left = Journal.begin(lake, RESTORE, {}, around.clock, chosen)
         work = Cleanup(lake, left, around, Retention())
         return _carried_out(left, work.restore_steps, around)
@@ -118,6 +173,20 @@ def why_no_restore(lake: Lake) -> str | None:
     if there or not lake.pointer.is_symlink():
         return f"v1's folder is in {lake.bronze} already; nothing to do"
     return None
+
+
+def _chosen(lake: Lake, name: str | None) -> str:
+    """Return the archive's file name; it and its manifest are there.
+
+    Raises:
+        LakeError: one of them is not.
+    """
+    chosen = name or newest_archive(lake)
+    tar = lake.root / "archive" / chosen
+    if not tar.is_file():
+        raise LakeError(f"{tar} is not there; put the archive back, then run again")
+    archive.load_manifest(manifest_of(tar))
+    return chosen
 
 
 def _nothing_to_do(message: str) -> Report:
@@ -150,6 +219,10 @@ def newest_archive(lake: Lake) -> str:
 
 def _left(lake: Lake, operation: str) -> Journal | None:
     files.remove_leftovers(lake.ops)
+    return _unfinished(lake, operation)
+
+
+def _unfinished(lake: Lake, operation: str) -> Journal | None:
     left = journals.unfinished(lake)
     if left is not None and left.operation != operation:
         raise LakeError(

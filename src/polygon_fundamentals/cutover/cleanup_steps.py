@@ -41,6 +41,11 @@ class Retention:
     cron: tuple[str, ...] = ()
 
 
+def manifest_of(tar: Path) -> Path:
+    """Return the path of an archive's manifest."""
+    return tar.with_name(tar.name.removesuffix(".tar.zst") + ".manifest.json")
+
+
 class Cleanup:
     """The steps of cleanup and restore under a journal; every step may be repeated."""
 
@@ -60,7 +65,7 @@ class Cleanup:
     @property
     def manifest_path(self) -> Path:
         """The manifest's path, beside the archive."""
-        return self.tar.with_name(self.tar.name.removesuffix(".tar.zst") + ".manifest.json")
+        return manifest_of(self.tar)
 
     def cleanup_steps(self) -> list[Step]:
         """Return the steps of cleanup; without the data's days only the first."""

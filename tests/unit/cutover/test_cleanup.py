@@ -13,7 +13,13 @@ import pytest
 
 from polygon_fundamentals.cutover import archive, cleanup_steps
 from polygon_fundamentals.cutover import journal as journals
-from polygon_fundamentals.cutover.cleanup import cleanup, newest_archive, restore
+from polygon_fundamentals.cutover.cleanup import (
+    cleanup,
+    newest_archive,
+    plan_of_cleanup,
+    plan_of_restore,
+    restore,
+)
 from polygon_fundamentals.cutover.cleanup_steps import Retention
 from polygon_fundamentals.cutover.foreign import checksums
 from polygon_fundamentals.errors import AnswerIsNo, DamagedFileError, LakeError, UsageError
@@ -89,18 +95,76 @@ def test_a_script_that_is_not_there_is_named(switched: Lake) -> None:
 
 
 def test_an_archive_of_that_day_is_not_overwritten(switched: Lake) -> None:
+    at = at_later(LATER)()
     name = f"fundamentals_v1_{at_later(LATER)():%Y%m%d}.tar.zst"
     other = switched.root / "archive"
     other.mkdir()
     for place in (name, f"fundamentals_v1_{at_later(LATER - 1)():%Y%m%d}.tar.zst"):
         (other / place).touch()  # the day in New York may be the one before
     refused(switched, LakeError, r"is there already; move it away", Retention())
+    with pytest.raises(LakeError, match=r"is there already; move it away"):
+        plan_of_cleanup(switched, Retention(), at)
 
 
 def test_without_a_journal_the_days_cannot_be_counted(switched: Lake) -> None:
     for path in journals.folder(switched).glob("*.json"):
         path.unlink()
     refused(switched, LakeError, "no journal of a cutover, so its days cannot be", Retention())
+
+
+class CutOff(BaseException):
+    """The end of a process, as far as its journal goes."""
+
+
+def test_scripts_and_cron_lines_are_kept_where_a_cleanup_was_cut_off(
+    switched: Lake, tmp_path: Path
+) -> None:
+    def cut(name: str) -> None:
+        if name == "after write archive":
+            raise CutOff
+
+    script = tmp_path / "old_job.py"
+    script.write_text("print(1)")
+    given = Retention(scripts=(script,), cron=("0 5 * * * old_job.py",))
+    at = at_later(LATER)
+    with pytest.raises(CutOff):
+        cleanup(switched, around(switched, clock=at, point=cut), given)
+    others = Retention(cron=("0 6 * * * other.py",))
+    words = r"began with \(.*old_job.py, 0 5 \* \* \* old_job.py\); run it without"
+    with pytest.raises(UsageError, match=words):
+        plan_of_cleanup(switched, others, at())
+    with pytest.raises(UsageError, match=words):
+        cleanup(switched, around(switched, clock=at), others)
+    assert run(switched, "cleanup", checks=())["exit_code"] == 0
+    (manifest,) = (switched.root / "archive").glob("*.manifest.json")
+    found = archive.load_manifest(manifest)
+    assert list(found["scripts"]) == [str(script)]
+    assert found["cron"] == ["0 5 * * * old_job.py"]
+
+
+def test_a_plan_says_what_would_be(switched: Lake) -> None:
+    at = at_later(LATER)
+    carried_out = "; --execute carries it out"
+    words = "would retire v1's deployments, archive and remove its data" + carried_out
+    assert plan_of_cleanup(switched, Retention(), at()) == words
+    assert plan_of_restore(switched) == (
+        f"v1's folder is in {switched.bronze} already; nothing to do"
+    )
+    assert run(switched, "cleanup", checks=())["exit_code"] == 0
+    words = "would retire v1's deployments" + carried_out
+    assert plan_of_cleanup(switched, Retention(), at()) == words
+    name = newest_archive(switched)
+    assert plan_of_restore(switched) == f"would bring v1 back from {name}{carried_out}"
+    count = len(journals.journals(switched))
+    with pytest.raises(LakeError, match=r"archive/nosuch.tar.zst is not there; put the archive"):
+        plan_of_restore(switched, "nosuch.tar.zst")
+    with pytest.raises(LakeError, match=r"archive/nosuch.tar.zst is not there; put the archive"):
+        restore(switched, around(switched), "nosuch.tar.zst")
+    assert len(journals.journals(switched)) == count
+    journals.Journal.begin(switched, "restore", {}, facts={"archive": name})
+    assert plan_of_restore(switched).startswith("a restore was cut off; --execute goes on")
+    with pytest.raises(LakeError, match=r"a restore was cut off; run `.* restore --execute`"):
+        plan_of_cleanup(switched, Retention(), at())
 
 
 def test_a_rollback_that_was_cut_off_comes_first(switched: Lake) -> None:
@@ -239,11 +303,12 @@ def test_restore_says_what_it_lacks(switched: Lake, tmp_path: Path) -> None:
     assert (found["exit_code"], found["state"]) == (4, "undone")
     assert f"{tar} cannot be read" in found["message"]
     tar.unlink()
-    found = run(switched, "restore", checks=())
-    assert "is not there; put the archive back" in found["message"]
+    with pytest.raises(LakeError, match="is not there; put the archive back"):
+        run(switched, "restore", checks=())
     tar.write_bytes(whole)
-    named = restore(switched, around(switched), "other.tar.zst")
-    assert "other.manifest.json is not there; put the manifest back" in named["message"]
+    (where / "other.tar.zst").touch()
+    with pytest.raises(LakeError, match=r"other.manifest.json is not there; put the manifest back"):
+        restore(switched, around(switched), "other.tar.zst")
     manifest = next(where.glob("*.manifest.json"))
     content = orjson.loads(manifest.read_bytes())
     del content["files"][next(iter(content["files"]))]
