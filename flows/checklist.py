@@ -28,7 +28,6 @@ def checklist(lake: LakeFolder = None, v1: V1Side = None) -> State[Any]:
 def checklist_report(lake: str | None, v1: Any = None, record_checksums: bool = False) -> Report:
     """Return the checklist; with `record_checksums` take v1's checksums first."""
     where = lake_of(lake)
-    where.prepare()
     if record_checksums:
         foreign.record(where)
     found = judged(where, v1)

@@ -50,7 +50,6 @@ def cleanup_report(
 ) -> Report:
     """Carry out a cleanup, or without `execute` say what it would do."""
     where = lake_of(lake)
-    where.prepare()
     files = tuple(Path(path).absolute() for path in scripts or ())
     retention = Retention(deployments_days, data_days, files, tuple(cron_lines or ()))
     if execute:
@@ -74,7 +73,6 @@ def restore(
 def restore_report(execute: bool, archive: str | None, lake: str | None) -> Report:
     """Carry out a restore, or without `execute` say what it would do."""
     where = lake_of(lake)
-    where.prepare()
     if execute:
         return recorded(
             where,

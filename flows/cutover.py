@@ -97,7 +97,6 @@ def cutover_report(
 ) -> Report:
     """Carry out a cutover, or without `execute` return its plan."""
     where = lake_of(lake)
-    where.prepare()
     options = Options(
         force=force,
         postpone_file=Path(postpone_file) if postpone_file else None,

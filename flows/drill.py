@@ -26,6 +26,5 @@ def drill(
 def drill_report(readers: str | None, lake: str | None) -> Report:
     """Carry out a drill; return its report."""
     where = lake_of(lake)
-    where.prepare()
     around = around_of(where, readers)
     return recorded(where, "drill", {}, lambda: rehearse(where, around, today()))

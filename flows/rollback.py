@@ -54,7 +54,6 @@ def rollback_report(
 ) -> Report:
     """Carry out a rollback, or without `execute` say whether it could be."""
     where = lake_of(lake)
-    where.prepare()
     if not execute:
         return _plan(where, delayed, accept_stale, base_url)
     around = around_of(where, readers)

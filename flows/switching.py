@@ -26,7 +26,7 @@ from polygon_fundamentals.cutover.readers import load_checks
 from polygon_fundamentals.cutover.sign_offs import load_contacts
 from polygon_fundamentals.cutover.switch import Around
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.settings import lake_root
+from polygon_fundamentals.settings import existing_lake_root
 from polygon_fundamentals.statements import Generation
 from tasks.schedules import schedules_of
 
@@ -37,8 +37,12 @@ THRESHOLDS = DEPLOYMENTS / "checklist.toml"
 
 
 def lake_of(lake: str | None) -> Lake:
-    """Return the lake that a flow works on."""
-    return Lake(lake_root(lake).absolute())
+    """Return the lake that a flow works on.
+
+    Raises:
+        UsageError: there is none: a switch makes no lake.
+    """
+    return Lake(existing_lake_root(lake))
 
 
 def around_of(lake: Lake, readers: str | None = None) -> Around:
@@ -67,6 +71,7 @@ def recorded(
     lake: Lake, flow: str, parameters: dict[str, Any], body: Callable[[], Report]
 ) -> Report:
     """Run a body under its own ledger entry; return its report."""
+    lake.prepare()
     found = runtime.flow_run.id
     run = ledger.Run(lake, flow, parameters, flow_run_id=str(found) if found else None)
     with ledger.recorded(run):

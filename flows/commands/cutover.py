@@ -58,7 +58,6 @@ def sign_off(arguments: argparse.Namespace) -> int:
 
     def body() -> dict[str, Any]:
         where = lake_of(arguments.lake)
-        where.prepare()
         words = sign(where, load_contacts(CONTACTS), arguments.item, arguments.by)
         step = {"name": "sign-off", "ok": True, "detail": words}
         return {"steps": [step], "exit_code": 0, "message": words}

@@ -87,13 +87,13 @@ def _nowhere(lake: Lake) -> Journal:
 
 def _looked_at(lake: Lake, options: Options) -> str:
     """Refuse what a switch could not do here; return the probe in words."""
-    found = probe(lake)
     check_folders(lake)
     if not holds_data(lake.bronze / V2_FOLDER):
         raise LakeError(
             f"{lake.bronze / V2_FOLDER} holds nothing; load v2 first: "
             "`python -m flows historical-load --generation v2`"
         )
+    found = probe(lake)
     if not (found.exchange or options.allow_gap or lake.pointer.is_symlink()):
         raise LakeError(
             f"{lake.bronze} cannot swap two names in one call; move the lake to a local file "

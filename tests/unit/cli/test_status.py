@@ -57,12 +57,29 @@ def test_a_watch_refreshes_until_ctrl_c(
     assert "v2 cash_flow" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["status", "parity", "silver"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("status", "parity", "silver", "checklist", "drill", "sign-off training --by Ann"),
+        *("cutover", "cutover --execute", "rollback", "rollback --execute --delayed"),
+        *("cleanup", "cleanup --execute", "restore", "restore --execute"),
+    ],
+)
 def test_a_mistyped_lake_is_refused_and_not_made(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([command, "--lake", str(tmp_path / "typo")]) == 2
+    assert main([*command.split(), "--lake", str(tmp_path / "typo")]) == 2
     assert f"there is no lake at {tmp_path / 'typo'}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "code"), [("checklist", 1), ("cutover", 4), ("rollback", 0), ("cleanup", 1)]
+)
+def test_a_plan_makes_nothing_in_a_folder_that_is_no_lake(
+    command: str, code: int, tmp_path: Path
+) -> None:
+    assert main([command, "--lake", str(tmp_path)]) == code
     assert list(tmp_path.iterdir()) == []
 
 
