@@ -13,7 +13,6 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -40,10 +39,18 @@ def drill(lake: Lake, around: Around, today: date, wait_seconds: float = 60.0) -
     """Carry out a drill; return its report. Writes only under `ops/drill/`, and removes that.
 
     Raises:
-        LakeError: the lake is locked, cannot be linked, or the copy cannot be made.
+        LakeLockedError: another drill goes on, or a load.
+        LakeError: the lake cannot be linked, or the copy cannot be made.
     """
+    with exclusive(lake.lock("drill"), 0, "the drill"):
+        return _drilled(lake, around, today, wait_seconds)
+
+
+def _drilled(lake: Lake, around: Around, today: date, wait_seconds: float) -> Report:
     started = time.monotonic()
     where = lake.ops / "drill" / uuid.uuid4().hex[:12]
+    # What a killed drill left: its links hold files that the lake has given up.
+    shutil.rmtree(where.parent, ignore_errors=True)
     try:
         with exclusive(lake.lock("writers"), wait_seconds, "the lake (a load)"):
             copy = linked_copy(lake, where)
@@ -52,9 +59,7 @@ def drill(lake: Lake, around: Around, today: date, wait_seconds: float = 60.0) -
         report = _carried_out(copy, around, today)
         changed = before.changed(lake)
     finally:
-        shutil.rmtree(where, ignore_errors=True)
-        with suppress(OSError):
-            where.parent.rmdir()
+        shutil.rmtree(where.parent, ignore_errors=True)
     report["copy_seconds"] = round(copied, 3)
     report["files_compared"] = len(before.sums)
     report["untouched"] = not changed

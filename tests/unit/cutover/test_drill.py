@@ -9,7 +9,7 @@ import pytest
 from polygon_fundamentals.cutover.drill import drill
 from polygon_fundamentals.errors import LakeLockedError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.locks import shared
+from polygon_fundamentals.locks import exclusive, shared
 from polygon_fundamentals.statements import Generation, Statement
 from tests.cutover_world import FakeSilver, around, fill, run, state
 
@@ -40,6 +40,17 @@ def test_a_drill_on_a_lake_that_was_switched_before(filled: Lake) -> None:
     before = state(filled)
     assert drill(filled, around(filled), TODAY)["passed"] is True
     assert state(filled) == before
+
+
+def test_what_a_killed_drill_left_is_cleared_by_the_next(filled: Lake) -> None:
+    held = filled.ops / "drill" / "0123456789ab" / "bronze" / "held.parquet"
+    held.parent.mkdir(parents=True)
+    held.touch()
+    with exclusive(filled.lock("drill")), pytest.raises(LakeLockedError, match="the drill is held"):
+        drill(filled, around(filled), TODAY)
+    assert held.exists()
+    assert drill(filled, around(filled), TODAY)["passed"] is True
+    assert not (filled.ops / "drill").exists()
 
 
 def test_silver_that_does_not_build_fails_the_drill(filled: Lake) -> None:
