@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from flows.parameters import LakeFolder
 from polygon_fundamentals import ledger
 from polygon_fundamentals.catalogue import DatasetCounts
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.settings import lake_root
+from polygon_fundamentals.settings import existing_lake_root
 from polygon_fundamentals.status import Row, as_json, as_markdown, gather, judge, load_targets
 
 TARGETS_FILE = Path(__file__).parents[1] / "deployments" / "targets.toml"
@@ -34,8 +35,9 @@ def status(lake: LakeFolder = None) -> State[Any]:
     """
 
     def body() -> Report:
-        where = Lake(lake_root(lake).absolute())
-        ledger.close_crashed(where)
+        where = Lake(existing_lake_root(lake))
+        with suppress(OSError):  # a lake that cannot be written has its status too
+            ledger.close_crashed(where)
         report = publish_status(where)
         code = 0 if report["ok"] else 1
         return {**report, "exit_code": code, "message": "; ".join(report["warnings"])}

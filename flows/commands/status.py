@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,8 @@ def run(given: argparse.Namespace) -> int:
         figures = gather(lake, targets)
         return figures, judge(figures)
 
-    ledger.close_crashed(lake)
+    with suppress(OSError):  # a lake that cannot be written has its status too
+        ledger.close_crashed(lake)
     figures, rows = look()
     if given.html:
         replace_file(Path(given.html).absolute(), as_html(figures, rows).encode())

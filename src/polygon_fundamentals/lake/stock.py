@@ -18,6 +18,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from multiprocessing import get_context
@@ -141,7 +142,9 @@ def take_stock(dataset: Dataset, *, every_file: bool) -> Stock:
             "folders": folders,
             "edges": found.edges,
         }
-        files.replace_file(_cache_file(dataset), orjson.dumps(content))
+        # On a disk that is full or read-only the stock is as true; it is only not kept.
+        with suppress(OSError):
+            files.replace_file(_cache_file(dataset), orjson.dumps(content))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,20 @@ def test_the_terminal_and_a_page(
         assert dataset["records"] == dataset["periods"] > 20
         assert f"<td>{name}</td>" in page.read_text()
     assert "http" not in page.read_text()
+
+
+def test_a_lake_that_cannot_be_written_has_its_status(
+    small: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status", "--lake", str(small.root), "--json"]) == 0
+    wanted = json.loads(capsys.readouterr().out)["datasets"]
+    lake = Lake(tmp_path / "lake")
+    shutil.copytree(small.root, lake.root)
+    for name in ("locks", "cache"):  # files in the folders' places: nothing can be written there
+        shutil.rmtree(lake.ops / name)
+        (lake.ops / name).touch()
+    assert main(["status", "--lake", str(lake.root), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["datasets"] == wanted
 
 
 def test_a_watch_refreshes_until_ctrl_c(
