@@ -97,12 +97,11 @@ def walk(folder_: Path) -> Iterator[Path]:
 
 def checksums(folder_: Path) -> dict[str, str]:
     """Return path within the folder → SHA-256 (of a link: its target) of all it holds."""
-    return {
-        str(path.relative_to(folder_)): f"-> {os.readlink(path)}"
-        if path.is_symlink()
-        else checksum(path)
-        for path in walk(folder_)
-    }
+    return {str(path.relative_to(folder_)): _sum(path) for path in walk(folder_)}
+
+
+def _sum(path: Path) -> str:
+    return f"-> {os.readlink(path)}" if path.is_symlink() else checksum(path)
 
 
 def record(lake: Lake) -> dict[str, Any]:
@@ -111,9 +110,18 @@ def record(lake: Lake) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in walk(where):
         stat = path.lstat()
-        found[str(path.relative_to(where))] = [stat.st_size, stat.st_mtime_ns, checksum(path)]
+        found[_shown(path, where)] = [stat.st_size, stat.st_mtime_ns, _printable(_sum(path))]
     replace_file(_file(lake), orjson.dumps(found, option=orjson.OPT_INDENT_2))
     return found
+
+
+def _shown(path: Path, where: Path) -> str:
+    return _printable(str(path.relative_to(where)))
+
+
+def _printable(name: str) -> str:
+    """Return a name as text that JSON and a terminal take: bytes that are no UTF-8 as \\xNN."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def _file(lake: Lake) -> Path:
@@ -137,10 +145,10 @@ def changed_since(lake: Lake, known: dict[str, Any]) -> list[str]:
     where = lake.generation_folder(Generation.V1)
     seen, changed = set(), []
     for path in walk(where):
-        name = str(path.relative_to(where))
+        name = _shown(path, where)
         seen.add(name)
         stat, entry = path.lstat(), known.get(name)
         same = entry is not None and entry[:2] == [stat.st_size, stat.st_mtime_ns]
-        if not same and (entry is None or checksum(path) != entry[2]):
+        if not same and (entry is None or _printable(_sum(path)) != entry[2]):
             changed.append(name)
     return sorted([*changed, *(known.keys() - seen)])

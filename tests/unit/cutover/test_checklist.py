@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -216,6 +217,19 @@ def test_storage_is_judged_by_bytes_and_by_room(ready: Lake) -> None:
     shutil.rmtree(ready.pointer)
     line = lines(ready)["storage"]
     assert (line.ok, line.remedy.split(";")[0]) == (False, "load v1")
+
+
+def test_checksums_of_links_and_of_names_that_are_no_utf_8(ready: Lake, tmp_path: Path) -> None:
+    (ready.pointer / os.fsdecode(b"notes-\xe9.txt")).write_bytes(b"notes")
+    (tmp_path / "disk").mkdir()
+    (ready.pointer / "year=2011").symlink_to(tmp_path / "disk")
+    assert foreign.record(ready).keys() >= {"notes-\\xe9.txt", "year=2011"}
+    assert unmet(lines(ready, v1="retired")) == {}
+    (ready.pointer / os.fsdecode(b"notes-\xe9.txt")).write_bytes(b"other")
+    (ready.pointer / "year=2011").unlink()
+    (ready.pointer / "year=2011").symlink_to("elsewhere")
+    detail = unmet(lines(ready, v1="retired"))["v1 checksums"]
+    assert detail == "2 files changed since: notes-\\xe9.txt, year=2011"
 
 
 def test_a_file_that_no_run_of_ours_wrote_is_named(ready: Lake) -> None:
