@@ -91,7 +91,7 @@ class Switch:
             Step("adopt pointer", self.adopt),
             Step("build silver", self.build_silver),
             Step("readers' checks", self.check_candidate),
-            Step("hold again", self.hold),
+            Step("hold again", self.hold_again),
             Step("move pointer", self.move_pointer, self.move_pointer_back),
             Step("move silver", self.move_silver, self.move_silver_back),
             Step("verify", self.verify),
@@ -119,13 +119,36 @@ class Switch:
 
     def hold(self) -> str:
         """Wait while the postpone file exists."""
-        path, started, told = self.options.postpone_file, time.monotonic(), False
-        while path is not None and path.exists():
+        started, told = time.monotonic(), False
+        while self._postponed():
             if not told:
+                path = self.options.postpone_file
                 self.around.say(f"held while {path} exists; remove it to go on")
                 told = True
             time.sleep(LOOK_AGAIN_SECONDS)
         return f"held for {time.monotonic() - started:.0f} s" if told else "not held"
+
+    def hold_again(self) -> str:
+        """Wait where the postpone file is there again; loads go on meanwhile.
+
+        They may change what silver was built from and the readers' checks were asked of, so both
+        are done anew.
+        """
+        words = "not held"
+        while self._postponed():
+            self.held.close()
+            words = self.hold()
+            self.lock()
+            for fact in ("silver_before", "silver_after", "answers"):
+                self.facts.pop(fact, None)
+            self.build_silver()
+            self.check_candidate()
+        return words
+
+    def _postponed(self) -> bool:
+        """Say whether to wait: not where a cutover that was cut off has moved the pointer."""
+        path = self.options.postpone_file
+        return path is not None and path.exists() and leads_to(self.lake) is not self.target
 
     def record_schedules(self) -> str:
         """Note what the schedules are, before anything changes them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -14,16 +15,19 @@ import pytest
 from polygon_fundamentals import silver
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.drill import drill
+from polygon_fundamentals.cutover.operations import Judged, cutover
 from polygon_fundamentals.cutover.quarantine import sweep
 from polygon_fundamentals.cutover.schedules import Recorded
 from polygon_fundamentals.cutover.silver_side import BuiltSilver
 from polygon_fundamentals.errors import ApiError, LakeError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
+from polygon_fundamentals.locks import shared
 from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.statements import Generation, Statement
 from tests.cutover_world import (
     OBSERVED,
+    QUICK,
     FakeSchedules,
     around,
     fill,
@@ -132,6 +136,31 @@ def test_a_cutover_that_goes_on_leaves_silver_that_was_built_since(lake: Lake) -
     silver.build(lake)
     assert readers_see(lake) == ({"v2"}, ALL_ENDS)
     assert switch(lake, "cutover")["exit_code"] == 0
+    assert readers_see(lake) == ({"v2"}, ALL_ENDS)
+
+
+def test_loads_go_on_while_the_switch_is_held_again(lake: Lake, tmp_path: Path) -> None:
+    hold, said = tmp_path / "hold", list[str]()
+
+    def held_again(name: str) -> None:
+        if name == "after readers' checks":
+            hold.touch()
+
+    def load_meanwhile(text: str) -> None:
+        said.append(text)
+        with shared(lake.lock("writers"), 0):
+            load_q4(lake, Generation.V2)
+        hold.unlink()
+
+    silver.build(fill(lake))
+    options = replace(QUICK, postpone_file=hold)
+    found = cutover(
+        lake,
+        lambda: Judged(()),
+        around(lake, silver=BuiltSilver(), checks=(), point=held_again, say=load_meanwhile),
+        options,
+    )
+    assert (found["exit_code"], said) == (0, [f"held while {hold} exists; remove it to go on"])
     assert readers_see(lake) == ({"v2"}, ALL_ENDS)
 
 
