@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from polygon_fundamentals.field_map import Relation, Unit, entries, v1_sources, v2_fields
 from polygon_fundamentals.parity.current import current_rows, period_keys
-from polygon_fundamentals.silver.history import Days
+from polygon_fundamentals.silver.knowable import Days
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
 
 Floats = npt.NDArray[np.float64]

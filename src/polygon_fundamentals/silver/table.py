@@ -19,7 +19,7 @@ from polygon_fundamentals.lake.read import Shown, by_bucket
 from polygon_fundamentals.original_dates import by_source, load_dates
 from polygon_fundamentals.parity.clusters import batches, ciks_in, ciks_of, clusters_of
 from polygon_fundamentals.parity.current import period_keys, ticker_ciks
-from polygon_fundamentals.silver import history
+from polygon_fundamentals.silver import history, knowable
 from polygon_fundamentals.silver.schema import wide_schema
 from polygon_fundamentals.silver.sides import PERIOD, Side, row_of, side_of
 from polygon_fundamentals.silver.wide import (
@@ -59,7 +59,7 @@ class _Reading:
         ciks: Mapping[str, str],
         day: np.datetime64 | None,
     ) -> _Reading:
-        found = [history.first_filings(table, generation, ciks) for table in tables.values()]
+        found = [knowable.first_filings(table, generation, ciks) for table in tables.values()]
         return cls(generation, tables, ciks, day, _earliest(found), {})
 
     def read(self, dated: pd.Series[int], proven: Mapping[Statement, Side]) -> None:
@@ -70,13 +70,13 @@ class _Reading:
         known_first = []
         for statement in Statement:
             table = self.tables.pop(statement)
-            days = history.known_days(table, self.generation, self.ciks, self.first)
+            days = knowable.known_days(table, self.generation, self.ciks, self.first)
             if self.day is None:
                 rows = np.flatnonzero(table["event"].is_null().to_numpy())
             else:
-                rows = history.known_on(table, self.generation, days, self.day)
+                rows = knowable.known_on(table, self.generation, days, self.day)
                 past = table.take(pa.array(np.flatnonzero(days <= self.day)))
-                known_first.append(history.first_filings(past, self.generation, self.ciks))
+                known_first.append(knowable.first_filings(past, self.generation, self.ciks))
                 if not dated.empty:
                     rows = _with_unproven(rows, table, dated, proven.get(statement), self.ciks)
             self.sides[statement] = side_of(
@@ -184,7 +184,7 @@ def as_of(lake: Lake, day: date, generation: Generation | None = None) -> pa.Tab
     """Return the table as it could have been known at the end of a day in New York.
 
     No period that was first filed later, and of each record the content of that day (see
-    `history`). A period that the filings index shows to have been filed by then, and of which
+    `knowable`). A period that the filings index shows to have been filed by then, and of which
     nobody kept what it said then, is there with the earliest content that is known: its
     `values_known_from` lies after `day`, so that a strict backtest can leave it out. `generation`
     is the primary one unless given. Raises as `wide_table`.
@@ -215,5 +215,5 @@ def _with_unproven(
     open_ = filed & (row_of(keys.iloc[rows], keys, PERIOD) < 0)
     if proven is not None:
         open_ &= row_of(proven.keys, keys, PERIOD) < 0
-    first = history.earliest(table, Generation.V2)
+    first = knowable.earliest(table, Generation.V2)
     return np.sort(np.concatenate([rows, first[open_[first]]]))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.commit import Scope
+from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.load.store import store_v1, store_v2
+from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import V1_PATH, Generation, Statement, Timeframe
 
@@ -70,3 +72,18 @@ def feed(
 def company(index: int) -> str:
     """Return the CIK of the sandbox's company of a number."""
     return f"{9_000_000 + index:010d}"
+
+
+def put_balance(
+    lake: Lake, generation: Generation, row: dict[str, Any], at: str, scope: Scope = Scope.WINDOW
+) -> None:
+    """Commit one balance sheet, as its API sends it, to the files of its tickers."""
+    moment = datetime.fromisoformat(at).replace(tzinfo=UTC)
+    statement = Statement.BALANCE_SHEETS
+    if generation is Generation.V1:
+        table, timeframes = v1_tables([row], moment)[statement], [t.v1 for t in Timeframe]
+    else:
+        table, timeframes = v2_table([row], statement, moment), [t.v2 for t in Timeframe]
+    rows = {ticker: range(1) for ticker in row["tickers"]}
+    incoming = Incoming(table, rows, scope, frozenset(timeframes), moment)
+    commit(lake.dataset(generation, statement), incoming)
