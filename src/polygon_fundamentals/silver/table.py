@@ -177,7 +177,7 @@ class _Source:
         sides = [side for side in sides if len(side)]
         if not sides:
             return wide_schema().empty_table()
-        return assemble(sides, self.generation, FirstFilings(sources))
+        return assemble(sides, self.generation, FirstFilings(sources), moment)
 
 
 def as_of(lake: Lake, day: date, generation: Generation | None = None) -> pa.Table:

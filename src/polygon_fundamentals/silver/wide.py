@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from polygon_fundamentals.field_map import v2_fields
 from polygon_fundamentals.normalise.schemas import MOMENT
 from polygon_fundamentals.parity.match import match_periods
-from polygon_fundamentals.silver.ratios import RATIOS, Rows, same_quarter_before
+from polygon_fundamentals.silver.ratios import RATIOS, Positions, Rows, same_quarter_before
 from polygon_fundamentals.silver.schema import PREFIXES, RECORD, SORTED_BY, wide_schema
 from polygon_fundamentals.silver.sides import (
     PERIOD,
@@ -115,11 +115,20 @@ def moved_first(first: pd.Series[int], moves: pd.DataFrame) -> pd.Series[int]:
     return pd.concat([first, lent]).groupby(level=[0, 1]).min()
 
 
-def assemble(sides: Sequence[Side], primary: Generation, first: FirstFilings) -> pa.Table:
+def assemble(
+    sides: Sequence[Side],
+    primary: Generation,
+    first: FirstFilings,
+    day: np.datetime64 | None = None,
+) -> pa.Table:
     """Return the table in `wide_schema`, sorted by ticker, period end, timeframe and CIK.
 
     A twelve-month row has the balance sheet of its last day, which is that of the quarterly (or
-    annual) record with the same period end: v2 has none of its own, and a balance is a state.
+    annual) record with the same period end: v2 has none of its own, and a balance is a state. Its
+    values are known from when those of the balance are.
+
+    In the table of a past `day` no ratio of a row that was known by then uses another period whose
+    values were not.
     """
     everything = pd.concat([side.keys[[*PERIOD, "cik"]] for side in sides], ignore_index=True)
     codes = everything.groupby(PERIOD, sort=False).ngroup().to_numpy()
@@ -128,13 +137,20 @@ def assemble(sides: Sequence[Side], primary: Generation, first: FirstFilings) ->
     rows = everything[firsts.to_numpy()].reset_index(drop=True)
     values = {s: np.full((len(rows), len(v2_fields(s))), np.nan) for s in Statement}
     debt = np.full(len(rows), np.nan)
+    balance_dates = np.full((len(rows), 2), -np.inf)
     for side, place in zip(sides, places, strict=True):
         values[side.statement][place] = side.values
         if side.statement is Statement.BALANCE_SHEETS:
             debt[place] = side.debt
+            balance_dates[place] = side.keys[["known_from", "loaded_at"]]
     _label(rows, sides, places, primary)
     income = _generation_of(rows, sides, places, Statement.INCOME_STATEMENTS)
-    _lend_balances(rows, values[Statement.BALANCE_SHEETS], debt)
+    to, source = _balances_lent(rows, values[Statement.BALANCE_SHEETS])
+    for lent in (values[Statement.BALANCE_SHEETS], debt):
+        lent[to] = lent[source]
+    for i, name in enumerate(("values_known_from", "loaded_at")):
+        latest = np.maximum(rows[name].to_numpy()[to], balance_dates[source, i])
+        rows.loc[to, name] = latest.astype(rows[name].dtype)
     rows["first_filing_date"], rows["first_filing_source"] = first.of(rows)
     columns = {
         PREFIXES[s] + name: values[s][:, i]
@@ -142,6 +158,10 @@ def assemble(sides: Sequence[Side], primary: Generation, first: FirstFilings) ->
         for i, name in enumerate(v2_fields(s))
     }
     year, quarter = same_quarter_before(rows)
+    if day is not None:
+        unknown = (rows["values_known_from"] > day.astype("int64")).to_numpy()
+        for before in (year, quarter):
+            before[unknown[before] & ~unknown] = -1
     quarterly = (rows["timeframe"] == Timeframe.QUARTERLY.v1).to_numpy()
     told = Rows(columns, debt, quarterly, year, quarter, income)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -196,18 +216,17 @@ def _generation_of(
     return found
 
 
-def _lend_balances(rows: pd.DataFrame, balances: Floats, debt: Floats) -> None:
-    """Give twelve-month rows the balance sheet of their last day."""
+def _balances_lent(rows: pd.DataFrame, balances: Floats) -> tuple[Positions, Positions]:
+    """Return the twelve-month rows that have a balance sheet of their last day, and the lenders."""
     year = np.flatnonzero((rows["timeframe"] == Timeframe.TTM.v1).to_numpy())
-    if not len(year):
-        return
     columns = ["ticker", "company", "period_end"]
     has = ~np.isnan(balances).all(axis=1)
+    lender = np.full(len(year), -1, dtype=np.int64)
     for timeframe in (Timeframe.ANNUAL, Timeframe.QUARTERLY):
         lenders = np.flatnonzero((rows["timeframe"] == timeframe.v1).to_numpy() & has)
         found = row_of(rows.iloc[lenders], rows.iloc[year], columns)
-        to, source = year[found >= 0], lenders[found[found >= 0]]
-        balances[to], debt[to] = balances[source], debt[source]
+        lender[found >= 0] = lenders[found[found >= 0]]
+    return year[lender >= 0], lender[lender >= 0]
 
 
 def _record_column(rows: pd.DataFrame, name: str) -> pa.Array:

@@ -74,12 +74,16 @@ def company(index: int) -> str:
     return f"{9_000_000 + index:010d}"
 
 
-def put_balance(
-    lake: Lake, generation: Generation, row: dict[str, Any], at: str, scope: Scope = Scope.WINDOW
+def put(
+    lake: Lake,
+    generation: Generation,
+    row: dict[str, Any],
+    at: str,
+    scope: Scope = Scope.WINDOW,
+    statement: Statement = Statement.BALANCE_SHEETS,
 ) -> None:
-    """Commit one balance sheet, as its API sends it, to the files of its tickers."""
+    """Commit one record, as its API sends it, to the files of its tickers."""
     moment = datetime.fromisoformat(at).replace(tzinfo=UTC)
-    statement = Statement.BALANCE_SHEETS
     if generation is Generation.V1:
         table, timeframes = v1_tables([row], moment)[statement], [t.v1 for t in Timeframe]
     else:
@@ -87,3 +91,19 @@ def put_balance(
     rows = {ticker: range(1) for ticker in row["tickers"]}
     incoming = Incoming(table, rows, scope, frozenset(timeframes), moment)
     commit(lake.dataset(generation, statement), incoming)
+
+
+def v2_balance(filed: str | None, assets: float, **other: Any) -> dict[str, Any]:
+    """Return v2's balance sheet of ABC's first quarter of 2024; what is None is left out."""
+    row = {
+        "cik": "0000000001",
+        "tickers": ["ABC"],
+        "period_end": "2024-03-31",
+        "filing_date": filed,
+        "fiscal_year": 2024,
+        "fiscal_quarter": 1,
+        "timeframe": "quarterly",
+        "total_assets": assets,
+        **other,
+    }
+    return {name: value for name, value in row.items() if value is not None}

@@ -5,21 +5,18 @@ from __future__ import annotations
 import random
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
-from polygon_fundamentals import silver
+from polygon_fundamentals import original_dates, silver
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.sandbox import Sandbox
-from polygon_fundamentals.silver import history, knowable
+from polygon_fundamentals.silver import history
 from polygon_fundamentals.statements import Generation, Statement
-from tests.cutover_world import v1_row
-from tests.unit.silver.feeding import answers, company, put_balance, store
+from tests.unit.silver.feeding import answers, company, put, store, v2_balance
 
 # Amended annual reports, a split to come, a late filer, restatements to come, two share classes'
 # plain neighbour, a stray label, a delisting.
@@ -81,264 +78,78 @@ def test_as_of_equals_the_table_of_that_very_day(tmp_path: Path) -> None:
     assert "superseded" in events
 
 
-def rows_of(*versions: tuple[str, str | None, str, str | None, float]) -> pa.Table:
-    """Versions of one v2 balance sheet: observed, filed, event, superseded at, total assets."""
-    lake = Lake(Path("unused"))
-    schema = history.versions_schema(lake.dataset(Generation.V2, Statement.BALANCE_SHEETS))
-    return pa.Table.from_pylist(
-        [
-            {
-                "ticker": "ABC",
-                "cik": "0000000001",
-                "timeframe": "quarterly",
-                "period_end": date(2024, 3, 31),
-                "fiscal_year": 2024,
-                "fiscal_quarter": 1,
-                "filing_date": None if filed is None else date.fromisoformat(filed),
-                "observed_at": datetime.fromisoformat(observed).replace(tzinfo=UTC),
-                "event": event or None,
-                "superseded_at": None
-                if ended is None
-                else datetime.fromisoformat(ended).replace(tzinfo=UTC),
-                "total_assets": assets,
-            }
-            for observed, filed, event, ended, assets in versions
-        ],
-        schema=schema,
-    )
+V2 = Generation.V2
+TTM = {"timeframe": "trailing_twelve_months", "total_assets": None, "revenue": 50.0}
+INCOME = Statement.INCOME_STATEMENTS
 
 
-@pytest.mark.parametrize(
-    ("day", "assets"),
-    [
-        ("2024-05-09", None),
-        ("2024-05-10", 100.0),
-        ("2025-01-14", 100.0),
-        ("2025-01-15", 102.0),
-        ("2025-05-08", 102.0),
-        ("2025-05-09", 103.0),
-        ("2025-11-19", 103.0),
-        ("2025-11-20", None),
-    ],
-)
-def test_a_version_counts_from_the_day_on_which_it_could_be_known(
-    day: str, assets: float | None
-) -> None:
-    table = rows_of(
-        # Loaded in June, filed in May: it could be known in May.
-        ("2024-06-02T12:00", "2024-05-10", "superseded", "2025-01-15T15:00", 100.0),
-        # A correction without a filing: known from the day it was seen.
-        ("2025-01-15T15:00", "2024-05-10", "superseded", "2025-07-01T15:00", 102.0),
-        # Next year's report restated it; seen weeks later.
-        ("2025-07-01T15:00", "2025-05-09", "withdrawn", "2025-11-21T03:00", 103.0),
-    )
-    first = knowable.first_filings(table, Generation.V2, {})
-    known = knowable.known_days(table, Generation.V2, {}, first)
-    rows = knowable.known_on(table, Generation.V2, known, np.datetime64(day))
-    found = table.take(pa.array(rows))["total_assets"].to_pylist()
-    assert found == ([] if assets is None else [assets])
-
-
-def v1_balance(filed: str, assets: float) -> dict[str, Any]:
-    row = v1_row("0000000001", "ABC", ("2024-03-31", filed, 1), assets)
-    return {**row, "acceptance_datetime": f"{filed.replace('-', '')}160000"}
-
-
-def v2_balance(filed: str | None, assets: float, **other: Any) -> dict[str, Any]:
-    row = {
-        "cik": "0000000001",
-        "tickers": ["ABC"],
-        "period_end": "2024-03-31",
-        "filing_date": filed,
-        "fiscal_year": 2024,
-        "fiscal_quarter": 1,
-        "timeframe": "quarterly",
-        "total_assets": assets,
-        **other,
-    }
-    return {name: value for name, value in row.items() if value is not None}
-
-
-V1, V2 = Generation.V1, Generation.V2
-# Loads (balance sheet, day, scope), then what was known on a day: ticker → assets, known from.
-HISTORIES: dict[
-    str, tuple[Generation, list[tuple[Any, ...]], dict[str, dict[str, tuple[float, str]]]]
-] = {
-    "an original that comes after its corrected amendment": (
-        V1,
-        [
-            (v1_balance("2024-06-10", 110.0), "2024-06-11"),
-            (v1_balance("2024-06-10", 999.0), "2025-09-01"),
-            (v1_balance("2024-05-01", 100.0), "2025-09-10"),
-        ],
+def keep_dates(lake: Lake, dates: dict[str, str]) -> None:
+    """Keep first filings, by period end, as the filings index tells them."""
+    rows = [
         {
-            "2024-04-30": {},
-            "2024-05-15": {"ABC": (100.0, "2024-05-01")},
-            "2024-08-01": {"ABC": (110.0, "2024-06-10")},
-            "2025-08-31": {"ABC": (110.0, "2024-06-10")},
-            "2025-10-01": {"ABC": (999.0, "2025-09-01")},
-        },
-    ),
-    "a corrected original that comes after its amendment": (
-        V1,
-        [
-            (v1_balance("2024-05-01", 100.0), "2024-05-02"),
-            (v1_balance("2024-06-10", 110.0), "2024-06-11"),
-            (v1_balance("2024-05-01", 105.0), "2025-09-10"),
-        ],
-        {
-            "2024-05-15": {"ABC": (100.0, "2024-05-01")},
-            "2025-10-01": {"ABC": (110.0, "2024-06-10")},
-        },
-    ),
-    "an amendment that the vendor takes back": (
-        V1,
-        [
-            (v1_balance("2024-06-10", 110.0), "2024-06-11"),
-            (v1_balance("2024-05-01", 777.0), "2025-09-01", Scope.PERIODS),
-        ],
-        {
-            "2024-05-15": {},
-            "2024-08-01": {"ABC": (110.0, "2024-06-10")},
-            "2025-09-01": {"ABC": (777.0, "2025-09-01")},
-        },
-    ),
-    "a filing date that goes back and forth": (
-        V2,
-        [
-            (v2_balance("2024-05-01", 100.0), "2024-05-02"),
-            (v2_balance("2025-05-01", 110.0), "2025-05-02"),
-            (v2_balance("2024-05-01", 100.0), "2026-02-01"),
-            (v2_balance("2025-05-01", 777.0), "2026-02-08"),
-        ],
-        {
-            "2024-06-01": {"ABC": (100.0, "2024-05-01")},
-            "2025-06-01": {"ABC": (110.0, "2025-05-01")},
-            "2026-02-07": {"ABC": (100.0, "2026-02-01")},
-            "2026-02-08": {"ABC": (777.0, "2026-02-08")},
-        },
-    ),
-    "a filing date that is missing for a while": (
-        V2,
-        [
-            (v2_balance("2024-05-01", 100.0), "2024-05-02"),
-            (v2_balance(None, 100.0), "2025-07-01"),
-            (v2_balance("2025-05-01", 777.0), "2025-08-01"),
-            (v2_balance("2026-05-01", 120.0), "2026-06-01"),
-        ],
-        {
-            "2025-06-01": {"ABC": (100.0, "2024-05-01")},
-            "2025-08-01": {"ABC": (777.0, "2025-08-01")},
-            "2026-05-01": {"ABC": (120.0, "2026-05-01")},
-        },
-    ),
-    "a corrected value under another label": (
-        V2,
-        [
-            (v2_balance("2024-05-01", 100.0), "2024-05-02"),
-            (v2_balance("2024-05-01", 777.0, fiscal_quarter=2), "2026-02-08", Scope.PERIODS),
-        ],
-        {
-            "2024-06-01": {"ABC": (100.0, "2024-05-01")},
-            "2026-02-07": {"ABC": (100.0, "2024-05-01")},
-            "2026-02-08": {"ABC": (777.0, "2026-02-08")},
-        },
-    ),
-    "a later filing under another label": (
-        V2,
-        [
-            (v2_balance("2024-05-01", 100.0), "2024-05-02"),
-            (v2_balance("2025-05-01", 777.0, fiscal_quarter=2), "2026-02-08", Scope.PERIODS),
-        ],
-        {
-            "2025-04-30": {"ABC": (100.0, "2024-05-01")},
-            "2025-05-01": {"ABC": (777.0, "2025-05-01")},
-        },
-    ),
-    "a corrected value of a record that gains its CIK": (
-        V2,
-        [
-            (v2_balance("2024-05-01", 100.0, cik=None), "2024-05-02"),
-            (v2_balance("2024-05-01", 777.0), "2026-02-08", Scope.PERIODS),
-        ],
-        {
-            "2024-06-01": {"ABC": (100.0, "2024-05-01")},
-            "2026-02-08": {"ABC": (777.0, "2026-02-08")},
-        },
-    ),
-    "a corrected value under a ticker that is loaded later": (
-        V2,
-        [
-            (v2_balance("2024-05-01", 100.0), "2024-05-02"),
-            (v2_balance("2024-05-01", 777.0), "2026-02-08"),
-            (v2_balance("2024-05-01", 777.0, tickers=["NEW"]), "2026-02-20"),
-            (v2_balance("2024-05-01", 778.0, tickers=["NEW"]), "2026-03-01"),
-        ],
-        {
-            "2024-06-01": {"ABC": (100.0, "2024-05-01")},
-            "2026-02-08": {"ABC": (777.0, "2026-02-08"), "NEW": (777.0, "2026-02-08")},
-            "2026-03-01": {"ABC": (777.0, "2026-02-08"), "NEW": (778.0, "2026-03-01")},
-        },
-    ),
-    "the same value under a ticker that is loaded later": (
-        V2,
-        [
-            (v2_balance("2024-05-01", 100.0), "2024-05-02"),
-            (v2_balance("2024-05-01", 100.0, tickers=["NEW"]), "2026-02-20"),
-        ],
-        {"2024-06-01": {"ABC": (100.0, "2024-05-01"), "NEW": (100.0, "2024-05-01")}},
-    ),
-    "v1's amendment and original under a ticker that is loaded later": (
-        V1,
-        [
-            (v1_balance("2024-06-10", 110.0), "2024-06-11"),
-            (v1_balance("2024-05-01", 100.0) | {"tickers": ["NEW"]}, "2026-02-20"),
-            (v1_balance("2024-06-10", 111.0) | {"tickers": ["NEW"]}, "2026-02-20"),
-        ],
-        {
-            "2024-05-15": {"NEW": (100.0, "2024-05-01")},
-            "2024-06-10": {"ABC": (110.0, "2024-06-10"), "NEW": (100.0, "2024-05-01")},
-            "2026-02-20": {"ABC": (110.0, "2024-06-10"), "NEW": (111.0, "2026-02-20")},
-        },
-    ),
-}
-
-
-@pytest.mark.parametrize("history_of", HISTORIES)
-def test_no_load_changes_what_was_known(history_of: str, lake: Lake) -> None:
-    generation, loads, expected = HISTORIES[history_of]
-    for row, day, *scope in loads:
-        put_balance(lake, generation, row, f"{day}T12:00", *scope)
-    found = {
-        day: {
-            row["ticker"]: (row["bs_total_assets"], row["values_known_from"].isoformat())
-            for row in silver.as_of(lake, date.fromisoformat(day), generation).to_pylist()
+            "cik": "0000000001",
+            "period_end": date.fromisoformat(end),
+            "first_filing_date": date.fromisoformat(filed),
+            "source": "index",
+            "form_type": "10-Q",
+            "asked_at": noon(date(2026, 1, 1)),
         }
-        for day in expected
+        for end, filed in dates.items()
+    ]
+    path = original_dates.dates_file(lake)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows, schema=original_dates.SCHEMA), path)
+
+
+def test_twelve_months_are_known_no_sooner_than_the_balance_they_borrow(lake: Lake) -> None:
+    put(lake, V2, v2_balance("2024-05-01", 0, **TTM), "2024-05-02T12:00", statement=INCOME)
+    put(lake, V2, v2_balance("2024-05-01", 100.0, timeframe="annual"), "2024-05-02T12:00")
+    put(lake, V2, v2_balance("2024-05-01", 100.0), "2024-05-02T12:00")
+    for at, assets, known in (
+        ("2024-06-01T12:00", 100.0, date(2024, 5, 1)),
+        ("2026-02-02T12:00", 777.0, date(2026, 2, 2)),
+    ):
+        put(lake, V2, v2_balance("2024-05-01", assets), at)
+        row = silver.wide_table(lake, V2).to_pylist()[2]
+        assert (row["timeframe"], row["is_revenue"], row["bs_total_assets"]) == ("ttm", 50, assets)
+        assert row["values_known_from"] == known
+    assert row["loaded_at"] == datetime(2026, 2, 2, 12, tzinfo=UTC)
+
+
+def test_a_strict_reader_of_a_past_day_gets_nothing_of_unproven_values(lake: Lake) -> None:
+    """Neither a borrowed balance nor a growth rate on a later version of another period."""
+    before = {"period_end": "2023-03-31", "fiscal_year": 2023}
+    revenue = {"total_assets": None, "revenue": 60.0}
+    for row, statement in (
+        (v2_balance("2024-05-01", 0, **TTM), INCOME),
+        (v2_balance("2025-05-01", 777.0), Statement.BALANCE_SHEETS),
+        (v2_balance("2024-05-01", 0, **before, **(revenue | {"revenue": 50.0})), INCOME),
+        (v2_balance("2024-05-01", 0, **revenue, timeframe="annual"), INCOME),
+        (
+            v2_balance(
+                "2025-05-01", 0, **before, **(revenue | {"revenue": 40.0}), timeframe="annual"
+            ),
+            INCOME,
+        ),
+        (v2_balance("2024-05-01", 0, **revenue), INCOME),
+    ):
+        put(lake, V2, row, "2025-05-02T12:00", statement=statement)
+    keep_dates(lake, {"2023-03-31": "2023-05-01", "2024-03-31": "2024-05-01"})
+    found = {
+        (row["timeframe"], row["period_end"].year): (
+            row["values_known_from"].isoformat(),
+            row["bs_total_assets"],
+            row["revenue_growth_yoy"],
+        )
+        for row in silver.as_of(lake, date(2024, 6, 1), V2).to_pylist()
     }
-    assert found == expected
-
-
-def test_a_record_without_a_filing_date_borrows_that_of_its_period() -> None:
-    table = rows_of(("2025-03-01T12:00", None, "", None, 100.0))
-    first = knowable.first_filings(
-        rows_of(("2025-03-01T12:00", "2024-05-10", "", None, 100.0)), Generation.V2, {}
-    )
-    known = knowable.known_days(table, Generation.V2, {}, first)
-    assert known.tolist() == [date(2024, 5, 10)]
-    nobody = knowable.known_days(table, Generation.V2, {}, first[:0])
-    assert nobody.tolist() == [date(2025, 3, 1)]
-
-
-def test_a_filing_before_its_period_ended_is_no_first_filing() -> None:
-    table = rows_of(("2025-03-01T12:00", "2024-03-01", "", None, 100.0))
-    assert knowable.first_filings(table, Generation.V2, {}).empty
-
-
-def test_days_are_new_york_days() -> None:
-    moments = pa.chunked_array([pa.array([datetime(2025, 1, 2, 4, 59, tzinfo=UTC)])])
-    days = knowable.local_days(moments.cast(pa.timestamp("us", tz="UTC")))
-    assert days.to_pylist() == [date(2025, 1, 1)]
+    assert found == {
+        ("quarterly", 2023): ("2024-05-01", None, None),
+        ("annual", 2023): ("2025-05-01", None, None),
+        ("quarterly", 2024): ("2025-05-01", 777.0, pytest.approx(0.2)),
+        ("annual", 2024): ("2024-05-01", None, None),
+        ("ttm", 2024): ("2025-05-01", 777.0, None),
+    }
 
 
 def test_no_period_before_its_first_filing(tmp_path: Path) -> None:
