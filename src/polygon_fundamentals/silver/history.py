@@ -1,5 +1,6 @@
 """Every version of every record: the lake's rows and, from the revisions, those before them.
 
+Of v1 also the rows that another one of their record key stands for in the files of an older tool.
 From when each could be known: see `knowable`.
 """
 
@@ -11,15 +12,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import orjson
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.lake import files, revisions
 from polygon_fundamentals.lake.flat import flat_schema, flattened
+from polygon_fundamentals.lake.kept import is_kept
 from polygon_fundamentals.lake.paths import Dataset, ticker_of_file
-from polygon_fundamentals.lake.read import Shown, read_dataset
+from polygon_fundamentals.lake.read import Shown, read_dataset, repeated_rows
+from polygon_fundamentals.normalise.content import content_hashes, filing_order, record_keys
 from polygon_fundamentals.normalise.schemas import MOMENT, TEXT, schema
+from polygon_fundamentals.statements import Generation
 
 VERSION = 1
 # Texts that no column of the table is made from; the widest of them by far.
@@ -96,7 +101,52 @@ def versions(
     before = superseded(dataset)
     if tickers is not None:
         before = before.filter(pc.is_in(before["ticker"], pa.array(sorted(tickers), TEXT)))
-    return pa.concat_tables([before, standing]).combine_chunks()
+    beside = _beside(dataset, standing, before)
+    return pa.concat_tables([before, beside, standing]).combine_chunks()
+
+
+def _beside(dataset: Dataset, standing: pa.Table, before: pa.Table) -> pa.Table:
+    """Return the rows in v1's files that are neither in `standing` nor in the revisions `before`.
+
+    An older tool kept an original beside its amendment, and appended rows twice: the same row
+    again is no version. v2's files are of no older tool. In the order of their filings, then of
+    the file; superseded when they were observed: they never stood.
+    """
+    nothing = versions_schema(dataset).empty_table()
+    if dataset.generation is Generation.V2 or is_kept(dataset):
+        return nothing
+    rows = repeated_rows(dataset, pc.unique(standing["ticker"]).to_pylist())
+    if not rows.num_rows:
+        return nothing
+    names = nothing.schema.names[:-2]
+    rows = rows.select(names)
+    frame = _identities(rows)
+    frame[["accepted", "filed"]] = filing_order(rows, dataset.generation)
+    frame = frame.sort_values(["record", "accepted", "filed"], kind="stable")
+    identity = ["record", "content"]
+    frame = frame[(frame[identity] != frame[identity].shift(-1)).any(axis=1)]
+    tickers = pc.unique(rows["ticker"])
+    stands, told = (
+        pd.MultiIndex.from_frame(frame[identity]).isin(
+            pd.MultiIndex.from_frame(
+                _identities(table.filter(pc.is_in(table["ticker"], tickers)).select(names))
+            )
+        )
+        for table in (standing, before)
+    )
+    standing_rows = frame[stands].drop_duplicates("record", keep="last").index
+    frame = frame[~told & ~frame.index.isin(standing_rows)]
+    found = rows.take(pa.array(frame.index))
+    event = pa.repeat(pa.scalar(revisions.SUPERSEDED, TEXT), found.num_rows)
+    return found.append_column("event", event).append_column("superseded_at", found["observed_at"])
+
+
+def _identities(rows: pa.Table) -> pd.DataFrame:
+    """Return the record (file and key) of each row of v1, and a hash of its content."""
+    keys = zip(rows["ticker"].to_pylist(), record_keys(rows, Generation.V1), strict=True)
+    return pd.DataFrame(
+        {"record": ["|".join(key) for key in keys], "content": content_hashes(rows)}
+    )
 
 
 def _flat(dataset: Dataset, table: pa.Table, ticker: str) -> pa.Table:

@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polygon_fundamentals.lake import revisions
-from polygon_fundamentals.normalise.content import PERIOD, record_keys
+from polygon_fundamentals.normalise.content import PERIOD, filing_order, record_keys
 from polygon_fundamentals.normalise.schemas import DAY, TEXT
 from polygon_fundamentals.parity.current import company_keys, period_keys
 from polygon_fundamentals.statements import Generation
@@ -166,9 +166,7 @@ def _chains(table: pa.Table, generation: Generation) -> pd.DataFrame:
         frame["aside"] = False
         order = ["record", "until", "moment", "filed"]
     else:
-        accepted = table["acceptance_datetime"].to_pandas().fillna("").astype(str)
-        filing = [accepted, frame["filed"].fillna(-np.inf)]
-        frame["filing"] = frame.groupby(filing).ngroup()
+        frame["filing"] = frame.groupby(list(filing_order(table, generation).T)).ngroup()
         frame["aside"] = ~withdrawn.to_numpy() & (frame["until"] <= frame["moment"])
         _put_aside(frame)
         order = ["record", "until", "filing", "moment"]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals import silver
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Scope
+from polygon_fundamentals.normalise import v1_tables
 from polygon_fundamentals.silver import history, knowable
 from polygon_fundamentals.statements import Generation, Statement
 from tests.cutover_world import v1_row
@@ -241,6 +244,60 @@ def test_no_load_changes_what_was_known(history_of: str, lake: Lake) -> None:
         for day in expected
     }
     assert found == expected
+
+
+ORIGINAL, AMENDMENT = v1_balance("2024-05-01", 100.0), v1_balance("2024-06-10", 110.0)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        # Month → its rows; the later month was touched first.
+        (
+            {"05": [ORIGINAL], "06": [AMENDMENT]},
+            {"2024-05-15": (100.0, "2024-05-01"), "2024-07-01": (110.0, "2024-06-10")},
+        ),
+        (
+            {"05": [ORIGINAL, ORIGINAL], "06": [AMENDMENT, AMENDMENT]},
+            {"2024-05-15": (100.0, "2024-05-01"), "2024-07-01": (110.0, "2024-06-10")},
+        ),
+        (
+            {"06": [AMENDMENT, ORIGINAL]},
+            {"2024-05-15": (100.0, "2024-05-01"), "2024-07-01": (110.0, "2024-06-10")},
+        ),
+        (
+            {"05": [ORIGINAL, v1_balance("2024-05-01", 999.0)]},
+            {"2024-05-15": (100.0, "2024-05-01"), "2025-09-10": (999.0, "2025-09-10")},
+        ),
+    ],
+)
+def test_files_of_an_older_tool(
+    files: dict[str, list[dict[str, Any]]], expected: dict[str, tuple[float, str]], lake: Lake
+) -> None:
+    """Rows without a moment of observation: before a load tidies them up, and after."""
+    statement = Statement.BALANCE_SHEETS
+    touched = datetime(2025, 9, 10, 12, tzinfo=UTC).timestamp()
+    for number, (month, rows) in enumerate(files.items()):
+        table = v1_tables(rows, datetime.now(UTC))[statement]
+        path = lake.dataset(V1, statement).file(202400 + int(month), "ABC")
+        path.parent.mkdir(parents=True)
+        mine = table.drop_columns(["observed_at", "absent_fields", "unmapped"])
+        pq.write_table(mine.replace_schema_metadata(None), path)
+        os.utime(path, (touched - number, touched - number))
+
+    def known() -> dict[str, tuple[float, str]]:
+        tables = {day: silver.as_of(lake, date.fromisoformat(day), V1) for day in expected}
+        return {
+            day: (row["bs_total_assets"], row["values_known_from"].isoformat())
+            for day, table in tables.items()
+            for row in table.to_pylist()
+        }
+
+    assert known() == expected
+    later = {**v1_balance("2026-08-01", 5.0), "end_date": "2026-06-30"}
+    put(lake, V1, later, "2026-08-02T12:00")
+    assert history.superseded(lake.dataset(V1, statement)).num_rows
+    assert known() == expected
 
 
 def test_a_record_without_a_filing_date_borrows_that_of_its_period() -> None:
