@@ -2,13 +2,8 @@
 
 v2's `filing_date` is the latest filing that repeated a period. The index
 (`/stocks/filings/vX/index`) has every filing of a company with its form and day, but not the
-period that it reports. So the periods of a company, by their ends, and its 10-Q and 10-K filings,
-by their days, are laid side by side in order: a period takes a filing of its form after its end,
-no two the same one, none out of turn. Of all such alignments the cheapest are kept, where it costs
-something to file late, to file under the other form, to leave a period without a filing and a
-filing without a period. Where the cheapest agree on a period's filing the date counts as `index`;
-where nearly as cheap ones give another it is the latest of them, as `index_estimate`; where the
-cheapest leaves the period out nothing is said of it.
+period that it reports: `filing_alignment` matches the two. A date that is sure counts as `index`,
+an estimate as `index_estimate`.
 
 Amendments (10-Q/A, 10-K/A) never are the first filing and are left aside. Reports of a transition
 period (10-QT, 10-KT) count as those of their kind.
@@ -17,18 +12,16 @@ period (10-QT, 10-KT) count as those of their kind.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.errors import DamagedFileError
+from polygon_fundamentals.filing_alignment import align
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake.files import replace_file
 from polygon_fundamentals.lake.paths import Lake
@@ -46,20 +39,6 @@ ESTIMATE = "index_estimate"
 _PAGE = 10_000
 _CIKS_A_REQUEST = 50
 
-# Days from a period's end within which the SEC wants the report, with the extension that Rule
-# 12b-25 grants and some days for weekends: 45 + 5 for a quarter, 90 + 15 for a year.
-_ON_TIME = {False: 60, True: 120}
-_SOONEST = 5
-_LATEST = 730
-# Costs, in units of one late report. A period without a filing and a filing without a period
-# together cost more than a report some months late, and less than a whole history shifted by one.
-_LATE = 1.0
-_LATE_A_YEAR = 4.0
-_OTHER_FORM = 2.0
-_ALONE = 3.0
-# Alignments that cost this much more than the cheapest are still thought possible. A report that
-# came on time is not: to take the next one instead costs at least 1.6, one quarter of lateness.
-_DOUBT = 1.5
 # Period ends of one company that differ by less are one period, dated by different statements.
 _SAME_PERIOD_DAYS = 10
 
@@ -73,82 +52,6 @@ SCHEMA = pa.schema(
         pa.field("asked_at", MOMENT),
     ]
 )
-Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Dated:
-    """What an alignment says of one period: a position in the filings, and whether it is sure."""
-
-    filing: int | None
-    sure: bool = True
-
-
-def align(
-    ends: Sequence[date],
-    annual: Sequence[bool],
-    bounds: Sequence[date],
-    filed: Sequence[date],
-    filed_annual: Sequence[bool],
-) -> list[Dated]:
-    """Return for each period its first filing, as the module says.
-
-    `ends` ascend; `annual` says whether a period ends a fiscal year; `bounds` are the earliest
-    filings that are known to have shown the period: the first cannot be later. `filed` ascend.
-    """
-    if not ends or not filed:
-        return [Dated(None) for _ in ends]
-    cost = _costs(ends, annual, bounds, filed, filed_annual)
-    before, after = _prefix(cost), _prefix(cost[::-1, ::-1])[::-1, ::-1]
-    # Through period i and filing j: all before both, the pair, all after both.
-    through = before[:-1, :-1] + cost + after[1:, 1:]
-    without = (before[:-1] + after[1:]).min(axis=1) + _ALONE
-    best = before[-1, -1]
-    chosen = []
-    for i in range(len(ends)):
-        possible = np.flatnonzero(through[i] <= best + _DOUBT)
-        if not len(possible) or without[i] < through[i].min():
-            chosen.append(Dated(None))
-        else:
-            doubted = len(possible) > 1 or without[i] <= best + _DOUBT
-            doubted = doubted or annual[i] != filed_annual[possible[-1]]
-            chosen.append(Dated(int(possible[-1]), not doubted))
-    return chosen
-
-
-def _costs(
-    ends: Sequence[date],
-    annual: Sequence[bool],
-    bounds: Sequence[date],
-    filed: Sequence[date],
-    filed_annual: Sequence[bool],
-) -> Floats:
-    """Return what it costs that a period (row) was first filed with a filing (column)."""
-    end = np.array(ends, dtype="datetime64[D]")[:, np.newaxis]
-    day = np.array(filed, dtype="datetime64[D]")[np.newaxis, :]
-    limit = np.array(bounds, dtype="datetime64[D]")[:, np.newaxis]
-    lag = (day - end).astype(np.int64)
-    on_time = np.where(np.array(annual), _ON_TIME[True], _ON_TIME[False])[:, np.newaxis]
-    late = np.where(lag > on_time, _LATE + _LATE_A_YEAR * (lag - on_time) / 365, 0.0)
-    other = np.array(annual)[:, np.newaxis] != np.array(filed_annual)[np.newaxis, :]
-    cost = late + _OTHER_FORM * other
-    impossible = (lag < _SOONEST) | (lag > _LATEST) | (day > limit)
-    result: Floats = np.where(impossible, np.inf, cost)
-    return result
-
-
-def _prefix(cost: Floats) -> Floats:
-    """Return the least cost of the first i periods and the first j filings, for all i and j."""
-    periods, filings = cost.shape
-    alone = _ALONE * np.arange(filings + 1)
-    least = np.empty((periods + 1, filings + 1))
-    least[0] = alone
-    for i in range(periods):
-        row = least[i] + _ALONE
-        row[1:] = np.minimum(row[1:], least[i, :-1] + cost[i])
-        # A filing that is left out costs the same wherever: a running minimum spares the walk.
-        least[i + 1] = np.minimum.accumulate(row - alone) + alone
-    return least
 
 
 def fetch_filings(client: Client, ciks: Sequence[str]) -> pd.DataFrame:

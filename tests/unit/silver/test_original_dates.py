@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from polygon_fundamentals.errors import DamagedFileError
+from polygon_fundamentals.filing_alignment import align
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.original_dates import (
-    align,
     by_source,
     date_periods,
     dates_file,
@@ -83,6 +83,39 @@ def test_where_two_could_be_meant_the_later() -> None:
     assert found["23-06"] == "23-08-25?"
     assert found["23-03"] == "23-05-05"
     assert found["23-09"] == "23-11-03"
+
+
+@pytest.mark.parametrize(
+    ("periods", "filings", "expected"),
+    [
+        # The one before is not in the lake: its report came late, a week after this one's end.
+        (["2023-09-30"], ["2023-10-06", "2024-01-25"], {"23-09": "24-01-25?"}),
+        (
+            ["2023-03-31", "2023-09-30"],
+            ["2023-05-05", "2023-10-06", "2024-01-25"],
+            {"23-03": "23-05-05", "23-09": "24-01-25?"},
+        ),
+        # Two before it, both late.
+        (
+            ["2023-09-30"],
+            ["2023-10-06", "2023-12-01", "2024-01-25"],
+            {"23-09": "24-01-25?"},
+        ),
+        # On time, and the first that the company ever filed.
+        (["2023-09-30"], ["2023-11-03", "2024-02-20K"], {"23-09": "23-11-03"}),
+        (["2023-12-31K"], ["2024-02-29K", "2024-05-03"], {"23-12": "24-02-29"}),
+        # Years alone, as a load of one timeframe leaves them.
+        (
+            ["2022-12-31K", "2023-12-31K"],
+            ["2022-11-04", "2023-02-21K", *FILED],
+            {"22-12": "23-02-21", "23-12": "24-02-20"},
+        ),
+    ],
+)
+def test_periods_that_the_lake_lacks(
+    periods: list[str], filings: list[str], expected: dict[str, str]
+) -> None:
+    assert aligned(periods, filings) == expected
 
 
 def test_a_filing_that_the_index_lacks_leaves_its_period_unknown() -> None:
