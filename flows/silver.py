@@ -12,6 +12,8 @@ from flows.artifacts import publish_text
 from flows.ending import Report, ended
 from flows.parameters import Day, LakeFolder
 from polygon_fundamentals import ledger
+from polygon_fundamentals.business_days import today_in_new_york
+from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import recover
 from polygon_fundamentals.locks import shared
@@ -36,6 +38,12 @@ def silver(as_of: Day = None, lake: LakeFolder = None) -> State[Any]:
     """
 
     def body() -> Report:
+        today = today_in_new_york()
+        if as_of is not None and as_of >= today:
+            raise UsageError(
+                f"{as_of} is not over in New York, where it is {today}: give a day before, or "
+                "leave it out for the table as it is now"
+            )
         where = Lake(existing_lake_root(lake))
         day = None if as_of is None else as_of.isoformat()
         # A cutover waits for this. A rollback does not: the build then follows the pointer.

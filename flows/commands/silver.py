@@ -21,7 +21,9 @@ from polygon_fundamentals.tickers import read_tickers
 def silver_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `silver`."""
     parser.add_argument(
-        "--as-of", metavar="DAY", help="the table as it could have been known on that day"
+        "--as-of",
+        metavar="DAY",
+        help="the table as it could have been known at the end of that day, which must be over",
     )
     add_common(parser)
 

@@ -14,6 +14,7 @@ from flows.ending import report_of
 from flows.historical_load import historical_load
 from flows.shard_runs import Shard
 from polygon_fundamentals import ledger
+from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.original_dates import FILINGS_PATH
 from polygon_fundamentals.sandbox import Sandbox, server
@@ -111,6 +112,8 @@ def test_shards_without_their_dates_fail_the_sharded_load(
     ("words", "said"),
     [
         (["silver", "--as-of", "yesterday"], "--as-of 'yesterday' is no day"),
+        (["silver", "--as-of", "2999-01-01"], "2999-01-01 is not over in New York, where it is "),
+        (["silver", "--as-of", today_in_new_york().isoformat()], " is not over in New York"),
         (["export", "--shape", "v1"], "give --ticker T to print records, or --output DIR"),
         (["silver", "--lake", "/nowhere/at/all"], "there is no lake at"),
     ],
@@ -119,6 +122,8 @@ def test_wrong_use(
     words: list[str], said: str, lake: Lake, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = [] if "--lake" in words else ["--lake", str(lake.root)]
-    code, report, _ = run(capsys, *words, *where)
+    code, report, errors = run(capsys, *words, *where)
     assert code == 2
     assert said in report["error"]
+    assert len(errors.strip().splitlines()) == 1
+    assert not (lake.silver / "as_of").exists()
