@@ -78,7 +78,9 @@ class _Reading:
                 past = table.take(pa.array(np.flatnonzero(days <= self.day)))
                 known_first.append(knowable.first_filings(past, self.generation, self.ciks))
                 if not dated.empty:
-                    rows = _with_unproven(rows, table, dated, proven.get(statement), self.ciks)
+                    later = np.flatnonzero(days > self.day)
+                    stands = proven.get(statement)
+                    rows = _with_unproven(rows, later, table, dated, stands, self.ciks)
             self.sides[statement] = side_of(
                 table.take(pa.array(rows)), days[rows], self.generation, statement, self.ciks
             )
@@ -198,6 +200,7 @@ def _earliest(found: list[pd.Series[int]]) -> pd.Series[int]:
 
 def _with_unproven(
     rows: Positions,
+    later: Positions,
     table: pa.Table,
     dated: pd.Series[int],
     proven: Side | None,
@@ -205,7 +208,8 @@ def _with_unproven(
 ) -> Positions:
     """Return `rows` and the earliest version of each period that was filed but is not in them.
 
-    `dated` are the periods that the filings index shows to have been filed by the day. Where
+    `dated` are the periods that the filings index shows to have been filed by the day, `later` the
+    versions that nobody could know by then: one that was known and withdrawn does not return. Where
     v1's record (`proven`) says what a period said then, it stands for the period instead.
     """
     keys = period_keys(table, Generation.V2, ciks)
@@ -215,5 +219,5 @@ def _with_unproven(
     open_ = filed & (row_of(keys.iloc[rows], keys, PERIOD) < 0)
     if proven is not None:
         open_ &= row_of(proven.keys, keys, PERIOD) < 0
-    first = knowable.earliest(table, Generation.V2)
+    first = np.intersect1d(knowable.earliest(table, Generation.V2), later)
     return np.sort(np.concatenate([rows, first[open_[first]]]))

@@ -13,6 +13,7 @@ import pytest
 
 from polygon_fundamentals import original_dates, silver
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.silver import history
 from polygon_fundamentals.statements import Generation, Statement
@@ -150,6 +151,16 @@ def test_a_strict_reader_of_a_past_day_gets_nothing_of_unproven_values(lake: Lak
         ("annual", 2024): ("2024-05-01", None, None),
         ("ttm", 2024): ("2025-05-01", 777.0, None),
     }
+
+
+def test_a_withdrawn_record_does_not_return_as_an_unproven_one(lake: Lake) -> None:
+    put(lake, V2, v2_balance("2024-05-01", 100.0), "2024-05-02T12:00")
+    other = v2_balance("2024-05-01", 5.0, period_end="2023-12-31")
+    put(lake, V2, other, "2025-01-10T12:00", Scope.COMPANIES)
+    keep_dates(lake, {"2024-03-31": "2024-05-01"})
+    for day, ends in (("2025-01-09", ["2023-12-31", "2024-03-31"]), ("2025-01-10", ["2023-12-31"])):
+        table = silver.as_of(lake, date.fromisoformat(day), V2)
+        assert [str(end) for end in table["period_end"].to_pylist()] == ends
 
 
 def test_no_period_before_its_first_filing(tmp_path: Path) -> None:
