@@ -75,11 +75,14 @@ def fetch_filings(client: Client, ciks: Sequence[str]) -> pd.DataFrame:
             rows += [
                 (str(row["cik"]).zfill(10), row["filing_date"], row["form_type"])
                 for row in page.results
-                if row.get("cik") and row.get("filing_date") and row.get("form_type")
+                if row.get("cik")
+                and all(isinstance(row.get(n), str) for n in ("filing_date", "form_type"))
             ]
     frame = pd.DataFrame(rows, columns=["cik", "filing_date", "form_type"])
     frame = frame[frame["form_type"].isin((*QUARTERLY_FORMS, *ANNUAL_FORMS))]
-    frame["filing_date"] = pd.to_datetime(frame["filing_date"])
+    # An entry whose day is none says nothing of when a period was filed.
+    frame["filing_date"] = pd.to_datetime(frame["filing_date"], format="%Y-%m-%d", errors="coerce")
+    frame = frame.dropna(subset=["filing_date"])
     return frame.sort_values(["cik", "filing_date"], kind="stable").reset_index(drop=True)
 
 

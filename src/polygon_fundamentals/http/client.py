@@ -291,6 +291,7 @@ class Client:
             requests.exceptions.Timeout,
             requests.exceptions.ChunkedEncodingError,
             requests.exceptions.ContentDecodingError,
+            requests.exceptions.InvalidHeader,  # of the answer: ours hold nothing odd
         ) as error:
             raise RetriableApiError(f"{what} failed on the way ({_reason(error)})") from error
         except OSError as error:  # requests' own errors too; its text may hold a proxy's password

@@ -46,6 +46,7 @@ PASSING = [
     Answer(200, b"[]"),
     Answer(200, b'{"status":"OK"}'),
     Answer(200, b'{"results":[1]}'),
+    Answer(200, GOOD.body, {"Content-Length": "5"}),  # and the true one
     Answer(410, b"", {"Sunset": "Fri, 09 Oct 2099 00:00:00 GMT"}),
 ]
 

@@ -14,12 +14,14 @@ from polygon_fundamentals.original_dates import (
     by_source,
     date_periods,
     dates_file,
+    fetch_filings,
     load_dates,
     match_filings,
 )
 from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation
 from tests.conftest import client_of
+from tests.servers import results, serving
 from tests.unit.silver.feeding import company, feed
 
 FAR = date(2030, 1, 1)
@@ -216,6 +218,17 @@ def test_the_sandbox_agrees_with_v1(lake: Lake) -> None:
     few = sum(len(series) for _, series in by_source(load_dates(lake), date(2022, 1, 1)))
     assert everything == len(found)
     assert 0 < few < everything
+
+
+def test_odd_entries_of_the_index_are_passed_over() -> None:
+    good = {"cik": "1", "filing_date": "2024-05-02", "form_type": "10-Q"}
+    odd = ({"filing_date": "0000-00-00"}, {"filing_date": 20240502}, {"form_type": ["10-Q"]})
+    rows = [good, *(good | changes for changes in odd), {}]
+    with serving(lambda _: results(rows)) as server:
+        found = fetch_filings(client_of(server), ["1"])  # type: ignore[arg-type]
+    assert found.to_dict("records") == [
+        {"cik": "0000000001", "filing_date": pd.Timestamp("2024-05-02"), "form_type": "10-Q"}
+    ]
 
 
 def test_late_where_a_report_could_be_either_ones_the_later_counts() -> None:
