@@ -14,10 +14,10 @@ from flows.parameters import BaseUrl, LakeFolder
 from flows.switching import around_of, lake_of, recorded, today, v1_days
 from polygon_fundamentals import catalogue
 from polygon_fundamentals.business_days import day_of, missed_since
+from polygon_fundamentals.cutover.around import Options
 from polygon_fundamentals.cutover.journal import CUTOVER, last_done, moment
 from polygon_fundamentals.cutover.operations import refuse_rollback
 from polygon_fundamentals.cutover.operations import rollback as switch
-from polygon_fundamentals.cutover.switch import Options
 from polygon_fundamentals.errors import AnswerIsNo, RetiredError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake

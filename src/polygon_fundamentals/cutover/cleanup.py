@@ -11,6 +11,7 @@ from typing import Any
 from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.cutover import archive
 from polygon_fundamentals.cutover import journal as journals
+from polygon_fundamentals.cutover.around import Around
 from polygon_fundamentals.cutover.cleanup_steps import Cleanup, Retention, manifest_of
 from polygon_fundamentals.cutover.journal import BACK, CLEANUP, CUTOVER, RESTORE, Journal
 from polygon_fundamentals.cutover.steps import (
@@ -21,7 +22,6 @@ from polygon_fundamentals.cutover.steps import (
     back,
     forward,
 )
-from polygon_fundamentals.cutover.switch import Around
 from polygon_fundamentals.errors import AnswerIsNo, LakeError, UsageError
 from polygon_fundamentals.lake import files
 from polygon_fundamentals.lake.kept import archived_since

@@ -11,9 +11,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from polygon_fundamentals.cutover import archive, foreign
+from polygon_fundamentals.cutover.around import V1_SIDE, Around
 from polygon_fundamentals.cutover.journal import Journal
 from polygon_fundamentals.cutover.steps import Step
-from polygon_fundamentals.cutover.switch import V1_SIDE, Around
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
 from polygon_fundamentals.lake import files
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit

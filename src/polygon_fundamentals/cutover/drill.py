@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from polygon_fundamentals.cutover import silver_side
+from polygon_fundamentals.cutover.around import Around, Options
 from polygon_fundamentals.cutover.foreign import checksums, walk
 from polygon_fundamentals.cutover.operations import Judged, cutover, rollback
 from polygon_fundamentals.cutover.schedules import NoSchedules
-from polygon_fundamentals.cutover.switch import Around, Options
 from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.pointer import leads_to

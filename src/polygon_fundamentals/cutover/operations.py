@@ -12,6 +12,7 @@ from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import missed_since
 from polygon_fundamentals.cutover import evidence
 from polygon_fundamentals.cutover import journal as journals
+from polygon_fundamentals.cutover.around import Around, Options
 from polygon_fundamentals.cutover.checklist import Line
 from polygon_fundamentals.cutover.journal import BACK, CUTOVER, ROLLBACK, Journal
 from polygon_fundamentals.cutover.steps import (
@@ -22,7 +23,7 @@ from polygon_fundamentals.cutover.steps import (
     back,
     forward,
 )
-from polygon_fundamentals.cutover.switch import Around, Options, Switch
+from polygon_fundamentals.cutover.switch import Switch
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
 from polygon_fundamentals.lake import files, kept
 from polygon_fundamentals.lake.file_system import probe

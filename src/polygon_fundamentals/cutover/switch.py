@@ -1,62 +1,23 @@
-"""The steps of a switch, in both directions, and what they share."""
+"""The steps of a switch, in both directions; those of schedules are in `schedule_steps`."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from polygon_fundamentals.cutover import readers, silver_side
-from polygon_fundamentals.cutover.journal import Clock, Journal, now
-from polygon_fundamentals.cutover.readers import Check
-from polygon_fundamentals.cutover.schedules import NoSchedules, Schedules, with_active
-from polygon_fundamentals.cutover.silver_side import BuiltSilver, Silver
+from polygon_fundamentals.cutover.around import Around, Options
+from polygon_fundamentals.cutover.journal import Journal
+from polygon_fundamentals.cutover.schedule_steps import LOOK_AGAIN_SECONDS, ScheduleSteps
 from polygon_fundamentals.cutover.steps import Step
-from polygon_fundamentals.errors import (
-    AnswerIsNo,
-    FundamentalsError,
-    LakeError,
-    LakeLockedError,
-)
+from polygon_fundamentals.errors import AnswerIsNo, LakeError
 from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER, Lake
-from polygon_fundamentals.lake.pointer import Point, adopt, leads_to, nothing, point_to
+from polygon_fundamentals.lake.pointer import adopt, leads_to, point_to
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.statements import Generation, Statement
-
-LOOK_AGAIN_SECONDS = 0.5
-V1_SIDE = ("v1", "both")
-
-
-@dataclass(frozen=True)
-class Around:
-    """What a switch works with besides the lake; tests put others in."""
-
-    schedules: Schedules = field(default_factory=NoSchedules)
-    silver: Silver = field(default_factory=BuiltSilver)
-    checks: tuple[Check, ...] = ()
-    clock: Clock = now
-    point: Point = nothing
-    say: Callable[[str], None] = nothing
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to switch.
-
-    `wait_seconds`: how long v1's running jobs are waited for. `settle_seconds`: how long,
-    after v1's folder has got its archive name for the first time, readers that resolved
-    the path before that have to finish before the pointer moves on.
-    """
-
-    force: str | None = None
-    postpone_file: Path | None = None
-    wait_seconds: float = 1800.0
-    settle_seconds: float = 1.0
-    allow_gap: bool = False
 
 
 class Switch:
@@ -74,6 +35,7 @@ class Switch:
         self.lake, self.journal, self.target = lake, journal, target
         self.around, self.options, self.held = around, options, held
         self.facts: dict[str, Any] = journal.facts
+        self.schedules = ScheduleSteps(journal, around, options)
 
     @property
     def _folder(self) -> Path:
@@ -85,8 +47,8 @@ class Switch:
         return [
             Step("check", lambda: str(self.facts["checked"])),
             Step("hold", self.hold),
-            Step("pause schedules", self.pause, self.restore_schedules),
-            Step("wait for running jobs", self.wait),
+            Step("pause schedules", self.schedules.pause, self.schedules.put_back),
+            Step("wait for running jobs", self.schedules.wait),
             Step("lock", self.lock),
             Step("adopt pointer", self.adopt),
             Step("build silver", self.build_silver),
@@ -95,7 +57,7 @@ class Switch:
             Step("move pointer", self.move_pointer, self.move_pointer_back),
             Step("move silver", self.move_silver, self.move_silver_back),
             Step("verify", self.verify),
-            Step("resume schedules", self.resume),
+            Step("resume schedules", self.schedules.resume),
         ]
 
     def rollback_steps(self) -> list[Step]:
@@ -108,13 +70,13 @@ class Switch:
         """
         return [
             Step("check", lambda: str(self.facts["checked"])),
-            Step("record schedules", self.try_to_record, self.restore_schedules),
+            Step("record schedules", self.schedules.try_to_record, self.schedules.put_back),
             Step("adopt pointer", self.adopt),
             Step("move pointer", self.move_pointer, self.move_pointer_back),
             Step("find silver", self.build_silver),
             Step("move silver", self.move_silver, self.move_silver_back),
             Step("verify", self.verify_rollback),
-            Step("schedules as they were", self.schedules_before_cutover, stays=True),
+            Step("schedules as they were", self.schedules.before_cutover, stays=True),
         ]
 
     def hold(self) -> str:
@@ -149,77 +111,6 @@ class Switch:
         """Say whether to wait: not where a cutover that was cut off has moved the pointer."""
         path = self.options.postpone_file
         return path is not None and path.exists() and leads_to(self.lake) is not self.target
-
-    def record_schedules(self) -> str:
-        """Note what the schedules are, before anything changes them."""
-        if "schedules" not in self.facts:
-            self.journal.fact("schedules", self.around.schedules.recorded())
-        found = self.facts["schedules"]
-        return "no server is configured" if found is None else f"{len(found)} schedules noted"
-
-    def try_to_record(self) -> str:
-        """Note what the schedules are, where the server answers; it is asked again at the end."""
-        try:
-            return self.record_schedules()
-        except FundamentalsError as error:
-            return f"not yet: {error}"
-
-    def pause(self) -> str:
-        """Note the schedules and pause those of v1."""
-        words = self.record_schedules()
-        found = self.facts["schedules"]
-        if found is None:
-            return f"passed: {words}; pause v1's cron lines yourself"
-        self.around.schedules.apply(with_active(found, dict.fromkeys(V1_SIDE, False)))
-        paused = [e["deployment"] for e in found if e["generation"] in V1_SIDE and e["active"]]
-        return f"paused {', '.join(paused)}" if paused else f"none of v1's is active ({words})"
-
-    def restore_schedules(self) -> str:
-        """Make the schedules what they were."""
-        found = self.facts.get("schedules")
-        if found is None:
-            return "nothing to put back"
-        self.around.schedules.apply(found)
-        return f"{len(found)} schedules as they were"
-
-    def resume(self) -> str:
-        """Go on with v2's schedules, and leave v1's paused."""
-        found = self.facts["schedules"]
-        if found is None:
-            return "passed: no server is configured"
-        wanted = with_active(found, {"v2": True, **dict.fromkeys(V1_SIDE, False)})
-        self.around.schedules.apply(wanted)
-        resumed = [e["deployment"] for e in wanted if e["active"]]
-        return f"active now: {', '.join(resumed) or 'none'}"
-
-    def schedules_before_cutover(self) -> str:
-        """Make the schedules what they were before the cutover."""
-        wanted = self.facts.get("schedules_before_cutover")
-        if wanted is not None:
-            self.record_schedules()
-        if wanted is None or self.facts["schedules"] is None:
-            return "passed: no server is configured, or the cutover had none"
-        self.around.schedules.apply(wanted)
-        return f"active now: {', '.join(e['deployment'] for e in wanted if e['active']) or 'none'}"
-
-    def wait(self) -> str:
-        """Wait until no flow run of v1 is going on.
-
-        Raises:
-            LakeLockedError: some still are after the limit.
-        """
-        started, told = time.monotonic(), False
-        while running := self.around.schedules.running(V1_SIDE):
-            if time.monotonic() - started >= self.options.wait_seconds:
-                raise LakeLockedError(
-                    f"{', '.join(running[:3])} still runs after {self.options.wait_seconds:g} s; "
-                    "let it end or cancel it, then run again"
-                )
-            if not told:
-                self.around.say(f"waiting for {', '.join(running[:3])}")
-                told = True
-            time.sleep(LOOK_AGAIN_SECONDS)
-        return f"waited {time.monotonic() - started:.1f} s" if told else "none was running"
 
     def lock(self) -> str:
         """Hold the lake alone, so that no writer is between two folders."""

@@ -1,8 +1,7 @@
-"""The HTTP client: requests sessions, tenacity retries, one place for both.
+"""The HTTP client: tenacity retries and pages, one place for both.
 
-The key travels in the `Authorization` header only. Of every `next_url` only path and
-query are used, against the configured base, and no redirect is followed, so the key
-goes to one host.
+Of every `next_url` only path and query are used, against the configured base, so the key goes to
+one host (see `transport`).
 """
 
 from __future__ import annotations
@@ -11,14 +10,11 @@ import copy
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import requests
 import tenacity
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import LocationValueError
 
 from polygon_fundamentals.errors import (
     ApiError,
@@ -29,10 +25,10 @@ from polygon_fundamentals.errors import (
     RetiredError,
     RetriableApiError,
     UnauthorizedError,
-    UsageError,
 )
 from polygon_fundamentals.http.answers import Page, quoted, read_page
 from polygon_fundamentals.http.rate_limit import NoRateLimit, RateLimit
+from polygon_fundamentals.http.transport import Params, Transport
 from polygon_fundamentals.settings import Settings, usable_key
 
 log = logging.getLogger(__name__)
@@ -43,8 +39,6 @@ log = logging.getLogger(__name__)
 # rest of a run fails at once instead of waiting out its retries one unit at a time.
 FAILURES_UNTIL_ASKED = 5
 FAILURES_UNTIL_DOWN = 20
-
-Params = Mapping[str, str]
 
 
 @dataclass
@@ -85,24 +79,6 @@ class _Health:
     refusal: ApiError | None = None
 
 
-class _Bearer(requests.auth.AuthBase):
-    """Puts the key in the header, before a .netrc of the user could put another."""
-
-    def __init__(self, key: str) -> None:
-        self._key = key
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._key}"
-        return request
-
-
-class _Session(requests.Session):
-    """A session that follows no redirect, and does not look where one leads."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Return None: requests would read the address, and raise where it cannot be read."""
-
-
 def named(path: str, params: Params) -> str:
     """Return what a request is called in messages."""
     return f"{path}?{urlencode(params)}" if params else path
@@ -129,7 +105,7 @@ class Client:
         self._key = usable_key(key, "the API key")
         self._rate_limit = rate_limit or NoRateLimit()
         self._sleep = sleep
-        self._local = threading.local()
+        self._transport = Transport(settings, self._key)
         self._health: defaultdict[str, _Health] = defaultdict(_Health)
         self.tally = Tally()
 
@@ -274,66 +250,7 @@ class Client:
 
     def _once(self, path: str, params: Params, what: str) -> Page:
         self.tally.count(requests=1)
-        try:
-            response = self._session().get(
-                self._settings.base_url + path,
-                params=dict(params),
-                auth=_Bearer(self._key),
-                timeout=(self._settings.connect_timeout, self._settings.read_timeout),
-                allow_redirects=False,
-            )
-        except (requests.exceptions.InvalidURL, LocationValueError) as error:
-            raise UsageError(
-                f"{what} is no valid address: check --base-url, and HTTPS_PROXY where one is set"
-            ) from error
-        except (
-            requests.exceptions.ConnectionError,
-            requests.exceptions.Timeout,
-            requests.exceptions.ChunkedEncodingError,
-            requests.exceptions.ContentDecodingError,
-            requests.exceptions.InvalidHeader,  # of the answer: ours hold nothing odd
-        ) as error:
-            raise RetriableApiError(f"{what} failed on the way ({_reason(error)})") from error
-        except OSError as error:  # requests' own errors too; its text may hold a proxy's password
-            raise UsageError(
-                f"{what} could not be sent ({type(error).__name__}): check the proxy in "
-                "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY (socks5:// needs `pip install pysocks "
-                "socksio`) and the certificates in REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
-            ) from error
+        response = self._transport.get(path, params, what)
         return read_page(
             response.status_code, response.headers, response.content, what, secret=self._key
         )
-
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = _Session()
-            adapter = HTTPAdapter(pool_connections=2, pool_maxsize=2, max_retries=0)
-            session.mount("http://", adapter)
-            session.mount("https://", adapter)
-            session.headers.update({"Accept": "application/json"})
-            self._local.session = session
-        return session
-
-
-def _reason(error: Exception) -> str:
-    """Return what went wrong in a few words, without addresses of Python objects."""
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return "no connection in time"
-    if isinstance(error, requests.exceptions.ReadTimeout):
-        return "no answer in time"
-    if isinstance(error, requests.exceptions.SSLError):
-        return "TLS failed"
-    if isinstance(error, requests.exceptions.ProxyError):
-        return "the proxy failed"
-    text = str(error).lower()
-    for words, reason in (
-        ("refused", "connection refused"),
-        ("resolve", "host name unknown"),
-        ("reset", "connection reset"),
-        ("incompleteread", "answer cut short"),
-        ("without response", "connection closed without an answer"),
-    ):
-        if words in text:
-            return reason
-    return type(error).__name__

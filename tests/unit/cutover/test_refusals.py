@@ -12,10 +12,10 @@ import pytest
 
 from flows.cutover import cutover_report
 from polygon_fundamentals.cutover import journal as journals
+from polygon_fundamentals.cutover.around import Options
 from polygon_fundamentals.cutover.checklist import Line
 from polygon_fundamentals.cutover.foreign import checksums
 from polygon_fundamentals.cutover.operations import Judged, cutover, plan_of_cutover
-from polygon_fundamentals.cutover.switch import Options
 from polygon_fundamentals.errors import (
     AnswerIsNo,
     FundamentalsError,

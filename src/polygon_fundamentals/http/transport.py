@@ -1,0 +1,114 @@
+"""One request over the wire: a requests session a thread, and what can go wrong on the way.
+
+The key travels in the `Authorization` header only, and no redirect is followed, so that it goes to
+one host.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import LocationValueError
+
+from polygon_fundamentals.errors import RetriableApiError, UsageError
+from polygon_fundamentals.settings import Settings
+
+Params = Mapping[str, str]
+
+
+class _Bearer(requests.auth.AuthBase):
+    """Puts the key in the header, before a .netrc of the user could put another."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._key}"
+        return request
+
+
+class _Session(requests.Session):
+    """A session that follows no redirect, and does not look where one leads."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return None: requests would read the address, and raise where it cannot be read."""
+
+
+class Transport:
+    """Sends single GET requests to one base URL; all threads may use it."""
+
+    def __init__(self, settings: Settings, key: str) -> None:
+        self._settings = settings
+        self._auth = _Bearer(key)
+        self._local = threading.local()
+
+    def get(self, path: str, params: Params, what: str) -> requests.Response:
+        """Return the answer, of whatever status; `what` names the request for messages.
+
+        Raises:
+            RetriableApiError: no answer came, or not all of it.
+            UsageError: the address, or the environment's proxy or certificates, cannot be used.
+        """
+        try:
+            return self._session().get(
+                self._settings.base_url + path,
+                params=dict(params),
+                auth=self._auth,
+                timeout=(self._settings.connect_timeout, self._settings.read_timeout),
+                allow_redirects=False,
+            )
+        except (requests.exceptions.InvalidURL, LocationValueError) as error:
+            raise UsageError(
+                f"{what} is no valid address: check --base-url, and HTTPS_PROXY where one is set"
+            ) from error
+        except (
+            requests.exceptions.ConnectionError,
+            requests.exceptions.Timeout,
+            requests.exceptions.ChunkedEncodingError,
+            requests.exceptions.ContentDecodingError,
+            requests.exceptions.InvalidHeader,  # of the answer: ours hold nothing odd
+        ) as error:
+            raise RetriableApiError(f"{what} failed on the way ({_reason(error)})") from error
+        except OSError as error:  # requests' own errors too; its text may hold a proxy's password
+            raise UsageError(
+                f"{what} could not be sent ({type(error).__name__}): check the proxy in "
+                "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY (socks5:// needs `pip install pysocks "
+                "socksio`) and the certificates in REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
+            ) from error
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = _Session()
+            adapter = HTTPAdapter(pool_connections=2, pool_maxsize=2, max_retries=0)
+            session.mount("http://", adapter)
+            session.mount("https://", adapter)
+            session.headers.update({"Accept": "application/json"})
+            self._local.session = session
+        return session
+
+
+def _reason(error: Exception) -> str:
+    """Return what went wrong in a few words, without addresses of Python objects."""
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return "no connection in time"
+    if isinstance(error, requests.exceptions.ReadTimeout):
+        return "no answer in time"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "TLS failed"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy failed"
+    text = str(error).lower()
+    for words, reason in (
+        ("refused", "connection refused"),
+        ("resolve", "host name unknown"),
+        ("reset", "connection reset"),
+        ("incompleteread", "answer cut short"),
+        ("without response", "connection closed without an answer"),
+    ):
+        if words in text:
+            return reason
+    return type(error).__name__
