@@ -311,25 +311,28 @@ def last_covered(found: Sequence[Record], generation: str, scope: Mapping[str, A
     them, it is the day of the oldest historical load that had no last day and may have
     stored anything, however it ended. No run covers days after the one it started on.
 
-    Runs that asked the API at the same address count (`base_url` of `scope`), and entries older
-    than that parameter. Where none of them says a day, those of any address do: an API that moved
-    must not leave a hole.
+    Updates that asked the API at the same address count (`base_url` of `scope`), and entries older
+    than that parameter. Where there is none, the API may have moved, or the lake have been tried
+    on another one: then updates at any address count, but no further than this one's first load.
     """
     asked = scope.get("base_url")
     mine = [r for r in found if r.found["parameters"].get("base_url", asked) == asked]
-    return _last_covered(mine, generation, scope) or _last_covered(found, generation, scope)
+    here, anywhere = (_updated(runs, generation, scope) for runs in (mine, found))
+    if here or anywhere is None:
+        return here or _first_load(found, generation)
+    return min(anywhere, _first_load(mine, generation) or anywhere)
 
 
-def _last_covered(
-    found: Sequence[Record], generation: str, scope: Mapping[str, Any]
-) -> date | None:
+def _updated(found: Sequence[Record], generation: str, scope: Mapping[str, Any]) -> date | None:
     days = []
     for record in found:
         told = (record.found.get("generations") or {}).get(generation) or {}
         if record.found["flow"] == "daily-update" and told.get("ok") and covers(record, scope):
             days.append(min(date.fromisoformat(told["window"]["to"]), day_of(record.started)))
-    if days:
-        return max(days)
+    return max(days, default=None)
+
+
+def _first_load(found: Sequence[Record], generation: str) -> date | None:
     loads = [
         day_of(record.started)
         for record in found

@@ -153,6 +153,25 @@ def test_what_another_server_gave_hides_no_missed_days(lake: Lake) -> None:
     assert covered(lake, base_url=real) == date(2026, 5, 20)
 
 
+def test_a_load_at_a_new_address_hides_no_missed_days(lake: Lake) -> None:
+    old, new = "https://api.polygon.io", "https://api.massive.com"
+    told = {"v2": {"ok": True, "window": {"from": "2026-01-01", "to": "2026-04-01"}}}
+    started = "2026-04-01T20:00:00+00:00"
+    parameters = SCOPE | {"base_url": old}
+    entry(lake, "update", started=started, parameters=parameters, generations=told, outcome="x")
+
+    def load(name: str, day: str) -> None:
+        parameters = {"generation": "v2", "filing_date_lt": None, "base_url": new}
+        started = f"{day}T20:00:00+00:00"
+        entry(lake, name, flow="historical-load", started=started, parameters=parameters,
+              generations={"v2": {}}, outcome="succeeded")  # fmt: skip
+
+    load("one ticker", "2026-07-01")
+    assert covered(lake, base_url=new) == date(2026, 4, 1), "the others are as they were"
+    load("before the update elsewhere", "2026-03-01")
+    assert covered(lake, base_url=new) == date(2026, 3, 1)
+
+
 def test_a_run_is_resumed_at_its_own_server_only(lake: Lake) -> None:
     at = SCOPE | {"base_url": "http://127.0.0.1:8080"}
     run = ledger.Run(lake, "historical-load", at)
