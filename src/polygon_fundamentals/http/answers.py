@@ -41,7 +41,7 @@ class _Row(msgspec.Struct):
 
 
 class _Envelope(msgspec.Struct):
-    results: list[_Row] | None = None
+    results: list[_Row | None] | None = None
     count: Any = None
     next_url: Any = None
 
@@ -85,7 +85,8 @@ class Page:
     def heads(self) -> list[dict[str, Any]]:
         """`cik`, `tickers`, `filing_date` of every row: a tenth of the time of `results`."""
         return [
-            msgspec.structs.asdict(row) for row in _envelope(self.body, self.what).results or ()
+            msgspec.structs.asdict(row or _Row())
+            for row in _envelope(self.body, self.what).results or ()
         ]
 
 
@@ -179,7 +180,7 @@ def read_page(
         since = f"since {sunset}" if sunset else "(no sunset date was sent)"
         raise RetiredError(
             f"{what.split('?')[0]} answered 410: this endpoint is retired {since}. "
-            "An existing v1 lake still serves for parity; load v2 with --generation v2",
+            "An existing v1 lake still serves for parity; load v2 (--generation v2, or --use-v2)",
             sunset,
         )
     if status == 401:

@@ -77,6 +77,8 @@ class _Health:
     failures: int = 0
     down: str | None = None
     refusal: ApiError | None = None
+    # Of several threads whose requests failed one finds out whether the endpoint is down.
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
 
 def named(path: str, params: Params) -> str:
@@ -138,9 +140,10 @@ class Client:
         try:
             page = self._retrying()(self._once, path, params, what)
         except RetriableApiError as error:
-            health.failures += 1
-            if self._is_down(path, health.failures):
-                health.down = str(error)
+            with health.lock:
+                if health.down is None:
+                    health.failures += 1
+                    health.down = str(error) if self._is_down(path, health.failures) else None
             raise ApiError(
                 f"{error}, still after {self._settings.attempts} tries or "
                 f"{self._settings.deadline:.0f} s; run again later"
@@ -157,7 +160,7 @@ class Client:
             return True
         if failures % FAILURES_UNTIL_ASKED == 0:
             try:
-                self._retrying()(self._once, path, {"limit": "1"}, f"{path}?limit=1")
+                self._retrying(2)(self._once, path, {"limit": "1"}, f"{path}?limit=1")
             except RetriableApiError:
                 return True
             except ApiError:
@@ -210,8 +213,9 @@ class Client:
         pairs = parse_qsl(parts.query, keep_blank_values=True)
         return {k: v for k, v in pairs if k.lower() != "apikey" and v != self._key}
 
-    def _retrying(self) -> tenacity.Retrying:
+    def _retrying(self, most: int | None = None) -> tenacity.Retrying:
         settings = self._settings
+        attempts = min(most or settings.attempts, settings.attempts)
         backoff = tenacity.wait_random_exponential(settings.first_wait, settings.longest_wait)
 
         def wait(state: tenacity.RetryCallState) -> float:
@@ -231,7 +235,7 @@ class Client:
         def enough(state: tenacity.RetryCallState) -> bool:
             error = state.outcome.exception() if state.outcome else None
             limited = isinstance(error, RateLimitedError)
-            return deadline(state) or (not limited and state.attempt_number >= settings.attempts)
+            return deadline(state) or (not limited and state.attempt_number >= attempts)
 
         def before_sleep(state: tenacity.RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None

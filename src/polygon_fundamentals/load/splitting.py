@@ -70,15 +70,16 @@ def splitting(
     parts: Sequence[Part],
     work: Callable[[Sequence[Part]], None],
     kind: type[ApiError] = ApiError,
+    *,
+    in_order: bool = False,
 ) -> dict[Part, FundamentalsError]:
     """Do the work for all tickers (or rows), in halves where it fails; return each one's error.
 
     Only errors of `kind`. What would fail for all (key, plan, endpoint gone) is not tried
-    again in halves.
+    again in halves. Both halves come before a quarter, so that where one ticker is guilty the
+    other half soon says to the client that the API is not down; or else `in_order`.
     """
     failed: dict[Part, FundamentalsError] = {}
-    # Both halves before a quarter: where one ticker is guilty the other half comes soon, and
-    # says to the client that the API is not down.
     todo = deque([parts])
     while todo:
         some = todo.popleft()
@@ -90,8 +91,11 @@ def splitting(
             if len(some) == 1:
                 failed[some[0]] = error
             else:
-                half = len(some) // 2
-                todo += [some[:half], some[half:]]
+                halves = some[: len(some) // 2], some[len(some) // 2 :]
+                if in_order:
+                    todo.extendleft(reversed(halves))
+                else:
+                    todo.extend(halves)
     return failed
 
 
@@ -106,8 +110,12 @@ def sparing(
             rows = [bytes(row) for body in bodies for row in _DECODER.decode(body).results or ()]
         except RecursionError:  # as deep as can just be read
             raise error from None
+        # Of two rows under one key the later one of the answer stands.
         return splitting(
-            rows, lambda some: work([b'{"results":[' + b",".join(some) + b"]}"]), ContentError
+            rows,
+            lambda some: work([b'{"results":[' + b",".join(some) + b"]}"]),
+            ContentError,
+            in_order=True,
         )
     return {}
 

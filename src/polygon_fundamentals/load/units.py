@@ -246,7 +246,8 @@ def _ask_whose(client: Client, tickers: Sequence[str], found: dict[str, set[str]
             found[ticker].update(ciks[i] for i in positions if i in ciks)
             if positions:
                 silent.pop(ticker, None)
-        strangers |= bool(ciks.keys() - {i for some in places.values() for i in some})
+        known = set().union(*found.values())
+        strangers |= not known.issuperset(ciks.values())
     if strangers:
         for some in even_groups(list(silent), -(-len(silent) // 2) or 1):
             _ask_whose(client, some, found)

@@ -49,7 +49,7 @@ def relabelled(
         known = index.written(dataset, ticker).rows
         periods = {period_of(key) for key in known}
         for i in positions:
-            cik, _, end = period_of(keys[i]).split("|")
+            cik, _, end = period_of(keys[i]).rsplit("|", 2)
             named = not cik.startswith("ticker:") and end
             if named and keys[i] not in known and period_of(keys[i]) in periods:
                 found.setdefault(cik, set()).add(end)

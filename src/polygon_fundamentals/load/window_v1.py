@@ -16,10 +16,10 @@ import orjson
 
 from polygon_fundamentals.errors import (
     ApiError,
+    BadRequestError,
     FundamentalsError,
-    NotEntitledError,
-    RetiredError,
-    UnauthorizedError,
+    NotFoundError,
+    PaginationError,
 )
 from polygon_fundamentals.http.answers import Page
 from polygon_fundamentals.http.client import Client
@@ -208,9 +208,7 @@ def _sweep_on(
     if resumed is not None:
         try:
             used, rest = _sweep(run, resumed, most)
-        except (UnauthorizedError, NotEntitledError, RetiredError):
-            raise
-        except ApiError:  # the cursor may be too old, whichever way the API says so
+        except (BadRequestError, NotFoundError, PaginationError):  # the cursor is too old
             used, rest = 1, None
     if rest is None and used < most:
         pages, rest = _sweep(run, params, most - used)

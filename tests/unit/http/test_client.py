@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -187,6 +188,21 @@ def test_when_the_api_is_down_the_rest_fails_without_asking(single_row: Answer, 
         with pytest.raises(errors.ApiError):
             client.get("/another", {})
         assert len(server.asked) == asked + 1
+
+
+def test_of_several_threads_one_finds_out_that_the_api_is_down() -> None:
+    with serving(lambda asked: Answer(500, b"")) as server:
+        client = client_at(server.url, attempts=2)
+
+        def ask(number: int) -> None:
+            with pytest.raises(errors.ApiError):
+                client.get(PATH, {"cik": str(number)})
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(ask, range(60)))
+        assert [a.query for a in server.asked].count({"limit": "1"}) == 2
+        # Seven more may be under way when the fifth fails.
+        assert len(server.asked) <= 2 * (FAILURES_UNTIL_ASKED + 7) + 2
 
 
 def test_nobody_there_is_an_api_error_with_a_reason() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 import pytest
 
-from polygon_fundamentals.errors import BadRequestError, ContentError
+from polygon_fundamentals.errors import ApiError, BadRequestError, ContentError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake, revisions
 from polygon_fundamentals.lake.commit import Counts, Scope
@@ -243,6 +245,25 @@ def test_all_but_the_guilty_is_stored_and_counted(
         assert "sandbox-key" not in said
 
 
+@pytest.mark.parametrize("generation", list(Generation))
+def test_a_row_that_is_null_costs_no_other(lake: Lake, generation: Generation) -> None:
+    v1 = generation is Generation.V1
+    make = v1_record if v1 else v2_row
+    rows = [make(*MARKET[0]), None, make(*MARKET[1])]
+    window, follow = Window(date(2026, 1, 1), date(2026, 6, 30)), {"AA": [], "BB": []}
+    sheets = Statement.BALANCE_SHEETS
+    with serving(lambda asked: results(rows)) as server:  # type: ignore[arg-type]
+        client = client_of(server)  # type: ignore[arg-type]
+        given = (client, lake, Inline())
+        frames = [Timeframe.ANNUAL]
+        update: Any = partial(update_v2, *given, sheets, window, BOTH, follow, False)
+        if v1:
+            update = partial(update_v1, *given, [sheets], window, frames, follow, None)
+        with pytest.raises(ContentError, match="the first begins null"):
+            update()
+    assert sorted(stored_rows(lake, generation, sheets)) == ["AA", "BB"]
+
+
 @pytest.fixture
 def crowd() -> Iterator[Sandbox]:
     with Sandbox(
@@ -296,7 +317,9 @@ def test_the_sweep_stops_after_some_pages_and_goes_on_the_next_time(
 
 
 @pytest.mark.parametrize("status", [400, 404, 500])
-def test_a_kept_cursor_that_the_api_no_longer_takes_is_dropped(lake: Lake, status: int) -> None:
+def test_a_kept_cursor_goes_where_the_api_refuses_it_and_stays_where_it_fails(
+    lake: Lake, status: int
+) -> None:
     def script(asked: Asked) -> Answer:
         if "cursor" in asked.query:
             return Answer(status, b"{}")
@@ -310,6 +333,8 @@ def test_a_kept_cursor_that_the_api_no_longer_takes_is_dropped(lake: Lake, statu
     window, sheets = Window(date(2026, 1, 1), date(2026, 6, 30)), [Statement.BALANCE_SHEETS]
     with serving(script) as server:
         client = client_of(server, attempts=1)  # type: ignore[arg-type]
-        update_v1(client, lake, Inline(), sheets, window, BOTH, {"AA": ["0000000001"]})
-    assert assets(lake) == [4.0]
-    assert not cursor.exists()
+        with pytest.raises(ApiError) if status == 500 else nullcontext():
+            update_v1(client, lake, Inline(), sheets, window, BOTH, {"AA": ["0000000001"]})
+    assert cursor.exists() == (status == 500)
+    if status != 500:
+        assert assets(lake) == [4.0]
