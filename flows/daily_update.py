@@ -36,7 +36,13 @@ from polygon_fundamentals.lake.commit import recover
 from polygon_fundamentals.lake.kept import archived_since, refuse_archived
 from polygon_fundamentals.locks import shared
 from polygon_fundamentals.reference import universe as whole_universe
-from polygon_fundamentals.settings import Settings, lake_root, load_settings, threads
+from polygon_fundamentals.settings import (
+    Settings,
+    existing_lake_root,
+    lake_root,
+    load_settings,
+    threads,
+)
 from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES, Generation
 from polygon_fundamentals.tickers import read_tickers
 from tasks.context import RunSpec, close, context
@@ -84,7 +90,9 @@ def daily_update(
                 f"the last day {last} lies after today in New York, {today}: give a day up to "
                 "today, or leave it out"
             )
-        where = Lake(lake_root(lake))
+        # Without tickers it is for those of a lake that is there.
+        root = lake_root if names or universe else existing_lake_root
+        where = Lake(root(lake))
         settings = load_settings(base_url)
         where.prepare()
         parameters = {
@@ -179,9 +187,9 @@ def _updated(
     if archived and v1_window:
         reports = {"v1": report_of_archived(v1_window, day_of(archived)), **reports}
     for name, report in reports.items():
-        if report.get("archived"):
+        if report.get("archived_since"):
             notes.append(
-                f"{name} is in the archive since {report['frozen_since']} and was left out: "
+                f"{name} is in the archive since {report['archived_since']} and was left out: "
                 "`python -m flows restore --execute` brings it back"
             )
         elif report["frozen_since"]:

@@ -28,7 +28,13 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Scope, recover
 from polygon_fundamentals.load.ask import Filters
 from polygon_fundamentals.locks import shared
-from polygon_fundamentals.settings import Settings, lake_root, load_settings, threads
+from polygon_fundamentals.settings import (
+    Settings,
+    existing_lake_root,
+    lake_root,
+    load_settings,
+    threads,
+)
 from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES, Generation
 from polygon_fundamentals.tickers import read_tickers
 from tasks.context import RunSpec, close, context
@@ -56,7 +62,7 @@ def refresh(
 
     def body() -> Report:
         names = read_tickers(tickers, tickers_file)
-        where = Lake(lake_root(lake).absolute())
+        where = Lake(lake_root(lake) if names else existing_lake_root(lake))
         settings = load_settings(base_url)
         where.prepare()
         filters = Filters(timeframes=tuple(timeframes))

@@ -105,12 +105,11 @@ def update_side_by_side(update: Update) -> dict[str, tuple[Report, int]]:
 
 
 def report_of_archived(window: Window, since: date) -> Report:
-    """Return the report of an archived v1, which is asked for nothing: frozen, as a retired one."""
+    """Return the report of an archived v1, which is asked for nothing."""
     return {
         **_facts(Tally(Generation.V1), window),
-        "frozen_since": since.isoformat(),
+        "archived_since": since.isoformat(),
         "ok": None,
-        "archived": True,
     }
 
 
@@ -167,6 +166,6 @@ def _first_seen_frozen(run: Run) -> str:
         told["frozen_since"]
         for record in ledger.records(run.lake)[0]
         for told in [(record.found.get("generations") or {}).get("v1") or {}]
-        if told.get("frozen_since") and not told.get("archived")
+        if told.get("frozen_since")
     ]
     return min(days, default=run.started.date().isoformat())

@@ -13,7 +13,13 @@ from typing import Any
 
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.load.ask import as_day
-from polygon_fundamentals.settings import api_key, lake_root, load_settings, server_configured
+from polygon_fundamentals.settings import (
+    api_key,
+    existing_lake_root,
+    lake_root,
+    load_settings,
+    server_configured,
+)
 
 TIMEFRAMES = ("quarterly", "annual", "ttm")
 STATEMENTS = ("balance_sheets", "cash_flow", "income_statements")
@@ -55,8 +61,8 @@ def day(text: str | None, name: str) -> date | None:
     return None if text is None else as_day(text, name)
 
 
-def check_before(arguments: argparse.Namespace) -> None:
-    """Refuse what can be refused without Prefect and without a request.
+def check_before(arguments: argparse.Namespace, *, makes_lake: bool = True) -> None:
+    """Refuse what can be refused without Prefect and without a request; `makes_lake` if need be.
 
     Raises:
         UsageError: unusable settings, no key, or a lake that cannot be written.
@@ -64,7 +70,8 @@ def check_before(arguments: argparse.Namespace) -> None:
     load_settings(arguments.base_url)
     if not server_configured():
         api_key()
-    Lake(lake_root(arguments.lake)).prepare()
+    root = lake_root if makes_lake else existing_lake_root
+    Lake(root(arguments.lake)).prepare()
 
 
 def finish(state: Any, arguments: argparse.Namespace, lines: Any) -> int:

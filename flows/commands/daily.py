@@ -35,7 +35,7 @@ def daily(arguments: argparse.Namespace) -> int:
     names = read_tickers(arguments.tickers, arguments.tickers_file)
     if names and arguments.universe:
         raise UsageError("give tickers or --universe, not both")
-    check_before(arguments)
+    check_before(arguments, makes_lake=bool(names or arguments.universe))
     server = temporary_server.start()
     from flows.daily_update import daily_update
 
@@ -67,7 +67,7 @@ def refresh_arguments(parser: argparse.ArgumentParser) -> None:
 def refresh(arguments: argparse.Namespace) -> int:
     """Run `refresh`."""
     names = read_tickers(arguments.tickers, arguments.tickers_file)
-    check_before(arguments)
+    check_before(arguments, makes_lake=bool(names))
     server = temporary_server.start()
     from flows.refresh import refresh as flow
 

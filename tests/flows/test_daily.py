@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from flows.__main__ import main
 from flows.ending import report_of
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import today_in_new_york
+from polygon_fundamentals.cutover.evidence import v1_is_retired
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.read import read_dataset, states
 from polygon_fundamentals.sandbox import Sandbox, server
@@ -197,6 +198,7 @@ def test_a_day_to_come_is_refused(
     market: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lake, tomorrow = Lake(tmp_path / "lake"), today_in_new_york() + timedelta(days=1)
+    lake.prepare()
     code, told = run(capsys, market, lake, "daily-update", "--date", str(tomorrow))
     assert code == 2
     assert f"the last day {tomorrow} lies after today in New York" in told["error"]
@@ -307,13 +309,15 @@ def test_an_archived_v1_is_left_out_and_never_loaded_beside_its_archive(
     market.advance(5)
     code, told = daily(capsys, market, lake)
     assert code == 0
-    assert (told["v1"]["ok"], told["v1"]["archived"], told["v1"]["requests"]) == (None, True, 0)
+    assert (told["v1"]["ok"], told["v1"]["frozen_since"], told["v1"]["requests"]) == (None, None, 0)
+    # What was not asked says nothing of v1's endpoint.
+    assert not v1_is_retired(ledger.records(lake)[0], datetime.now(UTC))
     assert told["v2"]["rows_new"] > 0
     (note,) = told["notes"]
     assert note.startswith("v1 is in the archive since 20")
     assert note.endswith("left out: `python -m flows restore --execute` brings it back")
     code, shown = run(capsys, market, lake, "status")
-    assert (code, shown["warnings"], shown["v1"]["state"]) == (0, [], "frozen")
+    assert (code, shown["warnings"], shown["v1"]["state"]) == (0, [], "archived")
     ticker = market.tickers[0]
     for words in (
         ["daily-update", "--generation", "v1"],
@@ -384,7 +388,7 @@ def test_two_updates_at_the_same_moment(
 # What the flow does, without a Prefect server of its own that a kill would leave behind.
 UPDATE_ALONE = """
 import sys
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from polygon_fundamentals import catalogue, ledger
 from polygon_fundamentals.lake import Lake

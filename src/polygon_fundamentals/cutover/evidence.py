@@ -49,7 +49,7 @@ def successes(records: Iterable[Record], generation: Generation) -> list[Success
             continue
         if not isinstance(report, Mapping) or report.get("failed") or is_retired(report):
             continue
-        if not _is_whole(record, report):
+        if _was_left_out(report) or not _is_whole(record, report):
             continue
         found.append(Success(day_of(record.started), float(report.get("seconds", 0.0))))
     return found
@@ -64,6 +64,11 @@ def _is_whole(record: Record, report: Mapping[str, Any]) -> bool:
     last = str((report.get("window") or {}).get("to", ""))
     before = previous_business_day(day_of(record.started))
     return covers(record, scope) and last >= before.isoformat()
+
+
+def _was_left_out(report: Mapping[str, Any]) -> bool:
+    """Say whether v1 was in the archive, and not asked: that tells nothing of its endpoint."""
+    return bool(report.get("archived_since"))
 
 
 def is_retired(report: Mapping[str, Any]) -> bool:
@@ -129,6 +134,8 @@ def v1_is_retired(records: Sequence[Record], now: datetime) -> bool:
     for record in reversed(records):
         report = generations(record).get(Generation.V1.value)
         if not isinstance(report, Mapping) or record.outcome == RUNNING:
+            continue
+        if _was_left_out(report):
             continue
         if is_retired(report):
             return True

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake.files import replace_file
-from polygon_fundamentals.lake.paths import Dataset, Lake
+from polygon_fundamentals.lake.paths import V1_ARCHIVE, Dataset, Lake
 from polygon_fundamentals.normalise.content import record_keys
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -58,9 +58,15 @@ def refuse_archived(lake: Lake) -> None:
         LakeError: v1's files are in the archive.
     """
     if archived_since(lake) is not None:
+        remedy = "bring it back with `python -m flows restore --execute`"
+        if (lake.bronze / V1_ARCHIVE).exists():
+            remedy = (
+                "a cleanup that was cut off goes on with `python -m flows cleanup --execute`; else "
+                "join what was loaded since with `python -m flows restore --execute`"
+            )
         raise LakeError(
-            "v1 is in the archive that `cleanup` made, so nothing is written to it; bring it back "
-            "with `python -m flows restore --execute`, or load v2 alone"
+            "v1 is in the archive that `cleanup` made, so nothing is written to it; "
+            f"{remedy}, or load v2 alone"
         )
 
 

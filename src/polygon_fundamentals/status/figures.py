@@ -8,9 +8,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from polygon_fundamentals import ledger
-from polygon_fundamentals.business_days import NEW_YORK, days_in_a_row
+from polygon_fundamentals.business_days import NEW_YORK, day_of, days_in_a_row
 from polygon_fundamentals.catalogue import DatasetCounts, counts
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.kept import archived_since
 from polygon_fundamentals.ledger import CRASHED, RUNNING, SUCCEEDED, Record
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.status.targets import Measured, Target
@@ -49,7 +50,7 @@ class Update:
 
 @dataclass(frozen=True)
 class V1State:
-    """Whether v1 is `live`, `browning out`, `frozen` (since a day) or `unknown`."""
+    """Whether v1 is `live`, `browning out`, `frozen` or `archived` (since a day) or `unknown`."""
 
     state: str
     since: str | None = None
@@ -118,7 +119,7 @@ def gather(
         storage_ratio=_ratio(sizes[Generation.V2], sizes[Generation.V1]),
         targets=_measured(found, datasets, targets, at),
         parity=_parity(found),
-        v1=_v1_state(found),
+        v1=_v1_state(found, archived_since(lake)),
         refreshed=_ended_well(found, "refresh"),
         updating_since=daily[0].started if daily else None,
         difference_then=then,
@@ -172,7 +173,7 @@ def _update(daily: Sequence[Record], generation: Generation) -> Update:
             day = date.fromisoformat(told["window"]["to"])
             until = max(until or day, day)
             ended, failed = _ended(record), None
-        elif told.get("frozen_since"):
+        elif told.get("frozen_since") or told.get("archived_since"):
             failed = None
         elif wanted and _outcome(record) != RUNNING:
             reasons = [str(unit["reason"]) for unit in told.get("failed") or ()]
@@ -184,8 +185,8 @@ def _update(daily: Sequence[Record], generation: Generation) -> Update:
 def _row(daily: Sequence[Record]) -> tuple[int, date | None]:
     """Return on how many business days in a row both generations succeeded, and up to when.
 
-    A frozen v1 counts as succeeded: there is nothing more to take in. The row is counted
-    back from the newest day that an update was run for.
+    A frozen or archived v1 counts as succeeded: there is nothing more to take in. The row is
+    counted back from the newest day that an update was run for.
     """
     good: dict[Generation, set[date]] = {g: set() for g in Generation}
     tried: list[date] = []
@@ -196,7 +197,7 @@ def _row(daily: Sequence[Record]) -> tuple[int, date | None]:
         tried.append(date.fromisoformat(day))
         for generation in Generation:
             told = _told(record, generation)
-            if told.get("ok") or told.get("frozen_since"):
+            if any(told.get(name) for name in ("ok", "frozen_since", "archived_since")):
                 good[generation].add(tried[-1])
     if not tried:
         return 0, None
@@ -235,11 +236,13 @@ def _parity(found: Sequence[Record]) -> Mapping[str, Any] | None:
     return None
 
 
-def _v1_state(found: Sequence[Record]) -> V1State:
+def _v1_state(found: Sequence[Record], archived: datetime | None) -> V1State:
+    if archived is not None:
+        return V1State("archived", day_of(archived).isoformat())
     sunset: str | None = None
     for record in reversed(found):
         told = _told(record, Generation.V1)
-        if not told:
+        if not told or told.get("archived_since"):
             continue
         sunset = sunset or told.get("sunset")
         if told.get("frozen_since"):

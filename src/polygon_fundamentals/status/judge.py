@@ -16,6 +16,8 @@ from polygon_fundamentals.status.figures import Figures
 STALE_DAYS = 140
 REFRESH_DAYS = 8
 # By how much the difference in counts may grow, as a share of the records.
+# States of v1 in which nothing more is taken in.
+ENDED = ("frozen", "archived")
 WIDENING = 0.01
 
 
@@ -42,6 +44,7 @@ def _lake(figures: Figures) -> Iterator[Row]:
         "live": f"live, sunset announced for {v1.sunset}" if v1.sunset else "live",
         "browning out": f"browning out before its sunset on {v1.sunset or 'a day not announced'}",
         "frozen": f"frozen since {v1.since}: retired, nothing new comes",
+        "archived": f"not asked: v1 is in the archive since {v1.since}",
     }
     yield Row("v1 endpoint", v1.state != "browning out", details[v1.state], "v1")
     for dataset in figures.datasets:
@@ -77,9 +80,9 @@ def freshness(dataset: DatasetCounts, figures: Figures) -> str:
 
 def _runs(figures: Figures) -> Iterator[Row]:
     for name, update in figures.updates.items():
-        frozen = name == Generation.V1 and figures.v1.state == "frozen"
-        if frozen:
-            yield Row(f"{name} daily update", True, f"frozen since {figures.v1.since}", "late")
+        if name == Generation.V1 and figures.v1.state in ENDED:
+            words = f"{figures.v1.state} since {figures.v1.since}"
+            yield Row(f"{name} daily update", True, words, "late")
             continue
         if figures.updating_since is None:
             yield Row(f"{name} daily update", True, "none has run yet", "late")
@@ -144,7 +147,7 @@ def _comparison(figures: Figures) -> Iterator[Row]:
         yield Row(name, True, "not measured yet" if ratio is None else f"{ratio:.2f}")
     then, now = figures.difference_then, figures.difference_now
     if then is not None and now is not None:
-        widening = now - then > WIDENING and figures.v1.state != "frozen"
+        widening = now - then > WIDENING and figures.v1.state not in ENDED
         told = f"record counts differ by {now:.1%}, {then:.1%} some runs ago"
         yield Row("difference in counts", not widening, told, "counts")
     for found in figures.targets:

@@ -78,11 +78,16 @@ def test_a_watch_refreshes_until_ctrl_c(
         *("status", "parity", "silver", "checklist", "drill", "sign-off training --by Ann"),
         *("cutover", "cutover --execute", "rollback", "rollback --execute --delayed"),
         *("cleanup", "cleanup --execute", "restore", "restore --execute"),
+        *("daily-update", "refresh"),
     ],
 )
 def test_a_mistyped_lake_is_refused_and_not_made(
-    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("POLYGON_API_KEY", KEY)
     assert main([*command.split(), "--lake", str(tmp_path / "typo")]) == 2
     assert f"there is no lake at {tmp_path / 'typo'}" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
