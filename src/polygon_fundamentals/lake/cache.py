@@ -13,7 +13,6 @@ import contextlib
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from multiprocessing import parent_process
 from pathlib import Path
 
 import orjson
@@ -129,17 +128,12 @@ def save(
 
     A reader that cannot (a lake it may only read, a full disk) goes on, and the next one reads the
     files again.
-
-    Raises:
-        OSError: they cannot be written by one of several processes, whose rows go through the file.
     """
     try:
         _write(dataset, bucket, table, _signatures(now))
         for path in replaced:
             path.unlink(missing_ok=True)
     except OSError:
-        if parent_process() is not None:
-            raise
         _UNWRITTEN[_folder(dataset, bucket)] = table
 
 

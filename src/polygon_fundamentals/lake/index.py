@@ -34,13 +34,14 @@ class TickerIndex:
     `rows`: record key → (partition, content hash). `files`: partition → (time of change in
     ns, size in bytes, rows). `untidy`: partitions that hold a key twice, or one whose row
     stands elsewhere too (an unfinished move); the next commit writes them anew. `stale`
-    says that the index file does not say all this yet.
+    says that the index file does not say all this yet, `is_older` that an earlier version wrote it.
     """
 
     rows: dict[str, tuple[int, str]] = field(default_factory=dict)
     files: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     untidy: set[int] = field(default_factory=set)
     stale: bool = False
+    is_older: bool = False
 
     def dumps(self) -> bytes:
         """Return the index as JSON."""
@@ -57,19 +58,16 @@ class TickerIndex:
     def loads(cls, data: bytes) -> TickerIndex | None:
         """Return the index, or None where the text is none.
 
-        Other versions took other keys and rows from the files of older tools: none of the files
-        that such an index names counts as read.
+        Other versions took other keys and rows from the files of older tools: `is_older` says that
+        none of the files counts as read.
         """
         try:
             found: Any = orjson.loads(data)
-            read = found["version"] == VERSION
             return cls(
                 {key: (row[0], row[1]) for key, row in found["rows"].items()},
-                {
-                    int(key): (f[0], f[1], f[2]) if read else (0, 0, f[2])
-                    for key, f in found["files"].items()
-                },
+                {int(key): (f[0], f[1], f[2]) for key, f in found["files"].items()},
                 set(found["untidy"]),
+                is_older=found["version"] != VERSION,
             )
         except (orjson.JSONDecodeError, KeyError, TypeError, IndexError, ValueError):
             return None
@@ -183,7 +181,7 @@ def load(
         if signature(dataset.file(partition, ticker)) is not None:
             stale.add(partition)
     for partition, known in index.files.items():
-        if signature(dataset.file(partition, ticker)) != known[:2]:
+        if index.is_older or signature(dataset.file(partition, ticker)) != known[:2]:
             stale.add(partition)
     if stale:
         _reread(index, dataset, ticker, stale)

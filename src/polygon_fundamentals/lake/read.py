@@ -173,9 +173,12 @@ def _read_buckets(
         return
     with ProcessPoolExecutor(min(2, os.cpu_count() or 1), mp_context=get_context("spawn")) as pool:
         futures = [(item[3], pool.submit(_refresh_file, *item)) for item in arguments]
-        for bucket, future in futures:
+        for (bucket, future), item in zip(futures, arguments, strict=True):
             future.result()
-            yield bucket, _latest(cache.rows(dataset, bucket), dataset)
+            if cache.fresh(dataset, bucket, item[4]):  # it could not write them down
+                yield bucket, _refresh(*item)
+            else:
+                yield bucket, _latest(cache.rows(dataset, bucket), dataset)
 
 
 def _refresh_file(

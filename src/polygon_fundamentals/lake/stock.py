@@ -34,7 +34,7 @@ from polygon_fundamentals.lake.paths import UNDATED, Dataset, Lake, ticker_files
 from polygon_fundamentals.normalise.content import PERIOD, cik_of, period_of, record_keys
 from polygon_fundamentals.statements import Generation, Statement
 
-VERSION = 2
+VERSION = 3
 # A folder that changed so shortly before it was listed may have changed again at the same time
 # of change, by a file system that counts in seconds or a server whose clock is behind.
 _SETTLED_NS = 60 * 1_000_000_000

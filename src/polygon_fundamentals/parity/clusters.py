@@ -140,9 +140,10 @@ def key_of(
 
 @remembered
 def code_digest() -> str:
-    """A digest of the code that compares: a cached result of other code is worth nothing."""
+    """A digest of the code that reads and compares: what other code found is worth nothing."""
     library = Path(__file__).parents[1]
-    files = sorted([*library.glob("parity/*.py"), *library.glob("field_map/*.py")])
+    rooms = ("parity", "field_map", "normalise", "lake")
+    files = sorted(path for room in rooms for path in library.glob(f"{room}/*.py"))
     return _digest(b"\x00".join(path.read_bytes() for path in files))
 
 

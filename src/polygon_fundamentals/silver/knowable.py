@@ -9,7 +9,7 @@ A version counts from the day on which its content could be known:
   came later: where anybody had seen other content of the same company, timeframe and period end
   under that filing (v2: or a later one) before;
 - a record without a filing date (v1 derives fourth quarters): the first filing that any record of
-  the same company and period end has, else the day on which it was observed.
+  the same company and period end has, or the day on which it was observed, if that is sooner.
 
 Versions follow one another as they were observed. A record of v1 is one filing, and a load may
 bring an original after its amendment: it never was the lake's row, and comes before the first
@@ -57,7 +57,8 @@ def known_days(
     borrows = frame.index[undated & ~late & ~frame["record"].duplicated()]
     if len(borrows):
         keys = _company_ends(table.take(pa.array(borrows)), generation, ciks)
-        own.loc[borrows] = first.reindex(keys).to_numpy(dtype=np.float64, na_value=np.nan)
+        filed = first.reindex(keys).to_numpy(dtype=np.float64, na_value=np.nan)
+        own.loc[borrows] = np.minimum(filed, frame.loc[borrows, "observed"])
     frame["bound"] = frame["filed"].fillna(frame["observed"].mask(late))
     latest = frame.groupby("record")["bound"].cummax().groupby(frame["record"]).shift()
     later = own.notna() & ~(latest >= own)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals.errors import LakeError
-from polygon_fundamentals.lake import Lake, cache, files
+from polygon_fundamentals.lake import Lake, cache, files, read
 from polygon_fundamentals.lake.listing import ATTEMPTS, states
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.read import read_dataset, repeated_rows
@@ -92,13 +92,12 @@ def test_repeated_rows_are_those_of_the_reader_whose_cache_cannot_be_written(
     assert repeated_rows(dataset, [ticker]).num_rows == 0
 
 
-def test_a_process_of_many_says_that_the_cache_cannot_be_written(
-    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+def test_processes_that_cannot_write_the_cache_leave_the_reading_to_their_reader(
+    dataset: Dataset, source: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (dataset.lake.ops / "cache").write_bytes(b"")
-    monkeypatch.setattr(cache, "parent_process", lambda: object())
-    with pytest.raises(NotADirectoryError):
-        read_dataset(dataset)
+    monkeypatch.setattr(read, "FILES_WORTH_PROCESSES", 1)
+    assert ids(dataset) == ids(source.dataset(dataset.generation, dataset.statement))
 
 
 def paths(dataset: Dataset) -> list[Path]:
