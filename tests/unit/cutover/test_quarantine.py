@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from polygon_fundamentals.cutover import foreign
 from polygon_fundamentals.cutover.quarantine import foreign_files, sweep
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import recover
@@ -53,6 +55,18 @@ def test_v1_rows_go_to_v1_and_v2s_file_is_as_it_was(switched: Lake) -> None:
         1000.0,
     ]
     assert (sweep(switched), foreign_files(switched), recover(switched)) == ([], [], [])
+
+
+def test_an_index_of_an_earlier_version_makes_no_file_foreign(
+    switched: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is any opened to find that out: a market has a million."""
+    dataset = switched.dataset(Generation.V2, Statement.BALANCE_SHEETS)
+    path = dataset.index_file("AAA")
+    told = json.loads(path.read_bytes())
+    path.write_text(json.dumps(told | {"version": told["version"] - 1}))
+    monkeypatch.setattr(foreign.pq, "read_metadata", lambda _: pytest.fail("it was opened"))
+    assert foreign_files(switched) == []
 
 
 def test_a_file_where_v2_has_none_is_taken_away(switched: Lake) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -80,6 +81,21 @@ def test_a_version_counts_from_the_day_on_which_it_could_be_known(
     rows = knowable.known_on(table, Generation.V2, known, np.datetime64(day))
     found = table.take(pa.array(rows))["total_assets"].to_pylist()
     assert found == ([] if assets is None else [assets])
+
+
+@pytest.mark.parametrize(
+    ("observed", "known"),
+    [("2024-10-01T12:00", "2024-09-08"), ("2024-08-04T12:00", "2024-08-04")],
+)
+def test_an_undated_record_counts_from_its_first_filing_or_from_when_it_was_seen(
+    observed: str, known: str
+) -> None:
+    table = rows_of((observed, None, "", None, 100.0))
+    days = np.datetime64("2024-09-08").astype("int64"), np.datetime64("2024-03-31").astype("int64")
+    key = pd.MultiIndex.from_tuples([("0000000001", days[1])])
+    first = pd.Series([days[0]], index=key)
+    found = knowable.known_days(table, Generation.V2, {}, first)
+    assert found.tolist() == [date.fromisoformat(known)]
 
 
 def v1_balance(filed: str, assets: float) -> dict[str, Any]:
