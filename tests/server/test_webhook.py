@@ -56,7 +56,8 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture(scope="module")
 def told_of(served: World, receiver: Receiver) -> Receiver:
-    """The receiver, deployed."""
+    """The receiver, deployed; what it was told by the server of before is forgotten."""
+    receiver.told.clear()
     told = served.run("deploy", POLYGON_NOTIFY_WEBHOOK=receiver.url)
     assert told.returncode == 0, told.stderr
     again = served.run("deploy", "--plan", POLYGON_NOTIFY_WEBHOOK=receiver.url)
