@@ -98,7 +98,7 @@ def _problem_of(url: str) -> str | None:
     except ValueError:
         return "the host or port of the base URL cannot be read; write http(s)://host or host:port"
     if parts.scheme not in ("http", "https") or not host or re.search(r"\s", url):
-        shown = f"{parts.scheme}://{host}" if host else "given"
+        shown = f"{parts.scheme}://{host}" if host else "as given"
         return f"base URL {shown} is not http(s)://host, as https://api.massive.com is"
     if "@" in parts.netloc or "?" in url or "#" in url:
         return "the base URL must not hold a user, a password, a query or a fragment"
