@@ -26,6 +26,11 @@ V1_BATCH = 25
 Submitted = tuple["PrefectFuture[Any]", list[tuple[str, str]]]  # a future and its units
 
 
+def failed_unit(unit: tuple[str, str], reason: str, error: str) -> dict[str, str]:
+    """Return a failed unit's part of the JSON; `error` is the name of the error's class."""
+    return {"ticker": unit[0], "statement": unit[1], "reason": reason, "error": error}
+
+
 @dataclass
 class Tally:
     """What became of a generation's units."""
@@ -43,19 +48,16 @@ class Tally:
         self.loaded.add(Loaded.from_json(result["loaded"]))
         reasons = result["failed"]
         self.failed += [
-            {"ticker": ticker, "statement": statement, "reason": reasons[ticker]}
+            failed_unit((ticker, statement), reasons[ticker], result["errors"][ticker])
             for ticker, statement in units
             if ticker in reasons
         ]
         self.exit_code = max(self.exit_code, result["exit_code"])
         return list(reasons)
 
-    def lost(self, units: Sequence[tuple[str, str]], reason: str) -> None:
+    def lost(self, units: Sequence[tuple[str, str]], reason: str, error: str) -> None:
         """Count units whose task gave no result."""
-        self.failed += [
-            {"ticker": ticker, "statement": statement, "reason": reason}
-            for ticker, statement in units
-        ]
+        self.failed += [failed_unit(unit, reason, error) for unit in units]
         self.exit_code = max(self.exit_code, 3)
 
     def report(self) -> dict[str, Any]:
@@ -147,7 +149,7 @@ def units_failed(
     result = future.result(raise_on_failure=False)
     if isinstance(result, dict) and "loaded" in result:
         return set(tally.add(result, units))
-    tally.lost(units, str(future.state.message or result))
+    tally.lost(units, str(future.state.message or result), type(result).__name__)
     return {ticker for ticker, _ in units}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +20,6 @@ from flows.historical_load import LOCK_SECONDS
 from flows.parameters import BaseUrl, Day, LakeFolder, Tickers, TickersFile
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import today_in_new_york
-from polygon_fundamentals.cutover.evidence import v1_is_retired
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
@@ -32,13 +31,13 @@ from polygon_fundamentals.reference import known_tickers
 from polygon_fundamentals.settings import existing_lake_root, load_settings
 from polygon_fundamentals.statements import Statement
 from polygon_fundamentals.tickers import read_tickers
+from polygon_fundamentals.v1_endpoint import LEDGER_DAYS, v1_endpoint
 from tasks.context import RunSpec, find_key, rate_limit
 from tasks.parity import compare_one, drop_dead_work, drop_work, run_rules
 
 Sample = Annotated[int | None, Field(ge=1, description="Compare so many tickers only")]
 Seed = Annotated[int, Field(description="Another seed, another sample")]
 
-LEDGER_DAYS = 60
 # In the ledger entry and on the first lines of an artifact; the lists stand in the report.
 _IN_LEDGER = (
     "passed", "compared", "matched", "differences", "counted_apart", "missing_tickers",
@@ -123,7 +122,7 @@ def _answered(
         known = known_tickers(where, lacking, lambda: _client(where, base_url), day)
         if known.note:
             log.warning(known.note)
-        records = ledger.records(where, datetime.now(UTC) - timedelta(days=LEDGER_DAYS))[0]
+        records = ledger.records(where, datetime.now(UTC) - LEDGER_DAYS)[0]
         for statement in Statement:
             done = compare_one(
                 spec,
@@ -141,7 +140,7 @@ def _answered(
             seed=seed,
             named=bool(named),
             today=day,
-            v1_is_frozen=v1_is_retired(records, datetime.now(UTC)),
+            v1_is_frozen=v1_endpoint(records, datetime.now(UTC)).retired,
             notes=(known.note,) if known.note else (),
         )
         told = run_rules(spec, "all rules", asked)

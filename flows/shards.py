@@ -17,6 +17,7 @@ from pydantic import Field
 from flows.artifacts import publish_load
 from flows.ending import Report, ended, sentence
 from flows.historical_load import filters_of, generations_of
+from flows.loading import failed_unit
 from flows.parameters import (
     BaseUrl,
     Day,
@@ -147,9 +148,7 @@ def _tallied(shards: list[Shard], generation: str, statements: list[str]) -> Rep
             if part is None:
                 reason = f"shard {shard.number}: {shard.problem or 'no report'}"
                 failed = [
-                    {"ticker": t, "statement": s, "reason": reason}
-                    for t in shard.tickers
-                    for s in statements
+                    failed_unit((t, s), reason, "") for t in shard.tickers for s in statements
                 ]
                 part = {"units": units, "failed": failed}
             _add(total, part)

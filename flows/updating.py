@@ -14,9 +14,11 @@ from prefect.futures import PrefectFuture
 from flows.ending import Report
 from flows.loading import Tally, units_failed
 from polygon_fundamentals import ledger
+from polygon_fundamentals.errors import RetiredError
 from polygon_fundamentals.ledger import Run
 from polygon_fundamentals.load.window import WHOLE_MARKET, Window, window_until
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
+from polygon_fundamentals.v1_endpoint import first_seen_frozen
 from tasks.context import RunSpec
 from tasks.window import update_v1_window, update_v2_statement
 
@@ -144,11 +146,14 @@ def _report(
     }
     code = tally.exit_code
     if retired is not None:
-        report["frozen_since"] = retired["since"] or _first_seen_frozen(update.run)
+        report["frozen_since"] = retired["since"] or first_seen_frozen(
+            ledger.records(update.run.lake)[0], update.run.started.date()
+        )
         report["ok"] = None
         if len(update.windows) == 1:
             reason = str(retired["retired"])
-            tally.lost([unit for _, units in tasks for unit in units], reason)
+            lost = [unit for _, units in tasks for unit in units]
+            tally.lost(lost, reason, RetiredError.__name__)
             report |= {"failed": tally.failed, "ok": False}
             code = tally.exit_code
     return report, code
@@ -158,14 +163,3 @@ def _ended(future: PrefectFuture[Any], started: float) -> float:
     """Return how long after the start a task ended, by its own state's time."""
     now, moment = time.time(), future.state.timestamp
     return max(0.0, (time.monotonic() - started) - max(0.0, now - moment.timestamp()))
-
-
-def _first_seen_frozen(run: Run) -> str:
-    """Return the day on which a run first found v1 retired, where no header names one."""
-    days = [
-        told["frozen_since"]
-        for record in ledger.records(run.lake)[0]
-        for told in [(record.found.get("generations") or {}).get("v1") or {}]
-        if told.get("frozen_since")
-    ]
-    return min(days, default=run.started.date().isoformat())

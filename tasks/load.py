@@ -11,7 +11,7 @@ from typing import Any
 from prefect import task
 from prefect.states import Completed, Failed, State
 
-from polygon_fundamentals.errors import FundamentalsError, told
+from polygon_fundamentals.errors import FundamentalsError, class_of, told
 from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.load.ask import Filters
 from polygon_fundamentals.load.units import (
@@ -30,7 +30,13 @@ def outcome(loaded: Loaded, failures: Failures) -> State[Any]:
     """Return the task's end state: Failed, naming every reason once, where a unit failed."""
     failed = {ticker: str(error) for ticker, error in failures.items()}
     exit_code = max((error.exit_code for error in failures.values()), default=0)
-    result = {"loaded": loaded.as_json(), "failed": failed, "exit_code": exit_code}
+    errors = {ticker: class_of(error) for ticker, error in failures.items()}
+    result = {
+        "loaded": loaded.as_json(),
+        "failed": failed,
+        "errors": errors,
+        "exit_code": exit_code,
+    }
     if failed:
         reasons = "; ".join(dict.fromkeys(failed.values()))
         return Failed(message=f"{', '.join(failed)}: {reasons}"[:2000], data=result)

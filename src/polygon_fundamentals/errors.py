@@ -102,6 +102,12 @@ class AnswerIsNo(FundamentalsError):
     exit_code = 1
 
 
+def class_of(error: FundamentalsError) -> str:
+    """Return the name of an error's class; where retries ran out, that of the fault retried."""
+    cause = error.__cause__
+    return type(cause if isinstance(cause, RetriableApiError) else error).__name__
+
+
 def told(error: FundamentalsError | OSError) -> FundamentalsError:
     """Return the error as one of ours: what the file system refuses is a matter of the lake."""
     if isinstance(error, FundamentalsError):

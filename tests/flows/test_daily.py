@@ -21,11 +21,11 @@ from flows.__main__ import main
 from flows.ending import report_of
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import today_in_new_york
-from polygon_fundamentals.cutover.evidence import v1_is_retired
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.read import read_dataset, states
 from polygon_fundamentals.sandbox import Sandbox, server
 from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.v1_endpoint import v1_endpoint
 from tests.conftest import KEY
 from tests.servers import Answer, Asked, results, serving
 
@@ -290,10 +290,12 @@ def test_v1_gone_for_good_is_no_failure(
     assert told["v2"]["rows_new"] > 0
     code, shown = run(capsys, market, lake, "status")
     assert (code, shown["warnings"]) == (0, [])
-    assert shown["v1"] == {"state": "frozen", "since": "2026-07-15", "sunset": "2026-07-15"}
+    frozen = {"state": "frozen", "since": "2026-07-15", "sunset": "2026-07-15", "retired": True}
+    assert shown["v1"] == frozen
     code, told = daily(capsys, market, lake, "--generation", "v1")
     assert code == 3
     assert "retired since 2026-07-15" in told["v1"]["failed"][0]["reason"]
+    assert {unit["error"] for unit in told["v1"]["failed"]} == {"RetiredError"}
 
 
 def test_an_archived_v1_is_left_out_and_never_loaded_beside_its_archive(
@@ -311,7 +313,7 @@ def test_an_archived_v1_is_left_out_and_never_loaded_beside_its_archive(
     assert code == 0
     assert (told["v1"]["ok"], told["v1"]["frozen_since"], told["v1"]["requests"]) == (None, None, 0)
     # What was not asked says nothing of v1's endpoint.
-    assert not v1_is_retired(ledger.records(lake)[0], datetime.now(UTC))
+    assert not v1_endpoint(ledger.records(lake)[0], datetime.now(UTC)).retired
     assert told["v2"]["rows_new"] > 0
     (note,) = told["notes"]
     assert note.startswith("v1 is in the archive since 20")

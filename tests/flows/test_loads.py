@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.v1_endpoint import V1Endpoint, v1_endpoint
 from tests.conftest import KEY
 from tests.lakes import stored_rows
 from tests.servers import Answer, Asked, results, serving
@@ -405,3 +406,35 @@ def test_the_key_is_nowhere_but_in_the_header(
     connection = sqlite3.connect(path)
     assert secret not in "\n".join(connection.iterdump())
     connection.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "state"),
+    [
+        (Answer(500, b'{"error":"retired"}'), "RetriableApiError", "unknown"),
+        (
+            Answer(410, b"", {"Sunset": "Fri, 09 Oct 2099 00:00:00 GMT"}),
+            "BrownoutError",
+            "browning out",
+        ),
+    ],
+)
+def test_a_company_whose_number_holds_410_does_not_retire_v1(
+    lake: Lake,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Answer,
+    error: str,
+    state: str,
+) -> None:
+    monkeypatch.setenv("POLYGON_RETRY_ATTEMPTS", "1")
+    words = ["fundamentals", "AAA", "--cik", "0000410123", "--use-v1"]
+    with serving(lambda _: answer) as server:
+        code, report, _ = run(capsys, *words, *where(server.url, lake))
+    assert code == 3
+    assert {unit["error"] for unit in report["v1"]["failed"]} == {error}
+    assert "cik=0000410123" in report["v1"]["failed"][0]["reason"]
+    (stored,) = ledger.records(lake)[0]
+    assert stored.found["generations"]["v1"]["failed"] == report["v1"]["failed"]
+    before_the_sunset = datetime(2026, 10, 8, tzinfo=UTC)
+    assert v1_endpoint([stored], before_the_sunset) == V1Endpoint(state)

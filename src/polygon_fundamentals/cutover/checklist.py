@@ -24,8 +24,9 @@ from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.ledger import Record
 from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.v1_endpoint import LEDGER_DAYS, v1_endpoint
 
-LEDGER_DAYS = 60
+EVIDENCE_DAYS = timedelta(days=60)
 SHOWN = 3
 
 
@@ -92,8 +93,9 @@ def judge(
     `v1` says whether its endpoint still answers; None: what the ledger knows of it.
     """
     at = clock()
-    records, damaged = ledger.records(lake, at - timedelta(days=LEDGER_DAYS))
-    retired = evidence.v1_is_retired(records, at) if v1 is None else v1 == "retired"
+    everything, damaged = ledger.records(lake, at - LEDGER_DAYS)
+    retired = v1_endpoint(everything, at).retired if v1 is None else v1 == "retired"
+    records = [record for record in everything if record.started >= at - EVIDENCE_DAYS]
     case = _Case(lake, records, thresholds, contacts, at, retired)
     runs = [("v2 runs", _v2_runs)] if retired else [("parallel runs", _parallel_runs)]
     lines: list[tuple[str, Callable[[_Case], Line]]] = [

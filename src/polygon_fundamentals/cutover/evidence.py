@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import date, datetime
 from statistics import median
 from typing import Any
 
 from polygon_fundamentals.business_days import day_of, previous_business_day
 from polygon_fundamentals.ledger import FAILED, RUNNING, SUCCEEDED, Record, covers
 from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES, Generation
+from polygon_fundamentals.v1_endpoint import is_retired
 
 DAILY = "daily-update"
 LOADS = ("daily-update", "historical-load", "fundamentals", "refresh")
 WHOLE = {"tickers": [], "statements": ALL_STATEMENTS, "timeframes": DEFAULT_TIMEFRAMES}
-# The sunset that v1's answers announced: behavior.md of the API notes, DESIGN.md fact 1.
-ANNOUNCED_SUNSET = datetime(2026, 10, 9, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -71,17 +69,6 @@ def _was_left_out(report: Mapping[str, Any]) -> bool:
     return bool(report.get("archived_since"))
 
 
-def is_retired(report: Mapping[str, Any]) -> bool:
-    """Say whether a load's report tells that its endpoint is gone for good."""
-    if report.get("retired") or report.get("frozen_since"):
-        return True
-    failed = report.get("failed") or ()
-    return bool(failed) and all(
-        "410" in str(unit.get("reason", "")) or "retired" in str(unit.get("reason", ""))
-        for unit in failed
-    )
-
-
 def median_seconds(found: Sequence[Success], days: Sequence[date]) -> float | None:
     """Return the median run time on some days, in seconds; None without a run."""
     seconds = [s.seconds for s in found if s.day in set(days)]
@@ -124,36 +111,3 @@ def windows(
             continue
         found.append((record.started, now if record.outcome == RUNNING else ended(record)))
     return found
-
-
-def v1_is_retired(records: Sequence[Record], now: datetime) -> bool:
-    """Say whether v1's endpoint is gone, by what the last loads of it were told.
-
-    Without any load of v1 the announced sunset decides.
-    """
-    for record in reversed(records):
-        report = generations(record).get(Generation.V1.value)
-        if not isinstance(report, Mapping) or record.outcome == RUNNING:
-            continue
-        if _was_left_out(report):
-            continue
-        if is_retired(report):
-            return True
-        if not report.get("failed"):
-            # A success within the last week outweighs any announcement.
-            return now - record.started > timedelta(days=7) and _sunset(report) <= now
-    return now >= ANNOUNCED_SUNSET
-
-
-def _sunset(report: Mapping[str, Any]) -> datetime:
-    text = report.get("sunset")
-    if not text:
-        return ANNOUNCED_SUNSET
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError:
-        try:
-            moment = parsedate_to_datetime(str(text))
-        except ValueError:
-            return ANNOUNCED_SUNSET
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -75,7 +75,7 @@ class _Health:
     """
 
     failures: int = 0
-    down: str | None = None
+    down: RetriableApiError | None = None
     refusal: ApiError | None = None
     # Of several threads whose requests failed one finds out whether the endpoint is down.
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -136,14 +136,14 @@ class Client:
             raise ApiError(
                 f"{path} not asked: {health.failures} requests in a row had failed for good "
                 f"({health.down}); run again when the API is back"
-            )
+            ) from health.down
         try:
             page = self._retrying()(self._once, path, params, what)
         except RetriableApiError as error:
             with health.lock:
                 if health.down is None:
                     health.failures += 1
-                    health.down = str(error) if self._is_down(path, health.failures) else None
+                    health.down = error if self._is_down(path, health.failures) else None
             raise ApiError(
                 f"{error}, still after {self._settings.attempts} tries or "
                 f"{self._settings.deadline:.0f} s; run again later"

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 from polygon_fundamentals import ledger
-from polygon_fundamentals.business_days import NEW_YORK, day_of, days_in_a_row
+from polygon_fundamentals.business_days import NEW_YORK, days_in_a_row
 from polygon_fundamentals.catalogue import DatasetCounts, counts
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.kept import archived_since
 from polygon_fundamentals.ledger import CRASHED, RUNNING, SUCCEEDED, Record
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.status.targets import Measured, Target
+from polygon_fundamentals.v1_endpoint import LEDGER_DAYS, V1Endpoint, v1_endpoint
 
-LEDGER_DAYS = 400
 GIGABYTE = 1e9
 LOADS = ("historical-load", "daily-update", "refresh")
 
@@ -49,15 +49,6 @@ class Update:
 
 
 @dataclass(frozen=True)
-class V1State:
-    """Whether v1 is `live`, `browning out`, `frozen` or `archived` (since a day) or `unknown`."""
-
-    state: str
-    since: str | None = None
-    sunset: str | None = None
-
-
-@dataclass(frozen=True)
 class Figures:
     """All figures at one moment. Ratios are v2's to v1's, None where one is missing."""
 
@@ -74,7 +65,7 @@ class Figures:
     storage_ratio: float | None
     targets: tuple[Measured, ...]
     parity: Mapping[str, Any] | None
-    v1: V1State
+    v1: V1Endpoint
     refreshed: datetime | None
     updating_since: datetime | None
     difference_then: float | None
@@ -97,7 +88,7 @@ def gather(
         LakeError: the pointer leads to no generation of this lake.
     """
     at = now or datetime.now(UTC)
-    found, damaged = ledger.records(lake, at - timedelta(days=LEDGER_DAYS))
+    found, damaged = ledger.records(lake, at - LEDGER_DAYS)
     found = [record for record in found if record.started <= at]
     if datasets is None:
         datasets = counts(lake)
@@ -119,7 +110,7 @@ def gather(
         storage_ratio=_ratio(sizes[Generation.V2], sizes[Generation.V1]),
         targets=_measured(found, datasets, targets, at),
         parity=_parity(found),
-        v1=_v1_state(found, archived_since(lake)),
+        v1=v1_endpoint(found, at, archived_since(lake)),
         refreshed=_ended_well(found, "refresh"),
         updating_since=daily[0].started if daily else None,
         difference_then=then,
@@ -234,26 +225,6 @@ def _parity(found: Sequence[Record]) -> Mapping[str, Any] | None:
                 "message": record.found.get("message"),
             }
     return None
-
-
-def _v1_state(found: Sequence[Record], archived: datetime | None) -> V1State:
-    if archived is not None:
-        return V1State("archived", day_of(archived).isoformat())
-    sunset: str | None = None
-    for record in reversed(found):
-        told = _told(record, Generation.V1)
-        if not told or told.get("archived_since"):
-            continue
-        sunset = sunset or told.get("sunset")
-        if told.get("frozen_since"):
-            return V1State("frozen", told["frozen_since"], told["frozen_since"])
-        reasons = " ".join(str(unit.get("reason")) for unit in told.get("failed") or ())
-        if "answered 410: this endpoint is retired since" in reasons:
-            day = reasons.split("retired since ", 1)[1][:10]
-            return V1State("frozen", day, day)
-        browning = "brownout" in reasons or told.get("brownouts")
-        return V1State("browning out" if browning else "live", None, sunset)
-    return V1State("unknown")
 
 
 def _differences(daily: Sequence[Record]) -> tuple[float | None, float | None]:

@@ -40,7 +40,7 @@ def _lake(figures: Figures) -> Iterator[Row]:
     yield Row("pointer", True, f"readers see {figures.primary}: {figures.pointer}")
     v1 = figures.v1
     details = {
-        "unknown": "not asked yet",
+        "unknown": "no recent answer, and its sunset has passed" if v1.retired else "not asked yet",
         "live": f"live, sunset announced for {v1.sunset}" if v1.sunset else "live",
         "browning out": f"browning out before its sunset on {v1.sunset or 'a day not announced'}",
         "frozen": f"frozen since {v1.since}: retired, nothing new comes",

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals.business_days import missed_since, streak
-from polygon_fundamentals.cutover import evidence, foreign
+from polygon_fundamentals.cutover import foreign
 from polygon_fundamentals.cutover.checklist import Line, Thresholds, judge, load_thresholds
 from polygon_fundamentals.cutover.sign_offs import Contacts, Person, load_contacts, sign
 from polygon_fundamentals.errors import UsageError
@@ -263,30 +263,6 @@ def test_a_retired_v1_asks_for_the_whole_history(ready: Lake) -> None:
     entry(ready, "parity", NOW, passed=True, tickers_compared=2, sample=100)
     assert unmet(lines(ready)) == {}
     assert "the whole history are asked for" in unmet(lines(ready, v1="retired"))["parity"]
-
-
-@pytest.mark.parametrize(
-    ("v1", "retired"),
-    [
-        ({"frozen_since": "2026-06-01"}, True),
-        ({"failed": [{"reason": "... answered 410: this endpoint is retired"}]}, True),
-        ({"failed": [{"reason": "503"}]}, True),  # nothing newer is known than the sunset
-        ({}, False),
-    ],
-)
-def test_whether_v1_is_gone_is_told_by_its_last_loads(
-    lake: Lake, v1: dict[str, Any], retired: bool
-) -> None:
-    from polygon_fundamentals import ledger
-
-    now = datetime(2026, 11, 22, tzinfo=UTC)
-    daily(lake, date(2026, 11, 20), v1=v1)
-    assert evidence.v1_is_retired(ledger.records(lake)[0], now) is retired
-
-
-def test_without_any_load_the_announced_day_decides() -> None:
-    assert evidence.v1_is_retired([], datetime(2026, 10, 9, tzinfo=UTC))
-    assert not evidence.v1_is_retired([], datetime(2026, 10, 8, tzinfo=UTC))
 
 
 def test_only_those_whom_the_contacts_name_may_sign(lake: Lake) -> None:

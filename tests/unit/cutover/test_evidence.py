@@ -1,4 +1,4 @@
-"""What the ledger says: runs that count, runs that do not, and whether v1 is gone."""
+"""What the ledger says: runs that count, and runs that do not."""
 
 from __future__ import annotations
 
@@ -123,46 +123,3 @@ def test_a_load_under_way_may_write_until_now() -> None:
         (NOW - 2 * day, NOW - 2 * day + timedelta(hours=1)),
         (NOW - day, NOW),
     ]
-
-
-@pytest.mark.parametrize(
-    ("entries", "gone"),
-    [
-        ([record(days_ago=1, generations={"v1": {"retired": True}})], True),
-        # A success of this week outweighs a sunset that was announced for last week ...
-        ([record(days_ago=1, generations={"v1": {**GOOD, "sunset": "2026-08-01"}})], False),
-        # ... but not an old one: in both forms in which headers give a day.
-        ([record(days_ago=9, generations={"v1": {**GOOD, "sunset": "2026-08-01"}})], True),
-        (
-            [
-                record(
-                    days_ago=9,
-                    generations={"v1": {**GOOD, "sunset": "Sat, 01 Aug 2026 00:00:00 GMT"}},
-                )
-            ],
-            True,
-        ),
-        ([record(days_ago=9, generations={"v1": {**GOOD, "sunset": "soon"}})], False),
-        ([record(days_ago=9, generations={"v1": GOOD})], False),
-        # A run under way, and one of v2 alone, say nothing: the one before them does.
-        (
-            [
-                record(days_ago=2, generations={"v1": {"retired": True}}),
-                record(days_ago=1, generations={"v2": GOOD}),
-                record(outcome="running", generations={"v1": GOOD}),
-            ],
-            True,
-        ),
-        # A failure for another reason says nothing either.
-        (
-            [
-                record(days_ago=2, generations={"v1": GOOD}),
-                record(days_ago=1, generations={"v1": {"failed": [{"reason": "503"}]}}),
-            ],
-            False,
-        ),
-        ([record(generations={"v1": {"failed": [{"reason": "answered 410"}]}})], True),
-    ],
-)
-def test_whether_v1_is_gone(entries: list[Record], gone: bool) -> None:
-    assert evidence.v1_is_retired(entries, NOW) is gone

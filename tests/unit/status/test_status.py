@@ -46,9 +46,12 @@ def test_all_is_well(lake: Lake) -> None:
     assert shown["warnings"] == []
     assert (shown["days_in_a_row"], shown["days_in_a_row_until"]) == (4, "2026-07-13")
     assert shown["time_ratio"] == 1.5
-    assert shown["v1"] == {"state": "live", "since": None, "sunset": None}
+    assert shown["v1"] == {"state": "live", "since": None, "sunset": None, "retired": False}
     assert all(set(row) == {"name", "ok", "detail"} for row in shown["rows"])
     assert json.loads(json.dumps(shown)) == shown
+
+
+BROWNOUT = "/vX/reference/financials answered 410 in a brownout before its sunset on 2026-10-09"
 
 
 def failed(reason: str) -> dict[str, Any]:
@@ -59,7 +62,7 @@ def failed(reason: str) -> dict[str, Any]:
     ("v1", "expected"),
     [
         (failed("answered 500"), "v1 last run: answered 500"),
-        (failed("410 in a brownout before its sunset"), "v1 endpoint: browning out"),
+        (failed(BROWNOUT), "v1 endpoint: browning out"),
         (
             {"ok": True, "brownouts": 2, "sunset": "2026-10-09"},
             "v1 endpoint: browning out before its sunset on 2026-10-09",

@@ -1,0 +1,142 @@
+"""The state of v1's endpoint: what the checklist and the status read of the same ledger."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polygon_fundamentals import status
+from polygon_fundamentals.cutover import checklist
+from polygon_fundamentals.cutover.sign_offs import Contacts
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.ledger import Record
+from polygon_fundamentals.v1_endpoint import V1Endpoint, v1_endpoint
+from tests.unit.test_ledger import entry
+
+NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+PATH = "/vX/reference/financials"
+BROWNOUT = f"{PATH}?ticker=AA answered 410 in a brownout before its sunset on 2099-10-09"
+RETIRED = f"{PATH} answered 410: this endpoint is retired since 2026-06-01. An existing v1 lake ..."
+ABOUT_A_COMPANY = f"{PATH}?cik=0000410123 answered 500: retired, try again, still after 5 tries"
+DOWN = f"{PATH} not asked: 20 requests in a row had failed for good ({BROWNOUT}); run again"
+
+
+def failed(*reasons: str, error: str | None = None, **report: Any) -> dict[str, Any]:
+    """Return v1's report of a run in which every unit failed."""
+    more = {} if error is None else {"error": error}
+    units = [{"ticker": "*", "statement": "cash_flow", "reason": r, **more} for r in reasons]
+    return {"ok": False, "failed": units, "rows_received": 0, **report}
+
+
+def run_of_both(lake: Lake, day: str, v1: dict[str, Any], outcome: str = "failed") -> None:
+    window = {"window": {"from": day, "to": day}}
+    entry(
+        lake,
+        f"run-{day}",
+        started=f"{day}T10:00:00+00:00",
+        ended=f"{day}T10:01:00+00:00",
+        outcome=outcome,
+        parameters={"generation": "both", "date": day},
+        generations={"v1": window | v1, "v2": window | {"ok": True, "failed": []}},
+    )
+
+
+def read_by_both(lake: Lake) -> tuple[str, bool]:
+    """Return v1's state in the status, and whether the checklist passes over parallel running."""
+    lines = {
+        line.name
+        for line in checklist.judge(lake, checklist.Thresholds(), Contacts(), clock=lambda: NOW)
+    }
+    dropped = {"parallel runs", "run time", "only our writers"} - lines
+    assert len(dropped) in (0, 3)
+    figures = status.gather(lake, status.load_targets(None), NOW)
+    return figures.v1.state, bool(dropped)
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["entry of before", "with the error's class"])
+@pytest.mark.parametrize(
+    ("reason", "error", "expected"),
+    [
+        (BROWNOUT, "BrownoutError", ("browning out", False)),
+        (f"{BROWNOUT}, still after 5 tries or 600 s", "BrownoutError", ("browning out", False)),
+        (DOWN, "BrownoutError", ("browning out", False)),
+        (ABOUT_A_COMPANY, "RetriableApiError", ("live", False)),
+        (RETIRED, "RetiredError", ("frozen", True)),
+    ],
+)
+def test_a_failure_is_judged_by_its_class(
+    lake: Lake, reason: str, error: str, expected: tuple[str, bool], named: bool
+) -> None:
+    run_of_both(lake, "2026-11-25", {"ok": True, "failed": []}, "succeeded")
+    run_of_both(lake, "2026-11-26", failed(reason, error=error if named else None))
+    assert read_by_both(lake) == expected
+
+
+def test_an_old_success_gives_way_to_the_sunset_in_both(lake: Lake) -> None:
+    run_of_both(lake, "2026-10-01", {"ok": True, "failed": []}, "succeeded")
+    assert read_by_both(lake) == ("unknown", True)
+
+
+def test_both_read_the_ledger_as_far_back(lake: Lake) -> None:
+    run_of_both(lake, "2026-06-01", {"ok": None, "failed": [], "frozen_since": "2026-06-01"})
+    run_of_both(lake, "2026-11-26", failed("v1 answered 503", error="RetriableApiError"))
+    assert read_by_both(lake) == ("frozen", True)
+
+
+def test_an_empty_ledger_leaves_it_to_the_announced_sunset() -> None:
+    assert v1_endpoint([], datetime(2026, 10, 9, tzinfo=UTC)) == V1Endpoint("unknown", retired=True)
+    assert v1_endpoint([], datetime(2026, 10, 8, tzinfo=UTC)) == V1Endpoint("unknown")
+
+
+GOOD: dict[str, Any] = {"failed": [], "ok": True}
+
+
+@pytest.mark.parametrize(
+    ("runs", "state", "retired"),
+    [
+        # A success of this week outweighs a sunset that was announced for last week ...
+        ([(1, {**GOOD, "sunset": "2026-11-20"})], "live", False),
+        # ... but not an old one: in both forms in which headers give a day.
+        ([(9, {**GOOD, "sunset": "2026-11-20"})], "unknown", True),
+        ([(9, {**GOOD, "sunset": "Fri, 20 Nov 2026 00:00:00 GMT"})], "unknown", True),
+        ([(9, {**GOOD, "sunset": "2027-01-01"})], "live", False),
+        ([(9, {**GOOD, "sunset": "soon"})], "unknown", True),
+        # A run of v2 alone and one that left out an archived v1 say nothing of v1.
+        ([(2, {"frozen_since": "2026-06-01"}), (1, {})], "frozen", True),
+        ([(2, GOOD), (1, {**GOOD, "archived_since": "2026-11-01"})], "live", False),
+        # A run that failed for reasons of its own says nothing, unless it received rows.
+        ([(2, GOOD), (1, failed("503"))], "live", False),
+        ([(1, failed("503"))], "unknown", True),
+        ([(2, {"frozen_since": "2026-06-01"}), (1, failed("503"))], "frozen", True),
+        ([(2, {"frozen_since": "x"}), (1, failed("503", rows_received=7))], "live", False),
+        # One unit that was told so among others that failed otherwise is not proof enough.
+        ([(2, GOOD), (1, failed(RETIRED, "503"))], "live", False),
+        ([(1, failed(RETIRED, RETIRED))], "frozen", True),
+        ([(1, {"retired": True})], "frozen", True),
+        ([(1, failed("answered 410"))], "unknown", True),
+    ],
+)
+def test_the_newest_load_that_says_anything_decides(
+    runs: list[tuple[int, dict[str, Any]]], state: str, retired: bool
+) -> None:
+    records = []
+    for days_ago, report in runs:
+        started = (NOW - timedelta(days=days_ago)).isoformat()
+        generations = {"v1": report} if report else {"v2": GOOD}
+        content = {"outcome": "failed", "started": started, "generations": generations}
+        records.append(Record(Path("run.json"), content))
+    endpoint = v1_endpoint(records, NOW)
+    assert (endpoint.state, endpoint.retired) == (state, retired)
+
+
+def test_a_retirement_without_a_day_counts_from_the_run_that_met_it(lake: Lake) -> None:
+    run_of_both(lake, "2026-11-26", failed(RETIRED.replace("since 2026-06-01", "(no sunset)")))
+    assert status.gather(lake, status.load_targets(None), NOW).v1.since == "2026-11-26"
+
+
+def test_an_archived_v1_is_said_to_be_archived() -> None:
+    endpoint = v1_endpoint([], datetime(2026, 10, 8, tzinfo=UTC), datetime(2026, 9, 1, tzinfo=UTC))
+    assert endpoint == V1Endpoint("archived", "2026-08-31")
