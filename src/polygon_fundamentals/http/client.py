@@ -1,37 +1,34 @@
-"""The HTTP client: tenacity retries and pages, one place for both.
+"""The API's client: pages, and what is known of an endpoint's state.
 
 Of every `next_url` only path and query are used, against the configured base, so the key goes to
-one host (see `transport`).
+one host (see `transport`). Retries and the rate limit are `sender`'s.
 """
 
 from __future__ import annotations
 
 import copy
-import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import requests
 import tenacity
 
 from polygon_fundamentals.errors import (
     ApiError,
-    BrownoutError,
     NotEntitledError,
     PaginationError,
-    RateLimitedError,
     RetiredError,
     RetriableApiError,
     UnauthorizedError,
 )
 from polygon_fundamentals.http.answers import Page, quoted, read_page
-from polygon_fundamentals.http.rate_limit import NoRateLimit, RateLimit
-from polygon_fundamentals.http.transport import Params, Transport
+from polygon_fundamentals.http.rate_limit import RateLimit
+from polygon_fundamentals.http.sender import Sender, Tally
+from polygon_fundamentals.http.transport import Bearer, Params
 from polygon_fundamentals.settings import Settings, usable_key
-
-log = logging.getLogger(__name__)
 
 # After this many requests in a row that failed for good, the endpoint is asked for a single row:
 # a few companies may be at fault, and a batch that is split fails many times for one of them. If
@@ -39,31 +36,6 @@ log = logging.getLogger(__name__)
 # rest of a run fails at once instead of waiting out its retries one unit at a time.
 FAILURES_UNTIL_ASKED = 5
 FAILURES_UNTIL_DOWN = 20
-
-
-@dataclass
-class Tally:
-    """What a client did so far; safe to add to from several threads."""
-
-    requests: int = 0
-    retries: int = 0
-    brownouts: int = 0
-    sunset: str | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def count(
-        self,
-        requests: int = 0,
-        retries: int = 0,
-        brownouts: int = 0,
-        sunset: str | None = None,
-    ) -> None:
-        """Add to the counts; remember an announced sunset."""
-        with self._lock:
-            self.requests += requests
-            self.retries += retries
-            self.brownouts += brownouts
-            self.sunset = sunset or self.sunset
 
 
 @dataclass
@@ -105,16 +77,18 @@ class Client:
     ) -> None:
         self._settings = settings
         self._key = usable_key(key, "the API key")
-        self._rate_limit = rate_limit or NoRateLimit()
-        self._sleep = sleep
-        self._transport = Transport(settings, self._key)
+        self._sender = Sender(settings, Bearer(self._key), rate_limit, sleep=sleep)
         self._health: defaultdict[str, _Health] = defaultdict(_Health)
-        self.tally = Tally()
+
+    @property
+    def tally(self) -> Tally:
+        """What this client did so far."""
+        return self._sender.tally
 
     def counting_anew(self) -> Client:
         """Return this client with a tally of its own; sessions and limits stay shared."""
         twin = copy.copy(self)
-        twin.tally = Tally()
+        twin._sender = self._sender.counting_anew()
         return twin
 
     def quoted(self, words: object, most: int = 200) -> str:
@@ -138,7 +112,7 @@ class Client:
                 f"({health.down}); run again when the API is back"
             ) from health.down
         try:
-            page = self._retrying()(self._once, path, params, what)
+            page = self._sender.send(path, params, what, self._read)
         except RetriableApiError as error:
             with health.lock:
                 if health.down is None:
@@ -160,7 +134,7 @@ class Client:
             return True
         if failures % FAILURES_UNTIL_ASKED == 0:
             try:
-                self._retrying(2)(self._once, path, {"limit": "1"}, f"{path}?limit=1")
+                self._sender.send(path, {"limit": "1"}, f"{path}?limit=1", self._read, 2)
             except RetriableApiError:
                 return True
             except ApiError:
@@ -213,48 +187,7 @@ class Client:
         pairs = parse_qsl(parts.query, keep_blank_values=True)
         return {k: v for k, v in pairs if k.lower() != "apikey" and v != self._key}
 
-    def _retrying(self, most: int | None = None) -> tenacity.Retrying:
-        settings = self._settings
-        attempts = min(most or settings.attempts, settings.attempts)
-        backoff = tenacity.wait_random_exponential(settings.first_wait, settings.longest_wait)
-
-        def wait(state: tenacity.RetryCallState) -> float:
-            error = state.outcome.exception() if state.outcome else None
-            asked = error.retry_after if isinstance(error, RetriableApiError) else None
-            if asked is not None:
-                # A little more than asked, spread out, so that threads do not return as one.
-                return min(asked, settings.longest_retry_after) + backoff(state) / 10
-            return backoff(state)
-
-        def take_turn(state: tenacity.RetryCallState) -> None:
-            # The deadline is for an API that fails: time in the queue before it does not count.
-            state.start_time += self._rate_limit.acquire()
-
-        deadline = tenacity.stop_before_delay(settings.deadline)
-
-        def enough(state: tenacity.RetryCallState) -> bool:
-            error = state.outcome.exception() if state.outcome else None
-            limited = isinstance(error, RateLimitedError)
-            return deadline(state) or (not limited and state.attempt_number >= attempts)
-
-        def before_sleep(state: tenacity.RetryCallState) -> None:
-            error = state.outcome.exception() if state.outcome else None
-            self.tally.count(retries=1, brownouts=isinstance(error, BrownoutError))
-            log.info("try %d: %s; waiting", state.attempt_number, error)
-
-        return tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(RetriableApiError),
-            wait=wait,
-            stop=enough,
-            sleep=self._sleep,
-            before=take_turn,
-            before_sleep=before_sleep,
-            reraise=True,
-        )
-
-    def _once(self, path: str, params: Params, what: str) -> Page:
-        self.tally.count(requests=1)
-        response = self._transport.get(path, params, what)
+    def _read(self, response: requests.Response, what: str) -> Page:
         return read_page(
             response.status_code, response.headers, response.content, what, secret=self._key
         )

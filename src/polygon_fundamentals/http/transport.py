@@ -1,13 +1,14 @@
 """One request over the wire: a requests session a thread, and what can go wrong on the way.
 
-The key travels in the `Authorization` header only, and no redirect is followed, so that it goes to
-one host.
+Who asks is handed in and travels in a header only: the API's key in `Authorization`, for EDGAR the
+name and address in `User-Agent`. No redirect is followed, so that it goes to one host.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -17,9 +18,10 @@ from polygon_fundamentals.errors import RetriableApiError, UsageError
 from polygon_fundamentals.settings import Settings
 
 Params = Mapping[str, str]
+_PIECE_BYTES = 1 << 20
 
 
-class _Bearer(requests.auth.AuthBase):
+class Bearer(requests.auth.AuthBase):
     """Puts the key in the header, before a .netrc of the user could put another."""
 
     def __init__(self, key: str) -> None:
@@ -27,6 +29,17 @@ class _Bearer(requests.auth.AuthBase):
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self._key}"
+        return request
+
+
+class Declared(requests.auth.AuthBase):
+    """Puts who asks in the header `User-Agent`, and keeps a .netrc of the user out of it."""
+
+    def __init__(self, identity: str) -> None:
+        self._identity = identity
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["User-Agent"] = self._identity
         return request
 
 
@@ -40,9 +53,9 @@ class _Session(requests.Session):
 class Transport:
     """Sends single GET requests to one base URL; all threads may use it."""
 
-    def __init__(self, settings: Settings, key: str) -> None:
+    def __init__(self, settings: Settings, auth: requests.auth.AuthBase) -> None:
         self._settings = settings
-        self._auth = _Bearer(key)
+        self._auth = auth
         self._local = threading.local()
 
     def get(self, path: str, params: Params, what: str) -> requests.Response:
@@ -52,32 +65,34 @@ class Transport:
             RetriableApiError: no answer came, or not all of it.
             UsageError: the address, or the environment's proxy or certificates, cannot be used.
         """
-        try:
-            return self._session().get(
-                self._settings.base_url + path,
-                params=dict(params),
-                auth=self._auth,
-                timeout=(self._settings.connect_timeout, self._settings.read_timeout),
-                allow_redirects=False,
-            )
-        except (requests.exceptions.InvalidURL, LocationValueError) as error:
-            raise UsageError(
-                f"{what} is no valid address: check --base-url, and HTTPS_PROXY where one is set"
-            ) from error
-        except (
-            requests.exceptions.ConnectionError,
-            requests.exceptions.Timeout,
-            requests.exceptions.ChunkedEncodingError,
-            requests.exceptions.ContentDecodingError,
-            requests.exceptions.InvalidHeader,  # of the answer: ours hold nothing odd
-        ) as error:
-            raise RetriableApiError(f"{what} failed on the way ({_reason(error)})") from error
-        except OSError as error:  # requests' own errors too; its text may hold a proxy's password
-            raise UsageError(
-                f"{what} could not be sent ({type(error).__name__}): check the proxy in "
-                "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY (socks5:// needs `pip install pysocks "
-                "socksio`) and the certificates in REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
-            ) from error
+        with _failures_named(what):
+            return self._ask(path, params, stream=False)
+
+    def download(
+        self, path: str, what: str, sink: Callable[[bytes], object]
+    ) -> tuple[requests.Response, int]:
+        """Give the body of a 200 to `sink` piece by piece; return the answer and the bytes.
+
+        The body of any other status is in the answer. Raises as `get`.
+        """
+        size = 0
+        with _failures_named(what), self._ask(path, {}, stream=True) as response:
+            if response.status_code != 200:
+                return response, len(response.content)
+            for piece in response.iter_content(_PIECE_BYTES):
+                size += len(piece)
+                sink(piece)
+        return response, size
+
+    def _ask(self, path: str, params: Params, *, stream: bool) -> requests.Response:
+        return self._session().get(
+            self._settings.base_url + path,
+            params=dict(params),
+            auth=self._auth,
+            timeout=(self._settings.connect_timeout, self._settings.read_timeout),
+            allow_redirects=False,
+            stream=stream,
+        )
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
@@ -89,6 +104,31 @@ class Transport:
             session.headers.update({"Accept": "application/json"})
             self._local.session = session
         return session
+
+
+@contextmanager
+def _failures_named(what: str) -> Iterator[None]:
+    """Raise what fails on the way as an error of ours that names the request."""
+    try:
+        yield
+    except (requests.exceptions.InvalidURL, LocationValueError) as error:
+        raise UsageError(
+            f"{what} is no valid address: check --base-url, and HTTPS_PROXY where one is set"
+        ) from error
+    except (
+        requests.exceptions.ConnectionError,
+        requests.exceptions.Timeout,
+        requests.exceptions.ChunkedEncodingError,
+        requests.exceptions.ContentDecodingError,
+        requests.exceptions.InvalidHeader,  # of the answer: ours hold nothing odd
+    ) as error:
+        raise RetriableApiError(f"{what} failed on the way ({_reason(error)})") from error
+    except OSError as error:  # requests' own errors too; its text may hold a proxy's password
+        raise UsageError(
+            f"{what} could not be sent ({type(error).__name__}): check the proxy in "
+            "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY (socks5:// needs `pip install pysocks "
+            "socksio`) and the certificates in REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
+        ) from error
 
 
 def _reason(error: Exception) -> str:

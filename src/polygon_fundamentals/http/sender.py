@@ -1,0 +1,151 @@
+"""Sending one request until it is answered: turns under the limit, retries, a deadline.
+
+Whatever is asked and however an answer is read: the API's pages (`client`) and EDGAR's documents
+(`reference.edgar`) go through here.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import requests
+import tenacity
+
+from polygon_fundamentals.errors import BrownoutError, RateLimitedError, RetriableApiError
+from polygon_fundamentals.http.rate_limit import NoRateLimit, RateLimit
+from polygon_fundamentals.http.transport import Params, Transport
+from polygon_fundamentals.settings import Settings
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+# Makes a result of an answer, or raises what its status or body means; the text names the request.
+Read = Callable[[requests.Response, str], T]
+
+
+@dataclass
+class Tally:
+    """What a client did so far; safe to add to from several threads."""
+
+    requests: int = 0
+    retries: int = 0
+    brownouts: int = 0
+    sunset: str | None = None
+    body_bytes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def count(
+        self,
+        requests: int = 0,
+        retries: int = 0,
+        brownouts: int = 0,
+        sunset: str | None = None,
+        body_bytes: int = 0,
+    ) -> None:
+        """Add to the counts; remember an announced sunset."""
+        with self._lock:
+            self.requests += requests
+            self.retries += retries
+            self.brownouts += brownouts
+            self.sunset = sunset or self.sunset
+            self.body_bytes += body_bytes
+
+
+class Sender:
+    """Sends GET requests to one base URL and retries passing faults; all threads may use it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        auth: requests.auth.AuthBase,
+        rate_limit: RateLimit | None = None,
+        *,
+        sleep: Callable[[float], None] = tenacity.nap.sleep,
+    ) -> None:
+        self._settings = settings
+        self._rate_limit = rate_limit or NoRateLimit()
+        self._sleep = sleep
+        self._transport = Transport(settings, auth)
+        self.tally = Tally()
+
+    def counting_anew(self) -> Sender:
+        """Return this sender with a tally of its own; sessions and limits stay shared."""
+        twin = copy.copy(self)
+        twin.tally = Tally()
+        return twin
+
+    def send(
+        self, path: str, params: Params, what: str, read: Read[T], max_attempts: int | None = None
+    ) -> T:
+        """Return what `read` makes of the answer; `what` names the request for messages.
+
+        Raises:
+            RetriableApiError: a passing fault that outlasted its retries.
+            FundamentalsError: whatever else `read` or the transport raise.
+        """
+
+        def once() -> T:
+            self.tally.count(requests=1)
+            response = self._transport.get(path, params, what)
+            self.tally.count(body_bytes=len(response.content))
+            return read(response, what)
+
+        return self._retrying(max_attempts)(once)
+
+    def download(self, path: str, what: str, sink: Callable[[bytes], object], read: Read[T]) -> T:
+        """Give a large body to `sink` piece by piece, and its answer without body to `read`.
+
+        It is not tried again: half of it may have been taken.
+
+        Raises:
+            RetriableApiError: no answer came, or not all of it.
+            FundamentalsError: whatever `read` raises; of an answer that is no 200 with its body.
+        """
+        self._rate_limit.acquire()
+        self.tally.count(requests=1)
+        response, size = self._transport.download(path, what, sink)
+        self.tally.count(body_bytes=size)
+        return read(response, what)
+
+    def _retrying(self, max_attempts: int | None) -> tenacity.Retrying:
+        settings = self._settings
+        attempts = min(max_attempts or settings.attempts, settings.attempts)
+        backoff = tenacity.wait_random_exponential(settings.first_wait, settings.longest_wait)
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            asked = error.retry_after if isinstance(error, RetriableApiError) else None
+            if asked is not None:
+                # A little more than asked, spread out, so that threads do not return as one.
+                return min(asked, settings.longest_retry_after) + backoff(state) / 10
+            return backoff(state)
+
+        def take_turn(state: tenacity.RetryCallState) -> None:
+            # The deadline is for an API that fails: time in the queue before it does not count.
+            state.start_time += self._rate_limit.acquire()
+
+        deadline = tenacity.stop_before_delay(settings.deadline)
+
+        def enough(state: tenacity.RetryCallState) -> bool:
+            error = state.outcome.exception() if state.outcome else None
+            limited = isinstance(error, RateLimitedError)
+            return deadline(state) or (not limited and state.attempt_number >= attempts)
+
+        def before_sleep(state: tenacity.RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            self.tally.count(retries=1, brownouts=isinstance(error, BrownoutError))
+            log.info("try %d: %s; waiting", state.attempt_number, error)
+
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(RetriableApiError),
+            wait=wait,
+            stop=enough,
+            sleep=self._sleep,
+            before=take_turn,
+            before_sleep=before_sleep,
+            reraise=True,
+        )
