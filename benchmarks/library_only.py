@@ -14,8 +14,8 @@ from typing import Any
 
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.load.ask import BATCH, Filters, even_groups
-from polygon_fundamentals.load.units import load_v1, load_v2_splitting, resolve_splitting
+from polygon_fundamentals.load.historical import load_v1, load_v2_splitting, resolve_splitting
+from polygon_fundamentals.load.query import BATCH, Filters, even_groups
 from polygon_fundamentals.load.writers import Inline, Processes, Writers
 from polygon_fundamentals.settings import load_settings
 from polygon_fundamentals.statements import Statement, Timeframe

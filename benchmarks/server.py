@@ -72,7 +72,7 @@ def main(
     companies: str, seed: str, latency: str, start: str, today: str, quirks: str, tickers: str
 ) -> None:
     """Serve until the input ends."""
-    from polygon_fundamentals.sandbox import Sandbox
+    from sandbox import Sandbox
 
     with Sandbox(
         companies=int(companies),

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 from benchmarks import tools
 from benchmarks.kinds import TODAY, Bench, empty
 from benchmarks.server import Served
-from flows import serving
+from flows.runtime import serving
 from polygon_fundamentals.server import LIMIT_NAME
 
 

@@ -14,12 +14,12 @@ import pandas as pd
 
 from expectations.checkpoint import RuleResult, run_checkpoint
 from expectations.docs import write_run
-from expectations.frames import compared, frames_of, names_of, v1_last_filing
 from expectations.suites import Case
-from polygon_fundamentals.lake.files import replace_file
 from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.parity import Parity, judge, merge
-from polygon_fundamentals.parity.found import Found
+from polygon_fundamentals.parity.findings import Found
+from polygon_fundamentals.parity.frames import compared, frames_of, names_of, v1_last_filing
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
 from polygon_fundamentals.parity.report import (
     budgets_table,

@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from expectations.checkpoint import RuleResult
-from polygon_fundamentals.lake.files import replace_file
+from polygon_fundamentals.lake.storage.local import replace_file
 
 RUNS_KEPT = 60
 COMPANIES_SHOWN = 5_000

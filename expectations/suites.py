@@ -14,8 +14,8 @@ from expectations import rules
 from polygon_fundamentals.field_map import Relation, Unit, primary_pairs
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
 from polygon_fundamentals.parity.records import AS_DOCUMENTED, v2_identities
-from polygon_fundamentals.parity.result import PRESENT, Verdict
 from polygon_fundamentals.parity.tolerances import Tolerances
+from polygon_fundamentals.parity.totals import PRESENT, Verdict
 from polygon_fundamentals.statements import Statement
 
 _RELATIONS = {

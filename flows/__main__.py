@@ -12,9 +12,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from flows import quiet
 from flows.commands import COMMANDS, Command
 from flows.commands.common import complain, unforeseen
+from flows.runtime import quiet
 from polygon_fundamentals.errors import FundamentalsError, told
 
 EPILOG = """examples:

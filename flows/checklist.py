@@ -8,10 +8,10 @@ from prefect import flow
 from prefect.states import State
 from pydantic import Field
 
-from flows.ending import Report, ended
 from flows.parameters import LakeFolder
+from flows.runs import Report, ended
 from flows.switching import entries, judged, lake_of, publish
-from polygon_fundamentals.cutover import foreign
+from polygon_fundamentals.cutover import checksums
 
 V1Side = Annotated[
     Literal["live", "retired"] | None,
@@ -29,7 +29,7 @@ def checklist_report(lake: str | None, v1: Any = None, record_checksums: bool = 
     """Return the checklist; with `record_checksums` take v1's checksums first."""
     where = lake_of(lake)
     if record_checksums:
-        foreign.record(where)
+        checksums.record(where)
     found = judged(where, v1)
     unmet = found.unmet
     report = {

@@ -10,13 +10,13 @@ from prefect import flow
 from prefect.states import State
 from pydantic import Field
 
-from flows.ending import Report, ended
 from flows.parameters import LakeFolder
+from flows.runs import Report, ended
 from flows.switching import around_of, lake_of, recorded
-from polygon_fundamentals.cutover.cleanup import cleanup as tidy
-from polygon_fundamentals.cutover.cleanup import plan_of_cleanup, plan_of_restore
-from polygon_fundamentals.cutover.cleanup import restore as bring_back
-from polygon_fundamentals.cutover.cleanup_steps import Retention
+from polygon_fundamentals.cutover.archive_steps import Retention
+from polygon_fundamentals.cutover.archiving import cleanup as tidy
+from polygon_fundamentals.cutover.archiving import plan_of_cleanup, plan_of_restore
+from polygon_fundamentals.cutover.archiving import restore as bring_back
 
 Execute = Annotated[bool, Field(description="Off: say what would be done, change nothing")]
 

@@ -13,10 +13,10 @@ from prefect.states import State
 from pydantic import Field
 
 from flows.checklist import V1Side
-from flows.ending import Report, ended
 from flows.parameters import LakeFolder
+from flows.runs import Report, ended
 from flows.switching import around_of, judged, lake_of, recorded
-from polygon_fundamentals.cutover.around import Options
+from polygon_fundamentals.cutover.context import Options
 from polygon_fundamentals.cutover.operations import cutover as switch
 from polygon_fundamentals.cutover.operations import plan_of_cutover
 from polygon_fundamentals.errors import AnswerIsNo

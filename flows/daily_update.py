@@ -11,8 +11,6 @@ from prefect.states import State
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from flows.artifacts import publish_load
-from flows.ending import Report, ended, flow_run_id, sentence
 from flows.foreign import quarantine
 from flows.historical_load import LOCK_SECONDS, generations_of
 from flows.parameters import (
@@ -26,16 +24,18 @@ from flows.parameters import (
     Timeframes,
     Universe,
 )
+from flows.runs import Report, ended, flow_run_id, sentence
+from flows.runtime.artifacts import publish_load
 from flows.status import tell_status
 from flows.updating import Update, report_of_archived, update_side_by_side, windows_of
-from polygon_fundamentals import catalogue, ledger
+from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import day_of, today_in_new_york
 from polygon_fundamentals.errors import UsageError
-from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake import Lake, catalogue
+from polygon_fundamentals.lake.archived_rows import archived_since, refuse_archived
 from polygon_fundamentals.lake.commit import recover
-from polygon_fundamentals.lake.kept import archived_since, refuse_archived
 from polygon_fundamentals.locks import shared
-from polygon_fundamentals.reference import universe as whole_universe
+from polygon_fundamentals.reference.tickers import universe as whole_universe
 from polygon_fundamentals.settings import (
     Settings,
     existing_lake_root,

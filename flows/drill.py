@@ -8,8 +8,8 @@ from prefect import flow
 from prefect.states import State
 from pydantic import Field
 
-from flows.ending import Report, ended
 from flows.parameters import LakeFolder
+from flows.runs import Report, ended
 from flows.switching import around_of, lake_of, recorded, today
 from polygon_fundamentals.cutover.drill import drill as rehearse
 

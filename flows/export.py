@@ -10,12 +10,12 @@ from prefect import flow, runtime
 from prefect.states import State
 from pydantic import Field
 
-from flows.ending import Report, ended
 from flows.parameters import LakeFolder, Statements
-from polygon_fundamentals import export as view
+from flows.runs import Report, ended
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.settings import existing_lake_root
 from polygon_fundamentals.statements import ALL_STATEMENTS
+from polygon_fundamentals.v1_view import export as view
 
 
 def _run_name() -> str:

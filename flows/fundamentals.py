@@ -11,12 +11,12 @@ from prefect.states import State
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from flows.ending import Report, ended
 from flows.historical_load import run_load
 from flows.parameters import BaseUrl, Day, LakeFolder, Statements, Timeframes
+from flows.runs import Report, ended
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.load.ask import Filters, as_cik
+from polygon_fundamentals.load.query import Filters, as_cik
 from polygon_fundamentals.settings import lake_root, threads
 from polygon_fundamentals.statements import ALL_STATEMENTS, Generation, Timeframe
 from polygon_fundamentals.tickers import read_tickers

@@ -11,10 +11,8 @@ from prefect import flow, runtime
 from prefect.states import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.artifacts import publish_load
-from flows.ending import Report, ended, flow_run_id, sentence
 from flows.foreign import quarantine
-from flows.loading import Load, load_generation
+from flows.load_tasks import Load, load_generation
 from flows.parameters import (
     BaseUrl,
     Day,
@@ -26,16 +24,18 @@ from flows.parameters import (
     Timeframes,
     Universe,
 )
+from flows.runs import Report, ended, flow_run_id, sentence
+from flows.runtime.artifacts import publish_load
 from polygon_fundamentals import ledger
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.archived_rows import refuse_archived
 from polygon_fundamentals.lake.commit import recover
-from polygon_fundamentals.lake.kept import refuse_archived
 from polygon_fundamentals.lake.listing import states
-from polygon_fundamentals.load.ask import Filters
+from polygon_fundamentals.load.query import Filters
 from polygon_fundamentals.locks import shared
-from polygon_fundamentals.reference import tickers_of_cik
-from polygon_fundamentals.reference import universe as whole_universe
+from polygon_fundamentals.reference.tickers import tickers_of_cik
+from polygon_fundamentals.reference.tickers import universe as whole_universe
 from polygon_fundamentals.settings import Settings, lake_root, load_settings, threads
 from polygon_fundamentals.statements import (
     ALL_STATEMENTS,

@@ -14,10 +14,10 @@ from prefect.states import State
 from pydantic import Field
 
 from expectations.answer import ACCEPTED_FILE, TOLERANCES_FILE, Asked
-from flows.artifacts import publish_text
-from flows.ending import Report, ended, flow_run_id
 from flows.historical_load import LOCK_SECONDS
 from flows.parameters import BaseUrl, Day, LakeFolder, Tickers, TickersFile
+from flows.runs import Report, ended, flow_run_id
+from flows.runtime.artifacts import publish_text
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.errors import UsageError
@@ -27,7 +27,7 @@ from polygon_fundamentals.lake.commit import recover
 from polygon_fundamentals.locks import shared
 from polygon_fundamentals.parity import load_accepted, load_tolerances
 from polygon_fundamentals.parity.run import sampled, v1_tickers, v2_tickers
-from polygon_fundamentals.reference import known_tickers
+from polygon_fundamentals.reference.tickers import known_tickers
 from polygon_fundamentals.settings import existing_lake_root, load_settings
 from polygon_fundamentals.statements import Statement
 from polygon_fundamentals.tickers import read_tickers

@@ -8,11 +8,9 @@ from prefect import flow
 from prefect.states import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.artifacts import publish_load
-from flows.ending import Report, ended, flow_run_id, sentence
 from flows.foreign import quarantine
 from flows.historical_load import LOCK_SECONDS, UNITS_WORTH_PROCESSES
-from flows.loading import Load, load_generation
+from flows.load_tasks import Load, load_generation
 from flows.parameters import (
     BaseUrl,
     LakeFolder,
@@ -21,12 +19,14 @@ from flows.parameters import (
     TickersFile,
     Timeframes,
 )
+from flows.runs import Report, ended, flow_run_id, sentence
+from flows.runtime.artifacts import publish_load
 from flows.status import tell_status
-from polygon_fundamentals import catalogue, ledger
+from polygon_fundamentals import ledger
 from polygon_fundamentals.errors import UsageError
-from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake import Lake, catalogue
 from polygon_fundamentals.lake.commit import Scope, recover
-from polygon_fundamentals.load.ask import Filters
+from polygon_fundamentals.load.query import Filters
 from polygon_fundamentals.locks import shared
 from polygon_fundamentals.settings import (
     Settings,

@@ -9,18 +9,17 @@ from prefect import flow
 from prefect.states import State
 from pydantic import Field
 
-from flows.ending import Report, ended, report_of
 from flows.parameters import BaseUrl, LakeFolder
+from flows.runs import Report, ended, report_of
 from flows.switching import around_of, lake_of, recorded, today, v1_days
-from polygon_fundamentals import catalogue
 from polygon_fundamentals.business_days import day_of, missed_since
-from polygon_fundamentals.cutover.around import Options
+from polygon_fundamentals.cutover.context import Options
 from polygon_fundamentals.cutover.journal import CUTOVER, last_done, moment
 from polygon_fundamentals.cutover.operations import refuse_rollback
 from polygon_fundamentals.cutover.operations import rollback as switch
 from polygon_fundamentals.errors import AnswerIsNo, RetiredError
 from polygon_fundamentals.http.client import Client
-from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake import Lake, catalogue
 from polygon_fundamentals.lake.pointer import leads_to
 from polygon_fundamentals.settings import load_settings
 from polygon_fundamentals.statements import DEFAULT_TIMEFRAMES, V1_PATH, Generation, Timeframe

@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.states import Crashed, Scheduled
 
-from flows.ending import Report
+from flows.runs import Report
 from polygon_fundamentals import ledger
 from polygon_fundamentals.errors import ApiError, UsageError
 from polygon_fundamentals.lake import Lake

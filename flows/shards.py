@@ -14,10 +14,8 @@ from prefect import flow, runtime
 from prefect.states import State
 from pydantic import Field
 
-from flows.artifacts import publish_load
-from flows.ending import Report, ended, sentence
 from flows.historical_load import filters_of, generations_of
-from flows.loading import failed_unit
+from flows.load_tasks import failed_unit
 from flows.parameters import (
     BaseUrl,
     Day,
@@ -29,13 +27,15 @@ from flows.parameters import (
     Timeframes,
     Universe,
 )
+from flows.runs import Report, ended, sentence
+from flows.runtime.artifacts import publish_load
 from flows.shard_runs import Shard, carry_out
 from polygon_fundamentals import ledger
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.files import replace_file
-from polygon_fundamentals.lake.kept import refuse_archived
-from polygon_fundamentals.reference import universe as whole_universe
+from polygon_fundamentals.lake.archived_rows import refuse_archived
+from polygon_fundamentals.lake.storage.local import replace_file
+from polygon_fundamentals.reference.tickers import universe as whole_universe
 from polygon_fundamentals.settings import lake_root, server_configured
 from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES
 from polygon_fundamentals.tickers import read_tickers

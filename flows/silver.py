@@ -8,9 +8,9 @@ from typing import Any
 from prefect import flow, runtime
 from prefect.states import State
 
-from flows.artifacts import publish_text
-from flows.ending import Report, ended
 from flows.parameters import Day, LakeFolder
+from flows.runs import Report, ended
+from flows.runtime.artifacts import publish_text
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.errors import UsageError

@@ -11,12 +11,12 @@ from prefect import flow
 from prefect.events import emit_event
 from prefect.states import State
 
-from flows.artifacts import publish_text
-from flows.ending import Report, ended
 from flows.parameters import LakeFolder
+from flows.runs import Report, ended
+from flows.runtime.artifacts import publish_text
 from polygon_fundamentals import ledger
-from polygon_fundamentals.catalogue import DatasetCounts
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.catalogue import DatasetCounts
 from polygon_fundamentals.settings import existing_lake_root
 from polygon_fundamentals.status import Row, as_json, as_markdown, gather, judge, load_targets
 

@@ -16,14 +16,14 @@ from prefect import runtime
 from prefect.artifacts import create_table_artifact
 from prefect.context import FlowRunContext
 
-from flows.ending import Report
+from flows.runs import Report
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.cutover import evidence
-from polygon_fundamentals.cutover.around import Around
 from polygon_fundamentals.cutover.checklist import Line, judge, load_thresholds
+from polygon_fundamentals.cutover.context import Around
 from polygon_fundamentals.cutover.operations import Judged
-from polygon_fundamentals.cutover.readers import load_checks
+from polygon_fundamentals.cutover.reader_checks import load_checks
 from polygon_fundamentals.cutover.sign_offs import load_contacts
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.settings import existing_lake_root

@@ -11,12 +11,12 @@ from typing import Any
 
 from prefect.futures import PrefectFuture
 
-from flows.ending import Report
-from flows.loading import Tally, units_failed
+from flows.load_tasks import Tally, units_failed
+from flows.runs import Report
 from polygon_fundamentals import ledger
 from polygon_fundamentals.errors import RetiredError
 from polygon_fundamentals.ledger import Run
-from polygon_fundamentals.load.window import WHOLE_MARKET, Window, window_until
+from polygon_fundamentals.load.window_v2 import WHOLE_MARKET, Window, window_until
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
 from polygon_fundamentals.v1_endpoint import first_seen_frozen
 from tasks.context import RunSpec

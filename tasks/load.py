@@ -13,13 +13,13 @@ from prefect.states import Completed, Failed, State
 
 from polygon_fundamentals.errors import FundamentalsError, class_of, told
 from polygon_fundamentals.lake.commit import Scope
-from polygon_fundamentals.load.ask import Filters
-from polygon_fundamentals.load.units import (
+from polygon_fundamentals.load.historical import (
     Loaded,
     load_v1,
     load_v2_splitting,
     resolve_splitting,
 )
+from polygon_fundamentals.load.query import Filters
 from polygon_fundamentals.statements import Statement
 from tasks.context import RunSpec, context
 

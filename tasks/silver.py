@@ -12,7 +12,7 @@ from prefect.states import Completed, Failed, State
 from polygon_fundamentals import silver
 from polygon_fundamentals.errors import FundamentalsError, told
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.original_dates import date_periods
+from polygon_fundamentals.reference.original_dates import date_periods
 from tasks.context import RunSpec, context
 
 

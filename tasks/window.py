@@ -12,11 +12,11 @@ from typing import Any
 from prefect import task
 from prefect.states import Completed, State
 
-from polygon_fundamentals.catalogue import read_companies
 from polygon_fundamentals.errors import FundamentalsError, RetiredError, told
-from polygon_fundamentals.load.units import Loaded
-from polygon_fundamentals.load.window import WHOLE_MARKET, Window, merged, update_v2
+from polygon_fundamentals.lake.catalogue import read_companies
+from polygon_fundamentals.load.historical import Loaded
 from polygon_fundamentals.load.window_v1 import update_v1
+from polygon_fundamentals.load.window_v2 import WHOLE_MARKET, Window, merged, update_v2
 from polygon_fundamentals.statements import Statement, Timeframe
 from tasks.context import RunSpec, context
 from tasks.load import outcome

@@ -10,8 +10,8 @@ import pytest
 
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.settings import Settings
+from sandbox import Sandbox
 
 KEY = "sandbox-key"
 

@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.cutover import silver_side
-from polygon_fundamentals.cutover.around import Around, Options
-from polygon_fundamentals.cutover.cleanup import cleanup, restore
-from polygon_fundamentals.cutover.cleanup_steps import Retention
-from polygon_fundamentals.cutover.foreign import checksums
+from polygon_fundamentals.cutover.archive_steps import Retention
+from polygon_fundamentals.cutover.archiving import cleanup, restore
+from polygon_fundamentals.cutover.checksums import checksums
+from polygon_fundamentals.cutover.context import Around, Options
 from polygon_fundamentals.cutover.operations import Judged, cutover, rollback
-from polygon_fundamentals.cutover.readers import Check
+from polygon_fundamentals.cutover.reader_checks import Check
 from polygon_fundamentals.cutover.schedules import Recorded
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit

@@ -10,13 +10,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polygon_fundamentals.lake import Lake, files
-from polygon_fundamentals.load.ask import Filters
-from polygon_fundamentals.load.units import load_v1, load_v2_splitting
+from polygon_fundamentals.lake import Lake, codec
+from polygon_fundamentals.lake.storage import local
+from polygon_fundamentals.load.historical import load_v1, load_v2_splitting
+from polygon_fundamentals.load.query import Filters
 from polygon_fundamentals.load.writers import Inline
 from polygon_fundamentals.parity.run import Answer, Question, compare_lake
-from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
+from sandbox import Sandbox
 from tests.conftest import KEY, client_of
 
 Change = Callable[[pa.Table], pa.Table]
@@ -67,7 +68,7 @@ def change_rows(
             continue
         difference += after.num_rows - before.num_rows
         if after.num_rows:
-            files.replace_file(path, files.encode(after, dataset))
+            local.replace_file(path, codec.encode(after, dataset))
         else:
             path.unlink()
         if first_only:

@@ -12,7 +12,7 @@ from tempfile import mkstemp
 from typing import Any
 
 from polygon_fundamentals.lake.paths import Lake
-from polygon_fundamentals.load.ask import as_day
+from polygon_fundamentals.load.query import as_day
 from polygon_fundamentals.settings import (
     api_key,
     existing_lake_root,
@@ -79,7 +79,7 @@ def finish(state: Any, arguments: argparse.Namespace, lines: Any) -> int:
 
     `lines` makes the text for people from the report.
     """
-    from flows.ending import report_of  # Prefect is loaded by now
+    from flows.runs import report_of  # Prefect is loaded by now
 
     report = report_of(state)
     if report is None:

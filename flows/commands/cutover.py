@@ -35,7 +35,7 @@ def checklist_arguments(parser: argparse.ArgumentParser) -> None:
 def checklist(arguments: argparse.Namespace) -> int:
     """Run `checklist`."""
     from flows.checklist import checklist_report
-    from flows.ending import ended
+    from flows.runs import ended
 
     state = ended(
         lambda: checklist_report(arguments.lake, arguments.v1, arguments.record_checksums)
@@ -52,7 +52,7 @@ def sign_off_arguments(parser: argparse.ArgumentParser) -> None:
 
 def sign_off(arguments: argparse.Namespace) -> int:
     """Record a sign-off."""
-    from flows.ending import ended
+    from flows.runs import ended
     from flows.switching import CONTACTS, lake_of
     from polygon_fundamentals.cutover.sign_offs import load_contacts, sign
 
@@ -84,7 +84,7 @@ def cutover_arguments(parser: argparse.ArgumentParser) -> None:
 def cutover(arguments: argparse.Namespace) -> int:
     """Run `cutover`."""
     from flows.cutover import cutover_report
-    from flows.ending import ended
+    from flows.runs import ended
 
     state = ended(
         lambda: cutover_report(
@@ -114,8 +114,8 @@ def rollback_arguments(parser: argparse.ArgumentParser) -> None:
 
 def rollback(arguments: argparse.Namespace) -> int:
     """Run `rollback`."""
-    from flows.ending import ended
     from flows.rollback import rollback_report
+    from flows.runs import ended
 
     state = ended(
         lambda: rollback_report(
@@ -139,7 +139,7 @@ def drill_arguments(parser: argparse.ArgumentParser) -> None:
 def drill(arguments: argparse.Namespace) -> int:
     """Run `drill`."""
     from flows.drill import drill_report
-    from flows.ending import ended
+    from flows.runs import ended
 
     state = ended(lambda: drill_report(arguments.readers, arguments.lake))
     return finish(state, arguments, lines)
@@ -158,7 +158,7 @@ def cleanup_arguments(parser: argparse.ArgumentParser) -> None:
 def cleanup(arguments: argparse.Namespace) -> int:
     """Run `cleanup`."""
     from flows.cleanup import cleanup_report
-    from flows.ending import ended
+    from flows.runs import ended
 
     state = ended(
         lambda: cleanup_report(
@@ -183,7 +183,7 @@ def restore_arguments(parser: argparse.ArgumentParser) -> None:
 def restore(arguments: argparse.Namespace) -> int:
     """Run `restore`."""
     from flows.cleanup import restore_report
-    from flows.ending import ended
+    from flows.runs import ended
 
     state = ended(lambda: restore_report(arguments.execute, arguments.archive, arguments.lake))
     return finish(state, arguments, lines)

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flows import temporary_server
 from flows.commands.common import add_common, add_what, add_who, check_before, day, finish
 from flows.commands.loads import load_lines
+from flows.runtime import temporary_server
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES
 from polygon_fundamentals.tickers import read_tickers

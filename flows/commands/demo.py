@@ -15,11 +15,11 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows import quiet
+from flows.runtime import quiet
 from polygon_fundamentals.errors import UsageError
 
 if TYPE_CHECKING:
-    from polygon_fundamentals.sandbox import Sandbox
+    from sandbox import Sandbox
 
 KEY = "demo-key"
 COMPANIES = 12
@@ -36,7 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Run every step; stop at the first that ends otherwise than it should."""
     from polygon_fundamentals.business_days import today_in_new_york
-    from polygon_fundamentals.sandbox import Sandbox
+    from sandbox import Sandbox
 
     lake = _fresh_lake(Path(given.lake))
     started = time.monotonic()
@@ -74,7 +74,7 @@ def _own_environment(lake: Path) -> None:
 @contextmanager
 def _prefect(lake: Path) -> Iterator[None]:
     """Serve Prefect with the deployments, as `serve` does, for as long as the demo runs."""
-    from flows import serving
+    from flows.runtime import serving
 
     home = lake / "prefect"
     home.mkdir()

@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flows import temporary_server
 from flows.commands.common import add_common, add_what, add_who, check_before, day, finish
+from flows.runtime import temporary_server
 from polygon_fundamentals.errors import UsageError
-from polygon_fundamentals.load.ask import Filters, as_cik
+from polygon_fundamentals.load.query import Filters, as_cik
 from polygon_fundamentals.settings import server_configured
 from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES
 from polygon_fundamentals.tickers import read_tickers
@@ -77,7 +77,7 @@ def historical(arguments: argparse.Namespace) -> int:
 
         flow, more = sharded_load, {"shards": arguments.shards}
     elif arguments.task_runner == "dask":
-        from flows.dask import with_dask
+        from flows.runtime.dask import with_dask
 
         flow = with_dask(historical_load, arguments.dask_address)
     with server:

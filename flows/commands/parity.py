@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flows import temporary_server
 from flows.commands.common import add_common, day, finish
+from flows.runtime import temporary_server
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.settings import existing_lake_root, load_settings
 from polygon_fundamentals.tickers import read_tickers

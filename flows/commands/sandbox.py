@@ -29,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
-    from polygon_fundamentals.sandbox import Faults, Sandbox
+    from sandbox import Faults, Sandbox
 
     try:
         faults = Faults.parse(given.faults) if given.faults else Faults()

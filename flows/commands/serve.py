@@ -28,7 +28,7 @@ def run(given: argparse.Namespace) -> int:
     api_key()
     load_settings()
     signal.signal(signal.SIGTERM, _interrupt)
-    from flows import serving
+    from flows.runtime import serving
 
     home = Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect")
     home.mkdir(parents=True, exist_ok=True)

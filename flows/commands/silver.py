@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from flows import temporary_server
 from flows.commands.common import STATEMENTS, add_common, day, finish
+from flows.runtime import temporary_server
 from polygon_fundamentals.errors import AnswerIsNo, UsageError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.settings import existing_lake_root
@@ -88,7 +88,7 @@ def export(given: argparse.Namespace) -> int:
                 return_state=True,
             )
         return finish(state, given, export_lines)
-    from polygon_fundamentals import export as view
+    from polygon_fundamentals.v1_view import export as view
 
     found = view.records(
         lake, tickers, statements, differing=given.differing, continue_v1=given.continue_v1

@@ -35,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Show the status; 1 where something is amiss."""
     from polygon_fundamentals import ledger
-    from polygon_fundamentals.lake.files import replace_file
+    from polygon_fundamentals.lake.storage.local import replace_file
     from polygon_fundamentals.status import as_html, as_json, gather, judge, load_targets
 
     root = existing_lake_root(given.lake)
@@ -78,7 +78,7 @@ def shown(figures: Figures, rows: list[Row]) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    from polygon_fundamentals.status import page
+    from polygon_fundamentals.status import render
 
     # No vertical rules: the ten columns then fit into 80 characters, dates whole.
     datasets = Table(
@@ -87,14 +87,14 @@ def shown(figures: Figures, rows: list[Row]) -> RenderableType:
         collapse_padding=True,
         title=escape(f"{figures.lake} · {figures.at:%Y-%m-%d %H:%M} UTC"),
     )
-    for number, name in enumerate(page.DATASET_COLUMNS):
+    for number, name in enumerate(render.DATASET_COLUMNS):
         datasets.add_column(name, justify="right" if number else "left", no_wrap=True)
-    for cells in page.dataset_cells(figures):
+    for cells in render.dataset_cells(figures):
         datasets.add_row(*cells)
     runs = Table(title="last runs", box=SIMPLE_HEAD)
-    for name in page.RUN_COLUMNS:
+    for name in render.RUN_COLUMNS:
         runs.add_column(name)
-    for cells in page.run_cells(figures):
+    for cells in render.run_cells(figures):
         runs.add_row(*(escape(cell) for cell in cells))
     datasets_named = {f"{d.generation} {d.statement}" for d in figures.datasets}
     rest = Table(show_header=False, box=None)

@@ -26,8 +26,8 @@ from typing import Any
 import orjson
 
 from polygon_fundamentals.business_days import day_of
-from polygon_fundamentals.lake.files import replace_file
 from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.locks import exclusive
 
 HEARTBEAT_SECONDS = 15.0

@@ -18,8 +18,8 @@ from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity import load_tolerances
 from polygon_fundamentals.parity.run import Question
-from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation, Statement
+from sandbox import Sandbox
 from tests.conftest import KEY
 from tests.filled import change_rows, comparison, fill, set_column
 

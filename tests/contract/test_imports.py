@@ -15,10 +15,11 @@ ALLOWED = {
     "library": set(),
     "expectations": {"polygon_fundamentals"},
     "tasks": {"polygon_fundamentals", "expectations"},
-    "flows": {"polygon_fundamentals", "expectations", "tasks", "deployments"},
+    "flows": {"polygon_fundamentals", "expectations", "tasks", "deployments", "sandbox"},
     "deployments": {"polygon_fundamentals"},
+    "sandbox": set(),
 }
-ROOMS = {"flows", "tasks", "expectations", "deployments", "polygon_fundamentals", "tests"}
+ROOMS = {"polygon_fundamentals", "tests", *ALLOWED} - {"library"}
 
 
 def imported(path: Path) -> set[str]:

@@ -10,7 +10,7 @@ import yaml
 
 from deployments.declared import FILE, Deployment, read
 from deployments.steps import differences
-from flows import quiet
+from flows.runtime import quiet
 from polygon_fundamentals.errors import UsageError
 
 quiet.apply()

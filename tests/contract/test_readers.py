@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.load.ask import Filters
-from polygon_fundamentals.load.units import load_v1, load_v2, resolve_companies
+from polygon_fundamentals.load.historical import load_v1, load_v2, resolve_companies
+from polygon_fundamentals.load.query import Filters
 from polygon_fundamentals.load.writers import Inline
-from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Statement
+from sandbox import Sandbox
 from tests.conftest import client_of
 
 TICKERS = ["SBX.A", "NAN"]

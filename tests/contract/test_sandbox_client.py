@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from polygon_fundamentals.sandbox import Sandbox
+from sandbox import Sandbox
 
 massive = pytest.importorskip("massive", reason="the vendor's client is a test dependency")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from polygon_fundamentals.sandbox import Sandbox
+from sandbox import Sandbox
 
 V1 = "/vX/reference/financials"
 INCOME = "/stocks/financials/v1/income-statements"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from polygon_fundamentals.sandbox import Faults, Sandbox
+from sandbox import Faults, Sandbox
 
 INCOME = "/stocks/financials/v1/income-statements"
 HEADERS = {"Authorization": "Bearer sandbox-key"}

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from polygon_fundamentals.sandbox import Sandbox
+from sandbox import Sandbox
 
 V1 = "/vX/reference/financials"
 INCOME = "/stocks/financials/v1/income-statements"

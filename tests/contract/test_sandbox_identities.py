@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from polygon_fundamentals.sandbox import Sandbox
+from sandbox import Sandbox
 
 Record = dict[str, Any]
 Get = Callable[[str], int]

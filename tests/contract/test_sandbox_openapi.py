@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from polygon_fundamentals.sandbox import Sandbox
+from sandbox import Sandbox
 
 jsonschema = pytest.importorskip("jsonschema", reason="a test dependency")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from polygon_fundamentals.sandbox import Planted, Sandbox
+from sandbox import Planted, Sandbox
 
 Rows = list[dict[str, Any]]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from polygon_fundamentals.sandbox import Sandbox
+from sandbox import Sandbox
 
 PERIOD = "2024-03-31"
 

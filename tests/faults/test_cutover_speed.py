@@ -17,11 +17,11 @@ import pytest
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.pointer import leads_to
-from polygon_fundamentals.load.ask import Filters
-from polygon_fundamentals.load.units import load_v1, load_v2_splitting
+from polygon_fundamentals.load.historical import load_v1, load_v2_splitting
+from polygon_fundamentals.load.query import Filters
 from polygon_fundamentals.load.writers import Inline
-from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
+from sandbox import Sandbox
 from tests.conftest import KEY, client_of
 
 pytestmark = pytest.mark.slow

@@ -15,7 +15,7 @@ import pytest
 
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import recover
-from polygon_fundamentals.sandbox import Sandbox
+from sandbox import Sandbox
 from tests.lakes import contents, stray_files
 
 ROOT = Path(__file__).parents[2]
@@ -25,8 +25,8 @@ import sys
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import recover
-from polygon_fundamentals.load.ask import Filters
-from polygon_fundamentals.load.units import load_v1, load_v2, resolve_companies
+from polygon_fundamentals.load.query import Filters
+from polygon_fundamentals.load.historical import load_v1, load_v2, resolve_companies
 from polygon_fundamentals.load.writers import Inline
 from polygon_fundamentals.settings import Settings
 from polygon_fundamentals.statements import Statement

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from flows import quiet
+from flows.runtime import quiet
 
 
 @pytest.fixture(scope="session", autouse=True)

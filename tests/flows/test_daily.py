@@ -18,14 +18,14 @@ import pytest
 
 from flows import shards
 from flows.__main__ import main
-from flows.ending import report_of
+from flows.runs import report_of
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.read import read_dataset, states
-from polygon_fundamentals.sandbox import Sandbox, server
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_endpoint import v1_endpoint
+from sandbox import Sandbox, server
 from tests.conftest import KEY
 from tests.servers import Answer, Asked, results, serving
 
@@ -392,9 +392,10 @@ UPDATE_ALONE = """
 import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from polygon_fundamentals import catalogue, ledger
+from polygon_fundamentals import ledger
+from polygon_fundamentals.lake import catalogue
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.load.window import update_v2, window_until
+from polygon_fundamentals.load.window_v2 import update_v2, window_until
 from polygon_fundamentals.load.window_v1 import update_v1
 from polygon_fundamentals.load.writers import Inline
 from polygon_fundamentals.statements import Statement, Timeframe

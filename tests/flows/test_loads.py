@@ -14,9 +14,10 @@ from flows.__main__ import main
 from polygon_fundamentals import ledger
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.sandbox import Sandbox
+from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_endpoint import V1Endpoint, v1_endpoint
+from sandbox import Sandbox
 from tests.conftest import KEY
 from tests.lakes import stored_rows
 from tests.servers import Answer, Asked, results, serving
@@ -316,16 +317,14 @@ def test_a_full_disk_ends_with_the_lakes_code(
 ) -> None:
     import errno
 
-    from polygon_fundamentals.lake import files
-
-    write_bytes = files.write_bytes
+    write_bytes = local.write_bytes
 
     def full(path: Path, data: bytes) -> None:
         if path.is_relative_to(lake.bronze):
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         write_bytes(path, data)  # the last block was enough for the journal
 
-    monkeypatch.setattr(files, "write_bytes", full)
+    monkeypatch.setattr(local, "write_bytes", full)
     code, report, _ = run(
         capsys,
         "fundamentals",

@@ -18,8 +18,8 @@ from prefect.client.orchestration import get_client
 from flows.__main__ import main
 from polygon_fundamentals import ledger
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation, Statement
+from sandbox import Sandbox
 from tests.conftest import KEY
 from tests.filled import change_rows, fill, set_column
 

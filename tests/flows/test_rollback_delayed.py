@@ -18,11 +18,11 @@ from flows import daily_update, parity, rollback
 from flows.__main__ import main
 from polygon_fundamentals import ledger
 from polygon_fundamentals.cutover import journal as journals
-from polygon_fundamentals.cutover.foreign import checksums
+from polygon_fundamentals.cutover.checksums import checksums
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.pointer import leads_to
-from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation, Statement
+from sandbox import Sandbox
 from tests.conftest import KEY
 from tests.filled import change_rows
 from tests.lakes import contents

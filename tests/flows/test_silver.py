@@ -10,15 +10,15 @@ import pytest
 
 from flows import shards
 from flows.__main__ import main
-from flows.ending import report_of
 from flows.historical_load import historical_load
+from flows.runs import report_of
 from flows.shard_runs import Shard
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.original_dates import FILINGS_PATH
-from polygon_fundamentals.sandbox import Sandbox, server
+from polygon_fundamentals.reference.original_dates import FILINGS_PATH
 from polygon_fundamentals.statements import Generation, Statement
+from sandbox import Sandbox, server
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any], str]:

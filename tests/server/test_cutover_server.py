@@ -21,10 +21,10 @@ from urllib.error import HTTPError
 
 import pytest
 
-from flows import serving
+from flows.runtime import serving
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover import silver_side
-from polygon_fundamentals.cutover.foreign import checksums
+from polygon_fundamentals.cutover.checksums import checksums
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.pointer import leads_to
 from tests.server.world import ROOT, World, free_port, until
@@ -113,7 +113,7 @@ def power(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Power]:
 @pytest.fixture(scope="module")
 def served(power: Power) -> Iterator[World]:
     """A server with the deployments on it, and a lake of both generations to copy from."""
-    from polygon_fundamentals.sandbox import Sandbox
+    from sandbox import Sandbox
     from tests.server.world import KEY, TODAY
 
     with Sandbox(companies=COMPANIES, seed=7, api_key=KEY, today=TODAY) as sandbox:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from flows import serving
-from polygon_fundamentals.sandbox import Sandbox
+from flows.runtime import serving
+from sandbox import Sandbox
 from tests.server.world import KEY, ROOT, TODAY, World, free_port, processes_of, until
 
 pytestmark = pytest.mark.slow

@@ -19,9 +19,9 @@ from urllib.request import Request, urlopen
 import yaml
 
 from deployments.declared import FILE
-from flows import serving
-from flows.serving import free_port
-from polygon_fundamentals.sandbox import Sandbox
+from flows.runtime import serving
+from flows.runtime.serving import free_port
+from sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
 # Long and strange, so that finding it anywhere means that it was leaked.

@@ -11,14 +11,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from polygon_fundamentals import catalogue
-from polygon_fundamentals.lake import Dataset, Lake, index, stock
+from polygon_fundamentals.datasets.keys import period_of, record_keys
+from polygon_fundamentals.lake import Dataset, Lake, catalogue, dataset_summary, index
 from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.load.store import store_v1, store_v2
-from polygon_fundamentals.normalise.content import period_of, record_keys
-from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation, Statement
+from sandbox import Sandbox
 
 NOW = datetime(2026, 7, 2, tzinfo=UTC)
 
@@ -119,8 +118,8 @@ def test_a_second_count_opens_nothing(filled: Lake, monkeypatch: pytest.MonkeyPa
     def refuse(*_: object) -> None:
         raise AssertionError("a file was opened")
 
-    monkeypatch.setattr(stock.files, "read", refuse)
-    monkeypatch.setattr(stock, "_from_index", refuse)
+    monkeypatch.setattr(dataset_summary.codec, "read", refuse)
+    monkeypatch.setattr(dataset_summary, "_from_index", refuse)
     assert catalogue.count(dataset) == before
 
 

@@ -27,7 +27,7 @@ from polygon_fundamentals.field_map import (
     v1_sources,
     v2_fields,
 )
-from polygon_fundamentals.field_map.reference import render_schema_reference
+from polygon_fundamentals.field_map.schema_page import render_schema_reference
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
 
 ROOT = Path(__file__).parents[2]
@@ -279,7 +279,7 @@ def test_all_faults_are_told_at_once() -> None:
 
 def test_the_schema_reference_is_current() -> None:
     assert (ROOT / "docs" / "schema.md").read_text(encoding="utf-8") == render_schema_reference(), (
-        "renew it: python -m polygon_fundamentals.field_map.reference > docs/schema.md"
+        "renew it: python -m polygon_fundamentals.field_map.schema_page > docs/schema.md"
     )
 
 

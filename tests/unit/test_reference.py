@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.reference import known_tickers, reference_file
+from polygon_fundamentals.reference.tickers import known_tickers, reference_file
 from polygon_fundamentals.settings import Settings
 from tests.conftest import KEY
 from tests.servers import Answer, Asked, results, serving

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import day_of, streak
-from polygon_fundamentals.cutover import evidence, foreign, sign_offs
+from polygon_fundamentals.cutover import checksums, evidence, quarantine, sign_offs
 from polygon_fundamentals.cutover.journal import Clock, now
 from polygon_fundamentals.errors import FundamentalsError, UsageError, told
 from polygon_fundamentals.lake.listing import states
@@ -271,7 +271,7 @@ def _only_ours(case: _Case) -> Line:
     spans = evidence.windows(case.records, Generation.V1, case.now)
     if not spans:
         return Line("only our writers", False, "no load of v1 in the ledger to judge by", remedy)
-    found = foreign.written_by_others(case.lake, Generation.V1, spans)
+    found = quarantine.written_by_others(case.lake, Generation.V1, spans)
     shown = ", ".join(str(p.relative_to(case.lake.root)) for p in found[:SHOWN])
     detail = (
         f"{len(found)} files changed without a run: {shown}"
@@ -283,10 +283,10 @@ def _only_ours(case: _Case) -> Line:
 
 def _checksums(case: _Case) -> Line:
     remedy = "record them with `python -m flows checklist --record-checksums`"
-    known = foreign.recorded(case.lake)
+    known = checksums.recorded(case.lake)
     if known is None:
         return Line("v1 checksums", False, "not recorded", remedy)
-    changed = foreign.changed_since(case.lake, known)
+    changed = checksums.changed_since(case.lake, known)
     shown = ", ".join(changed[:SHOWN])
     detail = (
         f"{len(changed)} files changed since: {shown}"

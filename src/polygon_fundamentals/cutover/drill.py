@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from polygon_fundamentals.cutover import silver_side
-from polygon_fundamentals.cutover.around import Around, Options
-from polygon_fundamentals.cutover.foreign import checksums, walk
+from polygon_fundamentals.cutover.checksums import checksums, walk
+from polygon_fundamentals.cutover.context import Around, Options
 from polygon_fundamentals.cutover.operations import Judged, cutover, rollback
 from polygon_fundamentals.cutover.schedules import NoSchedules
 from polygon_fundamentals.errors import LakeError

@@ -18,9 +18,8 @@ from typing import Any
 import orjson
 
 from polygon_fundamentals.errors import DamagedFileError
-from polygon_fundamentals.lake.files import replace_file
 from polygon_fundamentals.lake.paths import Lake
-from polygon_fundamentals.lake.pointer import flush_folder
+from polygon_fundamentals.lake.storage.local import flush_folder, replace_file
 
 VERSION = 1
 OPEN, DONE, UNDONE = "open", "done", "undone"

@@ -12,8 +12,8 @@ from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import missed_since
 from polygon_fundamentals.cutover import evidence
 from polygon_fundamentals.cutover import journal as journals
-from polygon_fundamentals.cutover.around import Around, Options
 from polygon_fundamentals.cutover.checklist import Line
+from polygon_fundamentals.cutover.context import Around, Options
 from polygon_fundamentals.cutover.journal import BACK, CUTOVER, ROLLBACK, Journal
 from polygon_fundamentals.cutover.steps import (
     HalfUndoneError,
@@ -23,13 +23,14 @@ from polygon_fundamentals.cutover.steps import (
     back,
     forward,
 )
-from polygon_fundamentals.cutover.switch import Switch
+from polygon_fundamentals.cutover.switch_steps import Switch
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
-from polygon_fundamentals.lake import files, kept
-from polygon_fundamentals.lake.file_system import probe
+from polygon_fundamentals.lake import archived_rows
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.paths import V2_FOLDER, Lake
 from polygon_fundamentals.lake.pointer import check_folders, holds_data, leads_to
+from polygon_fundamentals.lake.storage import local
+from polygon_fundamentals.lake.storage.probe import probe
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -210,7 +211,7 @@ def refuse_rollback(lake: Lake, v1_days: Sequence[date], today: date, accept_sta
             f"{folder} is not there any more; bring it back with "
             "`python -m flows restore --execute`, then roll back"
         )
-    if kept.archived_since(lake) is not None:
+    if archived_rows.archived_since(lake) is not None:
         raise LakeError(
             "v1 is in the archive that `cleanup` made, and its folder holds only what was loaded "
             "since; join the two with `python -m flows restore --execute`, then roll back"
@@ -242,7 +243,7 @@ def _mended(
     It goes on only where the pointer had moved already. Before that, what was looked at may
     be of yesterday, so everything is put back and begins anew.
     """
-    files.remove_leftovers(lake.ops)
+    local.remove_leftovers(lake.ops)
     left = journals.unfinished(lake)
     if left is None:
         return None

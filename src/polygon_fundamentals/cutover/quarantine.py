@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,20 +20,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from polygon_fundamentals.cutover.foreign import is_ours, unindexed
-from polygon_fundamentals.lake import cache, files, revisions
+from polygon_fundamentals.datasets.keys import content_hashes, record_keys
+from polygon_fundamentals.datasets.schemas import schema
+from polygon_fundamentals.lake import cache, codec, revisions
+from polygon_fundamentals.lake.archived_rows import archived_since
+from polygon_fundamentals.lake.codec import is_ours
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
-from polygon_fundamentals.lake.index import signature, written
-from polygon_fundamentals.lake.kept import archived_since
+from polygon_fundamentals.lake.index import signature, unindexed, written
 from polygon_fundamentals.lake.paths import (
     Dataset,
     Lake,
     bucket_of,
     partition_folder,
 )
+from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.locks import exclusive
-from polygon_fundamentals.normalise.content import content_hashes, record_keys
-from polygon_fundamentals.normalise.schemas import schema
 from polygon_fundamentals.statements import Generation, Statement
 
 
@@ -153,7 +154,7 @@ def _move_v1_rows(dataset: Dataset, ticker: str, kept: Path, foreign: pa.Table |
         pq.write_table(_nested_only(rows), aside)
         shutil.copystat(kept, aside)
         target = dataset.lake.dataset(Generation.V1, dataset.statement)
-        table, _ = files.read(aside, target, ticker)
+        table, _ = codec.read(aside, target, ticker)
     finally:
         aside.unlink(missing_ok=True)
     incoming = Incoming(
@@ -192,7 +193,7 @@ def _restore(
     rows = [found[key] for key in wanted if key in found]
     if rows:
         table = pa.concat_tables(rows).combine_chunks()
-        files.replace_file(path, files.encode(table, dataset))
+        local.replace_file(path, codec.encode(table, dataset))
     else:
         path.unlink(missing_ok=True)
     index.files.pop(partition, None)
@@ -203,7 +204,7 @@ def _restore(
     index.rows = {k: v for k, v in index.rows.items() if k not in wanted or k in found}
     index_file = dataset.index_file(ticker)
     if index_file.exists():
-        files.replace_file(index_file, index.dumps())
+        local.replace_file(index_file, index.dumps())
     return len(rows), len(wanted) - len(rows)
 
 
@@ -213,7 +214,7 @@ def _sources(dataset: Dataset, ticker: str, foreign: pa.Table | None) -> Iterato
     if foreign is not None:
         cast = _as_ours(foreign, wanted)
         if cast is not None:
-            yield files.with_ticker(cast, ticker)
+            yield codec.with_ticker(cast, ticker)
     cached = cache.rows(dataset, bucket_of(ticker))
     cast = _as_ours(cached.filter(pc.equal(cached["ticker"], ticker)), wanted)
     if cast is not None:
@@ -248,3 +249,32 @@ def _identified(dataset: Dataset, table: pa.Table) -> list[tuple[str, str, int]]
 def as_json(findings: list[Finding]) -> list[dict[str, Any]]:
     """Return findings as plain values."""
     return [asdict(finding) for finding in findings]
+
+
+# Times of change are the kernel's clock, the ledger's are ours: they may differ by a tick.
+SLACK_NS = 2_000_000_000
+
+
+def written_by_others(
+    lake: Lake, generation: Generation, spans: Sequence[tuple[datetime, datetime]]
+) -> list[Path]:
+    """Return the files that changed since our first load, other than by our loads.
+
+    A file counts where no load was going on when it changed, or where it lacks our mark.
+    Files that were there before our first load are another tool's, and meant to be.
+    """
+    first = int(min(start for start, _ in spans).timestamp() * 1e9)
+    windows = [(int(a.timestamp() * 1e9), int(b.timestamp() * 1e9)) for a, b in spans]
+    found = []
+    for statement in Statement:
+        dataset = lake.dataset(generation, statement)
+        for state in unindexed(dataset):
+            if state.changed_ns < first - SLACK_NS:
+                continue
+            path = dataset.file(state.partition, state.ticker)
+            within = any(
+                start - SLACK_NS <= state.changed_ns <= end + SLACK_NS for start, end in windows
+            )
+            if not within or not is_ours(path, dataset):
+                found.append(path)
+    return sorted(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from polygon_fundamentals.cutover.around import V1_SIDE, Around, Options
+from polygon_fundamentals.cutover.context import V1_SIDE, Around, Options
 from polygon_fundamentals.cutover.journal import Journal
 from polygon_fundamentals.cutover.schedules import with_active
 from polygon_fundamentals.errors import FundamentalsError, LakeLockedError

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from polygon_fundamentals.cutover.journal import Clock, folder, now
 from polygon_fundamentals.errors import DamagedFileError, UsageError
-from polygon_fundamentals.lake.files import replace_file
 from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.storage.local import replace_file
 
 
 class Person(BaseModel):

@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from polygon_fundamentals.lake import files
-from polygon_fundamentals.lake.flat import flat_schema
+from polygon_fundamentals.datasets.flat import flat_schema
 from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.plan import Plan
+from polygon_fundamentals.lake.storage import local
 
 VERSION = 2
 # With more parts than this nobody reads them: a commit adds none, and the files are read in time.
@@ -214,7 +214,7 @@ def _write(dataset: Dataset, bucket: int, table: pa.Table, known: Mapping[str, l
     told = orjson.dumps({"version": VERSION, "files": known})
     part = _folder(dataset, bucket) / f"{time.time_ns():020d}-{os.getpid()}.parquet"
     part.parent.mkdir(parents=True, exist_ok=True)
-    staged = files.temporary_name(part.with_name("part"))
+    staged = local.temporary_name(part.with_name("part"))
     try:
         # Not flushed to disk: a part that a crash cut short is no part, and its files are read.
         pq.write_table(table.replace_schema_metadata({"files": told}), staged, compression="zstd")

@@ -18,14 +18,15 @@ from pathlib import Path
 import orjson
 import pyarrow as pa
 
+from polygon_fundamentals.datasets.flat import flattened
+from polygon_fundamentals.datasets.keys import content_hashes, record_keys
+from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.errors import DamagedFileError
-from polygon_fundamentals.lake import cache, files, index, revisions
-from polygon_fundamentals.lake.flat import flattened
+from polygon_fundamentals.lake import cache, codec, index, revisions
 from polygon_fundamentals.lake.paths import BUCKETS, Dataset, Lake, bucket_of, partition_folder
 from polygon_fundamentals.lake.plan import Counts, Incoming, Plan, Scope, plan_ticker
+from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.locks import exclusive
-from polygon_fundamentals.normalise.content import content_hashes, record_keys
-from polygon_fundamentals.normalise.schemas import schema
 from polygon_fundamentals.statements import Generation, Statement
 
 # A fault of the Parquet writer must not wait for a reader: one in so many files is read back.
@@ -45,7 +46,7 @@ def commit(dataset: Dataset, incoming: Incoming) -> Counts:
     counts = Counts()
     keys = record_keys(incoming.table, dataset.generation)
     hashes = content_hashes(incoming.table) if keys else []
-    months = files.filing_partitions(incoming.table)
+    months = codec.filing_partitions(incoming.table)
     flat: pa.Table | None = None
     damaged: DamagedFileError | None = None
     buckets: dict[int, list[str]] = {}
@@ -124,7 +125,7 @@ def _listing(dataset: Dataset) -> dict[str, set[int]]:
         found = collected
         with exclusive(dataset.lake.lock(f"{dataset.name}.found")):
             if not path.exists():
-                files.replace_file(path, orjson.dumps(found))
+                local.replace_file(path, orjson.dumps(found))
     return {ticker: set(months) for ticker, months in found.items()}
 
 
@@ -144,7 +145,7 @@ def _carry_out(
         # What a killed commit noted of other tickers stays noted until one of theirs comes.
         return
     if touched:
-        files.replace_file(note, orjson.dumps(touched))
+        local.replace_file(note, orjson.dumps(touched))
     for plan in plans:
         if plan.revisions:
             counts.bytes_written += revisions.append(
@@ -173,7 +174,7 @@ def _carry_out(
                 else:
                     departures.append((None, path))
         if counts.files_written:
-            files.flush_to_disk(staging)
+            local.flush_to_disk(staging)
         for staged, path in moves:
             _into_place(staged, path)
         for source, path in departures:
@@ -189,17 +190,17 @@ def _carry_out(
         t: sorted(p) for t, p in unfinished.items() if t not in {plan.ticker for plan in plans}
     }
     if remaining:
-        files.replace_file(note, orjson.dumps(remaining))
+        local.replace_file(note, orjson.dumps(remaining))
     else:
         note.unlink(missing_ok=True)
 
 
 def _stage(staging: Path, table: pa.Table, dataset: Dataset, counts: Counts) -> Path:
-    data = files.encode(table, dataset)
+    data = codec.encode(table, dataset)
     if counts.files_written % FILES_A_PROOF == 0:
-        files.prove(data, table, dataset)
+        codec.prove(data, table, dataset)
     staged = staging / str(counts.files_written)
-    files.write_bytes(staged, data)
+    local.write_bytes(staged, data)
     counts.bytes_written += len(data)
     counts.files_written += 1
     return staged
@@ -218,7 +219,7 @@ def _keep_original(dataset: Dataset, partition: int, path: Path) -> None:
     kept = dataset.lake.ops / "adopted" / dataset.name / partition_folder(partition) / path.name
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        files.link_or_copy(path, kept)
+        local.link_or_copy(path, kept)
 
 
 def _index(dataset: Dataset, plan: Plan) -> None:
@@ -235,7 +236,7 @@ def _index(dataset: Dataset, plan: Plan) -> None:
             known.rows[key] = (partition, digest)
     path = dataset.index_file(plan.ticker)
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = files.temporary_name(path)
+    staged = local.temporary_name(path)
     staged.write_bytes(known.dumps())
     os.replace(staged, path)
 
@@ -246,7 +247,7 @@ def recover(lake: Lake) -> list[str]:
     Safe beside running commits: a bucket whose lock is held is left to its holder.
     """
     mended = []
-    files.remove_leftovers(lake.ops)
+    local.remove_leftovers(lake.ops)
     for generation in Generation:
         for statement in Statement:
             dataset = lake.dataset(generation, statement)

@@ -18,9 +18,10 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
-from polygon_fundamentals.lake import files
+from polygon_fundamentals.datasets.keys import content_hashes, filing_order, record_keys
+from polygon_fundamentals.lake import codec
+from polygon_fundamentals.lake.listing import FileState, states
 from polygon_fundamentals.lake.paths import Dataset
-from polygon_fundamentals.normalise.content import content_hashes, filing_order, record_keys
 from polygon_fundamentals.statements import Generation
 
 VERSION = 2
@@ -138,7 +139,7 @@ def read_file(dataset: Dataset, partition: int, ticker: str) -> StoredFile | Non
     if before is None:
         return None
     try:
-        table, ours = files.read(path, dataset, ticker)
+        table, ours = codec.read(path, dataset, ticker)
     except FileNotFoundError:
         return None
     keys = record_keys(table, dataset.generation)
@@ -218,3 +219,16 @@ def _reread(index: TickerIndex, dataset: Dataset, ticker: str, stale: set[int]) 
                         continue
                     index.untidy.add(other[0])
             index.rows[key] = (partition, stored.hashes[position])
+
+
+def unindexed(dataset: Dataset) -> list[FileState]:
+    """Return the files of a dataset that are not as our last write of their ticker left them."""
+    found: list[FileState] = []
+    known: dict[str, TickerIndex] = {}
+    for state in states(dataset):
+        if state.ticker not in known:
+            known[state.ticker] = written(dataset, state.ticker)
+        entry = known[state.ticker].files.get(state.partition)
+        if entry is None or tuple(entry[:2]) != (state.changed_ns, state.size):
+            found.append(state)
+    return found

@@ -13,14 +13,9 @@ from enum import StrEnum
 
 import pyarrow as pa
 
-from polygon_fundamentals.lake import files, index, revisions
+from polygon_fundamentals.datasets.keys import cik_of, filing_order, period_of, timeframe_of
+from polygon_fundamentals.lake import codec, index, revisions
 from polygon_fundamentals.lake.paths import Dataset
-from polygon_fundamentals.normalise.content import (
-    cik_of,
-    filing_order,
-    period_of,
-    timeframe_of,
-)
 from polygon_fundamentals.statements import Generation
 
 
@@ -113,7 +108,7 @@ def plan_ticker(
         told = revisions.contents(dataset, ticker)
         fresh = [i for i in losers if (_own(keys[i], ticker), hashes[i]) not in told]
         if fresh:
-            plan.revisions.append(_revised(files.pick(incoming.table, fresh), ticker, incoming))
+            plan.revisions.append(_revised(codec.pick(incoming.table, fresh), ticker, incoming))
     counts.rows_new += len(new)
     counts.rows_unchanged += len(winners) - len(new) - len(changed)
     if not (new or changed or withdrawn or known.untidy or plan.revisions):
@@ -217,7 +212,7 @@ def _revised(
     table: pa.Table, ticker: str, incoming: Incoming, events: list[str] | None = None
 ) -> pa.Table:
     return revisions.as_revisions(
-        files.with_ticker(table, ticker),
+        codec.with_ticker(table, ticker),
         events or [revisions.SUPERSEDED] * table.num_rows,
         incoming.observed_at,
     )
@@ -263,7 +258,7 @@ def _rewrite(
     gone -= late
     for partition, file in stored.items():
         rows = [i for i in arriving.get(partition, ()) if _own(keys[i], ticker) not in late]
-        fresh = files.with_ticker(files.pick(incoming.table, rows), ticker)
+        fresh = codec.with_ticker(codec.pick(incoming.table, rows), ticker)
         digests = {_own(keys[i], ticker): hashes[i] for i in rows}
         pieces = [fresh]
         if file is None:
@@ -286,11 +281,11 @@ def _rewrite(
                         moved.append(position)
             if old:
                 plan.revisions.append(
-                    _revised(files.pick(file.table, old), ticker, incoming, events)
+                    _revised(codec.pick(file.table, old), ticker, incoming, events)
                 )
             if moved:
-                plan.moved_out[partition] = files.pick(file.table, moved)
-            pieces.insert(0, files.pick(file.table, stay))
+                plan.moved_out[partition] = codec.pick(file.table, moved)
+            pieces.insert(0, codec.pick(file.table, stay))
             if not file.ours:
                 plan.adopted.add(partition)
         pieces = [piece for piece in pieces if piece.num_rows] or pieces[:1]
@@ -300,5 +295,5 @@ def _rewrite(
             plan.arrivals.add(partition)
     lost = [i for key, i in changed.items() if key in late]
     if lost:
-        plan.revisions.append(_revised(files.pick(incoming.table, lost), ticker, incoming))
+        plan.revisions.append(_revised(codec.pick(incoming.table, lost), ticker, incoming))
     return late

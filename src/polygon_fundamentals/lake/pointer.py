@@ -7,16 +7,16 @@ kills stop a process there.
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from polygon_fundamentals.errors import LakeError
-from polygon_fundamentals.lake import file_system
-from polygon_fundamentals.lake.file_system import NoExchangeError
 from polygon_fundamentals.lake.paths import SILVER_NOTE, V1_ARCHIVE, V2_FOLDER, Lake
+from polygon_fundamentals.lake.storage import probe
+from polygon_fundamentals.lake.storage.local import flush_folder
+from polygon_fundamentals.lake.storage.probe import NoExchangeError
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -88,12 +88,12 @@ def adopt(lake: Lake, *, allow_gap: bool = False, point: Point = nothing) -> boo
             return True
         archive.unlink(missing_ok=True)
         return False
-    file_system.refuse_mounts(lake)
+    probe.refuse_mounts(lake)
     if not archive.is_symlink():
         archive.symlink_to(V1_ARCHIVE)
     point("link made")
     try:
-        file_system.exchange(archive, lake.pointer)
+        probe.exchange(archive, lake.pointer)
     except NoExchangeError:
         archive.unlink()
         if not allow_gap:
@@ -150,18 +150,6 @@ def lead_to_build(link: Path, build: Path, point: Point = nothing) -> None:
         os.utime(Path(os.path.realpath(link)) / SILVER_NOTE)
     way = os.path.relpath(os.path.realpath(build), os.path.realpath(link.parent))
     replace_link(link, way, point)
-
-
-def flush_folder(folder: Path) -> None:
-    """Flush a folder's own entries to disk, so that a rename survives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # some network file systems cannot flush a folder
-            raise
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

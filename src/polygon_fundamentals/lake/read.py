@@ -17,12 +17,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from polygon_fundamentals.lake import cache, files
-from polygon_fundamentals.lake.flat import flat_schema, flattened, value_columns
-from polygon_fundamentals.lake.kept import is_kept, read_kept, with_kept
+from polygon_fundamentals.datasets.flat import flat_schema, flattened, value_columns
+from polygon_fundamentals.datasets.keys import PERIOD, filing_order, record_keys
+from polygon_fundamentals.lake import cache, codec
+from polygon_fundamentals.lake.archived_rows import is_kept, read_kept, with_kept
 from polygon_fundamentals.lake.listing import ATTEMPTS, FileState, moving, states
 from polygon_fundamentals.lake.paths import BUCKETS, Dataset, Lake, bucket_of
-from polygon_fundamentals.normalise.content import PERIOD, filing_order, record_keys
 from polygon_fundamentals.statements import Generation, Statement
 
 # Starting a process pays from about this many files on.
@@ -205,7 +205,7 @@ def _refresh(
     for state in fresh:
         path = dataset.file(state.partition, state.ticker)
         try:
-            table, is_ours = files.read(path, dataset, state.ticker, columns)
+            table, is_ours = codec.read(path, dataset, state.ticker, columns)
             stat = path.stat()
         except FileNotFoundError:
             moved.add(state.key)
@@ -213,7 +213,7 @@ def _refresh(
         if (stat.st_mtime_ns, stat.st_size) != (state.changed_ns, state.size):
             moved.add(state.key)
             continue
-        (ours if is_ours else adopted).append(files.with_ticker(table, state.ticker))
+        (ours if is_ours else adopted).append(codec.with_ticker(table, state.ticker))
         months[is_ours] += [state.partition] * table.num_rows
     pieces = [kept]
     for tables, is_ours in ((ours, True), (adopted, False)):

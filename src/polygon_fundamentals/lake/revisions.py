@@ -14,11 +14,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from polygon_fundamentals.datasets.keys import content_hashes, record_keys
+from polygon_fundamentals.datasets.schemas import DAY, MOMENT, TEXT, schema
 from polygon_fundamentals.errors import DamagedFileError
-from polygon_fundamentals.lake.files import encode, replace_file
+from polygon_fundamentals.lake.codec import encode
 from polygon_fundamentals.lake.paths import Dataset
-from polygon_fundamentals.normalise.content import content_hashes, record_keys
-from polygon_fundamentals.normalise.schemas import DAY, MOMENT, TEXT, schema
+from polygon_fundamentals.lake.storage.local import replace_file
 
 SUPERSEDED = "superseded"
 WITHDRAWN = "withdrawn"

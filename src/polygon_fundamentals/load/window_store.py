@@ -12,11 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from polygon_fundamentals.datasets.keys import period_of, record_keys
 from polygon_fundamentals.lake import Lake, index
 from polygon_fundamentals.lake.commit import Counts, Incoming, Scope, commit
 from polygon_fundamentals.load.store import follow
 from polygon_fundamentals.normalise import v1_tables, v2_table
-from polygon_fundamentals.normalise.content import period_of, record_keys
 from polygon_fundamentals.normalise.exact import parse_rows
 from polygon_fundamentals.normalise.v1 import v1_positions
 from polygon_fundamentals.statements import Generation, Statement

@@ -24,12 +24,12 @@ from polygon_fundamentals.errors import (
 from polygon_fundamentals.http.answers import Page
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.files import replace_file
-from polygon_fundamentals.load.ask import V1_PAGE
-from polygon_fundamentals.load.splitting import raise_left_out, sparing, taken_in
-from polygon_fundamentals.load.units import Loaded
-from polygon_fundamentals.load.window import Companies, Window, merged
+from polygon_fundamentals.lake.storage.local import replace_file
+from polygon_fundamentals.load.bisect import raise_left_out, sparing, taken_in
+from polygon_fundamentals.load.historical import Loaded
+from polygon_fundamentals.load.query import V1_PAGE
 from polygon_fundamentals.load.window_store import Annual, store_v1_pages, undated_missing
+from polygon_fundamentals.load.window_v2 import Companies, Window, merged
 from polygon_fundamentals.load.writers import Writers
 from polygon_fundamentals.statements import V1_PATH, Statement, Timeframe
 

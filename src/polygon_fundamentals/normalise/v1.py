@@ -13,10 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from polygon_fundamentals.datasets.schemas import MOMENT, TEXT, V1_RECORD, schema, section_type
 from polygon_fundamentals.field_map import v1_fields
 from polygon_fundamentals.normalise.columns import REFUSED, Misfits, column, fit_number
 from polygon_fundamentals.normalise.exact import to_json
-from polygon_fundamentals.normalise.schemas import MOMENT, TEXT, V1_RECORD, schema, section_type
 from polygon_fundamentals.statements import Generation, Statement
 
 _SECTIONS = frozenset(section for statement in Statement for section in statement.v1_sections)

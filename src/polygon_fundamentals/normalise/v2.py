@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from polygon_fundamentals.datasets.schemas import MOMENT, TEXT, schema
 from polygon_fundamentals.normalise.columns import Misfits, column
 from polygon_fundamentals.normalise.exact import to_json
-from polygon_fundamentals.normalise.schemas import MOMENT, TEXT, schema
 from polygon_fundamentals.statements import Generation, Statement
 
 

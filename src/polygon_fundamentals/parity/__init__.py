@@ -3,21 +3,7 @@
 from __future__ import annotations
 
 from polygon_fundamentals.parity.compare import compare_statement
-from polygon_fundamentals.parity.current import (
-    company_keys,
-    current_rows,
-    period_keys,
-    ticker_ciks,
-)
 from polygon_fundamentals.parity.kinds import Kind
-from polygon_fundamentals.parity.result import (
-    BudgetResult,
-    Parity,
-    StatementParity,
-    Verdict,
-    judge,
-    merge,
-)
 from polygon_fundamentals.parity.tolerances import (
     Accepted,
     ToleranceError,
@@ -25,7 +11,17 @@ from polygon_fundamentals.parity.tolerances import (
     load_accepted,
     load_tolerances,
 )
-from polygon_fundamentals.reference import ReferenceTicker
+from polygon_fundamentals.parity.totals import (
+    BudgetResult,
+    Parity,
+    StatementParity,
+    Verdict,
+    judge,
+    merge,
+)
+from polygon_fundamentals.periods.companies import company_keys, ticker_ciks
+from polygon_fundamentals.periods.current import current_rows, period_keys
+from polygon_fundamentals.reference.tickers import ReferenceTicker
 
 __all__ = [
     "Accepted",

@@ -18,20 +18,16 @@ import pyarrow as pa
 
 from polygon_fundamentals.field_map import v1_fields, v2_fields
 from polygon_fundamentals.parity.coverage import missing_from_v2, tickers_of
-from polygon_fundamentals.parity.current import current_rows, period_keys, ticker_ciks
 from polygon_fundamentals.parity.explain import Findings, code_of, explain, gather
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
-from polygon_fundamentals.parity.match import match_periods
 from polygon_fundamentals.parity.paired import DOLLARS, Flags, Paired, pairs_of
-from polygon_fundamentals.parity.result import (
-    COMPANY_ABSENT,
-    NEVER_IN_V2,
-    PRESENT,
-    StatementParity,
-)
 from polygon_fundamentals.parity.tally import fields_of, tally
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
-from polygon_fundamentals.reference import ReferenceTicker
+from polygon_fundamentals.parity.totals import COMPANY_ABSENT, NEVER_IN_V2, PRESENT, StatementParity
+from polygon_fundamentals.periods.companies import ticker_ciks
+from polygon_fundamentals.periods.current import current_rows, period_keys
+from polygon_fundamentals.periods.match import match_periods
+from polygon_fundamentals.reference.tickers import ReferenceTicker
 from polygon_fundamentals.statements import Generation, Statement
 
 # A tuple of tickers for each company; the stubs know no Series of tuples.

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from polygon_fundamentals.parity.kinds import Kind
-from polygon_fundamentals.reference import ReferenceTicker
+from polygon_fundamentals.reference.tickers import ReferenceTicker
 
 
 def tickers_of(

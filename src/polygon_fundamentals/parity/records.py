@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from polygon_fundamentals.datasets.keys import PERIOD, content_hashes, record_keys
+from polygon_fundamentals.datasets.schemas import mark, schema
 from polygon_fundamentals.errors import DamagedFileError
-from polygon_fundamentals.lake import files
+from polygon_fundamentals.lake import codec
 from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.read import repeated_rows
-from polygon_fundamentals.normalise.content import PERIOD, content_hashes, record_keys
-from polygon_fundamentals.normalise.schemas import mark, schema
 from polygon_fundamentals.parity.identities import IDENTITIES, Sum
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -165,7 +165,7 @@ def _our_schema(generation: Generation, statement: Statement) -> bytes:
     one_row = pa.table([pa.nulls(1, field.type) for field in wanted], schema=wanted)
     footers = []
     for table in (wanted.empty_table(), one_row):
-        data = files.encode(table, dataset)
+        data = codec.encode(table, dataset)
         footers.append(data[-8 - int.from_bytes(data[-8:-4], "little") : -8])
     empty, filled = footers
     same = next(i for i, (a, b) in enumerate(zip(empty, filled, strict=False)) if a != b)

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from polygon_fundamentals.lake.files import replacing
-from polygon_fundamentals.parity.found import Found
+from polygon_fundamentals.lake.storage.local import replacing
+from polygon_fundamentals.parity.findings import Found
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
-from polygon_fundamentals.parity.result import Parity, Verdict
 from polygon_fundamentals.parity.tolerances import Tolerances
+from polygon_fundamentals.parity.totals import Parity, Verdict
 
 _ROWS_IN_MARKDOWN = 60
 _WRITE = pa_csv.WriteOptions(quoting_style="needed")

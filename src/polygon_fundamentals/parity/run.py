@@ -19,26 +19,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polygon_fundamentals.errors import DamagedFileError
-from polygon_fundamentals.lake.files import replace_file
-from polygon_fundamentals.lake.kept import kept_file, read_kept
+from polygon_fundamentals.lake.archived_rows import kept_file, read_kept
 from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.read import Shown, by_bucket, read_dataset
+from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.locks import exclusive
-from polygon_fundamentals.parity.clusters import (
-    batches,
-    ciks_in,
-    clusters_of,
-    code_digest,
-    key_of,
-    listing,
-    state_of,
-)
+from polygon_fundamentals.parity.cache import code_digest, key_of, listing, state_of
 from polygon_fundamentals.parity.compare import compare_statement
-from polygon_fundamentals.parity.found import Found, tables_of, writing
+from polygon_fundamentals.parity.findings import Found, tables_of, writing
 from polygon_fundamentals.parity.records import file_faults, record_rows
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
-from polygon_fundamentals.reference import ReferenceTicker
+from polygon_fundamentals.periods.companies import batches, ciks_in, clusters_of
+from polygon_fundamentals.reference.tickers import ReferenceTicker
 from polygon_fundamentals.statements import Generation, Statement
 
 # Tickers that are compared at a time: with all history some 8,000 periods a statement. Measured:

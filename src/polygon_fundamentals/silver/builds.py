@@ -28,9 +28,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.errors import DamagedFileError, LakeError
-from polygon_fundamentals.lake import files
 from polygon_fundamentals.lake.paths import SILVER_NOTE, Lake
 from polygon_fundamentals.lake.pointer import lead_to_build, silver_held
+from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.silver.schema import SORTED_BY, wide_schema
 from polygon_fundamentals.silver.table import wide_parts
@@ -168,7 +168,7 @@ def _written(lake: Lake, generation: Generation, base: Build | None, day: date |
             count += 1
             (partial / f"year={year}").mkdir()
             if base is None or not _linked(base.path / name, partial / name):
-                files.write_bytes(partial / name, data)
+                local.write_bytes(partial / name, data)
                 written, size = written + 1, size + data.size
         if same and base is not None and not written and count == base.files:
             return base
@@ -180,7 +180,7 @@ def _written(lake: Lake, generation: Generation, base: Build | None, day: date |
             "files": count,
         }
         (partial / SILVER_NOTE).write_bytes(orjson.dumps(note))
-        files.flush_to_disk(partial)
+        local.flush_to_disk(partial)
         done = partial.with_name(partial.name.removesuffix(_PARTIAL))
         os.rename(partial, done)
     finally:

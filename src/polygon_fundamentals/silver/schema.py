@@ -7,8 +7,8 @@ from functools import cache
 
 import pyarrow as pa
 
+from polygon_fundamentals.datasets.schemas import DAY, MOMENT, TEXT
 from polygon_fundamentals.field_map import v2_fields
-from polygon_fundamentals.normalise.schemas import DAY, MOMENT, TEXT
 from polygon_fundamentals.silver.ratios import RATIOS
 from polygon_fundamentals.statements import Statement
 

@@ -12,16 +12,22 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from polygon_fundamentals.lake.kept import read_kept
+from polygon_fundamentals.lake.archived_rows import read_kept
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.read import Shown, by_bucket
-from polygon_fundamentals.original_dates import by_source, load_dates
-from polygon_fundamentals.parity.clusters import batches, ciks_in, ciks_of, clusters_of
-from polygon_fundamentals.parity.current import period_keys, ticker_ciks
-from polygon_fundamentals.silver import history, knowable
+from polygon_fundamentals.periods.companies import (
+    batches,
+    ciks_in,
+    ciks_of,
+    clusters_of,
+    ticker_ciks,
+)
+from polygon_fundamentals.periods.current import period_keys
+from polygon_fundamentals.reference.original_dates import by_source, load_dates
+from polygon_fundamentals.silver import known_dates, versions
 from polygon_fundamentals.silver.schema import wide_schema
-from polygon_fundamentals.silver.sides import PERIOD, Side, row_of, side_of
+from polygon_fundamentals.silver.statement_rows import PERIOD, Side, row_of, side_of
 from polygon_fundamentals.silver.wide import (
     FirstFilings,
     assemble,
@@ -59,7 +65,7 @@ class _Reading:
         ciks: Mapping[str, str],
         day: np.datetime64 | None,
     ) -> _Reading:
-        found = [knowable.first_filings(table, generation, ciks) for table in tables.values()]
+        found = [known_dates.first_filings(table, generation, ciks) for table in tables.values()]
         return cls(generation, tables, ciks, day, _earliest(found), {})
 
     def read(self, dated: pd.Series[int], proven: Mapping[Statement, Side]) -> None:
@@ -70,13 +76,13 @@ class _Reading:
         known_first = []
         for statement in Statement:
             table = self.tables.pop(statement)
-            days = knowable.known_days(table, self.generation, self.ciks, self.first)
+            days = known_dates.known_days(table, self.generation, self.ciks, self.first)
             if self.day is None:
                 rows = np.flatnonzero(table["event"].is_null().to_numpy())
             else:
-                rows = knowable.known_on(table, self.generation, days, self.day)
+                rows = known_dates.known_on(table, self.generation, days, self.day)
                 past = table.take(pa.array(np.flatnonzero(days <= self.day)))
-                known_first.append(knowable.first_filings(past, self.generation, self.ciks))
+                known_first.append(known_dates.first_filings(past, self.generation, self.ciks))
                 if not dated.empty:
                     later = np.flatnonzero(days > self.day)
                     stands = proven.get(statement)
@@ -134,7 +140,7 @@ class _Source:
 
     def batches(self) -> Iterator[frozenset[str] | None]:
         """Yield tickers whose companies have no other; None for all where they are not many."""
-        before = {d: history.superseded(d).select(["ticker", "cik"]) for d in self.shown}
+        before = {d: versions.superseded(d).select(["ticker", "cik"]) for d in self.shown}
         tickers = {state.ticker for s in self.shown.values() for b in s.values() for state in b}
         for dataset, rows in before.items():
             tickers.update(pc.unique(rows["ticker"]).to_pylist())
@@ -156,7 +162,7 @@ class _Source:
         """Return the rows of some tickers, None: of all; sorted."""
         moment = None if self.day is None else np.datetime64(self.day, "D")
         tables = {
-            g: {s: history.versions(d, tickers, self.shown[d]) for s, d in group.items()}
+            g: {s: versions.versions(d, tickers, self.shown[d]) for s, d in group.items()}
             for g, group in self.datasets.items()
         }
         ciks = ticker_ciks([t for group in tables.values() for t in group.values()], {})
@@ -219,5 +225,5 @@ def _with_unproven(
     open_ = filed & (row_of(keys.iloc[rows], keys, PERIOD) < 0)
     if proven is not None:
         open_ &= row_of(proven.keys, keys, PERIOD) < 0
-    first = np.intersect1d(knowable.earliest(table, Generation.V2), later)
+    first = np.intersect1d(known_dates.earliest(table, Generation.V2), later)
     return np.sort(np.concatenate([rows, first[open_[first]]]))

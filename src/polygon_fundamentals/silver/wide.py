@@ -12,12 +12,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from polygon_fundamentals.datasets.schemas import MOMENT
 from polygon_fundamentals.field_map import v2_fields
-from polygon_fundamentals.normalise.schemas import MOMENT
-from polygon_fundamentals.parity.match import match_periods
+from polygon_fundamentals.periods.match import match_periods
 from polygon_fundamentals.silver.ratios import RATIOS, Positions, Rows, same_quarter_before
 from polygon_fundamentals.silver.schema import PREFIXES, RECORD, SORTED_BY, wide_schema
-from polygon_fundamentals.silver.sides import (
+from polygon_fundamentals.silver.statement_rows import (
     PERIOD,
     Floats,
     Side,

@@ -1,8 +1,8 @@
 """Status: both pipelines side by side, gathered from the catalogue and the ledger."""
 
+from polygon_fundamentals.status.checks import Row, judge
 from polygon_fundamentals.status.figures import Figures, gather
-from polygon_fundamentals.status.judge import Row, judge
-from polygon_fundamentals.status.page import as_html, as_json, as_markdown
+from polygon_fundamentals.status.render import as_html, as_json, as_markdown
 from polygon_fundamentals.status.targets import load_targets
 
 __all__ = [

@@ -9,9 +9,9 @@ from typing import Any
 
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import NEW_YORK, days_in_a_row
-from polygon_fundamentals.catalogue import DatasetCounts, counts
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.kept import archived_since
+from polygon_fundamentals.lake.archived_rows import archived_since
+from polygon_fundamentals.lake.catalogue import DatasetCounts, counts
 from polygon_fundamentals.ledger import CRASHED, RUNNING, SUCCEEDED, Record
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.status.targets import Measured, Target

@@ -11,7 +11,7 @@ import pytest
 from flows.__main__ import main
 from flows.commands import status
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.sandbox import Sandbox
+from sandbox import Sandbox
 from tests.conftest import KEY
 from tests.filled import fill
 

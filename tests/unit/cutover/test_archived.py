@@ -12,12 +12,12 @@ import pytest
 
 from polygon_fundamentals import silver
 from polygon_fundamentals.cutover import journal as journals
-from polygon_fundamentals.cutover.cleanup import restore
-from polygon_fundamentals.cutover.foreign import checksums
+from polygon_fundamentals.cutover.archiving import restore
+from polygon_fundamentals.cutover.checksums import checksums
 from polygon_fundamentals.cutover.quarantine import sweep
 from polygon_fundamentals.errors import LakeError
-from polygon_fundamentals.lake import Lake, kept, read
-from polygon_fundamentals.lake.kept import archived_since, kept_file, refuse_archived
+from polygon_fundamentals.lake import Lake, archived_rows, read
+from polygon_fundamentals.lake.archived_rows import archived_since, kept_file, refuse_archived
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.read import by_bucket, read_dataset
 from polygon_fundamentals.statements import Generation, Statement
@@ -196,7 +196,7 @@ def test_kept_records_that_go_while_they_are_opened_are_none(
     archived: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = archived.dataset(Generation.V1, BALANCES)
-    assert kept.read_kept(dataset, ["GONE"], ["ticker"]).num_rows == 3  # type: ignore[union-attr]
+    assert archived_rows.read_kept(dataset, ["GONE"], ["ticker"]).num_rows == 3  # type: ignore[union-attr]
     kept_file(dataset).unlink()
-    monkeypatch.setattr(kept, "is_kept", lambda _: True)
-    assert kept.read_kept(dataset) is None
+    monkeypatch.setattr(archived_rows, "is_kept", lambda _: True)
+    assert archived_rows.read_kept(dataset) is None

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals.business_days import missed_since, streak
-from polygon_fundamentals.cutover import foreign
+from polygon_fundamentals.cutover import checksums
 from polygon_fundamentals.cutover.checklist import Line, Thresholds, judge, load_thresholds
 from polygon_fundamentals.cutover.sign_offs import Contacts, Person, load_contacts, sign
 from polygon_fundamentals.errors import UsageError
@@ -223,7 +223,7 @@ def test_checksums_of_links_and_of_names_that_are_no_utf_8(ready: Lake, tmp_path
     (ready.pointer / os.fsdecode(b"notes-\xe9.txt")).write_bytes(b"notes")
     (tmp_path / "disk").mkdir()
     (ready.pointer / "year=2011").symlink_to(tmp_path / "disk")
-    assert foreign.record(ready).keys() >= {"notes-\\xe9.txt", "year=2011"}
+    assert checksums.record(ready).keys() >= {"notes-\\xe9.txt", "year=2011"}
     assert unmet(lines(ready, v1="retired")) == {}
     (ready.pointer / os.fsdecode(b"notes-\xe9.txt")).write_bytes(b"other")
     (ready.pointer / "year=2011").unlink()
@@ -253,7 +253,7 @@ def test_where_v1_is_retired_other_lines_stand(ready: Lake) -> None:
         "v1 checksums",
     }
     assert unmet(found) == {"v1 checksums": "not recorded"}
-    foreign.record(ready)
+    checksums.record(ready)
     assert unmet(lines(ready, v1="retired")) == {}
     next(ready.pointer.rglob("*.parquet")).write_bytes(b"changed")
     assert "1 files changed since" in unmet(lines(ready, v1="retired"))["v1 checksums"]

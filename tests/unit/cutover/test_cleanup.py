@@ -11,17 +11,17 @@ from pathlib import Path
 import orjson
 import pytest
 
-from polygon_fundamentals.cutover import archive, cleanup_steps
+from polygon_fundamentals.cutover import archive_file, archive_steps
 from polygon_fundamentals.cutover import journal as journals
-from polygon_fundamentals.cutover.cleanup import (
+from polygon_fundamentals.cutover.archive_steps import Retention
+from polygon_fundamentals.cutover.archiving import (
     cleanup,
     newest_archive,
     plan_of_cleanup,
     plan_of_restore,
     restore,
 )
-from polygon_fundamentals.cutover.cleanup_steps import Retention
-from polygon_fundamentals.cutover.foreign import checksums
+from polygon_fundamentals.cutover.checksums import checksums
 from polygon_fundamentals.errors import AnswerIsNo, DamagedFileError, LakeError, UsageError
 from polygon_fundamentals.lake import Lake
 from tests.cutover_world import LATER, FakeSchedules, around, at_later, fill, run, state
@@ -61,7 +61,7 @@ def test_scripts_and_cron_lines_go_into_the_archive(switched: Lake, tmp_path: Pa
         check=True,
     ).stdout
     assert listed == "print('v1')\n0 5 * * 1-5 python download_v1.py\n"
-    manifest = archive.load_manifest(tar.with_name(found["archive"][:-8] + ".manifest.json"))
+    manifest = archive_file.load_manifest(tar.with_name(found["archive"][:-8] + ".manifest.json"))
     assert list(manifest["scripts"]) == [str(script)]
     assert manifest["cron"] == list(cron)
 
@@ -137,7 +137,7 @@ def test_scripts_and_cron_lines_are_kept_where_a_cleanup_was_cut_off(
         cleanup(switched, around(switched, clock=at), others)
     assert run(switched, "cleanup", checks=())["exit_code"] == 0
     (manifest,) = (switched.root / "archive").glob("*.manifest.json")
-    found = archive.load_manifest(manifest)
+    found = archive_file.load_manifest(manifest)
     assert list(found["scripts"]) == [str(script)]
     assert found["cron"] == ["0 5 * * * old_job.py"]
 
@@ -252,7 +252,7 @@ def test_removal_that_fails_half_way_is_put_back_from_the_archive(
             raise OSError(5, "Input/output error", str(path))
         real(path, **other)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(cleanup_steps.shutil, "rmtree", half)
+    monkeypatch.setattr(archive_steps.shutil, "rmtree", half)
     found = run(switched, "cleanup", checks=())
     assert (found["exit_code"], found["state"]) == (4, "undone")
     assert "Input/output error" in found["message"]
@@ -268,8 +268,8 @@ def test_what_cannot_be_put_back_is_told_and_done_by_the_next_call(
         raise OSError(30, "Read-only file system", str(path))
 
     with monkeypatch.context() as broken:
-        broken.setattr(cleanup_steps.shutil, "rmtree", never)
-        broken.setattr(cleanup_steps.os, "rename", _second_fails(os.rename))
+        broken.setattr(archive_steps.shutil, "rmtree", never)
+        broken.setattr(archive_steps.os, "rename", _second_fails(os.rename))
         found = run(switched, "cleanup", checks=())
     assert (found["exit_code"], found["state"]) == (4, "open")
     assert "not put back yet: remove" in found["message"]
@@ -326,7 +326,7 @@ def test_an_extraction_that_differs_stops_short_of_the_lake(
 ) -> None:
     run(switched, "cleanup", checks=())
     # The disk gives back something else than was written.
-    monkeypatch.setattr(archive, "checksum", lambda _: "0" * 64)
+    monkeypatch.setattr(archive_file, "checksum", lambda _: "0" * 64)
     found = run(switched, "restore", checks=())
     assert (found["exit_code"], found["state"]) == (4, "undone")
     assert "18 files differ from the manifest" in found["message"]
@@ -351,4 +351,4 @@ def test_a_cutover_of_the_future_has_not_aged(switched: Lake) -> None:
 def test_a_manifest_of_another_form_is_damage(tmp_path: Path) -> None:
     (tmp_path / "m.json").write_text('{"files": {}}')
     with pytest.raises(DamagedFileError, match="is no readable manifest"):
-        archive.load_manifest(tmp_path / "m.json")
+        archive_file.load_manifest(tmp_path / "m.json")

@@ -10,9 +10,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from polygon_fundamentals.cutover import foreign
 from polygon_fundamentals.cutover.quarantine import foreign_files, sweep
-from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake import Lake, codec
 from polygon_fundamentals.lake.commit import recover
 from polygon_fundamentals.statements import Generation, Statement
 from tests.cutover_world import fill, run, v1_row
@@ -65,7 +64,7 @@ def test_an_index_of_an_earlier_version_makes_no_file_foreign(
     path = dataset.index_file("AAA")
     told = json.loads(path.read_bytes())
     path.write_text(json.dumps(told | {"version": told["version"] - 1}))
-    monkeypatch.setattr(foreign.pq, "read_metadata", lambda _: pytest.fail("it was opened"))
+    monkeypatch.setattr(codec.pq, "read_metadata", lambda _: pytest.fail("it was opened"))
     assert foreign_files(switched) == []
 
 

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from polygon_fundamentals.cutover import readers, silver_side
-from polygon_fundamentals.cutover.readers import Check, load_checks
+from polygon_fundamentals.cutover import reader_checks, silver_side
+from polygon_fundamentals.cutover.reader_checks import Check, load_checks
 from polygon_fundamentals.errors import AnswerIsNo, LakeError, UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.statements import Generation
@@ -60,21 +60,21 @@ def test_a_check_that_does_not_answer(
     slow = 0.5 if "sleep" in command[-1] else 30.0
     check = Check(name="c", command=tuple(command), timeout=slow)
     with pytest.raises(kind, match=words) as told:
-        readers.answers([check], lake, lake.bronze, lake.silver)
+        reader_checks.answers([check], lake, lake.bronze, lake.silver)
     assert "\n" not in str(told.value)
 
 
 def test_a_check_is_told_where_to_look(lake: Lake) -> None:
     code = "import json, os, sys; print(json.dumps([sys.argv[1], os.environ['FUNDAMENTALS_LAKE']]))"
     check = Check(name="c", command=(sys.executable, "-Sc", code, "{bronze}:{silver}"))
-    found = readers.answers([check], lake, lake.bronze, lake.silver)
+    found = reader_checks.answers([check], lake, lake.bronze, lake.silver)
     assert found == {"c": [f"{lake.bronze}:{lake.silver}", str(lake.root)]}
 
 
 def test_a_check_may_print_in_another_encoding(lake: Lake) -> None:
     code = r"import sys; sys.stdout.buffer.write(b'{\"name\": \"Soci\xe9t\xe9\"}')"
     check = Check(name="c", command=(sys.executable, "-Sc", code))
-    found = readers.answers([check], lake, lake.bronze, lake.silver)
+    found = reader_checks.answers([check], lake, lake.bronze, lake.silver)
     assert found == {"c": {"name": "Soci\ufffdt\ufffd"}}
 
 
@@ -90,16 +90,16 @@ def test_a_check_that_fails_on_what_would_be_stops_the_cutover(lake: Lake) -> No
 
 def test_checks_that_were_not_asked_before_are_not_compared() -> None:
     check = Check(name="new", command=("x",))
-    assert readers.differences([check], {}, {"new": 1}) == []
-    assert readers.differences([check], {"new": True}, {"new": 1}) == []
-    assert readers.differences([check], {"new": "1"}, {"new": 1}) == ["new: '1' became 1"]
+    assert reader_checks.differences([check], {}, {"new": 1}) == []
+    assert reader_checks.differences([check], {"new": True}, {"new": 1}) == []
+    assert reader_checks.differences([check], {"new": "1"}, {"new": 1}) == ["new: '1' became 1"]
 
 
 def test_many_differences_are_counted() -> None:
     check = Check(name="c", command=("x",))
     old, new = {"c": dict.fromkeys("abcde", 1)}, {"c": dict.fromkeys("abcde", 2)}
     with pytest.raises(AnswerIsNo, match=r"c\.a: 1 became 2; .* and 2 more; find out why"):
-        readers.refuse_differences([check], old, new, "the pointer")
+        reader_checks.refuse_differences([check], old, new, "the pointer")
 
 
 def test_silver_that_is_no_link_of_ours(lake: Lake) -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from flows.cutover import cutover_report
 from polygon_fundamentals.cutover import journal as journals
-from polygon_fundamentals.cutover.around import Options
 from polygon_fundamentals.cutover.checklist import Line
-from polygon_fundamentals.cutover.foreign import checksums
+from polygon_fundamentals.cutover.checksums import checksums
+from polygon_fundamentals.cutover.context import Options
 from polygon_fundamentals.cutover.operations import Judged, cutover, plan_of_cutover
 from polygon_fundamentals.errors import (
     AnswerIsNo,
@@ -23,7 +23,8 @@ from polygon_fundamentals.errors import (
     LakeLockedError,
     UsageError,
 )
-from polygon_fundamentals.lake import Lake, file_system
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.storage import probe
 from polygon_fundamentals.locks import exclusive, shared
 from tests.cutover_world import QUICK, around, fill, run, state
 
@@ -43,18 +44,18 @@ def refused(lake: Lake, kind: type[FundamentalsError], words: str) -> None:
 
 
 def no_exchange(*_: object) -> None:
-    raise file_system.NoExchangeError("no such call")
+    raise probe.NoExchangeError("no such call")
 
 
 def test_a_file_system_without_exchange_is_refused(
     filled: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_system, "exchange", no_exchange)
+    monkeypatch.setattr(probe, "exchange", no_exchange)
     refused(filled, LakeError, "cannot swap two names in one call.*--allow-gap")
 
 
 def test_with_allow_gap_two_renames_do(filled: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_system, "exchange", no_exchange)
+    monkeypatch.setattr(probe, "exchange", no_exchange)
     options = Options(force="test", settle_seconds=0.0, allow_gap=True)
     found = cutover(filled, lambda: Judged(()), around(filled, checks=()), options)
     assert (found["exit_code"], state(filled)["pointer"]) == (0, "v2")
@@ -66,19 +67,19 @@ def test_the_kernel_saying_it_cannot_is_told_as_such(
 ) -> None:
     class Libc:
         def renameat2(self, *_: object) -> int:
-            file_system.ctypes.set_errno(code)
+            probe.ctypes.set_errno(code)
             return -1
 
-    monkeypatch.setattr(file_system.ctypes, "CDLL", lambda *_, **__: Libc())
-    with pytest.raises(file_system.NoExchangeError, match="cannot swap"):
-        file_system.exchange(tmp_path / "a", tmp_path / "b")
+    monkeypatch.setattr(probe.ctypes, "CDLL", lambda *_, **__: Libc())
+    with pytest.raises(probe.NoExchangeError, match="cannot swap"):
+        probe.exchange(tmp_path / "a", tmp_path / "b")
 
 
 def test_a_mount_point_as_v1s_folder_is_refused(
     filled: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mounted = frozenset({os.path.realpath(filled.pointer)})
-    monkeypatch.setattr(file_system, "_mount_points", lambda: mounted)
+    monkeypatch.setattr(probe, "_mount_points", lambda: mounted)
     refused(filled, UsageError, "fundamentals is a mount point and cannot be renamed")
 
 
@@ -92,7 +93,7 @@ def test_a_real_mount_is_seen(filled: Lake, tmp_path: Path) -> None:
         pytest.skip("mounting is not allowed here")
     try:
         with pytest.raises(UsageError, match="mount point"):
-            file_system.refuse_mounts(filled)
+            probe.refuse_mounts(filled)
     finally:
         subprocess.run(["umount", str(filled.pointer)], check=True)
 

@@ -12,7 +12,7 @@ import pytest
 from polygon_fundamentals import ledger
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.operations import rollback
-from polygon_fundamentals.cutover.readers import Check, differences
+from polygon_fundamentals.cutover.reader_checks import Check, differences
 from polygon_fundamentals.cutover.schedules import Recorded
 from polygon_fundamentals.errors import AnswerIsNo, ApiError, LakeError
 from polygon_fundamentals.lake import Lake, pointer
@@ -304,9 +304,9 @@ def test_cleanup_refuses_before_its_days_and_while_v1_is_primary(filled: Lake) -
 
 
 def test_cleanup_refuses_on_a_checksum_that_differs(filled: Lake) -> None:
-    from polygon_fundamentals.cutover import foreign
+    from polygon_fundamentals.cutover import checksums
 
-    foreign.record(filled)
+    checksums.record(filled)
     run(filled, "cutover", checks=())
     victim = next((filled.bronze / "fundamentals_v1_archive").rglob("*.parquet"))
     data = victim.read_bytes()

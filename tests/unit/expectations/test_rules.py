@@ -14,11 +14,11 @@ import pytest
 from expectations import rules
 from expectations.answer import TOLERANCES_FILE
 from expectations.checkpoint import RuleResult, run_checkpoint
-from expectations.frames import compared, frames_of, v1_last_filing
 from expectations.suites import Case
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity import judge, load_tolerances, merge
+from polygon_fundamentals.parity.frames import compared, frames_of, v1_last_filing
 from polygon_fundamentals.parity.run import Question
 from polygon_fundamentals.statements import Generation, Statement
 from tests.filled import change_rows, comparison, set_column

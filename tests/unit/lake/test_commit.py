@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from polygon_fundamentals.errors import DamagedFileError, LakeError
-from polygon_fundamentals.lake import Dataset, Lake, files, revisions
+from polygon_fundamentals.lake import Dataset, Lake, codec, revisions
 from polygon_fundamentals.lake import commit as commits
 from polygon_fundamentals.lake.commit import Counts, Incoming, Scope, commit, recover
 from polygon_fundamentals.lake.read import read_dataset
@@ -384,14 +384,14 @@ def test_a_file_that_does_not_read_back_is_not_put_in_place(
     lake: Lake, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after an update of the Parquet writer with a fault in it."""
-    really = files.encode
+    really = codec.encode
     told = row("2024-03-31", "2024-05-02", 1.0)
     for wrong in (lambda t, d: really(t.slice(0, 0), d), lambda t, d: really(t, d)[:-30]):
-        monkeypatch.setattr(files, "encode", wrong)
+        monkeypatch.setattr(codec, "encode", wrong)
         with pytest.raises(LakeError, match="does not read back as it should"):
             put(dataset, [told])
         assert list(dataset.files()) == []
-    monkeypatch.setattr(files, "encode", really)
+    monkeypatch.setattr(codec, "encode", really)
     put(dataset, [told])
     assert read_dataset(dataset).num_rows == 1
 
@@ -405,7 +405,7 @@ def test_what_a_commit_kept_gives_way_to_what_another_tool_wrote(
     assert len(parts) == 2
     parts[0].write_bytes(b"PAR1 cut short")
     shorter = dataset.file(202408, "AAA")
-    shorter.write_bytes(files.encode(files.read(shorter, dataset, "AAA")[0].slice(0, 0), dataset))
+    shorter.write_bytes(codec.encode(codec.read(shorter, dataset, "AAA")[0].slice(0, 0), dataset))
     assert read_dataset(dataset)["partition"].to_pylist() == [202405]
     assert len(sorted((lake.ops / "cache").rglob("[0-9]*.parquet"))) == 1
 

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from polygon_fundamentals.lake import Lake, files
+from polygon_fundamentals.datasets.schemas import schema
+from polygon_fundamentals.lake import Lake, codec
 from polygon_fundamentals.normalise import v2_table
-from polygon_fundamentals.normalise.schemas import schema
-from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation, Statement
+from sandbox import Sandbox
 from tests.conftest import client_of
 
 SEEN = datetime(2026, 7, 1, 12, 30, 15, 250_000, tzinfo=UTC)
@@ -40,16 +40,16 @@ def test_every_slice_of_an_answer_is_written_as_it_is(
     for at in range(len(rows)):
         for rows_each in (1, 3):
             part = table.slice(at, rows_each)
-            found = read_back(tmp_path / "f.parquet", files.encode(part, dataset))
+            found = read_back(tmp_path / "f.parquet", codec.encode(part, dataset))
             assert found.cast(table.schema).equals(part)
-    whole = read_back(tmp_path / "f.parquet", files.encode(table.take([5, 0, 59]), dataset))
+    whole = read_back(tmp_path / "f.parquet", codec.encode(table.take([5, 0, 59]), dataset))
     assert whole.cast(table.schema).equals(table.take([5, 0, 59]))
 
 
 def test_a_file_without_rows_keeps_its_columns(tmp_path: Path) -> None:
     wanted = schema(Generation.V2, Statement.CASH_FLOW)
     dataset = Lake(tmp_path).dataset(Generation.V2, Statement.CASH_FLOW)
-    found = read_back(tmp_path / "f.parquet", files.encode(wanted.empty_table(), dataset))
+    found = read_back(tmp_path / "f.parquet", codec.encode(wanted.empty_table(), dataset))
     assert found.cast(wanted).equals(wanted.empty_table())
 
 
@@ -68,5 +68,5 @@ def test_v1s_structs_are_written_as_they_are_at_every_offset(
         assert table.num_rows > 3
         for at in range(table.num_rows):
             part = table.slice(at, 1)
-            found = read_back(tmp_path / "f.parquet", files.encode(part, dataset))
+            found = read_back(tmp_path / "f.parquet", codec.encode(part, dataset))
             assert found.cast(table.schema).equals(part)

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pytest
 
 from polygon_fundamentals.errors import DamagedFileError, LakeError
-from polygon_fundamentals.lake import Lake, file_system, kept, pointer
-from polygon_fundamentals.lake.file_system import NoExchangeError
+from polygon_fundamentals.lake import Lake, archived_rows, pointer
 from polygon_fundamentals.lake.pointer import adopt, leads_to, opened, point_to, replace_link
+from polygon_fundamentals.lake.storage import probe
+from polygon_fundamentals.lake.storage.probe import NoExchangeError
 from polygon_fundamentals.statements import Generation, Statement
 
 
@@ -68,7 +69,7 @@ def test_a_folder_is_not_replaced_by_a_link(both: Lake) -> None:
 def test_without_exchange_there_is_a_gap_which_must_be_allowed(
     both: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_system, "exchange", no_exchange)
+    monkeypatch.setattr(probe, "exchange", no_exchange)
     with pytest.raises(NoExchangeError):
         adopt(both)
     assert os.listdir(both.pointer) == ["balance_sheets"]
@@ -80,7 +81,7 @@ def test_without_exchange_there_is_a_gap_which_must_be_allowed(
 
 
 def test_a_kill_within_the_gap_is_mended(both: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_system, "exchange", no_exchange)
+    monkeypatch.setattr(probe, "exchange", no_exchange)
 
     def kill(name: str) -> None:
         if name == "within the gap":
@@ -107,7 +108,7 @@ def test_a_link_left_beside_is_taken_up_or_away(both: Lake) -> None:
 def test_an_exchange_that_is_refused_leaves_no_link(
     both: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_system, "exchange", refuses)
+    monkeypatch.setattr(probe, "exchange", refuses)
     with pytest.raises(OSError, match="Operation not permitted"):
         adopt(both)
     assert not (both.bronze / "fundamentals_v1_archive").is_symlink()
@@ -118,27 +119,27 @@ def test_exchange_tells_what_the_system_lacks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(OSError, match="No such file") as told:
-        file_system.exchange(tmp_path / "a", tmp_path / "b")
+        probe.exchange(tmp_path / "a", tmp_path / "b")
     assert told.value.errno == errno.ENOENT
-    monkeypatch.setattr(file_system.ctypes, "CDLL", lambda *_, **__: object())
+    monkeypatch.setattr(probe.ctypes, "CDLL", lambda *_, **__: object())
     with pytest.raises(NoExchangeError, match=r"this system has no renameat2\); move the lake"):
-        file_system.exchange(tmp_path / "a", tmp_path / "b")
-    monkeypatch.setattr(file_system.sys, "platform", "darwin")
+        probe.exchange(tmp_path / "a", tmp_path / "b")
+    monkeypatch.setattr(probe.sys, "platform", "darwin")
     with pytest.raises(NoExchangeError, match="this system has no renamex_np"):
-        file_system.exchange(tmp_path / "a", tmp_path / "b")
+        probe.exchange(tmp_path / "a", tmp_path / "b")
 
 
 def test_the_probe_tells_what_was_tried_and_leaves_nothing(
     both: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = sorted(os.listdir(both.bronze))
-    assert file_system.probe(both).sentence() == (
+    assert probe.probe(both).sentence() == (
         "swaps names in one call, hard links, tells letter case apart"
     )
-    monkeypatch.setattr(file_system, "exchange", no_exchange)
-    monkeypatch.setattr(file_system.os, "link", refuses)
-    monkeypatch.setattr(file_system.Path, "exists", lambda self: self.name == "case")
-    found = file_system.probe(both)
+    monkeypatch.setattr(probe, "exchange", no_exchange)
+    monkeypatch.setattr(probe.os, "link", refuses)
+    monkeypatch.setattr(probe.Path, "exists", lambda self: self.name == "case")
+    found = probe.probe(both)
     monkeypatch.undo()
     assert found.sentence() == (
         "cannot swap names in one call, no hard links, does not tell letter case apart"
@@ -148,12 +149,12 @@ def test_the_probe_tells_what_was_tried_and_leaves_nothing(
 
 def test_rename_and_lock_must_work(both: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(file_system.os, "replace", lambda *_: None)
+        broken.setattr(probe.os, "replace", lambda *_: None)
         with pytest.raises(LakeError, match="does not rename atomically"):
-            file_system.probe(both)
-    monkeypatch.setattr(file_system.fcntl, "flock", lambda *_: None)
+            probe.probe(both)
+    monkeypatch.setattr(probe.fcntl, "flock", lambda *_: None)
     with pytest.raises(LakeError, match="does not hold locks"):
-        file_system.probe(both)
+        probe.probe(both)
 
 
 def test_where_the_system_does_not_tell_its_mounts(
@@ -162,11 +163,11 @@ def test_where_the_system_does_not_tell_its_mounts(
     def not_there(*_: object, **__: object) -> str:
         raise FileNotFoundError(errno.ENOENT, "No such file", "/proc/self/mountinfo")
 
-    monkeypatch.setattr(file_system.Path, "read_text", not_there)
-    file_system.refuse_mounts(both)
-    monkeypatch.setattr(file_system.os.path, "ismount", lambda path: path == both.pointer)
-    with pytest.raises(file_system.UsageError, match="is a mount point and cannot be renamed"):
-        file_system.refuse_mounts(both)
+    monkeypatch.setattr(probe.Path, "read_text", not_there)
+    probe.refuse_mounts(both)
+    monkeypatch.setattr(probe.os.path, "ismount", lambda path: path == both.pointer)
+    with pytest.raises(probe.UsageError, match="is a mount point and cannot be renamed"):
+        probe.refuse_mounts(both)
 
 
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.EIO])
@@ -206,17 +207,17 @@ def test_opened_says_what_is_not_there(lake: Lake) -> None:
 def test_kept_records_count_until_a_restore_removes_them(lake: Lake) -> None:
     dataset = lake.dataset(Generation.V1, Statement.BALANCE_SHEETS)
     table = pa.table({"ticker": ["AAA", "BBB"], "assets": [1.0, None]})
-    assert kept.read_kept(dataset) is None
-    assert kept.write_kept(dataset, table) == 2
-    assert kept.read_kept(dataset) == table
+    assert archived_rows.read_kept(dataset) is None
+    assert archived_rows.write_kept(dataset, table) == 2
+    assert archived_rows.read_kept(dataset) == table
     # A record that something wrote to v1 since makes the folder, and hides nothing.
     dataset.folder.mkdir(parents=True)
-    assert kept.read_kept(dataset) == table
-    path = kept.kept_file(dataset)
+    assert archived_rows.read_kept(dataset) == table
+    path = archived_rows.kept_file(dataset)
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(
         DamagedFileError, match=rf"{path} cannot be read .*; bring v1 back with .*restore"
     ):
-        kept.read_kept(dataset)
+        archived_rows.read_kept(dataset)
     path.unlink()
-    assert kept.read_kept(dataset) is None
+    assert archived_rows.read_kept(dataset) is None

@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals.errors import LakeError
-from polygon_fundamentals.lake import Lake, cache, files, read
+from polygon_fundamentals.lake import Lake, cache, codec, read
 from polygon_fundamentals.lake.listing import ATTEMPTS, states
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.read import read_dataset, repeated_rows
+from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.statements import Generation, Statement
 from tests.filled import filled
 
@@ -108,7 +109,7 @@ def meanwhile(
     monkeypatch: pytest.MonkeyPatch, act: Callable[[], None], *, each_time: bool = False
 ) -> None:
     """Let something happen when the first file is read after a listing."""
-    really, done = files.read, list[str]()
+    really, done = codec.read, list[str]()
 
     def read(path: Path, *rest: Any) -> Any:
         if each_time or not done:
@@ -116,7 +117,7 @@ def meanwhile(
             act()
         return really(path, *rest)
 
-    monkeypatch.setattr(files, "read", read)
+    monkeypatch.setattr(codec, "read", read)
 
 
 def move_last(dataset: Dataset) -> None:
@@ -147,10 +148,10 @@ def test_a_row_that_leaves_a_file_after_the_listing_is_read_where_it_went(
 
     def move_a_row() -> None:
         ticker = states(dataset)[0].ticker
-        table, _ = files.read(several[0], dataset, ticker)
+        table, _ = codec.read(several[0], dataset, ticker)
         target = dataset.file(LATER, ticker)
-        files.replace_file(target, files.encode(table.slice(0, 1), dataset))
-        files.replace_file(several[0], files.encode(table.slice(1), dataset))
+        local.replace_file(target, codec.encode(table.slice(0, 1), dataset))
+        local.replace_file(several[0], codec.encode(table.slice(1), dataset))
 
     meanwhile(monkeypatch, move_a_row)
     assert ids(dataset) == whole

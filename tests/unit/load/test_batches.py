@@ -8,22 +8,22 @@ from urllib.parse import urlencode
 
 import pytest
 
-from flows.loading import v2_groups
+from flows.load_tasks import v2_groups
 from polygon_fundamentals.errors import BadRequestError, LakeError, UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.load import store
-from polygon_fundamentals.load.ask import BATCH, Filters, even_groups, v1_requests, v2_request
-from polygon_fundamentals.load.units import (
+from polygon_fundamentals.load.historical import (
     load_v2,
     load_v2_splitting,
     resolve_companies,
     resolve_splitting,
 )
+from polygon_fundamentals.load.query import BATCH, Filters, even_groups, v1_requests, v2_request
 from polygon_fundamentals.load.writers import Inline, Processes
 from polygon_fundamentals.normalise import v2_table
-from polygon_fundamentals.reference import tickers_of_cik, universe
-from polygon_fundamentals.sandbox import Sandbox
+from polygon_fundamentals.reference.tickers import tickers_of_cik, universe
 from polygon_fundamentals.statements import Statement, Timeframe
+from sandbox import Sandbox
 from tests.conftest import client_of
 from tests.servers import Answer, Asked, results, serving
 

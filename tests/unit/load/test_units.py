@@ -7,11 +7,11 @@ from collections.abc import Iterable
 import pytest
 
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.load.ask import Filters
-from polygon_fundamentals.load.units import Loaded, load_v1, load_v2, resolve_companies
+from polygon_fundamentals.load.historical import Loaded, load_v1, load_v2, resolve_companies
+from polygon_fundamentals.load.query import Filters
 from polygon_fundamentals.load.writers import Inline
-from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
+from sandbox import Sandbox
 from tests.conftest import client_of
 from tests.lakes import fingerprint, stored_rows, v1_facts, v2_facts
 
@@ -112,7 +112,7 @@ def test_a_second_load_changes_nothing_and_touches_no_file(
 def test_faults_on_the_way_leave_the_same_lake(loaded: tuple[Lake, list[str]], lake: Lake) -> None:
     from datetime import date
 
-    from polygon_fundamentals.sandbox import Faults
+    from sandbox import Faults
 
     clean, tickers = loaded
     faults = Faults.parse("429=.15,500=.15,reset=.1,truncate=.1,html=.05,dup=.2")

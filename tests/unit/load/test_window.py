@@ -17,15 +17,15 @@ from polygon_fundamentals.lake import Lake, revisions
 from polygon_fundamentals.lake.commit import Counts, Scope
 from polygon_fundamentals.load import store as store_module
 from polygon_fundamentals.load import window_store
+from polygon_fundamentals.load.historical import Loaded
 from polygon_fundamentals.load.store import store_v2
-from polygon_fundamentals.load.units import Loaded
-from polygon_fundamentals.load.window import Window, update_v2, window_until
 from polygon_fundamentals.load.window_store import relabelled, store_v1_pages
 from polygon_fundamentals.load.window_v1 import PAGES_AT_ONCE, update_v1
+from polygon_fundamentals.load.window_v2 import Window, update_v2, window_until
 from polygon_fundamentals.load.writers import Inline
-from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.settings import Settings
 from polygon_fundamentals.statements import V1_PATH, Generation, Statement, Timeframe
+from sandbox import Sandbox
 from tests.conftest import KEY, client_of
 from tests.lakes import stored_rows
 from tests.servers import Answer, Asked, Script, results, serving

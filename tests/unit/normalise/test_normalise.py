@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from polygon_fundamentals.datasets.keys import content_hashes, record_keys
 from polygon_fundamentals.errors import ApiError
 from polygon_fundamentals.normalise import v1_tables, v2_table
-from polygon_fundamentals.normalise.content import content_hashes, record_keys
 from polygon_fundamentals.normalise.exact import parse_rows, to_json
 from polygon_fundamentals.statements import Generation, Statement
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from polygon_fundamentals.parity.match import match_periods
+from polygon_fundamentals.periods.match import match_periods
 
 
 def periods(*ends: str, timeframe: str = "quarterly", company: str = "A") -> pd.DataFrame:

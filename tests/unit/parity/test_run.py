@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals.errors import DamagedFileError
-from polygon_fundamentals.lake import Lake, files
+from polygon_fundamentals.lake import Lake, codec
 from polygon_fundamentals.lake import read as lake_read
-from polygon_fundamentals.parity import found as found_tables
+from polygon_fundamentals.parity import findings as found_tables
 from polygon_fundamentals.parity import load_tolerances
 from polygon_fundamentals.parity import run as parity_run
-from polygon_fundamentals.parity.clusters import clusters_of
-from polygon_fundamentals.parity.found import NAMES, Found
+from polygon_fundamentals.parity.findings import NAMES, Found
 from polygon_fundamentals.parity.run import Question, sampled, v1_tickers
+from polygon_fundamentals.periods.companies import clusters_of
 from polygon_fundamentals.statements import Generation, Statement
 from tests.filled import change_rows, comparison, filled, set_column
 
@@ -73,8 +73,8 @@ def test_what_the_load_had_in_hand_is_what_its_files_hold(
     mine: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[Path] = []
-    really = files.read
-    monkeypatch.setattr(files, "read", lambda path, *rest: read.append(path) or really(path, *rest))
+    really = codec.read
+    monkeypatch.setattr(codec, "read", lambda path, *rest: read.append(path) or really(path, *rest))
     in_hand = content(comparison(mine, CF, QUESTION).found)
     assert read == []
     assert content(afresh(mine)) == in_hand

@@ -21,15 +21,15 @@ import pytest
 from expectations.answer import TOLERANCES_FILE
 from polygon_fundamentals.field_map import Relation, Unit, primary_pairs
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.load.ask import Filters
-from polygon_fundamentals.load.units import load_v1, load_v2, resolve_companies
+from polygon_fundamentals.load.historical import load_v1, load_v2, resolve_companies
+from polygon_fundamentals.load.query import Filters
 from polygon_fundamentals.load.writers import Inline
 from polygon_fundamentals.parity import Parity, load_tolerances, merge
-from polygon_fundamentals.parity.found import Found
+from polygon_fundamentals.parity.findings import Found
 from polygon_fundamentals.parity.run import Question, v1_tickers, v2_tickers
-from polygon_fundamentals.reference import known_tickers
-from polygon_fundamentals.sandbox import Sandbox
+from polygon_fundamentals.reference.tickers import known_tickers
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
+from sandbox import Sandbox
 from tests.conftest import KEY, client_of
 from tests.filled import Change, change_rows, comparison, set_column
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-import polygon_fundamentals.sandbox as package
-from polygon_fundamentals.sandbox import Faults
-from polygon_fundamentals.sandbox.calendar import build_calendar, next_weekday, quarter_end
-from polygon_fundamentals.sandbox.companies import generic_symbol
-from polygon_fundamentals.sandbox.fields import V1_LINES, V2_LINES
-from polygon_fundamentals.sandbox.query import BadQueryError, decode_cursor, encode_cursor
-from polygon_fundamentals.sandbox.v1_rows import exponent
+import sandbox as package
+from sandbox import Faults
+from sandbox.calendar import build_calendar, next_weekday, quarter_end
+from sandbox.companies import generic_symbol
+from sandbox.fields import V1_LINES, V2_LINES
+from sandbox.query import BadQueryError, decode_cursor, encode_cursor
+from sandbox.v1_rows import exponent
 
 MODULES = sorted(Path(package.__file__).parent.glob("*.py"))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from polygon_fundamentals.sandbox import Sandbox, core, serve_forever
+from sandbox import Sandbox, core, serve_forever
 
 INCOME = "/stocks/financials/v1/income-statements"
 

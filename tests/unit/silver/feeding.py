@@ -10,8 +10,8 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.load.store import store_v1, store_v2
 from polygon_fundamentals.normalise import v1_tables, v2_table
-from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import V1_PATH, Generation, Statement, Timeframe
+from sandbox import Sandbox
 
 Answers = dict[tuple[str, str], bytes]
 

@@ -11,12 +11,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from polygon_fundamentals import original_dates, silver
+from polygon_fundamentals import silver
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Scope
-from polygon_fundamentals.sandbox import Sandbox
-from polygon_fundamentals.silver import history
+from polygon_fundamentals.reference.tickers import original_dates
+from polygon_fundamentals.silver import versions
 from polygon_fundamentals.statements import Generation, Statement
+from sandbox import Sandbox
 from tests.unit.silver.feeding import answers, company, put, store, v2_balance
 
 # Amended annual reports, a split to come, a late filer, restatements to come, two share classes'
@@ -74,7 +75,9 @@ def test_as_of_equals_the_table_of_that_very_day(tmp_path: Path) -> None:
     events = {
         event
         for statement in Statement
-        for event in history.superseded(lake.dataset(Generation.V2, statement))["event"].to_pylist()
+        for event in versions.superseded(lake.dataset(Generation.V2, statement))[
+            "event"
+        ].to_pylist()
     }
     assert "superseded" in events
 

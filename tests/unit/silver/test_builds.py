@@ -18,9 +18,9 @@ from polygon_fundamentals import silver
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.pointer import point_to
-from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.silver import builds, table
 from polygon_fundamentals.statements import Generation, Statement
+from sandbox import Sandbox
 from tests.unit.silver.feeding import company, feed
 
 FOLLOWED = {"AAA": [company(0)], "BBB": [company(1)]}

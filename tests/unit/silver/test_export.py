@@ -11,20 +11,20 @@ import pyarrow.parquet as pq
 import pytest
 from massive.rest.models.financials import StockFinancial
 
-from polygon_fundamentals import export, v1_history
+from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.errors import LakeError, UsageError
 from polygon_fundamentals.field_map import entries
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.archived_rows import write_kept
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
-from polygon_fundamentals.lake.kept import write_kept
 from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.pointer import adopt, point_to
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.normalise import v1_tables, v2_table
-from polygon_fundamentals.normalise.schemas import schema
-from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.v1_view import export, v1_records
+from sandbox import Sandbox
 from tests.cutover_world import OBSERVED, QUARTERS, fill, load_later, v1_row, v2_row
 from tests.unit.silver.feeding import company, feed
 
@@ -223,8 +223,8 @@ def test_v1_that_moves_under_an_export_costs_no_record(
     frozen: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake = copy_on_v2(frozen, tmp_path / "lake")
-    before = v1_history.stored(lake, Statement.CASH_FLOW)
-    real = v1_history.states
+    before = v1_records.stored(lake, Statement.CASH_FLOW)
+    real = v1_records.states
     calls = []
 
     def changed(dataset: Dataset) -> list[FileState]:
@@ -237,8 +237,8 @@ def test_v1_that_moves_under_an_export_costs_no_record(
             archive(lake)
         return found
 
-    monkeypatch.setattr(v1_history, "states", changed)
-    found = v1_history.stored(lake, Statement.CASH_FLOW)
+    monkeypatch.setattr(v1_records, "states", changed)
+    found = v1_records.stored(lake, Statement.CASH_FLOW)
     assert len(calls) == 3
     assert calls[2] == 0
     assert found.num_rows == before.num_rows
@@ -246,9 +246,9 @@ def test_v1_that_moves_under_an_export_costs_no_record(
 
 def test_v1_that_moves_each_time_is_told(frozen: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = [FileState(202301, "NOWHERE", 1, 1)]
-    monkeypatch.setattr(v1_history, "states", lambda _: gone)
+    monkeypatch.setattr(v1_records, "states", lambda _: gone)
     with pytest.raises(LakeError, match="moved each of the 10 times that they were read"):
-        v1_history.stored(frozen, Statement.CASH_FLOW)
+        v1_records.stored(frozen, Statement.CASH_FLOW)
 
 
 def test_of_two_companies_under_a_ticker_only_the_one_that_v2_lacks_is_v1s(lake: Lake) -> None:

@@ -17,7 +17,8 @@ from polygon_fundamentals import silver
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.normalise import v1_tables
-from polygon_fundamentals.silver import history, knowable
+from polygon_fundamentals.silver import known_dates
+from polygon_fundamentals.silver.versions import superseded, versions_schema
 from polygon_fundamentals.statements import Generation, Statement
 from tests.cutover_world import v1_row
 from tests.unit.silver.feeding import put, v2_balance
@@ -28,7 +29,7 @@ V1, V2 = Generation.V1, Generation.V2
 def rows_of(*versions: tuple[str, str | None, str, str | None, float]) -> pa.Table:
     """Versions of one v2 balance sheet: observed, filed, event, superseded at, total assets."""
     lake = Lake(Path("unused"))
-    schema = history.versions_schema(lake.dataset(Generation.V2, Statement.BALANCE_SHEETS))
+    schema = versions_schema(lake.dataset(Generation.V2, Statement.BALANCE_SHEETS))
     return pa.Table.from_pylist(
         [
             {
@@ -76,9 +77,9 @@ def test_a_version_counts_from_the_day_on_which_it_could_be_known(
         # Next year's report restated it; seen weeks later.
         ("2025-07-01T15:00", "2025-05-09", "withdrawn", "2025-11-21T03:00", 103.0),
     )
-    first = knowable.first_filings(table, Generation.V2, {})
-    known = knowable.known_days(table, Generation.V2, {}, first)
-    rows = knowable.known_on(table, Generation.V2, known, np.datetime64(day))
+    first = known_dates.first_filings(table, Generation.V2, {})
+    known = known_dates.known_days(table, Generation.V2, {}, first)
+    rows = known_dates.known_on(table, Generation.V2, known, np.datetime64(day))
     found = table.take(pa.array(rows))["total_assets"].to_pylist()
     assert found == ([] if assets is None else [assets])
 
@@ -94,7 +95,7 @@ def test_an_undated_record_counts_from_its_first_filing_or_from_when_it_was_seen
     days = np.datetime64("2024-09-08").astype("int64"), np.datetime64("2024-03-31").astype("int64")
     key = pd.MultiIndex.from_tuples([("0000000001", days[1])])
     first = pd.Series([days[0]], index=key)
-    found = knowable.known_days(table, Generation.V2, {}, first)
+    found = known_dates.known_days(table, Generation.V2, {}, first)
     assert found.tolist() == [date.fromisoformat(known)]
 
 
@@ -312,27 +313,27 @@ def test_files_of_an_older_tool(
     assert known() == expected
     later = {**v1_balance("2026-08-01", 5.0), "end_date": "2026-06-30"}
     put(lake, V1, later, "2026-08-02T12:00")
-    assert history.superseded(lake.dataset(V1, statement)).num_rows
+    assert superseded(lake.dataset(V1, statement)).num_rows
     assert known() == expected
 
 
 def test_a_record_without_a_filing_date_borrows_that_of_its_period() -> None:
     table = rows_of(("2025-03-01T12:00", None, "", None, 100.0))
-    first = knowable.first_filings(
+    first = known_dates.first_filings(
         rows_of(("2025-03-01T12:00", "2024-05-10", "", None, 100.0)), Generation.V2, {}
     )
-    known = knowable.known_days(table, Generation.V2, {}, first)
+    known = known_dates.known_days(table, Generation.V2, {}, first)
     assert known.tolist() == [date(2024, 5, 10)]
-    nobody = knowable.known_days(table, Generation.V2, {}, first[:0])
+    nobody = known_dates.known_days(table, Generation.V2, {}, first[:0])
     assert nobody.tolist() == [date(2025, 3, 1)]
 
 
 def test_a_filing_before_its_period_ended_is_no_first_filing() -> None:
     table = rows_of(("2025-03-01T12:00", "2024-03-01", "", None, 100.0))
-    assert knowable.first_filings(table, Generation.V2, {}).empty
+    assert known_dates.first_filings(table, Generation.V2, {}).empty
 
 
 def test_days_are_new_york_days() -> None:
     moments = pa.chunked_array([pa.array([datetime(2025, 1, 2, 4, 59, tzinfo=UTC)])])
-    days = knowable.local_days(moments.cast(pa.timestamp("us", tz="UTC")))
+    days = known_dates.local_days(moments.cast(pa.timestamp("us", tz="UTC")))
     assert days.to_pylist() == [date(2025, 1, 1)]

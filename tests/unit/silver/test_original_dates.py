@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from polygon_fundamentals.errors import DamagedFileError
-from polygon_fundamentals.filing_alignment import align
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.original_dates import (
+from polygon_fundamentals.reference.filing_alignment import align
+from polygon_fundamentals.reference.original_dates import (
     by_source,
     date_periods,
     dates_file,
@@ -18,8 +18,8 @@ from polygon_fundamentals.original_dates import (
     load_dates,
     match_filings,
 )
-from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation
+from sandbox import Sandbox
 from tests.conftest import client_of
 from tests.servers import results, serving
 from tests.unit.silver.feeding import company, feed

@@ -16,8 +16,8 @@ from polygon_fundamentals.field_map import Relation, v1_sources, v2_fields
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER
 from polygon_fundamentals.lake.read import read_dataset
-from polygon_fundamentals.sandbox import Sandbox
 from polygon_fundamentals.statements import Generation, Statement
+from sandbox import Sandbox
 from tests.unit.silver.feeding import company, feed
 
 NOW = datetime(2025, 7, 2, 12, tzinfo=UTC)

@@ -1,0 +1,4 @@
+"""What a run needs of its surroundings: server, progress, logs, artifacts, Dask.
+
+Importing this package imports nothing.
+"""

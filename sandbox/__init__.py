@@ -1,0 +1,17 @@
+"""A local server that answers as both fundamentals APIs do, with synthetic companies.
+
+    from sandbox import Sandbox
+
+    with Sandbox(companies=60) as sandbox:
+        print(sandbox.url, sandbox.tickers)
+
+It holds its own literal lists of fields and signs, and imports nothing else of this project.
+"""
+
+from __future__ import annotations
+
+from .core import Sandbox, ServedRequest, serve_forever
+from .faults import Faults
+from .plant import Planted
+
+__all__ = ["Faults", "Planted", "Sandbox", "ServedRequest", "serve_forever"]

@@ -1,0 +1,235 @@
+"""v1's data as one compressed file with a manifest of checksums, and back again.
+
+The archive is a plain tar in zstd, so that `tar --zstd` reads it too. What tar cannot hold
+exactly (times in nanoseconds) stands in the manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+
+import orjson
+import pyarrow as pa
+
+from polygon_fundamentals.cutover.checksums import checksum, walk
+from polygon_fundamentals.errors import DamagedFileError, LakeError
+from polygon_fundamentals.lake.storage.local import flush_folder, replace_file
+
+DATA, SCRIPTS, CRON = "data", "scripts", "cron_lines.txt"
+_CHUNK = 1 << 20
+Manifest = dict[str, Any]
+
+
+def describe(folder: Path, scripts: Sequence[Path], cron: Sequence[str]) -> Manifest:
+    """Return the manifest of a folder: every file with size, time, mode and SHA-256."""
+    files, links = {}, {}
+    for path in walk(folder):
+        name = str(path.relative_to(folder))
+        if path.is_symlink():
+            links[name] = os.readlink(path)
+        else:
+            stat = path.stat()
+            files[name] = {
+                "size": stat.st_size,
+                "mtime_ns": stat.st_mtime_ns,
+                "mode": stat.st_mode & 0o7777,
+                "sha256": checksum(path),
+            }
+    folders = {}
+    for where, _, _ in os.walk(folder):
+        stat = os.stat(where)
+        folders[os.path.relpath(where, folder)] = [stat.st_mode & 0o7777, stat.st_mtime_ns]
+    return {
+        "version": 1,
+        "folder": folder.name,
+        "files": files,
+        "links": links,
+        "folders": folders,
+        "scripts": {str(path.absolute()): checksum(path) for path in scripts},
+        "cron": list(cron),
+    }
+
+
+def write(folder: Path, manifest: Manifest, tar: Path) -> str:
+    """Write the archive of a folder; return its SHA-256. It is there whole or not at all."""
+    tar.parent.mkdir(parents=True, exist_ok=True)
+    beside = tar.with_name(f".{tar.name}.tmp")
+    try:
+        with _compressed(beside) as out, _tar_writer(out) as archive:
+            for name in (*manifest["folders"],):
+                inside = DATA if name == "." else f"{DATA}/{name}"
+                archive.add(folder / name, inside, recursive=False)
+            for name in (*manifest["files"], *manifest["links"]):
+                archive.add(folder / name, f"{DATA}/{name}", recursive=False)
+            for place, script in enumerate(manifest["scripts"]):
+                archive.add(script, f"{SCRIPTS}/{place:03d}-{Path(script).name}", recursive=False)
+            if manifest["cron"]:
+                text = ("\n".join(manifest["cron"]) + "\n").encode()
+                entry = tarfile.TarInfo(CRON)
+                entry.size = len(text)
+                archive.addfile(entry, io.BytesIO(text))
+        _flush(beside)
+        digest = checksum(beside)
+        os.replace(beside, tar)
+        flush_folder(tar.parent)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    return digest
+
+
+@contextmanager
+def _compressed(path: Path) -> Iterator[IO[bytes]]:
+    with pa.OSFile(str(path), "wb") as file, pa.CompressedOutputStream(file, "zstd") as stream:
+        yield cast("IO[bytes]", stream)
+
+
+@contextmanager
+def _tar_writer(stream: IO[bytes]) -> Iterator[tarfile.TarFile]:
+    with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+        yield archive
+
+
+@contextmanager
+def _tar_reader(tar: Path) -> Iterator[tarfile.TarFile]:
+    try:
+        with (
+            pa.OSFile(str(tar), "rb") as file,
+            pa.CompressedInputStream(file, "zstd") as stream,
+            tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as archive,
+        ):
+            yield archive
+    except FileNotFoundError as error:
+        raise LakeError(f"{tar} is not there; put the archive back, then run again") from error
+    except (tarfile.TarError, pa.ArrowException, EOFError) as error:
+        raise _damaged(tar, error) from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise _damaged(tar, error) from error
+
+
+def _damaged(tar: Path, error: Exception) -> DamagedFileError:
+    reason = (str(error).splitlines() or ["cut off"])[0][:120]
+    return DamagedFileError(f"{tar} cannot be read ({reason}); use another copy of it")
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_back(tar: Path) -> dict[str, str]:
+    """Return name → SHA-256 of every data file in the archive; of a link its target.
+
+    Raises:
+        DamagedFileError: the archive cannot be read to its end.
+    """
+    found = {}
+    with _tar_reader(tar) as archive:
+        for member in archive:
+            if not member.name.startswith(f"{DATA}/"):
+                continue
+            name = member.name[len(DATA) + 1 :]
+            if member.issym():
+                found[name] = f"-> {member.linkname}"
+            elif member.isfile():
+                found[name] = _digest(archive.extractfile(member))
+            elif member.islnk():
+                # Two names of one file: tar keeps the bytes once, under the first.
+                found[name] = found[member.linkname[len(DATA) + 1 :]]
+    return found
+
+
+def _digest(file: IO[bytes] | None) -> str:
+    digest = hashlib.sha256()
+    while file is not None and (chunk := file.read(_CHUNK)):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def expected(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return what `read_back` must return."""
+    return {
+        **{name: entry["sha256"] for name, entry in manifest["files"].items()},
+        **{name: f"-> {target}" for name, target in manifest["links"].items()},
+    }
+
+
+def refuse_differences(found: Mapping[str, str], manifest: Mapping[str, Any], where: str) -> None:
+    """Refuse what is not, file by file, what the manifest says.
+
+    Raises:
+        DamagedFileError: files are missing, new or different; the first are named.
+    """
+    wanted = expected(manifest)
+    differ = sorted(n for n in wanted.keys() | found.keys() if wanted.get(n) != found.get(n))
+    if differ:
+        raise DamagedFileError(
+            f"{where}: {len(differ)} files differ from the manifest ({', '.join(differ[:3])}); "
+            "nothing was removed. Find out what changed them, then run again"
+        )
+
+
+def extract(tar: Path, manifest: Mapping[str, Any], folder: Path) -> None:
+    """Write the archive's data into a new folder, byte for byte, times and modes included.
+
+    Raises:
+        DamagedFileError: what was written is not what the manifest says.
+    """
+    folder.mkdir(parents=True)
+    with _tar_reader(tar) as archive:
+        for member in archive:
+            if member.name.startswith(f"{DATA}/"):
+                # `data` refuses members that would leave the folder.
+                archive.extract(member, folder, filter="data")
+    inner = folder / DATA
+    inner.mkdir(exist_ok=True)
+    for name in manifest["folders"]:
+        (inner / name).mkdir(parents=True, exist_ok=True)
+    found = {
+        str(path.relative_to(inner)): f"-> {os.readlink(path)}"
+        if path.is_symlink()
+        else checksum(path)
+        for path in walk(inner)
+    }
+    refuse_differences(found, manifest, str(folder))
+    for name, entry in manifest["files"].items():
+        os.chmod(inner / name, entry["mode"])
+        os.utime(inner / name, ns=(entry["mtime_ns"], entry["mtime_ns"]))
+    for name, (mode, changed) in sorted(manifest["folders"].items(), reverse=True):
+        os.chmod(inner / name, mode)
+        os.utime(inner / name, ns=(changed, changed))
+
+
+def save_manifest(path: Path, manifest: Manifest) -> None:
+    """Write a manifest, flushed to disk."""
+    replace_file(path, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+    flush_folder(path.parent)
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Return a manifest.
+
+    Raises:
+        LakeError: it is not there.
+        DamagedFileError: it cannot be read.
+    """
+    try:
+        found: Manifest = orjson.loads(path.read_bytes())
+        found["files"], found["links"], found["folders"]
+    except FileNotFoundError as error:
+        raise LakeError(f"{path} is not there; put the manifest back beside its archive") from error
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise DamagedFileError(f"{path} is no readable manifest; use another copy") from error
+    return found

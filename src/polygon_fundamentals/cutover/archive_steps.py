@@ -1,0 +1,296 @@
+"""The steps of cleanup and restore: archive, prove, remove; and back again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from polygon_fundamentals.cutover import archive_file, checksums
+from polygon_fundamentals.cutover.context import V1_SIDE, Around
+from polygon_fundamentals.cutover.journal import Journal
+from polygon_fundamentals.cutover.steps import Step
+from polygon_fundamentals.errors import AnswerIsNo, LakeError
+from polygon_fundamentals.lake import codec
+from polygon_fundamentals.lake.archived_rows import kept_file, write_kept
+from polygon_fundamentals.lake.commit import Incoming, Scope, commit
+from polygon_fundamentals.lake.paths import (
+    V1_ARCHIVE,
+    Dataset,
+    Lake,
+    bucket_of,
+    ticker_of_file,
+)
+from polygon_fundamentals.lake.pointer import leads_to
+from polygon_fundamentals.lake.read import read_dataset
+from polygon_fundamentals.lake.storage.local import flush_folder
+from polygon_fundamentals.locks import exclusive
+from polygon_fundamentals.statements import Generation, Statement
+
+
+@dataclass(frozen=True)
+class Retention:
+    """After how many days v1's deployments, and its data, go; what goes into the archive too."""
+
+    deployments_days: int = 30
+    data_days: int = 90
+    scripts: tuple[Path, ...] = ()
+    cron: tuple[str, ...] = ()
+
+
+def manifest_of(tar: Path) -> Path:
+    """Return the path of an archive's manifest."""
+    return tar.with_name(tar.name.removesuffix(".tar.zst") + ".manifest.json")
+
+
+class Cleanup:
+    """The steps of cleanup and restore under a journal; every step may be repeated."""
+
+    def __init__(self, lake: Lake, journal: Journal, around: Around, retention: Retention) -> None:
+        self.lake, self.journal, self.around = lake, journal, around
+        self.retention, self.facts = retention, journal.facts
+        self.folder = lake.bronze / V1_ARCHIVE
+        self.removing = lake.bronze / ".fundamentals_v1_removing"
+        self.restoring = lake.bronze / ".fundamentals_v1_restoring"
+        self.later = lake.bronze / ".fundamentals_v1_later"
+
+    @property
+    def tar(self) -> Path:
+        """The archive's path."""
+        return self.lake.root / "archive" / str(self.facts["archive"])
+
+    @property
+    def manifest_path(self) -> Path:
+        """The manifest's path, beside the archive."""
+        return manifest_of(self.tar)
+
+    def cleanup_steps(self) -> list[Step]:
+        """Return the steps of cleanup; without the data's days only the first."""
+        retire = Step("retire deployments", self.retire)
+        if not self.facts["data"]:
+            return [retire]
+        return [
+            retire,
+            Step("take checksums", self.describe, self.forget),
+            Step("write archive", self.write, self.drop_archive),
+            Step("read back", self.read_back),
+            Step("keep records", self.keep, self.drop_kept),
+            Step("remove", self.remove, self.put_back),
+        ]
+
+    def restore_steps(self) -> list[Step]:
+        """Return the steps of restore."""
+        return [
+            Step("check archive", self.check_archive),
+            Step("extract", self.extract, self.drop_extracted),
+            Step("into place", self.into_place),
+            Step("join later loads", self.join_later, stays=True),
+            Step("give up kept records", self.drop_kept, stays=True),
+        ]
+
+    def retire(self) -> str:
+        """Take v1's deployments out of service."""
+        names = self.around.schedules.retire(V1_SIDE)
+        return f"retired {', '.join(names)}" if names else "no deployment of v1 on a server"
+
+    def describe(self) -> str:
+        """Take the checksums of v1's files and write the manifest."""
+        if self._removal_began():
+            return "taken before"
+        known = checksums.recorded(self.lake)
+        if known is not None and (changed := checksums.changed_since(self.lake, known)):
+            raise LakeError(
+                f"{len(changed)} files of v1 are not what the recorded checksums say "
+                f"({', '.join(changed[:3])}); look at them, then record anew with "
+                "`python -m flows checklist --record-checksums`"
+            )
+        found = archive_file.describe(self.folder, self.retention.scripts, self.retention.cron)
+        archive_file.save_manifest(self.manifest_path, found)
+        return f"{len(found['files']):,} files"
+
+    def forget(self) -> str:
+        """Remove the manifest of an archive that was not made."""
+        if self._removal_began():
+            return "kept"
+        self.manifest_path.unlink(missing_ok=True)
+        return "manifest removed"
+
+    def write(self) -> str:
+        """Write the archive."""
+        if not self._removal_began():
+            manifest = archive_file.load_manifest(self.manifest_path)
+            manifest["sha256"] = archive_file.write(self.folder, manifest, self.tar)
+            archive_file.save_manifest(self.manifest_path, manifest)
+        return f"{self.tar.name}, {self.tar.stat().st_size:,} bytes"
+
+    def drop_archive(self) -> str:
+        """Remove an archive that is not needed."""
+        if self._removal_began():
+            return "kept"
+        self.tar.unlink(missing_ok=True)
+        return "archive removed"
+
+    def read_back(self) -> str:
+        """Read the archive to its end and compare it file by file with the manifest and disk."""
+        manifest = archive_file.load_manifest(self.manifest_path)
+        archive_file.refuse_differences(archive_file.read_back(self.tar), manifest, str(self.tar))
+        if not self._removal_began():
+            archive_file.refuse_differences(
+                checksums.checksums(self.folder), manifest, str(self.folder)
+            )
+        return f"{len(manifest['files']):,} files, the same in archive, manifest and lake"
+
+    def keep(self) -> str:
+        """Keep v1's records in one file a statement, for silver and parity."""
+        if self._removal_began():
+            return "kept before"
+        datasets = [self.lake.dataset(Generation.V1, s) for s in Statement]
+        rows = sum(write_kept(dataset, read_dataset(dataset)) for dataset in datasets)
+        return f"{rows:,} records kept for silver"
+
+    def drop_kept(self) -> str:
+        """Remove the kept records, now that the folder itself is there."""
+        for statement in Statement:
+            kept_file(self.lake.dataset(Generation.V1, statement)).unlink(missing_ok=True)
+        return "removed"
+
+    def remove(self) -> str:
+        """Take v1's folder away under the lake's lock, then remove its files."""
+        with exclusive(self.lake.lock("writers"), 60.0, "the lake (a load)"):
+            if self.folder.is_dir() and not self.removing.exists():
+                manifest = archive_file.load_manifest(self.manifest_path)
+                _refuse_touched(self.folder, manifest)
+                if leads_to(self.lake) is not Generation.V2:
+                    raise AnswerIsNo(f"{self.lake.pointer} leads to v1; nothing was removed")
+                self.around.point("archive proven")
+                os.rename(self.folder, self.removing)
+                flush_folder(self.lake.bronze)
+        self.around.point("folder taken away")
+        if self.removing.exists():
+            shutil.rmtree(self.removing)
+        self.around.point("files removed")
+        return f"{self.folder.name} removed"
+
+    def _removal_began(self) -> bool:
+        return not self.folder.is_dir()
+
+    def put_back(self) -> str:
+        """Bring the folder back: as it is where nothing is lost, else from the archive."""
+        if self.folder.is_dir():
+            return "the folder is there"
+        manifest = archive_file.load_manifest(self.manifest_path)
+        whole = self.removing.is_dir() and checksums.checksums(
+            self.removing
+        ) == archive_file.expected(manifest)
+        if not whole:
+            shutil.rmtree(self.restoring, ignore_errors=True)
+            archive_file.extract(self.tar, manifest, self.restoring)
+            shutil.rmtree(self.removing, ignore_errors=True)
+            os.rename(self.restoring / archive_file.DATA, self.removing)
+            shutil.rmtree(self.restoring)
+        os.rename(self.removing, self.folder)
+        flush_folder(self.lake.bronze)
+        return "the folder is back"
+
+    def check_archive(self) -> str:
+        """Check the archive against its manifest."""
+        manifest = archive_file.load_manifest(self.manifest_path)
+        self.journal.fact("loaded_since", self.folder.is_dir())
+        if not self._in_place():
+            archive_file.refuse_differences(
+                archive_file.read_back(self.tar), manifest, str(self.tar)
+            )
+        return f"{len(manifest['files']):,} files as the manifest says"
+
+    def extract(self) -> str:
+        """Write the archive's files beside their place."""
+        if self._in_place():
+            return "in place already"
+        shutil.rmtree(self.restoring, ignore_errors=True)
+        manifest = archive_file.load_manifest(self.manifest_path)
+        archive_file.extract(self.tar, manifest, self.restoring)
+        self.around.point("extracted")
+        return f"{len(manifest['files']):,} files"
+
+    def drop_extracted(self) -> str:
+        """Remove what was extracted."""
+        shutil.rmtree(self.restoring, ignore_errors=True)
+        return "removed"
+
+    def _in_place(self) -> bool:
+        """Say whether the folder is the archive's, and not what was loaded after the cleanup."""
+        later = self.facts["loaded_since"] and "placed" not in self.facts
+        return self.folder.is_dir() and (not later or self.later.exists())
+
+    def into_place(self) -> str:
+        """Rename the folder into place; one of later loads is set aside first."""
+        if not self._in_place():
+            if self.folder.is_dir():
+                os.rename(self.folder, self.later)
+                self.around.point("set aside")
+            os.rename(self.restoring / archive_file.DATA, self.folder)
+            flush_folder(self.lake.bronze)
+        self.around.point("in place")
+        self.journal.fact("placed", True)
+        shutil.rmtree(self.restoring, ignore_errors=True)
+        return f"{self.folder.name} is there again"
+
+    def join_later(self) -> str:
+        """Upsert the records that were loaded after the cleanup.
+
+        No load waits for it, nor does it for one: of v1 none begins while records are kept.
+        """
+        if not self.later.exists():
+            return "nothing was loaded after the cleanup"
+        datasets = [self.lake.dataset(Generation.V1, s) for s in Statement]
+        at = self.around.clock()
+        rows = sum(_joined(dataset, self.later / dataset.statement, at) for dataset in datasets)
+        self.around.point("joined")
+        shutil.rmtree(self.later)
+        return f"{rows:,} records that were loaded after the cleanup"
+
+
+def _joined(dataset: Dataset, folder: Path, at: datetime) -> int:
+    """Upsert the records of a folder into its dataset, a bucket of tickers at a time."""
+    buckets: dict[int, list[tuple[str, Path]]] = {}
+    for path in sorted(folder.glob("year=*/month=*/*")):
+        ticker = ticker_of_file(path.name)
+        if ticker is not None:
+            buckets.setdefault(bucket_of(ticker), []).append((ticker, path))
+    total = 0
+    # Both speak of the folder that was set aside: without them the present one is listed.
+    (dataset.lake.ops / "index" / dataset.name / "found.json").unlink(missing_ok=True)
+    for some in buckets.values():
+        tables, rows, start = [], dict[str, list[int]](), 0
+        for ticker, path in some:
+            dataset.index_file(ticker).unlink(missing_ok=True)
+            table = codec.with_ticker(codec.read(path, dataset, ticker)[0], ticker)
+            rows.setdefault(ticker, []).extend(range(start, start + table.num_rows))
+            start += table.num_rows
+            tables.append(table)
+        whole = pa.concat_tables(tables).combine_chunks()
+        commit(dataset, Incoming(whole, rows, Scope.WINDOW, frozenset(), at))
+        total += start
+    return total
+
+
+def _refuse_touched(folder: Path, manifest: archive_file.Manifest) -> None:
+    """Refuse files whose size or time of change is not the manifest's (read back just now)."""
+    found = {}
+    for path in checksums.walk(folder):
+        stat = path.lstat()
+        found[str(path.relative_to(folder))] = (stat.st_size, stat.st_mtime_ns)
+    wanted = {n: (e["size"], e["mtime_ns"]) for n, e in manifest["files"].items()}
+    links = manifest["links"]
+    touched = sorted(
+        n for n in found.keys() | wanted.keys() if n not in links and found.get(n) != wanted.get(n)
+    )
+    if touched:
+        raise LakeError(
+            f"{len(touched)} files of v1 changed while they were archived ({touched[0]}); "
+            "nothing was removed. Stop what writes there, then run again"
+        )

@@ -1,0 +1,257 @@
+"""Cleanup: retire v1's deployments, archive its data, and only then remove it. And restore."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from polygon_fundamentals.business_days import day_of
+from polygon_fundamentals.cutover import archive_file
+from polygon_fundamentals.cutover import journal as journals
+from polygon_fundamentals.cutover.archive_steps import Cleanup, Retention, manifest_of
+from polygon_fundamentals.cutover.context import Around
+from polygon_fundamentals.cutover.journal import BACK, CLEANUP, CUTOVER, RESTORE, Journal
+from polygon_fundamentals.cutover.steps import (
+    HalfUndoneError,
+    Step,
+    UndoneError,
+    UnfinishedError,
+    back,
+    forward,
+)
+from polygon_fundamentals.errors import AnswerIsNo, LakeError, UsageError
+from polygon_fundamentals.lake.archived_rows import archived_since
+from polygon_fundamentals.lake.paths import V1_ARCHIVE, Lake
+from polygon_fundamentals.lake.pointer import holds_data, leads_to
+from polygon_fundamentals.lake.storage import local
+from polygon_fundamentals.locks import exclusive
+from polygon_fundamentals.statements import Generation
+
+Report = dict[str, Any]
+
+
+def refuse_cleanup(lake: Lake, retention: Retention, at: datetime) -> bool:
+    """Return whether the data goes too: it is there, and its days have passed.
+
+    Raises:
+        AnswerIsNo: the pointer leads to v1, or the days have not passed.
+        LakeError: there is no journal of the cutover to count the days from, or an archive of
+            this day already.
+        UsageError: a script that is to be archived is not there.
+    """
+    if leads_to(lake) is not Generation.V2:
+        raise AnswerIsNo(f"{lake.pointer} leads to v1, which readers still use; cut over first")
+    done = journals.last_done(lake, CUTOVER)
+    if done is None:
+        raise LakeError(
+            f"{journals.folder(lake)} holds no journal of a cutover, so its days cannot be "
+            "counted; nothing was removed"
+        )
+    age = (at - journals.moment(done)) / timedelta(days=1)
+    if age < retention.deployments_days:
+        raise AnswerIsNo(
+            f"the cutover was {age:.1f} days ago; v1's deployments go after "
+            f"{retention.deployments_days} days and its data after {retention.data_days}"
+        )
+    if archived_since(lake) is not None and holds_data(lake.bronze / V1_ARCHIVE):
+        raise LakeError(
+            f"v1 was archived before, and {lake.bronze / V1_ARCHIVE} holds only what was loaded "
+            "since; join the two with `python -m flows restore --execute`, then run again"
+        )
+    for script in retention.scripts:
+        if not script.is_file():
+            raise UsageError(f"--script {script} is not a file; name it anew or leave it out")
+    data = age >= retention.data_days and holds_data(lake.bronze / V1_ARCHIVE)
+    if data and (tar := lake.root / "archive" / _archive_of(at)).exists():
+        raise LakeError(f"{tar} is there already; move it away, then run again")
+    return data
+
+
+def _archive_of(at: datetime) -> str:
+    return f"fundamentals_v1_{day_of(at):%Y%m%d}.tar.zst"
+
+
+def plan_of_cleanup(lake: Lake, retention: Retention, at: datetime) -> str:
+    """Return in words what a cleanup would do; nothing is changed.
+
+    Raises:
+        AnswerIsNo, LakeError, UsageError: it would be refused.
+    """
+    left = _unfinished(lake, CLEANUP)
+    if left is not None:
+        _as_begun(left, retention)
+        return "a cleanup was cut off; --execute goes on where it stopped"
+    data = refuse_cleanup(lake, retention, at)
+    words = "retire v1's deployments" + (", archive and remove its data" if data else "")
+    return f"would {words}; --execute carries it out"
+
+
+def cleanup(lake: Lake, around: Around, retention: Retention) -> Report:
+    """Retire v1's deployments, and archive and remove its data when its days have passed.
+
+    Raises:
+        AnswerIsNo, LakeError, UsageError: refused; nothing was changed.
+        LakeLockedError: a switch is under way.
+    """
+    lake.prepare()
+    with exclusive(lake.lock("cutover"), 0, "the lake's switch"):
+        left = _left(lake, CLEANUP)
+        if left is None:
+            at = around.clock()
+            data = refuse_cleanup(lake, retention, at)
+            facts = {"archive": _archive_of(at), "data": data, **_added(retention)}
+            left = Journal.begin(lake, CLEANUP, {}, around.clock, facts)
+        work = Cleanup(lake, left, around, _as_begun(left, retention))
+        return _carried_out(left, work.cleanup_steps, around)
+
+
+def _added(retention: Retention) -> dict[str, list[str]]:
+    return {"scripts": [str(path) for path in retention.scripts], "cron": list(retention.cron)}
+
+
+def _as_begun(journal: Journal, retention: Retention) -> Retention:
+    """Return a retention with the scripts and cron lines that the cleanup began with.
+
+    Raises:
+        UsageError: others are given now.
+    """
+    given = _added(retention)
+    begun = {name: journal.facts.get(name, given[name]) for name in given}
+    if any(given.values()) and given != begun:
+        raise UsageError(
+            "the cleanup that was cut off goes on with the scripts and cron lines that it began "
+            f"with ({', '.join([*begun['scripts'], *begun['cron']]) or 'none'}); run it without "
+            "--script and --cron-line"
+        )
+    scripts = tuple(Path(name) for name in begun["scripts"])
+    return replace(retention, scripts=scripts, cron=tuple(begun["cron"]))
+
+
+def plan_of_restore(lake: Lake, name: str | None = None) -> str:
+    """Return in words what a restore would do; nothing is changed.
+
+    Raises:
+        LakeError: it would be refused.
+    """
+    if _unfinished(lake, RESTORE) is not None:
+        return "a restore was cut off; --execute goes on where it stopped"
+    words = why_no_restore(lake)
+    return words or f"would bring v1 back from {_chosen(lake, name)}; --execute carries it out"
+
+
+def restore(lake: Lake, around: Around, name: str | None = None) -> Report:
+    """Bring v1's data back from its archive, byte for byte.
+
+    What was loaded after the cleanup is joined to it. `name` is the archive's file name; None: the
+    last cleanup's.
+
+    Raises:
+        LakeError: there is no archive, or it is not clear which to take.
+        LakeLockedError: a switch is under way.
+    """
+    lake.prepare()
+    with exclusive(lake.lock("cutover"), 0, "the lake's switch"):
+        left = _left(lake, RESTORE)
+        if left is None:
+            if (words := why_no_restore(lake)) is not None:
+                return _nothing_to_do(words)
+            chosen = {"archive": _chosen(lake, name)}
+            left = Journal.begin(lake, RESTORE, {}, around.clock, chosen)
+        work = Cleanup(lake, left, around, Retention())
+        return _carried_out(left, work.restore_steps, around)
+
+
+def why_no_restore(lake: Lake) -> str | None:
+    """Return why there is nothing to restore, or None where there is.
+
+    The kept records decide, which go with a restore: the folder may be what was loaded after.
+    """
+    there = (lake.bronze / V1_ARCHIVE).exists() and archived_since(lake) is None
+    if there or not lake.pointer.is_symlink():
+        return f"v1's folder is in {lake.bronze} already; nothing to do"
+    return None
+
+
+def _chosen(lake: Lake, name: str | None) -> str:
+    """Return the archive's file name; it and its manifest are there.
+
+    Raises:
+        LakeError: one of them is not.
+    """
+    chosen = name or newest_archive(lake)
+    tar = lake.root / "archive" / chosen
+    if not tar.is_file():
+        raise LakeError(f"{tar} is not there; put the archive back, then run again")
+    archive_file.load_manifest(manifest_of(tar))
+    return chosen
+
+
+def _nothing_to_do(message: str) -> Report:
+    return {"executed": True, "steps": [], "state": "done", "exit_code": 0, "message": message}
+
+
+def newest_archive(lake: Lake) -> str:
+    """Return the file name of the newest archive with a manifest.
+
+    Raises:
+        LakeError: there is none, or cleanups made several without a restore between.
+    """
+    made: list[str] = []
+    for journal in journals.journals(lake):
+        if journal.state == journals.DONE and journal.operation == RESTORE:
+            made = []
+        elif journal.state == journals.DONE and journal.facts.get("data"):
+            made.append(str(journal.facts["archive"]))
+    if len(made) > 1:
+        raise LakeError(
+            f"v1 was archived {len(made)} times without a restore between ({', '.join(made)}): the "
+            f"first holds its history, a later one only what was loaded since. Bring the first "
+            f"back: `python -m flows restore --execute --archive {made[0]}`"
+        )
+    found = sorted((lake.root / "archive").glob("fundamentals_v1_*.manifest.json"))
+    if not found:
+        raise LakeError(f"{lake.root / 'archive'} holds no archive of v1; nothing to restore")
+    return found[-1].name.removesuffix(".manifest.json") + ".tar.zst"
+
+
+def _left(lake: Lake, operation: str) -> Journal | None:
+    local.remove_leftovers(lake.ops)
+    return _unfinished(lake, operation)
+
+
+def _unfinished(lake: Lake, operation: str) -> Journal | None:
+    left = journals.unfinished(lake)
+    if left is not None and left.operation != operation:
+        raise LakeError(
+            f"a {left.operation} was cut off; run `python -m flows {left.operation} --execute` "
+            "first, it goes on where it stopped"
+        )
+    return left
+
+
+def _carried_out(journal: Journal, steps: Callable[[], Sequence[Step]], around: Around) -> Report:
+    first = len(journal.steps)
+    code, message = 0, f"{journal.operation} done"
+    try:
+        if journal.direction == BACK:
+            back(journal, steps(), around.point, around.clock)
+            code, message = 1, f"{journal.message} (everything was put back); run again"
+        else:
+            forward(journal, steps(), around.point, around.clock)
+    except UndoneError as error:
+        code, message = error.code, str(error)
+    except (HalfUndoneError, UnfinishedError) as error:
+        code, message = error.exit_code, str(error)
+    done = journal.steps[first:]
+    return {
+        "executed": True,
+        "steps": [{k: step.get(k) for k in ("name", "ok", "detail", "seconds")} for step in done],
+        "state": journal.state,
+        "archive": str(journal.facts.get("archive", "")),
+        "journal": str(journal.path),
+        "exit_code": code,
+        "message": message,
+    }

@@ -1,0 +1,248 @@
+"""The steps of a switch, in both directions; those of schedules are in `schedule_steps`."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from polygon_fundamentals.cutover import reader_checks, silver_side
+from polygon_fundamentals.cutover.context import Around, Options
+from polygon_fundamentals.cutover.journal import Journal
+from polygon_fundamentals.cutover.schedule_steps import LOOK_AGAIN_SECONDS, ScheduleSteps
+from polygon_fundamentals.cutover.steps import Step
+from polygon_fundamentals.errors import AnswerIsNo, LakeError
+from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER, Lake
+from polygon_fundamentals.lake.pointer import adopt, leads_to, point_to
+from polygon_fundamentals.locks import exclusive
+from polygon_fundamentals.statements import Generation, Statement
+
+
+class Switch:
+    """One switch under its journal; every step may be repeated."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        journal: Journal,
+        target: Generation,
+        around: Around,
+        options: Options,
+        held: ExitStack,
+    ) -> None:
+        self.lake, self.journal, self.target = lake, journal, target
+        self.around, self.options, self.held = around, options, held
+        self.facts: dict[str, Any] = journal.facts
+        self.schedules = ScheduleSteps(journal, around, options)
+
+    @property
+    def _folder(self) -> Path:
+        name = V2_FOLDER if self.target is Generation.V2 else V1_ARCHIVE
+        return self.lake.bronze / name
+
+    def cutover_steps(self) -> list[Step]:
+        """Return the steps from v1 to v2."""
+        return [
+            Step("check", lambda: str(self.facts["checked"])),
+            Step("hold", self.hold),
+            Step("pause schedules", self.schedules.pause, self.schedules.put_back),
+            Step("wait for running jobs", self.schedules.wait),
+            Step("lock", self.lock),
+            Step("adopt pointer", self.adopt),
+            Step("build silver", self.build_silver),
+            Step("readers' checks", self.check_candidate),
+            Step("hold again", self.hold_again),
+            Step("move pointer", self.move_pointer, self.move_pointer_back),
+            Step("move silver", self.move_silver, self.move_silver_back),
+            Step("verify", self.verify),
+            Step("resume schedules", self.schedules.resume),
+        ]
+
+    def rollback_steps(self) -> list[Step]:
+        """Return the steps from v2 to v1.
+
+        Writers are not waited for: once the pointer is a link, each generation's writers
+        write to its own folder, wherever it leads. The pointer comes before silver, which may
+        have to be built where the build of before the cutover is gone. Readers go back even
+        where the server does not answer: the schedules wait for it.
+        """
+        return [
+            Step("check", lambda: str(self.facts["checked"])),
+            Step("record schedules", self.schedules.try_to_record, self.schedules.put_back),
+            Step("adopt pointer", self.adopt),
+            Step("move pointer", self.move_pointer, self.move_pointer_back),
+            Step("find silver", self.build_silver),
+            Step("move silver", self.move_silver, self.move_silver_back),
+            Step("verify", self.verify_rollback),
+            Step("schedules as they were", self.schedules.before_cutover, stays=True),
+        ]
+
+    def hold(self) -> str:
+        """Wait while the postpone file exists."""
+        started, told = time.monotonic(), False
+        while self._postponed():
+            if not told:
+                path = self.options.postpone_file
+                self.around.say(f"held while {path} exists; remove it to go on")
+                told = True
+            time.sleep(LOOK_AGAIN_SECONDS)
+        return f"held for {time.monotonic() - started:.0f} s" if told else "not held"
+
+    def hold_again(self) -> str:
+        """Wait where the postpone file is there again; loads go on meanwhile.
+
+        They may change what silver was built from and the readers' checks were asked of, so both
+        are done anew.
+        """
+        words = "not held"
+        while self._postponed():
+            self.held.close()
+            words = self.hold()
+            self.lock()
+            for fact in ("silver_before", "silver_after", "answers"):
+                self.facts.pop(fact, None)
+            self.build_silver()
+            self.check_candidate()
+        return words
+
+    def _postponed(self) -> bool:
+        """Say whether to wait: not where a cutover that was cut off has moved the pointer."""
+        path = self.options.postpone_file
+        return path is not None and path.exists() and leads_to(self.lake) is not self.target
+
+    def lock(self) -> str:
+        """Hold the lake alone, so that no writer is between two folders."""
+        path = self.lake.lock("writers")
+        what = "the lake (a load)"
+        self.held.enter_context(exclusive(path, self.options.wait_seconds, what))
+        return "no writer is at work"
+
+    def adopt(self) -> str:
+        """Give v1's folder its archive name, with the pointer leading to it."""
+        before = leads_to(self.lake)
+        self.journal.fact("pointer_before", None if before is None else before.value)
+        changed = adopt(self.lake, allow_gap=self.options.allow_gap, point=self.around.point)
+        if changed:
+            time.sleep(self.options.settle_seconds)
+            return "v1's folder became a link"
+        return "passed: the lake has no v1" if before is None else "the pointer was a link already"
+
+    def build_silver(self) -> str:
+        """Find or build silver of both sides, and compare their schemas."""
+        other = Generation.V1 if self.target is Generation.V2 else Generation.V2
+        silver = self.around.silver
+        if "silver_before" not in self.facts:
+            found = silver_side.present(self.lake)
+            if found is None or not silver_side.build_named(self.lake, found.name).is_dir():
+                found = silver.build(self.lake, other)
+            self.journal.fact("silver_before", found.name)
+        before = self._build("silver_before")
+        if "silver_after" not in self.facts or not self._build("silver_after").is_dir():
+            self.facts["silver_after"] = silver.build(self.lake, self.target).name
+            self.journal.write()
+        after = self._build("silver_after")
+        texts = [silver_side.schema_text(build) for build in (before, after)]
+        # Where v1 holds nothing, there is nothing to compare with.
+        same = texts[0] is None or texts[0] == texts[1]
+        self.facts["schema_same"] = same
+        if not same and self.target is Generation.V2:
+            raise AnswerIsNo(
+                f"silver from {self.target} has another schema than {before.name}; build both "
+                "with this version (`python -m flows silver`), then run again"
+            )
+        return f"{after.name} beside {before.name}, the same schema"
+
+    def _build(self, fact: str) -> Path:
+        return silver_side.build_named(self.lake, self.facts[fact])
+
+    def check_candidate(self) -> str:
+        """Run the readers' checks on what is and on what will be.
+
+        Raises:
+            AnswerIsNo: an answer differs.
+        """
+        checks = self.around.checks
+        if "answers" not in self.facts:
+            bronze = Path(os.path.realpath(self.lake.pointer))
+            asked = checks if bronze.exists() else ()  # a lake without v1 has no answers before
+            found = reader_checks.answers(asked, self.lake, bronze, self._build("silver_before"))
+            self.journal.fact("answers", found)
+        after = self._build("silver_after")
+        found = reader_checks.answers(checks, self.lake, self._folder, after)
+        return reader_checks.refuse_differences(
+            checks, self.facts["answers"], found, "v2 beside v1"
+        )
+
+    def move_pointer(self) -> str:
+        """Make the pointer lead to the target."""
+        started = time.monotonic()
+        point_to(self.lake, self.target, self.around.point)
+        return f"leads to {self._folder.name}, {1000 * (time.monotonic() - started):.1f} ms"
+
+    def move_pointer_back(self) -> str:
+        """Make the pointer lead where it led."""
+        before = self.facts.get("pointer_before")
+        if before is None:
+            if self.lake.pointer.is_symlink():
+                self.lake.pointer.unlink()
+            return "there was no pointer before"
+        if self.lake.pointer.is_symlink():
+            point_to(self.lake, Generation(before), self.around.point)
+        return f"leads to {before} again"
+
+    def move_silver(self) -> str:
+        """Make silver's link lead to the target's build."""
+        led = silver_side.link_to(self.lake, self._build("silver_after"), self.around.point)
+        return f"leads to {led.name}"
+
+    def move_silver_back(self) -> str:
+        """Make silver's link lead where it led."""
+        if "silver_before" not in self.facts:
+            return "it was not moved"
+        before = self._build("silver_before")
+        if not before.is_dir():  # cut off for so long that a later build cleared it away
+            other = Generation.V1 if self.target is Generation.V2 else Generation.V2
+            before = self.around.silver.build(self.lake, other)
+        led = silver_side.link_to(self.lake, before, self.around.point)
+        return f"leads to {led.name} again"
+
+    def verify(self) -> str:
+        """Check through the pointer and silver's link, as readers see them.
+
+        Raises:
+            AnswerIsNo: a reader's answer differs now.
+            LakeError: one of them does not lead where it should.
+        """
+        self._verify_links()
+        found = self._answers_through_links()
+        return reader_checks.refuse_differences(
+            self.around.checks, self.facts["answers"], found, "the pointer"
+        )
+
+    def verify_rollback(self) -> str:
+        """Check the links, and tell whether the answers are those of before the cutover."""
+        self._verify_links()
+        found = self._answers_through_links()
+        before = self.facts.get("answers_before_cutover", {})
+        lines = reader_checks.differences(self.around.checks, before, found)
+        self.facts["answers_differ"] = lines
+        if lines:
+            return f"{len(lines)} answers differ from before the cutover: {'; '.join(lines[:3])}"
+        return f"{len(found)} readers' checks, the same answers as before the cutover"
+
+    def _answers_through_links(self) -> dict[str, Any]:
+        link = silver_side.link_of(self.lake)
+        return reader_checks.answers(self.around.checks, self.lake, self.lake.pointer, link)
+
+    def _verify_links(self) -> None:
+        if leads_to(self.lake) is not self.target:
+            raise LakeError(f"{self.lake.pointer} does not lead to {self._folder.name}")
+        for statement in Statement:
+            through, own = self.lake.pointer / statement, self._folder / statement
+            if own.is_dir() and sorted(os.listdir(through)) != sorted(os.listdir(own)):
+                raise LakeError(f"{through} does not show what {own} holds")
+        wanted = self._build("silver_after")
+        if not silver_side.leads_to_or_past(self.lake, wanted):
+            raise LakeError(f"{silver_side.link_of(self.lake)} does not lead to {wanted}")

@@ -1,0 +1,112 @@
+"""v1's records after its files went to the archive: one file a statement in `ops/kept/`.
+
+Delisted companies stand in v1 alone, and silver carries them over whichever generation is
+primary, so their records must outlive the files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+
+from polygon_fundamentals.datasets.keys import record_keys
+from polygon_fundamentals.errors import DamagedFileError, LakeError
+from polygon_fundamentals.lake.paths import V1_ARCHIVE, Dataset, Lake
+from polygon_fundamentals.lake.storage.local import replace_file
+from polygon_fundamentals.statements import Generation, Statement
+
+
+def kept_file(dataset: Dataset) -> Path:
+    """Return where a dataset's records are kept."""
+    return dataset.lake.ops / "kept" / f"{dataset.name}.parquet"
+
+
+def write_kept(dataset: Dataset, table: pa.Table) -> int:
+    """Keep the rows of `lake.read.read_dataset`; return how many."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    replace_file(kept_file(dataset), bytes(sink.getvalue()))
+    return int(table.num_rows)
+
+
+def is_kept(dataset: Dataset) -> bool:
+    """Whether `cleanup` took the dataset's files away: its records are kept until `restore`."""
+    return kept_file(dataset).exists()
+
+
+def archived_since(lake: Lake) -> datetime | None:
+    """Return since when v1's records are kept in place of its files; None where they are not."""
+    for statement in Statement:
+        with contextlib.suppress(FileNotFoundError):
+            kept = kept_file(lake.dataset(Generation.V1, statement)).stat()
+            return datetime.fromtimestamp(kept.st_mtime, UTC)
+    return None
+
+
+def refuse_archived(lake: Lake) -> None:
+    """Refuse to write to an archived v1: what a load left in its folder would be a torn history.
+
+    Raises:
+        LakeError: v1's files are in the archive.
+    """
+    if archived_since(lake) is not None:
+        remedy = "bring it back with `python -m flows restore --execute`"
+        if (lake.bronze / V1_ARCHIVE).exists():
+            remedy = (
+                "a cleanup that was cut off goes on with `python -m flows cleanup --execute`; else "
+                "join what was loaded since with `python -m flows restore --execute`"
+            )
+        raise LakeError(
+            "v1 is in the archive that `cleanup` made, so nothing is written to it; "
+            f"{remedy}, or load v2 alone"
+        )
+
+
+def read_kept(
+    dataset: Dataset,
+    tickers: Iterable[str] | None = None,
+    columns: Sequence[str] | None = None,
+) -> pa.Table | None:
+    """Return the kept rows of a dataset, all or of some tickers; None where none are kept.
+
+    They are the dataset's rows beside those of its files, of which there are none unless something
+    wrote to v1 after its cleanup. Rows that are not asked for are never in memory together.
+
+    Raises:
+        DamagedFileError: they cannot be read.
+    """
+    path = kept_file(dataset)
+    wanted = None if tickers is None else pads.field("ticker").isin(sorted(set(tickers)))
+    try:
+        rows = pads.dataset(path, format="parquet")
+        return rows.to_table(columns=None if columns is None else list(columns), filter=wanted)
+    except FileNotFoundError:
+        return None
+    except (OSError, pa.ArrowException) as error:
+        raise DamagedFileError(
+            f"{path} cannot be read ({str(error).splitlines()[0][:120]}); bring v1 back with "
+            "`python -m flows restore --execute`"
+        ) from error
+
+
+def with_kept(stored: pa.Table, kept: pa.Table, dataset: Dataset) -> pa.Table:
+    """Return the rows of files, and of the kept ones those under another ticker or record key.
+
+    What stands in a file after a cleanup was observed later.
+    """
+    if not stored.num_rows:
+        return kept
+    both = pa.concat_tables([stored, kept])
+    keys = pc.binary_join_element_wise(
+        both["ticker"], pa.array(record_keys(both, dataset.generation), pa.string()), "\x1f"
+    )
+    _, first = np.unique(keys.to_numpy(), return_index=True)
+    return both.take(pa.array(np.sort(first)))

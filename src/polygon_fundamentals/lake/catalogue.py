@@ -1,0 +1,139 @@
+"""The catalogue: what the lake holds, counted from the stock of its datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import orjson
+
+from polygon_fundamentals.datasets.keys import cik_of, period_of, timeframe_of
+from polygon_fundamentals.lake import index
+from polygon_fundamentals.lake.dataset_summary import Entry, keys_read, take_stock
+from polygon_fundamentals.lake.paths import Dataset, Lake
+from polygon_fundamentals.lake.storage import local
+from polygon_fundamentals.statements import Generation, Statement, Timeframe
+
+
+@dataclass(frozen=True)
+class DatasetCounts:
+    """What a dataset holds. `records` counts a record once a ticker file, `periods` once a company.
+
+    `first_filed` and `last_filed` are None in a dataset without dated records;
+    `unreadable` names files that could not be counted.
+    """
+
+    generation: Generation
+    statement: Statement
+    records: int = 0
+    tickers: int = 0
+    periods: int = 0
+    files: int = 0
+    bytes: int = 0
+    first_filed: date | None = None
+    last_filed: date | None = None
+    undated: int = 0
+    bytes_by_year: Mapping[int, int] = field(default_factory=dict)
+    unreadable: tuple[str, ...] = ()
+
+
+def count(dataset: Dataset, *, every_file: bool = True) -> DatasetCounts:
+    """Return what a dataset holds; takes stock of what changed in the lake.
+
+    Without `every_file`, folders that are as they were are passed over.
+    """
+    stock = take_stock(dataset, every_file=every_file)
+    entries, edges = stock.tickers, stock.edges
+    by_year: dict[int, int] = {}
+    for entry in entries.values():
+        for partition, (_, size) in entry.files.items():
+            year = int(partition) // 100
+            by_year[year] = by_year.get(year, 0) + size
+    days = {
+        name: date.fromisoformat(edges[name]["day"])
+        for name in ("first", "last")
+        if name in edges and edges[name]["day"]
+    }
+    return DatasetCounts(
+        dataset.generation,
+        dataset.statement,
+        records=sum(entry.records for entry in entries.values()),
+        tickers=sum(1 for entry in entries.values() if entry.records),
+        periods=_periods(dataset, entries),
+        files=sum(len(entry.files) for entry in entries.values()),
+        bytes=sum(by_year.values()),
+        first_filed=days.get("first"),
+        last_filed=days.get("last"),
+        undated=sum(entry.undated for entry in entries.values()),
+        bytes_by_year=by_year,
+        unreadable=tuple(path for entry in entries.values() for path in entry.unreadable),
+    )
+
+
+def counts(lake: Lake, *, every_file: bool = True) -> list[DatasetCounts]:
+    """Return what each of a lake's six datasets holds, see `count`."""
+    return [
+        count(lake.dataset(generation, statement), every_file=every_file)
+        for generation in Generation
+        for statement in Statement
+    ]
+
+
+def _periods(dataset: Dataset, entries: Mapping[str, Entry]) -> int:
+    """Return the number of periods, those of a company with several tickers once."""
+    owners: dict[str, list[str]] = {}
+    for ticker, entry in entries.items():
+        for cik in entry.periods:
+            owners.setdefault(cik, []).append(ticker)
+    total = 0
+    for cik, tickers in owners.items():
+        if len(tickers) == 1:
+            total += entries[tickers[0]].periods[cik]
+            continue
+        union: set[str] = set()
+        for ticker in tickers:
+            keys = index.written(dataset, ticker).rows or keys_read(dataset, ticker)
+            union.update(period_of(key) for key in keys if cik_of(key) == cik)
+        total += len(union)
+    return total
+
+
+def companies(lake: Lake) -> dict[str, list[str]]:
+    """Return every ticker that the lake follows → its CIKs, from both generations.
+
+    Folders that are as they were are passed over.
+    """
+    found: dict[str, set[str]] = {}
+    for generation in Generation:
+        for statement in Statement:
+            stock = take_stock(lake.dataset(generation, statement), every_file=False)
+            for ticker, entry in stock.tickers.items():
+                ciks = found.setdefault(ticker, set())
+                ciks.update(cik for cik in entry.periods if not cik.startswith("ticker:"))
+    return {ticker: sorted(ciks) for ticker, ciks in sorted(found.items())}
+
+
+def timeframes(lake: Lake, generation: Generation) -> list[Timeframe]:
+    """Return the timeframes of a generation's records, looking no further once all are seen."""
+    found: set[str] = set()
+    for statement in Statement:
+        dataset = lake.dataset(generation, statement)
+        for ticker in take_stock(dataset, every_file=False).tickers:
+            keys = index.written(dataset, ticker).rows or keys_read(dataset, ticker)
+            found.update(map(timeframe_of, keys))
+            if found.issuperset(Timeframe):
+                return list(Timeframe)
+    return [timeframe for timeframe in Timeframe if timeframe in found]
+
+
+def write_companies(path: Path, followed: Mapping[str, Sequence[str]]) -> None:
+    """Write ticker → CIKs for the tasks of a run."""
+    local.replace_file(path, orjson.dumps(dict(followed)))
+
+
+def read_companies(path: Path) -> dict[str, list[str]]:
+    """Return what `write_companies` wrote."""
+    found: dict[str, list[str]] = orjson.loads(path.read_bytes())
+    return found

@@ -1,0 +1,188 @@
+"""Reading and writing one file of the lake.
+
+Ours are written with lean Parquet settings and a mark in the footer. A file that something else
+wrote is read through the same normaliser as an answer of the API.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from arro3.io import write_parquet
+
+from polygon_fundamentals.datasets.keys import content_hashes
+from polygon_fundamentals.datasets.schemas import MARK_KEY, mark, schema
+from polygon_fundamentals.errors import ApiError, DamagedFileError, LakeError
+from polygon_fundamentals.lake.paths import Dataset, Lake
+from polygon_fundamentals.normalise.legacy import adopted
+from polygon_fundamentals.statements import Generation, Statement
+
+# A dictionary and the Arrow schema cost more than they save in a file of one row, and a page of one
+# figure only grows under compression.
+_LEAN: dict[str, Any] = {
+    "compression": "uncompressed",
+    "dictionary_enabled": False,
+    "skip_arrow_metadata": True,
+}
+
+
+def encode(table: pa.Table, dataset: Dataset, kind: str = "") -> bytes:
+    """Return the table as the bytes of a Parquet file of ours; `kind` is added to its mark."""
+    sink = io.BytesIO()
+    write_parquet(
+        _with_own_buffers(table) if dataset.generation is Generation.V1 else table,
+        sink,
+        key_value_metadata={MARK_KEY: mark(dataset.generation, dataset.statement) + kind},
+        column_compression=_text_columns(dataset.generation, dataset.statement),
+        **_LEAN,
+    )
+    return sink.getvalue()
+
+
+@cache
+def _text_columns(generation: Generation, statement: Statement) -> dict[str | Sequence[str], str]:
+    """Return the columns of text → zstd."""
+    columns = schema(generation, statement)
+    return {field.name: "zstd(1)" for field in columns if field.type == pa.string()}
+
+
+def _with_own_buffers(table: pa.Table) -> pa.Table:
+    """Return a copy that is no slice: arro3-io 0.9.1 panics at one of a struct in a struct.
+
+    Joining it with an empty one copies it in a fifth of the time of `take`.
+    """
+    return pa.concat_tables([table, table.slice(0, 0)]).combine_chunks()
+
+
+def prove(data: bytes, table: pa.Table, dataset: Dataset) -> None:
+    """Read the bytes of a file back.
+
+    Raises:
+        LakeError: they do not hold the table's rows.
+    """
+    try:
+        same = _rows(pq.read_table(pa.BufferReader(data)).cast(table.schema)) == _rows(table)
+    except pa.ArrowException:
+        same = False
+    if not same:
+        raise LakeError(
+            f"a file of {dataset.name} that was just written does not read back as it should, so "
+            "nothing of it was put in place: arro3-io and pyarrow must be of the versions in "
+            "constraints.txt (`make setup`)"
+        )
+
+
+def _rows(table: pa.Table) -> list[tuple[Any, ...]]:
+    """Return what tells rows apart; by content, since a NaN of an older file equals no other."""
+    if not table.num_rows:
+        return []
+    beside = (table[name].to_pylist() for name in ("ticker", "observed_at"))
+    return list(zip(content_hashes(table), *beside, strict=True))
+
+
+def read(
+    path: Path, dataset: Dataset, ticker: str, columns: list[str] | None = None
+) -> tuple[pa.Table, bool]:
+    """Return (rows in the dataset's schema, whether the file is ours).
+
+    `columns` (paths of Parquet columns) narrows what is read of a file of ours; others are
+    always read whole.
+
+    Raises:
+        DamagedFileError: the file cannot be read; the text names it.
+    """
+    text = mark(dataset.generation, dataset.statement).encode()
+    # Not ParquetFile: it builds a map of all columns of each file, a third of the time.
+    file = pq.ParquetReader()
+    try:
+        file.open(str(path))
+        ours = (file.metadata.metadata or {}).get(MARK_KEY.encode()) == text
+        leaves = (
+            _leaves(dataset.generation, dataset.statement, tuple(columns))
+            if ours and columns is not None
+            else None
+        )
+        table = file.read_all(column_indices=leaves, use_threads=False)
+        file.close()
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        raise _unreadable(path, error) from error
+    wanted = schema(dataset.generation, dataset.statement)
+    if ours and columns is not None:
+        return table, True
+    if ours and table.schema.equals(wanted):
+        return table, True
+    touched = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    try:
+        if ours and table.schema.names == wanted.names:
+            return table.cast(wanted), True
+        return with_ticker(adopted(table, dataset, touched), ticker), False
+    except _NOT_READ as error:
+        raise _unreadable(path, error) from error
+
+
+_NOT_READ = (pa.ArrowException, ApiError, ArithmeticError, RecursionError, TypeError, ValueError)
+
+
+def _unreadable(path: Path, error: BaseException) -> DamagedFileError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+    return DamagedFileError(
+        f"{path} cannot be read ({reason}); move it away, or restore it, then load its ticker again"
+    )
+
+
+@cache
+def _leaves(
+    generation: Generation, statement: Statement, columns: tuple[str, ...]
+) -> tuple[int, ...]:
+    """Return the positions of some columns in files of ours, which have all the same ones."""
+    dataset = Dataset(Lake(Path()), generation, statement)
+    written = encode(schema(generation, statement).empty_table(), dataset)
+    described = pq.read_metadata(io.BytesIO(written)).schema
+    paths = [described.column(i).path for i in range(len(described))]
+    return tuple(
+        i for i, path in enumerate(paths) if path in columns or path.split(".", 1)[0] in columns
+    )
+
+
+def with_ticker(table: pa.Table, ticker: str) -> pa.Table:
+    """Return the table with its `ticker` column set."""
+    column = pa.repeat(pa.scalar(ticker, pa.string()), table.num_rows)
+    return table.set_column(0, table.schema.field(0), column)
+
+
+def pick(table: pa.Table, positions: Sequence[int]) -> pa.Table:
+    """Return the rows at some positions; an empty list of them gives an empty table."""
+    if len(positions) == 1:  # most files hold one row; a slice copies nothing
+        return table.slice(positions[0], 1)
+    return table.take(pa.array(positions, pa.int64()))
+
+
+def filing_partitions(table: pa.Table) -> list[int]:
+    """Return the partition (YYYYMM) of every row, 190001 where there is no filing date."""
+    days = table["filing_date"]
+    months = pc.add(pc.multiply(pc.year(days), 100), pc.month(days))
+    values: list[int] = pc.coalesce(months, 190001).to_pylist()
+    return values
+
+
+def is_ours(path: Path, dataset: Dataset) -> bool:
+    """Say whether a file carries the mark of our writer; one that cannot be read does not."""
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+    except (OSError, pa.ArrowException):
+        return False
+    return bool(metadata.get(MARK_KEY.encode()) == mark(*_names(dataset)).encode())
+
+
+def _names(dataset: Dataset) -> tuple[Generation, Statement]:
+    return dataset.generation, dataset.statement

@@ -1,0 +1,282 @@
+"""The stock of a dataset: its files, records and periods by ticker, without reading data pages.
+
+One derived file a dataset in `ops/cache/`: for every ticker the size and time of change of
+its files, its records and the periods of each of its companies. Counts come from the
+ticker's index; only what changed since the last time is looked at again, and only files
+without an index of ours (an older tool's) are opened. Delete it and it is built anew.
+
+A whole market has millions of files, and asking each for its size costs minutes. An update
+therefore passes over the folders that are as they were: whatever is written by renaming, as
+everything of ours is, changes its folder's time. Only a file that another tool wrote over in
+place goes unseen, until the next count of all files, which is `status`.
+"""
+
+from __future__ import annotations
+
+import calendar
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import date
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow.compute as pc
+
+from polygon_fundamentals.datasets.keys import PERIOD, cik_of, period_of, record_keys
+from polygon_fundamentals.errors import DamagedFileError
+from polygon_fundamentals.lake import codec, index
+from polygon_fundamentals.lake.paths import UNDATED, Dataset, Lake, ticker_files
+from polygon_fundamentals.lake.storage import local
+from polygon_fundamentals.statements import Generation, Statement
+
+VERSION = 3
+# A folder that changed so shortly before it was listed may have changed again at the same time
+# of change, by a file system that counts in seconds or a server whose clock is behind.
+_SETTLED_NS = 60 * 1_000_000_000
+# Starting processes pays from about this many files on that must be opened.
+OPENED_WORTH_PROCESSES = 2_000
+_OPENED_AT_ONCE = 200
+
+Signatures = dict[str, list[int]]  # partition → [time of change in ns, size]
+Folders = dict[str, int]  # partition → its folder's time of change in ns
+
+
+@dataclass
+class Entry:
+    """What is known of one ticker.
+
+    `periods`: CIK → how many; `unreadable`: files that could not be counted.
+    """
+
+    files: Signatures
+    records: int = 0
+    undated: int = 0
+    periods: dict[str, int] = field(default_factory=dict)
+    unreadable: list[str] = field(default_factory=list)
+
+
+def _cache_file(dataset: Dataset) -> Path:
+    return dataset.lake.ops / "cache" / f"catalogue.{dataset.name}.json"
+
+
+@dataclass
+class Stock:
+    """What is known of a dataset: its tickers, settled folders, and first and last day."""
+
+    tickers: dict[str, Entry] = field(default_factory=dict)
+    folders: Folders = field(default_factory=dict)
+    edges: dict[str, Any] = field(default_factory=dict)
+
+
+def _load(dataset: Dataset) -> Stock:
+    """Return the stock as it was last taken; empty where it never was of this folder."""
+    try:
+        found = orjson.loads(_cache_file(dataset).read_bytes())
+        if found["version"] != VERSION or found["folder"] != str(dataset.folder):
+            return Stock()
+        tickers = {name: Entry(**entry) for name, entry in found["tickers"].items()}
+        return Stock(tickers, found["folders"], found["edges"])
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
+        return Stock()
+
+
+def _listing(
+    dataset: Dataset, known: Stock, *, every_file: bool
+) -> tuple[dict[str, Signatures], Folders]:
+    """Return ticker → its files as they are now, and the folders that have settled."""
+    settled, passed_over = {}, set()
+    listed: dict[str, Signatures] = {}
+    for number, folder in dataset.partitions():
+        partition, now = str(number), time.time_ns()
+        changed = folder.stat().st_mtime_ns  # before it is listed: a later change shows next time
+        if changed < now - _SETTLED_NS:
+            settled[partition] = changed
+            if not every_file and known.folders.get(partition) == changed:
+                passed_over.add(partition)
+                continue
+        for ticker, file in ticker_files(folder):
+            try:
+                stat = file.stat()
+            except FileNotFoundError:
+                continue  # moved to another partition between the listing and now
+            listed.setdefault(ticker, {})[partition] = [stat.st_mtime_ns, stat.st_size]
+    if not passed_over:
+        return listed, settled
+    found: dict[str, Signatures] = {}
+    for ticker, entry in known.tickers.items():
+        signs = {p: sign for p, sign in entry.files.items() if p in passed_over}
+        signs |= listed.pop(ticker, {})
+        if signs:
+            found[ticker] = signs
+    return found | listed, settled
+
+
+def take_stock(dataset: Dataset, *, every_file: bool) -> Stock:
+    """Return a dataset's stock as its folders now are; write it where it changed.
+
+    Without `every_file`, folders that are as they were are passed over.
+    """
+    known = _load(dataset)
+    now, folders = _listing(dataset, known, every_file=every_file)
+    changed = [t for t, signs in now.items() if _differs(known.tickers.get(t), signs)]
+    fresh, unindexed = {}, []
+    for ticker in changed:
+        entry = _from_index(dataset, ticker, now[ticker])
+        if entry is None:
+            unindexed.append(ticker)
+        else:
+            fresh[ticker] = entry
+    fresh.update(_opened(dataset, {ticker: now[ticker] for ticker in unindexed}))
+    entries = {t: fresh[t] if t in fresh else known.tickers[t] for t in now}
+    found = Stock(entries, folders, _edges(dataset, now, known.edges))
+    if found != known:
+        content = {
+            "version": VERSION,
+            "folder": str(dataset.folder),
+            "tickers": {ticker: vars(entry) for ticker, entry in entries.items()},
+            "folders": folders,
+            "edges": found.edges,
+        }
+        # On a disk that is full or read-only the stock is as true; it is only not kept.
+        with suppress(OSError):
+            local.replace_file(_cache_file(dataset), orjson.dumps(content))
+    return found
+
+
+def _differs(entry: Entry | None, signs: Signatures) -> bool:
+    return entry is None or entry.files != signs or bool(entry.unreadable)
+
+
+def _from_index(dataset: Dataset, ticker: str, signs: Signatures) -> Entry | None:
+    """Return a ticker's entry from its index, or None where that disagrees with the files."""
+    found = index.written(dataset, ticker)
+    if {str(p): list(f[:2]) for p, f in found.files.items()} != signs:
+        return None
+    undated = sum(1 for partition, _ in found.rows.values() if partition == UNDATED)
+    return _counted(signs, found.rows, undated)
+
+
+def _counted(signs: Signatures, keys: Iterable[str], undated: int) -> Entry:
+    keys = list(keys)
+    periods: dict[str, int] = {}
+    for period in {period_of(key) for key in keys}:
+        cik = cik_of(period)
+        periods[cik] = periods.get(cik, 0) + 1
+    return Entry(signs, len(keys), undated, periods)
+
+
+def _opened(dataset: Dataset, tickers: Mapping[str, Signatures]) -> dict[str, Entry]:
+    """Return the entries of tickers without a usable index, from the files themselves."""
+    items = list(tickers.items())
+    count = sum(len(signs) for _, signs in items)
+    if count < OPENED_WORTH_PROCESSES or (os.cpu_count() or 1) < 2:
+        return _open(str(dataset.lake.root), dataset.generation, dataset.statement, items)
+    found: dict[str, Entry] = {}
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        futures = [
+            pool.submit(
+                _open,
+                str(dataset.lake.root),
+                dataset.generation,
+                dataset.statement,
+                items[i : i + _OPENED_AT_ONCE],
+            )
+            for i in range(0, len(items), _OPENED_AT_ONCE)
+        ]
+        for future in futures:
+            found.update(future.result())
+    return found
+
+
+def _open(
+    root: str,
+    generation: Generation,
+    statement: Statement,
+    tickers: Sequence[tuple[str, Signatures]],
+) -> dict[str, Entry]:
+    dataset = Lake(Path(root)).dataset(generation, statement)
+    columns = ["ticker", "cik", "timeframe", *PERIOD[generation]]
+    found = {}
+    for ticker, signs in tickers:
+        keys: dict[str, int] = {}
+        unreadable = []
+        for partition in sorted(map(int, signs)):
+            path = dataset.file(partition, ticker)
+            try:
+                table, _ = codec.read(path, dataset, ticker, columns)
+            except FileNotFoundError:
+                continue
+            except DamagedFileError:
+                unreadable.append(str(path))
+                continue
+            keys |= dict.fromkeys(record_keys(table, generation), partition)
+        undated = sum(partition == UNDATED for partition in keys.values())
+        found[ticker] = _counted(signs, keys, undated)
+        found[ticker].unreadable = unreadable
+    return found
+
+
+def _edges(
+    dataset: Dataset, now: Mapping[str, Signatures], known: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return `first` and `last` filing date with the files of their months.
+
+    The month is in the path; the day is read from the files of the first and of the last
+    month alone, and only where one of them changed.
+    """
+    months = {int(partition) for signs in now.values() for partition in signs} - {UNDATED}
+    found: dict[str, Any] = {}
+    for name, month in (("first", min(months, default=None)), ("last", max(months, default=None))):
+        if month is None:
+            continue
+        signs = {t: s[str(month)] for t, s in now.items() if str(month) in s}
+        before = known.get(name)
+        if before is not None and before["month"] == month and before["files"] == signs:
+            found[name] = before
+            continue
+        same = before["files"] if before is not None and before["month"] == month else {}
+        gone = bool(same.keys() - signs.keys()) or any(same[t] != signs[t] for t in same)
+        todo = [t for t in signs if gone or t not in same]
+        days = [before["day"]] if before is not None and same and not gone else []
+        days += _days(dataset, month, todo, last=name == "last")
+        pick = max if name == "last" else min
+        found[name] = {"month": month, "files": signs, "day": pick(days, default=None)}
+    return found
+
+
+def _days(dataset: Dataset, month: int, tickers: Sequence[str], *, last: bool) -> list[str]:
+    """Return filing dates (YYYY-MM-DD) among which the first or last of a month is."""
+    year, number = divmod(month, 100)
+    limit = date(year, number, calendar.monthrange(year, number)[1] if last else 1).isoformat()
+    found: list[str] = []
+    for ticker in tickers:
+        try:
+            table, _ = codec.read(dataset.file(month, ticker), dataset, ticker, ["filing_date"])
+        except (FileNotFoundError, DamagedFileError):
+            continue
+        days = pc.min_max(table["filing_date"])
+        value = days["max" if last else "min"].as_py()
+        if value is not None:
+            found.append(value.isoformat())
+            if found[-1] == limit:
+                break
+    return found
+
+
+def keys_read(dataset: Dataset, ticker: str) -> list[str]:
+    """Return the record keys of a ticker from its files; a damaged one is passed over."""
+    known = _load(dataset).tickers.get(ticker)
+    keys: list[str] = []
+    for partition in known.files if known else ():
+        try:
+            stored = index.read_file(dataset, int(partition), ticker)
+        except DamagedFileError:
+            continue
+        keys += stored.keys if stored else []
+    return keys

@@ -1,0 +1,81 @@
+"""What a stored comparison depends on: a cluster is compared again only when one of it changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from functools import cache as remembered
+from pathlib import Path
+
+import orjson
+
+from polygon_fundamentals.lake.listing import FileState, states
+from polygon_fundamentals.lake.paths import Dataset
+from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
+from polygon_fundamentals.periods.companies import Cluster
+from polygon_fundamentals.reference.tickers import ReferenceTicker
+from polygon_fundamentals.statements import Generation
+
+
+def listing(datasets: Iterable[Dataset]) -> dict[str, dict[Generation, list[FileState]]]:
+    """Each ticker's files in the generations, from folder listings alone."""
+    found: dict[str, dict[Generation, list[FileState]]] = {}
+    for dataset in datasets:
+        for state in states(dataset):
+            mine = found.setdefault(state.ticker, {g: [] for g in Generation})
+            mine[dataset.generation].append(state)
+    return found
+
+
+def state_of(files: Mapping[Generation, Sequence[FileState]]) -> str:
+    """A digest of the state of a ticker's files."""
+    lines = [
+        f"{generation} {state.key} {state.changed_ns} {state.size}"
+        for generation in Generation
+        for state in sorted(files[generation], key=lambda s: s.key)
+    ]
+    return _digest("\n".join(lines).encode())
+
+
+def key_of(
+    cluster: Cluster,
+    states: Mapping[str, str],
+    ciks: Mapping[str, Sequence[str]],
+    reference: Mapping[str, ReferenceTicker],
+    accepted: Sequence[Accepted],
+    tolerances: Tolerances,
+    today: date,
+) -> str:
+    """A digest of all that the comparison of a cluster depends on."""
+    companies = {cik for ticker in cluster for cik in ciks[ticker]}
+    holding = [
+        a.model_dump(mode="json") for a in accepted if a.cik in companies and a.until >= today
+    ]
+    limits = tolerances.model_dump(mode="json", exclude={"budgets", "rules"})
+    facts = {
+        "code": code_digest(),
+        "states": [(ticker, states[ticker]) for ticker in cluster],
+        "reference": [(t, reference[t]) for t in cluster if t in reference],
+        "accepted": holding,
+        "limits": limits,
+    }
+    return _digest(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS))
+
+
+@remembered
+def code_digest() -> str:
+    """A digest of the code that reads and compares: what other code found is worth nothing."""
+    library = Path(__file__).parents[1]
+    rooms = ("parity", "periods", "datasets", "field_map", "normalise", "lake")
+    files = sorted(
+        path
+        for room in rooms
+        for path in (library / room).rglob("*")
+        if path.suffix in (".py", ".csv")
+    )
+    return _digest(b"\x00".join(path.read_bytes() for path in files))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -1,0 +1,232 @@
+"""What a comparison leaves: a Parquet file a table, written and read bit by bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from polygon_fundamentals.errors import DamagedFileError
+from polygon_fundamentals.lake.storage.local import link_or_copy, replacing
+from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
+from polygon_fundamentals.parity.tally import fields_of
+from polygon_fundamentals.parity.tolerances import Accepted
+from polygon_fundamentals.parity.totals import COMPANY_ABSENT, NEVER_IN_V2, PRESENT, Totals
+from polygon_fundamentals.statements import Statement
+
+NAMES = (
+    "values", "tallies", "tickers", "seen", "missing_periods", "extra_periods",
+    "v1_records", "v2_records", "v2_files",
+)  # fmt: skip
+# Rows that are in memory at a time where a table is gone through: some 10 MB of values.
+GROUP_ROWS = 50_000
+_COUNTS = {"count", "line", "periods"}  # pandas makes floats of them where there is no row
+_V1_STATES = (PRESENT, COMPANY_ABSENT, Kind.MISSING.value)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in one statement: in `folder` a file for each of `NAMES`.
+
+    Every row has its `ticker`. `values`, `tallies`, `tickers`, `seen`, `missing_periods` and
+    `extra_periods` as in `StatementParity`; `v1_records` and `v2_records` as in
+    `records.record_rows`; `v2_files` as in `records.file_faults`.
+
+    Its methods raise DamagedFileError for a file that cannot be read.
+    """
+
+    statement: Statement
+    folder: Path
+
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """A table, or some of its columns."""
+        with self._opened(name) as file:
+            return file.read(columns=columns)
+
+    def batches(self, name: str) -> Iterator[pa.Table]:
+        """Yield a table some rows at a time; at least once, if only to show the columns."""
+        with self._opened(name) as file:
+            if file.num_row_groups == 0:
+                yield file.schema_arrow.empty_table()
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group)
+
+    def frame(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """A table as a data frame."""
+        frame: pd.DataFrame = self.table(name, columns).to_pandas()
+        return frame
+
+    def coded_frame(self, name: str) -> pd.DataFrame:
+        """A table as a data frame whose texts are categories: a quarter of the memory."""
+        with self._opened(name) as file:
+            texts = [f.name for f in file.schema_arrow if pa.types.is_string(f.type)]
+        with self._opened(name, texts) as file:
+            frame: pd.DataFrame = file.read().unify_dictionaries().to_pandas()
+        return frame
+
+    @contextmanager
+    def _opened(self, name: str, coded: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
+        path = self.folder / f"{name}.parquet"
+        try:
+            with pq.ParquetFile(
+                path, read_dictionary=list(coded), page_checksum_verification=True
+            ) as file:
+                yield file
+        except (OSError, pa.ArrowException) as error:
+            raise DamagedFileError(
+                f"{path} cannot be read ({str(error).splitlines()[0][:120]}); run parity again: "
+                "what is damaged of its cache is built anew"
+            ) from error
+
+    def prove(self) -> None:
+        """Read every table through, some rows at a time, checksums and all."""
+        for name in NAMES:
+            for _ in self.batches(name):
+                pass
+
+    def linked(self, folder: Path) -> Found:
+        """The same in another folder, which it replaces there; no byte is copied if avoidable."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in NAMES:
+            target = folder / f"{name}.parquet"
+            target.unlink(missing_ok=True)
+            link_or_copy(self.folder / target.name, target)
+        return Found(self.statement, folder)
+
+    def totals(self, accepted: Sequence[Accepted]) -> Totals:
+        """What it comes to; Arrow counts, so that no frame of all rows is made for it."""
+        counted = self.table("tallies").group_by(["line", "kind"]).aggregate([("count", "sum")])
+        by_field = fields_of(
+            counted.rename_columns({"count_sum": "count"}).to_pandas(), self.statement
+        )
+        tickers = self.frame("tickers")
+        seen = self.table("seen", ["ticker", "state"])
+        states = seen["state"]
+        of_v1 = seen.filter(pc.is_in(states, pa.array(_V1_STATES)))
+        filed = pc.max(self.table("v1_records", ["filing_date"])["filing_date"]).as_py()
+        mine = [a for a in accepted if a.statement is self.statement]
+        used = [
+            values.filter(pc.equal(values["kind"], Kind.ACCEPTED.value))
+            for values in self.batches("values")
+        ]
+        unused = _unused(mine, pa.concat_tables(used).to_pandas())
+        return Totals(
+            statement=self.statement,
+            companies=pc.count_distinct(of_v1["ticker"]).as_py(),
+            periods=_count(states, PRESENT),
+            compared=int(by_field["compared"].sum()),
+            matched=int(by_field[Kind.MATCHED.value].sum()),
+            counts={k: int(by_field[k.value].sum()) for k in (*DIFFERENCE_KINDS, *APART_KINDS)},
+            by_field=by_field,
+            tickers=tickers,
+            absent_tickers=tickers[tickers["kind"] != PRESENT].reset_index(drop=True),
+            missing_periods=self.frame("missing_periods"),
+            extra_periods=self.frame("extra_periods"),
+            v1_periods_v2_never_has=_count(states, NEVER_IN_V2),
+            v1_last_filing=None if filed is None else filed.date(),
+            unused_acceptances=unused,
+        )
+
+
+def _count(states: pa.ChunkedArray, state: str) -> int:
+    found: int = pc.sum(pc.equal(states, state), min_count=0).as_py()
+    return found
+
+
+def _unused(accepted: Sequence[Accepted], used: pd.DataFrame) -> tuple[Accepted, ...]:
+    """The acceptances that none of the accepted values is of."""
+    return tuple(
+        one
+        for one in accepted
+        if not (
+            (used["cik"] == one.cik)
+            & (used["timeframe"] == one.timeframe.value)
+            & (used["period_end"] == pd.Timestamp(one.period_end))
+            & (used["v2_field"] == one.v2_field)
+        ).any()
+    )
+
+
+def tables_of(frames: Mapping[str, pd.DataFrame]) -> dict[str, pa.Table]:
+    """The tables of `NAMES` from data frames; raises KeyError if one is missing."""
+    return {name: _table(frames[name]) for name in NAMES}
+
+
+def _table(frame: pd.DataFrame) -> pa.Table:
+    """The frame as Arrow sees it, of the same types with rows and without, kept or not.
+
+    A column of nothing but None is one of texts; Parquet knows no seconds.
+    """
+    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    for position, field in enumerate(table.schema):
+        wanted = field.type
+        if field.name in _COUNTS:
+            wanted = pa.int64()
+        elif pa.types.is_null(wanted) or pa.types.is_large_string(wanted):
+            wanted = pa.string()
+        elif pa.types.is_timestamp(wanted):
+            wanted = pa.timestamp("ms")
+        if wanted != field.type:
+            table = table.set_column(position, field.name, table[field.name].cast(wanted))
+    return table
+
+
+class Writer:
+    """Writes the tables of a `Found` bit by bit, some rows in memory at a time."""
+
+    def __init__(self, folder: Path, ends: ExitStack) -> None:
+        self._folder = folder
+        self._ends = ends
+        self._files: dict[str, pq.ParquetWriter] = {}
+        self._waiting: dict[str, list[pa.Table]] = {name: [] for name in NAMES}
+
+    def add(self, name: str, table: pa.Table) -> None:
+        """Add rows to one of `NAMES`; the first call sets the columns."""
+        waiting = self._waiting[name]
+        waiting.append(table)
+        if sum(part.num_rows for part in waiting) >= GROUP_ROWS:
+            self._write(name)
+
+    def add_tickers(self, found: Found, tickers: Iterable[str]) -> None:
+        """Add what was found of some tickers. Raises DamagedFileError as `found` does."""
+        wanted = pa.array(sorted(set(tickers)), pa.string())
+        for name in NAMES:
+            for table in found.batches(name):
+                self.add(name, table.filter(pc.is_in(table["ticker"], wanted)))
+
+    def end(self) -> None:
+        """Write what waits."""
+        for name in NAMES:
+            self._write(name)
+
+    def _write(self, name: str) -> None:
+        if not self._waiting[name]:
+            return
+        rows = pa.concat_tables(self._waiting[name]).combine_chunks()
+        self._waiting[name] = []
+        if name not in self._files:
+            beside = self._ends.enter_context(replacing(self._folder / f"{name}.parquet"))
+            file = pq.ParquetWriter(
+                beside, rows.schema, compression="zstd", write_page_checksum=True
+            )
+            self._files[name] = self._ends.enter_context(file)
+        self._files[name].write_table(rows)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[Writer]:
+    """Yield a writer of what is found; at the end `folder` holds all of it.
+
+    Every name of `NAMES` must have been added, if only without rows.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as ends:
+        writer = Writer(folder, ends)
+        yield writer
+        writer.end()

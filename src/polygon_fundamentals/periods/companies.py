@@ -1,0 +1,118 @@
+"""Companies and their tickers: which company a row belongs to, and which tickers belong together.
+
+A cluster is a set of tickers that share companies: share classes, a company before and after a
+renaming, two companies under one ticker. All evidence of a comparison lies within one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from polygon_fundamentals.lake import cache
+from polygon_fundamentals.lake.archived_rows import read_kept
+from polygon_fundamentals.lake.paths import Dataset, bucket_of
+from polygon_fundamentals.lake.read import Shown, bring_up_cache, read_dataset
+
+Cluster = tuple[str, ...]
+
+
+def clusters_of(ciks: Mapping[str, Sequence[str]]) -> list[Cluster]:
+    """The clusters of tickers, given each one's CIKs; sorted within, and by lock bucket."""
+    root = {ticker: ticker for ticker in ciks}
+
+    def find(ticker: str) -> str:
+        while root[ticker] != ticker:
+            root[ticker] = root[root[ticker]]
+            ticker = root[ticker]
+        return ticker
+
+    holder: dict[str, str] = {}
+    for ticker in sorted(ciks):
+        for cik in ciks[ticker]:
+            root[find(ticker)] = find(holder.setdefault(cik, ticker))
+    members: dict[str, list[str]] = defaultdict(list)
+    for ticker in sorted(ciks):
+        members[find(ticker)].append(ticker)
+    # Neighbours in a bucket share a file of the reading cache.
+    return sorted((tuple(m) for m in members.values()), key=lambda m: (bucket_of(m[0]), m))
+
+
+def batches(clusters: Sequence[Cluster], size: int) -> Iterator[list[str]]:
+    """Yield the tickers of some clusters at a time, each cluster whole, about `size` of them."""
+    batch: list[str] = []
+    for cluster in clusters:
+        if batch and len(batch) + len(cluster) > size:
+            yield batch
+            batch = []
+        batch += cluster
+    if batch:
+        yield batch
+
+
+def ciks_in(dataset: Dataset, tickers: Collection[str], shown: Shown) -> dict[str, set[str]]:
+    """The CIKs, in ten digits, in the records of those of some tickers that have any.
+
+    Of others too that share a bucket with them; one bucket is in memory at a time. Raises
+    DamagedFileError as `read_dataset`.
+    """
+    archived = read_kept(dataset, tickers, ["ticker", "cik"])
+    found = {} if archived is None else ciks_of(archived)
+    buckets: dict[int, list[str]] = defaultdict(list)
+    for ticker in tickers:
+        if bucket_of(ticker) in shown:
+            buckets[bucket_of(ticker)].append(ticker)
+    bring_up_cache(dataset, tickers, shown)
+    for bucket, some in buckets.items():
+        rows = cache.ciks(dataset, bucket, shown[bucket])
+        told = ciks_of(read_dataset(dataset, some, shown) if rows is None else rows)
+        for ticker, ciks in told.items():
+            found.setdefault(ticker, set()).update(ciks)
+    return found
+
+
+def ciks_of(rows: pa.Table) -> dict[str, set[str]]:
+    """The CIKs, in ten digits, by ticker, in rows with `ticker` and `cik`."""
+    pairs = rows.select(["ticker", "cik"]).group_by(["ticker", "cik"]).aggregate([])
+    found: dict[str, set[str]] = defaultdict(set)
+    for ticker, cik in zip(pairs["ticker"].to_pylist(), pairs["cik"].to_pylist(), strict=True):
+        if cik and cik.strip():
+            found[ticker].add(cik.strip().zfill(10))
+    return found
+
+
+def ticker_ciks(tables: Iterable[pa.Table], reference: Mapping[str, str | None]) -> dict[str, str]:
+    """The CIK of each ticker that has exactly one, for records that came without.
+
+    `tables` have columns `ticker` and `cik`; `reference` (ticker to CIK) speaks for tickers that
+    no table knows.
+    """
+    frames = [table.select(["ticker", "cik"]).to_pandas() for table in tables]
+    rows = pd.concat(frames, ignore_index=True).drop_duplicates()
+    rows["cik"] = _ten_digits(rows["cik"])
+    rows = rows.dropna(subset=["cik"]).drop_duplicates()
+    alone = rows[~rows["ticker"].duplicated(keep=False)]
+    known = {ticker: cik.zfill(10) for ticker, cik in reference.items() if cik}
+    for ticker in set(rows["ticker"]) - set(alone["ticker"]):
+        known.pop(ticker, None)
+    known.update(dict(zip(alone["ticker"], alone["cik"], strict=True)))
+    return known
+
+
+def company_keys(table: pa.Table, ciks: Mapping[str, str]) -> npt.NDArray[np.object_]:
+    """The company of each row: its CIK in ten digits, else its ticker's, else `ticker:SYMBOL`."""
+    frame = table.select(["ticker", "cik"]).to_pandas()
+    cik = _ten_digits(frame["cik"])
+    cik = cik.fillna(frame["ticker"].map(dict(ciks)).astype("string"))
+    return cik.fillna("ticker:" + frame["ticker"].astype("string")).to_numpy(dtype=object)
+
+
+def _ten_digits(cik: pd.Series[str]) -> pd.Series[str]:
+    """CIKs as both APIs write them; an empty one is none."""
+    text = cik.astype("string").str.strip()
+    return text.where(text.str.len() > 0).str.zfill(10)

@@ -1,0 +1,227 @@
+"""When periods were first filed, from the vendor's index of filings.
+
+v2's `filing_date` is the latest filing that repeated a period. The index
+(`/stocks/filings/vX/index`) has every filing of a company with its form and day, but not the
+period that it reports: `filing_alignment` matches the two. A date that is sure counts as `index`,
+an estimate as `index_estimate`.
+
+Amendments (10-Q/A, 10-K/A) never are the first filing and are left aside. Reports of a transition
+period (10-QT, 10-KT) count as those of their kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from polygon_fundamentals.datasets.schemas import DAY, MOMENT, TEXT
+from polygon_fundamentals.errors import DamagedFileError
+from polygon_fundamentals.http.client import Client
+from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.read import read_dataset
+from polygon_fundamentals.lake.storage.local import replace_file
+from polygon_fundamentals.locks import exclusive
+from polygon_fundamentals.reference.filing_alignment import align
+from polygon_fundamentals.statements import Generation, Statement, Timeframe
+
+FILINGS_PATH = "/stocks/filings/vX/index"
+QUARTERLY_FORMS = ("10-Q", "10-QT", "10-QSB")
+ANNUAL_FORMS = ("10-K", "10-KT", "10-K405", "10-KSB")
+SURE = "index"
+ESTIMATE = "index_estimate"
+# The page's greatest length in the vendor's description is 50,000; entries are small.
+_PAGE = 10_000
+_CIKS_A_REQUEST = 50
+
+# Period ends of one company that differ by less are one period, dated by different statements.
+_SAME_PERIOD_DAYS = 10
+
+SCHEMA = pa.schema(
+    [
+        pa.field("cik", TEXT),
+        pa.field("period_end", DAY),
+        pa.field("first_filing_date", DAY),
+        pa.field("source", TEXT),
+        pa.field("form_type", TEXT),
+        pa.field("asked_at", MOMENT),
+    ]
+)
+
+
+def fetch_filings(client: Client, ciks: Sequence[str]) -> pd.DataFrame:
+    """Return the quarterly and annual reports of companies: cik, filing_date, form_type.
+
+    Amendments are not among them. One row a filing, by company and day.
+
+    Raises:
+        ApiError: a page failed for good.
+    """
+    rows: list[tuple[str, str, str]] = []
+    for i in range(0, len(ciks), _CIKS_A_REQUEST):
+        some = sorted(ciks[i : i + _CIKS_A_REQUEST])
+        params = {
+            "cik.any_of": ",".join(some),
+            "form_type.any_of": ",".join((*QUARTERLY_FORMS, *ANNUAL_FORMS)),
+            "limit": str(_PAGE),
+            "sort": "filing_date.asc",
+        }
+        for page in client.pages(FILINGS_PATH, params):
+            rows += [
+                (str(row["cik"]).zfill(10), row["filing_date"], row["form_type"])
+                for row in page.results
+                if row.get("cik")
+                and all(isinstance(row.get(n), str) for n in ("filing_date", "form_type"))
+            ]
+    frame = pd.DataFrame(rows, columns=["cik", "filing_date", "form_type"])
+    frame = frame[frame["form_type"].isin((*QUARTERLY_FORMS, *ANNUAL_FORMS))]
+    # An entry whose day is none says nothing of when a period was filed.
+    frame["filing_date"] = pd.to_datetime(frame["filing_date"], format="%Y-%m-%d", errors="coerce")
+    frame = frame.dropna(subset=["filing_date"])
+    return frame.sort_values(["cik", "filing_date"], kind="stable").reset_index(drop=True)
+
+
+def periods_of(lake: Lake, tickers: Sequence[str]) -> pd.DataFrame:
+    """Return the periods that v2's records of some tickers cover: cik, period_end, annual, bound.
+
+    `annual` says that a fiscal year ends with it; `bound` is the earliest filing that any of its
+    records names.
+
+    Raises:
+        DamagedFileError: a file of the lake cannot be read.
+    """
+    frames = []
+    for statement in Statement:
+        table = read_dataset(lake.dataset(Generation.V2, statement), tickers)
+        names = ["cik", "period_end", "filing_date", "fiscal_quarter", "timeframe"]
+        frames.append(table.select(names).to_pandas())
+    rows = pd.concat(frames, ignore_index=True).dropna(subset=["cik", "period_end"])
+    rows["period_end"] = pd.to_datetime(rows["period_end"])
+    rows["bound"] = pd.to_datetime(rows["filing_date"])
+    rows["is_year"] = rows["timeframe"] == Timeframe.ANNUAL.v2
+    rows["is_fourth"] = (rows["timeframe"] == Timeframe.QUARTERLY.v2) & (
+        rows["fiscal_quarter"] == 4
+    )
+    periods = rows.groupby(["cik", "period_end"], as_index=False).agg(
+        bound=("bound", "min"), year=("is_year", "any"), fourth=("is_fourth", "any")
+    )
+    periods["annual"] = periods["year"] | periods["fourth"]
+    result: pd.DataFrame = periods[["cik", "period_end", "annual", "bound"]]
+    return result
+
+
+def match_filings(periods: pd.DataFrame, filings: pd.DataFrame) -> pa.Table:
+    """Return the first filing of each period that has one, in `SCHEMA` without `asked_at`.
+
+    `periods` as of `periods_of`, `filings` as of `fetch_filings`.
+    """
+    found = []
+    by_cik = dict(iter(filings.groupby("cik")))
+    for cik, group in periods.sort_values(["cik", "period_end"]).groupby("cik"):
+        theirs = by_cik.get(cik)
+        if theirs is None:
+            continue
+        distinct = (group["period_end"].diff().dt.days > _SAME_PERIOD_DAYS) | (
+            group["period_end"].diff().isna()
+        )
+        number = distinct.cumsum()
+        whole = group.groupby(number).agg(
+            end=("period_end", "max"), annual=("annual", "any"), bound=("bound", "min")
+        )
+        days = theirs["filing_date"].dt.date.tolist()
+        forms = theirs["form_type"].tolist()
+        aligned = align(
+            whole["end"].dt.date.tolist(),
+            whole["annual"].tolist(),
+            whole["bound"].fillna(pd.Timestamp.max).dt.date.tolist(),
+            days,
+            [form in ANNUAL_FORMS for form in forms],
+        )
+        for end, place in zip(group["period_end"].dt.date, number, strict=True):
+            dated = aligned[place - 1]
+            if dated.filing is not None:
+                source = SURE if dated.sure else ESTIMATE
+                found.append((cik, end, days[dated.filing], source, forms[dated.filing]))
+    wanted = pa.schema([SCHEMA.field(i) for i in range(5)])
+    rows = [dict(zip(wanted.names, row, strict=True)) for row in found]
+    return pa.Table.from_pylist(rows, schema=wanted)
+
+
+def date_periods(lake: Lake, client: Client, tickers: Sequence[str]) -> dict[str, int]:
+    """Ask the index for the companies of some tickers and keep when their periods were filed.
+
+    What was kept of these companies before is replaced. Returns counts: companies, periods,
+    `index`, `index_estimate` and `unknown` periods.
+
+    Raises:
+        ApiError: a page failed for good; nothing is kept then.
+        DamagedFileError: a file of the lake cannot be read.
+    """
+    periods = periods_of(lake, tickers)
+    ciks = sorted(periods["cik"].unique())
+    table = match_filings(periods, fetch_filings(client, ciks))
+    asked = pa.array([datetime.now(UTC)] * table.num_rows, MOMENT)
+    fresh = table.append_column("asked_at", asked)
+    with exclusive(lake.lock("original-dates")):
+        known = load_dates(lake)
+        kept = known.filter(pc.invert(pc.is_in(known["cik"], pa.array(ciks, TEXT))))
+        whole = pa.concat_tables([kept, fresh]).sort_by(
+            [("cik", "ascending"), ("period_end", "ascending")]
+        )
+        sink = pa.BufferOutputStream()
+        pq.write_table(whole, sink, compression="zstd")
+        replace_file(dates_file(lake), bytes(sink.getvalue()))
+    sources = fresh["source"].to_pylist()
+    return {
+        "companies": len(ciks),
+        "periods": len(periods),
+        SURE: sources.count(SURE),
+        ESTIMATE: sources.count(ESTIMATE),
+        "unknown": len(periods) - len(sources),
+    }
+
+
+def dates_file(lake: Lake) -> Path:
+    """Return where the dates are kept."""
+    return lake.ops / "reference" / "original_dates.parquet"
+
+
+def load_dates(lake: Lake) -> pa.Table:
+    """Return the dates kept in the lake, in `SCHEMA`; empty where none were asked for.
+
+    Raises:
+        DamagedFileError: the file cannot be read.
+    """
+    path = dates_file(lake)
+    try:
+        return pq.read_table(path, partitioning=None).cast(SCHEMA)
+    except FileNotFoundError:
+        return SCHEMA.empty_table()
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DamagedFileError(
+            f"{path} cannot be read; remove it and run `python -m flows historical-load "
+            "--generation v2 --original-dates` again"
+        ) from error
+
+
+def by_source(dates: pa.Table, day: date | None) -> list[tuple[str, pd.Series[int]]]:
+    """Return (source, days since 1970 by cik and period end), those up to `day` alone if given."""
+    if day is not None:
+        dates = dates.filter(pc.less_equal(dates["first_filing_date"], pa.scalar(day, DAY)))
+    found = []
+    for source in (SURE, ESTIMATE):
+        rows = dates.filter(pc.equal(dates["source"], source))
+        index = pd.MultiIndex.from_arrays(
+            [
+                rows["cik"].to_numpy(zero_copy_only=False),
+                rows["period_end"].cast(pa.int32()).to_numpy().astype("int64"),
+            ]
+        )
+        days = rows["first_filing_date"].cast(pa.int32()).to_numpy().astype("int64")
+        found.append((source, pd.Series(days, index=index)))
+    return found

@@ -1,0 +1,137 @@
+"""The vendor's list of tickers (`/v3/reference/tickers`): universes, and who a CIK is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, TypedDict
+
+import orjson
+
+from polygon_fundamentals.errors import FundamentalsError
+from polygon_fundamentals.http.answers import Page
+from polygon_fundamentals.http.client import Client
+from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.storage.local import replace_file
+
+TICKERS_PATH = "/v3/reference/tickers"
+# A listing may end or a name change at any time; a month is soon enough for what is gone already.
+ASKED_AGAIN_AFTER = timedelta(days=30)
+# Common stock and depositary receipts file statements; funds, warrants, rights and units do not.
+FILING_TYPES = frozenset(("CS", "ADRC", "OS", "NYRS", "GDR", ""))
+
+
+class ReferenceTicker(TypedDict, total=False):
+    """What `/v3/reference/tickers` says of a ticker, as far as it matters here."""
+
+    active: bool
+    cik: str | None
+
+
+def universe(client: Client, *, active_only: bool) -> list[str]:
+    """Return all stock tickers that may have statements, sorted; delisted ones too if asked.
+
+    Raises:
+        ApiError: a page failed for good.
+    """
+    found: set[str] = set()
+    for active in ("true",) if active_only else ("true", "false"):
+        params = {"market": "stocks", "active": active, "limit": "1000", "sort": "ticker"}
+        for page in client.pages(TICKERS_PATH, params):
+            found.update(
+                row["ticker"] for row in _named(page) if str(row.get("type") or "") in FILING_TYPES
+            )
+    return sorted(found)
+
+
+def tickers_of_cik(client: Client, cik: str) -> list[str]:
+    """Return the listed tickers of a CIK, or `CIK##########` where none is known.
+
+    Raises:
+        ApiError: a page failed for good.
+    """
+    found = [
+        row["ticker"]
+        for page in client.pages(TICKERS_PATH, {"cik": cik, "limit": "1000"})
+        for row in _named(page)
+    ]
+    return sorted(set(found)) or [f"CIK{cik.zfill(10)}"]
+
+
+def _named(page: Page) -> Iterable[dict[str, Any]]:
+    """Return the rows of a page that name a ticker."""
+    return (row for row in page.results if row.get("ticker") and isinstance(row["ticker"], str))
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of some tickers; `note` says why some could not be asked for, else None."""
+
+    tickers: dict[str, ReferenceTicker]
+    note: str | None = None
+
+
+def known_tickers(
+    lake: Lake, tickers: Iterable[str], client: Callable[[], Client] | None, today: date
+) -> Known:
+    """Return whether tickers are active and whose they are; writes what was asked for.
+
+    From `ops/reference/tickers.json`, and where that is silent or older than a month from the
+    API. Without a client, or where the API does not answer, what is known stays, however old.
+    """
+    path = reference_file(lake)
+    cached = _read(path)
+    wanted = sorted(set(tickers))
+    old = (today - ASKED_AGAIN_AFTER).isoformat()
+    open_ones = [t for t in wanted if str(cached.get(t, {}).get("asked", "")) <= old]
+    note = None
+    if open_ones and client is None:
+        note = f"{len(open_ones)} tickers that v2 lacks were not looked up (offline)"
+    elif open_ones and client is not None:
+        asked: dict[str, Any] = {}
+        try:
+            api = client()
+            for ticker in open_ones:
+                asked[ticker] = {**_ask(api, ticker), "asked": today.isoformat()}
+        except FundamentalsError as error:
+            left = len(open_ones) - len(asked)
+            note = f"{left} tickers that v2 lacks could not be looked up: {error}"
+        if asked:
+            cached = {**_read(path), **asked}
+            replace_file(path, orjson.dumps(cached, option=orjson.OPT_INDENT_2))
+    found: dict[str, ReferenceTicker] = {}
+    for ticker in wanted:
+        entry = cached.get(ticker)
+        if entry and entry.get("active") is not None:
+            found[ticker] = {"active": bool(entry["active"]), "cik": entry.get("cik")}
+    return Known(found, note)
+
+
+def reference_file(lake: Lake) -> Path:
+    """Return where the answers of the list of tickers are kept."""
+    return lake.ops / "reference" / "tickers.json"
+
+
+def _ask(client: Client, ticker: str) -> dict[str, Any]:
+    """Ask for one ticker: among the active ones first, since old symbols are given anew."""
+    for active in ("true", "false"):
+        for page in client.pages(
+            TICKERS_PATH, {"ticker": ticker, "active": active, "limit": "1000"}
+        ):
+            for row in page.results:
+                if row.get("ticker") == ticker:
+                    return {"active": active == "true", "cik": row.get("cik")}
+    return {"active": None, "cik": None}
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    """Return what was asked before; a file that cannot be read counts as none: it is derived."""
+    try:
+        found = orjson.loads(path.read_bytes())
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        return {}
+    return (
+        {t: e for t, e in found.items() if isinstance(e, dict)} if isinstance(found, dict) else {}
+    )

@@ -1,0 +1,170 @@
+"""The status as JSON, as a page and as markdown. Values are data from outside: escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from html import escape
+from typing import Any
+
+from polygon_fundamentals.status.checks import Row, freshness
+from polygon_fundamentals.status.figures import Figures
+
+DATASET_COLUMNS = (
+    "dataset",
+    "records",
+    "tickers",
+    "periods",
+    "first filed",
+    "last filed",
+    "age",
+    "files",
+    "MB",
+)
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem;
+color:#1c2733;background:#fff}
+h1{font-size:1.4rem}h2{font-size:1.05rem;margin-top:2rem}
+table{border-collapse:collapse;width:100%}
+th,td{padding:.35rem .6rem;border-bottom:1px solid #d8dee6;text-align:left;vertical-align:top}
+td.n{text-align:right;font-variant-numeric:tabular-nums}
+tr.bad td{background:#fdecea}.mark{font-weight:600}
+@media(prefers-color-scheme:dark){body{color:#dfe6ee;background:#12181f}
+th,td{border-color:#2c3742}tr.bad td{background:#4a2220}}
+"""
+
+
+def as_json(figures: Figures, rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the status as plain JSON: `rows`, and the figures behind them."""
+    return {
+        "lake": figures.lake,
+        "at": figures.at.isoformat(),
+        "ok": all(row.ok for row in rows),
+        "rows": [{"name": row.name, "ok": row.ok, "detail": row.detail} for row in rows],
+        "warnings": [f"{row.name}: {row.detail}" for row in rows if not row.ok],
+        "primary": figures.primary,
+        "pointer": figures.pointer,
+        "datasets": [
+            {
+                "generation": d.generation.value,
+                "statement": d.statement.value,
+                "records": d.records,
+                "tickers": d.tickers,
+                "periods": d.periods,
+                "first_filed": d.first_filed.isoformat() if d.first_filed else None,
+                "last_filed": d.last_filed.isoformat() if d.last_filed else None,
+                "undated": d.undated,
+                "freshness_days": (figures.at.date() - d.last_filed).days if d.last_filed else None,
+                "files": d.files,
+                "bytes": d.bytes,
+                "unreadable": list(d.unreadable),
+            }
+            for d in figures.datasets
+        ],
+        "runs": [{**asdict(line), "started": line.started.isoformat()} for line in figures.runs],
+        "days_in_a_row": figures.days_in_a_row,
+        "days_in_a_row_until": figures.row_until.isoformat() if figures.row_until else None,
+        "time_ratio": figures.time_ratio,
+        "storage_ratio": figures.storage_ratio,
+        "targets": [
+            {
+                "name": m.name,
+                "title": m.target.title,
+                "unit": m.target.unit,
+                "target": m.target.target,
+                "acceptable": m.target.acceptable,
+                "measured": m.measured,
+                "verdict": m.verdict,
+            }
+            for m in figures.targets
+        ],
+        "parity": dict(figures.parity) if figures.parity else None,
+        "v1": asdict(figures.v1),
+        "refreshed": figures.refreshed.isoformat() if figures.refreshed else None,
+        "damaged": list(figures.damaged),
+    }
+
+
+def dataset_cells(figures: Figures) -> list[tuple[str, ...]]:
+    """Return a line of cells a dataset, as DATASET_COLUMNS names them."""
+    return [
+        (
+            f"{d.generation} {d.statement}",
+            f"{d.records:,}",
+            f"{d.tickers:,}",
+            f"{d.periods:,}",
+            str(d.first_filed or "–"),
+            str(d.last_filed or "–"),
+            freshness(d, figures),
+            f"{d.files:,}",
+            f"{d.bytes / 1e6:,.1f}",
+        )
+        for d in figures.datasets
+    ]
+
+
+def run_cells(figures: Figures) -> list[tuple[str, ...]]:
+    """Return a line of cells a run: flow, generation, start, duration, outcome."""
+    return [
+        (
+            line.flow,
+            line.generation,
+            f"{line.started:%Y-%m-%d %H:%M} UTC",
+            f"{line.seconds:,.1f} s",
+            line.outcome,
+        )
+        for line in figures.runs
+    ]
+
+
+RUN_COLUMNS = ("flow", "generation", "started", "duration", "outcome")
+
+
+def as_html(figures: Figures, rows: Sequence[Row]) -> str:
+    """Return the status as one page that needs nothing from the network."""
+    parts = [
+        "<!doctype html><html lang=en><meta charset=utf-8>",
+        "<meta name=viewport content='width=device-width,initial-scale=1'>",
+        f"<title>Status of {escape(figures.lake)}</title><style>{_STYLE}</style>",
+        f"<h1>Status of {escape(figures.lake)}</h1>",
+        f"<p>{figures.at:%Y-%m-%d %H:%M} UTC · {len([r for r in rows if not r.ok])} warnings</p>",
+        "<h2>Datasets</h2>",
+        *_table(DATASET_COLUMNS, dataset_cells(figures), numbers=True),
+        "<h2>Last runs</h2>",
+        *_table(RUN_COLUMNS, run_cells(figures)),
+        "<h2>All figures</h2><table><thead><tr><th></th><th>what</th><th>detail</th></tr></thead>",
+    ]
+    for row in rows:
+        mark, kind = ("ok", "") if row.ok else ("warning", " class=bad")
+        parts.append(
+            f"<tr{kind}><td class=mark>{mark}</td><td>{escape(row.name)}</td>"
+            f"<td>{escape(row.detail)}</td></tr>"
+        )
+    return "\n".join([*parts, "</table></html>"]) + "\n"
+
+
+def _table(
+    columns: Sequence[str], lines: Sequence[Sequence[str]], numbers: bool = False
+) -> Iterator[str]:
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    yield f"<table><thead><tr>{head}</tr></thead>"
+    for line in lines:
+        first, *rest = line
+        kind = " class=n" if numbers else ""
+        cells = "".join(f"<td{kind}>{escape(cell)}</td>" for cell in rest)
+        yield f"<tr><td>{escape(first)}</td>{cells}</tr>"
+    yield "</table>"
+
+
+def as_markdown(figures: Figures, rows: Sequence[Row]) -> str:
+    """Return the status as markdown, for an artifact."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(escape(c).replace("|", "\\|") for c in cells) + " |"
+
+    parts = [f"{figures.lake} at {figures.at:%Y-%m-%d %H:%M} UTC", ""]
+    parts += [line(DATASET_COLUMNS), line(["---"] * len(DATASET_COLUMNS))]
+    parts += [line(cells) for cells in dataset_cells(figures)]
+    parts += ["", line(["", "what", "detail"]), line(["---"] * 3)]
+    parts += [line(["ok" if r.ok else "WARNING", r.name, r.detail]) for r in rows]
+    return "\n".join(parts) + "\n"

@@ -1,0 +1,134 @@
+"""v1's own records as the lake holds them, and which rows of v2 continue them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from polygon_fundamentals.datasets.schemas import schema
+from polygon_fundamentals.errors import LakeError
+from polygon_fundamentals.lake import codec
+from polygon_fundamentals.lake.archived_rows import is_kept, read_kept, with_kept
+from polygon_fundamentals.lake.index import signature
+from polygon_fundamentals.lake.listing import ATTEMPTS, FileState, moving, states
+from polygon_fundamentals.lake.paths import Dataset, Lake
+from polygon_fundamentals.lake.pointer import holds_data
+from polygon_fundamentals.periods.companies import ticker_ciks
+from polygon_fundamentals.periods.current import period_keys
+from polygon_fundamentals.periods.match import match_periods
+from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.v1_view.form import nested
+
+_KEYS = ["ticker", "timeframe", "end_date"]
+
+
+def stored(
+    lake: Lake,
+    statement: Statement,
+    tickers: Collection[str] | None = None,
+    pick: Callable[[pa.Table], pa.Table] = lambda rows: rows,
+) -> pa.Table:
+    """Return v1's records of a statement (of some tickers, or all) in its bronze schema.
+
+    From its files and, where `cleanup` archived them, from the kept records, whose lines have
+    unit, label and order from the field map. `pick` says which rows of a file are wanted.
+
+    Raises:
+        DamagedFileError: a file cannot be read; the text names it.
+        LakeError: files moved in each of ten attempts.
+    """
+    dataset = lake.dataset(Generation.V1, statement)
+    read: dict[FileState, pa.Table] = {}
+    for _ in range(ATTEMPTS):
+        kept = read_kept(dataset, tickers)
+        now = [s for s in states(dataset) if tickers is None or s.ticker in tickers]
+        for state in now:
+            if state not in read and (rows := _as_listed(dataset, state)) is not None:
+                read[state] = pick(rows)
+        if all(state in read for state in now) and is_kept(dataset) == (kept is not None):
+            break
+    else:
+        raise moving(dataset)
+    nothing = schema(Generation.V1, statement).empty_table()
+    found = pa.concat_tables([nothing, *(read[state] for state in now)])
+    if kept is None:
+        return found
+    return with_kept(found, nested(pick(kept), statement), dataset)
+
+
+def _as_listed(dataset: Dataset, state: FileState) -> pa.Table | None:
+    """Return the rows of a file, or None where it is no more the one that was listed."""
+    path = dataset.file(state.partition, state.ticker)
+    try:
+        rows, _ = codec.read(path, dataset, state.ticker)
+    except FileNotFoundError:
+        return None
+    if signature(path) != (state.changed_ns, state.size):
+        return None
+    return codec.with_ticker(rows, state.ticker)
+
+
+def of_periods(lake: Lake, statement: Statement, wide: pa.Table, rows: pa.Array) -> pa.Table:
+    """Return v1's records of the periods that some rows of the wide table (a mask) stand for.
+
+    Raises as `stored`.
+    """
+    chosen = wide.filter(rows)
+    periods = chosen.select(["ticker", "timeframe", "period_end"]).rename_columns(_KEYS)
+    wanted = periods.group_by(_KEYS).aggregate([])
+
+    def pick(table: pa.Table) -> pa.Table:
+        small = table.select(_KEYS).append_column("place", pa.array(np.arange(table.num_rows)))
+        kept = small.join(wanted, _KEYS, join_type="left semi")
+        return table.take(kept["place"].combine_chunks().sort())
+
+    found = stored(lake, statement, set(periods["ticker"].to_pylist()), pick)
+    # Of two companies under the ticker the other may have the period in v2.
+    ciks = ticker_ciks([wide], {})
+    theirs = _periods(chosen, Generation.V2, ciks).drop_duplicates()
+    ours = _periods(found, Generation.V1, ciks)
+    known = ours.merge(theirs, how="left", indicator="known")["known"] == "both"
+    return found.filter(pa.array(known.to_numpy()))
+
+
+def refuse_archived(lake: Lake) -> None:
+    """Refuse to continue a history whose files are not there.
+
+    Raises:
+        LakeError: v1's folder holds nothing.
+    """
+    folder = lake.generation_folder(Generation.V1)
+    if not holds_data(folder):
+        raise LakeError(
+            f"{folder} holds nothing of v1 to be continued; bring it back with "
+            "`python -m flows restore --execute`, or leave --continue-v1 out"
+        )
+
+
+def continuing(rendered: pa.Table, history: pa.Table) -> pa.Table:
+    """Return the rows of v2 (in v1's form) whose ticker and period the history does not hold."""
+    ciks = ticker_ciks([rendered, history], {})
+    theirs, ours = (_periods(table, Generation.V1, ciks) for table in (rendered, history))
+    met = match_periods(ours.drop_duplicates(), theirs.drop_duplicates())
+    known = theirs.drop_duplicates().iloc[met.v2]
+    found = theirs.merge(known, how="left", indicator="known")["known"] == "left_only"
+    return rendered.filter(pa.array(found.to_numpy()))
+
+
+def _periods(table: pa.Table, generation: Generation, ciks: dict[str, str]) -> pd.DataFrame:
+    """Return `period_keys` in which one company's tickers stand apart, as files do."""
+    keys = period_keys(table, generation, ciks)
+    tickers = table["ticker"].to_pandas().to_numpy(dtype=object)
+    keys["company"] = tickers + "\x1f" + keys["company"].to_numpy(dtype=object)
+    return keys
+
+
+def marked(table: pa.Table, generation: pa.Array | pa.ChunkedArray | str) -> pa.Table:
+    """Return the table with a last column that says from which generation each row came."""
+    if isinstance(generation, str):
+        generation = pa.repeat(pa.scalar(generation, pa.string()), table.num_rows)
+    return table.append_column("generation", pc.cast(generation, pa.string()))
