@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Generation(StrEnum):
-    """Which of the two APIs a record came from (DESIGN.md, section 1)."""
+    """Which of the two APIs a record came from."""
 
     V1 = "v1"
     V2 = "v2"

@@ -28,6 +28,7 @@ from polygon_fundamentals.field_map import (
     v2_fields,
 )
 from polygon_fundamentals.field_map.schema_page import render_schema_reference
+from polygon_fundamentals.field_map.tables import read_entries, read_record_fields
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
 
 ROOT = Path(__file__).parents[2]
@@ -275,6 +276,30 @@ def test_all_faults_are_told_at_once() -> None:
         check_entries([entry(v1="retained_earnings", label=""), entry(v2="revenues")])
     for fault in ("retained_earnings", "no label", "revenues"):
         assert fault in str(caught.value)
+
+
+HEADER = "v1_section,v1,v2,relation,label,order,unit,confidence,source_rank,note\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("v1,v2\n", r"balance_sheets\.csv: the columns must be v1_section, v1, v2"),
+        (HEADER + "balance_sheet,assets\n", "balance_sheets.csv, line 2: it must have 10 cells"),
+        (HEADER + "a,b,c,same,L,1,USD,high,1,\n", "line 2: 'same' is not a valid Relation"),
+        (HEADER + "a,b,c,exact,L,first,USD,high,1,\n", "line 2: invalid literal.*first"),
+        (HEADER + "a,b,c,exact,L,1,EUR,high,1,\n", "line 2: 'EUR' is not a valid Unit"),
+        (HEADER + "a,b,c,exact,L,1,USD,high,1,,extra\n", "line 2: it must have 10 cells"),
+    ],
+)
+def test_a_faulty_table_is_refused(text: str, message: str) -> None:
+    with pytest.raises(FieldMapError, match=message):
+        read_entries(text, Statement.BALANCE_SHEETS)
+
+
+def test_a_faulty_table_of_record_fields_is_refused() -> None:
+    with pytest.raises(FieldMapError, match=r"record_fields\.csv, line 2: 'same' is not a valid"):
+        read_record_fields("v1,v2,relation,note\ncik,cik,same,\n")
 
 
 def test_the_schema_reference_is_current() -> None:

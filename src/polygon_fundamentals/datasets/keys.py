@@ -1,7 +1,7 @@
 """What names a record, and what tells whether its content changed.
 
-The record key is the period key with the fiscal year and period that the record claims
-(DESIGN.md, section 1). The content hash covers every column but the file's ticker and the
+The record key is the period key with the fiscal year and period that the record
+claims. The content hash covers every column but the file's ticker and the
 moment of observation; it is a function of the typed row, so it is the same whether a row
 comes from an answer or from a file.
 """

@@ -1,13 +1,12 @@
 """The field map: every v1 line and every v2 field, and how they relate.
 
-One table, checked when it is imported; the comparison, the silver table, the v1-shaped view and
-docs/schema.md are all made from it. Evidence for each relation is in the project's notes on the
-two APIs (api/mapping.csv).
+The rows are in three CSV tables beside this module, one per statement, and are checked when the
+package is imported. The comparison, the silver table, the v1 view and docs/schema.md are all made
+from them.
 """
 
 from __future__ import annotations
 
-from polygon_fundamentals.field_map import balance_sheets, cash_flow, income_statements
 from polygon_fundamentals.field_map.entries import (
     REFUSED_V1_NAMES,
     REFUSED_V2_NAMES,
@@ -20,15 +19,16 @@ from polygon_fundamentals.field_map.entries import (
     V1Field,
     check_entries,
 )
-from polygon_fundamentals.field_map.records import RECORD_FIELDS
+from polygon_fundamentals.field_map.tables import read_entries, read_record_fields, shipped
 from polygon_fundamentals.statements import Statement
 
-FIELD_MAP: tuple[FieldEntry, ...] = (
-    *balance_sheets.ENTRIES,
-    *cash_flow.ENTRIES,
-    *income_statements.ENTRIES,
+FIELD_MAP: tuple[FieldEntry, ...] = tuple(
+    entry
+    for statement in Statement
+    for entry in read_entries(shipped(f"{statement.value}.csv"), statement)
 )
 check_entries(FIELD_MAP)
+RECORD_FIELDS: tuple[RecordField, ...] = read_record_fields(shipped("record_fields.csv"))
 
 _ENTRIES = {
     statement: tuple(e for e in FIELD_MAP if e.statement is statement) for statement in Statement

@@ -97,7 +97,7 @@ class RecordField:
 
 
 # Names that older plans proposed and that neither the vendor's clients nor any recorded answer
-# holds (api/plan_mapping_errors.md). An entry that uses one would compare nothing, silently.
+# holds. An entry that uses one would compare nothing, silently.
 REFUSED_V1_NAMES = frozenset(
     {
         "cash_and_cash_equivalents",

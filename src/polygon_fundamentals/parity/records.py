@@ -23,7 +23,7 @@ from polygon_fundamentals.lake.read import repeated_rows
 from polygon_fundamentals.parity.identities import IDENTITIES, Sum
 from polygon_fundamentals.statements import Generation, Statement
 
-# The identities of DESIGN.md section 2, fact 10: those that v2 keeps in every record. The others in
+# The identities that v2 keeps in every record. The others in
 # `IDENTITIES` compare v2 with v1's breakdown, which v2 does not have in full.
 KEPT_BY_V2: dict[Statement, tuple[str, ...]] = {
     Statement.BALANCE_SHEETS: ("assets = liabilities + equity",),
