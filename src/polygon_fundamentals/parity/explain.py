@@ -125,7 +125,11 @@ def explain(paired: Paired, pair: Pair, evidence: Evidence, tolerance: float) ->
     power = _power_of_a_thousand(pair)
     settle(power != 0, Kind.SCALE, _texts(power, {p: f"v2 is v1 times 1000^{p}" for p in _POWERS}))
     unit = rounded_to(paired, pair, evidence.rounded)
-    units = {1e3: "rounded to the thousand", 1e6: "rounded to the million"}
+    units = {
+        1e3: "rounded to the thousand",
+        1e5: "rounded to the hundred thousand",
+        1e6: "rounded to the million",
+    }
     settle(unit != 0, Kind.ROUNDED_BY_FILER, _texts(unit, units))
     settle(
         bank_net_of_interest(evidence.mended[0], pair),

@@ -9,7 +9,8 @@ class Kind(StrEnum):
     """The finding on one value, or on one period or ticker.
 
     From `SIGN` to `UNEXPLAINED` in the order in which an explanation is looked for: the first
-    one that the data proves is the finding.
+    one that the data proves is the finding. `RESTATED_PROVEN` to `NOT_RESTATED` come from the
+    filings themselves, where a witness was asked (`witnesses`).
     """
 
     MATCHED = "matched"
@@ -23,6 +24,10 @@ class Kind(StrEnum):
     LINE_DEFINITION = "line_definition"
     DERIVED_QUARTER = "derived_quarter"
     RESTATED = "restated"
+    RESTATED_PROVEN = "restated_proven"
+    V1_WRONG = "v1_wrong"
+    V2_WRONG = "v2_wrong"
+    NOT_RESTATED = "not_restated"
     UNEXPLAINED = "unexplained"
     ACCEPTED = "accepted"
 
@@ -50,6 +55,10 @@ COMPARED_KINDS = (
     Kind.LINE_DEFINITION,
     Kind.DERIVED_QUARTER,
     Kind.RESTATED,
+    Kind.RESTATED_PROVEN,
+    Kind.V1_WRONG,
+    Kind.V2_WRONG,
+    Kind.NOT_RESTATED,
     Kind.UNEXPLAINED,
     Kind.ACCEPTED,
 )

@@ -16,7 +16,6 @@ import pandas as pd
 
 from polygon_fundamentals.field_map import Unit
 from polygon_fundamentals.parity.paired import Flags, Floats, Pair, Paired, is_habit
-from polygon_fundamentals.parity.rounding import UNITS
 
 # 2:1, 7:1 or 1:20 have denominator 1; 3:2, 4:3, 5:4 and stock dividends of 5 and 10 % the others.
 _DENOMINATORS = (20, 10, 5, 4, 3, 2, 1)
@@ -24,6 +23,8 @@ _CENT = 0.005
 _NARROW = 0.05
 _TTM_DAYS = 365
 _QUARTERS = 4.0
+# Units to which share counts are reported. Whole hundred thousands are too often chance.
+_GRAINS = (1_000.0, 1_000_000.0)
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,7 @@ def _agrees(v1: Floats, v2: Floats, ratio: Floats, unit: Unit) -> npt.NDArray[np
 def _grain(shares: Floats) -> Floats:
     """The unit to which a share count is reported."""
     grain = np.ones(len(shares))
-    for unit in UNITS:
+    for unit in _GRAINS:
         grain = np.where(shares % unit == 0, unit, grain)
     return grain
 

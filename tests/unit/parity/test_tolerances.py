@@ -39,6 +39,9 @@ def test_the_shipped_tolerances() -> None:
         Kind.SCALE,
         Kind.V1_BREAKS_IDENTITY,
         Kind.RESTATED,
+        Kind.V1_WRONG,
+        Kind.V2_WRONG,
+        Kind.NOT_RESTATED,
         Kind.UNEXPLAINED,
         Kind.MISSING,
     }
