@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.runtime import quiet
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.settings import Settings
@@ -36,6 +37,16 @@ def sandbox() -> Iterator[Sandbox]:
     """Sixty companies with all the oddities; not to be advanced or planted in."""
     with Sandbox(companies=60, seed=7, api_key=KEY, today=date(2026, 7, 1)) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """Serve a temporary Prefect API to the tests that run flows."""
+    quiet.apply()
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
 
 
 @pytest.fixture

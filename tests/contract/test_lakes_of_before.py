@@ -1,0 +1,117 @@
+"""Today's code goes on with lakes that an earlier version left in the middle of something."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import tarfile
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.__main__ import main
+from polygon_fundamentals.lake import Lake
+from sandbox import Sandbox
+from tests.contract.golden_world import GOLDENS
+from tests.lakes import contents, stray_files
+
+LAKES = GOLDENS / "lake_of_today"
+LOAD = ["historical-load", "--generation", "both", "--tickers", "AAAX,BAAX"]
+LOAD += ["--statement", "cash_flow"]
+
+
+def extracted(name: str, folder: Path) -> Lake:
+    with tarfile.open(LAKES / f"{name}.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return Lake(folder / "lake")
+
+
+def call(*words: str) -> tuple[int, dict[str, Any]]:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
+        code = main([*words, "--json"])
+    return code, json.loads(out.getvalue())
+
+
+def entries(lake: Lake) -> list[dict[str, Any]]:
+    return [json.loads(p.read_text()) for p in sorted((lake.ops / "runs").glob("*.json"))]
+
+
+def made_recent(lake: Lake, url: str) -> None:
+    """Have the run begun an hour ago, at this address: a run of last week is not resumed."""
+    started = datetime.now(UTC) - timedelta(hours=1)
+    for path in sorted((lake.ops / "runs").iterdir()):
+        if path.suffix == ".json":
+            text = re.sub(r"http://127\.0\.0\.1:\d+", url, path.read_text())
+            before = path.stat()
+            path.write_text(
+                re.sub(r'"started": "[^"]+"', f'"started": "{started.isoformat()}"', text)
+            )
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        _, _, rest = path.name.partition("-")
+        path.rename(path.with_name(f"{started:%Y%m%dT%H%M%S%f}Z-{rest}"))
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_load_that_was_cut_off_is_resumed(tmp_path: Path) -> None:
+    lake = extracted("load_cut_off", tmp_path)
+    with Sandbox(
+        companies=2, seed=3, quirks=False, start=date(2026, 2, 1), today=date(2026, 7, 1)
+    ) as server:
+        made_recent(lake, server.url)
+        code, told = call(*LOAD, "--base-url", server.url, "--lake", str(lake.root))
+        assert (code, told["v1"]["units_resumed"], told["v2"]["units_resumed"]) == (0, 1, 0)
+        assert (told["v1"]["units"], told["v1"]["requests"]) == (2, 2)
+        fresh = Lake(tmp_path / "fresh")
+        assert call(*LOAD, "--base-url", server.url, "--lake", str(fresh.root))[0] == 0
+    crashed, resumed = entries(lake)
+    assert (crashed["outcome"], resumed["outcome"]) == ("crashed", "succeeded")
+    assert resumed["resumes"] == crashed["run"]
+    assert resumed["parameters"] == crashed["parameters"]
+    assert contents(lake) == contents(fresh)
+    assert stray_files(lake) == []
+
+
+UNDONE, FORWARD_AGAIN = ("cutover", "undone", "back"), ("cutover", "done", "forward")
+FINISH = ["cutover", "--execute", "--force", "test"]
+UNDO = ["rollback", "--execute", "--accept-stale"]
+
+
+@pytest.mark.parametrize(
+    ("killed", "words", "pointer", "journals"),
+    [
+        # Nothing that readers see had changed: the cutover is put back, then carried out anew.
+        ("before", FINISH, "v2", [UNDONE, FORWARD_AGAIN]),
+        ("before", UNDO, "v1", [UNDONE]),
+        pytest.param("after", FINISH, "v2", [FORWARD_AGAIN], marks=pytest.mark.slow),
+        pytest.param("after", UNDO, "v1", [UNDONE], marks=pytest.mark.slow),
+    ],
+)
+def test_a_cutover_that_was_cut_off_is_finished_or_undone(
+    killed: str,
+    words: list[str],
+    pointer: str,
+    journals: list[tuple[str, str, str]],
+    tmp_path: Path,
+) -> None:
+    lake = extracted(f"cutover_{killed}_the_pointer", tmp_path)
+    before = contents(lake)
+    code, told = call(*words, "--lake", str(lake.root))
+    assert (code, told["pointer"], told["state"]) == (0, pointer, "done")
+    assert (lake.silver / "fundamentals_wide").readlink().name.endswith(pointer)
+    written = [json.loads(p.read_text()) for p in sorted((lake.ops / "cutover").glob("*.json"))]
+    assert [(j["operation"], j["state"], j["direction"]) for j in written] == journals
+    assert contents(lake) == before
+    assert [(entry["flow"], entry["outcome"]) for entry in entries(lake)] == [
+        ("historical-load", "succeeded"),
+        ("silver", "succeeded"),
+        ("cutover", "crashed"),
+        (words[0], "succeeded"),
+    ]
+    shown = call("status", "--lake", str(lake.root))[1]
+    assert (shown["primary"], shown["damaged"]) == (pointer, [])
