@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from flows.commands import COMMANDS, Command
 from flows.commands.common import complain, unforeseen
 from flows.runtime import quiet
+from flows.runtime.interrupt import requests_end_at_ctrl_c
 from polygon_fundamentals.errors import FundamentalsError, told
 
 EPILOG = """examples:
@@ -56,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     command: Command = COMMANDS[arguments.command]
     quiet.apply(verbose=getattr(arguments, "verbose", False))
     try:
-        return command.run(arguments)
+        with requests_end_at_ctrl_c():
+            return command.run(arguments)
     except (FundamentalsError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
