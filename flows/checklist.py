@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
-
 from prefect import flow
-from prefect.states import State
-from pydantic import Field
 
-from flows.parameters import LakeFolder
-from flows.runs import Report, ended
+from flows.parameters import ChecklistParameters
+from flows.runs import Report
+from flows.signature import takes
 from flows.switching import entries, judged, lake_of, publish
 from polygon_fundamentals.cutover import checksums
 
-V1Side = Annotated[
-    Literal["live", "retired"] | None,
-    Field(description="Whether v1's endpoint still answers; none: what the ledger knows"),
-]
-
 
 @flow(name="checklist", persist_result=False)
-def checklist(lake: LakeFolder = None, v1: V1Side = None) -> State[Any]:
+@takes(ChecklistParameters)
+def checklist(given: ChecklistParameters) -> Report:
     """Judge every line of the checklist; ends Failed while one is unmet."""
-    return ended(lambda: checklist_report(lake, v1))
+    return checklist_report(given)
 
 
-def checklist_report(lake: str | None, v1: Any = None, record_checksums: bool = False) -> Report:
+def checklist_report(given: ChecklistParameters, record_checksums: bool = False) -> Report:
     """Return the checklist; with `record_checksums` take v1's checksums first."""
-    where = lake_of(lake)
+    where = lake_of(given.lake)
     if record_checksums:
         checksums.record(where)
-    found = judged(where, v1)
+    found = judged(where, given.v1)
     unmet = found.unmet
     report = {
         "steps": entries(list(found.lines)),

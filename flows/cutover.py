@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
 
 from prefect import flow
 from prefect.exceptions import FlowPauseTimeout
 from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput
-from prefect.states import State
 from pydantic import Field
 
-from flows.checklist import V1Side
-from flows.parameters import LakeFolder
-from flows.runs import Report, ended
+from flows.parameters import CutoverParameters
+from flows.runs import Report
+from flows.signature import takes
 from flows.switching import around_of, judged, lake_of, recorded
 from polygon_fundamentals.cutover.context import Options
 from polygon_fundamentals.cutover.operations import cutover as switch
@@ -32,38 +30,11 @@ class Approval(RunInput):
 
 
 @flow(name="cutover", persist_result=False)
-def cutover(
-    execute: Annotated[bool, Field(description="Off: show the plan, change nothing")] = False,
-    force: Annotated[
-        str | None, Field(description="A reason passes the unmet lines of the checklist")
-    ] = None,
-    postpone_file: Annotated[
-        str | None, Field(description="Nothing is switched while this file exists")
-    ] = None,
-    wait_minutes: Annotated[
-        float, Field(ge=0, description="How long v1's running jobs are waited for")
-    ] = 30.0,
-    allow_gap: Annotated[
-        bool, Field(description="Accept a gap where names cannot be swapped in one call")
-    ] = False,
-    ask_approval: Annotated[
-        bool, Field(description="Pause until a person approves in the UI")
-    ] = False,
-    readers: Annotated[str | None, Field(description="Another readers.toml")] = None,
-    v1: V1Side = None,
-    lake: LakeFolder = None,
-) -> State[Any]:
+@takes(CutoverParameters)
+def cutover(given: CutoverParameters) -> Report:
     """Make v2 what readers see: check, pause v1, build silver, move the pointer, verify."""
-
-    def body() -> Report:
-        approved = None
-        if execute and ask_approval:
-            approved = asked()
-        return cutover_report(
-            execute, force, postpone_file, wait_minutes, allow_gap, readers, v1, lake, approved
-        )
-
-    return ended(body)
+    approved = asked() if given.execute and given.ask_approval else None
+    return cutover_report(given, approved)
 
 
 def asked() -> str:
@@ -84,32 +55,26 @@ def asked() -> str:
     return str(answer.by)
 
 
-def cutover_report(
-    execute: bool,
-    force: str | None,
-    postpone_file: str | None,
-    wait_minutes: float,
-    allow_gap: bool,
-    readers: str | None,
-    v1: Any,
-    lake: str | None,
-    approved: str | None = None,
-) -> Report:
+def cutover_report(given: CutoverParameters, approved: str | None = None) -> Report:
     """Carry out a cutover, or without `execute` return its plan."""
-    where = lake_of(lake)
+    where = lake_of(given.lake)
     options = Options(
-        force=force,
-        postpone_file=Path(postpone_file) if postpone_file else None,
-        wait_seconds=60.0 * wait_minutes,
-        allow_gap=allow_gap,
+        force=given.force,
+        postpone_file=Path(given.postpone_file) if given.postpone_file else None,
+        wait_seconds=60.0 * given.wait_minutes,
+        allow_gap=given.allow_gap,
     )
-    around = around_of(where, readers)
-    if not execute:
-        return plan_of_cutover(where, judged(where, v1), around, options)
-    parameters = {"force": force, "postpone_file": postpone_file, "approved_by": approved}
+    around = around_of(where, given.readers)
+    if not given.execute:
+        return plan_of_cutover(where, judged(where, given.v1), around, options)
+    parameters = {
+        "force": given.force,
+        "postpone_file": given.postpone_file,
+        "approved_by": approved,
+    }
     return recorded(
         where,
         "cutover",
         parameters,
-        lambda: switch(where, lambda: judged(where, v1), around, options),
+        lambda: switch(where, lambda: judged(where, given.v1), around, options),
     )

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from prefect import flow, get_run_logger, runtime
 from prefect.artifacts import create_link_artifact
-from prefect.states import State
-from pydantic import Field
 
 from expectations.answer import ACCEPTED_FILE, TOLERANCES_FILE, Asked
 from flows.historical_load import LOCK_SECONDS
-from flows.parameters import BaseUrl, Day, LakeFolder, Tickers, TickersFile
-from flows.runs import Report, ended, flow_run_id
+from flows.parameters import ParityParameters
+from flows.runs import Report, flow_run_id
 from flows.runtime.artifacts import publish_text
+from flows.signature import takes
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.errors import UsageError
@@ -30,13 +29,9 @@ from polygon_fundamentals.parity.run import sampled, v1_tickers, v2_tickers
 from polygon_fundamentals.reference.tickers import known_tickers
 from polygon_fundamentals.settings import existing_lake_root, load_settings
 from polygon_fundamentals.statements import Statement
-from polygon_fundamentals.tickers import read_tickers
 from polygon_fundamentals.v1_endpoint import LEDGER_DAYS, v1_endpoint
 from tasks.context import RunSpec, find_key, rate_limit
 from tasks.parity import compare_one, drop_dead_work, drop_work, run_rules
-
-Sample = Annotated[int | None, Field(ge=1, description="Compare so many tickers only")]
-Seed = Annotated[int, Field(description="Another seed, another sample")]
 
 # In the ledger entry and on the first lines of an artifact; the lists stand in the report.
 _IN_LEDGER = (
@@ -53,54 +48,34 @@ def _run_name() -> str:
 
 
 @flow(name="parity", flow_run_name=_run_name, persist_result=False)
-def parity(
-    tickers: Tickers = None,
-    tickers_file: TickersFile = None,
-    sample: Sample = None,
-    seed: Seed = 0,
-    day: Day = None,
-    lake: LakeFolder = None,
-    base_url: BaseUrl = None,
-) -> State[Any]:
+@takes(ParityParameters)
+def parity(given: ParityParameters) -> Report:
     """Compare v1 and v2 in the lake, value by value, and say whether v2 may take over.
 
     All tickers of v1 unless some are named or sampled. Writes a report and the data docs
     under `ops/parity/` and changes no data. The API is asked only what became of tickers
     that v2 lacks; without network or key they count as missing unless known from before.
     """
-
-    def body() -> Report:
-        named = read_tickers(tickers, tickers_file)
-        if named and sample is not None:
-            raise UsageError("give --tickers or --sample, not both")
-        where = Lake(existing_lake_root(lake))
-        load_tolerances(TOLERANCES_FILE)
-        load_accepted(ACCEPTED_FILE)
-        where.prepare()
-        parameters = {"tickers": named, "sample": sample, "seed": seed}
-        lock = where.lock("writers")
-        with shared(lock, LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):
-            recover(where)
-            run = ledger.Run(where, "parity", parameters, flow_run_id=flow_run_id())
-            with ledger.recorded(run):
-                report = _answered(run, named, sample, seed, day or today_in_new_york(), base_url)
-                run.report.update({name: report[name] for name in _IN_LEDGER})
-                run.report.update(ok=report["passed"], message=report["message"])
-        _publish(report)
-        return {k: v for k, v in report.items() if k != "markdown"}
-
-    return ended(body)
+    where = Lake(existing_lake_root(given.lake))
+    load_tolerances(TOLERANCES_FILE)
+    load_accepted(ACCEPTED_FILE)
+    where.prepare()
+    lock = where.lock("writers")
+    with shared(lock, LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):
+        recover(where)
+        run = ledger.Run(where, "parity", given.recorded, flow_run_id=flow_run_id())
+        with ledger.recorded(run):
+            report = _answered(run, given)
+            run.report.update({name: report[name] for name in _IN_LEDGER})
+            run.report.update(ok=report["passed"], message=report["message"])
+    _publish(report)
+    return {k: v for k, v in report.items() if k != "markdown"}
 
 
-def _answered(
-    run: ledger.Run,
-    named: Sequence[str],
-    sample: int | None,
-    seed: int,
-    day: Any,
-    base_url: str | None,
-) -> Report:
+def _answered(run: ledger.Run, given: ParityParameters) -> Report:
     log, where = get_run_logger(), run.lake
+    named, sample, seed = given.names, given.sample, given.seed
+    day = given.day or today_in_new_york()
     everyone, theirs = v1_tickers(where), v2_tickers(where)
     if not everyone or not theirs:
         side = "v1" if not everyone else "v2"
@@ -116,10 +91,10 @@ def _answered(
         chosen = sampled(everyone, sample, seed)
     running = {str(r.found["run"]) for r in ledger.records(where)[0] if r.outcome == ledger.RUNNING}
     drop_dead_work(where, running)
-    spec = RunSpec(run=run.id, lake=str(where.root), base_url=base_url)
+    spec = RunSpec(run=run.id, lake=str(where.root), base_url=given.base_url)
     try:
         lacking = sorted((set(everyone) if chosen is None else set(chosen)) - theirs)
-        known = known_tickers(where, lacking, lambda: _client(where, base_url), day)
+        known = known_tickers(where, lacking, lambda: _client(where, given.base_url), day)
         if known.note:
             log.warning(known.note)
         records = ledger.records(where, datetime.now(UTC) - LEDGER_DAYS)[0]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Any
 
 from prefect import flow
-from prefect.states import State
-from pydantic import Field
 
-from flows.parameters import BaseUrl, LakeFolder
-from flows.runs import Report, ended, report_of
+from flows.parameters import RollbackParameters
+from flows.runs import Report, report_of
+from flows.signature import takes
 from flows.switching import around_of, lake_of, recorded, today, v1_days
 from polygon_fundamentals.business_days import day_of, missed_since
 from polygon_fundamentals.cutover.context import Options
@@ -29,33 +28,19 @@ LOOK_BACK_DAYS = 7
 
 
 @flow(name="rollback", persist_result=False)
-def rollback(
-    execute: Annotated[bool, Field(description="Off: say whether it could be, no more")] = False,
-    delayed: Annotated[
-        bool, Field(description="Fill v1's missed days and check parity first")
-    ] = False,
-    accept_stale: Annotated[bool, Field(description="Take v1 as it is, days missing")] = False,
-    readers: Annotated[str | None, Field(description="Another readers.toml")] = None,
-    lake: LakeFolder = None,
-    base_url: BaseUrl = None,
-) -> State[Any]:
+@takes(RollbackParameters)
+def rollback(given: RollbackParameters) -> Report:
     """Make v1 what readers see again."""
-    return ended(lambda: rollback_report(execute, delayed, accept_stale, readers, lake, base_url))
+    return rollback_report(given)
 
 
-def rollback_report(
-    execute: bool,
-    delayed: bool,
-    accept_stale: bool,
-    readers: str | None,
-    lake: str | None,
-    base_url: str | None,
-) -> Report:
+def rollback_report(given: RollbackParameters) -> Report:
     """Carry out a rollback, or without `execute` say whether it could be."""
-    where = lake_of(lake)
-    if not execute:
+    delayed, accept_stale, base_url = given.delayed, given.accept_stale, given.base_url
+    where = lake_of(given.lake)
+    if not given.execute:
         return _plan(where, delayed, accept_stale, base_url)
-    around = around_of(where, readers)
+    around = around_of(where, given.readers)
     first: list[dict[str, Any]] = []
     if delayed and leads_to(where) is Generation.V2:
         # v2 stays primary until v1 is complete and checked, so a failure here changes nothing.

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from prefect import flow, runtime
-from prefect.states import State
 
-from flows.parameters import Day, LakeFolder
-from flows.runs import Report, ended
+from flows.parameters import SilverParameters
+from flows.runs import Report
 from flows.runtime.artifacts import publish_text
+from flows.signature import takes
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.errors import UsageError
@@ -30,38 +29,33 @@ def _run_name() -> str:
 
 
 @flow(name="silver", flow_run_name=_run_name, persist_result=False)
-def silver(as_of: Day = None, lake: LakeFolder = None) -> State[Any]:
+@takes(SilverParameters)
+def silver(given: SilverParameters) -> Report:
     """Build the silver table beside the present one, then lead readers to it in one step.
 
     With `as_of`, the table as it could have been known at the end of that day in New York,
     in `silver/as_of/`; the present table stays as it is.
     """
-
-    def body() -> Report:
-        today = today_in_new_york()
-        if as_of is not None and as_of >= today:
-            raise UsageError(
-                f"{as_of} is not over in New York, where it is {today}: give a day before, or "
-                "leave it out for the table as it is now"
-            )
-        where = Lake(existing_lake_root(lake))
-        day = None if as_of is None else as_of.isoformat()
-        # A cutover waits for this. A rollback does not: the build then follows the pointer.
-        with shared(
-            where.lock("writers"), LOCK_SECONDS, "the lake's switch (a cutover or rollback)"
-        ):
-            recover(where)
-            ledger.close_crashed(where)
-            run = ledger.Run(where, "silver", {"as_of": day})
-            with ledger.recorded(run):
-                found = _built(where, day)
-                code = int(found.get("exit_code", 0))
-                run.report.update(ok=code == 0, message=found["message"], silver=found)
-        if code == 0:
-            publish_text("silver", f"{found['message']}\n\n`{found['path']}`", "The silver table.")
-        return {**found, "lake": str(where.root), "run": run.id, "exit_code": code}
-
-    return ended(body)
+    as_of, today = given.as_of, today_in_new_york()
+    if as_of is not None and as_of >= today:
+        raise UsageError(
+            f"{as_of} is not over in New York, where it is {today}: give a day before, or "
+            "leave it out for the table as it is now"
+        )
+    where = Lake(existing_lake_root(given.lake))
+    day = None if as_of is None else as_of.isoformat()
+    # A cutover waits for this. A rollback does not: the build then follows the pointer.
+    with shared(where.lock("writers"), LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):
+        recover(where)
+        ledger.close_crashed(where)
+        run = ledger.Run(where, "silver", {"as_of": day})
+        with ledger.recorded(run):
+            found = _built(where, day)
+            code = int(found.get("exit_code", 0))
+            run.report.update(ok=code == 0, message=found["message"], silver=found)
+    if code == 0:
+        publish_text("silver", f"{found['message']}\n\n`{found['path']}`", "The silver table.")
+    return {**found, "lake": str(where.root), "run": run.id, "exit_code": code}
 
 
 def _built(lake: Lake, day: str | None) -> Report:

@@ -9,11 +9,11 @@ from typing import Any
 
 from prefect import flow
 from prefect.events import emit_event
-from prefect.states import State
 
-from flows.parameters import LakeFolder
-from flows.runs import Report, ended
+from flows.parameters import StatusParameters
+from flows.runs import Report
 from flows.runtime.artifacts import publish_text
+from flows.signature import takes
 from polygon_fundamentals import ledger
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.catalogue import DatasetCounts
@@ -27,22 +27,19 @@ _DETAIL = 500
 
 
 @flow(name="status", persist_result=False)
-def status(lake: LakeFolder = None) -> State[Any]:
+@takes(StatusParameters)
+def status(given: StatusParameters) -> Report:
     """Publish what is in the lake, how the runs went, and what is amiss.
 
     The flow fails where something is: late or failed runs, counts that drift apart, a
     stale generation, a missed target.
     """
-
-    def body() -> Report:
-        where = Lake(existing_lake_root(lake))
-        with suppress(OSError):  # a lake that cannot be written has its status too
-            ledger.close_crashed(where)
-        report = publish_status(where)
-        code = 0 if report["ok"] else 1
-        return {**report, "exit_code": code, "message": "; ".join(report["warnings"])}
-
-    return ended(body)
+    where = Lake(existing_lake_root(given.lake))
+    with suppress(OSError):  # a lake that cannot be written has its status too
+        ledger.close_crashed(where)
+    report = publish_status(where)
+    code = 0 if report["ok"] else 1
+    return {**report, "exit_code": code, "message": "; ".join(report["warnings"])}
 
 
 def publish_status(lake: Lake, datasets: Sequence[DatasetCounts] | None = None) -> Report:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import shlex
 import shutil
@@ -13,8 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from flows.parameters import Flag, Parameters
 from flows.runtime import quiet
 from polygon_fundamentals.errors import UsageError
 
@@ -28,12 +28,13 @@ DAYS_TO_PASS = 60  # no two months pass without a filing
 MARK = ".made-by-demo"
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `demo`."""
-    parser.add_argument("--lake", metavar="DIR", default="demo-lake", help="(./demo-lake)")
+class DemoParameters(Parameters):
+    """Where the demo keeps its lake."""
+
+    lake: Annotated[str, Flag(metavar="DIR", unset="./demo-lake")] = "demo-lake"
 
 
-def run(given: argparse.Namespace) -> int:
+def run(given: DemoParameters, _: bool) -> int:
     """Run every step; stop at the first that ends otherwise than it should."""
     from polygon_fundamentals.business_days import today_in_new_york
     from sandbox import Sandbox

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import json
+from typing import Annotated, Literal
 
+from flows.parameters import Flag, Parameters
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.settings import server_configured
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `deploy`."""
-    parser.add_argument("--plan", action="store_true", help="only say what would change")
-    parser.add_argument(
-        "--pool-type",
-        choices=("process", "docker", "kubernetes"),
-        default="process",
-        help="of the work pool where it is not there yet (process)",
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
+class DeployParameters(Parameters):
+    """What a deploy may change."""
+
+    plan: Annotated[bool, Flag(help="only say what would change")] = False
+    pool_type: Annotated[
+        Literal["process", "docker", "kubernetes"],
+        Flag(help="of the work pool where it is not there yet"),
+    ] = "process"
 
 
-def run(given: argparse.Namespace) -> int:
-    """Deploy, read back, and tell what changed."""
+def run(given: DeployParameters, as_json: bool) -> int:
+    """Deploy, read back, and print what changed."""
     from deployments.apply import deploy
 
     if not server_configured():
@@ -31,7 +30,7 @@ def run(given: argparse.Namespace) -> int:
             "try `make serve`, which starts one here"
         )
     done = deploy(plan=given.plan, pool_type=given.pool_type)
-    if given.json:
+    if as_json:
         steps = [
             {"name": s.name, "ok": not s.changes, "detail": "; ".join(s.changes) or s.note}
             for s in done.steps

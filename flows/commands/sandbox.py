@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import argparse
 import threading
+from typing import Annotated
 
-from flows.commands.common import day
+from flows.parameters import Day, Flag, Parameters
 from polygon_fundamentals.errors import UsageError
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `sandbox`."""
-    parser.add_argument("--port", type=int, default=8790, help="(8790; 0: any free one)")
-    parser.add_argument("--companies", type=int, default=60, help="synthetic companies (60)")
-    parser.add_argument("--seed", type=int, default=7, help="same seed, same data (7)")
-    parser.add_argument("--today", metavar="DAY", help="the sandbox's clock (2026-07-01)")
-    parser.add_argument("--latency", type=float, default=0.0, metavar="S", help="seconds added")
-    parser.add_argument("--key", default="sandbox-key", help="the API key it accepts")
-    parser.add_argument(
-        "--faults",
-        default="",
-        metavar="RATES",
-        help="429=.05,500=.05,reset=.03,truncate=.03,html=.02,dup=.05,slow=.01,foreign_next=.01",
-    )
-    parser.add_argument("--v1-retired", action="store_true", help="v1 answers 410 for good")
-    parser.add_argument("--requests-per-minute", type=int, help="beyond it, 429")
+class SandboxParameters(Parameters):
+    """The local stand-in for the API."""
+
+    port: Annotated[int, Flag(metavar="N", unset="8790; 0: any free one")] = 8790
+    companies: Annotated[int, Flag(metavar="N", help="synthetic companies")] = 60
+    seed: Annotated[int, Flag(metavar="N", help="same seed, same data")] = 7
+    today: Annotated[Day, Flag(metavar="DAY", help="its clock", unset="2026-07-01")] = None
+    latency: Annotated[float, Flag(metavar="S", help="seconds added")] = 0.0
+    key: Annotated[str, Flag(help="the API key it accepts")] = "sandbox-key"
+    faults: Annotated[
+        str,
+        Flag(
+            metavar="RATES",
+            help="429=.05,500=.05,reset=.03,truncate=.03,html=.02,dup=.05,slow=.01,foreign_next=.01",
+        ),
+    ] = ""
+    v1_retired: Annotated[bool, Flag(help="v1 answers 410 for good")] = False
+    requests_per_minute: Annotated[int | None, Flag(metavar="N", help="beyond it, 429")] = None
 
 
-def run(given: argparse.Namespace) -> int:
+def run(given: SandboxParameters, _: bool) -> int:
     """Serve until Ctrl-C."""
     from sandbox import Faults, Sandbox
 
@@ -35,7 +37,7 @@ def run(given: argparse.Namespace) -> int:
         faults = Faults.parse(given.faults) if given.faults else Faults()
     except ValueError as error:
         raise UsageError(f"--faults {given.faults!r}: {error}") from error
-    clock = {"today": day(given.today, "--today")} if given.today else {}
+    clock = {"today": given.today} if given.today else {}
     sandbox = Sandbox(
         companies=given.companies,
         seed=given.seed,

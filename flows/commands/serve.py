@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 from pathlib import Path
 from types import FrameType
+from typing import Annotated
 
+from flows.parameters import Flag, Parameters
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.settings import api_key, load_settings, server_configured
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `serve`."""
-    parser.add_argument("--port", type=int, default=4200, help="of the server and its UI (4200)")
+class ServeParameters(Parameters):
+    """A Prefect server on this machine."""
+
+    port: Annotated[int, Flag(metavar="N", help="of the server and its UI")] = 4200
 
 
-def run(given: argparse.Namespace) -> int:
+def run(given: ServeParameters, _: bool) -> int:
     """Serve until Ctrl-C; return 0."""
     if server_configured():
         raise UsageError(

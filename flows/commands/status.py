@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from flows.commands.common import add_common
+from pydantic import Field
+
+from flows.parameters import Flag, StatusParameters
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.settings import existing_lake_root
@@ -23,26 +24,31 @@ if TYPE_CHECKING:
 TARGETS_FILE = Path(__file__).parents[2] / "deployments" / "targets.toml"
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `status`."""
-    parser.add_argument("--watch", action="store_true", help="refresh in place until Ctrl-C")
-    parser.add_argument("--every", type=float, default=5.0, metavar="S", help="with --watch (5)")
-    parser.add_argument("--html", metavar="FILE", help="write the status as one page too")
-    parser.add_argument("--targets", metavar="F", help="targets (deployments/targets.toml)")
-    add_common(parser)
+class StatusCommand(StatusParameters):
+    """The status once or in place, in the terminal and as a page."""
+
+    watch: Annotated[bool, Flag(help="refresh in place until Ctrl-C")] = False
+    every: Annotated[float, Field(gt=0), Flag(metavar="S", help="with --watch")] = 5.0
+    html: Annotated[str | None, Flag(metavar="FILE", help="write the status as one page too")] = (
+        None
+    )
+    targets: Annotated[
+        str | None, Flag(metavar="F", help="targets", unset="deployments/targets.toml")
+    ] = None
 
 
-def run(given: argparse.Namespace) -> int:
+def run(given: StatusCommand, as_json: bool) -> int:
     """Show the status; 1 where something is amiss."""
     from polygon_fundamentals import ledger
     from polygon_fundamentals.lake.storage.local import replace_file
-    from polygon_fundamentals.status import as_html, as_json, gather, judge, load_targets
+    from polygon_fundamentals.status import as_html, gather, judge, load_targets
+    from polygon_fundamentals.status import as_json as json_of
 
     root = existing_lake_root(given.lake)
     if given.targets and not Path(given.targets).is_file():
         raise UsageError(f"--targets {given.targets} is no file")
-    if given.watch and (given.json or given.every <= 0):
-        raise UsageError("--watch goes without --json and with --every above 0")
+    if given.watch and as_json:
+        raise UsageError("--watch goes without --json")
     lake, targets = Lake(root), load_targets(Path(given.targets or TARGETS_FILE))
 
     def look() -> tuple[Figures, list[Row]]:
@@ -54,8 +60,8 @@ def run(given: argparse.Namespace) -> int:
     figures, rows = look()
     if given.html:
         replace_file(Path(given.html).absolute(), as_html(figures, rows).encode())
-    if given.json:
-        print(json.dumps(as_json(figures, rows)))
+    if as_json:
+        print(json.dumps(json_of(figures, rows)))
         return 0 if all(row.ok for row in rows) else 1
     from rich.console import Console
     from rich.live import Live

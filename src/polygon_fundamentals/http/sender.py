@@ -17,7 +17,6 @@ import requests
 import tenacity
 
 from polygon_fundamentals.errors import BrownoutError, RateLimitedError, RetriableApiError
-from polygon_fundamentals.http.connections import WATCH
 from polygon_fundamentals.http.rate_limit import NoRateLimit, RateLimit
 from polygon_fundamentals.http.transport import Params, Transport
 from polygon_fundamentals.settings import Settings
@@ -65,7 +64,7 @@ class Sender:
         auth: requests.auth.AuthBase,
         rate_limit: RateLimit | None = None,
         *,
-        sleep: Callable[[float], object] = WATCH.stopping.wait,
+        sleep: Callable[[float], None] = tenacity.nap.sleep,
     ) -> None:
         self._settings = settings
         self._rate_limit = rate_limit or NoRateLimit()
@@ -136,9 +135,6 @@ class Sender:
             limited = isinstance(error, RateLimitedError)
             return deadline(state) or (not limited and state.attempt_number >= attempts)
 
-        def pause(seconds: float) -> None:
-            self._sleep(seconds)
-
         def before_sleep(state: tenacity.RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
             self.tally.count(retries=1, brownouts=isinstance(error, BrownoutError))
@@ -148,7 +144,7 @@ class Sender:
             retry=tenacity.retry_if_exception_type(RetriableApiError),
             wait=wait,
             stop=enough,
-            sleep=pause,
+            sleep=self._sleep,
             before=take_turn,
             before_sleep=before_sleep,
             reraise=True,

@@ -107,7 +107,7 @@ def test_a_plan_makes_nothing_in_a_folder_that_is_no_lake(
     ("words", "said"),
     [
         (["--watch", "--json"], "--watch goes without --json"),
-        (["--watch", "--every", "0"], "--every above 0"),
+        (["--watch", "--every", "0"], "--every 0.0: input should be greater than 0"),
         (["--targets", "nowhere.toml"], "--targets nowhere.toml is no file"),
         (["--lake", "/nowhere/at/all"], "there is no lake at /nowhere/at/all"),
     ],

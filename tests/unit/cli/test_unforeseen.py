@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import stat
@@ -14,10 +13,10 @@ from prefect.states import Cancelled, Failed, State
 
 from flows.__main__ import main
 from flows.commands import COMMANDS
-from flows.commands.common import finish
+from flows.commands.output import finish
+from flows.parameters import Parameters
 
 SAID = re.compile(r"error: unforeseen (.*); run the same command again .* the traceback in (\S+)\n")
-GIVEN = argparse.Namespace(json=False)
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +24,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
 
-def broken(_: argparse.Namespace) -> int:
+def broken(given: Parameters | None = None, as_json: bool = False) -> int:
     raise ZeroDivisionError("of a\nsecond line.")
 
 
@@ -48,16 +47,16 @@ def test_in_a_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 def test_in_a_flow(capsys: pytest.CaptureFixture[str]) -> None:
     try:
-        broken(GIVEN)
+        broken()
     except ZeroDivisionError as error:
         state: State[None] = Failed(message="Flow run encountered an exception", data=error)
-    assert finish(state, GIVEN, list) == 3
+    assert finish(state, list, False) == 3
     check(capsys.readouterr().err, "ZeroDivisionError: of a second line", "in broken")
 
 
 def test_a_run_that_somebody_cancelled_is_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert finish(Cancelled(message="cancelled in the UI"), GIVEN, list) == 3
+    assert finish(Cancelled(message="cancelled in the UI"), list, False) == 3
     assert capsys.readouterr().err == "error: cancelled in the UI\n"
     assert list(tmp_path.iterdir()) == []

@@ -57,7 +57,7 @@ CASES = [
     (["historical-load", "--tickers", "A", "--lake", "s3://bucket/x"], "object stores"),
     (["fundamentals"], "name a ticker"),
     (["fundamentals", "A", "--fiscal-quarter", "5"], "is not 1 to 4"),
-    (["fundamentals", "A", "--limit", "0"], "rows a page"),
+    (["fundamentals", "A", "--limit", "0"], "is not 1 to 50000"),
     (["fundamentals", "A", "--filing-date-gte", "yesterday"], "write it as YYYY-MM-DD"),
     (["fundamentals", "A", "--fiscal-year", "99999999999999999999"], "write it as YYYY"),
     (["fundamentals", "A", "--base-url", "http://x:99999"], "host or port"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from flows.cutover import cutover_report
+from flows.parameters import CutoverParameters
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.checklist import Line
 from polygon_fundamentals.cutover.checksums import checksums
@@ -132,7 +133,7 @@ def test_a_full_disk_is_refused_and_changes_nothing(tmp_path: Path) -> None:
 
 def test_an_address_is_refused() -> None:
     with pytest.raises(UsageError, match="is an address, not a folder"):
-        cutover_report(True, "test", None, 1.0, False, None, None, "s3://bucket/lake")
+        cutover_report(CutoverParameters(execute=True, force="test", lake="s3://bucket/lake"))
 
 
 def test_two_folders_that_could_be_v1_are_refused(filled: Lake) -> None:

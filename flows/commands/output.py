@@ -1,0 +1,183 @@
+"""What commands print: a flow's report as lines for people or as JSON, and errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from tempfile import mkstemp
+from typing import Any
+
+Lines = Callable[[Mapping[str, Any]], Iterable[str]]
+REASONS_SHOWN = MISSING_SHOWN = 5
+
+
+def finish(state: Any, lines: Lines, as_json: bool) -> int:
+    """Print the report of a flow's end state, as JSON or by `lines`; return the exit code."""
+    from flows.runs import report_of  # Prefect is loaded by now
+
+    report = report_of(state)
+    if report is None:
+        found = state.result(raise_on_failure=False)
+        if isinstance(found, Exception) and not state.is_cancelled():
+            return complain(unforeseen(found), 3, as_json)
+        return complain(str(state.message or state), 3, as_json)
+    if "error" in report:
+        return complain(report["error"], report["exit_code"], as_json)
+    if as_json:
+        # What went wrong, and the remedy, may stand in the message alone.
+        hidden = ("exit_code",) if report["exit_code"] else ("exit_code", "message")
+        print(json.dumps({k: v for k, v in report.items() if k not in hidden}))
+    else:
+        for line in lines(report):
+            print(line)
+    return int(report["exit_code"])
+
+
+def unforeseen(error: Exception) -> str:
+    """Return what to say of an error that no class of ours stands for; its traceback is kept.
+
+    In a file that only the user can read: nothing of ours puts the key into one, but an answer
+    or a path may stand in it.
+    """
+    file, name = mkstemp(prefix="polygon-fundamentals-", suffix=".log")
+    with os.fdopen(file, "w") as log:
+        log.writelines(traceback.format_exception(error))
+    said = traceback.format_exception_only(error)[-1].strip().rstrip(".")
+    return (
+        f"unforeseen {said}; run the same command again (what is done stays done), and if it "
+        f"stays report it with the traceback in {name}"
+    )
+
+
+def complain(message: str, code: int, as_json: bool) -> int:
+    """Print an error in one line (with --json, as the JSON object too); return the code."""
+    text = " ".join(message.split())
+    print(f"error: {text}", file=sys.stderr)
+    if as_json:
+        print(json.dumps({"error": text, "exit_code": code}))
+    return code
+
+
+def load_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a load did, for people; what is missing goes to standard error."""
+    for name in ("v1", "v2"):
+        if name not in report:
+            continue
+        found = report[name]
+        yield (
+            f"{name}  {found['units']:>6,} units  {found['rows_new']:>9,} rows new  "
+            f"{found['rows_changed']:>7,} changed  {found['rows_unchanged']:>9,} unchanged  "
+            f"{found['requests']:>6,} requests  {found['seconds']:>7.1f} s  "
+            f"{found['bytes_written'] / 1e6:>8.1f} MB"
+        )
+        if found["units_resumed"]:
+            yield f"    {found['units_resumed']:,} units had been done by the run before"
+        warn(name, found)
+    if "original_dates" in report:
+        yield _dates_line(report["original_dates"])
+    yield f"lake: {report['lake']}"
+
+
+def _dates_line(found: Mapping[str, Any]) -> str:
+    if "error" in found:
+        print(f"error: original dates: {found['error']}", file=sys.stderr)
+    if "periods" not in found:
+        return "original dates: none"
+    return (
+        f"original dates: {found['index']:,} of {found['periods']:,} periods from the filings "
+        f"index, {found['index_estimate']:,} estimated, {found['unknown']:,} unknown"
+    )
+
+
+def warn(name: str, found: Mapping[str, Any]) -> None:
+    """Tell on standard error which units are missing and why, each reason once."""
+    reasons = Counter(unit["reason"] for unit in found["failed"])
+    for reason, count in reasons.most_common(REASONS_SHOWN):
+        tickers = dict.fromkeys(u["ticker"] for u in found["failed"] if u["reason"] == reason)
+        who = ", ".join(list(tickers)[:3]) + (", ..." if len(tickers) > 3 else "")
+        print(
+            f"error: {name}: {count} of {found['units']} units missing ({who}): {reason}",
+            file=sys.stderr,
+        )
+    if len(reasons) > REASONS_SHOWN:
+        print(
+            f"error: {name}: {len(reasons) - REASONS_SHOWN} more reasons; --json lists all",
+            file=sys.stderr,
+        )
+    nothing = found["tickers_without_rows"]
+    if nothing and not found["failed"]:
+        who = ", ".join(nothing[:5]) + (f" and {len(nothing) - 5} more" if len(nothing) > 5 else "")
+        stray = found.get("rows_unfollowed", 0)
+        why = f"{stray:,} rows came that name no ticker or company asked for, and were not stored"
+        if not stray:
+            why = "not listed (v2), nothing filed in these days, or a misspelt ticker"
+        print(f"warning: {name}: no rows for {who}: {why}", file=sys.stderr)
+
+
+def daily_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a daily update did, for people; its notes go to standard error."""
+    for note in report["notes"]:
+        print(f"note: {note}", file=sys.stderr)
+    yield from load_lines(report)
+    unfollowed = {g: report[g]["rows_unfollowed"] for g in ("v1", "v2") if g in report}
+    passed = ", ".join(f"{count:,} in {name}" for name, count in unfollowed.items() if count)
+    if passed:
+        yield f"rows of companies that the lake does not follow: {passed}"
+
+
+def parity_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the answer of a comparison, for people."""
+    yield (
+        f"parity {'passed' if report['passed'] else 'not passed'}: {report['compared']:,} values "
+        f"compared, {report['matched']:,} equal, of {report['tickers_compared']:,} tickers "
+        f"(v1 has {report['tickers_total']:,})"
+    )
+    yield report["reach"]
+    for note in report["notes"]:
+        yield f"note: {note}"
+    found = ", ".join(f"{count:,} {kind}" for kind, count in report["differences"].items())
+    yield f"not equal: {found or 'none'}"
+    if report["rules_broken"]:
+        yield f"{len(report['rules_broken'])} of {report['rules']} rules are broken:"
+    for broken in report["rules_broken"][: 4 * MISSING_SHOWN]:
+        detail = f" ({broken['detail']})" if broken["detail"] else ""
+        yield f"  {broken['statement']}: {broken['rule']}{detail}: {broken['count']:,}"
+    missing = report["missing_periods"]
+    for one in missing[:MISSING_SHOWN]:
+        yield (
+            f"  missing in v2: {one['ticker']} {one['statement']} {one['timeframe']} "
+            f"{one['period_end']}"
+        )
+    if len(missing) > MISSING_SHOWN:
+        yield f"  and {len(missing) - MISSING_SHOWN:,} more"
+    yield f"data docs: {report['data_docs']}"
+    yield f"every value that is not equal: {report['report']}"
+
+
+def silver_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what was built, for people."""
+    yield f"{report['message']} ({report['seconds']:.1f} s)"
+    yield f"table: {report['path']}"
+
+
+def export_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what was written and what was left out, for people."""
+    yield report["message"]
+    yield f"{len(report['left_out'])} lines of v1 are left out:"
+    for lost in report["left_out"]:
+        yield f"  {lost['statement']}  {lost['field']}: {lost['reason']}"
+
+
+def switch_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the steps of a switch and how it ended, for people."""
+    for step in report["steps"]:
+        yield f"{'ok ' if step['ok'] else 'NO '} {step['name']}: {step['detail']}"
+        if not step["ok"] and step.get("remedy"):
+            yield f"     {step['remedy']}"
+    if "plan" in report:
+        yield f"the steps: {', '.join(report['plan'])}"
+    yield str(report["message"])

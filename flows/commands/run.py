@@ -1,0 +1,64 @@
+"""How a command runs its flow: the checks that need no Prefect, the server, and the printing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from flows.commands.output import Lines, finish
+from flows.parameters import Parameters
+from flows.runtime import temporary_server
+from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.settings import (
+    api_key,
+    existing_lake_root,
+    lake_root,
+    load_settings,
+    server_configured,
+)
+
+
+def check_load(lake: str | None, base_url: str | None, *, makes_lake: bool) -> None:
+    """Refuse what can be refused without Prefect and without a request; make the lake's folders.
+
+    Raises:
+        UsageError: unusable settings, no key, or a lake that cannot be written or is not there
+            while none may be made.
+    """
+    load_settings(base_url)
+    if not server_configured():
+        api_key()
+    root = lake_root if makes_lake else existing_lake_root
+    Lake(root(lake)).prepare()
+
+
+def run_flow(
+    flow: str,
+    values: dict[str, Any],
+    lines: Lines,
+    as_json: bool,
+    prepared: Callable[[Any], Any] = lambda flow: flow,
+) -> int:
+    """Run a flow (`module.name`) on a Prefect server; print its report, return the exit code.
+
+    Prefect is imported here, while a temporary server starts. `prepared` may change the flow.
+    """
+    server = temporary_server.start()
+    module, _, name = flow.rpartition(".")
+    ready = prepared(getattr(import_module(module), name))
+    with server:
+        state = ready(**values, return_state=True)
+    return finish(state, lines, as_json)
+
+
+def run_here(body: str, given: Parameters, lines: Lines, as_json: bool, *more: Any) -> int:
+    """Run a flow's body (`module.name`) without Prefect's engine; print its report.
+
+    A rollback must neither wait for a server to start nor fail because one is down.
+    """
+    from flows.runs import ended
+
+    module, _, name = body.rpartition(".")
+    function = getattr(import_module(module), name)
+    return finish(ended(lambda: function(given, *more)), lines, as_json)

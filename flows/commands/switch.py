@@ -1,0 +1,78 @@
+"""The commands of the switch: checklist, sign-off, cutover, rollback, drill, cleanup, restore."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from flows.commands.output import finish, switch_lines
+from flows.commands.run import run_here
+from flows.parameters import (
+    ChecklistParameters,
+    CleanupParameters,
+    CutoverParameters,
+    DrillParameters,
+    Flag,
+    LakeFolder,
+    Parameters,
+    RestoreParameters,
+    RollbackParameters,
+)
+
+
+class ChecklistCommand(ChecklistParameters):
+    """The checklist, and v1's checksums on demand."""
+
+    record_checksums: Annotated[bool, Flag(help="take v1's checksums first, to be kept")] = False
+
+
+class SignOffParameters(Parameters):
+    """Who signs which item of the checklist off."""
+
+    item: Annotated[str, Flag("ITEM", help="what is signed, such as training")]
+    by: Annotated[str, Flag(metavar="WHO", help="a name of contacts.toml")]
+    lake: LakeFolder = None
+
+
+def checklist(given: ChecklistCommand, as_json: bool) -> int:
+    """Run `checklist`."""
+    body, first = "flows.checklist.checklist_report", given.record_checksums
+    return run_here(body, given, switch_lines, as_json, first)
+
+
+def sign_off(given: SignOffParameters, as_json: bool) -> int:
+    """Record a sign-off."""
+    from flows.runs import ended
+    from flows.switching import CONTACTS, lake_of
+    from polygon_fundamentals.cutover.sign_offs import load_contacts, sign
+
+    def body() -> dict[str, Any]:
+        signed = sign(lake_of(given.lake), load_contacts(CONTACTS), given.item, given.by)
+        step = {"name": "sign-off", "ok": True, "detail": signed}
+        return {"steps": [step], "exit_code": 0, "message": signed}
+
+    return finish(ended(body), switch_lines, as_json)
+
+
+def cutover(given: CutoverParameters, as_json: bool) -> int:
+    """Run `cutover`."""
+    return run_here("flows.cutover.cutover_report", given, switch_lines, as_json)
+
+
+def rollback(given: RollbackParameters, as_json: bool) -> int:
+    """Run `rollback`."""
+    return run_here("flows.rollback.rollback_report", given, switch_lines, as_json)
+
+
+def drill(given: DrillParameters, as_json: bool) -> int:
+    """Run `drill`."""
+    return run_here("flows.drill.drill_report", given, switch_lines, as_json)
+
+
+def cleanup(given: CleanupParameters, as_json: bool) -> int:
+    """Run `cleanup`."""
+    return run_here("flows.cleanup.cleanup_report", given, switch_lines, as_json)
+
+
+def restore(given: RestoreParameters, as_json: bool) -> int:
+    """Run `restore`."""
+    return run_here("flows.cleanup.restore_report", given, switch_lines, as_json)

@@ -1,0 +1,79 @@
+"""What a declaration of parameters consists of: its flags, and how wrong values are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+
+from polygon_fundamentals.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Flag:
+    """How a parameter is given on the command line; without one it is in the form only.
+
+    `name` is made of the field's where it is None; one without dashes is positional. `help`
+    replaces the field's description, and `unset` says what holds when it is not given, where the
+    default itself does not. `values` are flags that stand for a value, such as `--use-v1`.
+    """
+
+    name: str | None = None
+    metavar: str | None = None
+    help: str | None = None
+    unset: str | None = None
+    group: str | None = None
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+def flag_of(found: FieldInfo) -> Flag | None:
+    """Return the flag of a model's field; the last where an annotation was narrowed."""
+    flags = [mark for mark in found.metadata if isinstance(mark, Flag)]
+    return flags[-1] if flags else None
+
+
+class Parameters(BaseModel):
+    """Parameters of a flow or a command: frozen, and names that are not known are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    @classmethod
+    def of(cls, **values: Any) -> Self:
+        """Return the parameters of these values.
+
+        Raises:
+            UsageError: everything that is wrong with them, in one line.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise UsageError("; ".join(cls._problem(e) for e in error.errors())) from error
+
+    @classmethod
+    def flag_name(cls, name: str) -> str:
+        """Return what a field is called on the command line, or its own name."""
+        found = cls.model_fields.get(name)
+        flag = flag_of(found) if found else None
+        return (flag.name or "--" + name.replace("_", "-")) if flag else name
+
+    @classmethod
+    def _problem(cls, error: Any) -> str:
+        name = str(error["loc"][0]) if error["loc"] else ""
+        found = cls.model_fields.get(name)
+        marks = found.metadata if found else ()
+        low, high = (
+            next((value for mark in marks if (value := getattr(mark, bound, None)) is not None), "")
+            for bound in ("ge", "le")
+        )
+        if error["type"] in ("greater_than_equal", "less_than_equal"):
+            wrong = f" is not {low} to {high}" if high != "" else f" is not {low} or more"
+        else:
+            wrong = f": {error['msg'][:1].lower()}{error['msg'][1:]}"
+        return f"{cls.flag_name(name)} {error['input']}{wrong}"
+
+    def values(self, model: type[Parameters] | None = None) -> dict[str, Any]:
+        """Return the values by name, as a flow takes them; of a `model`'s fields alone if given."""
+        return {name: getattr(self, name) for name in (model or type(self)).model_fields}

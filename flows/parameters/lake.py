@@ -1,0 +1,89 @@
+"""The parameters of the flows that read the lake: parity, silver, export and status."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from flows.parameters.declaration import Flag, Parameters
+from flows.parameters.shared import (
+    TICKERS_FLAG,
+    WHICH,
+    BaseUrl,
+    Day,
+    LakeFolder,
+    Named,
+    Statements,
+    Tickers,
+    TickersFile,
+)
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.statements import ALL_STATEMENTS
+
+
+class ParityParameters(Parameters, Named):
+    """A comparison of v1 and v2 in the lake."""
+
+    tickers: Annotated[Tickers, replace(TICKERS_FLAG, unset="all of v1's")] = None
+    tickers_file: TickersFile = None
+    sample: Annotated[
+        int | None,
+        Field(ge=1, description="Compare so many tickers only"),
+        Flag(metavar="N", group=WHICH),
+    ] = None
+    seed: Annotated[
+        int,
+        Field(description="Another seed, another sample"),
+        Flag(metavar="N", help="with --sample: another one, others", group=WHICH),
+    ] = 0
+    day: Annotated[
+        Day, Flag("--date", metavar="D", help="the day to judge by", unset="today in New York")
+    ] = None
+    lake: LakeFolder = None
+    base_url: BaseUrl = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.names and self.sample is not None:
+            raise UsageError("give --tickers or --sample, not both")
+        return self
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """The parameters as the ledger has them."""
+        return {"tickers": self.names, "sample": self.sample, "seed": self.seed}
+
+
+class SilverParameters(Parameters):
+    """A build of the silver table."""
+
+    as_of: Annotated[
+        Day,
+        Flag(
+            metavar="DAY",
+            help="the table as it could have been known at the end of that day, which must be over",
+        ),
+    ] = None
+    lake: LakeFolder = None
+
+
+class ExportParameters(Parameters):
+    """The whole lake in v1's form."""
+
+    output: Annotated[str, Field(description="A new folder, in the layout of bronze/fundamentals")]
+    statements: Statements = ALL_STATEMENTS
+    differing: Annotated[bool, Field(description="Also the fields that v2 defines differently")] = (
+        False
+    )
+    continue_v1: Annotated[
+        bool, Field(description="v1's own records as they are, v2's only where v1 ends")
+    ] = False
+    lake: LakeFolder = None
+
+
+class StatusParameters(Parameters):
+    """Both pipelines side by side."""
+
+    lake: LakeFolder = None

@@ -1,0 +1,199 @@
+"""The parameters of the flows that load."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, model_validator
+
+from flows.parameters.declaration import Flag, Parameters
+from flows.parameters.shared import (
+    TICKERS_FLAG,
+    BaseUrl,
+    Day,
+    DaysBack,
+    GenerationChoice,
+    LakeFolder,
+    Named,
+    Statements,
+    Tickers,
+    TickersFile,
+    Timeframes,
+    Universe,
+)
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.load.query import Filters, as_cik
+from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES, Timeframe
+from polygon_fundamentals.tickers import read_tickers
+
+DAYS_WITHOUT_DATES = 180
+MAX_SHARDS = 500
+
+
+class HistoricalLoadParameters(Parameters, Named):
+    """All history of some tickers."""
+
+    generation: GenerationChoice = "both"
+    tickers: Tickers = None
+    tickers_file: TickersFile = None
+    universe: Universe = None
+    timeframes: Timeframes = DEFAULT_TIMEFRAMES
+    statements: Statements = ALL_STATEMENTS
+    from_date: Annotated[
+        Day, Flag("--from", metavar="DAY", help="first filing date", unset="all")
+    ] = None
+    to_date: Annotated[Day, Flag("--to", metavar="DAY", help="last filing date, included")] = None
+    lake: LakeFolder = None
+    base_url: BaseUrl = None
+    resume: Annotated[bool, Flag("--fresh", help="do not go on where a cut-off run stopped")] = True
+    original_dates: Annotated[
+        bool, Flag(help="ask the filings index when v2's periods were first filed")
+    ] = False
+
+    @property
+    def filters(self) -> Filters:
+        """The filters of a window whose both ends are included."""
+        first, last = self.from_date, self.to_date
+        return Filters(
+            timeframes=tuple(self.timeframes),
+            filing_date_gte=first.isoformat() if first else None,
+            filing_date_lt=(last + timedelta(days=1)).isoformat() if last else None,
+        )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.from_date and self.to_date and self.from_date > self.to_date:
+            raise UsageError(f"--from {self.from_date} comes after --to {self.to_date}")
+        if bool(self.names) == (self.universe is not None):
+            raise UsageError(
+                "give --tickers A,B, --tickers-file F or --universe active|all, one of "
+                "names and universe"
+            )
+        if self.original_dates and self.generation == "v1":
+            raise UsageError("--original-dates is for v2's periods: give --generation v2 or both")
+        return self
+
+
+class _Shards(Parameters):
+    shards: Annotated[
+        int, Field(ge=1, le=MAX_SHARDS, description="Flow runs to split the load into")
+    ] = 4
+
+
+class ShardedLoadParameters(HistoricalLoadParameters, _Shards):
+    """A historical load split over workers; `shards` comes first in the form."""
+
+
+class DailyUpdateParameters(Parameters, Named):
+    """What was filed in the last days."""
+
+    generation: GenerationChoice = "both"
+    days_back: DaysBack = 7
+    day: Annotated[
+        Day, Flag("--date", metavar="D", help="the last day", unset="today in New York")
+    ] = None
+    tickers: Tickers = None
+    tickers_file: TickersFile = None
+    universe: Universe = None
+    timeframes: Timeframes = DEFAULT_TIMEFRAMES
+    statements: Statements = ALL_STATEMENTS
+    lake: LakeFolder = None
+    base_url: BaseUrl = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.names and self.universe is not None:
+            raise UsageError("give tickers or --universe, not both")
+        return self
+
+
+class RefreshParameters(Parameters, Named):
+    """All of v2 again."""
+
+    tickers: Annotated[Tickers, replace(TICKERS_FLAG, unset="those in the lake")] = None
+    tickers_file: TickersFile = None
+    timeframes: Timeframes = DEFAULT_TIMEFRAMES
+    statements: Statements = ALL_STATEMENTS
+    lake: LakeFolder = None
+    base_url: BaseUrl = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _ = self.names
+        return self
+
+
+class FundamentalsParameters(Parameters):
+    """Some tickers once."""
+
+    tickers: Annotated[
+        list[str], Field(description="Tickers to load, such as AAPL"), Flag("TICKER")
+    ]
+    generation: Annotated[
+        Literal["v1", "v2"] | None,
+        Field(description="None: whichever readers see now"),
+        Flag(values={"--use-v1": "v1", "--use-v2": "v2"}),
+    ] = None
+    timeframes: Annotated[Timeframes, Flag("--timeframe", unset="quarterly")] = [  # noqa: RUF012
+        Timeframe.QUARTERLY
+    ]
+    statements: Statements = ALL_STATEMENTS
+    filing_date_gte: Annotated[
+        Day,
+        Flag(metavar="DAY", help="first filing date", unset=f"{DAYS_WITHOUT_DATES} days ago"),
+    ] = None
+    filing_date_lt: Annotated[Day, Flag(metavar="DAY", help="filed before this day")] = None
+    cik: Annotated[str | None, Flag(help="load by CIK instead of by ticker")] = None
+    period_end: Annotated[Day, Flag(metavar="DAY", help="the period that ends on this day")] = None
+    fiscal_year: Annotated[int | None, Flag()] = None
+    fiscal_quarter: Annotated[int | None, Field(ge=1, le=4), Flag()] = None
+    limit: Annotated[
+        int | None,
+        Field(ge=1, le=50_000, description="Rows a page"),
+        Flag(metavar="N", unset="the most there are"),
+    ] = None
+    lake: LakeFolder = None
+    base_url: BaseUrl = None
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The tickers that are named, each once."""
+        return read_tickers(self.tickers)
+
+    @property
+    def filters(self) -> Filters:
+        """The filters; without any date or period, what was filed in the last 180 days."""
+        first = self.filing_date_gte
+        if first is None and all(
+            value is None
+            for value in (
+                self.filing_date_lt,
+                self.period_end,
+                self.fiscal_year,
+                self.fiscal_quarter,
+            )
+        ):
+            today = datetime.now(ZoneInfo("America/New_York")).date()
+            first = today - timedelta(days=DAYS_WITHOUT_DATES)
+        return Filters(
+            timeframes=tuple(self.timeframes),
+            filing_date_gte=first.isoformat() if first else None,
+            filing_date_lt=self.filing_date_lt.isoformat() if self.filing_date_lt else None,
+            period_end=self.period_end.isoformat() if self.period_end else None,
+            fiscal_year=self.fiscal_year,
+            fiscal_quarter=self.fiscal_quarter,
+            page=self.limit,
+        )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.names and self.cik is None:
+            raise UsageError("name a ticker, such as `fundamentals AAPL`, or give --cik")
+        if self.cik is not None:
+            as_cik(self.cik)
+        _ = self.filters
+        return self

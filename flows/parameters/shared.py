@@ -1,0 +1,85 @@
+"""Parameters that several flows share: as the form shows them, and as flags."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import cached_property
+from typing import Annotated, Literal, Protocol
+
+from pydantic import Field
+
+from flows.parameters.declaration import Flag
+from polygon_fundamentals.statements import Statement, Timeframe
+from polygon_fundamentals.tickers import read_tickers
+
+WHICH, WHERE = "which tickers", "where and how"
+MAX_DAYS_BACK = 3660
+
+TICKERS_FLAG = Flag(metavar="A,B", help="tickers", group=WHICH)
+
+GenerationChoice = Annotated[
+    Literal["v1", "v2", "both"],
+    Field(description="v1 is the deprecated API, v2 the official one"),
+    Flag(),
+]
+Tickers = Annotated[
+    list[str] | None,
+    Field(description="Tickers to load, such as AAPL; none: see the flow"),
+    TICKERS_FLAG,
+]
+TickersFile = Annotated[
+    str | None,
+    Field(description="A file with one ticker a line, as the worker sees it"),
+    Flag(metavar="F", help="a text file with one ticker a line", group=WHICH),
+]
+Universe = Annotated[
+    Literal["active", "all"] | None,
+    Field(description="The whole market: listed companies, or delisted ones too"),
+    Flag(group=WHICH),
+]
+Timeframes = Annotated[
+    list[Timeframe],
+    Field(description="Which periods to load"),
+    Flag("--timeframe", unset="quarterly and annual"),
+]
+Statements = Annotated[
+    list[Statement],
+    Field(description="Which statements to load"),
+    Flag("--statement", unset="all three"),
+]
+Day = Annotated[
+    date | None,
+    Field(description="A day in New York, where filings happen"),
+    Flag(metavar="DAY"),
+]
+LakeFolder = Annotated[
+    str | None,
+    Field(description="The lake's folder; else QUANTLAKE_ROOT, else ./data"),
+    Flag(metavar="DIR", help="the lake", unset="QUANTLAKE_ROOT, else ./data", group=WHERE),
+]
+BaseUrl = Annotated[
+    str | None,
+    Field(description="Another address of the API, or a sandbox"),
+    Flag(metavar="URL", group=WHERE),
+]
+DaysBack = Annotated[
+    int,
+    Field(ge=0, le=MAX_DAYS_BACK, description="Days before the last one to ask for"),
+    Flag(metavar="N"),
+]
+
+
+class _NamesTickers(Protocol):
+    @property
+    def tickers(self) -> list[str] | None: ...
+    @property
+    def tickers_file(self) -> str | None: ...
+
+
+class Named:
+    """Parameters that name tickers in a list and in a file."""
+
+    @cached_property
+    def names(self: _NamesTickers) -> list[str]:
+        """The tickers that are named, each once."""
+        return read_tickers(self.tickers, self.tickers_file)

@@ -1,0 +1,122 @@
+"""The parameters of the flows around the switch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from flows.parameters.declaration import Flag, Parameters
+from flows.parameters.shared import BaseUrl, LakeFolder
+
+Readers = Annotated[
+    str | None,
+    Field(description="Another readers.toml"),
+    Flag(metavar="F", unset="deployments/readers.toml"),
+]
+V1Side = Annotated[
+    Literal["live", "retired"] | None,
+    Field(description="Whether v1's endpoint still answers; none: what the ledger knows"),
+    Flag(help="whether v1 still answers", unset="what the ledger knows"),
+]
+Execute = Annotated[
+    bool,
+    Field(description="Off: say what would be done, change nothing"),
+    Flag(help="carry it out (else: plan only)"),
+]
+
+
+class ChecklistParameters(Parameters):
+    """What still stands between here and the cutover."""
+
+    lake: LakeFolder = None
+    v1: V1Side = None
+
+
+class CutoverParameters(Parameters):
+    """v2 becomes what readers see."""
+
+    execute: Annotated[Execute, Field(description="Off: show the plan, change nothing")] = False
+    force: Annotated[
+        str | None,
+        Field(description="A reason passes the unmet lines of the checklist"),
+        Flag(metavar="REASON", help="pass unmet lines; kept in the journal"),
+    ] = None
+    postpone_file: Annotated[
+        str | None,
+        Field(description="Nothing is switched while this file exists"),
+        Flag(metavar="F", help="hold while this file exists"),
+    ] = None
+    wait_minutes: Annotated[
+        float,
+        Field(ge=0, description="How long v1's running jobs are waited for"),
+        Flag(metavar="N", help="how long to wait for running jobs"),
+    ] = 30.0
+    allow_gap: Annotated[
+        bool,
+        Field(description="Accept a gap where names cannot be swapped in one call"),
+        Flag(),
+    ] = False
+    ask_approval: Annotated[bool, Field(description="Pause until a person approves in the UI")] = (
+        False
+    )
+    readers: Readers = None
+    v1: V1Side = None
+    lake: LakeFolder = None
+
+
+class RollbackParameters(Parameters):
+    """v1 becomes what readers see again."""
+
+    execute: Annotated[Execute, Field(description="Off: say whether it could be, no more")] = False
+    delayed: Annotated[
+        bool, Field(description="Fill v1's missed days and check parity first"), Flag()
+    ] = False
+    accept_stale: Annotated[bool, Field(description="Take v1 as it is, days missing"), Flag()] = (
+        False
+    )
+    readers: Readers = None
+    lake: LakeFolder = None
+    base_url: BaseUrl = None
+
+
+class DrillParameters(Parameters):
+    """Cutover and rollback on a copy."""
+
+    readers: Readers = None
+    lake: LakeFolder = None
+
+
+class CleanupParameters(Parameters):
+    """v1's data into its archive."""
+
+    execute: Execute = False
+    deployments_days: Annotated[
+        int, Field(ge=0, description="v1's deployments go after"), Flag(metavar="N")
+    ] = 30
+    data_days: Annotated[
+        int, Field(ge=0, description="v1's data goes after"), Flag(metavar="N")
+    ] = 90
+    scripts: Annotated[
+        list[str] | None,
+        Field(description="Scripts of v1 that go into the archive too"),
+        Flag("--script", metavar="F"),
+    ] = None
+    cron_lines: Annotated[
+        list[str] | None,
+        Field(description="Cron lines that go into the archive too"),
+        Flag("--cron-line", metavar="TEXT"),
+    ] = None
+    lake: LakeFolder = None
+
+
+class RestoreParameters(Parameters):
+    """v1's data back from its archive."""
+
+    execute: Execute = False
+    archive: Annotated[
+        str | None,
+        Field(description="Its file name; none: the newest"),
+        Flag(metavar="NAME", help="a file in archive/", unset="the newest"),
+    ] = None
+    lake: LakeFolder = None

@@ -1,0 +1,89 @@
+"""One declaration a parameter: what the command line, the form and a flow's body make of it."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import date
+from inspect import signature
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from prefect import State
+
+from flows.__main__ import parser
+from flows.commands import COMMANDS, GROUPS
+from flows.commands.options import parameters_of
+from flows.parameters import Flag, FundamentalsParameters, Parameters, ParityParameters
+from flows.runs import Report, report_of
+from flows.signature import takes
+from polygon_fundamentals.errors import UsageError
+
+
+class Given(Parameters):
+    names: Annotated[list[str], Flag("NAME")]
+    day: Annotated[date | None, Flag("--on")] = None
+    hidden: int = 3
+
+
+@takes(Given)
+def flow(given: Given) -> Report:
+    """Return what was given."""
+    return {"names": given.names, "hidden": given.hidden, "exit_code": 0, "message": "done"}
+
+
+def test_the_signature_is_the_models_and_the_body_gets_a_model() -> None:
+    given = signature(flow).parameters
+    assert {name: p.default for name, p in given.items()} == {
+        "names": given["names"].empty,
+        "day": None,
+        "hidden": 3,
+    }
+    assert flow.__doc__ == "Return what was given."
+    state: State[object] = flow(["A"], None)
+    assert report_of(state) == {"names": ["A"], "hidden": 3, "exit_code": 0, "message": "done"}
+
+
+def test_values_that_the_model_refuses_end_the_flow_with_one_line() -> None:
+    report = report_of(flow(names="A", hidden="x"))
+    assert report is not None
+    assert report["exit_code"] == 2
+    assert report["error"] == (
+        "NAME A: input should be a valid list; hidden x: input should be a valid integer, unable "
+        "to parse string as an integer"
+    )
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    with pytest.raises(UsageError) as raised:
+        FundamentalsParameters.of(tickers=["A"], fiscal_quarter=5, limit=0)
+    assert str(raised.value) == "--fiscal-quarter 5 is not 1 to 4; --limit 0 is not 1 to 50000"
+
+
+def test_a_name_that_is_not_known_is_refused() -> None:
+    with pytest.raises(UsageError, match="tickres x: extra inputs are not permitted"):
+        ParityParameters.of(tickres="x")
+
+
+def test_parameters_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        ParityParameters.of(seed=1).seed = 2  # type: ignore[misc]
+
+
+EXAMPLES = [(name, example) for name, c in COMMANDS.items() for example in c.examples]
+
+
+@pytest.mark.parametrize(("name", "example"), EXAMPLES, ids=[e for _, e in EXAMPLES])
+def test_every_example_is_one_of_its_command_and_holds(
+    name: str, example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tickers.txt").write_text("AAPL\n")
+    arguments = parser().parse_args(shlex.split(example))
+    assert arguments.command == name
+    parameters_of(COMMANDS[name].parameters, arguments)
+
+
+def test_every_command_has_an_example_and_a_group() -> None:
+    assert [name for name, command in COMMANDS.items() if not command.examples] == []
+    assert sum(len(group) for group in GROUPS.values()) == len(COMMANDS)
