@@ -13,6 +13,7 @@ from email.utils import format_datetime
 from types import TracebackType
 from typing import Any
 
+from .edgar import Edgar
 from .faults import FaultDice, Faults
 from .fields import V1_PATH, V2_PATHS
 from .oddities import oddities
@@ -86,6 +87,8 @@ class Sandbox:
         self._random = random.Random(seed + 1)
         self._world = World(companies, seed, start, today, quirks)
         self._lock = threading.RLock()
+        #: EDGAR's side: what it answers next, and how busy it was.
+        self.edgar = Edgar(self._world, self._lock)
         self._results: OrderedDict[tuple[object, ...], list[Any]] = OrderedDict()
         self._results_version = 0
         self._served: list[ServedRequest] = []

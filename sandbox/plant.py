@@ -106,6 +106,11 @@ class Plantings:
         """Return what was planted, in order for each company."""
         return [change.planted for group in self._by_company.values() for change in group]
 
+    def restatements(self, index: int) -> list[tuple[Planted, str]]:
+        """Return a company's planted restatements, each with the day of its filing."""
+        changes = self._by_company.get(index, ())
+        return [(c.planted, c.filed) for c in changes if c.filed and c.planted.generation == "v2"]
+
     def add(
         self,
         kind: str,

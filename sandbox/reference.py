@@ -8,6 +8,7 @@ from datetime import date
 
 from .companies import Profile
 from .company import Company
+from .filings import filings_of
 from .rows import iso
 
 
@@ -96,31 +97,17 @@ def ticker_entries(profile: Profile, today: int) -> list[TickerEntry]:
 
 def filing_entries(company: Company, today: int) -> list[FilingEntry]:
     """Return the company's public filings: reports, amendments and a notice before each."""
-    profile, calendar = company.profile, company.calendar
-    found: list[FilingEntry] = []
-
-    def add(form: str, day: int) -> None:
-        if day > today:
-            return
-        text = iso(day)
-        number = f"{profile.cik}-{text[2:4]}-{len(found):06d}"
-        found.append(
-            FilingEntry(
-                accession_number=number,
-                cik=profile.cik,
-                filing_date=text,
-                filing_url=f"https://www.sec.gov/Archives/edgar/data/{int(profile.cik)}/{number}.txt",
-                form_type=form,
-                issuer_name=profile.name,
-                ticker=profile.symbols[0] if profile.symbols else None,
-            )
+    profile = company.profile
+    return [
+        FilingEntry(
+            accession_number=filing.accession,
+            cik=profile.cik,
+            filing_date=iso(filing.filed),
+            filing_url=f"https://www.sec.gov/Archives/edgar/data/{int(profile.cik)}/"
+            f"{filing.accession}.txt",
+            form_type=filing.form,
+            issuer_name=profile.name,
+            ticker=profile.symbols[0] if profile.symbols else None,
         )
-
-    for i in range(company.last):
-        if calendar.filed[i] > today + 10:
-            break
-        add("8-K", calendar.filed[i] - 7)
-        add("10-K" if calendar.quarters[i] == 4 else "10-Q", calendar.filed[i])
-        if i in company.amended:
-            add("10-K/A", company.amended[i])
-    return found
+        for filing in filings_of(company, today)
+    ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from .answers import Answer, decide
+from .edgar import is_edgars
 
 if TYPE_CHECKING:
     from .core import Sandbox
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _KEPT_HEADERS = ("authorization", "user-agent", "accept", "accept-encoding", "host")
 _REASONS = {
     200: "OK",
+    302: "Found",
     400: "Bad Request",
     401: "Unauthorized",
     403: "Forbidden",
@@ -52,7 +54,10 @@ class Handler(BaseHTTPRequestHandler):
         fault = sandbox.dice.draw()
         if sandbox.latency:
             time.sleep(sandbox.latency)
-        answer = decide(sandbox, parts.path, query, headers, fault)
+        if is_edgars(parts.path):
+            answer = sandbox.edgar.answer(parts.path, headers, fault)
+        else:
+            answer = decide(sandbox, parts.path, query, headers, fault)
         sandbox.note(
             at=datetime.now(UTC),
             path=parts.path,

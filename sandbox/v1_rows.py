@@ -11,6 +11,7 @@ import numpy as np
 from .company import ANNUAL, QUARTERLY, TTM, Company, PerShare
 from .draws import Ints
 from .fields import V1_LINES
+from .filings import AMENDMENT, accession
 from .rows import Row, iso
 
 _PER_SHARE = frozenset({"eps_basic", "eps_diluted", "shares_basic", "shares_diluted", "dps"})
@@ -206,9 +207,11 @@ class V1Company:
         if row.filing_date:
             head["filing_date"] = row.filing_date
             head["acceptance_datetime"] = row.filing_date + calendar.accepted[i]
-            accession = f"{profile.cik}-{row.filing_date[2:4]}-{i:06d}"
-            head["source_filing_url"] = _FILES + accession
-            head["source_filing_file_url"] = f"{_FILES}{accession}/files/report_htm.xml"
+            # A quarter's repetition stands in the report that is two quarters later.
+            number = i + {"amendment": AMENDMENT, "two_codes": 2}.get(row.variant, 0)
+            filing = accession(profile.cik, row.filing_date, number)
+            head["source_filing_url"] = _FILES + filing
+            head["source_filing_file_url"] = f"{_FILES}{filing}/files/report_htm.xml"
         elif row.variant == "derived":
             head["filing_date"] = None
         head["timeframe"] = row.timeframe

@@ -82,6 +82,14 @@ class ContentError(ApiError):
     """An answer that came whole, with something in it that no row can be made of."""
 
 
+class EdgarUnreachableError(ApiError):
+    """EDGAR gave no answer: a normal state, in which everything goes on without it."""
+
+
+class EdgarIdentityError(UsageError):
+    """EDGAR does not accept who asks; no further request helps before that is changed."""
+
+
 class LakeError(FundamentalsError):
     """The lake cannot be used as it is."""
 

@@ -11,7 +11,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,6 +22,10 @@ KEY_VARIABLES = ("POLYGON_API_KEY", "MASSIVE_API_KEY")
 # Set beside PREFECT_API_URL by a command that started a server for its own length.
 TEMPORARY_SERVER = "POLYGON_TEMPORARY_PREFECT_SERVER"
 _KEY = re.compile(r"[\x21-\x7e]+")
+# Who asks, as edgartools' users have it; the addresses may be others, for tests and mirrors.
+EDGAR_IDENTITY = "EDGAR_IDENTITY"
+EDGAR_DATA_URL, EDGAR_BASE_URL = "https://data.sec.gov", "https://www.sec.gov"
+_IDENTITY = re.compile(r"[^\s@/:][^@/:]* [^\s@/:]+@[^\s@/:]+\.[^\s@/:]+")
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,54 @@ class Settings:
     longest_wait: float = 30.0
     longest_retry_after: float = 90.0
     deadline: float = 180.0
+
+
+@dataclass(frozen=True)
+class EdgarSettings:
+    """How to reach SEC EDGAR, and who asks; times in seconds.
+
+    Facts and submissions come from `data`, the nightly zips from `archives`. `identity` goes into
+    the header `User-Agent` and nowhere else. The SEC allows ten requests a second; one who asks
+    more often is cut off until he has been silent for ten minutes.
+    """
+
+    identity: str = field(repr=False)
+    data: Settings
+    archives: Settings
+    requests_per_second: int = 8
+    pause: float = 600.0
+
+
+def load_edgar_settings() -> EdgarSettings | None:
+    """Return how to reach EDGAR, None where EDGAR_IDENTITY says not who asks.
+
+    Raises:
+        UsageError: the identity or an address cannot be used. The text does not hold it.
+    """
+    identity = " ".join(os.environ.get(EDGAR_IDENTITY, "").split())
+    if not identity:
+        return None
+    if not _IDENTITY.fullmatch(identity) or not identity.isascii():
+        raise UsageError(
+            f'{EDGAR_IDENTITY} is not a name and an e-mail address, as in "Jane Doe '
+            'jane@example.com"; SEC EDGAR answers nobody else, and nobody with a web address in it'
+        )
+    urls = {
+        name: os.environ.get(name) or default
+        for name, default in (
+            ("EDGAR_DATA_URL", EDGAR_DATA_URL),
+            ("EDGAR_BASE_URL", EDGAR_BASE_URL),
+        )
+    }
+    for name, url in urls.items():
+        if problem := _problem_of(url):
+            raise UsageError(f"{name}: {problem}")
+    data, archives = (
+        # What it is asked for is not needed for an answer, so a run does not wait long for it.
+        Settings(base_url=url.rstrip("/"), attempts=3, deadline=60.0, read_timeout=60.0)
+        for url in urls.values()
+    )
+    return EdgarSettings(identity, data, archives)
 
 
 def load_settings(base_url: str | None = None) -> Settings:

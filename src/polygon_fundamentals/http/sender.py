@@ -96,20 +96,26 @@ class Sender:
 
         return self._retrying(max_attempts)(once)
 
-    def download(self, path: str, what: str, sink: Callable[[bytes], object], read: Read[T]) -> T:
-        """Give a large body to `sink` piece by piece, and its answer without body to `read`.
+    def download(
+        self, path: str, what: str, sink: Callable[[bytes], object], read: Read[object]
+    ) -> int:
+        """Give a large body to `sink` piece by piece; return its bytes.
 
-        It is not tried again: half of it may have been taken.
+        Of an answer that is no 200 there are none, and `read` says what it means. It is not tried
+        again: half of it may have been taken.
 
         Raises:
             RetriableApiError: no answer came, or not all of it.
-            FundamentalsError: whatever `read` raises; of an answer that is no 200 with its body.
+            FundamentalsError: whatever `read` raises.
         """
         self._rate_limit.acquire()
         self.tally.count(requests=1)
         response, size = self._transport.download(path, what, sink)
         self.tally.count(body_bytes=size)
-        return read(response, what)
+        if response.status_code != 200:
+            read(response, what)
+            return 0
+        return size
 
     def _retrying(self, max_attempts: int | None) -> tenacity.Retrying:
         settings = self._settings

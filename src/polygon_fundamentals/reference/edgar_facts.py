@@ -7,9 +7,11 @@ prospectuses repeat single figures of several years out of their context, and ar
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import msgspec
 import orjson
 import pyarrow as pa
 
@@ -91,18 +93,34 @@ def _facts(taxonomies: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, 
                         yield concept, unit, fact
 
 
-def read_filings(body: bytes, what: str) -> tuple[pa.Table, dict[str, Any]]:
+class OlderPage(msgspec.Struct, frozen=True):
+    """A page of older filings that submissions name; it changes when filings move to it."""
+
+    name: str
+    count: int
+    until: str
+
+
+@dataclass(frozen=True)
+class Head:
+    """Who filed, and where the older filings are; empty for an older page."""
+
+    name: str | None = None
+    former_names: tuple[str, ...] = ()
+    older_pages: tuple[OlderPage, ...] = ()
+
+
+def read_filings(body: bytes, what: str) -> tuple[pa.Table, Head]:
     """Return the periodic reports in a submissions answer, in `FILINGS_SCHEMA`, and its head.
 
-    Amendments are among them. An older page has no head.
+    Amendments are among them.
 
     Raises:
         ContentError: the answer is no such answer; `what` names it.
     """
     try:
         document = orjson.loads(body)
-        head = document if "filings" in document else {}
-        lists = head["filings"]["recent"] if head else document
+        lists = document["filings"]["recent"] if "filings" in document else document
         rows = [
             {
                 "accession": accession,
@@ -122,9 +140,18 @@ def read_filings(body: bytes, what: str) -> tuple[pa.Table, dict[str, Any]]:
             )
             if without_amendment(form) in PERIODIC_FORMS
         ]
-        older = [str(page["name"]) for page in head["filings"]["files"]] if head else []
+        head = _head(document) if "filings" in document else Head()
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ContentError(f"{what} is no submissions answer ({error!r})") from error
-    table = pa.Table.from_pylist(rows, schema=FILINGS_SCHEMA)
-    names = [str(n.get("name")) for n in head.get("formerNames") or ()]
-    return table, {"name": head.get("name"), "former_names": names, "older_pages": older}
+    return pa.Table.from_pylist(rows, schema=FILINGS_SCHEMA), head
+
+
+def _head(document: Mapping[str, Any]) -> Head:
+    return Head(
+        document.get("name"),
+        tuple(str(former.get("name")) for former in document.get("formerNames") or ()),
+        tuple(
+            OlderPage(str(page["name"]), int(page["filingCount"]), str(page["filingTo"]))
+            for page in document["filings"].get("files") or ()
+        ),
+    )
