@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import re
@@ -14,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from flows.__main__ import main
 from polygon_fundamentals.lake import Lake
 from sandbox import Sandbox
+from tests.builders.commands import call, where
 from tests.contract.golden_world import GOLDENS
 from tests.lakes import contents, stray_files
 
@@ -29,13 +27,6 @@ def extracted(name: str, folder: Path) -> Lake:
     with tarfile.open(LAKES / f"{name}.tar.xz") as archive:
         archive.extractall(folder, filter="data")
     return Lake(folder / "lake")
-
-
-def call(*words: str) -> tuple[int, dict[str, Any]]:
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
-        code = main([*words, "--json"])
-    return code, json.loads(out.getvalue())
 
 
 def entries(lake: Lake) -> list[dict[str, Any]]:
@@ -64,11 +55,11 @@ def test_a_load_that_was_cut_off_is_resumed(tmp_path: Path) -> None:
         companies=2, seed=3, quirks=False, start=date(2026, 2, 1), today=date(2026, 7, 1)
     ) as server:
         made_recent(lake, server.url)
-        code, told = call(*LOAD, "--base-url", server.url, "--lake", str(lake.root))
+        code, told = call(*LOAD, *where(server.url, lake))
         assert (code, told["v1"]["units_resumed"], told["v2"]["units_resumed"]) == (0, 1, 0)
         assert (told["v1"]["units"], told["v1"]["requests"]) == (2, 2)
         fresh = Lake(tmp_path / "fresh")
-        assert call(*LOAD, "--base-url", server.url, "--lake", str(fresh.root))[0] == 0
+        assert call(*LOAD, *where(server.url, fresh))[0] == 0
     crashed, resumed = entries(lake)
     assert (crashed["outcome"], resumed["outcome"]) == ("crashed", "succeeded")
     assert resumed["resumes"] == crashed["run"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -26,6 +25,7 @@ from polygon_fundamentals.lake.read import read_dataset, states
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_endpoint import v1_endpoint
 from sandbox import Sandbox, server
+from tests.builders.commands import call, where
 from tests.conftest import KEY
 from tests.servers import Answer, Asked, results, serving
 
@@ -53,14 +53,14 @@ def market() -> Iterator[Sandbox]:
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The market's history in a lake, loaded once: tests take copies."""
-    where = tmp_path_factory.mktemp("history") / "lake"
+    lake = Lake(tmp_path_factory.mktemp("history") / "lake")
     with pytest.MonkeyPatch.context() as patch, new_market() as server:
         patch.setenv("POLYGON_API_KEY", KEY)
         patch.setenv("POLYGON_PROCESSES", "1")
         names = ",".join(server.tickers)
         words = ["historical-load", "--generation", "both", "--tickers", names]
-        assert main([*words, "--base-url", server.url, "--lake", str(where), "--json"]) == 0
-    return where
+        assert call(*words, *where(server.url, lake))[0] == 0
+    return lake.root
 
 
 @pytest.fixture
@@ -73,24 +73,13 @@ def copied(lake: Path, where: Path) -> Lake:
     return Lake(shutil.copytree(lake, where, symlinks=True))
 
 
-def run(
-    capsys: pytest.CaptureFixture[str], box: Sandbox, lake: Lake, *words: str
-) -> tuple[int, dict[str, Any]]:
-    capsys.readouterr()
-    code = main([*words, "--base-url", box.url, "--lake", str(lake.root), "--json"])
-    found: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return code, found
-
-
-def loaded(capsys: pytest.CaptureFixture[str], box: Sandbox, lake: Lake) -> None:
+def loaded(box: Sandbox, lake: Lake) -> None:
     words = ["historical-load", "--generation", "both", "--tickers", ",".join(box.tickers)]
-    assert run(capsys, box, lake, *words)[0] == 0
+    assert call(*words, *where(box.url, lake))[0] == 0
 
 
-def daily(
-    capsys: pytest.CaptureFixture[str], box: Sandbox, lake: Lake, *words: str
-) -> tuple[int, dict[str, Any]]:
-    return run(capsys, box, lake, "daily-update", "--date", str(box.today), *words)
+def daily(box: Sandbox, lake: Lake, *words: str) -> tuple[int, dict[str, Any]]:
+    return call("daily-update", "--date", str(box.today), *words, *where(box.url, lake))
 
 
 def current(lake: Lake, generation: Generation, statement: Statement) -> list[dict[str, Any]]:
@@ -110,58 +99,50 @@ def assert_same_lakes(one: Lake, other: Lake) -> None:
             assert mine == theirs, f"{generation} {statement}"
 
 
-def days_and_one_load(
-    capsys: pytest.CaptureFixture[str], box: Sandbox, step: Lake, whole: Lake, days: int
-) -> tuple[int, int]:
+def days_and_one_load(box: Sandbox, step: Lake, whole: Lake, days: int) -> tuple[int, int]:
     """Run daily updates, a refresh and one load of all; return (rows new, rows changed)."""
     new = changed = 0
     for number in range(days):
         box.advance(1)
         if number == days // 2:
             box.plant("relabel", ticker=box.tickers[3], fiscal_year=2031, fiscal_quarter=3)
-        code, told = daily(capsys, box, step)
+        code, told = daily(box, step)
         assert code == 0
         for generation in ("v1", "v2"):
             new += told[generation]["rows_new"]
             changed += told[generation]["rows_changed"]
-    assert run(capsys, box, step, "refresh")[0] == 0
-    loaded(capsys, box, whole)
+    assert call("refresh", *where(box.url, step))[0] == 0
+    loaded(box, whole)
     assert_same_lakes(step, whole)
     return new, changed
 
 
-def test_days_then_a_refresh_equal_one_load(
-    market: Sandbox, lake: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    new, changed = days_and_one_load(capsys, market, lake, Lake(tmp_path / "whole"), 3)
+def test_days_then_a_refresh_equal_one_load(market: Sandbox, lake: Lake, tmp_path: Path) -> None:
+    new, changed = days_and_one_load(market, lake, Lake(tmp_path / "whole"), 3)
     assert new > 0
     assert changed > 0
 
 
 @pytest.mark.slow
-def test_ten_days_of_sixty_companies_then_a_refresh_equal_one_load(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ten_days_of_sixty_companies_then_a_refresh_equal_one_load(tmp_path: Path) -> None:
     box = Sandbox(companies=60, start=date(2023, 1, 1), today=date(2026, 8, 1), api_key=KEY)
     step, whole = Lake(tmp_path / "step"), Lake(tmp_path / "whole")
     with box:
-        loaded(capsys, box, step)
-        new, changed = days_and_one_load(capsys, box, step, whole, 10)
+        loaded(box, step)
+        new, changed = days_and_one_load(box, step, whole, 10)
     assert new > 100
     assert changed > 100
 
 
 @pytest.mark.slow
-def test_a_day_of_2000_companies_costs_a_dozen_requests_a_generation(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_day_of_2000_companies_costs_a_dozen_requests_a_generation(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
     box = Sandbox(companies=2000, start=date(2025, 1, 1), today=date(2026, 2, 23), api_key=KEY)
     with box:
         words = ["historical-load", "--tickers", ",".join(box.tickers[40:60])]
-        assert run(capsys, box, lake, *words)[0] == 0
+        assert call(*words, *where(box.url, lake))[0] == 0
         box.forget_requests()
-        code, told = daily(capsys, box, lake)
+        code, told = daily(box, lake)
         served = [request.path for request in box.requests]
     assert code == 0
     v1 = sum(path == "/vX/reference/financials" for path in served)
@@ -174,12 +155,12 @@ def test_a_day_of_2000_companies_costs_a_dozen_requests_a_generation(
 
 
 def test_again_writes_nothing_and_a_missed_day_widens_the_window(
-    market: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
+    market: Sandbox, lake: Lake
 ) -> None:
     market.advance(1)
-    assert daily(capsys, market, lake)[0] == 0
+    assert daily(market, lake)[0] == 0
     before = [states(lake.dataset(g, s)) for g in Generation for s in Statement]
-    code, told = daily(capsys, market, lake)
+    code, told = daily(market, lake)
     assert code == 0
     for generation in ("v1", "v2"):
         assert told[generation]["rows_new"] == told[generation]["rows_changed"] == 0
@@ -188,26 +169,22 @@ def test_again_writes_nothing_and_a_missed_day_widens_the_window(
     assert before == [states(lake.dataset(g, s)) for g in Generation for s in Statement]
     assert told["notes"] == []
     market.advance(20)
-    code, told = daily(capsys, market, lake)
+    code, told = daily(market, lake)
     assert code == 0
     assert told["v2"]["window"] == {"from": "2026-08-02", "to": "2026-08-22"}
     assert "widened to 20 days, back to the last success on 2026-08-02" in told["notes"][0]
 
 
-def test_a_day_to_come_is_refused(
-    market: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_day_to_come_is_refused(market: Sandbox, tmp_path: Path) -> None:
     lake, tomorrow = Lake(tmp_path / "lake"), today_in_new_york() + timedelta(days=1)
     lake.prepare()
-    code, told = run(capsys, market, lake, "daily-update", "--date", str(tomorrow))
+    code, told = call("daily-update", "--date", str(tomorrow), *where(market.url, lake))
     assert code == 2
     assert f"the last day {tomorrow} lies after today in New York" in told["error"]
     assert ledger.records(lake) == ([], [])
 
 
-def test_a_new_label_makes_the_run_ask_for_the_period_again(
-    market: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_new_label_makes_the_run_ask_for_the_period_again(market: Sandbox, lake: Lake) -> None:
     market.plant(
         "relabel",
         ticker=market.tickers[0],
@@ -219,7 +196,7 @@ def test_a_new_label_makes_the_run_ask_for_the_period_again(
             if market.tickers[0] in row["tickers"] and row["timeframe"] == "quarterly"
         ),
     )
-    code, told = daily(capsys, market, lake, "--generation", "v2", "--days-back", "150")
+    code, told = daily(market, lake, "--generation", "v2", "--days-back", "150")
     assert code == 0
     assert told["v2"]["periods_asked_again"] == 1
     assert (told["v2"]["rows_new"], told["v2"]["rows_withdrawn"]) == (1, 1)
@@ -228,7 +205,6 @@ def test_a_new_label_makes_the_run_ask_for_the_period_again(
 def test_v1_failing_for_a_day_does_not_spoil_v2(
     market: Sandbox,
     lake: Lake,
-    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     market.advance(5)
@@ -240,7 +216,7 @@ def test_v1_failing_for_a_day_does_not_spoil_v2(
 
     with monkeypatch.context() as patch:
         patch.setattr(server, "decide", v1_down)
-        code, told = daily(capsys, market, lake)
+        code, told = daily(market, lake)
     assert code == 3
     assert [unit["ticker"] for unit in told["v1"]["failed"]] == ["*", "*", "*"]
     assert told["v2"]["failed"] == []
@@ -248,19 +224,17 @@ def test_v1_failing_for_a_day_does_not_spoil_v2(
     record = ledger.records(lake)[0][-1]
     assert record.outcome == "failed"
     assert record.found["generations"]["v2"]["ok"] is True
-    code, shown = run(capsys, market, lake, "status")
+    code, shown = call("status", *where(market.url, lake))
     assert code == 1
     assert any(w.startswith("v1 last run: ") and "answered 500" in w for w in shown["warnings"])
     market.advance(10)
-    code, told = daily(capsys, market, lake)
+    code, told = daily(market, lake)
     assert code == 0
     assert told["v1"]["rows_new"] > 0
     assert told["v2"]["window"]["from"] == "2026-08-06"
 
 
-def test_what_was_stored_before_a_page_failed_is_counted(
-    lake: Lake, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_was_stored_before_a_page_failed_is_counted(lake: Lake) -> None:
     day = today_in_new_york().isoformat()
     row = {"tickers": ["AA"], "period_end": day, "filing_date": day, "timeframe": "quarterly"}
 
@@ -271,28 +245,26 @@ def test_what_was_stored_before_a_page_failed_is_counted(
 
     words = ["daily-update", "--generation", "v2", "--tickers", "AA", "--statement", "cash_flow"]
     with serving(script) as server:
-        code = main([*words, "--base-url", server.url, "--lake", str(lake.root), "--json"])
-    told = json.loads(capsys.readouterr().out)["v2"]
+        code, answer = call(*words, *where(server.url, lake))
+    told = answer["v2"]
     assert code == 3
     assert [unit["ticker"] for unit in told["failed"]] == ["AA"]
     assert (told["requests"], told["rows_new"]) == (2, 1)
 
 
-def test_v1_gone_for_good_is_no_failure(
-    market: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_v1_gone_for_good_is_no_failure(market: Sandbox, lake: Lake) -> None:
     market.advance(5)
     market.v1_retired, market.v1_sunset = True, date(2026, 7, 15)
-    code, told = daily(capsys, market, lake)
+    code, told = daily(market, lake)
     assert code == 0
     assert told["v1"]["frozen_since"] == "2026-07-15"
     assert told["v1"]["failed"] == []
     assert told["v2"]["rows_new"] > 0
-    code, shown = run(capsys, market, lake, "status")
+    code, shown = call("status", *where(market.url, lake))
     assert (code, shown["warnings"]) == (0, [])
     frozen = {"state": "frozen", "since": "2026-07-15", "sunset": "2026-07-15", "retired": True}
     assert shown["v1"] == frozen
-    code, told = daily(capsys, market, lake, "--generation", "v1")
+    code, told = daily(market, lake, "--generation", "v1")
     assert code == 3
     assert "retired since 2026-07-15" in told["v1"]["failed"][0]["reason"]
     assert {unit["error"] for unit in told["v1"]["failed"]} == {"RetiredError"}
@@ -301,15 +273,14 @@ def test_v1_gone_for_good_is_no_failure(
 def test_an_archived_v1_is_left_out_and_never_loaded_beside_its_archive(
     market: Sandbox,
     lake: Lake,
-    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert run(capsys, market, lake, "cutover", "--execute", "--force", "test")[0] == 0
+    assert call("cutover", "--execute", "--force", "test", *where(market.url, lake))[0] == 0
     days = ["--deployments-days", "0", "--data-days", "0"]
-    assert run(capsys, market, lake, "cleanup", "--execute", *days)[0] == 0
+    assert call("cleanup", "--execute", *days, *where(market.url, lake))[0] == 0
     held = {s: read_dataset(lake.dataset(Generation.V1, s)) for s in Statement}
     market.advance(5)
-    code, told = daily(capsys, market, lake)
+    code, told = daily(market, lake)
     assert code == 0
     assert (told["v1"]["ok"], told["v1"]["frozen_since"], told["v1"]["requests"]) == (None, None, 0)
     # What was not asked says nothing of v1's endpoint.
@@ -318,7 +289,7 @@ def test_an_archived_v1_is_left_out_and_never_loaded_beside_its_archive(
     (note,) = told["notes"]
     assert note.startswith("v1 is in the archive since 20")
     assert note.endswith("left out: `python -m flows restore --execute` brings it back")
-    code, shown = run(capsys, market, lake, "status")
+    code, shown = call("status", *where(market.url, lake))
     assert (code, shown["warnings"], shown["v1"]["state"]) == (0, [], "archived")
     ticker = market.tickers[0]
     for words in (
@@ -327,11 +298,11 @@ def test_an_archived_v1_is_left_out_and_never_loaded_beside_its_archive(
         ["fundamentals", ticker, "--use-v1"],
         ["rollback", "--delayed", "--execute"],
     ):
-        code, told = run(capsys, market, lake, *words)
+        code, told = call(*words, *where(market.url, lake))
         assert (code, "restore --execute" in told["error"]) == (4, True), words
     monkeypatch.setattr(shards, "server_configured", lambda: True)
-    where = {"lake": str(lake.root), "base_url": market.url, "return_state": True}
-    refused = report_of(shards.sharded_load(generation="both", tickers=[ticker], **where))
+    here = {"lake": str(lake.root), "base_url": market.url, "return_state": True}
+    refused = report_of(shards.sharded_load(generation="both", tickers=[ticker], **here))
     assert refused is not None
     assert (refused["exit_code"], "v1 is in the archive" in refused["message"]) == (4, True)
     # Refused before anything began: the last that was recorded is the update of both.
@@ -341,14 +312,12 @@ def test_an_archived_v1_is_left_out_and_never_loaded_beside_its_archive(
         assert read_dataset(lake.dataset(Generation.V1, statement)).equals(table)
 
 
-def test_the_whole_market_in_twelve_months(
-    market: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_whole_market_in_twelve_months(market: Sandbox, tmp_path: Path) -> None:
     """A brownout on the way is made good, and told."""
     empty = Lake(tmp_path / "market")
     market.v1_sunset, market.v1_brownout = date(2099, 10, 9), 0.3
     words = ["--universe", "active", "--timeframe", "ttm", "--days-back", "40"]
-    code, told = daily(capsys, market, empty, *words)
+    code, told = daily(market, empty, *words)
     assert code == 0
     assert told["tickers_followed"] > 8
     assert told["v2"]["rows_new"] > 0
@@ -358,15 +327,13 @@ def test_the_whole_market_in_twelve_months(
             spelled = {"ttm"} if generation is Generation.V1 else {"trailing_twelve_months"}
             assert {row["timeframe"] for row in rows} <= spelled
     assert current(empty, Generation.V2, Statement.BALANCE_SHEETS) == []
-    code, shown = run(capsys, market, empty, "status")
+    code, shown = call("status", *where(market.url, empty))
     browning = told["v1"]["brownouts"] > 0
     assert shown["v1"]["state"] == ("browning out" if browning else "live")
     assert shown["v1"]["sunset"] == "2099-10-09"
 
 
-def test_two_updates_at_the_same_moment(
-    market: Sandbox, lake: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_two_updates_at_the_same_moment(market: Sandbox, lake: Lake, tmp_path: Path) -> None:
     alone = copied(lake.root, tmp_path / "alone")
     market.advance(7)
     words = ["daily-update", "--date", str(market.today), "--base-url", market.url]
@@ -383,7 +350,7 @@ def test_two_updates_at_the_same_moment(
     assert codes == [0, 0]
     found = [r for r in ledger.records(lake)[0] if r.found["flow"] == "daily-update"]
     assert [record.outcome for record in found] == ["succeeded", "succeeded"]
-    assert daily(capsys, market, alone)[0] == 0
+    assert daily(market, alone)[0] == 0
     assert_same_lakes(lake, alone)
 
 
@@ -415,7 +382,7 @@ with ledger.recorded(ledger.Run(lake, "daily-update", {"generation": "both"})):
 
 
 def test_a_run_killed_half_way_is_told_and_made_good(
-    market: Sandbox, lake: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    market: Sandbox, lake: Lake, tmp_path: Path
 ) -> None:
     alone = copied(lake.root, tmp_path / "alone")
     market.advance(9)
@@ -432,11 +399,11 @@ def test_a_run_killed_half_way_is_told_and_made_good(
     child.wait()
     market.latency = 0.0
     assert ledger.records(lake)[0][-1].outcome == "running"
-    code, shown = run(capsys, market, lake, "status")
+    code, shown = call("status", *where(market.url, lake))
     assert code == 1
     assert shown["runs"][0]["outcome"] == "crashed"
     assert any("the process died" in warning for warning in shown["warnings"])
-    assert daily(capsys, market, lake)[0] == 0
+    assert daily(market, lake)[0] == 0
     assert [r.outcome for r in ledger.records(lake)[0]][-2:] == ["crashed", "succeeded"]
-    assert daily(capsys, market, alone)[0] == 0
+    assert daily(market, alone)[0] == 0
     assert_same_lakes(lake, alone)

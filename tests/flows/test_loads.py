@@ -6,7 +6,6 @@ import json
 import sqlite3
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,6 +17,7 @@ from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_endpoint import V1Endpoint, v1_endpoint
 from sandbox import Sandbox
+from tests.builders.commands import call, call_with_errors, where
 from tests.conftest import KEY
 from tests.lakes import stored_rows
 from tests.servers import Answer, Asked, results, serving
@@ -36,21 +36,7 @@ COUNTS = {
 }
 
 
-def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any], str]:
-    """Return exit code, JSON on standard output, and standard error."""
-    capsys.readouterr()
-    code = main([*words, "--json"])
-    captured = capsys.readouterr()
-    return code, json.loads(captured.out), captured.err
-
-
-def where(server: str, lake: Lake) -> list[str]:
-    return ["--base-url", server, "--lake", str(lake.root)]
-
-
-def test_history_of_both_generations_and_again(
-    sandbox: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_history_of_both_generations_and_again(sandbox: Sandbox, lake: Lake) -> None:
     names = ",".join(["SBX.A", "NAN", sandbox.tickers[0]])
     words = [
         "historical-load",
@@ -62,7 +48,7 @@ def test_history_of_both_generations_and_again(
         "2024-01-01",
         *where(sandbox.url, lake),
     ]
-    code, report, _ = run(capsys, *words)
+    code, report = call(*words)
     assert code == 0
     for name in ("v1", "v2"):
         assert report[name].keys() >= COUNTS
@@ -71,7 +57,7 @@ def test_history_of_both_generations_and_again(
         assert report[name]["rows_new"] == report[name]["rows_received"] > 40
     assert report["v1"]["requests"] == 6
     assert report["v2"]["requests"] == 10
-    code, report, _ = run(capsys, *words)
+    code, report = call(*words)
     assert code == 0
     assert [report[n]["rows_new"] + report[n]["rows_changed"] for n in ("v1", "v2")] == [0, 0]
     assert [report[n]["bytes_written"] for n in ("v1", "v2")] == [0, 0]
@@ -83,19 +69,18 @@ def test_history_of_both_generations_and_again(
 
 
 def test_fundamentals_loads_the_primary_generation_with_filters(
-    sandbox: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
+    sandbox: Sandbox, lake: Lake
 ) -> None:
     ticker = sandbox.tickers[0]
     base = ["fundamentals", ticker, *where(sandbox.url, lake)]
-    code, report, _ = run(capsys, *base, "--fiscal-year", "2023")
+    code, report = call(*base, "--fiscal-year", "2023")
     assert code == 0
     assert set(report) & {"v1", "v2"} == {"v1"}
     years = {
         row["fiscal_year"] for row in stored_rows(lake, Generation.V1, Statement.CASH_FLOW)[ticker]
     }
     assert years == {"2023"}
-    code, report, _ = run(
-        capsys,
+    code, report = call(
         *base,
         "--use-v2",
         "--fiscal-year",
@@ -107,8 +92,7 @@ def test_fundamentals_loads_the_primary_generation_with_filters(
     )
     assert code == 0
     assert report["v2"]["rows_new"] == 3
-    code, report, _ = run(
-        capsys,
+    code, report = call(
         *base,
         "--use-v2",
         "--statement",
@@ -126,12 +110,9 @@ def test_fundamentals_loads_the_primary_generation_with_filters(
     assert 2025 in filed
 
 
-def test_a_company_can_be_loaded_by_cik(
-    sandbox: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_company_can_be_loaded_by_cik(sandbox: Sandbox, lake: Lake) -> None:
     cik = next(r["cik"] for r in sandbox.rows("v2", "cash_flow") if "SPQ" in r.get("tickers", ()))
-    code, _, _ = run(
-        capsys,
+    code, _ = call(
         "fundamentals",
         "--cik",
         cik.lstrip("0"),
@@ -154,15 +135,14 @@ REFUSALS = [
 @pytest.mark.parametrize(("status", "body", "headers", "words"), REFUSALS)
 def test_what_the_api_refuses_is_told_in_one_line(
     lake: Lake,
-    capsys: pytest.CaptureFixture[str],
     status: int,
     body: dict[str, str],
     headers: dict[str, str],
     words: str,
 ) -> None:
     with serving(lambda _: Answer(status, json.dumps(body).encode(), headers)) as server:
-        code, report, error = run(
-            capsys, "historical-load", "--tickers", "AAA,BBB", *where(server.url, lake)
+        code, report, error = call_with_errors(
+            "historical-load", "--tickers", "AAA,BBB", *where(server.url, lake)
         )
     assert code == 3
     assert len(report["v1"]["failed"]) == 6
@@ -173,9 +153,7 @@ def test_what_the_api_refuses_is_told_in_one_line(
     assert ledger.records(lake)[0][0].outcome == "failed"
 
 
-def test_one_bad_ticker_costs_itself_only(
-    sandbox: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_bad_ticker_costs_itself_only(sandbox: Sandbox, lake: Lake) -> None:
     import requests
 
     bad = sandbox.tickers[1]
@@ -193,8 +171,7 @@ def test_one_bad_ticker_costs_itself_only(
 
     names = f"{sandbox.tickers[0]},{bad}"
     with serving(script) as server:
-        code, report, _ = run(
-            capsys,
+        code, report = call(
             "historical-load",
             "--generation",
             "v1",
@@ -225,13 +202,11 @@ def test_a_ticker_nobody_knows_gives_a_warning(
     assert captured.err.count("\n") == 1
 
 
-def test_a_row_that_names_nobody_is_the_tickers_that_was_asked_for(
-    lake: Lake, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_row_that_names_nobody_is_the_tickers_that_was_asked_for(lake: Lake) -> None:
     row = {"cik": "0000320193", "period_end": "2024-03-31", "timeframe": "quarterly"}
     words = ["historical-load", "--generation", "v2", "--tickers", "AAPL"]
     with serving(lambda _: results([row])) as server:
-        code, report, _ = run(capsys, *words, *where(server.url, lake))
+        code, report = call(*words, *where(server.url, lake))
     assert (code, report["v2"]["rows_new"], report["v2"]["tickers_without_rows"]) == (0, 3, [])
     stored = stored_rows(lake, Generation.V2, Statement.CASH_FLOW)["AAPL"]
     assert [one["cik"] for one in stored] == ["0000320193"]
@@ -251,9 +226,7 @@ def test_rows_that_nothing_names_are_told(lake: Lake, capsys: pytest.CaptureFixt
     assert "and 96 more: 3 rows came that name no ticker or company" in capsys.readouterr().err
 
 
-def test_a_run_that_was_cut_off_goes_on_where_it_stopped(
-    sandbox: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_that_was_cut_off_goes_on_where_it_stopped(sandbox: Sandbox, lake: Lake) -> None:
     first, second = sandbox.tickers[:2]
     words = [
         "historical-load",
@@ -265,7 +238,7 @@ def test_a_run_that_was_cut_off_goes_on_where_it_stopped(
         "2026-01-01",
         *where(sandbox.url, lake),
     ]
-    assert run(capsys, *words)[0] == 0
+    assert call(*words)[0] == 0
     record = ledger.records(lake)[0][0]
     entry = {**record.found, "outcome": "running", "pid": 2**22 + 1}
     record.path.write_text(json.dumps(entry))
@@ -273,10 +246,10 @@ def test_a_run_that_was_cut_off_goes_on_where_it_stopped(
         "".join(f'["v1","{first}","{s.value}"]\n' for s in Statement) + '["v1","cut'
     )
     with serving(lambda _: results([])) as other:
-        _, report, _ = run(capsys, *words[:-4], *where(other.url, lake))
+        _, report = call(*words[:-4], *where(other.url, lake))
     assert report["v1"]["units_resumed"] == 0
     sandbox.forget_requests()
-    code, report, _ = run(capsys, *words)
+    code, report = call(*words)
     assert code == 0
     assert report["v1"]["units"] == 6
     assert report["v1"]["units_resumed"] == 3
@@ -288,14 +261,13 @@ def test_a_run_that_was_cut_off_goes_on_where_it_stopped(
     ]
     assert ledger.records(lake)[0][-1].found["parameters"]["base_url"] == sandbox.url
     sandbox.forget_requests()
-    run(capsys, *words)
+    call(*words)
     assert {r.query.get("ticker") for r in sandbox.requests} == {first, second}
 
 
 def test_a_lake_in_a_switch_is_waited_for_and_then_refused(
     sandbox: Sandbox,
     lake: Lake,
-    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from flows import historical_load
@@ -303,7 +275,7 @@ def test_a_lake_in_a_switch_is_waited_for_and_then_refused(
 
     monkeypatch.setattr(historical_load, "LOCK_SECONDS", 0.1)
     with exclusive(lake.lock("writers")):
-        code, report, error = run(capsys, "fundamentals", "AAA", *where(sandbox.url, lake))
+        code, report, error = call_with_errors("fundamentals", "AAA", *where(sandbox.url, lake))
     assert code == 4
     assert "held by another run" in report["error"]
     assert error.startswith("error: ")
@@ -312,7 +284,6 @@ def test_a_lake_in_a_switch_is_waited_for_and_then_refused(
 def test_a_full_disk_ends_with_the_lakes_code(
     sandbox: Sandbox,
     lake: Lake,
-    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import errno
@@ -325,8 +296,7 @@ def test_a_full_disk_ends_with_the_lakes_code(
         write_bytes(path, data)  # the last block was enough for the journal
 
     monkeypatch.setattr(local, "write_bytes", full)
-    code, report, _ = run(
-        capsys,
+    code, report = call(
         "fundamentals",
         sandbox.tickers[0],
         "--filing-date-gte",
@@ -339,11 +309,11 @@ def test_a_full_disk_ends_with_the_lakes_code(
 
 
 def test_certificates_that_are_not_there_are_no_fault_of_the_lake(
-    lake: Lake, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/file.pem")
     words = ["historical-load", "--tickers", "AAA", *where("https://127.0.0.1:9", lake)]
-    code, report, _ = run(capsys, *words)
+    code, report = call(*words)
     assert code == 2
     for name in ("v1", "v2"):
         reasons = [unit["reason"] for unit in report[name]["failed"]]
@@ -420,7 +390,6 @@ def test_the_key_is_nowhere_but_in_the_header(
 )
 def test_a_company_whose_number_holds_410_does_not_retire_v1(
     lake: Lake,
-    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     answer: Answer,
     error: str,
@@ -429,7 +398,7 @@ def test_a_company_whose_number_holds_410_does_not_retire_v1(
     monkeypatch.setenv("POLYGON_RETRY_ATTEMPTS", "1")
     words = ["fundamentals", "AAA", "--cik", "0000410123", "--use-v1"]
     with serving(lambda _: answer) as server:
-        code, report, _ = run(capsys, *words, *where(server.url, lake))
+        code, report = call(*words, *where(server.url, lake))
     assert code == 3
     assert {unit["error"] for unit in report["v1"]["failed"]} == {error}
     assert "cik=0000410123" in report["v1"]["failed"][0]["reason"]

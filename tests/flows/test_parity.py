@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import json
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from prefect.client.orchestration import get_client
 
-from flows.__main__ import main
 from polygon_fundamentals import ledger
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox
+from tests.builders.commands import call
 from tests.conftest import KEY
 from tests.filled import change_rows, fill, set_column
 
@@ -37,12 +35,6 @@ PROMISED = {
 }
 
 
-def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any]]:
-    capsys.readouterr()
-    code = main(["parity", *words, "--json"])
-    return code, json.loads(capsys.readouterr().out)
-
-
 def drop_quarter(table: pa.Table) -> pa.Table:
     gone = pc.and_(
         pc.equal(table["period_end"], pa.scalar(date(2024, 6, 30))),
@@ -51,15 +43,13 @@ def drop_quarter(table: pa.Table) -> pa.Table:
     return table.filter(pc.invert(gone))
 
 
-def test_parity_from_end_to_end(
-    lake: Lake, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_parity_from_end_to_end(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     with Sandbox(companies=4, seed=3, api_key=KEY, quirks=False, start=date(2023, 1, 1)) as server:
         fill(lake, server, server.tickers)
         a, b, c, d = sorted(server.tickers)
         where = ["--lake", str(lake.root), "--base-url", server.url]
 
-        code, told = run(capsys, *where)
+        code, told = call("parity", *where)
         assert code == 0
         assert told.keys() >= PROMISED
         assert (told["passed"], told["missing_tickers"], told["missing_periods"]) == (True, [], [])
@@ -79,7 +69,7 @@ def test_parity_from_end_to_end(
         wrong = set_column(field, lambda t: [v and -v for v in t[field].to_pylist()])
         change_rows(lake, Generation.V2, CF, wrong, c, first_only=True)
         server.forget_requests()
-        code, told = run(capsys, *where)
+        code, told = call("parity", *where)
         assert code == 1
         assert told["missing_tickers"] == [b]
         assert told["missing_periods"] == [
@@ -123,10 +113,10 @@ def test_parity_from_end_to_end(
     # The server is gone and the key too: what was asked before stands.
     monkeypatch.delenv("POLYGON_API_KEY")
     gone = ["--lake", str(lake.root), "--base-url", "http://127.0.0.1:9"]
-    code, first = run(capsys, *gone, "--sample", "2", "--seed", "5")
+    code, first = call("parity", *gone, "--sample", "2", "--seed", "5")
     assert code in (0, 1)
     assert (first["tickers_compared"], first["sample"], first["seed"]) == (2, 2, 5)
-    _, other = run(capsys, *gone, "--tickers", d)
+    _, other = call("parity", *gone, "--tickers", d)
     assert (other["tickers_compared"], other["passed"]) == (1, True)
     assert list(works.iterdir()) == []
     assert _links()[-1].startswith("[Data docs of this run](file:///")
@@ -151,7 +141,7 @@ def _links() -> list[str]:
     return asyncio.run(ask())
 
 
-def test_nothing_to_compare_is_told(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
-    code, told = run(capsys, "--lake", str(lake.root))
+def test_nothing_to_compare_is_told(lake: Lake) -> None:
+    code, told = call("parity", "--lake", str(lake.root))
     assert code == 2
     assert "nothing of v1 to compare; load it first" in told["error"]

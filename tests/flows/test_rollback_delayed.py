@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows import daily_update, parity, rollback
-from flows.__main__ import main
 from polygon_fundamentals import ledger
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.checksums import checksums
@@ -23,6 +20,7 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.pointer import leads_to
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox
+from tests.builders.commands import call, where
 from tests.conftest import KEY
 from tests.filled import change_rows
 from tests.lakes import contents
@@ -40,13 +38,6 @@ def _today(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(daily_update, "today_in_new_york", lambda: TODAY)
 
 
-def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any]]:
-    """Run a command; return exit code and JSON."""
-    capsys.readouterr()
-    code = main([*words, "--json"])
-    return code, json.loads(capsys.readouterr().out)
-
-
 def market() -> Sandbox:
     """Return eight companies on the day of the cutover."""
     return Sandbox(
@@ -57,23 +48,23 @@ def market() -> Sandbox:
 @pytest.fixture(scope="module")
 def switched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake three weeks after its cutover: v2 went on, v1 did not."""
-    where = Lake(tmp_path_factory.mktemp("delayed") / "lake")
+    lake = Lake(tmp_path_factory.mktemp("delayed") / "lake")
     with pytest.MonkeyPatch.context() as patch, market() as server:
         patch.setenv("POLYGON_API_KEY", KEY)
         patch.setattr(daily_update, "today_in_new_york", lambda: TODAY)
-        common = ["--lake", str(where.root), "--base-url", server.url, "--json"]
+        common = where(server.url, lake)
         names = ",".join(server.tickers)
         words = ["historical-load", "--generation", "both", "--tickers", names, *ALL_FRAMES]
-        assert main([*words, *common]) == 0
-        assert main(["cutover", "--execute", "--force", "test", *common]) == 0
-        done = journals.last_done(where, "cutover")
+        assert call(*words, *common)[0] == 0
+        assert call("cutover", "--execute", "--force", "test", *common)[0] == 0
+        done = journals.last_done(lake, "cutover")
         assert done is not None
         done.ended = f"{SWITCHED}T20:00:00+00:00"
         done.write()
         server.advance((TODAY - SWITCHED).days)
         words = ["daily-update", "--generation", "v2", "--days-back", "21", *ALL_FRAMES]
-        assert main([*words, *common]) == 0
-    return where.root
+        assert call(*words, *common)[0] == 0
+    return lake.root
 
 
 @pytest.fixture
@@ -100,21 +91,20 @@ def test_v1_is_filled_and_checked_before_it_is_primary_again(
     later: Sandbox,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     really, asked = parity.parity, list[str]()
     monkeypatch.setattr(parity, "parity", lambda **g: asked.append(g["base_url"]) or really(**g))
-    where = ["--lake", str(lake.root), "--base-url", later.url]
-    code, report = call(capsys, "rollback", "--execute", *where)
+    here = where(later.url, lake)
+    code, report = call("rollback", "--execute", *here)
     assert code == 1
     assert "v1 missed 14 business days since the cutover (2026-07-27 to 2026-08-13)" in str(report)
     before = checksums(lake.bronze)
-    code, report = call(capsys, "rollback", "--delayed", *where)
+    code, report = call("rollback", "--delayed", *here)
     assert (code, report["executed"]) == (0, False)
     assert [s["name"] for s in report["steps"]] == ["check", "v1 answers"]
     assert checksums(lake.bronze) == before
     old = v1_of(lake)
-    code, report = call(capsys, "rollback", "--delayed", "--execute", *where)
+    code, report = call("rollback", "--delayed", "--execute", *here)
     assert code == 0, report
     assert asked == [later.url]
     names = [step["name"] for step in report["steps"]]
@@ -130,7 +120,7 @@ def test_v1_is_filled_and_checked_before_it_is_primary_again(
     fresh = Lake(tmp_path / "fresh")
     words = ["historical-load", "--generation", "v1", "--tickers", ",".join(later.tickers)]
     words += ALL_FRAMES
-    assert call(capsys, *words, "--lake", str(fresh.root), "--base-url", later.url)[0] == 0
+    assert call(*words, *where(later.url, fresh))[0] == 0
     assert v1_of(lake) == v1_of(fresh) != old
     # v2 stays for examination, and went on while v1 was filled.
     assert (lake.bronze / "fundamentals_v2" / "cash_flow").is_dir()
@@ -148,12 +138,10 @@ def spoiled(table: pa.Table) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=table.schema)
 
 
-def test_where_parity_does_not_pass_v2_stays_primary(
-    lake: Lake, later: Sandbox, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_where_parity_does_not_pass_v2_stays_primary(lake: Lake, later: Sandbox) -> None:
     change_rows(lake, Generation.V1, Statement.BALANCE_SHEETS, spoiled)
-    where = ["--lake", str(lake.root), "--base-url", later.url]
-    code, report = call(capsys, "rollback", "--delayed", "--execute", *where)
+    here = where(later.url, lake)
+    code, report = call("rollback", "--delayed", "--execute", *here)
     assert code == 1
     assert "parity does not pass" in report["error"]
     assert "v2 stays primary" in report["error"]
@@ -161,12 +149,9 @@ def test_where_parity_does_not_pass_v2_stays_primary(
     assert journals.last_done(lake, "rollback") is None
 
 
-def test_v1s_archive_comes_back_before_it_is_filled(
-    lake: Lake, later: Sandbox, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_v1s_archive_comes_back_before_it_is_filled(lake: Lake, later: Sandbox) -> None:
     assert (
         call(
-            capsys,
             "cleanup",
             "--execute",
             "--data-days=0",
@@ -177,8 +162,8 @@ def test_v1s_archive_comes_back_before_it_is_filled(
         == 0
     )
     later.forget_requests()
-    where = ["--lake", str(lake.root), "--base-url", later.url]
-    code, report = call(capsys, "rollback", "--delayed", "--execute", *where)
+    here = where(later.url, lake)
+    code, report = call("rollback", "--delayed", "--execute", *here)
     assert code == 4
     assert "restore --execute" in report["error"]
     assert later.requests == []
@@ -191,12 +176,11 @@ def test_a_v1_that_is_gone_is_told_first_with_what_is_left(
     later: Sandbox,
     execute: list[str],
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     later.v1_retired = True
-    where = ["--lake", str(lake.root), "--base-url", later.url]
+    here = where(later.url, lake)
     before, runs = checksums(lake.bronze), len(ledger.records(lake)[0])
-    code, report = call(capsys, "rollback", "--delayed", *execute, *where)
+    code, report = call("rollback", "--delayed", *execute, *here)
     assert code == 1
     assert "v1 cannot be continued. What is left: " in report["error"]
     command = "export --shape v1 --continue-v1 --output DIR"
@@ -207,7 +191,7 @@ def test_a_v1_that_is_gone_is_told_first_with_what_is_left(
         return
     # What it offers does what it says.
     words = command.replace("DIR", str(tmp_path / "old")).split()
-    code, report = call(capsys, *words, "--lake", str(lake.root))
+    code, report = call(*words, "--lake", str(lake.root))
     assert code == 0
     frozen = v1_of(lake)
     for statement in Statement:
@@ -217,7 +201,7 @@ def test_a_v1_that_is_gone_is_told_first_with_what_is_left(
         assert told["v1"] == len(frozen[f"v1.{statement}"])
         assert told["v2"] > 0
         assert sum(told.values()) == report["rows"][statement.value]
-    code, report = call(capsys, "rollback", "--execute", "--accept-stale", *where)
+    code, report = call("rollback", "--execute", "--accept-stale", *here)
     assert (code, leads_to(lake)) == (0, Generation.V1)
 
 

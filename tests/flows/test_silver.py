@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from flows import shards
-from flows.__main__ import main
 from flows.historical_load import historical_load
 from flows.runs import report_of
 from flows.shard_runs import Shard
@@ -19,43 +17,34 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.reference.original_dates import FILINGS_PATH
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox, server
+from tests.builders.commands import call, call_with_errors
 
 
-def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any], str]:
-    """Return exit code, JSON on standard output, and standard error."""
-    capsys.readouterr()
-    code = main([*words, "--json"])
-    captured = capsys.readouterr()
-    return code, json.loads(captured.out), captured.err
-
-
-def test_load_build_look_back_and_export(
-    sandbox: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_load_build_look_back_and_export(sandbox: Sandbox, lake: Lake) -> None:
     where = ["--lake", str(lake.root)]
     load = ["historical-load", "--generation", "v2", "--tickers", "NAN", "--original-dates"]
-    code, report, _ = run(capsys, *load, "--base-url", sandbox.url, *where)
+    code, report = call(*load, "--base-url", sandbox.url, *where)
     assert code == 0
     dates = report["original_dates"]
     assert dates["companies"] == 1
     assert dates["index"] + dates["index_estimate"] + dates["unknown"] == dates["periods"] > 60
     assert dates["index"] > 0.9 * dates["periods"]
     # Readers still see v1, which holds nothing: an empty table is a table too.
-    code, report, _ = run(capsys, "silver", *where)
+    code, report = call("silver", *where)
     assert (code, report["generation"], report["rows"]) == (0, "v1", 0)
     lake.pointer.symlink_to("fundamentals_v2")
-    code, report, _ = run(capsys, "silver", *where)
+    code, report = call("silver", *where)
     assert (code, report["generation"]) == (0, "v2")
     table = pd.read_parquet(report["path"])
     assert len(table) == report["rows"] > 70
     assert table["first_filing_source"].isin(["index", "index_estimate", "v2"]).all()
-    code, report, _ = run(capsys, "silver", "--as-of", "2020-06-30", *where)
+    code, report = call("silver", "--as-of", "2020-06-30", *where)
     assert code == 0
     past = pd.read_parquet(report["path"])
     day = pd.Timestamp("2020-06-30").date()
     assert 0 < len(past) < len(table)
     assert (past["first_filing_date"] <= day).all()
-    code, answer, _ = run(capsys, "export", "--shape", "v1", "--ticker", "NAN", *where)
+    code, answer = call("export", "--shape", "v1", "--ticker", "NAN", *where)
     assert code == 0
     assert answer["count"] == len(table)
     assert answer["results"][0]["financials"]["balance_sheet"]["assets"]["unit"] == "USD"
@@ -63,7 +52,7 @@ def test_load_build_look_back_and_export(
     folder = lake.dataset(Generation.V2, Statement.CASH_FLOW).folder
     path = next(folder.rglob("ticker=NAN.parquet"))
     path.write_bytes(b"PAR1")
-    code, report, errors = run(capsys, "silver", *where)
+    code, report, errors = call_with_errors("silver", *where)
     assert code == 4
     assert str(path) in report["error"]
     assert len(errors.strip().splitlines()) == 1
@@ -118,11 +107,9 @@ def test_shards_without_their_dates_fail_the_sharded_load(
         (["silver", "--lake", "/nowhere/at/all"], "there is no lake at"),
     ],
 )
-def test_wrong_use(
-    words: list[str], said: str, lake: Lake, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_use(words: list[str], said: str, lake: Lake) -> None:
     where = [] if "--lake" in words else ["--lake", str(lake.root)]
-    code, report, errors = run(capsys, *words, *where)
+    code, report, errors = call_with_errors(*words, *where)
     assert code == 2
     assert said in report["error"]
     assert len(errors.strip().splitlines()) == 1
