@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from flows.commands.output import daily_lines, load_lines
+from flows.commands.output_dir import lake_of
 from flows.commands.run import check_load, run_flow
 from flows.parameters import (
     DailyUpdateParameters,
@@ -71,12 +72,20 @@ def historical(given: HistoricalLoadCommand, as_json: bool) -> int:
 class FundamentalsCommand(FundamentalsParameters):
     """Some tickers once, with the options of older users."""
 
-    output_dir: Annotated[str | None, Flag(metavar="DIR", help="older name of --lake")] = None
+    output_dir: Annotated[
+        str | None,
+        Flag(
+            metavar="DIR",
+            help="older name of --lake; its bronze/fundamentals or bronze/fundamentals_v2 will do",
+        ),
+    ] = None
 
 
 def fundamentals(given: FundamentalsCommand, as_json: bool) -> int:
     """Run `fundamentals`."""
-    lake = given.lake or given.output_dir
+    lake = given.lake
+    if lake is None and given.output_dir is not None:
+        lake = lake_of(given.output_dir, given.generation)
     check_load(lake, given.base_url, makes_lake=True)
     values = {**given.values(FundamentalsParameters), "lake": lake}
     return run_flow("flows.fundamentals.fundamentals", values, load_lines, as_json)

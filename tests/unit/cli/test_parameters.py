@@ -11,9 +11,9 @@ from typing import Annotated
 import pytest
 from prefect import State
 
-from flows.__main__ import parser
 from flows.commands import COMMANDS, GROUPS
 from flows.commands.options import parameters_of
+from flows.commands.parser import parser
 from flows.parameters import Flag, FundamentalsParameters, Parameters, ParityParameters
 from flows.runs import Report, report_of
 from flows.signature import takes
@@ -79,7 +79,7 @@ def test_every_example_is_one_of_its_command_and_holds(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tickers.txt").write_text("AAPL\n")
-    arguments = parser().parse_args(shlex.split(example))
+    arguments = parser("x").parse_args(shlex.split(example))
     assert arguments.command == name
     parameters_of(COMMANDS[name].parameters, arguments)
 
