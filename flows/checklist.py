@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from prefect import flow
 
 from flows.parameters import ChecklistParameters
 from flows.runs import Report
 from flows.signature import takes
-from flows.switching import entries, judged, lake_of, publish
+from flows.switching import checklist_of, lake_of, publish
 from polygon_fundamentals.cutover import checksums
 
 
@@ -23,10 +25,10 @@ def checklist_report(given: ChecklistParameters, record_checksums: bool = False)
     where = lake_of(given.lake)
     if record_checksums:
         checksums.record(where)
-    found = judged(where, given.v1)
-    unmet = found.unmet
+    evaluated = checklist_of(where, given.v1)
+    unmet = evaluated.unmet
     report = {
-        "steps": entries(list(found.lines)),
+        "steps": [asdict(item) for item in evaluated.items],
         "ok": not unmet,
         "exit_code": 1 if unmet else 0,
         "message": f"unmet: {', '.join(unmet)}" if unmet else "every line is met",

@@ -10,7 +10,7 @@ from prefect import flow
 from flows.parameters import CleanupParameters, RestoreParameters
 from flows.runs import Report
 from flows.signature import takes
-from flows.switching import around_of, lake_of, recorded
+from flows.switching import lake_of, recorded, switch_context
 from polygon_fundamentals.cutover.archive_steps import Retention
 from polygon_fundamentals.cutover.archiving import cleanup as tidy
 from polygon_fundamentals.cutover.archiving import plan_of_cleanup, plan_of_restore
@@ -32,7 +32,7 @@ def cleanup_report(given: CleanupParameters) -> Report:
     if given.execute:
         parameters = {"deployments_days": days[0], "data_days": days[1]}
         return recorded(
-            where, "cleanup", parameters, lambda: tidy(where, around_of(where), retention)
+            where, "cleanup", parameters, lambda: tidy(where, switch_context(where), retention)
         )
     return _plan(plan_of_cleanup(where, retention, datetime.now(UTC)))
 
@@ -52,7 +52,7 @@ def restore_report(given: RestoreParameters) -> Report:
             where,
             "restore",
             {"archive": archive},
-            lambda: bring_back(where, around_of(where), archive),
+            lambda: bring_back(where, switch_context(where), archive),
         )
     return _plan(plan_of_restore(where, archive))
 

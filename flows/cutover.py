@@ -13,7 +13,7 @@ from pydantic import Field
 from flows.parameters import CutoverParameters
 from flows.runs import Report
 from flows.signature import takes
-from flows.switching import around_of, judged, lake_of, recorded
+from flows.switching import checklist_of, lake_of, recorded, switch_context
 from polygon_fundamentals.cutover.context import Options
 from polygon_fundamentals.cutover.operations import cutover as switch
 from polygon_fundamentals.cutover.operations import plan_of_cutover
@@ -64,9 +64,9 @@ def cutover_report(given: CutoverParameters, approved: str | None = None) -> Rep
         wait_seconds=60.0 * given.wait_minutes,
         allow_gap=given.allow_gap,
     )
-    around = around_of(where, given.readers)
+    context = switch_context(where, given.readers)
     if not given.execute:
-        return plan_of_cutover(where, judged(where, given.v1), around, options)
+        return plan_of_cutover(where, checklist_of(where, given.v1), context, options).as_json()
     parameters = {
         "force": given.force,
         "postpone_file": given.postpone_file,
@@ -76,5 +76,5 @@ def cutover_report(given: CutoverParameters, approved: str | None = None) -> Rep
         where,
         "cutover",
         parameters,
-        lambda: switch(where, lambda: judged(where, given.v1), around, options),
+        lambda: switch(where, lambda: checklist_of(where, given.v1), context, options),
     )

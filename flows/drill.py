@@ -7,7 +7,7 @@ from prefect import flow
 from flows.parameters import DrillParameters
 from flows.runs import Report
 from flows.signature import takes
-from flows.switching import around_of, lake_of, recorded, today
+from flows.switching import lake_of, recorded, switch_context, today
 from polygon_fundamentals.cutover.drill import drill as rehearse
 
 
@@ -21,5 +21,5 @@ def drill(given: DrillParameters) -> Report:
 def drill_report(given: DrillParameters) -> Report:
     """Carry out a drill; return its report."""
     where = lake_of(given.lake)
-    around = around_of(where, given.readers)
-    return recorded(where, "drill", {}, lambda: rehearse(where, around, today()))
+    context = switch_context(where, given.readers)
+    return recorded(where, "drill", {}, lambda: rehearse(where, context, today()))

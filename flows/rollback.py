@@ -10,7 +10,7 @@ from prefect import flow
 from flows.parameters import RollbackParameters
 from flows.runs import Report, report_of
 from flows.signature import takes
-from flows.switching import around_of, lake_of, recorded, today, v1_days
+from flows.switching import lake_of, recorded, switch_context, today, v1_days
 from polygon_fundamentals.business_days import day_of, missed_since
 from polygon_fundamentals.cutover.context import Options
 from polygon_fundamentals.cutover.journal import CUTOVER, last_done, moment
@@ -40,7 +40,7 @@ def rollback_report(given: RollbackParameters) -> Report:
     where = lake_of(given.lake)
     if not given.execute:
         return _plan(where, delayed, accept_stale, base_url)
-    around = around_of(where, given.readers)
+    context = switch_context(where, given.readers)
     first: list[dict[str, Any]] = []
     if delayed and leads_to(where) is Generation.V2:
         # v2 stays primary until v1 is complete and checked, so a failure here changes nothing.
@@ -51,7 +51,7 @@ def rollback_report(given: RollbackParameters) -> Report:
     def body() -> Report:
         return switch(
             where,
-            around,
+            context,
             Options(),
             days,
             today(),

@@ -12,18 +12,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from prefect import runtime
 from prefect.artifacts import create_table_artifact
 from prefect.context import FlowRunContext
 
-from flows.runs import Report
+from flows.runs import Report, flow_run_id
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.cutover import evidence
-from polygon_fundamentals.cutover.checklist import Line, judge, load_thresholds
-from polygon_fundamentals.cutover.context import Around
-from polygon_fundamentals.cutover.operations import Judged
+from polygon_fundamentals.cutover.checklist import (
+    Checklist,
+    evaluate_checklist,
+    load_thresholds,
+)
+from polygon_fundamentals.cutover.context import SwitchContext
 from polygon_fundamentals.cutover.reader_checks import load_checks
+from polygon_fundamentals.cutover.runner import OperationReport
 from polygon_fundamentals.cutover.sign_offs import load_contacts
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.settings import existing_lake_root
@@ -45,39 +48,31 @@ def lake_of(lake: str | None) -> Lake:
     return Lake(existing_lake_root(lake))
 
 
-def around_of(lake: Lake, readers: str | None = None) -> Around:
+def switch_context(lake: Lake, readers: str | None = None) -> SwitchContext:
     """Return what a switch works with: the server's schedules and the readers' checks."""
-    return Around(
+    return SwitchContext(
         schedules=schedules_of(lake),
         checks=load_checks(Path(readers) if readers else READERS),
         say=lambda text: print(text, file=sys.stderr, flush=True),
     )
 
 
-def judged(lake: Lake, v1: Any = None) -> Judged:
-    """Return the checklist as judged now."""
-    return Judged(judge(lake, load_thresholds(THRESHOLDS), load_contacts(CONTACTS), v1=v1))
-
-
-def entries(lines: list[Line]) -> list[dict[str, Any]]:
-    """Return checklist lines as plain values."""
-    return [
-        {"name": line.name, "ok": line.ok, "detail": line.detail, "remedy": line.remedy}
-        for line in lines
-    ]
+def checklist_of(lake: Lake, v1: Any = None) -> Checklist:
+    """Return the checklist as evaluated now."""
+    thresholds, contacts = load_thresholds(THRESHOLDS), load_contacts(CONTACTS)
+    return evaluate_checklist(lake, thresholds, contacts, v1=v1)
 
 
 def recorded(
-    lake: Lake, flow: str, parameters: dict[str, Any], body: Callable[[], Report]
+    lake: Lake, flow: str, parameters: dict[str, Any], body: Callable[[], OperationReport]
 ) -> Report:
     """Run a body under its own ledger entry; return its report."""
     lake.prepare()
-    found = runtime.flow_run.id
-    run = ledger.Run(lake, flow, parameters, flow_run_id=str(found) if found else None)
+    run = ledger.Run(lake, flow, parameters, flow_run_id=flow_run_id())
     with ledger.recorded(run):
-        report = body()
-        kept = {k: v for k, v in report.items() if k not in ("exit_code",)}
-        run.report.update(ok=report["exit_code"] == 0, **kept)
+        report = body().as_json()
+        run.report.update(report, ok=report["exit_code"] == 0)
+        del run.report["exit_code"]
     publish(flow, report)
     return {**report, "run": run.id}
 

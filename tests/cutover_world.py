@@ -16,18 +16,19 @@ from unittest.mock import patch
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polygon_fundamentals.cutover import silver_side
 from polygon_fundamentals.cutover.archive_steps import Retention
 from polygon_fundamentals.cutover.archiving import cleanup, restore
+from polygon_fundamentals.cutover.checklist import Checklist
 from polygon_fundamentals.cutover.checksums import checksums
-from polygon_fundamentals.cutover.context import Around, Options
-from polygon_fundamentals.cutover.operations import Judged, cutover, rollback
+from polygon_fundamentals.cutover.context import BuiltSilver, Options, SwitchContext
+from polygon_fundamentals.cutover.operations import cutover, rollback
 from polygon_fundamentals.cutover.reader_checks import Check
 from polygon_fundamentals.cutover.schedules import Recorded
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
-from polygon_fundamentals.lake.pointer import Point
+from polygon_fundamentals.lake.pointer import OnReached
 from polygon_fundamentals.normalise import v1_tables, v2_table
+from polygon_fundamentals.silver import links
 from polygon_fundamentals.statements import Generation, Statement
 
 OBSERVED = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -207,14 +208,14 @@ def at_later(days: float) -> Any:
     return lambda: datetime.now(UTC) + timedelta(days=days)
 
 
-def around(lake: Lake, **other: Any) -> Around:
+def context(lake: Lake, **other: Any) -> SwitchContext:
     """Return what a switch works with in tests."""
     given: dict[str, Any] = {
         "schedules": FakeSchedules(lake.root / "schedules.json"),
         "silver": FakeSilver(),
         "checks": (ROWS,),
     }
-    return Around(**{**given, **other})
+    return SwitchContext(**{**given, **other})
 
 
 COUNT = (
@@ -229,14 +230,15 @@ LATER = 200.0
 def run(lake: Lake, operation: str, **other: Any) -> dict[str, Any]:
     """Carry out an operation in this process; return its report."""
     if operation == "cutover":
-        return cutover(lake, lambda: Judged(()), around(lake, **other), QUICK)
+        return cutover(lake, Checklist, context(lake, **other), QUICK).as_json()
     if operation == "rollback":
         today = date(2026, 11, 1)
-        return rollback(lake, around(lake, **other), QUICK, [], today, accept_stale=True)
+        report = rollback(lake, context(lake, **other), QUICK, [], today, accept_stale=True)
+        return report.as_json()
     late = {"clock": at_later(LATER), **other}
     if operation == "cleanup":
-        return cleanup(lake, around(lake, **late), Retention())
-    return restore(lake, around(lake, **late))
+        return cleanup(lake, context(lake, **late), Retention()).as_json()
+    return restore(lake, context(lake, **late)).as_json()
 
 
 class Killer:
@@ -256,20 +258,20 @@ class Killer:
 class CountedSilver:
     """The library's own silver, passing a point before each change that a build makes."""
 
-    point: Point
+    on_reached: OnReached
 
     def build(self, lake: Lake, generation: Generation) -> Path:
         """Build as `BuiltSilver` does."""
         with ExitStack() as patched:
             for name in ("mkdir", "link", "rename", "replace", "fsync", "rmdir"):
                 patched.enter_context(patch.object(os, name, self._counted(name)))
-            return silver_side.BuiltSilver().build(lake, generation)
+            return BuiltSilver().build(lake, generation)
 
     def _counted(self, name: str) -> Callable[..., Any]:
         real = getattr(os, name)
 
         def call(*words: Any, **more: Any) -> Any:
-            self.point(f"silver's {name}")
+            self.on_reached(f"silver's {name}")
             return real(*words, **more)
 
         return call
@@ -278,10 +280,10 @@ class CountedSilver:
 def run_until(root: str, operation: str, at: int, silver: str) -> None:
     """Carry out an operation and die at a point (for a process of its own)."""
     killer = Killer(at)
-    run(Lake(Path(root)), operation, point=killer, checks=(), silver=silver_of(silver, killer))
+    run(Lake(Path(root)), operation, on_reached=killer, checks=(), silver=silver_of(silver, killer))
 
 
-def silver_of(kind: str, point: Point) -> Any:
+def silver_of(kind: str, point: OnReached) -> Any:
     """Return the stand-in, or the real one with points of its own."""
     return CountedSilver(point) if kind == "real" else FakeSilver()
 
@@ -296,7 +298,7 @@ def _made_from(build: Path) -> str:
 
 def state(lake: Lake) -> dict[str, Any]:
     """Return what readers see, and the data's checksums whichever name v1's folder has."""
-    silver = silver_side.present(lake)
+    silver = links.linked_build(lake)
     v1 = lake.generation_folder(Generation.V1)
     return {
         "pointer": lake.primary.value,

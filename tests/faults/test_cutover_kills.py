@@ -19,7 +19,7 @@ import pytest
 
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.pointer import nothing
+from polygon_fundamentals.lake.pointer import ignore
 from tests.cutover_world import Killer, fill, load_later, run, silver_of, state
 
 ROOT = Path(__file__).parents[2]
@@ -149,13 +149,13 @@ def kill_everywhere(
     first: Callable[[Lake], object] | None = None,
 ) -> list[str]:
     """Kill an operation at each of its points, after doing something first; return their names."""
-    real = silver_of(silver, nothing)
+    real = silver_of(silver, ignore)
     start = template(folder / "template", operation, real)
     if first is not None:
         first(start)
     counted = Killer(0)
     whole = copied(start, folder / "whole")
-    outcome(whole, operation, point=counted, silver=silver_of(silver, counted))
+    outcome(whole, operation, on_reached=counted, silver=silver_of(silver, counted))
     assert len(counted.names) >= LEAST_POINTS[operation]
     finished, begun = state(whole), state(start)
 

@@ -23,10 +23,10 @@ import pytest
 
 from flows.runtime import serving
 from polygon_fundamentals.cutover import journal as journals
-from polygon_fundamentals.cutover import silver_side
 from polygon_fundamentals.cutover.checksums import checksums
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.pointer import leads_to
+from polygon_fundamentals.silver import links
 from tests.server.world import ROOT, World, free_port, until
 
 pytestmark = pytest.mark.slow
@@ -179,7 +179,7 @@ def begun(served: World, lake: Lake, gate: Path, *words: str) -> subprocess.Pope
 
 def as_it_is(lake: Lake) -> tuple[str | None, str, bool]:
     """Return where the pointer leads, what silver is made of, and whether a journal is open."""
-    build = silver_side.present(lake)
+    build = links.linked_build(lake)
     assert build is not None
     kinds = set()
     for path in build.rglob("*.parquet"):

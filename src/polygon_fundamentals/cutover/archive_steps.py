@@ -11,9 +11,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from polygon_fundamentals.cutover import archive_file, checksums
-from polygon_fundamentals.cutover.context import V1_SIDE, Around
+from polygon_fundamentals.cutover.context import V1_DEPLOYMENTS, SwitchContext
 from polygon_fundamentals.cutover.journal import Journal
-from polygon_fundamentals.cutover.steps import Step
+from polygon_fundamentals.cutover.runner import Step
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
 from polygon_fundamentals.lake import codec
 from polygon_fundamentals.lake.archived_rows import kept_file, write_kept
@@ -50,8 +50,10 @@ def manifest_of(tar: Path) -> Path:
 class Cleanup:
     """The steps of cleanup and restore under a journal; every step may be repeated."""
 
-    def __init__(self, lake: Lake, journal: Journal, around: Around, retention: Retention) -> None:
-        self.lake, self.journal, self.around = lake, journal, around
+    def __init__(
+        self, lake: Lake, journal: Journal, context: SwitchContext, retention: Retention
+    ) -> None:
+        self.lake, self.journal, self.context = lake, journal, context
         self.retention, self.facts = retention, journal.facts
         self.folder = lake.bronze / V1_ARCHIVE
         self.removing = lake.bronze / ".fundamentals_v1_removing"
@@ -61,7 +63,7 @@ class Cleanup:
     @property
     def tar(self) -> Path:
         """The archive's path."""
-        return self.lake.root / "archive" / str(self.facts["archive"])
+        return self.lake.root / "archive" / self.facts["archive"]
 
     @property
     def manifest_path(self) -> Path:
@@ -94,7 +96,7 @@ class Cleanup:
 
     def retire(self) -> str:
         """Take v1's deployments out of service."""
-        names = self.around.schedules.retire(V1_SIDE)
+        names = self.context.schedules.retire(V1_DEPLOYMENTS)
         return f"retired {', '.join(names)}" if names else "no deployment of v1 on a server"
 
     def describe(self) -> str:
@@ -108,9 +110,9 @@ class Cleanup:
                 f"({', '.join(changed[:3])}); look at them, then record anew with "
                 "`python -m flows checklist --record-checksums`"
             )
-        found = archive_file.describe(self.folder, self.retention.scripts, self.retention.cron)
-        archive_file.save_manifest(self.manifest_path, found)
-        return f"{len(found['files']):,} files"
+        manifest = archive_file.describe(self.folder, self.retention.scripts, self.retention.cron)
+        archive_file.save_manifest(self.manifest_path, manifest)
+        return f"{len(manifest['files']):,} files"
 
     def forget(self) -> str:
         """Remove the manifest of an archive that was not made."""
@@ -166,13 +168,13 @@ class Cleanup:
                 _refuse_touched(self.folder, manifest)
                 if leads_to(self.lake) is not Generation.V2:
                     raise AnswerIsNo(f"{self.lake.pointer} leads to v1; nothing was removed")
-                self.around.point("archive proven")
+                self.context.on_reached("archive proven")
                 os.rename(self.folder, self.removing)
                 flush_folder(self.lake.bronze)
-        self.around.point("folder taken away")
+        self.context.on_reached("folder taken away")
         if self.removing.exists():
             shutil.rmtree(self.removing)
-        self.around.point("files removed")
+        self.context.on_reached("files removed")
         return f"{self.folder.name} removed"
 
     def _removal_began(self) -> bool:
@@ -199,7 +201,7 @@ class Cleanup:
     def check_archive(self) -> str:
         """Check the archive against its manifest."""
         manifest = archive_file.load_manifest(self.manifest_path)
-        self.journal.fact("loaded_since", self.folder.is_dir())
+        self.journal.note({"loaded_since": self.folder.is_dir()})
         if not self._in_place():
             archive_file.refuse_differences(
                 archive_file.read_back(self.tar), manifest, str(self.tar)
@@ -213,7 +215,7 @@ class Cleanup:
         shutil.rmtree(self.restoring, ignore_errors=True)
         manifest = archive_file.load_manifest(self.manifest_path)
         archive_file.extract(self.tar, manifest, self.restoring)
-        self.around.point("extracted")
+        self.context.on_reached("extracted")
         return f"{len(manifest['files']):,} files"
 
     def drop_extracted(self) -> str:
@@ -231,11 +233,11 @@ class Cleanup:
         if not self._in_place():
             if self.folder.is_dir():
                 os.rename(self.folder, self.later)
-                self.around.point("set aside")
+                self.context.on_reached("set aside")
             os.rename(self.restoring / archive_file.DATA, self.folder)
             flush_folder(self.lake.bronze)
-        self.around.point("in place")
-        self.journal.fact("placed", True)
+        self.context.on_reached("in place")
+        self.journal.note({"placed": True})
         shutil.rmtree(self.restoring, ignore_errors=True)
         return f"{self.folder.name} is there again"
 
@@ -247,9 +249,9 @@ class Cleanup:
         if not self.later.exists():
             return "nothing was loaded after the cleanup"
         datasets = [self.lake.dataset(Generation.V1, s) for s in Statement]
-        at = self.around.clock()
+        at = self.context.clock()
         rows = sum(_joined(dataset, self.later / dataset.statement, at) for dataset in datasets)
-        self.around.point("joined")
+        self.context.on_reached("joined")
         shutil.rmtree(self.later)
         return f"{rows:,} records that were loaded after the cleanup"
 

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.cutover import archive_file
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.archive_steps import Cleanup, Retention, manifest_of
-from polygon_fundamentals.cutover.context import Around
-from polygon_fundamentals.cutover.journal import BACK, CLEANUP, CUTOVER, RESTORE, Journal
-from polygon_fundamentals.cutover.steps import (
-    HalfUndoneError,
-    Step,
-    UndoneError,
-    UnfinishedError,
-    back,
-    forward,
-)
+from polygon_fundamentals.cutover.context import SwitchContext
+from polygon_fundamentals.cutover.journal import CLEANUP, CUTOVER, RESTORE, Facts, Journal
+from polygon_fundamentals.cutover.runner import JournalReport, run_steps
 from polygon_fundamentals.errors import AnswerIsNo, LakeError, UsageError
 from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.lake.paths import V1_ARCHIVE, Lake
@@ -29,8 +20,6 @@ from polygon_fundamentals.lake.pointer import holds_data, leads_to
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.statements import Generation
-
-Report = dict[str, Any]
 
 
 def refuse_cleanup(lake: Lake, retention: Retention, at: datetime) -> bool:
@@ -80,7 +69,7 @@ def plan_of_cleanup(lake: Lake, retention: Retention, at: datetime) -> str:
     Raises:
         AnswerIsNo, LakeError, UsageError: it would be refused.
     """
-    left = _unfinished(lake, CLEANUP)
+    left = journals.unfinished(lake, CLEANUP)
     if left is not None:
         _as_begun(left, retention)
         return "a cleanup was cut off; --execute goes on where it stopped"
@@ -89,7 +78,7 @@ def plan_of_cleanup(lake: Lake, retention: Retention, at: datetime) -> str:
     return f"would {words}; --execute carries it out"
 
 
-def cleanup(lake: Lake, around: Around, retention: Retention) -> Report:
+def cleanup(lake: Lake, context: SwitchContext, retention: Retention) -> JournalReport:
     """Retire v1's deployments, and archive and remove its data when its days have passed.
 
     Raises:
@@ -98,18 +87,19 @@ def cleanup(lake: Lake, around: Around, retention: Retention) -> Report:
     """
     lake.prepare()
     with exclusive(lake.lock("cutover"), 0, "the lake's switch"):
-        left = _left(lake, CLEANUP)
+        left = _cut_off(lake, CLEANUP)
         if left is None:
-            at = around.clock()
+            at = context.clock()
             data = refuse_cleanup(lake, retention, at)
-            facts = {"archive": _archive_of(at), "data": data, **_added(retention)}
-            left = Journal.begin(lake, CLEANUP, {}, around.clock, facts)
-        work = Cleanup(lake, left, around, _as_begun(left, retention))
-        return _carried_out(left, work.cleanup_steps, around)
+            facts = Facts(archive=_archive_of(at), data=data)
+            facts["scripts"], facts["cron"] = _additions(retention)
+            left = Journal.begin(lake, CLEANUP, {}, context.clock, facts)
+        work = Cleanup(lake, left, context, _as_begun(left, retention))
+        return _report(left, run_steps(left, work.cleanup_steps(), context))
 
 
-def _added(retention: Retention) -> dict[str, list[str]]:
-    return {"scripts": [str(path) for path in retention.scripts], "cron": list(retention.cron)}
+def _additions(retention: Retention) -> tuple[list[str], list[str]]:
+    return [str(path) for path in retention.scripts], list(retention.cron)
 
 
 def _as_begun(journal: Journal, retention: Retention) -> Retention:
@@ -118,16 +108,16 @@ def _as_begun(journal: Journal, retention: Retention) -> Retention:
     Raises:
         UsageError: others are given now.
     """
-    given = _added(retention)
-    begun = {name: journal.facts.get(name, given[name]) for name in given}
-    if any(given.values()) and given != begun:
+    given = scripts, cron = _additions(retention)
+    begun = journal.facts.get("scripts", scripts), journal.facts.get("cron", cron)
+    if any(given) and given != begun:
         raise UsageError(
             "the cleanup that was cut off goes on with the scripts and cron lines that it began "
-            f"with ({', '.join([*begun['scripts'], *begun['cron']]) or 'none'}); run it without "
+            f"with ({', '.join([*begun[0], *begun[1]]) or 'none'}); run it without "
             "--script and --cron-line"
         )
-    scripts = tuple(Path(name) for name in begun["scripts"])
-    return replace(retention, scripts=scripts, cron=tuple(begun["cron"]))
+    paths = tuple(Path(name) for name in begun[0])
+    return replace(retention, scripts=paths, cron=tuple(begun[1]))
 
 
 def plan_of_restore(lake: Lake, name: str | None = None) -> str:
@@ -136,13 +126,13 @@ def plan_of_restore(lake: Lake, name: str | None = None) -> str:
     Raises:
         LakeError: it would be refused.
     """
-    if _unfinished(lake, RESTORE) is not None:
+    if journals.unfinished(lake, RESTORE) is not None:
         return "a restore was cut off; --execute goes on where it stopped"
     words = why_no_restore(lake)
     return words or f"would bring v1 back from {_chosen(lake, name)}; --execute carries it out"
 
 
-def restore(lake: Lake, around: Around, name: str | None = None) -> Report:
+def restore(lake: Lake, context: SwitchContext, name: str | None = None) -> JournalReport:
     """Bring v1's data back from its archive, byte for byte.
 
     What was loaded after the cleanup is joined to it. `name` is the archive's file name; None: the
@@ -154,14 +144,14 @@ def restore(lake: Lake, around: Around, name: str | None = None) -> Report:
     """
     lake.prepare()
     with exclusive(lake.lock("cutover"), 0, "the lake's switch"):
-        left = _left(lake, RESTORE)
+        left = _cut_off(lake, RESTORE)
         if left is None:
             if (words := why_no_restore(lake)) is not None:
-                return _nothing_to_do(words)
-            chosen = {"archive": _chosen(lake, name)}
-            left = Journal.begin(lake, RESTORE, {}, around.clock, chosen)
-        work = Cleanup(lake, left, around, Retention())
-        return _carried_out(left, work.restore_steps, around)
+                return JournalReport(words)
+            facts = Facts(archive=_chosen(lake, name))
+            left = Journal.begin(lake, RESTORE, {}, context.clock, facts)
+        work = Cleanup(lake, left, context, Retention())
+        return _report(left, run_steps(left, work.restore_steps(), context))
 
 
 def why_no_restore(lake: Lake) -> str | None:
@@ -189,10 +179,6 @@ def _chosen(lake: Lake, name: str | None) -> str:
     return chosen
 
 
-def _nothing_to_do(message: str) -> Report:
-    return {"executed": True, "steps": [], "state": "done", "exit_code": 0, "message": message}
-
-
 def newest_archive(lake: Lake) -> str:
     """Return the file name of the newest archive with a manifest.
 
@@ -217,41 +203,10 @@ def newest_archive(lake: Lake) -> str:
     return found[-1].name.removesuffix(".manifest.json") + ".tar.zst"
 
 
-def _left(lake: Lake, operation: str) -> Journal | None:
+def _cut_off(lake: Lake, operation: str) -> Journal | None:
     local.remove_leftovers(lake.ops)
-    return _unfinished(lake, operation)
+    return journals.unfinished(lake, operation)
 
 
-def _unfinished(lake: Lake, operation: str) -> Journal | None:
-    left = journals.unfinished(lake)
-    if left is not None and left.operation != operation:
-        raise LakeError(
-            f"a {left.operation} was cut off; run `python -m flows {left.operation} --execute` "
-            "first, it goes on where it stopped"
-        )
-    return left
-
-
-def _carried_out(journal: Journal, steps: Callable[[], Sequence[Step]], around: Around) -> Report:
-    first = len(journal.steps)
-    code, message = 0, f"{journal.operation} done"
-    try:
-        if journal.direction == BACK:
-            back(journal, steps(), around.point, around.clock)
-            code, message = 1, f"{journal.message} (everything was put back); run again"
-        else:
-            forward(journal, steps(), around.point, around.clock)
-    except UndoneError as error:
-        code, message = error.code, str(error)
-    except (HalfUndoneError, UnfinishedError) as error:
-        code, message = error.exit_code, str(error)
-    done = journal.steps[first:]
-    return {
-        "executed": True,
-        "steps": [{k: step.get(k) for k in ("name", "ok", "detail", "seconds")} for step in done],
-        "state": journal.state,
-        "archive": str(journal.facts.get("archive", "")),
-        "journal": str(journal.path),
-        "exit_code": code,
-        "message": message,
-    }
+def _report(journal: Journal, report: JournalReport) -> JournalReport:
+    return replace(report, archive=journal.facts.get("archive", ""))

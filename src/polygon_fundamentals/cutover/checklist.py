@@ -59,13 +59,25 @@ def load_thresholds(path: Path | None) -> Thresholds:
 
 
 @dataclass(frozen=True)
-class Line:
+class ChecklistItem:
     """One line as judged: `detail` is the evidence, `remedy` how to meet it."""
 
     name: str
     ok: bool
     detail: str
     remedy: str
+
+
+@dataclass(frozen=True)
+class Checklist:
+    """Every line as judged, in order."""
+
+    items: Sequence[ChecklistItem] = ()
+
+    @property
+    def unmet(self) -> list[str]:
+        """The names of the lines that are not met."""
+        return [item.name for item in self.items if not item.ok]
 
 
 @dataclass(frozen=True)
@@ -80,14 +92,14 @@ class _Case:
     retired: bool
 
 
-def judge(
+def evaluate_checklist(
     lake: Lake,
     thresholds: Thresholds,
     contacts: sign_offs.Contacts,
     *,
     v1: Literal["live", "retired"] | None = None,
     clock: Clock = now,
-) -> list[Line]:
+) -> Checklist:
     """Return every line of the checklist. Nothing is written.
 
     `v1` says whether its endpoint still answers; None: what the ledger knows of it.
@@ -98,7 +110,7 @@ def judge(
     records = [record for record in everything if record.started >= at - EVIDENCE_DAYS]
     case = _Case(lake, records, thresholds, contacts, at, retired)
     runs = [("v2 runs", _v2_runs)] if retired else [("parallel runs", _parallel_runs)]
-    lines: list[tuple[str, Callable[[_Case], Line]]] = [
+    lines: list[tuple[str, Callable[[_Case], ChecklistItem]]] = [
         *runs,
         ("parity", _parity),
         *([] if retired else [("run time", _run_time)]),
@@ -112,38 +124,42 @@ def judge(
     if damaged:
         names = ", ".join(path.name for path in damaged[:SHOWN])
         judged.append(
-            Line("ledger", False, f"cannot be read: {names}", "restore or remove these files")
+            ChecklistItem(
+                "ledger", False, f"cannot be read: {names}", "restore or remove these files"
+            )
         )
-    return judged
+    return Checklist(judged)
 
 
-def _judged(name: str, line: Callable[[_Case], Line], case: _Case) -> Line:
+def _judged(name: str, line: Callable[[_Case], ChecklistItem], case: _Case) -> ChecklistItem:
     try:
         return line(case)
     except (FundamentalsError, OSError, KeyError, TypeError, ValueError) as error:
         known = isinstance(error, FundamentalsError | OSError)
         why = str(told(error)) if known else f"{type(error).__name__}: {error}"  # type: ignore[arg-type]
-        return Line(name, False, f"cannot be judged: {why}", "mend what the evidence names")
+        return ChecklistItem(
+            name, False, f"cannot be judged: {why}", "mend what the evidence names"
+        )
 
 
 def _daily_days(case: _Case, generation: Generation) -> set[Any]:
     return {s.day for s in evidence.successes(case.records, generation)}
 
 
-def _parallel_runs(case: _Case) -> Line:
+def _parallel_runs(case: _Case) -> ChecklistItem:
     both = _daily_days(case, Generation.V1) & _daily_days(case, Generation.V2)
     return _row_line("parallel runs", case, both, "both", "both pipelines succeeded")
 
 
-def _v2_runs(case: _Case) -> Line:
+def _v2_runs(case: _Case) -> ChecklistItem:
     days = _daily_days(case, Generation.V2)
     return _row_line("v2 runs", case, days, "v2", "v1 is retired; v2 succeeded")
 
 
-def _row_line(name: str, case: _Case, days: set[Any], generation: str, words: str) -> Line:
+def _row_line(name: str, case: _Case, days: set[Any], generation: str, words: str) -> ChecklistItem:
     row, least = streak(days, day_of(case.now)), case.thresholds.business_days
     span = f" ({row[0]} to {row[-1]})" if row else ""
-    return Line(
+    return ChecklistItem(
         name,
         len(row) >= least,
         f"{words} on {len(row)} business days in a row{span}; {least} are asked for",
@@ -152,11 +168,11 @@ def _row_line(name: str, case: _Case, days: set[Any], generation: str, words: st
     )
 
 
-def _parity(case: _Case) -> Line:
+def _parity(case: _Case) -> ChecklistItem:
     remedy = "run `python -m flows parity` after the last load, and mend what it names"
     last = evidence.last_of(case.records, "parity")
     if last is None:
-        return Line("parity", False, "parity has not been run", remedy)
+        return ChecklistItem("parity", False, "parity has not been run", remedy)
     found = last.found
     tickers = {s.ticker for st in Statement for s in states(case.lake.dataset(Generation.V1, st))}
     compared = int(found["tickers_compared"])
@@ -177,19 +193,19 @@ def _parity(case: _Case) -> Line:
             f"{least:,} tickers{' and the whole history' if case.retired else ''} are asked for"
         )
     ok = bool(found["passed"]) and fresh and enough and bool(tickers)
-    return Line("parity", ok, ", ".join(words), remedy)
+    return ChecklistItem("parity", ok, ", ".join(words), remedy)
 
 
-def _run_time(case: _Case) -> Line:
+def _run_time(case: _Case) -> ChecklistItem:
     remedy = "raise POLYGON_THREADS or the rate limit for v2, or the threshold run_time_ratio"
     found = {g: evidence.successes(case.records, g) for g in Generation}
     both = {s.day for s in found[Generation.V1]} & {s.day for s in found[Generation.V2]}
     row = streak(both, day_of(case.now))[-case.thresholds.business_days :]
     v1, v2 = (evidence.median_seconds(found[g], row) for g in (Generation.V1, Generation.V2))
     if v1 is None or v2 is None:
-        return Line("run time", False, "no day on which both ran", remedy)
+        return ChecklistItem("run time", False, "no day on which both ran", remedy)
     limit = case.thresholds.run_time_ratio
-    return Line(
+    return ChecklistItem(
         "run time",
         v2 <= v1 * limit,
         f"median v2 {v2:.1f} s, v1 {v1:.1f} s over {len(row)} days; at most {limit:g} times v1's",
@@ -197,7 +213,7 @@ def _run_time(case: _Case) -> Line:
     )
 
 
-def _storage(case: _Case) -> Line:
+def _storage(case: _Case) -> ChecklistItem:
     size = {
         g: sum(s.size for st in Statement for s in states(case.lake.dataset(g, st)))
         for g in Generation
@@ -215,7 +231,7 @@ def _storage(case: _Case) -> Line:
             "find what makes v2 large, or raise storage_ratio in deployments/checklist.toml with a "
             "reason"
         )
-    return Line(
+    return ChecklistItem(
         "storage",
         bool(v1) and small and room,
         f"v2 {v2:,} bytes, v1 {v1:,} (under {limits.storage_ratio:.0%} of it is asked for); "
@@ -228,37 +244,39 @@ def _drill_report(case: _Case) -> Record | None:
     return evidence.last_of(case.records, "drill")
 
 
-def _silver(case: _Case) -> Line:
+def _silver(case: _Case) -> ChecklistItem:
     remedy = "run `python -m flows drill`: it builds silver from both and asks the readers' checks"
     last = _drill_report(case)
     if last is None:
-        return Line("silver", False, "no drill has built it from v2 yet", remedy)
+        return ChecklistItem("silver", False, "no drill has built it from v2 yet", remedy)
     same, answers = bool(last.found["schema_same"]), last.found["answers_differ"]
     words = "same schema" if same else "another schema"
     told_of = "; ".join(answers[:SHOWN]) or f"{last.found['checks']} readers' checks agree"
-    return Line("silver", same and not answers, f"from v2: {words}; {told_of}", remedy)
+    return ChecklistItem("silver", same and not answers, f"from v2: {words}; {told_of}", remedy)
 
 
-def _drill(case: _Case) -> Line:
+def _drill(case: _Case) -> ChecklistItem:
     remedy = "run `python -m flows drill`"
     last = _drill_report(case)
     if last is None:
-        return Line("drill", False, "the rollback has not been drilled on this lake", remedy)
+        return ChecklistItem(
+            "drill", False, "the rollback has not been drilled on this lake", remedy
+        )
     age = (case.now - last.started) / timedelta(days=1)
     passed = bool(last.found["passed"])
     fresh = age <= case.thresholds.drill_days
     words = f"{'passed' if passed else 'failed'} {age:.1f} days ago"
-    return Line(
+    return ChecklistItem(
         "drill", passed and fresh, f"{words}; {case.thresholds.drill_days} are allowed", remedy
     )
 
 
-def _sign_offs(case: _Case) -> Line:
+def _sign_offs(case: _Case) -> ChecklistItem:
     missing = sign_offs.missing(case.lake, case.contacts)
     left = ", ".join(f"{item} ({role})" for item, role in missing)
     detail = f"missing: {left}" if missing else f"{', '.join(case.contacts.sign_offs)}: all signed"
     item = missing[0][0] if missing else "ITEM"
-    return Line(
+    return ChecklistItem(
         "sign-offs",
         not missing,
         detail,
@@ -266,11 +284,13 @@ def _sign_offs(case: _Case) -> Line:
     )
 
 
-def _only_ours(case: _Case) -> Line:
+def _only_ours(case: _Case) -> ChecklistItem:
     remedy = "find the cron job or script that still writes there, stop it, then load again"
     spans = evidence.windows(case.records, Generation.V1, case.now)
     if not spans:
-        return Line("only our writers", False, "no load of v1 in the ledger to judge by", remedy)
+        return ChecklistItem(
+            "only our writers", False, "no load of v1 in the ledger to judge by", remedy
+        )
     found = quarantine.written_by_others(case.lake, Generation.V1, spans)
     shown = ", ".join(str(p.relative_to(case.lake.root)) for p in found[:SHOWN])
     detail = (
@@ -278,14 +298,14 @@ def _only_ours(case: _Case) -> Line:
         if found
         else (f"every change in v1's folder belongs to one of {len(spans)} loads")
     )
-    return Line("only our writers", not found, detail, remedy)
+    return ChecklistItem("only our writers", not found, detail, remedy)
 
 
-def _checksums(case: _Case) -> Line:
+def _checksums(case: _Case) -> ChecklistItem:
     remedy = "record them with `python -m flows checklist --record-checksums`"
     known = checksums.recorded(case.lake)
     if known is None:
-        return Line("v1 checksums", False, "not recorded", remedy)
+        return ChecklistItem("v1 checksums", False, "not recorded", remedy)
     changed = checksums.changed_since(case.lake, known)
     shown = ", ".join(changed[:SHOWN])
     detail = (
@@ -293,4 +313,4 @@ def _checksums(case: _Case) -> Line:
         if changed
         else (f"{len(known):,} files, unchanged since they were recorded")
     )
-    return Line("v1 checksums", bool(known) and not changed, detail, remedy)
+    return ChecklistItem("v1 checksums", bool(known) and not changed, detail, remedy)

@@ -5,27 +5,49 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
+from polygon_fundamentals import silver
 from polygon_fundamentals.cutover.journal import Clock, now
 from polygon_fundamentals.cutover.reader_checks import Check
 from polygon_fundamentals.cutover.schedules import NoSchedules, Schedules
-from polygon_fundamentals.cutover.silver_side import BuiltSilver, Silver
-from polygon_fundamentals.lake.pointer import Point, nothing
+from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.pointer import OnReached, ignore
+from polygon_fundamentals.statements import Generation
 
 # The generations of the deployments that load v1.
-V1_SIDE = ("v1", "both")
+V1_DEPLOYMENTS = ("v1", "both")
+
+
+class Silver(Protocol):
+    """What builds silver."""
+
+    def build(self, lake: Lake, generation: Generation) -> Path:
+        """Build silver from a generation, beside the present build; return its folder."""
 
 
 @dataclass(frozen=True)
-class Around:
-    """What a switch works with besides the lake; tests put others in."""
+class BuiltSilver:
+    """The library's own silver table."""
+
+    def build(self, lake: Lake, generation: Generation) -> Path:
+        """Build silver from a generation without linking it; return its folder."""
+        return silver.build(lake, generation, link=False).path
+
+
+@dataclass(frozen=True)
+class SwitchContext:
+    """What a switch works with besides the lake; tests put others in.
+
+    `on_reached` is called with the name of each moment that the operation reaches.
+    """
 
     schedules: Schedules = field(default_factory=NoSchedules)
     silver: Silver = field(default_factory=BuiltSilver)
     checks: tuple[Check, ...] = ()
     clock: Clock = now
-    point: Point = nothing
-    say: Callable[[str], None] = nothing
+    on_reached: OnReached = ignore
+    say: Callable[[str], None] = ignore
 
 
 @dataclass(frozen=True)

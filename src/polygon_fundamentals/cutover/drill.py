@@ -13,110 +13,110 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
 
-from polygon_fundamentals.cutover import silver_side
+from polygon_fundamentals.cutover.checklist import Checklist
 from polygon_fundamentals.cutover.checksums import checksums, walk
-from polygon_fundamentals.cutover.context import Around, Options
-from polygon_fundamentals.cutover.operations import Judged, cutover, rollback
+from polygon_fundamentals.cutover.context import Options, SwitchContext
+from polygon_fundamentals.cutover.journal import Facts
+from polygon_fundamentals.cutover.operations import cutover, rollback
+from polygon_fundamentals.cutover.runner import JournalReport, OperationReport
 from polygon_fundamentals.cutover.schedules import NoSchedules
 from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.pointer import leads_to
 from polygon_fundamentals.locks import exclusive
+from polygon_fundamentals.silver import links
 from polygon_fundamentals.statements import Generation
 
-Report = dict[str, Any]
 # Read, never written, by what a switch does; the rest of ops/ belongs to the real lake.
 _OPS = ("index", "revisions", "cache", "adopted", "kept")
 _FICLONE = 0x40049409  # linux/fs.h
 
 
-def drill(lake: Lake, around: Around, today: date, wait_seconds: float = 60.0) -> Report:
-    """Carry out a drill; return its report. Writes only under `ops/drill/`, and removes that.
+@dataclass(frozen=True)
+class DrillReport(OperationReport):
+    """How a drill went: the steps of both ways, and whether the real lake stayed as it was."""
+
+    passed: bool = False
+    seconds_by_part: dict[str, float] = field(default_factory=dict)
+    checks: int = 0
+    schema_same: bool | None = None
+    answers_differ: tuple[str, ...] = ()
+    copy_seconds: float = 0.0
+    files_compared: int = 0
+    untouched: bool = True
+    changed: tuple[str, ...] = ()
+
+
+def drill(
+    lake: Lake, context: SwitchContext, today: date, wait_seconds: float = 60.0
+) -> DrillReport:
+    """Carry out a drill. Writes only under `ops/drill/`, and removes that.
 
     Raises:
         LakeLockedError: another drill goes on, or a load.
         LakeError: the lake cannot be linked, or the copy cannot be made.
     """
     with exclusive(lake.lock("drill"), 0, "the drill"):
-        return _drilled(lake, around, today, wait_seconds)
-
-
-def _drilled(lake: Lake, around: Around, today: date, wait_seconds: float) -> Report:
-    started = time.monotonic()
-    where = lake.ops / "drill" / uuid.uuid4().hex[:12]
-    # What a killed drill left: its links hold files that the lake has given up.
-    shutil.rmtree(where.parent, ignore_errors=True)
-    try:
-        with exclusive(lake.lock("writers"), wait_seconds, "the lake (a load)"):
-            copy = linked_copy(lake, where)
-            before = _Seen.of(lake, around.point)
-        copied = time.monotonic() - started
-        report = _carried_out(copy, around, today)
-        changed = before.changed(lake)
-    finally:
+        started = time.monotonic()
+        where = lake.ops / "drill" / uuid.uuid4().hex[:12]
+        # What a killed drill left: its links hold files that the lake has given up.
         shutil.rmtree(where.parent, ignore_errors=True)
-    report["copy_seconds"] = round(copied, 3)
-    report["files_compared"] = len(before.sums)
-    report["untouched"] = not changed
-    report["changed"] = changed[:20]
-    report["passed"] = report["passed"] and not changed
-    report["exit_code"] = 0 if report["passed"] else 1
+        try:
+            with exclusive(lake.lock("writers"), wait_seconds, "the lake (a load)"):
+                copy = linked_copy(lake, where)
+                context.on_reached("copy made")
+                before = _sums(lake)
+            copied = time.monotonic() - started
+            report = _over_and_back(copy, context, today)
+            after = _sums(lake)
+        finally:
+            shutil.rmtree(where.parent, ignore_errors=True)
+    changed = sorted(n for n in before.keys() | after.keys() if before.get(n) != after.get(n))
+    passed, message = report.passed and not changed, report.message
     if changed:
-        report["message"] = (
+        message = (
             f"{len(changed)} files of the real lake changed during the drill ({changed[0]}); "
             "run it again while nothing loads"
         )
-    return report
-
-
-class _Seen:
-    """The data of the real lake as it was: checksums, and which file each was."""
-
-    def __init__(self, sums: dict[str, str]) -> None:
-        self.sums = sums
-
-    @classmethod
-    def of(cls, lake: Lake, point: Callable[[str], None]) -> _Seen:
-        point("copy made")
-        return cls(_sums(lake))
-
-    def changed(self, lake: Lake) -> list[str]:
-        """Return what is new, gone or different now."""
-        found = _sums(lake)
-        return sorted(
-            name
-            for name in self.sums.keys() | found.keys()
-            if self.sums.get(name) != found.get(name)
-        )
+    return replace(
+        report,
+        message=message,
+        exit_code=0 if passed else 1,
+        passed=passed,
+        copy_seconds=round(copied, 3),
+        files_compared=len(before),
+        untouched=not changed,
+        changed=tuple(changed[:20]),
+    )
 
 
 def _sums(lake: Lake) -> dict[str, str]:
-    found = {}
-    for part in (lake.bronze, lake.silver, lake.ops / "revisions"):
-        for name, digest in checksums(part).items():
-            if not name.startswith((".staging", ".probe")):
-                found[f"{part.name}/{name}"] = digest
-    return found
+    """Return the checksums of a lake's data, by path."""
+    return {
+        f"{part.name}/{name}": digest
+        for part in (lake.bronze, lake.silver, lake.ops / "revisions")
+        for name, digest in checksums(part).items()
+        if not name.startswith((".staging", ".probe"))
+    }
 
 
-def _carried_out(copy: Lake, around: Around, today: date) -> Report:
-    here = replace(around, schedules=NoSchedules())
+def _over_and_back(copy: Lake, context: SwitchContext, today: date) -> DrillReport:
+    here = replace(context, schedules=NoSchedules())
     options = Options(force="drill", settle_seconds=0.0, wait_seconds=5.0)
     first = leads_to(copy)
     data = {generation: _folder_sums(copy, generation) for generation in Generation}
 
-    def over() -> Report:
-        return cutover(copy, lambda: Judged(()), here, options)
+    def over() -> JournalReport:
+        return cutover(copy, Checklist, here, options)
 
-    def back() -> Report:
+    def back() -> JournalReport:
         return rollback(copy, here, options, [], today, accept_stale=True)
 
-    order: Sequence[tuple[str, Callable[[], Report], Generation]] = (
+    order: Sequence[tuple[str, Callable[[], JournalReport], Generation]] = (
         ("cutover", over, Generation.V2),
         ("rollback", back, Generation.V1),
     )
@@ -124,53 +124,46 @@ def _carried_out(copy: Lake, around: Around, today: date) -> Report:
         order = order[::-1]
     elif first is None:
         order = order[:1]
-    steps: list[Report] = []
+    report = DrillReport("", passed=True, checks=len(context.checks))
     seconds: dict[str, float] = {}
-    facts: Report = {"schema_same": None, "answers_differ": [], "message": ""}
-    passed = True
     for name, run, target in order:
         began = time.monotonic()
-        found = run()
+        part = run()
         seconds[name] = round(time.monotonic() - began, 3)
-        seconds[f"{name}_switch"] = found["switch_seconds"]
-        steps += [{**step, "name": f"{name}: {step['name']}"} for step in found["steps"]]
-        _learn(facts, found)
-        good = found["exit_code"] == 0 and leads_to(copy) is target and _whole(copy, data)
-        passed = passed and good
-        if not good:
-            facts["message"] = found["message"]
-            break
-    return {
-        "passed": passed and not facts["answers_differ"],
-        "steps": steps,
-        "seconds_by_part": seconds,
-        "checks": len(around.checks),
-        **facts,
-        "message": facts["message"]
-        or f"drill passed: cutover {seconds['cutover']:.1f} s, "
-        + (f"rollback {seconds['rollback']:.1f} s" if first else "there is no v1 to roll back to"),
-    }
+        seconds[f"{name}_switch"] = part.switch_seconds or 0.0
+        report = _with_part(report, name, part)
+        if part.exit_code or leads_to(copy) is not target or not _is_whole(copy, data):
+            return replace(
+                report, passed=False, message=part.message, exit_code=1, seconds_by_part=seconds
+            )
+    words = f"drill passed: cutover {seconds['cutover']:.1f} s, "
+    words += f"rollback {seconds['rollback']:.1f} s" if first else "there is no v1 to roll back to"
+    if report.answers_differ:
+        words = "the drill did not pass: answers to the readers' checks differ"
+    return replace(report, passed=not report.answers_differ, message=words, seconds_by_part=seconds)
 
 
-def _learn(facts: Report, found: Report) -> None:
-    for name in ("schema_same", "answers_differ"):
-        value = found.get("facts", {}).get(name)
-        if value is not None:
-            both = name == "schema_same" and facts[name] is not None
-            facts[name] = (facts[name] and value) if both else value
-    if found["exit_code"] and not facts["answers_differ"]:
-        facts["answers_differ"] = [
-            s["detail"] for s in found["steps"] if not s["ok"] and "readers' answers" in s["detail"]
-        ]
+def _with_part(report: DrillReport, name: str, part: JournalReport) -> DrillReport:
+    """Return a report with what one way of the drill adds to it."""
+    facts = part.facts or Facts()
+    same, differ = report.schema_same, report.answers_differ
+    if (noted := facts.get("schema_same")) is not None:
+        same = noted if same is None else same and noted
+    if (lines := facts.get("answers_differ")) is not None:
+        differ = tuple(lines)
+    if part.exit_code and not differ:
+        differ = tuple(s.detail for s in part.steps if not s.ok and "readers' answers" in s.detail)
+    steps = (replace(step, name=f"{name}: {step.name}") for step in part.steps)
+    return replace(report, steps=(*report.steps, *steps), schema_same=same, answers_differ=differ)
 
 
 def _folder_sums(copy: Lake, generation: Generation) -> dict[str, str]:
     return checksums(copy.generation_folder(generation))
 
 
-def _whole(copy: Lake, data: dict[Generation, dict[str, str]]) -> bool:
+def _is_whole(copy: Lake, data: dict[Generation, dict[str, str]]) -> bool:
     """Say whether both generations' data in the copy is what it was, and silver leads on."""
-    silver_side.present(copy)
+    links.linked_build(copy)
     return all(_folder_sums(copy, generation) == sums for generation, sums in data.items())
 
 

@@ -13,11 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+import msgspec
 import orjson
 
-from polygon_fundamentals.errors import DamagedFileError
+from polygon_fundamentals.cutover.schedules import ScheduleEntry
+from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.local import flush_folder, replace_file
 
@@ -34,11 +36,55 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+class Forced(TypedDict):
+    """Why a checklist was passed, and which of its lines were not met."""
+
+    reason: str | None
+    unmet: list[str]
+
+
+class Facts(TypedDict, total=False):
+    """What an operation noted in its journal; a key that is not there was not noted yet.
+
+    `schedules` is None where no server is configured, `pointer_before` where there was no pointer.
+    Builds of silver stand there by name, in journals of earlier versions by path.
+    """
+
+    checked: str
+    forced: Forced | None
+    schedules: list[ScheduleEntry] | None
+    schedules_before_cutover: list[ScheduleEntry] | None
+    pointer_before: str | None
+    silver_before: str
+    silver_after: str
+    schema_same: bool | None
+    answers: dict[str, Any]
+    answers_before_cutover: dict[str, Any]
+    answers_differ: list[str] | None
+    archive: str
+    data: bool
+    scripts: list[str]
+    cron: list[str]
+    loaded_since: bool
+    placed: bool
+
+
+class StepEntry(TypedDict, total=False):
+    """One step in a journal; `ok`, `detail` and `seconds` are there when it has ended."""
+
+    name: str
+    state: str
+    at: str
+    ok: bool
+    detail: str
+    seconds: float
+
+
 @dataclass
 class Journal:
     """One operation as it stands; every change is written and flushed at once.
 
-    `facts` hold what was found before anything was changed; a fact once written stays.
+    `facts` hold how things were before anything was changed; a fact once written stays.
     """
 
     path: Path
@@ -48,8 +94,8 @@ class Journal:
     state: str = OPEN
     direction: str = FORWARD
     ended: str | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
-    steps: list[dict[str, Any]] = field(default_factory=list)
+    facts: Facts = field(default_factory=Facts)
+    steps: list[StepEntry] = field(default_factory=list)
     message: str = ""
 
     @classmethod
@@ -59,15 +105,15 @@ class Journal:
         operation: str,
         parameters: Mapping[str, Any],
         clock: Clock = now,
-        facts: Mapping[str, Any] | None = None,
+        facts: Facts | None = None,
     ) -> Journal:
         """Return a new journal, written."""
         at = clock()
         name = f"{at:%Y%m%dT%H%M%S%f}Z-{operation}-{uuid.uuid4().hex[:8]}.json"
-        found = cls(folder(lake) / name, operation, at.isoformat(), dict(parameters))
-        found.facts.update(facts or {})
-        found.write()
-        return found
+        journal = cls(folder(lake) / name, operation, at.isoformat(), dict(parameters))
+        journal.facts = Facts(**(facts or {}))
+        journal.write()
+        return journal
 
     @property
     def id(self) -> str:
@@ -81,13 +127,12 @@ class Journal:
         replace_file(self.path, text)
         flush_folder(self.path.parent)
 
-    def fact(self, name: str, value: Any) -> Any:
-        """Keep a fact unless it is there already; return the one that stands."""
-        if name not in self.facts:
-            orjson.dumps(value)  # what JSON cannot hold is refused before it spoils every write
-            self.facts[name] = value
+    def note(self, facts: Facts) -> None:
+        """Write facts down, all but those that are there already: the first one stands."""
+        orjson.dumps(facts)  # what JSON cannot hold is refused before it spoils every write
+        if facts.keys() - self.facts.keys():
+            self.facts.update(Facts(**{**facts, **self.facts}))
             self.write()
-        return self.facts[name]
 
     def step_begins(self, name: str) -> None:
         """Note that a step begins."""
@@ -97,7 +142,12 @@ class Journal:
     def step_ends(self, state: str, detail: str, seconds: float) -> None:
         """Note how the step that began last ended."""
         self.steps[-1].update(
-            state=state, ok=state != "failed", detail=detail, seconds=round(seconds, 3)
+            {
+                "state": state,
+                "ok": state != "failed",
+                "detail": detail,
+                "seconds": round(seconds, 3),
+            }
         )
         self.write()
 
@@ -123,32 +173,45 @@ def journals(lake: Lake, operation: str | None = None) -> list[Journal]:
     Raises:
         DamagedFileError: one cannot be read; it is named.
     """
-    found = []
     try:
         names = sorted(n for n in os.listdir(folder(lake)) if "Z-" in n)
     except FileNotFoundError:
         return []
-    for name in names:
-        if name.startswith(".") or not name.endswith(".json"):
-            continue
-        path = folder(lake) / name
-        try:
-            entry = orjson.loads(path.read_bytes())
-            entry.pop("version")
-            journal = Journal(path=path, **entry)
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise DamagedFileError(
-                f"{path} is no readable journal; look at where {lake.pointer} leads, then move "
-                "the file away"
-            ) from error
-        if operation is None or journal.operation == operation:
-            found.append(journal)
-    return found
+    names = [name for name in names if not name.startswith(".") and name.endswith(".json")]
+    read = [_read(folder(lake) / name, lake) for name in names]
+    return [journal for journal in read if operation is None or journal.operation == operation]
 
 
-def unfinished(lake: Lake) -> Journal | None:
-    """Return the operation that was cut off, or None."""
-    return next((j for j in reversed(journals(lake)) if j.state == OPEN), None)
+def _read(path: Path, lake: Lake) -> Journal:
+    try:
+        entry = orjson.loads(path.read_bytes())
+        entry.pop("version")
+        journal = Journal(path=path, **entry)
+        msgspec.convert(journal.facts, Facts)
+        msgspec.convert(journal.steps, list[StepEntry])
+        datetime.fromisoformat(journal.started)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise DamagedFileError(
+            f"{path} is no readable journal ({reason}); look at where {lake.pointer} leads, then "
+            "move the file away"
+        ) from error
+    return journal
+
+
+def unfinished(lake: Lake, *operations: str) -> Journal | None:
+    """Return the operation that was cut off, or None.
+
+    Raises:
+        LakeError: it is not one of `operations`, and comes first. (With none given: of any kind.)
+    """
+    left = next((j for j in reversed(journals(lake)) if j.state == OPEN), None)
+    if left is not None and operations and left.operation not in operations:
+        raise LakeError(
+            f"a {left.operation} was cut off; run `python -m flows {left.operation} --execute` "
+            "first, it goes on where it stopped"
+        )
+    return left
 
 
 def last_done(lake: Lake, operation: str) -> Journal | None:

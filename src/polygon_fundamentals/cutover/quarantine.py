@@ -11,10 +11,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -39,7 +38,7 @@ from polygon_fundamentals.statements import Generation, Statement
 
 
 @dataclass(frozen=True)
-class Finding:
+class QuarantinedFile:
     """One file that something else wrote: where it is now, and what became of its rows."""
 
     file: str
@@ -75,7 +74,7 @@ def foreign_files(lake: Lake) -> list[tuple[Dataset, int, str]]:
     return found
 
 
-def sweep(lake: Lake) -> list[Finding]:
+def quarantine_foreign_files(lake: Lake) -> list[QuarantinedFile]:
     """Quarantine what something else wrote into v2's folder, and mend v2's files.
 
     Safe beside running loads, and to repeat after a kill. Only once v2 is primary: before
@@ -93,7 +92,7 @@ def sweep(lake: Lake) -> list[Finding]:
     ]
 
 
-def _mend(dataset: Dataset, partition: int, ticker: str) -> Iterator[Finding]:
+def _mend(dataset: Dataset, partition: int, ticker: str) -> Iterator[QuarantinedFile]:
     path = dataset.file(partition, ticker)
     with exclusive(dataset.lake.lock(f"{dataset.name}.{bucket_of(ticker):02d}")):
         if not path.exists() or is_ours(path, dataset):
@@ -103,7 +102,7 @@ def _mend(dataset: Dataset, partition: int, ticker: str) -> Iterator[Finding]:
         v1_rows = _move_v1_rows(dataset, ticker, kept, foreign)
         restored, lost = _restore(dataset, partition, ticker, foreign)
     root = dataset.lake.root
-    yield Finding(
+    yield QuarantinedFile(
         str(path.relative_to(root)),
         str(kept.relative_to(root)),
         ticker,
@@ -244,11 +243,6 @@ def _identified(dataset: Dataset, table: pa.Table) -> list[tuple[str, str, int]]
         return []
     keys = record_keys(table, dataset.generation)
     return list(zip(keys, content_hashes(table), range(table.num_rows), strict=True))
-
-
-def as_json(findings: list[Finding]) -> list[dict[str, Any]]:
-    """Return findings as plain values."""
-    return [asdict(finding) for finding in findings]
 
 
 # Times of change are the kernel's clock, the ledger's are ours: they may differ by a tick.

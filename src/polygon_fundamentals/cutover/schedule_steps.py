@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from polygon_fundamentals.cutover.context import V1_SIDE, Around, Options
+from polygon_fundamentals.cutover.context import V1_DEPLOYMENTS, Options, SwitchContext
 from polygon_fundamentals.cutover.journal import Journal
 from polygon_fundamentals.cutover.schedules import with_active
 from polygon_fundamentals.errors import FundamentalsError, LakeLockedError
@@ -15,16 +15,16 @@ LOOK_AGAIN_SECONDS = 0.5
 class ScheduleSteps:
     """Notes the schedules in the journal, pauses and resumes them; every step may be repeated."""
 
-    def __init__(self, journal: Journal, around: Around, options: Options) -> None:
-        self.journal, self.around, self.options = journal, around, options
+    def __init__(self, journal: Journal, context: SwitchContext, options: Options) -> None:
+        self.journal, self.context, self.options = journal, context, options
         self.facts = journal.facts
 
     def record(self) -> str:
         """Note what the schedules are, before anything changes them."""
         if "schedules" not in self.facts:
-            self.journal.fact("schedules", self.around.schedules.recorded())
-        found = self.facts["schedules"]
-        return "no server is configured" if found is None else f"{len(found)} schedules noted"
+            self.journal.note({"schedules": self.context.schedules.recorded()})
+        noted = self.facts["schedules"]
+        return "no server is configured" if noted is None else f"{len(noted)} schedules noted"
 
     def try_to_record(self) -> str:
         """Note what the schedules are, where the server answers; it is asked again at the end."""
@@ -36,28 +36,30 @@ class ScheduleSteps:
     def pause(self) -> str:
         """Note the schedules and pause those of v1."""
         words = self.record()
-        found = self.facts["schedules"]
-        if found is None:
+        noted = self.facts["schedules"]
+        if noted is None:
             return f"passed: {words}; pause v1's cron lines yourself"
-        self.around.schedules.apply(with_active(found, dict.fromkeys(V1_SIDE, False)))
-        paused = [e["deployment"] for e in found if e["generation"] in V1_SIDE and e["active"]]
+        self.context.schedules.apply(with_active(noted, dict.fromkeys(V1_DEPLOYMENTS, False)))
+        paused = [
+            e["deployment"] for e in noted if e["generation"] in V1_DEPLOYMENTS and e["active"]
+        ]
         return f"paused {', '.join(paused)}" if paused else f"none of v1's is active ({words})"
 
     def put_back(self) -> str:
         """Make the schedules what they were."""
-        found = self.facts.get("schedules")
-        if found is None:
+        noted = self.facts.get("schedules")
+        if noted is None:
             return "nothing to put back"
-        self.around.schedules.apply(found)
-        return f"{len(found)} schedules as they were"
+        self.context.schedules.apply(noted)
+        return f"{len(noted)} schedules as they were"
 
     def resume(self) -> str:
         """Go on with v2's schedules, and leave v1's paused."""
-        found = self.facts["schedules"]
-        if found is None:
+        noted = self.facts["schedules"]
+        if noted is None:
             return "passed: no server is configured"
-        wanted = with_active(found, {"v2": True, **dict.fromkeys(V1_SIDE, False)})
-        self.around.schedules.apply(wanted)
+        wanted = with_active(noted, {"v2": True, **dict.fromkeys(V1_DEPLOYMENTS, False)})
+        self.context.schedules.apply(wanted)
         resumed = [e["deployment"] for e in wanted if e["active"]]
         return f"active now: {', '.join(resumed) or 'none'}"
 
@@ -68,7 +70,7 @@ class ScheduleSteps:
             self.record()
         if wanted is None or self.facts["schedules"] is None:
             return "passed: no server is configured, or the cutover had none"
-        self.around.schedules.apply(wanted)
+        self.context.schedules.apply(wanted)
         return f"active now: {', '.join(e['deployment'] for e in wanted if e['active']) or 'none'}"
 
     def wait(self) -> str:
@@ -77,15 +79,15 @@ class ScheduleSteps:
         Raises:
             LakeLockedError: some still are after the limit.
         """
-        started, told = time.monotonic(), False
-        while running := self.around.schedules.running(V1_SIDE):
+        started, waited = time.monotonic(), False
+        while running := self.context.schedules.running(V1_DEPLOYMENTS):
             if time.monotonic() - started >= self.options.wait_seconds:
                 raise LakeLockedError(
                     f"{', '.join(running[:3])} still runs after {self.options.wait_seconds:g} s; "
                     "let it end or cancel it, then run again"
                 )
-            if not told:
-                self.around.say(f"waiting for {', '.join(running[:3])}")
-                told = True
+            if not waited:
+                self.context.say(f"waiting for {', '.join(running[:3])}")
+                waited = True
             time.sleep(LOOK_AGAIN_SECONDS)
-        return f"waited {time.monotonic() - started:.1f} s" if told else "none was running"
+        return f"waited {time.monotonic() - started:.1f} s" if waited else "none was running"

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol, TypedDict
 
-Recorded = list[dict[str, Any]]
+
+class ScheduleEntry(TypedDict):
+    """One schedule of a deployment: `generation` is v1, v2 or both."""
+
+    deployment: str
+    deployment_id: str
+    schedule_id: str
+    generation: str
+    active: bool
+
+
+Recorded = list[ScheduleEntry]
 
 
 class Schedules(Protocol):
     """The schedules of the deployments that load this lake.
 
-    An entry of what is recorded: `deployment`, `deployment_id`, `schedule_id`,
-    `generation` (v1, v2 or both) and `active`. All methods raise FundamentalsError where
-    the server does not answer.
+    All methods raise FundamentalsError where the server does not answer.
     """
 
     def recorded(self) -> Recorded | None:

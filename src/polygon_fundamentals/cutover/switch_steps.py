@@ -8,15 +8,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from polygon_fundamentals.cutover import reader_checks, silver_side
-from polygon_fundamentals.cutover.context import Around, Options
+from polygon_fundamentals.cutover import reader_checks
+from polygon_fundamentals.cutover.context import Options, SwitchContext
 from polygon_fundamentals.cutover.journal import Journal
+from polygon_fundamentals.cutover.runner import Step
 from polygon_fundamentals.cutover.schedule_steps import LOOK_AGAIN_SECONDS, ScheduleSteps
-from polygon_fundamentals.cutover.steps import Step
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
 from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER, Lake
 from polygon_fundamentals.lake.pointer import adopt, leads_to, point_to
 from polygon_fundamentals.locks import exclusive
+from polygon_fundamentals.silver import links
 from polygon_fundamentals.statements import Generation, Statement
 
 
@@ -28,14 +29,14 @@ class Switch:
         lake: Lake,
         journal: Journal,
         target: Generation,
-        around: Around,
+        context: SwitchContext,
         options: Options,
-        held: ExitStack,
+        locks: ExitStack,
     ) -> None:
         self.lake, self.journal, self.target = lake, journal, target
-        self.around, self.options, self.held = around, options, held
-        self.facts: dict[str, Any] = journal.facts
-        self.schedules = ScheduleSteps(journal, around, options)
+        self.context, self.options, self.locks = context, options, locks
+        self.facts = journal.facts
+        self.schedules = ScheduleSteps(journal, context, options)
 
     @property
     def _folder(self) -> Path:
@@ -81,14 +82,14 @@ class Switch:
 
     def hold(self) -> str:
         """Wait while the postpone file exists."""
-        started, told = time.monotonic(), False
+        started, waited = time.monotonic(), False
         while self._postponed():
-            if not told:
+            if not waited:
                 path = self.options.postpone_file
-                self.around.say(f"held while {path} exists; remove it to go on")
-                told = True
+                self.context.say(f"held while {path} exists; remove it to go on")
+                waited = True
             time.sleep(LOOK_AGAIN_SECONDS)
-        return f"held for {time.monotonic() - started:.0f} s" if told else "not held"
+        return f"held for {time.monotonic() - started:.0f} s" if waited else "not held"
 
     def hold_again(self) -> str:
         """Wait where the postpone file is there again; loads go on meanwhile.
@@ -98,11 +99,11 @@ class Switch:
         """
         words = "not held"
         while self._postponed():
-            self.held.close()
+            self.locks.close()
             words = self.hold()
             self.lock()
             for fact in ("silver_before", "silver_after", "answers"):
-                self.facts.pop(fact, None)
+                self.facts.pop(fact, None)  # type: ignore[misc]  # no key of `Facts` is required
             self.build_silver()
             self.check_candidate()
         return words
@@ -116,14 +117,16 @@ class Switch:
         """Hold the lake alone, so that no writer is between two folders."""
         path = self.lake.lock("writers")
         what = "the lake (a load)"
-        self.held.enter_context(exclusive(path, self.options.wait_seconds, what))
+        self.locks.enter_context(exclusive(path, self.options.wait_seconds, what))
         return "no writer is at work"
 
     def adopt(self) -> str:
         """Give v1's folder its archive name, with the pointer leading to it."""
         before = leads_to(self.lake)
-        self.journal.fact("pointer_before", None if before is None else before.value)
-        changed = adopt(self.lake, allow_gap=self.options.allow_gap, point=self.around.point)
+        self.journal.note({"pointer_before": None if before is None else before.value})
+        changed = adopt(
+            self.lake, allow_gap=self.options.allow_gap, on_reached=self.context.on_reached
+        )
         if changed:
             time.sleep(self.options.settle_seconds)
             return "v1's folder became a link"
@@ -132,18 +135,18 @@ class Switch:
     def build_silver(self) -> str:
         """Find or build silver of both sides, and compare their schemas."""
         other = Generation.V1 if self.target is Generation.V2 else Generation.V2
-        silver = self.around.silver
+        silver = self.context.silver
         if "silver_before" not in self.facts:
-            found = silver_side.present(self.lake)
-            if found is None or not silver_side.build_named(self.lake, found.name).is_dir():
-                found = silver.build(self.lake, other)
-            self.journal.fact("silver_before", found.name)
-        before = self._build("silver_before")
-        if "silver_after" not in self.facts or not self._build("silver_after").is_dir():
+            build = links.linked_build(self.lake)
+            if build is None or not links.build_named(self.lake, build.name).is_dir():
+                build = silver.build(self.lake, other)
+            self.journal.note({"silver_before": build.name})
+        before = self._silver_before
+        if "silver_after" not in self.facts or not self._silver_after.is_dir():
             self.facts["silver_after"] = silver.build(self.lake, self.target).name
             self.journal.write()
-        after = self._build("silver_after")
-        texts = [silver_side.schema_text(build) for build in (before, after)]
+        after = self._silver_after
+        texts = [links.schema_text(build) for build in (before, after)]
         # Where v1 holds nothing, there is nothing to compare with.
         same = texts[0] is None or texts[0] == texts[1]
         self.facts["schema_same"] = same
@@ -154,8 +157,13 @@ class Switch:
             )
         return f"{after.name} beside {before.name}, the same schema"
 
-    def _build(self, fact: str) -> Path:
-        return silver_side.build_named(self.lake, self.facts[fact])
+    @property
+    def _silver_before(self) -> Path:
+        return links.build_named(self.lake, self.facts["silver_before"])
+
+    @property
+    def _silver_after(self) -> Path:
+        return links.build_named(self.lake, self.facts["silver_after"])
 
     def check_candidate(self) -> str:
         """Run the readers' checks on what is and on what will be.
@@ -163,22 +171,22 @@ class Switch:
         Raises:
             AnswerIsNo: an answer differs.
         """
-        checks = self.around.checks
+        checks = self.context.checks
         if "answers" not in self.facts:
             bronze = Path(os.path.realpath(self.lake.pointer))
             asked = checks if bronze.exists() else ()  # a lake without v1 has no answers before
-            found = reader_checks.answers(asked, self.lake, bronze, self._build("silver_before"))
-            self.journal.fact("answers", found)
-        after = self._build("silver_after")
-        found = reader_checks.answers(checks, self.lake, self._folder, after)
+            answers = reader_checks.answers(asked, self.lake, bronze, self._silver_before)
+            self.journal.note({"answers": answers})
+        after = self._silver_after
+        answers = reader_checks.answers(checks, self.lake, self._folder, after)
         return reader_checks.refuse_differences(
-            checks, self.facts["answers"], found, "v2 beside v1"
+            checks, self.facts["answers"], answers, "v2 beside v1"
         )
 
     def move_pointer(self) -> str:
         """Make the pointer lead to the target."""
         started = time.monotonic()
-        point_to(self.lake, self.target, self.around.point)
+        point_to(self.lake, self.target, self.context.on_reached)
         return f"leads to {self._folder.name}, {1000 * (time.monotonic() - started):.1f} ms"
 
     def move_pointer_back(self) -> str:
@@ -189,24 +197,24 @@ class Switch:
                 self.lake.pointer.unlink()
             return "there was no pointer before"
         if self.lake.pointer.is_symlink():
-            point_to(self.lake, Generation(before), self.around.point)
+            point_to(self.lake, Generation(before), self.context.on_reached)
         return f"leads to {before} again"
 
     def move_silver(self) -> str:
         """Make silver's link lead to the target's build."""
-        led = silver_side.link_to(self.lake, self._build("silver_after"), self.around.point)
-        return f"leads to {led.name}"
+        build = links.link_to(self.lake, self._silver_after, self.context.on_reached)
+        return f"leads to {build.name}"
 
     def move_silver_back(self) -> str:
         """Make silver's link lead where it led."""
         if "silver_before" not in self.facts:
             return "it was not moved"
-        before = self._build("silver_before")
+        before = self._silver_before
         if not before.is_dir():  # cut off for so long that a later build cleared it away
             other = Generation.V1 if self.target is Generation.V2 else Generation.V2
-            before = self.around.silver.build(self.lake, other)
-        led = silver_side.link_to(self.lake, before, self.around.point)
-        return f"leads to {led.name} again"
+            before = self.context.silver.build(self.lake, other)
+        build = links.link_to(self.lake, before, self.context.on_reached)
+        return f"leads to {build.name} again"
 
     def verify(self) -> str:
         """Check through the pointer and silver's link, as readers see them.
@@ -216,25 +224,25 @@ class Switch:
             LakeError: one of them does not lead where it should.
         """
         self._verify_links()
-        found = self._answers_through_links()
+        answers = self._answers_through_links()
         return reader_checks.refuse_differences(
-            self.around.checks, self.facts["answers"], found, "the pointer"
+            self.context.checks, self.facts["answers"], answers, "the pointer"
         )
 
     def verify_rollback(self) -> str:
         """Check the links, and tell whether the answers are those of before the cutover."""
         self._verify_links()
-        found = self._answers_through_links()
+        answers = self._answers_through_links()
         before = self.facts.get("answers_before_cutover", {})
-        lines = reader_checks.differences(self.around.checks, before, found)
+        lines = reader_checks.differences(self.context.checks, before, answers)
         self.facts["answers_differ"] = lines
         if lines:
             return f"{len(lines)} answers differ from before the cutover: {'; '.join(lines[:3])}"
-        return f"{len(found)} readers' checks, the same answers as before the cutover"
+        return f"{len(answers)} readers' checks, the same answers as before the cutover"
 
     def _answers_through_links(self) -> dict[str, Any]:
-        link = silver_side.link_of(self.lake)
-        return reader_checks.answers(self.around.checks, self.lake, self.lake.pointer, link)
+        link = links.link_of(self.lake)
+        return reader_checks.answers(self.context.checks, self.lake, self.lake.pointer, link)
 
     def _verify_links(self) -> None:
         if leads_to(self.lake) is not self.target:
@@ -243,6 +251,6 @@ class Switch:
             through, own = self.lake.pointer / statement, self._folder / statement
             if own.is_dir() and sorted(os.listdir(through)) != sorted(os.listdir(own)):
                 raise LakeError(f"{through} does not show what {own} holds")
-        wanted = self._build("silver_after")
-        if not silver_side.leads_to_or_past(self.lake, wanted):
-            raise LakeError(f"{silver_side.link_of(self.lake)} does not lead to {wanted}")
+        wanted = self._silver_after
+        if not links.leads_to_or_past(self.lake, wanted):
+            raise LakeError(f"{links.link_of(self.lake)} does not lead to {wanted}")

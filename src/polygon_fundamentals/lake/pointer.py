@@ -1,7 +1,7 @@
 """The pointer `bronze/fundamentals`: how it becomes a link, how it moves, how to read through it.
 
 Each change is one atomic call of the file system, so that the path leads somewhere at every
-moment. `point` arguments are called with the name of the moment just reached: the tests of
+moment. `on_reached` arguments are called with the name of the moment just reached: the tests of
 kills stop a process there.
 """
 
@@ -9,23 +9,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from polygon_fundamentals.errors import LakeError
-from polygon_fundamentals.lake.paths import SILVER_NOTE, V1_ARCHIVE, V2_FOLDER, Lake
+from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER, Lake
 from polygon_fundamentals.lake.storage import probe
 from polygon_fundamentals.lake.storage.local import flush_folder
 from polygon_fundamentals.lake.storage.probe import NoExchangeError
-from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.statements import Generation, Statement
 
-Point = Callable[[str], None]
-LINK_SECONDS = 60.0
+OnReached = Callable[[str], None]
 
 
-def nothing(_: str) -> None:
-    """The `point` of a real run: goes on."""
+def ignore(_: str) -> None:
+    """The `on_reached` of a real run: goes on."""
 
 
 def holds_data(folder: Path) -> bool:
@@ -69,7 +67,7 @@ def check_folders(lake: Lake) -> None:
         )
 
 
-def adopt(lake: Lake, *, allow_gap: bool = False, point: Point = nothing) -> bool:
+def adopt(lake: Lake, *, allow_gap: bool = False, on_reached: OnReached = ignore) -> bool:
     """Turn v1's real folder into a link to it under its archive name; say whether it was one.
 
     Safe to repeat, and to go on with after a kill. With no v1 folder nothing is done.
@@ -91,7 +89,7 @@ def adopt(lake: Lake, *, allow_gap: bool = False, point: Point = nothing) -> boo
     probe.refuse_mounts(lake)
     if not archive.is_symlink():
         archive.symlink_to(V1_ARCHIVE)
-    point("link made")
+    on_reached("link made")
     try:
         probe.exchange(archive, lake.pointer)
     except NoExchangeError:
@@ -99,17 +97,17 @@ def adopt(lake: Lake, *, allow_gap: bool = False, point: Point = nothing) -> boo
         if not allow_gap:
             raise
         os.rename(lake.pointer, archive)
-        point("within the gap")
+        on_reached("within the gap")
         lake.pointer.symlink_to(V1_ARCHIVE)
     except OSError:
         archive.unlink()
         raise
-    point("exchanged")
+    on_reached("exchanged")
     flush_folder(lake.bronze)
     return True
 
 
-def point_to(lake: Lake, generation: Generation, point: Point = nothing) -> None:
+def point_to(lake: Lake, generation: Generation, on_reached: OnReached = ignore) -> None:
     """Make the pointer lead to a generation: one rename of a new link over the old.
 
     Raises:
@@ -120,36 +118,18 @@ def point_to(lake: Lake, generation: Generation, point: Point = nothing) -> None
         raise LakeError(f"{lake.bronze / name} is not there, so {lake.pointer} cannot lead to it")
     if lake.pointer.exists() and not lake.pointer.is_symlink():
         raise LakeError(f"{lake.pointer} is still a folder; it must be adopted first")
-    replace_link(lake.pointer, name, point)
+    replace_link(lake.pointer, name, on_reached)
 
 
-def replace_link(link: Path, target: str, point: Point = nothing) -> None:
+def replace_link(link: Path, target: str, on_reached: OnReached = ignore) -> None:
     """Replace a link (or make it) by one to `target`, in one step, flushed to disk."""
     beside = link.with_name(f".{link.name}.link")
     beside.unlink(missing_ok=True)
     beside.symlink_to(target)
-    point("new link beside")
+    on_reached("new link beside")
     os.replace(beside, link)
-    point("link replaced")
+    on_reached("link replaced")
     flush_folder(link.parent)
-
-
-def silver_held(lake: Lake) -> AbstractContextManager[None]:
-    """Hold silver's link alone, for the moment in which it moves: a build may take minutes."""
-    return exclusive(lake.lock("silver-link"), LINK_SECONDS, "silver's link")
-
-
-def lead_to_build(link: Path, build: Path, point: Point = nothing) -> None:
-    """Make a link of silver lead to a build, in one step; the build before stays for a day more.
-
-    A relative link is followed from the folder that its own folder really is, so where the lake
-    or `silver/` is reached through a link, only the real paths give the way from one to the other.
-    """
-    # A rollback within the day finds the build that readers had, however old it is.
-    with suppress(FileNotFoundError):
-        os.utime(Path(os.path.realpath(link)) / SILVER_NOTE)
-    way = os.path.relpath(os.path.realpath(build), os.path.realpath(link.parent))
-    replace_link(link, way, point)
 
 
 @contextmanager

@@ -7,13 +7,13 @@ silver.as_of(lake, date(2024, 5, 31))         # the table as it could have been 
 """
 
 from polygon_fundamentals.silver.builds import (
-    TABLE,
     Build,
     build,
     current_build,
     point,
     table_path,
 )
+from polygon_fundamentals.silver.links import TABLE
 from polygon_fundamentals.silver.schema import value_columns, wide_schema
 from polygon_fundamentals.silver.table import as_of, wide_table
 

@@ -29,14 +29,13 @@ import pyarrow.parquet as pq
 
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake.paths import SILVER_NOTE, Lake
-from polygon_fundamentals.lake.pointer import lead_to_build, silver_held
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.locks import exclusive
+from polygon_fundamentals.silver.links import TABLE, lead_to_build, link_of, lock_link
 from polygon_fundamentals.silver.schema import SORTED_BY, wide_schema
 from polygon_fundamentals.silver.table import wide_parts
 from polygon_fundamentals.statements import Generation
 
-TABLE = "fundamentals_wide"
 KEPT_SECONDS = 24 * 3600.0
 LOCK_SECONDS = 600.0
 # Small enough that a ticker's rows are found without reading a year, large enough to compress.
@@ -98,7 +97,7 @@ def build(
 
 def _led(lake: Lake, found: Build, *, follows: bool) -> bool:
     """Lead readers to a build unless it must follow the pointer and that has moved since."""
-    with silver_held(lake):
+    with lock_link(lake):
         if follows and lake.primary.value != found.generation:
             return False
         _point(lake, found)
@@ -111,7 +110,7 @@ def point(lake: Lake, found: Build) -> None:
     Raises:
         LakeError: the link's place is taken by something that is no link.
     """
-    with silver_held(lake):
+    with lock_link(lake):
         _point(lake, found)
 
 
@@ -121,7 +120,7 @@ def current_build(lake: Lake) -> Build | None:
     Raises:
         DamagedFileError: the build's note cannot be read.
     """
-    link = lake.silver / TABLE
+    link = link_of(lake)
     return _load(link.resolve()) if link.is_symlink() and link.exists() else None
 
 
@@ -131,7 +130,7 @@ def table_path(lake: Lake) -> Path:
     Raises:
         LakeError: silver was not built yet.
     """
-    link = lake.silver / TABLE
+    link = link_of(lake)
     if not link.exists():
         raise LakeError(f"{link} is not there yet; build it with `python -m flows silver`")
     return link.resolve()
@@ -242,7 +241,7 @@ def _linked(source: Path, target: Path) -> bool:
 
 
 def _point(lake: Lake, found: Build) -> None:
-    link = lake.silver / TABLE if found.day is None else lake.silver / "as_of" / found.day
+    link = link_of(lake) if found.day is None else lake.silver / "as_of" / found.day
     if link.exists() and not link.is_symlink():
         raise LakeError(
             f"{link} is no link but something that another tool made; move it away, then run again"
@@ -253,7 +252,7 @@ def _point(lake: Lake, found: Build) -> None:
 
 def _clear(lake: Lake, found: Build) -> None:
     """Remove builds that nobody was led to for a day, and what killed runs left."""
-    links = [lake.silver / TABLE, *_entries(lake.silver / "as_of")]
+    links = [link_of(lake), *_entries(lake.silver / "as_of")]
     kept = {link.resolve() for link in links if link.is_symlink()} | {found.path.resolve()}
     for folder in _entries(lake.silver / "builds"):
         if folder.resolve() in kept:

@@ -14,14 +14,14 @@ from polygon_fundamentals import silver
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.archiving import restore
 from polygon_fundamentals.cutover.checksums import checksums
-from polygon_fundamentals.cutover.quarantine import sweep
+from polygon_fundamentals.cutover.quarantine import quarantine_foreign_files
 from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake import Lake, archived_rows, read
 from polygon_fundamentals.lake.archived_rows import archived_since, kept_file, refuse_archived
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.read import by_bucket, read_dataset
 from polygon_fundamentals.statements import Generation, Statement
-from tests.cutover_world import around, at_later, fill, load_gone, load_later, run
+from tests.cutover_world import at_later, context, fill, load_gone, load_later, run
 from tests.unit.cutover.test_quarantine import PLACE, append_as_the_old_script
 
 BALANCES = Statement.BALANCE_SHEETS
@@ -91,11 +91,11 @@ def test_nothing_is_written_to_an_archived_v1(archived: Lake) -> None:
     with pytest.raises(LakeError, match=r"v1 is in the archive .* restore --execute"):
         refuse_archived(archived)
     append_as_the_old_script(archived.pointer / PLACE)
-    (found,) = sweep(archived)
+    (found,) = quarantine_foreign_files(archived)
     assert (found.v1_rows, v1_folder(archived).exists()) == (0, False)
     load_later(archived)
     append_as_the_old_script(archived.pointer / PLACE)
-    (found,) = sweep(archived)
+    (found,) = quarantine_foreign_files(archived)
     assert found.v1_rows == 0
     assert (archived.root / found.kept).exists()
     assert assets(archived) == JOINED
@@ -161,8 +161,8 @@ def test_of_two_archives_without_a_restore_between_none_is_taken_unasked(archive
     second.close(journals.DONE, "done")
     with pytest.raises(LakeError, match=rf"2 times.*--archive {first.facts['archive']}"):
         run(archived, "restore", checks=())
-    found = restore(archived, around(archived), str(first.facts["archive"]))
-    assert found["exit_code"] == 0
+    found = restore(archived, context(archived), first.facts["archive"])
+    assert found.exit_code == 0
     assert assets(archived) == BEFORE
 
 

@@ -15,7 +15,12 @@ import pytest
 
 from polygon_fundamentals.business_days import missed_since, streak
 from polygon_fundamentals.cutover import checksums
-from polygon_fundamentals.cutover.checklist import Line, Thresholds, judge, load_thresholds
+from polygon_fundamentals.cutover.checklist import (
+    ChecklistItem,
+    Thresholds,
+    evaluate_checklist,
+    load_thresholds,
+)
 from polygon_fundamentals.cutover.sign_offs import Contacts, Person, load_contacts, sign
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
@@ -88,12 +93,15 @@ def daily(
     return entry(lake, "daily-update", started, parameters=parameters, generations=reports)
 
 
-def lines(lake: Lake, v1: Any = "live", **thresholds: Any) -> dict[str, Line]:
+def lines(lake: Lake, v1: Any = "live", **thresholds: Any) -> dict[str, ChecklistItem]:
     limits = Thresholds(**{"storage_ratio": 50.0, **thresholds})
-    return {line.name: line for line in judge(lake, limits, PEOPLE, v1=v1, clock=lambda: NOW)}
+    return {
+        line.name: line
+        for line in evaluate_checklist(lake, limits, PEOPLE, v1=v1, clock=lambda: NOW).items
+    }
 
 
-def unmet(found: Mapping[str, Line]) -> dict[str, str]:
+def unmet(found: Mapping[str, ChecklistItem]) -> dict[str, str]:
     return {name: line.detail for name, line in found.items() if not line.ok}
 
 

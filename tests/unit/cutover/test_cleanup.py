@@ -24,7 +24,7 @@ from polygon_fundamentals.cutover.archiving import (
 from polygon_fundamentals.cutover.checksums import checksums
 from polygon_fundamentals.errors import AnswerIsNo, DamagedFileError, LakeError, UsageError
 from polygon_fundamentals.lake import Lake
-from tests.cutover_world import LATER, FakeSchedules, around, at_later, fill, run, state
+from tests.cutover_world import LATER, FakeSchedules, at_later, context, fill, run, state
 
 
 @pytest.fixture
@@ -49,10 +49,10 @@ def test_scripts_and_cron_lines_go_into_the_archive(switched: Lake, tmp_path: Pa
     cron = ("0 5 * * 1-5 python download_v1.py",)
     found = cleanup(
         switched,
-        around(switched, clock=at_later(LATER)),
+        context(switched, clock=at_later(LATER)),
         Retention(scripts=(script,), cron=cron),
     )
-    assert found["exit_code"] == 0
+    assert found.exit_code == 0
     (tar,) = (switched.root / "archive").glob("*.tar.zst")
     listed = subprocess.run(
         ["tar", "--zstd", "-xOf", str(tar), "scripts/000-download_v1.py", "cron_lines.txt"],
@@ -61,7 +61,7 @@ def test_scripts_and_cron_lines_go_into_the_archive(switched: Lake, tmp_path: Pa
         check=True,
     ).stdout
     assert listed == "print('v1')\n0 5 * * 1-5 python download_v1.py\n"
-    manifest = archive_file.load_manifest(tar.with_name(found["archive"][:-8] + ".manifest.json"))
+    manifest = archive_file.load_manifest(tar.with_name(str(found.archive)[:-8] + ".manifest.json"))
     assert list(manifest["scripts"]) == [str(script)]
     assert manifest["cron"] == list(cron)
 
@@ -83,7 +83,7 @@ def test_links_and_hard_links_come_back_as_they_were(switched: Lake) -> None:
 def refused(lake: Lake, kind: type[Exception], words: str, retention: Retention) -> None:
     before = checksums(lake.bronze)
     with pytest.raises(kind, match=words) as told:
-        cleanup(lake, around(lake, clock=at_later(LATER)), retention)
+        cleanup(lake, context(lake, clock=at_later(LATER)), retention)
     assert "\n" not in str(told.value)
     assert checksums(lake.bronze) == before
     assert [j.operation for j in journals.journals(lake)] in ([], ["cutover"])
@@ -128,13 +128,13 @@ def test_scripts_and_cron_lines_are_kept_where_a_cleanup_was_cut_off(
     given = Retention(scripts=(script,), cron=("0 5 * * * old_job.py",))
     at = at_later(LATER)
     with pytest.raises(CutOff):
-        cleanup(switched, around(switched, clock=at, point=cut), given)
+        cleanup(switched, context(switched, clock=at, on_reached=cut), given)
     others = Retention(cron=("0 6 * * * other.py",))
     words = r"began with \(.*old_job.py, 0 5 \* \* \* old_job.py\); run it without"
     with pytest.raises(UsageError, match=words):
         plan_of_cleanup(switched, others, at())
     with pytest.raises(UsageError, match=words):
-        cleanup(switched, around(switched, clock=at), others)
+        cleanup(switched, context(switched, clock=at), others)
     assert run(switched, "cleanup", checks=())["exit_code"] == 0
     (manifest,) = (switched.root / "archive").glob("*.manifest.json")
     found = archive_file.load_manifest(manifest)
@@ -159,7 +159,7 @@ def test_a_plan_says_what_would_be(switched: Lake) -> None:
     with pytest.raises(LakeError, match=r"archive/nosuch.tar.zst is not there; put the archive"):
         plan_of_restore(switched, "nosuch.tar.zst")
     with pytest.raises(LakeError, match=r"archive/nosuch.tar.zst is not there; put the archive"):
-        restore(switched, around(switched), "nosuch.tar.zst")
+        restore(switched, context(switched), "nosuch.tar.zst")
     assert len(journals.journals(switched)) == count
     journals.Journal.begin(switched, "restore", {}, facts={"archive": name})
     assert plan_of_restore(switched).startswith("a restore was cut off; --execute goes on")
@@ -190,7 +190,7 @@ def meddle(lake: Lake, at: str, what: object) -> dict[str, object]:
             done.append(name)
             what(lake)  # type: ignore[operator]
 
-    return run(lake, "cleanup", checks=(), point=point)
+    return run(lake, "cleanup", checks=(), on_reached=point)
 
 
 def touch(lake: Lake) -> None:
@@ -308,7 +308,7 @@ def test_restore_says_what_it_lacks(switched: Lake, tmp_path: Path) -> None:
     tar.write_bytes(whole)
     (where / "other.tar.zst").touch()
     with pytest.raises(LakeError, match=r"other.manifest.json is not there; put the manifest back"):
-        restore(switched, around(switched), "other.tar.zst")
+        restore(switched, context(switched), "other.tar.zst")
     manifest = next(where.glob("*.manifest.json"))
     content = orjson.loads(manifest.read_bytes())
     del content["files"][next(iter(content["files"]))]
@@ -343,7 +343,7 @@ def test_retired_schedules_are_named(switched: Lake) -> None:
 
 
 def test_a_cutover_of_the_future_has_not_aged(switched: Lake) -> None:
-    early = around(switched, clock=lambda: datetime(2020, 1, 1, tzinfo=UTC))
+    early = context(switched, clock=lambda: datetime(2020, 1, 1, tzinfo=UTC))
     with pytest.raises(AnswerIsNo, match="v1's deployments go after 30 days"):
         cleanup(switched, early, Retention())
 

@@ -11,7 +11,7 @@ from polygon_fundamentals.errors import LakeLockedError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.locks import exclusive, shared
 from polygon_fundamentals.statements import Generation, Statement
-from tests.cutover_world import FakeSilver, around, fill, run, state
+from tests.cutover_world import FakeSilver, context, fill, run, state
 
 TODAY = date(2026, 6, 12)
 
@@ -23,13 +23,13 @@ def filled(lake: Lake) -> Lake:
 
 def test_a_drill_goes_over_and_back_and_touches_nothing(filled: Lake) -> None:
     before = state(filled)
-    found = drill(filled, around(filled), TODAY)
-    assert (found["passed"], found["exit_code"]) == (True, 0)
-    assert (found["untouched"], found["changed"]) == (True, [])
-    assert found["schema_same"] is True
-    assert found["answers_differ"] == []
-    assert found["checks"] == 1
-    assert found["files_compared"] >= 18
+    found = drill(filled, context(filled), TODAY)
+    assert (found.passed, found.exit_code) == (True, 0)
+    assert (found.untouched, found.changed) == (True, ())
+    assert found.schema_same is True
+    assert found.answers_differ == ()
+    assert found.checks == 1
+    assert found.files_compared >= 18
     assert state(filled) == before
     assert not (filled.ops / "drill").exists()
 
@@ -38,7 +38,7 @@ def test_a_drill_on_a_lake_that_was_switched_before(filled: Lake) -> None:
     run(filled, "cutover")
     run(filled, "rollback")
     before = state(filled)
-    assert drill(filled, around(filled), TODAY)["passed"] is True
+    assert drill(filled, context(filled), TODAY).passed is True
     assert state(filled) == before
 
 
@@ -47,15 +47,15 @@ def test_what_a_killed_drill_left_is_cleared_by_the_next(filled: Lake) -> None:
     held.parent.mkdir(parents=True)
     held.touch()
     with exclusive(filled.lock("drill")), pytest.raises(LakeLockedError, match="the drill is held"):
-        drill(filled, around(filled), TODAY)
+        drill(filled, context(filled), TODAY)
     assert held.exists()
-    assert drill(filled, around(filled), TODAY)["passed"] is True
+    assert drill(filled, context(filled), TODAY).passed is True
     assert not (filled.ops / "drill").exists()
 
 
 def test_silver_that_does_not_build_fails_the_drill(filled: Lake) -> None:
-    found = drill(filled, around(filled, silver=FakeSilver(broken="v2"), checks=()), TODAY)
-    assert (found["passed"], found["exit_code"]) == (False, 1)
+    found = drill(filled, context(filled, silver=FakeSilver(broken="v2"), checks=()), TODAY)
+    assert (found.passed, found.exit_code) == (False, 1)
     assert not (filled.ops / "drill").exists()
 
 
@@ -69,13 +69,13 @@ def test_a_file_that_changes_meanwhile_is_told(filled: Lake) -> None:
             intruder.write_bytes(b"something else")
         seen.append(name)
 
-    found = drill(filled, around(filled, point=meddle), TODAY)
-    assert found["passed"] is False
-    assert found["untouched"] is False
-    assert any("ticker=" in name for name in found["changed"])
-    assert "changed during the drill" in found["message"]
+    found = drill(filled, context(filled, on_reached=meddle), TODAY)
+    assert found.passed is False
+    assert found.untouched is False
+    assert any("ticker=" in name for name in found.changed)
+    assert "changed during the drill" in found.message
 
 
 def test_a_lake_that_is_being_loaded_is_not_drilled(filled: Lake) -> None:
     with shared(filled.lock("writers")), pytest.raises(LakeLockedError, match="held by another"):
-        drill(filled, around(filled), TODAY, wait_seconds=0.1)
+        drill(filled, context(filled), TODAY, wait_seconds=0.1)

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from polygon_fundamentals.cutover.quarantine import foreign_files, sweep
+from polygon_fundamentals.cutover.quarantine import foreign_files, quarantine_foreign_files
 from polygon_fundamentals.lake import Lake, codec
 from polygon_fundamentals.lake.commit import recover
 from polygon_fundamentals.statements import Generation, Statement
@@ -43,7 +43,7 @@ def test_v1_rows_go_to_v1_and_v2s_file_is_as_it_was(switched: Lake) -> None:
     before = pq.read_table(target, partitioning=None).to_pylist()
     append_as_the_old_script(switched.pointer / PLACE)
     assert pq.read_table(target, partitioning=None).num_rows == 2
-    (found,) = sweep(switched)
+    (found,) = quarantine_foreign_files(switched)
     assert (found.v1_rows, found.v2_rows_restored, found.v2_rows_lost) == (1, 1, 0)
     assert pq.read_table(target, partitioning=None).to_pylist() == before
     assert (switched.root / found.kept).exists()
@@ -53,7 +53,11 @@ def test_v1_rows_go_to_v1_and_v2s_file_is_as_it_was(switched: Lake) -> None:
         77.0,
         1000.0,
     ]
-    assert (sweep(switched), foreign_files(switched), recover(switched)) == ([], [], [])
+    assert (quarantine_foreign_files(switched), foreign_files(switched), recover(switched)) == (
+        [],
+        [],
+        [],
+    )
 
 
 def test_an_index_of_an_earlier_version_makes_no_file_foreign(
@@ -71,7 +75,7 @@ def test_an_index_of_an_earlier_version_makes_no_file_foreign(
 def test_a_file_where_v2_has_none_is_taken_away(switched: Lake) -> None:
     place = "balance_sheets/year=2024/month=02/ticker=AAA.parquet"
     append_as_the_old_script(switched.pointer / place)
-    (found,) = sweep(switched)
+    (found,) = quarantine_foreign_files(switched)
     assert (found.v1_rows, found.v2_rows_restored, found.v2_rows_lost) == (1, 0, 0)
     assert not (switched.bronze / "fundamentals_v2" / place).exists()
 
@@ -81,7 +85,7 @@ def test_a_row_whose_file_is_gone_is_restored_from_what_the_load_kept(switched: 
     before = pq.read_table(target, partitioning=None).to_pylist()
     target.unlink()
     append_as_the_old_script(switched.pointer / PLACE)
-    (found,) = sweep(switched)
+    (found,) = quarantine_foreign_files(switched)
     assert (found.v1_rows, found.v2_rows_restored, found.v2_rows_lost) == (1, 1, 0)
     assert pq.read_table(target, partitioning=None).to_pylist() == before
 
@@ -91,7 +95,7 @@ def test_a_row_that_is_nowhere_else_is_named_and_loaded_again(switched: Lake) ->
     target.unlink()
     shutil.rmtree(switched.ops / "cache")
     append_as_the_old_script(switched.pointer / PLACE)
-    (found,) = sweep(switched)
+    (found,) = quarantine_foreign_files(switched)
     assert (found.v1_rows, found.v2_rows_restored, found.v2_rows_lost) == (1, 0, 1)
     assert "historical-load --generation v2 --tickers AAA" in found.sentence()
     fill(switched)
@@ -100,11 +104,11 @@ def test_a_row_that_is_nowhere_else_is_named_and_loaded_again(switched: Lake) ->
 
 def test_a_file_that_is_no_parquet_is_quarantined_too(switched: Lake) -> None:
     (switched.pointer / PLACE).write_bytes(b"ticker,cik\nAAA,1\n")
-    (found,) = sweep(switched)
+    (found,) = quarantine_foreign_files(switched)
     assert (found.v1_rows, found.v2_rows_restored + found.v2_rows_lost) == (0, 1)
 
 
 def test_before_the_cutover_nothing_is_swept(lake: Lake) -> None:
     fill(lake)
     append_as_the_old_script(lake.bronze / "fundamentals_v2" / PLACE)
-    assert sweep(lake) == []
+    assert quarantine_foreign_files(lake) == []

@@ -12,10 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from polygon_fundamentals.cutover import reader_checks, silver_side
+from polygon_fundamentals.cutover import reader_checks
+from polygon_fundamentals.cutover.context import BuiltSilver
 from polygon_fundamentals.cutover.reader_checks import Check, load_checks
 from polygon_fundamentals.errors import AnswerIsNo, LakeError, UsageError
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.silver import links
 from polygon_fundamentals.statements import Generation
 from tests.cutover_world import fill, run
 
@@ -104,32 +106,32 @@ def test_many_differences_are_counted() -> None:
 
 def test_silver_that_is_no_link_of_ours(lake: Lake) -> None:
     fill(lake)
-    link = silver_side.link_of(lake)
-    assert silver_side.present(lake) is None
+    link = links.link_of(lake)
+    assert links.linked_build(lake) is None
     link.mkdir(parents=True)
     with pytest.raises(LakeError, match="is a folder that another tool wrote; move it away"):
-        silver_side.present(lake)
+        links.linked_build(lake)
     found = run(lake, "cutover", checks=())
     assert (found["exit_code"], found["state"], lake.primary) == (4, "undone", "v1")
     link.rmdir()
     link.symlink_to("builds/gone")
     with pytest.raises(LakeError, match=r"builds/gone, which is not there; build it: .* silver"):
-        silver_side.present(lake)
+        links.linked_build(lake)
 
 
 def test_the_schema_of_a_build(tmp_path: Path) -> None:
-    assert silver_side.schema_text(tmp_path) is None
+    assert links.schema_text(tmp_path) is None
     pq.write_table(pa.table({"a": [1]}), tmp_path / "1.parquet")
-    assert silver_side.schema_text(tmp_path) == "a: int64"
+    assert links.schema_text(tmp_path) == "a: int64"
     pq.write_table(pa.table({"a": ["x"]}), tmp_path / "2.parquet")
     with pytest.raises(LakeError, match="its files differ in schema"):
-        silver_side.schema_text(tmp_path)
+        links.schema_text(tmp_path)
 
 
 def test_the_librarys_own_silver_is_built_beside(lake: Lake) -> None:
     fill(lake)
-    build = silver_side.BuiltSilver().build(lake, Generation.V2)
-    assert silver_side.present(lake) is None
+    build = BuiltSilver().build(lake, Generation.V2)
+    assert links.linked_build(lake) is None
     table = pq.read_table(build)
     assert set(table["generation"].to_pylist()) == {"v2"}
     assert table.num_rows == 6
@@ -142,15 +144,15 @@ def test_the_build_that_readers_leave_is_kept_for_a_day_more(lake: Lake) -> None
     old = silver.build(lake, Generation.V1).path
     week_ago = time.time() - 7 * 86_400
     os.utime(old / "_build.json", (week_ago, week_ago))
-    assert run(lake, "cutover", checks=(), silver=silver_side.BuiltSilver())["exit_code"] == 0
+    assert run(lake, "cutover", checks=(), silver=BuiltSilver())["exit_code"] == 0
     # The nightly build clears what nobody was led to for a day.
     (lake.silver / "builds" / "20200101T000000000000Z-v1.partial").mkdir()
     silver.build(lake, Generation.V2)
     assert [p.name for p in (lake.silver / "builds").glob("*.partial")] == []
     assert old.is_dir()
-    found = run(lake, "rollback", checks=(), silver=silver_side.BuiltSilver())
+    found = run(lake, "rollback", checks=(), silver=BuiltSilver())
     assert found["exit_code"] == 0
-    assert silver_side.present(lake) == old
+    assert links.linked_build(lake) == old
 
 
 def test_a_build_that_was_cleared_meanwhile_is_made_again(lake: Lake) -> None:
@@ -162,9 +164,9 @@ def test_a_build_that_was_cleared_meanwhile_is_made_again(lake: Lake) -> None:
                 shutil.rmtree(build)
 
     lost = Check(name="c", command=(sys.executable, "-Sc", LINKED, "{bronze}"))
-    found = run(lake, "cutover", checks=(lost,), point=lose)
+    found = run(lake, "cutover", checks=(lost,), on_reached=lose)
     assert (found["exit_code"], found["state"]) == (1, "undone")
-    build = silver_side.present(lake)
+    build = links.linked_build(lake)
     assert build is not None
     assert pq.read_table(build)["generation"].unique().to_pylist() == ["v1"]
 

@@ -13,10 +13,10 @@ import pytest
 from flows.cutover import cutover_report
 from flows.parameters import CutoverParameters
 from polygon_fundamentals.cutover import journal as journals
-from polygon_fundamentals.cutover.checklist import Line
+from polygon_fundamentals.cutover.checklist import Checklist, ChecklistItem
 from polygon_fundamentals.cutover.checksums import checksums
 from polygon_fundamentals.cutover.context import Options
-from polygon_fundamentals.cutover.operations import Judged, cutover, plan_of_cutover
+from polygon_fundamentals.cutover.operations import cutover, plan_of_cutover
 from polygon_fundamentals.errors import (
     AnswerIsNo,
     FundamentalsError,
@@ -27,7 +27,7 @@ from polygon_fundamentals.errors import (
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.storage import probe
 from polygon_fundamentals.locks import exclusive, shared
-from tests.cutover_world import QUICK, around, fill, run, state
+from tests.cutover_world import QUICK, context, fill, run, state
 
 
 @pytest.fixture
@@ -58,8 +58,8 @@ def test_a_file_system_without_exchange_is_refused(
 def test_with_allow_gap_two_renames_do(filled: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "exchange", no_exchange)
     options = Options(force="test", settle_seconds=0.0, allow_gap=True)
-    found = cutover(filled, lambda: Judged(()), around(filled, checks=()), options)
-    assert (found["exit_code"], state(filled)["pointer"]) == (0, "v2")
+    found = cutover(filled, Checklist, context(filled, checks=()), options)
+    assert (found.exit_code, state(filled)["pointer"]) == (0, "v2")
 
 
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.EINVAL])
@@ -170,22 +170,22 @@ def test_a_load_that_does_not_end_in_time_puts_everything_back(filled: Lake) -> 
     assert held.wait(20)
     before = state(filled)
     options = Options(force="test", wait_seconds=0.2, settle_seconds=0.0)
-    found = cutover(filled, lambda: Judged(()), around(filled, checks=()), options)
+    found = cutover(filled, Checklist, context(filled, checks=()), options)
     end.set()
     other.join()
-    assert (found["exit_code"], found["state"]) == (4, "undone")
+    assert (found.exit_code, found.state) == (4, "undone")
     assert state(filled) == before
 
 
 def test_an_unmet_checklist_is_refused_unless_forced(filled: Lake) -> None:
-    unmet = Judged([Line("parity", False, "has not been run", "run it")])
+    unmet = Checklist([ChecklistItem("parity", False, "has not been run", "run it")])
     with pytest.raises(AnswerIsNo, match=r"unmet \(parity\)"):
-        cutover(filled, lambda: unmet, around(filled, checks=()), Options())
+        cutover(filled, lambda: unmet, context(filled, checks=()), Options())
     assert not filled.pointer.is_symlink()
-    plan = plan_of_cutover(filled, unmet, around(filled), Options())
+    plan = plan_of_cutover(filled, unmet, context(filled), Options()).as_json()
     assert plan["steps"] == [{"name": "parity", "ok": False, "detail": "has not been run"}]
     assert not filled.pointer.is_symlink()
-    assert cutover(filled, lambda: unmet, around(filled, checks=()), QUICK)["exit_code"] == 0
+    assert cutover(filled, lambda: unmet, context(filled, checks=()), QUICK).exit_code == 0
     forced = journals.last_done(filled, "cutover")
     assert forced is not None
     assert forced.facts["forced"] == {"reason": "test", "unmet": ["parity"]}

@@ -14,11 +14,12 @@ import pytest
 
 from polygon_fundamentals import silver
 from polygon_fundamentals.cutover import journal as journals
+from polygon_fundamentals.cutover.checklist import Checklist
+from polygon_fundamentals.cutover.context import BuiltSilver
 from polygon_fundamentals.cutover.drill import drill
-from polygon_fundamentals.cutover.operations import Judged, cutover
-from polygon_fundamentals.cutover.quarantine import sweep
+from polygon_fundamentals.cutover.operations import cutover
+from polygon_fundamentals.cutover.quarantine import quarantine_foreign_files
 from polygon_fundamentals.cutover.schedules import Recorded
-from polygon_fundamentals.cutover.silver_side import BuiltSilver
 from polygon_fundamentals.errors import ApiError, LakeError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
@@ -29,7 +30,7 @@ from tests.cutover_world import (
     OBSERVED,
     QUICK,
     FakeSchedules,
-    around,
+    context,
     fill,
     run,
     state,
@@ -131,7 +132,7 @@ def test_a_cutover_that_goes_on_leaves_silver_that_was_built_since(lake: Lake) -
 
     silver.build(fill(lake))
     with pytest.raises(CutOff):
-        switch(lake, "cutover", point=cut)
+        switch(lake, "cutover", on_reached=cut)
     load_q4(lake, Generation.V2)
     silver.build(lake)
     assert readers_see(lake) == ({"v2"}, ALL_ENDS)
@@ -156,11 +157,11 @@ def test_loads_go_on_while_the_switch_is_held_again(lake: Lake, tmp_path: Path) 
     options = replace(QUICK, postpone_file=hold)
     found = cutover(
         lake,
-        lambda: Judged(()),
-        around(lake, silver=BuiltSilver(), checks=(), point=held_again, say=load_meanwhile),
+        Checklist,
+        context(lake, silver=BuiltSilver(), checks=(), on_reached=held_again, say=load_meanwhile),
         options,
     )
-    assert (found["exit_code"], said) == (0, [f"held while {hold} exists; remove it to go on"])
+    assert (found.exit_code, said) == (0, [f"held while {hold} exists; remove it to go on"])
     assert readers_see(lake) == ({"v2"}, ALL_ENDS)
 
 
@@ -173,7 +174,7 @@ def test_a_rollback_takes_in_v1_rows_that_an_old_script_wrote_through_the_pointe
     file = lake.pointer / "balance_sheets/year=2026/month=02/ticker=AAA.parquet"
     file.parent.mkdir(parents=True)
     old.drop_columns(["observed_at", "absent_fields", "unmapped"]).to_pandas().to_parquet(file)
-    (found,) = sweep(lake)
+    (found,) = quarantine_foreign_files(lake)
     assert found.v1_rows == 1
     assert switch(lake, "rollback")["exit_code"] == 0
     assert readers_see(lake) == ({"v1"}, ALL_ENDS)
@@ -204,9 +205,9 @@ def test_a_lake_without_v1_cuts_over(lake: Lake, built: bool) -> None:
     shutil.rmtree(fill(lake).pointer)
     if built:
         assert silver.build(lake).rows == 0
-    rehearsed = drill(lake, around(lake, silver=BuiltSilver()), TODAY)
-    assert (rehearsed["passed"], rehearsed["schema_same"]) == (True, True)
-    assert "there is no v1 to roll back to" in str(rehearsed["message"])
+    rehearsed = drill(lake, context(lake, silver=BuiltSilver()), TODAY)
+    assert (rehearsed.passed, rehearsed.schema_same) == (True, True)
+    assert "there is no v1 to roll back to" in rehearsed.message
     found = switch(lake, "cutover")
     assert (found["exit_code"], state(lake)["pointer"]) == (0, "v2")
     assert readers_see(lake) == ({"v2"}, OLD_ENDS)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -11,7 +13,8 @@ import pytest
 
 from polygon_fundamentals import ledger
 from polygon_fundamentals.cutover import journal as journals
-from polygon_fundamentals.cutover.operations import rollback
+from polygon_fundamentals.cutover.checklist import Checklist
+from polygon_fundamentals.cutover.operations import cutover, rollback
 from polygon_fundamentals.cutover.reader_checks import Check, differences
 from polygon_fundamentals.cutover.schedules import Recorded
 from polygon_fundamentals.errors import AnswerIsNo, ApiError, LakeError
@@ -21,8 +24,8 @@ from tests.cutover_world import (
     QUICK,
     FakeSchedules,
     FakeSilver,
-    around,
     at_later,
+    context,
     fill,
     run,
     state,
@@ -235,18 +238,15 @@ def test_running_jobs_are_waited_for(filled: Lake) -> None:
 
 
 def test_the_postpone_file_holds_the_switch(filled: Lake, tmp_path: Path) -> None:
-    import threading
-    from dataclasses import replace
-
-    from polygon_fundamentals.cutover.operations import Judged, cutover
-
     file = tmp_path / "hold"
     file.touch()
     threading.Timer(0.7, file.unlink).start()
     options = replace(QUICK, postpone_file=file)
-    found = cutover(filled, lambda: Judged(()), around(filled, checks=()), options)
-    assert found["exit_code"] == 0
-    assert next(s for s in found["steps"] if s["name"] == "hold")["seconds"] >= 0.5
+    found = cutover(filled, Checklist, context(filled, checks=()), options)
+    assert found.exit_code == 0
+    (seconds,) = [step.seconds for step in found.steps if step.name == "hold"]
+    assert isinstance(seconds, float)
+    assert seconds >= 0.5
 
 
 def test_rollback_is_refused_when_v1_missed_days_or_is_gone(filled: Lake) -> None:
@@ -257,11 +257,10 @@ def test_rollback_is_refused_when_v1_missed_days_or_is_gone(filled: Lake) -> Non
         clock=lambda: datetime(2026, 6, 1, 15, tzinfo=UTC),
     )
     with pytest.raises(AnswerIsNo, match=r"missed 2 business days since .* \(2026-06-02 to"):
-        rollback(filled, around(filled, checks=()), QUICK, [], date(2026, 6, 4))
+        rollback(filled, context(filled, checks=()), QUICK, [], date(2026, 6, 4))
     full = [date(2026, 6, 2), date(2026, 6, 3)]
-    assert (
-        rollback(filled, around(filled, checks=()), QUICK, full, date(2026, 6, 4))["exit_code"] == 0
-    )
+    report = rollback(filled, context(filled, checks=()), QUICK, full, date(2026, 6, 4))
+    assert report.exit_code == 0
     run(filled, "cutover", checks=())
     run(filled, "cleanup", checks=())
     with pytest.raises(LakeError, match="not there any more; bring it back with"):
@@ -328,7 +327,7 @@ def test_a_damaged_archive_removes_nothing(filled: Lake) -> None:
             data[len(data) // 2] ^= 0xFF
             tar.write_bytes(bytes(data))
 
-    found = run(filled, "cleanup", checks=(), point=damage)
+    found = run(filled, "cleanup", checks=(), on_reached=damage)
     assert (found["exit_code"], found["state"]) == (4, "undone")
     assert (filled.bronze / "fundamentals_v1_archive").is_dir()
 

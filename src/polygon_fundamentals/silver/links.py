@@ -1,46 +1,33 @@
-"""Silver as the switch sees it: builds beside the present one, and the link to one of them."""
+"""The links that readers of silver open: which build they lead to, and how they move."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Protocol
 
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.errors import LakeError
-from polygon_fundamentals.lake.paths import Lake
-from polygon_fundamentals.lake.pointer import Point, lead_to_build, nothing, silver_held
-from polygon_fundamentals.statements import Generation
+from polygon_fundamentals.lake.paths import SILVER_NOTE, Lake
+from polygon_fundamentals.lake.pointer import OnReached, ignore, replace_link
+from polygon_fundamentals.locks import exclusive
 
-LINK = "fundamentals_wide"
-
-
-class Silver(Protocol):
-    """What builds silver."""
-
-    def build(self, lake: Lake, generation: Generation) -> Path:
-        """Build silver from a generation, beside the present build; return its folder."""
-
-
-@dataclass(frozen=True)
-class BuiltSilver:
-    """The library's own silver table."""
-
-    def build(self, lake: Lake, generation: Generation) -> Path:
-        """Build silver from a generation without linking it; return its folder."""
-        from polygon_fundamentals import silver  # it reads the whole lake's modules
-
-        return Path(silver.build(lake, generation, link=False).path)
+TABLE = "fundamentals_wide"
+LINK_SECONDS = 60.0
 
 
 def link_of(lake: Lake) -> Path:
     """Return `silver/fundamentals_wide`, the path that readers of silver use."""
-    return lake.silver / LINK
+    return lake.silver / TABLE
 
 
-def present(lake: Lake) -> Path | None:
+def lock_link(lake: Lake) -> AbstractContextManager[None]:
+    """Hold silver's link alone, for the moment in which it moves: a build may take minutes."""
+    return exclusive(lake.lock("silver-link"), LINK_SECONDS, "silver's link")
+
+
+def linked_build(lake: Lake) -> Path | None:
     """Return the build that the link leads to, or None where there is no link yet.
 
     Raises:
@@ -62,7 +49,7 @@ def present(lake: Lake) -> Path | None:
     return None
 
 
-def link_to(lake: Lake, build: Path, point: Point = nothing) -> Path:
+def link_to(lake: Lake, build: Path, on_reached: OnReached = ignore) -> Path:
     """Make silver's link lead to a build, in one step; return the build that it leads to.
 
     Where it leads to a later build of the same generation it stays: silver was built since, as it
@@ -73,22 +60,36 @@ def link_to(lake: Lake, build: Path, point: Point = nothing) -> Path:
     """
     link = link_of(lake)
     link.parent.mkdir(parents=True, exist_ok=True)
-    with silver_held(lake):
+    with lock_link(lake):
         if not leads_to_or_past(lake, build):
-            lead_to_build(link, build, point)
-            present(lake)
+            lead_to_build(link, build, on_reached)
+            linked_build(lake)
         return Path(os.path.realpath(link))
+
+
+def lead_to_build(link: Path, build: Path, on_reached: OnReached = ignore) -> None:
+    """Make a link of silver lead to a build, in one step; the build before stays for a day more.
+
+    A relative link is followed from the folder that its own folder really is, so where the lake
+    or `silver/` is reached through a link, only the real paths give the way from one to the other.
+    """
+    # A rollback within the day finds the build that readers had, however old it is.
+    with suppress(FileNotFoundError):
+        os.utime(Path(os.path.realpath(link)) / SILVER_NOTE)
+    way = os.path.relpath(os.path.realpath(build), os.path.realpath(link.parent))
+    replace_link(link, way, on_reached)
 
 
 def leads_to_or_past(lake: Lake, build: Path) -> bool:
     """Say whether silver's link leads to a build, or to a later one of its generation."""
     link = link_of(lake)
-    found = Path(os.path.realpath(link))
-    if not (link.is_symlink() and found.is_dir() and os.path.samefile(found.parent, build.parent)):
+    linked = Path(os.path.realpath(link))
+    inside = linked.is_dir() and os.path.samefile(linked.parent, build.parent)
+    if not (link.is_symlink() and inside):
         return False
     # A build is named MOMENT-GENERATION.
-    same = found.name.rpartition("-")[2] == build.name.rpartition("-")[2]
-    return same and found.name >= build.name
+    same = linked.name.rpartition("-")[2] == build.name.rpartition("-")[2]
+    return same and linked.name >= build.name
 
 
 def build_named(lake: Lake, name: str) -> Path:
