@@ -6,7 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flows.commands import demo, deploy, loads, parity, sandbox, serve, silver, status, switch
+from flows.commands import (
+    demo,
+    deploy,
+    loads,
+    parity,
+    sandbox,
+    serve,
+    serve_v1,
+    silver,
+    status,
+    switch,
+)
 from flows.parameters import (
     CleanupParameters,
     CutoverParameters,
@@ -158,6 +169,13 @@ GROUPS: dict[str, dict[str, Command]] = {
                 "export --shape v1 --statement balance_sheets --ticker AAPL",
                 "export --shape v1 --output /data/as_v1",
             ),
+        ),
+        "serve-v1": Command(
+            "answer v1's API from the lake, for programs that still call it",
+            serve_v1.ServeV1Parameters,
+            serve_v1.run,
+            ("serve-v1 --port 8080", "serve-v1 --as-of 2024-05-31 --only v1"),
+            (),
         ),
     },
     "operate": {

@@ -183,6 +183,45 @@ def api_key() -> str:
     )
 
 
+def reader_keys() -> list[str]:
+    """Return the keys that readers of `serve-v1` may name; empty where none is set.
+
+    From the file that SERVE_V1_KEYS_FILE names, and POLYGON_API_KEY.
+
+    Raises:
+        UsageError: the file cannot be read, or a key is unusable. The text never holds it.
+    """
+    keys = []
+    if file := os.environ.get("SERVE_V1_KEYS_FILE", "").strip():
+        keys += keys_in(Path(file).expanduser())
+    if os.environ.get("POLYGON_API_KEY", "").strip():
+        keys.append(usable_key(os.environ["POLYGON_API_KEY"], "POLYGON_API_KEY"))
+    return keys
+
+
+def keys_in(path: Path) -> list[str]:
+    """Return the keys of a file: one a line; empty lines and those that begin with # are not.
+
+    Raises:
+        UsageError: the file cannot be read, or has no key. The text never holds one.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"SERVE_V1_KEYS_FILE: {path} cannot be read ({type(error).__name__}); name a text "
+            "file with one key a line"
+        ) from error
+    keys = [
+        usable_key(line, f"line {number} of {path}")
+        for number, line in enumerate(lines, 1)
+        if line.strip() and not line.strip().startswith("#")
+    ]
+    if not keys:
+        raise UsageError(f"SERVE_V1_KEYS_FILE: {path} has no key; write one a line")
+    return keys
+
+
 def usable_key(value: str, where: str) -> str:
     """Return an API key without the blanks around it; `where` says what held it.
 

@@ -1,0 +1,74 @@
+"""The command `serve-v1`: v1's API from the lake, for programs that still call it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from flows.parameters import Day, Flag, LakeFolder, Parameters
+from polygon_fundamentals.business_days import today_in_new_york
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.settings import existing_lake_root, reader_keys
+
+
+class ServeV1Parameters(Parameters):
+    """Where to listen, and what to serve of the lake."""
+
+    host: Annotated[str, Flag(help="where to listen")] = "127.0.0.1"
+    port: Annotated[
+        int, Field(ge=0, le=65_535), Flag(metavar="N", unset="8080; 0: any free one")
+    ] = 8080
+    as_of: Annotated[
+        Day, Flag(metavar="DAY", help="what was known at the end of that day, which must be over")
+    ] = None
+    differing: Annotated[bool, Flag(help="also fields that v2 defines differently")] = False
+    only: Annotated[Literal["v1"] | None, Flag(help="v1's own records, none of v2")] = None
+    public_url: Annotated[
+        str | None, Flag(metavar="URL", help="of next_url", unset="as the request has it")
+    ] = None
+    lake: LakeFolder = None
+
+    @model_validator(mode="after")
+    def _check_day(self) -> Self:
+        today = today_in_new_york()
+        if self.as_of is not None and self.as_of >= today:
+            raise UsageError(f"--as-of {self.as_of} is not over in New York, where it is {today}")
+        return self
+
+
+def run(given: ServeV1Parameters, _: bool) -> int:
+    """Serve until Ctrl-C or SIGTERM; return 0."""
+    root = existing_lake_root(given.lake)
+    found = reader_keys()
+    # Loaded after the checks: wrong use is told at once.
+    from polygon_fundamentals.v1_view import server
+    from polygon_fundamentals.v1_view.index import Index
+    from polygon_fundamentals.v1_view.keys import Keys
+    from polygon_fundamentals.v1_view.serve import make_app
+    from polygon_fundamentals.v1_view.view import View
+
+    keys = Keys(found)
+    server.refuse_open(given.host, bool(keys))
+    listening = server.listen(given.host, given.port)
+    server.log_to_stderr()
+    index = Index(View(str(root), given.as_of, given.differing, given.only == "v1"))
+    port = listening.getsockname()[1]
+    host = f"[{given.host}]" if ":" in given.host else given.host
+
+    def started() -> None:
+        index.start()
+        print(
+            f"v1's API of {root} at http://{host}:{port}/vX/reference/financials "
+            f"(parameters: /docs, state: /health); {'a key' if keys else 'no key'} is asked for; "
+            "Ctrl-C ends it",
+            flush=True,
+        )
+
+    try:
+        public = given.public_url.rstrip("/") if given.public_url else None
+        server.run(make_app(index, keys, public), [listening], started)
+    finally:
+        index.stop()
+    print("ended", flush=True)
+    return 0

@@ -1,0 +1,171 @@
+"""v1's filings as its API listed them: what stands in the lake, and originals beside amendments.
+
+The lake keeps one row a record key, the latest filing; v1 listed a 10-K and its amendment as two
+records. The earlier filing is in the revisions, or in the file of an older tool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from polygon_fundamentals.datasets.flat import flattened
+from polygon_fundamentals.datasets.keys import filing_order, record_keys
+from polygon_fundamentals.datasets.schemas import MOMENT, TEXT, schema
+from polygon_fundamentals.lake import codec, revisions
+from polygon_fundamentals.lake.archived_rows import read_kept
+from polygon_fundamentals.lake.paths import Dataset, Lake
+from polygon_fundamentals.periods.companies import ticker_ciks
+from polygon_fundamentals.silver import known_dates
+from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.v1_view import form
+from polygon_fundamentals.v1_view.lake_files import REVISIONS, Place
+
+Parts = Mapping[str, Mapping[Place, object]]  # ticker → its files
+
+
+@dataclass(frozen=True)
+class Versions:
+    """All rows of v1 that the lake holds of some tickers in one statement.
+
+    `table` has the bronze schema with `event` and `superseded_at`, null for rows in files;
+    `is_ours` says of each row whether it is from a file of ours.
+    """
+
+    table: pa.Table
+    is_ours: list[bool]
+
+
+def v1_filings(lake: Lake, parts: Parts, day: date | None) -> dict[Statement, pa.Table]:
+    """Return the filings of some tickers in v1's bronze schema, by statement.
+
+    With `day` those that were known at its end, in the form that they had then.
+
+    Raises:
+        DamagedFileError: a file cannot be read; the text names it.
+        FileNotFoundError: one moved meanwhile.
+    """
+    found = {s: _versions(lake.dataset(Generation.V1, s), parts) for s in Statement}
+    if day is None:
+        return {s: _pick(v.table, _standing(v), _everything(v)) for s, v in found.items()}
+    moment = np.datetime64(day, "D")
+    flat = {s: _flat(v.table, lake.dataset(Generation.V1, s)) for s, v in found.items()}
+    ciks = ticker_ciks(list(flat.values()), {})
+    first = pd.concat([known_dates.first_filings(t, Generation.V1, ciks) for t in flat.values()])
+    first = first.groupby(level=[0, 1]).min()
+    picked = {}
+    for statement, table in flat.items():
+        if not table.num_rows:
+            picked[statement] = _pick(found[statement].table, [], [])
+            continue
+        days = known_dates.known_days(table, Generation.V1, ciks, first)
+        standing = known_dates.known_on(table, Generation.V1, days, moment)
+        known = np.flatnonzero(days <= moment)
+        picked[statement] = _pick(found[statement].table, standing.tolist(), known.tolist())
+    return picked
+
+
+def _versions(dataset: Dataset, parts: Parts) -> Versions:
+    wanted = schema(Generation.V1, dataset.statement)
+    pieces, ours = [], []
+    for ticker, places in parts.items():
+        months = sorted(m for name, m in places if name == dataset.name)
+        if REVISIONS in months:
+            pieces.append(revisions.read(dataset, ticker).drop_columns(["known_from"]))
+            ours += [True] * pieces[-1].num_rows
+        for month in months:
+            if month != REVISIONS:
+                rows, is_ours = codec.read(dataset.file(month, ticker), dataset, ticker)
+                pieces.append(_standing_rows(codec.with_ticker(rows, ticker)))
+                ours += [is_ours] * rows.num_rows
+    archived = read_kept(dataset, parts)
+    if archived is not None:
+        in_files = {key for piece in pieces for key in _records(piece)}
+        left = [i for i, key in enumerate(_records(archived)) if key not in in_files]
+        rows = form.nested(archived.take(pa.array(left, pa.int64())), dataset.statement)
+        pieces.append(_standing_rows(rows))
+        ours += [True] * len(left)
+    nothing = _standing_rows(wanted.empty_table())
+    return Versions(pa.concat_tables([nothing, *(p.cast(nothing.schema) for p in pieces)]), ours)
+
+
+def _standing_rows(rows: pa.Table) -> pa.Table:
+    rows = rows.append_column("event", pa.nulls(rows.num_rows, TEXT))
+    return rows.append_column("superseded_at", pa.nulls(rows.num_rows, MOMENT))
+
+
+def _flat(table: pa.Table, dataset: Dataset) -> pa.Table:
+    flat = flattened(table.drop_columns(["event", "superseded_at"]), dataset)
+    for name in ("event", "superseded_at"):
+        flat = flat.append_column(name, table[name])
+    return flat.combine_chunks()
+
+
+def _records(table: pa.Table) -> list[str]:
+    keys = record_keys(table, Generation.V1)
+    return [f"{t}\x1f{k}" for t, k in zip(table["ticker"].to_pylist(), keys, strict=True)]
+
+
+def _everything(versions: Versions) -> list[int]:
+    """Return the rows that may be other filings: all but withdrawn ones."""
+    events = versions.table["event"].to_pylist()
+    return [i for i, event in enumerate(events) if event != revisions.WITHDRAWN]
+
+
+def _standing(versions: Versions) -> list[int]:
+    """Return the row of each record that stands in the lake, as the lake's own readers take it."""
+    table = versions.table
+    filings = filing_order(table, Generation.V1).tolist()
+    moments = table["observed_at"].cast(pa.int64()).to_pylist()
+    rivals: dict[str, list[int]] = {}
+    for i, (key, event) in enumerate(zip(_records(table), table["event"].to_pylist(), strict=True)):
+        if event is None:
+            rivals.setdefault(key, []).append(i)
+
+    def lateness(i: int, by_filing: bool) -> tuple[list[int], int]:
+        return (filings[i] if by_filing else [], moments[i])
+
+    return [
+        rows[0]
+        if len(rows) == 1
+        # Two files of ours hold a record after a move that was cut off.
+        else max(rows, key=lambda i: lateness(i, not all(versions.is_ours[r] for r in rows)))
+        for rows in rivals.values()
+    ]
+
+
+def _pick(table: pa.Table, standing: Sequence[int], known: Sequence[int]) -> pa.Table:
+    """Return the standing rows, and those of `known` that are other filings of their records."""
+    keys = _records(table)
+    chosen = {keys[i]: i for i in standing}
+    several: dict[str, list[int]] = {}
+    for i in known:
+        if keys[i] in chosen and chosen[keys[i]] != i:
+            several.setdefault(keys[i], []).append(i)
+    rows = list(standing)
+    if several:
+        filings = [tuple(f) for f in filing_order(table, Generation.V1).tolist()]
+        moments = table["observed_at"].cast(pa.int64()).to_pylist()
+        dated = table["filing_date"].is_valid().to_pylist()
+        for key, others in several.items():
+            seen = [filings[chosen[key]]]
+            for i in sorted(
+                (i for i in others if dated[i]), key=lambda i: moments[i], reverse=True
+            ):
+                if not any(_is_same_filing(filings[i], other) for other in seen):
+                    seen.append(filings[i])
+                    rows.append(i)
+    wanted = table.drop_columns(["event", "superseded_at"])
+    return wanted.take(pa.array(sorted(rows), pa.int64())).combine_chunks()
+
+
+def _is_same_filing(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Compare (acceptance or 0, filing date); a record may come without the first."""
+    if one[0] and other[0]:
+        return one[0] == other[0]
+    return one[1] == other[1]

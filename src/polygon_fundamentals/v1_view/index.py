@@ -1,0 +1,261 @@
+"""Which shelf holds what, kept up with the lake while requests are answered.
+
+A request takes one `State` and reads nothing else: shelves are never changed, only replaced. The
+shelves of tickers whose files changed are made anew in another process, once the files have been
+still for a moment, and take their places together.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import threading
+import time
+from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from pathlib import Path
+
+from polygon_fundamentals.errors import FundamentalsError
+from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.v1_view import shelf_file
+from polygon_fundamentals.v1_view.lake_files import LakeFiles, is_unsettled
+from polygon_fundamentals.v1_view.query import Records
+from polygon_fundamentals.v1_view.shelf_file import Shelf
+from polygon_fundamentals.v1_view.state import NotReadyError, State, records_of
+from polygon_fundamentals.v1_view.view import View
+from polygon_fundamentals.v1_view.worker import Worker
+
+LOOK_SECONDS = 1.0
+# One answer of v1 fills three datasets, one after another, within this time.
+STILL_SECONDS = 0.5
+# So long a load that never rests may keep readers on the state before it.
+AT_LATEST_SECONDS = 10.0
+# Within the time that the vendor's client waits for an answer.
+WAIT_SECONDS = 8.0
+WARM_UP_COMPANIES = 12
+
+log = logging.getLogger("polygon_fundamentals.serve_v1")
+Company = tuple[str, ...]
+
+
+class Index:
+    """The shelves of a view of a lake; `start` and `stop` it."""
+
+    def __init__(self, view: View, folder: Path | None = None) -> None:
+        self.view = view
+        self.lake = Lake(Path(view.root))
+        self.state = State()
+        self._folder = folder or _shelf_folder(self.lake, view)
+        self._files = LakeFiles(self.lake)
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._stop = threading.Event()
+        self._companies: dict[str, Company] = {}
+        self._dirty: dict[str, tuple[float, float]] = {}  # ticker → first and last seen changed
+        self._background = Worker()
+        self._foreground = Worker()
+        self._building: dict[Company, Future[list[str]]] = {}
+        self._thread = threading.Thread(target=self._keep_up, name="serve-v1-index", daemon=True)
+
+    def start(self) -> None:
+        """List the lake and take the shelves that are still good; go on in the background."""
+        self._files.look()
+        kept: dict[str, Shelf] = {}
+        for path in sorted(self._folder.glob("*.shelf")):
+            shelf = shelf_file.load(path)
+            if shelf is not None and shelf.digests == self._files.digests(shelf.digests):
+                kept |= dict.fromkeys(shelf.digests, shelf)
+            else:
+                path.unlink(missing_ok=True)
+        self.state = State(kept, frozenset(self._files.tickers))
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the background work."""
+        self._stop.set()
+        self._background.stop()
+        self._foreground.stop()
+        self._thread.join(timeout=5)
+
+    def wait_until_complete(self, seconds: float) -> bool:
+        """Wait until every ticker is on a shelf; say whether it is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.state.is_complete, seconds)
+
+    def records(self, ticker: str | None, cik: str | None) -> tuple[Records, int]:
+        """Return the records among which a query finds its own, and the number of their state.
+
+        Raises:
+            NotReadyError: they are not read yet, after some seconds of waiting.
+            UnreadableError: a file of the lake cannot be read.
+        """
+        state = self.state
+        if ticker is not None and ticker in state.tickers:
+            shelf = state.shelves.get(ticker) or self._shelf_now(ticker)
+            return records_of(shelf), -shelf.number
+        if not state.is_complete and not self.wait_until_complete(WAIT_SECONDS):
+            state = self.state
+            raise NotReadyError(
+                f"{len(state.shelves)} of {len(state.tickers)} tickers are read from the lake so "
+                "far; a query by ticker is answered already"
+            )
+        state = self.state
+        if cik is not None:
+            found = state.by_cik.get(cik)
+            return (Records(()), 0) if found is None else (records_of(found), -found.number)
+        return state.everything, state.number
+
+    def _shelf_now(self, ticker: str) -> Shelf:
+        """Return the shelf of a ticker that is not on one yet, made at once."""
+        until = time.monotonic() + WAIT_SECONDS
+        with self._changed:
+            self._changed.wait_for(
+                lambda: ticker in self._companies or ticker in self.state.shelves, WAIT_SECONDS
+            )
+            shelf = self.state.shelves.get(ticker)
+            company = self._companies.get(ticker)
+            if shelf is not None:
+                return shelf
+            if company is None:
+                raise NotReadyError(f"{ticker} is not read from the lake yet")
+            future = self._building.get(company)
+            if future is None:
+                future = self._foreground.submit(_make, self.view, str(self._folder), [company])
+                self._building[company] = future
+        try:
+            paths = future.result(max(0.0, until - time.monotonic()))
+        except TimeoutError:
+            raise NotReadyError(f"{ticker} is not read from the lake yet") from None
+        except (FundamentalsError, OSError, BrokenProcessPool) as error:
+            with self._lock:
+                self._building.pop(company, None)
+            raise NotReadyError(f"{ticker} cannot be read at the moment") from error
+        with self._changed:
+            self._building.pop(company, None)
+            if ticker not in self.state.shelves:
+                self._publish(_load(paths))
+            return self.state.shelves[ticker]
+
+    def _publish(self, shelves: Iterable[Shelf]) -> None:
+        """Put shelves in place of those of the same tickers; the lock is held."""
+        found = dict(self.state.shelves)
+        for shelf in shelves:
+            if shelf.error is not None:
+                log.error("%s", shelf.error)
+            for ticker, state in shelf.digests.items():
+                if state:
+                    found[ticker] = shelf
+                else:
+                    found.pop(ticker, None)
+        self.state = State(found, frozenset(self._files.tickers))
+        self._changed.notify_all()
+
+    def _keep_up(self) -> None:
+        pending: dict[str, Shelf] = {}
+        while not self._stop.is_set():
+            try:
+                self._step(pending)
+            except (FundamentalsError, OSError, BrokenProcessPool) as error:
+                if not self._stop.is_set():
+                    log.warning("the lake is read again in a moment: %s", error)
+            except RuntimeError:
+                if not self._stop.is_set():  # the workers were stopped under a step
+                    raise
+            self._stop.wait(0.05 if self._has_more() else LOOK_SECONDS)
+
+    def _has_more(self) -> bool:
+        return not self.state.is_complete and not self._dirty
+
+    def _step(self, pending: dict[str, Shelf]) -> None:
+        """Look at the lake once, and make the shelves that are due."""
+        now = time.monotonic()
+        for ticker in self._files.look():
+            self._dirty[ticker] = (self._dirty.get(ticker, (now, now))[0], now)
+        if (not self._companies and self._files.tickers) or self._dirty:
+            found = self._background.submit(
+                _companies, self.view.root, sorted(self._files.tickers)
+            ).result()
+            with self._changed:
+                self._companies = {ticker: company for company in found for ticker in company}
+                self._changed.notify_all()
+        due = self._due(now)
+        if due:
+            companies = self._companies_of(due)
+            paths = self._background.submit(_make, self.view, str(self._folder), companies).result()
+            for shelf in _load(paths):
+                pending |= dict.fromkeys(shelf.digests, shelf)
+            for ticker in self._files.look():
+                self._dirty[ticker] = (self._dirty.get(ticker, (now, now))[0], time.monotonic())
+            for ticker, shelf in pending.items():
+                if shelf.digests[ticker] == self._files.digests([ticker])[ticker]:
+                    self._dirty.pop(ticker, None)
+        is_late = any(now - first > AT_LATEST_SECONDS for first, _ in self._dirty.values())
+        if pending and (not self._dirty or is_late):
+            with self._changed:
+                self._publish({s.number: s for s in pending.values()}.values())
+            pending.clear()
+        if not self._dirty:
+            self._warm_up()
+        self._background.rest()
+        self._foreground.rest()
+
+    def _due(self, now: float) -> list[str]:
+        """Return the changed tickers whose files have been still, or have changed for too long."""
+        late = {t for t, (first, _) in self._dirty.items() if now - first > AT_LATEST_SECONDS}
+        still = {t for t, (_, last) in self._dirty.items() if now - last >= STILL_SECONDS}
+        if still and is_unsettled(self.lake, still):
+            still = {t for t in still if not is_unsettled(self.lake, [t])}
+        return sorted(late | still)
+
+    def _companies_of(self, tickers: Collection[str]) -> list[Company]:
+        """Return the companies of some tickers, with all that stood on their shelves before."""
+        beside = {
+            other
+            for ticker in tickers
+            if (shelf := self.state.shelves.get(ticker)) is not None
+            for other in shelf.digests
+        }
+        wanted = beside | set(tickers)
+        return sorted({self._companies.get(ticker, (ticker,)) for ticker in wanted})
+
+    def _warm_up(self) -> None:
+        """Make the shelves of some tickers that are on none yet."""
+        missing = [t for t in self._files.tickers if t not in self.state.shelves]
+        if not missing:
+            if self.state.tickers != self._files.tickers.keys():
+                with self._changed:
+                    self._publish(())
+            return
+        companies = list(dict.fromkeys(self._companies.get(t, (t,)) for t in sorted(missing)))
+        some = companies[:WARM_UP_COMPANIES]
+        paths = self._background.submit(_make, self.view, str(self._folder), some).result()
+        with self._changed:
+            self._publish(_load(paths))
+
+
+def _load(paths: Sequence[str]) -> list[Shelf]:
+    return [shelf for path in paths if (shelf := shelf_file.load(Path(path))) is not None]
+
+
+def _shelf_folder(lake: Lake, view: View) -> Path:
+    """Return where shelves are kept: in the lake's cache, or apart where it cannot be written."""
+    folder = lake.ops / "cache" / "serve_v1" / view.name
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    return Path(tempfile.mkdtemp(prefix="serve-v1-"))
+
+
+def _companies(root: str, tickers: Sequence[str]) -> list[Company]:
+    from polygon_fundamentals.v1_view.shelving import companies_of
+
+    return companies_of(root, tickers)
+
+
+def _make(view: View, folder: str, companies: Sequence[Company]) -> list[str]:
+    from polygon_fundamentals.v1_view.shelving import make_shelves
+
+    return make_shelves(view, folder, companies)

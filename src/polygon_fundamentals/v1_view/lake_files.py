@@ -1,0 +1,180 @@
+"""Which files of the lake a ticker has, noticed anew when they change, without opening one.
+
+A writer of ours puts files into place by a rename, which changes the time of their folder: so a
+look at the folders tells which to list again. Another tool may write into a file as it stands;
+a part of the folders is therefore listed again at every look, all of them within about a minute.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from polygon_fundamentals.lake.paths import Dataset, Lake, bucket_of, ticker_file_name, ticker_files
+from polygon_fundamentals.statements import Generation, Statement
+
+REVISIONS = -1
+# A folder changed so short a time before it was listed may change again within the same tick.
+_TICK_NS = 2_000_000_000
+# So many looks until every folder was listed again.
+_LOOKS = 120
+
+Place = tuple[str, int]  # dataset's name, partition (YYYYMM) or REVISIONS
+Stamp = tuple[int, int]  # time of change in ns, size in bytes
+
+
+def datasets(lake: Lake) -> list[Dataset]:
+    """Return the six datasets of a lake, as the pointer stands now."""
+    return [lake.dataset(g, s) for g in Generation for s in Statement]
+
+
+def digest(stamps: dict[Place, Stamp], shared: str) -> str:
+    """Return a digest of the state of one ticker's files; `shared` is `shared_state`."""
+    lines = [f"{name} {part} {stamp}" for (name, part), stamp in sorted(stamps.items())]
+    return hashlib.blake2b("\n".join([shared, *lines]).encode(), digest_size=12).hexdigest()
+
+
+def shared_state(lake: Lake) -> str:
+    """Return the state of what concerns every ticker: archived rows of v1 and original dates."""
+    names = [
+        lake.ops / "reference" / "original_dates.parquet",
+        *(lake.ops / "kept" / f"v1.{statement}.parquet" for statement in Statement),
+    ]
+    return " ".join(str(_stamp(path)) for path in names)
+
+
+def stamps_of(lake: Lake, tickers: Iterable[str]) -> dict[str, dict[Place, Stamp]]:
+    """Return ticker → its files, by looking for each in every folder."""
+    found: dict[str, dict[Place, Stamp]] = {ticker: {} for ticker in tickers}
+    for dataset in datasets(lake):
+        folders = [*_folders(dataset)]
+        for ticker, mine in found.items():
+            name = ticker_file_name(ticker)
+            for part, folder in folders:
+                stamp = _stamp(folder / name)
+                if stamp is not None:
+                    mine[dataset.name, part] = stamp
+    return found
+
+
+def is_unsettled(lake: Lake, tickers: Iterable[str]) -> bool:
+    """Say whether a commit of one of the tickers is under way, or was cut off."""
+    try:
+        notes = set(os.listdir(lake.ops / "unfinished"))
+    except FileNotFoundError:
+        return False
+    buckets = {bucket_of(ticker) for ticker in tickers} if notes else set()
+    names = (f"{d.name}.{bucket:02d}.json" for d in datasets(lake) for bucket in buckets)
+    return any(name in notes for name in names)
+
+
+def _folders(dataset: Dataset) -> Iterator[tuple[int, Path]]:
+    for part, entry in dataset.partitions():
+        yield part, Path(entry.path)
+    yield REVISIONS, dataset.revisions_file("X").parent
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+@dataclass
+class _Folder:
+    changed_ns: int | None
+    tickers: frozenset[str]
+
+
+@dataclass
+class LakeFiles:
+    """Every ticker's files as they were at the last `look`."""
+
+    lake: Lake
+    tickers: dict[str, dict[Place, Stamp]] = field(default_factory=dict)
+    shared: str = ""
+    _folders: dict[Place, _Folder] = field(default_factory=dict)
+    _turn: int = 0
+
+    def look(self) -> set[str]:
+        """List the folders that changed; return the tickers with files that changed.
+
+        One that has no file any more is among them.
+        """
+        was_link = self.lake.pointer.is_symlink()
+        before = self.shared
+        self.shared = shared_state(self.lake)
+        changed: set[str] = set()
+        present: set[Place] = set()
+        self._turn += 1
+        for dataset in datasets(self.lake):
+            for part, path in _folders(dataset):
+                place = (dataset.name, part)
+                stamp = _stamp(path)
+                if stamp is None:
+                    continue
+                present.add(place)
+                known = self._folders.get(place)
+                its_turn = (hash(place) + self._turn) % _LOOKS == 0
+                if known is None or known.changed_ns != stamp[0] or its_turn:
+                    changed |= self._list(place, path, stamp[0])
+        for place in self._folders.keys() - present:
+            changed |= self._list(place, None, None)
+            del self._folders[place]
+        if self.lake.pointer.is_symlink() != was_link:
+            # v1's folder got its new name meanwhile: what was seen under the old one may be v2's.
+            self._folders.clear()
+            return changed | self.look()
+        if before != self.shared:
+            changed |= self.tickers.keys()
+        return changed
+
+    def _list(self, place: Place, path: Path | None, changed_ns: int | None) -> set[str]:
+        """Bring the entries of one folder up to date; return the tickers that changed in it."""
+        now: dict[str, Stamp] = {}
+        if changed_ns is not None and time.time_ns() - changed_ns < _TICK_NS:
+            changed_ns = None
+        for ticker, entry in [] if path is None else _entries(path):
+            try:
+                stat = entry.stat()
+            except FileNotFoundError:
+                changed_ns = None
+                continue
+            now[ticker] = (stat.st_mtime_ns, stat.st_size)
+        known = self._folders.get(place)
+        changed = set()
+        for ticker in (known.tickers if known else frozenset()) - now.keys():
+            mine = self.tickers[ticker]
+            del mine[place]
+            if not mine:
+                del self.tickers[ticker]
+            changed.add(ticker)
+        for ticker, stamp in now.items():
+            mine = self.tickers.setdefault(ticker, {})
+            if mine.get(place) != stamp:
+                mine[place] = stamp
+                changed.add(ticker)
+        self._folders[place] = _Folder(changed_ns, frozenset(now))
+        return changed
+
+    def digests(self, tickers: Collection[str]) -> dict[str, str]:
+        """Return ticker → digest of its files, "" for one that has none."""
+        return {
+            t: digest(self.tickers[t], self.shared) if t in self.tickers else "" for t in tickers
+        }
+
+
+def _entries(path: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    try:
+        with os.scandir(path.parent) as siblings:
+            folder = next((entry for entry in siblings if entry.name == path.name), None)
+        if folder is not None:
+            yield from ticker_files(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return

@@ -1,0 +1,187 @@
+"""Rows in v1's bronze schema as the JSON text of v1's records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from polygon_fundamentals.datasets.schemas import V1_RECORD
+from polygon_fundamentals.normalise.exact import parse_exact, to_json
+from polygon_fundamentals.statements import Statement
+from polygon_fundamentals.v1_view.shelf_file import Record
+from polygon_fundamentals.v1_view.words import codec
+
+# What `include_sources` adds to a line.
+SOURCES = frozenset(("xpath", "formula", "derived_from"))
+# Greater whole numbers are no longer told apart by float64, and are written as it has them.
+_EXACT_BELOW = 2.0**53
+_LEAF_PARTS = 4  # financials, section, field, key
+_FIRST = (
+    "id",
+    "start_date",
+    "end_date",
+    "filing_date",
+    "acceptance_datetime",
+    "timeframe",
+    "fiscal_period",
+    "fiscal_year",
+    "cik",
+    "sic",
+    "tickers",
+    "company_name",
+    "source_filing_url",
+    "source_filing_file_url",
+)
+
+
+@dataclass
+class Draft:
+    """A record being put together from the rows of its statements and tickers."""
+
+    generation: str
+    fields: dict[str, Any]
+    owners: set[str] = field(default_factory=set)
+    # Statement → (when observed, sections as text, what the columns could not hold).
+    parts: dict[Statement, tuple[int, dict[str, str], str | None]] = field(default_factory=dict)
+
+    def record(self) -> Record:
+        """Return the record as it is served."""
+        fields = self.fields
+        head = [f"{orjson.dumps(n).decode()}:{_json(fields[n])}" for n in _FIRST if n in fields]
+        sections = {name: text for _, mine, _ in self.parts.values() for name, text in mine.items()}
+        inner = ",".join(f'"{name}":{text}' for name, text in sorted(sections.items()))
+        tail = f'"financials":{{{inner}}},"generation":"{self.generation}"'
+        text, sourced = ",".join([*head, tail]), None
+        text = f"{{{text}}}"
+        beside: dict[str, Any] = {}
+        for _, _, unmapped in self.parts.values():
+            if unmapped:
+                beside |= parse_exact(unmapped)
+        if beside:
+            plain = {k: v for k, v in beside.items() if k.rsplit(".", 1)[-1] not in SOURCES}
+            if len(plain) < len(beside):
+                sourced = _with(text, beside)
+            text = _with(text, plain) if plain else text
+        return Record(
+            cik=fields.get("cik") or "",
+            company_name=fields.get("company_name") or "",
+            sic=fields.get("sic") or "",
+            tickers=tuple(fields.get("tickers") or ()),
+            owners=tuple(sorted(self.owners)),
+            end_date=fields.get("end_date") or "",
+            filing_date=fields.get("filing_date") or "",
+            timeframe=fields.get("timeframe") or "",
+            label=f"{fields.get('fiscal_year') or ''} {fields.get('fiscal_period') or ''}",
+            accepted=fields.get("acceptance_datetime") or "",
+            generation=self.generation,
+            body=codec().pack(text.encode()),
+            sourced=None if sourced is None else codec().pack(sourced.encode()),
+        )
+
+
+def add_rows(
+    drafts: dict[tuple[Any, ...], Draft], table: pa.Table, statement: Statement, generation: str
+) -> None:
+    """Add the rows of a statement to the drafts of their records.
+
+    One record may stand under several tickers: the row that was observed last is taken.
+    """
+    names = list(V1_RECORD)
+    plain = [
+        table[name].cast(pa.string())
+        if pa.types.is_date(table.schema.field(name).type)
+        else table[name]
+        for name in names
+    ]
+    rows = pa.table(plain, names=names).to_pylist()
+    beside = zip(
+        rows,
+        table["ticker"].to_pylist(),
+        table["absent_fields"].to_pylist(),
+        table["unmapped"].to_pylist(),
+        table["observed_at"].cast(pa.int64()).to_pylist(),
+        _sections(table, statement),
+        strict=True,
+    )
+    for row, ticker, absent, unmapped, moment, sections in beside:
+        key = (
+            row["cik"] or f"ticker:{ticker}",
+            *(row[n] for n in ("timeframe", "end_date", "fiscal_year", "fiscal_period")),
+            *(row[n] for n in ("filing_date", "acceptance_datetime")),
+        )
+        missing = frozenset(names if absent is None else absent)
+        fields = {n: v for n, v in row.items() if v is not None or n not in missing}
+        draft = drafts.get(key)
+        if draft is None:
+            draft = drafts[key] = Draft(generation, fields)
+        draft.owners.add(ticker)
+        if generation == "v2":
+            draft.fields["tickers"] = sorted(draft.owners)
+        if statement not in draft.parts or draft.parts[statement][0] < moment:
+            draft.parts[statement] = (moment, sections, unmapped)
+
+
+def _sections(table: pa.Table, statement: Statement) -> Iterator[dict[str, str]]:
+    """Yield for every row its sections as JSON text; absent ones have no key."""
+    found: list[dict[str, str]] = [{} for _ in range(table.num_rows)]
+    financials = table["financials"].combine_chunks()
+    for section in statement.v1_sections:
+        column = financials.field(section)
+        there = column.is_valid().to_pylist()
+        lines: list[list[str]] = [[] for _ in there]
+        for place in range(column.type.num_fields):
+            name = column.type.field(place).name
+            leaf = column.field(place)
+            if leaf.null_count == len(leaf):
+                continue
+            parts = (leaf.field(n).to_pylist() for n in ("value", "unit", "label", "order"))
+            for i, (is_line, *values) in enumerate(
+                zip(leaf.is_valid().to_pylist(), *parts, strict=True)
+            ):
+                if is_line:
+                    lines[i].append(_line(name, *values))
+        for i, is_section in enumerate(there):
+            if is_section:
+                found[i][section] = "{" + ",".join(lines[i]) + "}"
+    return iter(found)
+
+
+def _line(
+    name: str, value: float | None, unit: str | None, label: str | None, order: int | None
+) -> str:
+    rest = _rest(unit, label, order)
+    if value is None or value - value != 0:  # not a number, or infinite
+        return f'"{name}":{{{rest}}}'
+    whole = value.is_integer() and abs(value) < _EXACT_BELOW
+    number = str(int(value)) if whole else repr(value)
+    return f'"{name}":{{"value":{number}{"," if rest else ""}{rest}}}'
+
+
+@lru_cache(4_096)
+def _rest(unit: str | None, label: str | None, order: int | None) -> str:
+    parts = {"unit": unit, "label": label, "order": order}
+    return ",".join(f'"{n}":{_json(v)}' for n, v in parts.items() if v is not None)
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _with(text: str, beside: dict[str, Any]) -> str:
+    """Return a record with what its columns could not hold, where it stood in the answer."""
+    record = parse_exact(text)
+    for path, value in beside.items():
+        names = path.split(".", _LEAF_PARTS - 1) if path.startswith("financials.") else [path]
+        place = record
+        for name in names[:-1]:
+            inner = place.get(name)
+            if not isinstance(inner, dict):
+                inner = place[name] = {}
+            place = inner
+        place[names[-1]] = value
+    return to_json(record)

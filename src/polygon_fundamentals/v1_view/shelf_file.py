@@ -1,0 +1,150 @@
+"""A shelf: the records of some tickers in v1's form, compressed, as one file.
+
+Tickers that share a company stand on one shelf. It says which state of the lake's files it was
+made from, so that nobody serves it after they changed. Derived: delete it and it is made anew.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from sys import intern
+from typing import Any
+
+import orjson
+
+from polygon_fundamentals.lake.paths import ticker_file_name
+
+VERSION = 1
+_MAGIC = b"v1shelf\n"
+_NUMBERS = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as v1's answers hold it; `body` and `sourced` are its JSON text, compressed.
+
+    `sourced` has what `include_sources` asks for, and is None where the lake has none. `owners`
+    are the tickers under which the lake keeps the record. Dates are texts, "" for none.
+    """
+
+    cik: str
+    company_name: str
+    sic: str
+    tickers: tuple[str, ...]
+    owners: tuple[str, ...]
+    end_date: str
+    filing_date: str
+    timeframe: str
+    label: str
+    accepted: str
+    generation: str
+    body: bytes
+    sourced: bytes | None
+
+    @property
+    def ties(self) -> tuple[str, ...]:
+        """What orders records of one date: company, timeframe, period, filing."""
+        return (
+            self.cik,
+            self.timeframe,
+            self.end_date,
+            self.filing_date,
+            self.accepted,
+            self.label,
+        )
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The records of some tickers; `digests`: ticker → state of the files they are from.
+
+    `error` says why they cannot be given. `number` is another for every shelf of a process.
+    """
+
+    digests: dict[str, str]
+    ciks: tuple[str, ...]
+    records: tuple[Record, ...]
+    error: str | None = None
+    number: int = field(default_factory=lambda: next(_NUMBERS))
+
+
+_META = [name for name in Record.__dataclass_fields__ if name not in ("body", "sourced")]
+
+
+def shelf_path(folder: Path, tickers: list[str]) -> Path:
+    """Return the file of a shelf: named for the first of its tickers."""
+    return folder / ticker_file_name(min(tickers)).replace(".parquet", ".shelf")
+
+
+def dump(shelf: Shelf) -> bytes:
+    """Return a shelf as the bytes of its file."""
+    blobs: list[bytes] = []
+    rows = []
+    for record in shelf.records:
+        rows.append(
+            [
+                *(getattr(record, name) for name in _META),
+                len(record.body),
+                None if record.sourced is None else len(record.sourced),
+            ]
+        )
+        blobs += [record.body, record.sourced or b""]
+    head = orjson.dumps(
+        {
+            "version": VERSION,
+            "digests": shelf.digests,
+            "ciks": shelf.ciks,
+            "error": shelf.error,
+            "records": rows,
+        }
+    )
+    return b"".join([_MAGIC, len(head).to_bytes(8, "big"), head, *blobs])
+
+
+def load(path: Path) -> Shelf | None:
+    """Return the shelf in a file, or None where it is not there or not one of this version."""
+    try:
+        data = path.read_bytes()
+        if data[: len(_MAGIC)] != _MAGIC:
+            return None
+        start = len(_MAGIC) + 8
+        at = start + int.from_bytes(data[len(_MAGIC) : start], "big")
+        head: Any = orjson.loads(data[start:at])
+        if head["version"] != VERSION:
+            return None
+        records = []
+        for *meta, length, sourced in head["records"]:
+            names: dict[str, Any] = {
+                # Most of these texts stand in many records.
+                name: intern(told) if isinstance(told, str) else tuple(map(intern, told))
+                for name, told in zip(_META, meta, strict=True)
+            }
+            body = data[at : at + length]
+            at += length
+            more = None if sourced is None else data[at : at + sourced]
+            at += sourced or 0
+            records.append(Record(**names, body=body, sourced=more))
+        if at != len(data):
+            return None
+        return Shelf(head["digests"], tuple(head["ciks"]), tuple(records), head["error"])
+    except (FileNotFoundError, orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return None
+
+
+class Codec:
+    """Compresses records with the words that nearly all of them share."""
+
+    def __init__(self, words: bytes) -> None:
+        self._words = words[-32_768:]
+
+    def pack(self, text: bytes) -> bytes:
+        """Return a record's text compressed."""
+        packer = zlib.compressobj(6, zlib.DEFLATED, -15, zdict=self._words)
+        return packer.compress(text) + packer.flush()
+
+    def unpack(self, data: bytes) -> bytes:
+        """Return a record's text."""
+        return zlib.decompressobj(-15, zdict=self._words).decompress(data)

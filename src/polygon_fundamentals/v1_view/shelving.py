@@ -1,0 +1,135 @@
+"""Making shelves from the lake: v1's filings, and v2's records of the periods that v1 lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from polygon_fundamentals.errors import DamagedFileError, LakeError
+from polygon_fundamentals.lake.listing import ATTEMPTS, states
+from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.read import by_bucket
+from polygon_fundamentals.lake.storage.local import replace_file
+from polygon_fundamentals.periods.companies import Cluster, batches, ciks_in, clusters_of
+from polygon_fundamentals.silver import wide_table
+from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.v1_view import shelf_file, v1_records
+from polygon_fundamentals.v1_view.export import v1_shaped
+from polygon_fundamentals.v1_view.filings import Parts, v1_filings
+from polygon_fundamentals.v1_view.lake_files import digest, shared_state, stamps_of
+from polygon_fundamentals.v1_view.rendering import Draft, add_rows
+from polygon_fundamentals.v1_view.shelf_file import Record, Shelf
+from polygon_fundamentals.v1_view.view import View
+
+BATCH_TICKERS = 12
+
+
+def make_shelves(view: View, folder: str, companies: Sequence[Cluster]) -> list[str]:
+    """Write the shelves of some companies' tickers; return their files.
+
+    Raises:
+        LakeError: their files moved in each of ten attempts.
+    """
+    lake = Lake(Path(view.root))
+    written = []
+    for tickers in batches(companies, BATCH_TICKERS):
+        mine = [c for c in companies if c[0] in tickers]
+        for shelf in _unmoved_shelves(lake, view, tickers, mine):
+            path = shelf_file.shelf_path(Path(folder), list(shelf.digests))
+            replace_file(path, shelf_file.dump(shelf))
+            written.append(str(path))
+    return written
+
+
+def _unmoved_shelves(
+    lake: Lake, view: View, tickers: Sequence[str], companies: Sequence[Cluster]
+) -> list[Shelf]:
+    """Return the shelves of some tickers, made from files that stayed as they were meanwhile."""
+    for _ in range(ATTEMPTS):
+        state = (shared_state(lake), lake.pointer.is_symlink(), stamps_of(lake, tickers))
+        try:
+            found, error = _records(lake, view, state[2]), None
+        except DamagedFileError as damaged:
+            found, error = [], str(damaged)
+        except FileNotFoundError:
+            continue
+        if state != (shared_state(lake), lake.pointer.is_symlink(), stamps_of(lake, tickers)):
+            continue
+        digests = {t: digest(stamps, state[0]) if stamps else "" for t, stamps in state[2].items()}
+        shelves = []
+        for company in companies:
+            mine = tuple(r for r in found if r.owners[0] in company)
+            ciks = tuple(sorted({r.cik for r in mine if r.cik}))
+            shelves.append(Shelf({t: digests[t] for t in company}, ciks, mine, error))
+        return shelves
+    raise LakeError(
+        f"files of {', '.join(tickers[:5])} moved each of the {ATTEMPTS} times that they were "
+        "read; they are read again when the load that is running has ended"
+    )
+
+
+def _records(lake: Lake, view: View, parts: Parts) -> list[Record]:
+    drafts: dict[tuple[Any, ...], Draft] = {}
+    filings = v1_filings(lake, parts, view.day)
+    for statement, table in filings.items():
+        add_rows(drafts, table, statement, Generation.V1.value)
+    names = _company_names(drafts.values())
+    if not view.only_v1:
+        for statement, table in _continuing(lake, view, frozenset(parts), filings).items():
+            add_rows(drafts, table, statement, Generation.V2.value)
+    for draft in drafts.values():
+        if draft.generation == Generation.V2.value:
+            draft.fields |= names.get(draft.fields.get("cik") or "", {})
+            # v1 never left the name out, and its readers count on it.
+            draft.fields.setdefault("company_name", " ".join(sorted(draft.owners)))
+    return [draft.record() for draft in drafts.values()]
+
+
+def _company_names(drafts: Iterable[Draft]) -> dict[str, dict[str, str]]:
+    """Return CIK → name and industry as the latest record of v1 has them."""
+    latest: dict[str, tuple[str, dict[str, str]]] = {}
+    for draft in drafts:
+        cik, end = draft.fields.get("cik"), draft.fields.get("end_date") or ""
+        if cik and end >= latest.get(cik, ("", {}))[0]:
+            told = {n: draft.fields[n] for n in ("company_name", "sic") if draft.fields.get(n)}
+            latest[cik] = (end, told)
+    return {cik: told for cik, (_, told) in latest.items()}
+
+
+def _continuing(
+    lake: Lake, view: View, tickers: frozenset[str], filings: Mapping[Statement, pa.Table]
+) -> dict[Statement, pa.Table]:
+    """Return v2's rows in v1's form, by statement, of the periods that v1 has in no statement."""
+    wide = wide_table(lake, Generation.V2, view.day, tickers)
+    wide = wide.filter(pc.not_equal(wide["generation"], Generation.V1.value))
+    keys = ["ticker", "cik", "timeframe", "end_date"]
+    history = pa.concat_tables([table.select(keys) for table in filings.values()])
+    found = {}
+    for statement in Statement:
+        rendered = v1_shaped(wide, statement, differing=view.differing)
+        found[statement] = (
+            v1_records.continuing(rendered, history) if rendered.num_rows else rendered
+        )
+    return found
+
+
+def companies_of(root: str, tickers: Sequence[str]) -> list[Cluster]:
+    """Return the tickers in groups that share companies, as all that the lake holds tells.
+
+    Raises:
+        DamagedFileError: a file of the lake cannot be read.
+    """
+    lake = Lake(Path(root))
+    ciks: dict[str, set[str]] = {ticker: set() for ticker in tickers}
+    for generation in Generation:
+        for statement in Statement:
+            dataset = lake.dataset(generation, statement)
+            told = ciks_in(dataset, tickers, by_bucket(states(dataset)))
+            for ticker, mine in told.items():
+                if ticker in ciks:
+                    ciks[ticker] |= mine
+    return clusters_of({ticker: sorted(mine) for ticker, mine in ciks.items()})

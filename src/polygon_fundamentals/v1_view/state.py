@@ -1,0 +1,78 @@
+"""One state of what is served: shelves that are never changed, only replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import count
+
+from polygon_fundamentals.v1_view.query import Records
+from polygon_fundamentals.v1_view.shelf_file import Shelf
+
+_NUMBERS = count(1)
+_MAX_ORDERED = 512
+
+
+class NotReadyError(Exception):
+    """What was asked for is still being read from the lake."""
+
+
+class UnreadableError(Exception):
+    """A file of the lake behind what was asked for cannot be read."""
+
+
+@dataclass(frozen=True)
+class State:
+    """The shelves of one moment: ticker → shelf; `tickers` are all that the lake has."""
+
+    shelves: Mapping[str, Shelf] = field(default_factory=dict)
+    tickers: frozenset[str] = frozenset()
+    number: int = field(default_factory=lambda: next(_NUMBERS))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every ticker is on a shelf."""
+        return len(self.shelves) == len(self.tickers) and self.tickers <= self.shelves.keys()
+
+    @cached_property
+    def distinct(self) -> tuple[Shelf, ...]:
+        """Each shelf once."""
+        return tuple({shelf.number: shelf for shelf in self.shelves.values()}.values())
+
+    @cached_property
+    def everything(self) -> Records:
+        """All records.
+
+        Raises:
+            UnreadableError: some cannot be read.
+        """
+        return Records(record for shelf in self.distinct for record in _readable(shelf).records)
+
+    @cached_property
+    def by_cik(self) -> Mapping[str, Shelf]:
+        """CIK → its shelf: companies that share a ticker stand on one."""
+        return {cik: shelf for shelf in self.distinct for cik in shelf.ciks}
+
+
+def _readable(shelf: Shelf) -> Shelf:
+    if shelf.error is not None:
+        raise UnreadableError(shelf.error)
+    return shelf
+
+
+_ORDERED: dict[int, Records] = {}
+
+
+def records_of(shelf: Shelf) -> Records:
+    """Return the records of a shelf, in whose orders earlier requests may have put them.
+
+    Raises:
+        UnreadableError: they cannot be read.
+    """
+    found = _ORDERED.get(shelf.number)
+    if found is None:
+        if len(_ORDERED) > _MAX_ORDERED:
+            _ORDERED.clear()
+        found = _ORDERED[shelf.number] = Records(_readable(shelf).records)
+    return found

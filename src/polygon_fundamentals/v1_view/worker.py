@@ -1,0 +1,75 @@
+"""The process that reads the lake for the server, which stays small and answers meanwhile."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import Any
+
+IDLE_SECONDS = 20.0
+
+
+class Worker:
+    """A process that reads the lake, started when there is work and ended when there is none.
+
+    What it needs (pandas and Arrow) stays out of the process that answers.
+    """
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+        self._used = 0.0
+        self._under_way = 0
+        self._lock = threading.Lock()
+
+    def submit(self, function: Any, *arguments: Any) -> Future[Any]:
+        """Run a function in the process."""
+        with self._lock:
+            if self._pool is None:
+                self._pool = ProcessPoolExecutor(
+                    1, get_context("spawn"), initializer=_leave_signals
+                )
+            self._used = time.monotonic()
+            try:
+                future = self._pool.submit(function, *arguments)
+            except BrokenProcessPool:
+                self._pool = None
+                raise
+            self._under_way += 1
+        future.add_done_callback(self._done)
+        return future
+
+    def _done(self, future: Future[Any]) -> None:
+        with self._lock:
+            self._under_way -= 1
+            self._used = time.monotonic()
+            if not future.cancelled() and isinstance(future.exception(), BrokenProcessPool):
+                self._pool = None
+
+    def rest(self) -> None:
+        """End the process when it has had nothing to do for a while."""
+        with self._lock:
+            pool = self._pool
+            if pool is None or self._under_way or time.monotonic() - self._used < IDLE_SECONDS:
+                return
+            self._pool = None
+        pool.shutdown(wait=False)
+
+    def stop(self) -> None:
+        """End the process, whatever it does."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            processes = list((pool._processes or {}).values())
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in processes:
+                process.kill()
+
+
+def _leave_signals() -> None:
+    """Signals to stop are for the server, which ends its processes itself."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,126 @@
+"""The vendor's clients list the same records from the lake as from the API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polygon_fundamentals.lake import Lake
+from sandbox import Sandbox
+from tests.conftest import KEY
+from tests.filled import fill
+from tests.unit.v1_view.conftest import Pair
+from tests.v1_server import V1Server, serving_v1
+
+massive = pytest.importorskip("massive", reason="the vendor's client is a test dependency")
+polygon = pytest.importorskip("polygon", reason="its older client is a test dependency")
+
+CLIENTS = {"massive": massive.RESTClient, "polygon": polygon.RESTClient}
+
+
+def queries(sandbox: Sandbox) -> list[dict[str, Any]]:
+    """Every filter that the client has, every sort and order, and page sizes."""
+    row = next(r for r in sandbox.rows("v1") if r.get("filing_date") and r.get("tickers"))
+    filed, end = row["filing_date"], row["end_date"]
+    return [
+        {},
+        {"limit": 100},
+        {"limit": 37},
+        {"ticker": row["tickers"][0]},
+        {"ticker": row["tickers"][0], "timeframe": "ttm", "limit": 3},
+        {"ticker": "NOSUCH"},
+        {"cik": row["cik"]},
+        {"cik": "0000000001"},
+        {"company_name": row["company_name"]},
+        # The clients send company_name_search as it is, which is no parameter of the API.
+        {"company_name_search": "nobody", "limit": 50},
+        {"params": {"company_name.search": row["company_name"].split()[1].upper()}, "limit": 50},
+        {"sic": row["sic"]},
+        {"timeframe": "annual", "limit": 100},
+        {"timeframe": "quarterly", "order": "asc", "limit": 100},
+        {"filing_date": filed},
+        {"filing_date_gte": filed, "limit": 100},
+        {"filing_date_gt": filed, "filing_date_lt": "2026-03-01", "limit": 100},
+        {"filing_date_lte": filed, "sort": "filing_date", "limit": 7},
+        {"period_of_report_date": end},
+        {"period_of_report_date_gte": end, "order": "asc", "limit": 100},
+        {"period_of_report_date_gt": end, "limit": 100},
+        {"period_of_report_date_lt": end, "sort": "filing_date", "order": "desc"},
+        {"period_of_report_date_lte": end, "sort": "period_of_report_date", "limit": 100},
+        {"sort": "filing_date", "order": "asc", "limit": 11},
+        {"sort": "filing_date", "order": "desc", "limit": 100},
+        {"sort": "period_of_report_date", "order": "asc", "limit": 13},
+        {"sort": "period_of_report_date", "order": "desc", "limit": 100},
+    ]
+
+
+def raw_pages(client: Any, query: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    """Yield the records of each page as the client gets them, before it makes objects of them."""
+    pages: list[list[dict[str, Any]]] = []
+    real = client.vx._decode
+
+    def decode(response: Any) -> Any:
+        found = real(response)
+        pages.append(found["results"])
+        return found
+
+    client.vx._decode = decode
+    try:
+        objects = list(client.vx.list_stock_financials(**query))
+    finally:
+        client.vx._decode = real
+    assert len(objects) == sum(map(len, pages))
+    yield from pages
+
+
+def unmarked(pages: Iterator[list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
+    found = []
+    for page in pages:
+        for record in page:
+            assert record.pop("generation") == "v1"
+        found.append(page)
+    return found
+
+
+def assert_same(sandbox: Sandbox, url: str, client: Any) -> None:
+    real = client(KEY, base=sandbox.url)
+    ours = client(KEY, base=url)
+    for query in queries(sandbox):
+        expected = list(raw_pages(real, query))
+        assert unmarked(raw_pages(ours, query)) == expected, query
+
+
+@pytest.fixture(scope="module")
+def only_v1(pair: Pair) -> Iterator[V1Server]:
+    with serving_v1(pair.lake.root, "--only", "v1") as server:
+        server.wait_until_complete()
+        yield server
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_every_query_lists_the_same_pages(pair: Pair, only_v1: V1Server, client: str) -> None:
+    assert_same(pair.sandbox, only_v1.url, CLIENTS[client])
+
+
+def test_v1s_own_records_are_all_there_beside_v2s(pair: Pair) -> None:
+    own = [r for r in pair.server.everything(limit=100) if r.pop("generation") == "v1"]
+    assert own == pair.sandbox.rows("v1")
+
+
+@pytest.mark.slow
+def test_sixty_companies_with_all_oddities_list_the_same_pages(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    lake.prepare()
+    with Sandbox(companies=60, start=date(2009, 1, 1), api_key=KEY) as sandbox:
+        fill(lake, sandbox, sandbox.tickers)
+        with serving_v1(lake.root, "--only", "v1") as server:
+            server.wait_until_complete(600)
+            assert_same(sandbox, server.url, massive.RESTClient)
+        with serving_v1(lake.root) as server:
+            server.wait_until_complete(600)
+            own = [r for r in server.everything(limit=100) if r.pop("generation") == "v1"]
+            assert own == sandbox.rows("v1")
