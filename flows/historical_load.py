@@ -23,6 +23,7 @@ from flows.parameters import (
     TickersFile,
     Timeframes,
     Universe,
+    Witness,
 )
 from flows.runs import Report, ended, flow_run_id, sentence
 from flows.runtime.artifacts import publish_load
@@ -36,7 +37,13 @@ from polygon_fundamentals.load.query import Filters
 from polygon_fundamentals.locks import shared
 from polygon_fundamentals.reference.tickers import tickers_of_cik
 from polygon_fundamentals.reference.tickers import universe as whole_universe
-from polygon_fundamentals.settings import Settings, lake_root, load_settings, threads
+from polygon_fundamentals.settings import (
+    Settings,
+    lake_root,
+    load_edgar_settings,
+    load_settings,
+    threads,
+)
 from polygon_fundamentals.statements import (
     ALL_STATEMENTS,
     DEFAULT_TIMEFRAMES,
@@ -76,13 +83,14 @@ def historical_load(
     base_url: BaseUrl = None,
     resume: bool = True,
     original_dates: bool = False,
+    witness: Witness = None,
 ) -> State[Any]:
     """Load all history of the given tickers into the lake.
 
     Name them with `tickers`, `tickers_file` or `universe`. Running it twice changes
     nothing; a run that was cut off within the last day goes on where it stopped unless
     `resume` is off. Both days are included and mean filing dates. With `original_dates`
-    the filings index is asked when v2's periods were first filed.
+    the filings index is asked when v2's periods were first filed, with a witness SEC EDGAR first.
     """
     filters = filters_of(timeframes, from_date, to_date)
 
@@ -102,6 +110,10 @@ def historical_load(
         }
         if original_dates and generation == "v1":
             raise UsageError("--original-dates is for v2's periods: give --generation v2 or both")
+        if witness and not original_dates:
+            raise UsageError("--witness is for original dates here: give --original-dates too")
+        if witness:
+            load_edgar_settings()
         return run_load(
             "historical-load",
             parameters,
@@ -114,12 +126,15 @@ def historical_load(
             universe=universe,
             resume=resume,
             original_dates=original_dates,
+            witness=witness,
         )
 
     return ended(body)
 
 
-def with_original_dates(report: Report, tickers: Sequence[str], base_url: str | None) -> Report:
+def with_original_dates(
+    report: Report, tickers: Sequence[str], base_url: str | None, witness: str | None = None
+) -> Report:
     """Ask when v2's periods were first filed, of all tickers in the lake where none are named."""
     # It needs pandas, 40 MB that other loads do without.
     from tasks.silver import ask_original_dates
@@ -131,7 +146,7 @@ def with_original_dates(report: Report, tickers: Sequence[str], base_url: str | 
     spec = RunSpec(run=report["run"], lake=report["lake"], base_url=base_url)
     label = f"{len(tickers):,} tickers"
     try:
-        state = ask_original_dates(spec, label, list(tickers), return_state=True)
+        state = ask_original_dates(spec, label, list(tickers), witness, return_state=True)
     finally:
         close(spec)
     found = state.result(raise_on_failure=False)
@@ -176,6 +191,7 @@ def run_load(
     resume: bool = False,
     cik: str | None = None,
     original_dates: bool = False,
+    witness: str | None = None,
 ) -> Report:
     """Load the generations one after the other; record the run; return the report.
 
@@ -220,7 +236,7 @@ def run_load(
                 "message": sentence(reports),
             }
             if original_dates:
-                report = with_original_dates(report, tickers, base_url)
+                report = with_original_dates(report, tickers, base_url, witness)
                 run.report["original_dates"] = report["original_dates"]
             # A sharded load knows its shards by what the ledger says of them.
             run.report.update(

@@ -27,11 +27,12 @@ from polygon_fundamentals.locks import shared
 from polygon_fundamentals.parity import load_accepted, load_tolerances
 from polygon_fundamentals.parity.run import sampled, v1_tickers, v2_tickers
 from polygon_fundamentals.reference.tickers import known_tickers
-from polygon_fundamentals.settings import existing_lake_root, load_settings
+from polygon_fundamentals.settings import existing_lake_root, load_edgar_settings, load_settings
 from polygon_fundamentals.statements import Statement
 from polygon_fundamentals.v1_endpoint import LEDGER_DAYS, v1_endpoint
 from tasks.context import RunSpec, find_key, rate_limit
 from tasks.parity import compare_one, drop_dead_work, drop_work, run_rules
+from tasks.witness import ask_witness, notes_of
 
 # In the ledger entry and on the first lines of an artifact; the lists stand in the report.
 _IN_LEDGER = (
@@ -54,11 +55,14 @@ def parity(given: ParityParameters) -> Report:
 
     All tickers of v1 unless some are named or sampled. Writes a report and the data docs
     under `ops/parity/` and changes no data. The API is asked only what became of tickers
-    that v2 lacks; without network or key they count as missing unless known from before.
+    that v2 lacks; without network or key they count as missing unless known from before. With a
+    witness SEC EDGAR is asked about the companies whose differences its filings could settle.
     """
     where = Lake(existing_lake_root(given.lake))
     load_tolerances(TOLERANCES_FILE)
     load_accepted(ACCEPTED_FILE)
+    if given.witness:
+        load_edgar_settings()
     where.prepare()
     lock = where.lock("writers")
     with shared(lock, LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):
@@ -108,6 +112,9 @@ def _answered(run: ledger.Run, given: ParityParameters) -> Report:
                 day.isoformat(),
             )
             log.info(f"{statement.value}: {done['anew']} anew, {done['from_cache']} as before")
+        witness = ask_witness(spec, given.witness, known.tickers) if given.witness else None
+        for note in notes_of(witness):
+            log.info(note)
         asked = Asked(
             run=run.id,
             tickers_total=len(everyone),
@@ -116,13 +123,14 @@ def _answered(run: ledger.Run, given: ParityParameters) -> Report:
             named=bool(named),
             today=day,
             v1_is_frozen=v1_endpoint(records, datetime.now(UTC)).retired,
-            notes=(known.note,) if known.note else (),
+            notes=(*((known.note,) if known.note else ()), *notes_of(witness)),
         )
         told = run_rules(spec, "all rules", asked)
     finally:
         drop_work(where, run.id)
     return {
         **told,
+        **({"witness": witness} if witness else {}),
         "run": run.id,
         "exit_code": 0 if told["passed"] else 1,
         "message": _sentence(told),

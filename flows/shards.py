@@ -26,6 +26,7 @@ from flows.parameters import (
     TickersFile,
     Timeframes,
     Universe,
+    Witness,
 )
 from flows.runs import Report, ended, sentence
 from flows.runtime.artifacts import publish_load
@@ -64,6 +65,7 @@ def sharded_load(
     base_url: BaseUrl = None,
     resume: bool = True,
     original_dates: bool = False,
+    witness: Witness = None,
 ) -> State[Any]:
     """Load all history of the given tickers, split over the workers of the pool.
 
@@ -105,6 +107,7 @@ def sharded_load(
                 "base_url": base_url,
                 "resume": resume,
                 "original_dates": original_dates,
+                "witness": witness,
             }
             carry_out(where, planned, common)
             report = _tallied(planned, generation, [s.value for s in statements])

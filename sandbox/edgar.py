@@ -99,6 +99,19 @@ class Edgar:
         """Drop what `answer_next` was told and nobody has asked for."""
         self._next.clear()
 
+    def reports(self) -> dict[str, list[tuple[int, int]]]:
+        """Return the truth: period end and first filing, in days since 1970, by CIK."""
+        epoch = date(1970, 1, 1).toordinal()
+        with self._lock:
+            companies = {cik: self._world.company(i) for cik, i in self._world.by_cik.items()}
+            return {
+                cik: [
+                    (company.calendar.ends[i] - epoch, company.calendar.filed[i] - epoch)
+                    for i in range(company.last)
+                ]
+                for cik, company in companies.items()
+            }
+
     def answer(self, path: str, headers: Mapping[str, str], fault: str) -> Answer:
         """Return the answer to a request."""
         if self._is_too_fast():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from prefect.states import Completed, Failed, State
 from polygon_fundamentals import silver
 from polygon_fundamentals.errors import FundamentalsError, told
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.reference.original_dates import date_periods
+from polygon_fundamentals.reference.edgar_cache import EdgarCache, reports_of
+from polygon_fundamentals.reference.original_dates import companies_of, date_periods
 from tasks.context import RunSpec, context
+from tasks.witness import ask_edgar
 
 
 def _failed(error: FundamentalsError | OSError) -> State[Any]:
@@ -41,11 +44,19 @@ def build_silver(lake: str, label: str, day: str | None) -> State[Any]:
 
 
 @task(name="original dates", task_run_name="original dates · {label}", persist_result=False)
-def ask_original_dates(spec: RunSpec, label: str, tickers: list[str]) -> State[Any]:
-    """Ask the filings index when the periods of some tickers were first filed."""
+def ask_original_dates(
+    spec: RunSpec, label: str, tickers: list[str], witness: str | None = None
+) -> State[Any]:
+    """Ask the filings index, or EDGAR first, when the periods of some tickers were first filed."""
     run = context(spec)
     try:
-        counts = date_periods(run.lake, run.client.counting_anew(), tickers)
+        note = None
+        if witness is not None:
+            ciks = sorted(companies_of(run.lake, tickers)["cik"].unique())
+            note = ask_edgar(run.lake, ciks, with_facts=False).note
+        reports = partial(reports_of, EdgarCache(run.lake))
+        counts = date_periods(run.lake, run.client.counting_anew(), tickers, reports)
+        counts |= {"note": note} if note else {}
     except (FundamentalsError, OSError) as error:
         return _failed(error)
     return Completed(message=f"{counts['periods']:,} periods", data=counts)

@@ -87,9 +87,14 @@ def _dates_line(found: Mapping[str, Any]) -> str:
         print(f"error: original dates: {found['error']}", file=sys.stderr)
     if "periods" not in found:
         return "original dates: none"
+    exact = f"{found['edgar']:,} from SEC EDGAR, " if found.get("edgar") else ""
     return (
-        f"original dates: {found['index']:,} of {found['periods']:,} periods from the filings "
-        f"index, {found['index_estimate']:,} estimated, {found['unknown']:,} unknown"
+        f"original dates: of {found['periods']:,} periods {exact}{found['index']:,} from the "
+        f"filings index, {found['index_estimate']:,} estimated, {found['unknown']:,} unknown"
+        + (f"; {found['note']}" if found.get("note") else "")
+        + "".join(
+            f"; earlier periods of CIK {c} are not its own" for c in found.get("late_ciks", ())
+        )
     )
 
 

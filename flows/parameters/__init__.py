@@ -28,6 +28,7 @@ from flows.parameters.shared import (
     TickersFile,
     Timeframes,
     Universe,
+    Witness,
 )
 from flows.parameters.switch import (
     ChecklistParameters,
@@ -65,5 +66,6 @@ __all__ = [
     "TickersFile",
     "Timeframes",
     "Universe",
+    "Witness",
     "flag_of",
 ]

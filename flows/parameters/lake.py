@@ -18,6 +18,7 @@ from flows.parameters.shared import (
     Statements,
     Tickers,
     TickersFile,
+    Witness,
 )
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.statements import ALL_STATEMENTS
@@ -41,6 +42,7 @@ class ParityParameters(Parameters, Named):
     day: Annotated[
         Day, Flag("--date", metavar="D", help="the day to judge by", unset="today in New York")
     ] = None
+    witness: Witness = None
     lake: LakeFolder = None
     base_url: BaseUrl = None
 
@@ -53,7 +55,8 @@ class ParityParameters(Parameters, Named):
     @property
     def recorded(self) -> dict[str, Any]:
         """The parameters as the ledger has them."""
-        return {"tickers": self.names, "sample": self.sample, "seed": self.seed}
+        asked = {"witness": self.witness} if self.witness else {}
+        return {"tickers": self.names, "sample": self.sample, "seed": self.seed, **asked}
 
 
 class SilverParameters(Parameters):

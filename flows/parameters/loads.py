@@ -24,6 +24,7 @@ from flows.parameters.shared import (
     TickersFile,
     Timeframes,
     Universe,
+    Witness,
 )
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.load.query import Filters, as_cik
@@ -53,6 +54,9 @@ class HistoricalLoadParameters(Parameters, Named):
     original_dates: Annotated[
         bool, Flag(help="ask the filings index when v2's periods were first filed")
     ] = False
+    witness: Annotated[
+        Witness, Flag(help="with --original-dates: ask SEC EDGAR first, whose dates are exact")
+    ] = None
 
     @property
     def filters(self) -> Filters:
@@ -75,6 +79,8 @@ class HistoricalLoadParameters(Parameters, Named):
             )
         if self.original_dates and self.generation == "v1":
             raise UsageError("--original-dates is for v2's periods: give --generation v2 or both")
+        if self.witness and not self.original_dates:
+            raise UsageError("--witness is for original dates here: give --original-dates too")
         return self
 
 

@@ -62,6 +62,11 @@ BaseUrl = Annotated[
     Field(description="Another address of the API, or a sandbox"),
     Flag(metavar="URL", group=WHERE),
 ]
+Witness = Annotated[
+    Literal["edgar"] | None,
+    Field(description="Ask SEC EDGAR, whose filings settle what v1 and v2 say differently"),
+    Flag(help="ask SEC EDGAR; EDGAR_IDENTITY is your name and e-mail address", group=WHERE),
+]
 DaysBack = Annotated[
     int,
     Field(ge=0, le=MAX_DAYS_BACK, description="Days before the last one to ask for"),

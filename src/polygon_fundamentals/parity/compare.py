@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, TypeAlias
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -16,22 +16,16 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from polygon_fundamentals.field_map import v1_fields, v2_fields
-from polygon_fundamentals.parity.coverage import missing_from_v2, tickers_of
+from polygon_fundamentals.parity.coverage import missing_from_v2
 from polygon_fundamentals.parity.explain import Findings, code_of, explain, gather
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
-from polygon_fundamentals.parity.paired import DOLLARS, Flags, Paired, pairs_of
+from polygon_fundamentals.parity.meeting import TickersOf, days_of, meet
+from polygon_fundamentals.parity.paired import Paired, pairs_of
 from polygon_fundamentals.parity.tally import fields_of, tally
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
 from polygon_fundamentals.parity.totals import COMPANY_ABSENT, NEVER_IN_V2, PRESENT, StatementParity
-from polygon_fundamentals.periods.companies import ticker_ciks
-from polygon_fundamentals.periods.current import current_rows, period_keys
-from polygon_fundamentals.periods.match import match_periods
 from polygon_fundamentals.reference.tickers import ReferenceTicker
-from polygon_fundamentals.statements import Generation, Statement
-
-# A tuple of tickers for each company; the stubs know no Series of tuples.
-TickersOf: TypeAlias = "pd.Series[Any]"
+from polygon_fundamentals.statements import Statement
 
 _NEW_YORK = ZoneInfo("America/New_York")
 _KINDS = np.array([kind.value for kind in Kind], dtype=object)
@@ -55,24 +49,9 @@ def compare_statement(
     in New York unless given.
     """
     day = datetime.now(_NEW_YORK).date() if today is None else today
-    ciks = ticker_ciks([v1, v2], {t: entry.get("cik") for t, entry in reference.items()})
-    v1_keys = period_keys(v1, Generation.V1, ciks)
-    v2_keys = period_keys(v2, Generation.V2, ciks)
-
-    # v2 has no balance sheet over twelve months, and a v1 record may lack a statement altogether.
-    served = v1_keys["timeframe"].isin([t.v1 for t in statement.v2_timeframes]).to_numpy()
-    filled = _has_values(v1, [f.column for f in v1_fields(statement)])
-    comparable = np.flatnonzero(served & filled)
-    left = comparable[current_rows(v1.take(pa.array(comparable)), Generation.V1, ciks)]
-    right = current_rows(v2, Generation.V2, ciks)
-    met = match_periods(v1_keys.iloc[left], v2_keys.iloc[right])
-
-    company_tickers = tickers_of(v1, v1_keys["company"].to_numpy(dtype=object))
-    v2_tickers = tickers_of(v2, v2_keys["company"].to_numpy(dtype=object))
-    company_tickers = pd.concat(
-        [company_tickers, v2_tickers[~v2_tickers.index.isin(company_tickers.index)]]
-    )
-    paired = _paired(v1, v2, statement, left[met.v1], right[met.v2], v1_keys, company_tickers)
+    meeting = meet(v1, v2, statement, reference)
+    v1_keys, v2_keys, company_tickers = meeting.v1_keys, meeting.v2_keys, meeting.company_tickers
+    paired = meeting.paired
     pairs = pairs_of(paired)
     # Infinities are findings of their own; the arithmetic around them need not warn.
     with np.errstate(invalid="ignore", over="ignore"):
@@ -88,25 +67,24 @@ def compare_statement(
     unused = _accept(values, [a for a in accepted if a.statement is statement], day)
     tallies = tally(paired, findings, values)
     by_field = fields_of(tallies, statement)
-    tickers = _tickers(v1_keys.iloc[left], v1, v1_keys, v2, v2_keys, reference)
+    tickers = _tickers(v1_keys.iloc[meeting.v1_current], v1, v1_keys, v2, v2_keys, reference)
     absent = tickers[tickers["kind"] != PRESENT].reset_index(drop=True)
     gone = v1_keys["company"].isin(v2_keys["company"]).to_numpy()
-    v1_alone = left[met.v1_alone]
     compared = int(by_field["compared"].sum())
-    never = np.flatnonzero(~served & filled)
+    v1_alone, never = meeting.v1_alone, meeting.never_in_v2
     seen = pd.concat(
         [
-            _seen(v1_keys.iloc[left[met.v1]], PRESENT, company_tickers),
+            _seen(v1_keys.iloc[meeting.v1_met], PRESENT, company_tickers),
             _seen(v1_keys.iloc[v1_alone[gone[v1_alone]]], Kind.MISSING.value, company_tickers),
             _seen(v1_keys.iloc[v1_alone[~gone[v1_alone]]], COMPANY_ABSENT, company_tickers),
             _seen(v1_keys.iloc[never], NEVER_IN_V2, company_tickers),
-            _seen(v2_keys.iloc[right[met.v2_alone]], Kind.EXTRA.value, company_tickers),
+            _seen(v2_keys.iloc[meeting.v2_alone], Kind.EXTRA.value, company_tickers),
         ],
         ignore_index=True,
     )
     return StatementParity(
         statement=statement,
-        companies=int(v1_keys["company"].iloc[left].nunique()),
+        companies=int(v1_keys["company"].iloc[meeting.v1_current].nunique()),
         periods=len(paired),
         compared=compared,
         matched=int(by_field[Kind.MATCHED.value].sum()),
@@ -120,65 +98,10 @@ def compare_statement(
         seen=seen,
         absent_tickers=absent,
         missing_periods=_periods(v1, v1_keys, v1_alone[gone[v1_alone]], statement, company_tickers),
-        extra_periods=_periods(v2, v2_keys, right[met.v2_alone], statement, company_tickers),
+        extra_periods=_periods(v2, v2_keys, meeting.v2_alone, statement, company_tickers),
         v1_periods_v2_never_has=len(never),
         v1_last_filing=_last_day(v1, "filing_date"),
         unused_acceptances=unused,
-    )
-
-
-def _has_values(table: pa.Table, columns: list[str]) -> Flags:
-    """Which rows have any value in the columns."""
-    found = np.zeros(table.num_rows, dtype=bool)
-    for name in columns:
-        found |= table.column(name).is_valid().to_numpy()
-    return found
-
-
-def _floats(table: pa.Table, name: str, rows: pa.Array) -> npt.NDArray[np.float64]:
-    column = table.column(name).take(rows)
-    result: npt.NDArray[np.float64] = column.to_numpy(zero_copy_only=False).astype(np.float64)
-    return result
-
-
-def _dates(table: pa.Table, name: str, rows: pa.Array) -> npt.NDArray[np.datetime64]:
-    column = table.column(name).take(rows).cast(pa.timestamp("s"))
-    result: npt.NDArray[np.datetime64] = column.to_pandas().to_numpy(dtype="datetime64[s]")
-    return result
-
-
-def _paired(
-    v1: pa.Table,
-    v2: pa.Table,
-    statement: Statement,
-    left: npt.NDArray[np.int64],
-    right: npt.NDArray[np.int64],
-    v1_keys: pd.DataFrame,
-    company_tickers: TickersOf,
-) -> Paired:
-    """The periods that met, with both sides' values."""
-    l_rows, r_rows = pa.array(left), pa.array(right)
-    keys = v1_keys.iloc[left].reset_index(drop=True)
-    tickers = keys["company"].map(company_tickers).astype(object)
-    periods = pd.DataFrame(
-        {
-            "company": keys["company"],
-            "ticker": tickers.str[0],
-            "tickers": tickers.str.join(","),
-            "timeframe": keys["timeframe"],
-            "period_end": keys["period_end"],
-            "v1_filing_date": _dates(v1, "filing_date", l_rows),
-            "v2_filing_date": _dates(v2, "filing_date", r_rows),
-            "fourth_quarter": (v1.column("fiscal_period").take(l_rows).to_pandas() == "Q4"),
-        }
-    )
-    return Paired(
-        statement,
-        periods,
-        pd.factorize(keys["company"])[0].astype(np.int64),
-        {f.column: _floats(v1, f.column, l_rows) for f in v1_fields(statement)},
-        {name: _floats(v2, name, r_rows) for name in v2_fields(statement)},
-        np.full(len(periods), DOLLARS),
     )
 
 
@@ -303,7 +226,7 @@ def _periods(
             "cik": _cik_of(found["company"]),
             "timeframe": found["timeframe"].to_numpy(),
             "period_end": found["period_end"].to_numpy(),
-            "filing_date": _dates(table, "filing_date", pa.array(rows)),
+            "filing_date": days_of(table, "filing_date", pa.array(rows)),
         }
     )
     return frame.sort_values(["ticker", "timeframe", "period_end"], ignore_index=True)

@@ -147,17 +147,6 @@ class CompanyFacts:
         facts = [f for h in self._periods.get(Period(USD, YEAR, end), {}).values() for f in h]
         return min(facts, key=lambda f: (f.filed, f.accession)).accession if facts else None
 
-    def near(self, period: Period, days: int) -> Period:
-        """Return the period, or the only one of its kind that ends within some days of it."""
-        if period in self._periods or not days:
-            return period
-        others = [
-            other
-            for other in self._periods
-            if other[:2] == period[:2] and abs((other.end - period.end).days) <= days
-        ]
-        return others[0] if len(others) == 1 else period
-
     def _by_difference(self, period: Period) -> dict[str, list[Fact]]:
         """Return quarters of money as year to date less the year to date a quarter before."""
         if period not in self._derived:

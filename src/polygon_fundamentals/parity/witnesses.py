@@ -20,7 +20,6 @@ from typing import NamedTuple
 
 from polygon_fundamentals.parity.kinds import Kind
 from polygon_fundamentals.parity.witness_facts import (
-    QUARTER,
     ROUNDING_UNITS,
     SHARES,
     USD,
@@ -102,7 +101,7 @@ class Proof:
 
 def anchor(facts: CompanyFacts, claim: Claim) -> str | None:
     """Return the accession of v1's own filing; of a quarter that nobody filed, the year's."""
-    if claim.v1_accession is None and claim.unfiled and claim.period.duration == QUARTER:
+    if claim.v1_accession is None and claim.unfiled:
         return facts.first_of_year(claim.period.end)
     return claim.v1_accession
 

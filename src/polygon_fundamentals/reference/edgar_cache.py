@@ -27,6 +27,7 @@ from polygon_fundamentals.errors import ContentError, EdgarIdentityError, EdgarU
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.reference.edgar import FACTS_ZIP, SUBMISSIONS_ZIP, Edgar
+from polygon_fundamentals.reference.edgar_dates import Report, reports_in
 from polygon_fundamentals.reference.edgar_facts import (
     FACTS_SCHEMA,
     FILINGS_SCHEMA,
@@ -194,6 +195,12 @@ def ask(
             f"{len(report.problems)} answers of SEC EDGAR cannot be read: " + (report.problems[0])
         )
     return report
+
+
+def reports_of(cache: EdgarCache, cik: str) -> list[Report] | None:
+    """Return a company's periodic reports as they are in the cache, None where not asked for."""
+    entry = cache.filings(cik)
+    return None if entry is None else reports_in(entry.rows.to_pandas(date_as_object=True))
 
 
 def _update(

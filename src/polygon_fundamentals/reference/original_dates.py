@@ -1,4 +1,8 @@
-"""When periods were first filed, from the vendor's index of filings.
+"""When periods were first filed: from SEC EDGAR, else from the vendor's index of filings.
+
+EDGAR has the period of every report, so its dates are exact (`edgar_dates`); they count as
+`edgar`. The index and its alignment stay for lakes that do not ask EDGAR, for days on which it
+cannot be reached, and for the periods of a company from before its CIK.
 
 v2's `filing_date` is the latest filing that repeated a period. The index
 (`/stocks/filings/vX/index`) has every filing of a company with its form and day, but not the
@@ -14,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -27,12 +32,14 @@ from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.locks import exclusive
+from polygon_fundamentals.reference.edgar_dates import EdgarDates, ReportsOf, first_filings
 from polygon_fundamentals.reference.filing_alignment import align
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
 
 FILINGS_PATH = "/stocks/filings/vX/index"
 QUARTERLY_FORMS = ("10-Q", "10-QT", "10-QSB")
 ANNUAL_FORMS = ("10-K", "10-KT", "10-K405", "10-KSB")
+EXACT = "edgar"
 SURE = "index"
 ESTIMATE = "index_estimate"
 # The page's greatest length in the vendor's description is 50,000; entries are small.
@@ -52,6 +59,8 @@ SCHEMA = pa.schema(
         pa.field("asked_at", MOMENT),
     ]
 )
+
+_WITHOUT_MOMENT = pa.schema([SCHEMA.field(i) for i in range(5)])
 
 
 def fetch_filings(client: Client, ciks: Sequence[str]) -> pd.DataFrame:
@@ -147,43 +156,97 @@ def match_filings(periods: pd.DataFrame, filings: pd.DataFrame) -> pa.Table:
             if dated.filing is not None:
                 source = SURE if dated.sure else ESTIMATE
                 found.append((cik, end, days[dated.filing], source, forms[dated.filing]))
-    wanted = pa.schema([SCHEMA.field(i) for i in range(5)])
-    rows = [dict(zip(wanted.names, row, strict=True)) for row in found]
-    return pa.Table.from_pylist(rows, schema=wanted)
+    rows = [dict(zip(_WITHOUT_MOMENT.names, row, strict=True)) for row in found]
+    return pa.Table.from_pylist(rows, schema=_WITHOUT_MOMENT)
 
 
-def date_periods(lake: Lake, client: Client, tickers: Sequence[str]) -> dict[str, int]:
-    """Ask the index for the companies of some tickers and keep when their periods were filed.
+def companies_of(lake: Lake, tickers: Sequence[str]) -> pd.DataFrame:
+    """Return the periods of some tickers in either generation: cik, period_end, bound.
 
-    What was kept of these companies before is replaced. Returns counts: companies, periods,
-    `index`, `index_estimate` and `unknown` periods.
+    Raises:
+        DamagedFileError: a file of the lake cannot be read.
+    """
+    frames = [periods_of(lake, tickers)[["cik", "period_end", "bound"]]]
+    for statement in Statement:
+        table = read_dataset(lake.dataset(Generation.V1, statement), tickers)
+        rows = table.select(["cik", "end_date", "filing_date"]).to_pandas()
+        rows.columns = pd.Index(["cik", "period_end", "bound"])
+        rows = rows.dropna(subset=["cik", "period_end"])
+        rows["cik"] = rows["cik"].str.strip().str.zfill(10)
+        for name in ("period_end", "bound"):
+            rows[name] = pd.to_datetime(rows[name])
+        frames.append(rows)
+    whole = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+    return whole.groupby(["cik", "period_end"], as_index=False).agg(bound=("bound", "min"))
+
+
+def date_periods(
+    lake: Lake, client: Client, tickers: Sequence[str], reports_of: ReportsOf | None = None
+) -> dict[str, Any]:
+    """Find out when the periods of some tickers' companies were first filed, and keep it.
+
+    `reports_of` gives what EDGAR has; the vendor's index is asked about companies of which a
+    period is left. What was kept of these companies before is replaced. Returns counts:
+    companies, periods (of v2), and of these `index`, `index_estimate` and `unknown`; with
+    `reports_of` also `edgar`, `edgar_v1_only` (periods that v2 lacks) and `late_ciks`.
 
     Raises:
         ApiError: a page failed for good; nothing is kept then.
         DamagedFileError: a file of the lake cannot be read.
     """
     periods = periods_of(lake, tickers)
-    ciks = sorted(periods["cik"].unique())
-    table = match_filings(periods, fetch_filings(client, ciks))
+    exact = EdgarDates([], {})
+    if reports_of is not None:
+        exact = first_filings(companies_of(lake, tickers), reports_of)
+    dated = {(cik, pd.Timestamp(end)) for cik, end, _, _ in exact.rows}
+    keys = list(zip(periods["cik"], periods["period_end"], strict=True))
+    left = sorted({cik for cik, end in keys if (cik, end) not in dated})
+    others = _WITHOUT_MOMENT.empty_table()
+    if left or reports_of is None:
+        open_ones = periods[periods["cik"].isin(left)]
+        others = match_filings(open_ones, fetch_filings(client, left))
+        kept_ones = [
+            (cik, pd.Timestamp(end)) not in dated
+            for cik, end in zip(
+                others["cik"].to_pylist(), others["period_end"].to_pylist(), strict=True
+            )
+        ]
+        others = others.filter(pa.array(kept_ones, pa.bool_()))
+    rows = [
+        dict(zip(_WITHOUT_MOMENT.names, (cik, end, day, EXACT, form), strict=True))
+        for cik, end, day, form in exact.rows
+    ]
+    table = pa.concat_tables([pa.Table.from_pylist(rows, schema=_WITHOUT_MOMENT), others])
+    ciks = sorted({*periods["cik"], *(cik for cik, *_ in exact.rows)})
+    _keep(lake, ciks, table)
+    sources = others["source"].to_pylist()
+    counts: dict[str, Any] = {
+        "companies": len(ciks),
+        "periods": len(periods),
+        SURE: sources.count(SURE),
+        ESTIMATE: sources.count(ESTIMATE),
+    }
+    of_v2 = sum(key in dated for key in keys)
+    counts["unknown"] = len(periods) - len(sources) - of_v2
+    if reports_of is not None:
+        late = [f"{cik} (reports since {day})" for cik, day in exact.late_ciks.items()]
+        counts |= {EXACT: of_v2, "edgar_v1_only": len(dated) - of_v2, "late_ciks": late}
+    return counts
+
+
+def _keep(lake: Lake, ciks: Sequence[str], table: pa.Table) -> None:
+    """Write the dates of some companies in place of what was kept of them."""
     asked = pa.array([datetime.now(UTC)] * table.num_rows, MOMENT)
     fresh = table.append_column("asked_at", asked)
     with exclusive(lake.lock("original-dates")):
         known = load_dates(lake)
-        kept = known.filter(pc.invert(pc.is_in(known["cik"], pa.array(ciks, TEXT))))
-        whole = pa.concat_tables([kept, fresh]).sort_by(
+        others = known.filter(pc.invert(pc.is_in(known["cik"], pa.array(ciks, TEXT))))
+        whole = pa.concat_tables([others, fresh]).sort_by(
             [("cik", "ascending"), ("period_end", "ascending")]
         )
         sink = pa.BufferOutputStream()
         pq.write_table(whole, sink, compression="zstd")
         replace_file(dates_file(lake), bytes(sink.getvalue()))
-    sources = fresh["source"].to_pylist()
-    return {
-        "companies": len(ciks),
-        "periods": len(periods),
-        SURE: sources.count(SURE),
-        ESTIMATE: sources.count(ESTIMATE),
-        "unknown": len(periods) - len(sources),
-    }
 
 
 def dates_file(lake: Lake) -> Path:
@@ -214,7 +277,7 @@ def by_source(dates: pa.Table, day: date | None) -> list[tuple[str, pd.Series[in
     if day is not None:
         dates = dates.filter(pc.less_equal(dates["first_filing_date"], pa.scalar(day, DAY)))
     found = []
-    for source in (SURE, ESTIMATE):
+    for source in (EXACT, SURE, ESTIMATE):
         rows = dates.filter(pc.equal(dates["source"], source))
         index = pd.MultiIndex.from_arrays(
             [

@@ -1,0 +1,139 @@
+"""Which records of both generations meet: one a company, timeframe and period end on each side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from polygon_fundamentals.field_map import v1_fields, v2_fields
+from polygon_fundamentals.parity.coverage import tickers_of
+from polygon_fundamentals.parity.paired import DOLLARS, Flags, Paired
+from polygon_fundamentals.periods.companies import ticker_ciks
+from polygon_fundamentals.periods.current import current_rows, period_keys
+from polygon_fundamentals.periods.match import match_periods
+from polygon_fundamentals.reference.tickers import ReferenceTicker
+from polygon_fundamentals.statements import Generation, Statement
+
+# A tuple of tickers for each company; the stubs know no Series of tuples.
+TickersOf: TypeAlias = "pd.Series[Any]"
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """Positions in the tables of both generations, and the periods that both have.
+
+    `v1_met` and `v2_met` are the records behind the rows of `paired`; `v1_current` are all of v1's
+    that could meet one; `never_in_v2` those of a timeframe that v2 does not serve.
+    """
+
+    v1_keys: pd.DataFrame
+    v2_keys: pd.DataFrame
+    company_tickers: TickersOf
+    v1_current: Rows
+    v1_met: Rows
+    v2_met: Rows
+    v1_alone: Rows
+    v2_alone: Rows
+    never_in_v2: Rows
+    paired: Paired
+
+
+def meet(
+    v1: pa.Table,
+    v2: pa.Table,
+    statement: Statement,
+    reference: Mapping[str, ReferenceTicker],
+) -> Meeting:
+    """Return which records of a statement meet; the tables are as in `compare_statement`."""
+    ciks = ticker_ciks([v1, v2], {t: entry.get("cik") for t, entry in reference.items()})
+    v1_keys = period_keys(v1, Generation.V1, ciks)
+    v2_keys = period_keys(v2, Generation.V2, ciks)
+
+    # v2 has no balance sheet over twelve months, and a v1 record may lack a statement altogether.
+    served = v1_keys["timeframe"].isin([t.v1 for t in statement.v2_timeframes]).to_numpy()
+    filled = _has_values(v1, [f.column for f in v1_fields(statement)])
+    comparable = np.flatnonzero(served & filled)
+    left = comparable[current_rows(v1.take(pa.array(comparable)), Generation.V1, ciks)]
+    right = current_rows(v2, Generation.V2, ciks)
+    met = match_periods(v1_keys.iloc[left], v2_keys.iloc[right])
+
+    company_tickers = tickers_of(v1, v1_keys["company"].to_numpy(dtype=object))
+    v2_tickers = tickers_of(v2, v2_keys["company"].to_numpy(dtype=object))
+    company_tickers = pd.concat(
+        [company_tickers, v2_tickers[~v2_tickers.index.isin(company_tickers.index)]]
+    )
+    v1_met, v2_met = left[met.v1], right[met.v2]
+    return Meeting(
+        v1_keys,
+        v2_keys,
+        company_tickers,
+        left,
+        v1_met,
+        v2_met,
+        left[met.v1_alone],
+        right[met.v2_alone],
+        np.flatnonzero(~served & filled),
+        _paired(v1, v2, statement, v1_met, v2_met, v1_keys, company_tickers),
+    )
+
+
+def _has_values(table: pa.Table, columns: list[str]) -> Flags:
+    """Which rows have any value in the columns."""
+    found = np.zeros(table.num_rows, dtype=bool)
+    for name in columns:
+        found |= table.column(name).is_valid().to_numpy()
+    return found
+
+
+def _floats(table: pa.Table, name: str, rows: pa.Array) -> npt.NDArray[np.float64]:
+    column = table.column(name).take(rows)
+    result: npt.NDArray[np.float64] = column.to_numpy(zero_copy_only=False).astype(np.float64)
+    return result
+
+
+def days_of(table: pa.Table, name: str, rows: pa.Array) -> npt.NDArray[np.datetime64]:
+    column = table.column(name).take(rows).cast(pa.timestamp("s"))
+    result: npt.NDArray[np.datetime64] = column.to_pandas().to_numpy(dtype="datetime64[s]")
+    return result
+
+
+def _paired(
+    v1: pa.Table,
+    v2: pa.Table,
+    statement: Statement,
+    left: npt.NDArray[np.int64],
+    right: npt.NDArray[np.int64],
+    v1_keys: pd.DataFrame,
+    company_tickers: TickersOf,
+) -> Paired:
+    """The periods that met, with both sides' values."""
+    l_rows, r_rows = pa.array(left), pa.array(right)
+    keys = v1_keys.iloc[left].reset_index(drop=True)
+    tickers = keys["company"].map(company_tickers).astype(object)
+    periods = pd.DataFrame(
+        {
+            "company": keys["company"],
+            "ticker": tickers.str[0],
+            "tickers": tickers.str.join(","),
+            "timeframe": keys["timeframe"],
+            "period_end": keys["period_end"],
+            "v1_filing_date": days_of(v1, "filing_date", l_rows),
+            "v2_filing_date": days_of(v2, "filing_date", r_rows),
+            "fourth_quarter": (v1.column("fiscal_period").take(l_rows).to_pandas() == "Q4"),
+        }
+    )
+    return Paired(
+        statement,
+        periods,
+        pd.factorize(keys["company"])[0].astype(np.int64),
+        {f.column: _floats(v1, f.column, l_rows) for f in v1_fields(statement)},
+        {name: _floats(v2, name, r_rows) for name in v2_fields(statement)},
+        np.full(len(periods), DOLLARS),
+    )

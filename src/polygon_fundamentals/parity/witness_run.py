@@ -1,0 +1,278 @@
+"""Asking the witness about a lake's differences, and writing what it proves into the findings.
+
+It comes after the comparison and changes nothing in its cache: what the filings say of a value
+stands in the run's own tables, so that without a witness the findings are what they were.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from polygon_fundamentals.field_map import Unit, entries
+from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.read import read_dataset
+from polygon_fundamentals.lake.storage.local import replacing
+from polygon_fundamentals.parity.findings import Found
+from polygon_fundamentals.parity.kinds import Kind
+from polygon_fundamentals.parity.meeting import meet
+from polygon_fundamentals.parity.witness_claims import Line, LineKey, claims_of
+from polygon_fundamentals.parity.witness_facts import CompanyFacts, Fact
+from polygon_fundamentals.parity.witnesses import Claim, Proof, learn, prove
+from polygon_fundamentals.periods.companies import batches
+from polygon_fundamentals.reference.tickers import ReferenceTicker
+from polygon_fundamentals.statements import Generation, Statement
+
+# Companies with a difference of these kinds are asked about; of a derived quarter money only.
+_ASKED = (Kind.RESTATED, Kind.UNEXPLAINED, Kind.SIGN, Kind.SCALE, Kind.V1_BREAKS_IDENTITY)
+# These may become another finding; those keep their name and gain the filings.
+_OPEN = (Kind.RESTATED, Kind.UNEXPLAINED, Kind.V1_BREAKS_IDENTITY, Kind.DERIVED_QUARTER)
+_NAMED = (Kind.SIGN, Kind.SCALE, Kind.SPLIT_ADJUSTED, Kind.ROUNDED_BY_FILER)
+_TIMEFRAMES = ("quarterly", "annual")
+_BATCH_TICKERS = 60
+FILING_URL = "https://www.sec.gov/Archives/edgar/data/{cik}/{folder}/{accession}-index.htm"
+_SIDES = ("v1", "v2")
+EVIDENCE_SCHEMA = pa.schema(
+    [pa.field("edgar_concept", pa.string())]
+    + [
+        pa.field(f"edgar_{side}_{name}", kind)
+        for side in _SIDES
+        for name, kind in (
+            ("accession", pa.string()),
+            ("form", pa.string()),
+            ("filed", pa.date32()),
+            ("link", pa.string()),
+        )
+    ]
+)
+
+# Returns a company's facts, None where they are not known.
+FactsOf = Callable[[str], CompanyFacts | None]
+
+
+class ValueKey(NamedTuple):
+    """A value in the findings of one statement."""
+
+    cik: str
+    timeframe: str
+    period_end: pd.Timestamp
+    v2_field: str
+
+
+@dataclass
+class WitnessReport:
+    """What the witness came to: companies, and values by the finding that they had and have."""
+
+    companies: int = 0
+    companies_without_facts: int = 0
+    settled: Counter[str] = field(default_factory=Counter)
+    evidence: Counter[str] = field(default_factory=Counter)
+
+
+def open_companies(founds: Iterable[Found]) -> dict[str, list[str]]:
+    """Return the companies with a difference that could be settled: tickers by CIK."""
+    companies: dict[str, set[str]] = defaultdict(set)
+    for found in founds:
+        money = [e.v2 for e in entries(found.statement) if e.v2 and e.unit is Unit.USD]
+        for values in found.batches("values"):
+            kinds, fields = values["kind"], values["v2_field"]
+            asked = pc.or_(
+                pc.is_in(kinds, pa.array([k.value for k in _ASKED])),
+                pc.and_(
+                    pc.equal(kinds, Kind.DERIVED_QUARTER.value), pc.is_in(fields, pa.array(money))
+                ),
+            )
+            asked = pc.and_(asked, pc.is_in(values["timeframe"], pa.array(_TIMEFRAMES)))
+            rows = values.filter(pc.and_(asked, pc.is_valid(values["cik"])))
+            pairs = rows.select(["cik", "tickers"]).group_by(["cik", "tickers"]).aggregate([])
+            for cik, tickers in zip(
+                pairs["cik"].to_pylist(), pairs["tickers"].to_pylist(), strict=True
+            ):
+                companies[cik].update(tickers.split(","))
+    return {cik: sorted(tickers) for cik, tickers in sorted(companies.items())}
+
+
+def settle(
+    lake: Lake,
+    founds: Sequence[Found],
+    companies: Mapping[str, Sequence[str]],
+    facts_of: FactsOf,
+    reference: Mapping[str, ReferenceTicker],
+) -> WitnessReport:
+    """Write what the facts of some companies prove into the findings; return what it came to.
+
+    `companies` as of `open_companies`. Writes `values` and `tallies` of each of `founds`.
+
+    Raises:
+        DamagedFileError: a file of the lake or of the findings cannot be read.
+    """
+    report = WitnessReport(companies=len(companies))
+    proofs: dict[Statement, dict[ValueKey, tuple[Claim, Proof]]] = {f.statement: {} for f in founds}
+    clusters = [tuple(tickers) for tickers in companies.values()]
+    ciks_of = defaultdict(list)
+    for cik, tickers in companies.items():
+        ciks_of[tickers[0]].append(cik)
+    for batch in batches(clusters, _BATCH_TICKERS):
+        ciks = {cik for ticker in batch for cik in ciks_of[ticker]}
+        known = {cik: facts for cik in ciks if (facts := facts_of(cik)) is not None}
+        report.companies_without_facts += len(ciks) - len(known)
+        for statement, told in proofs.items():
+            lines = _lines(lake, statement, batch, reference)
+            told.update(_proofs(lines, known))
+    for found in founds:
+        _write(found, proofs[found.statement], report)
+    return report
+
+
+def _lines(
+    lake: Lake,
+    statement: Statement,
+    tickers: Sequence[str],
+    reference: Mapping[str, ReferenceTicker],
+) -> dict[LineKey, Line]:
+    v1, v2 = (read_dataset(lake.dataset(g, statement), tickers) for g in Generation)
+    theirs = {t: reference[t] for t in tickers if t in reference}
+    return claims_of(v1, v2, statement, meet(v1, v2, statement, theirs))
+
+
+def _proofs(
+    lines: Mapping[LineKey, Line], known: Mapping[str, CompanyFacts]
+) -> Iterator[tuple[ValueKey, tuple[Claim, Proof]]]:
+    """Yield what is proven of each value that differs."""
+    for (cik, v2_field, timeframe), line in lines.items():
+        facts = known.get(cik)
+        differing = {end: claim for end, claim in line.items() if claim.v1 != claim.v2}
+        if facts is None or not differing:
+            continue
+        habits = learn(facts, line.values())
+        for end, claim in differing.items():
+            proof = prove(facts, claim, habits)
+            if proof is not None:
+                yield ValueKey(cik, timeframe, end, v2_field), (claim, proof)
+
+
+def kind_after(before: Kind, proof: Proof) -> Kind | None:
+    """Return the finding that a proof makes of another, None where it does not bear on it."""
+    if before in _NAMED:
+        return before
+    if before not in _OPEN:
+        return None
+    if proof.kind is Kind.NOT_RESTATED and before is not Kind.RESTATED:
+        return None
+    return proof.kind
+
+
+def _write(
+    found: Found, proofs: Mapping[ValueKey, tuple[Claim, Proof]], report: WitnessReport
+) -> None:
+    """Write the findings anew with what is proven, and their numbers."""
+    moved: Counter[tuple[str, str, str, str]] = Counter()
+    path = found.folder / "values.parquet"
+    writer: pq.ParquetWriter | None = None
+    with replacing(path) as beside:
+        for values in found.batches("values"):
+            table = _with_proofs(values, proofs, moved, report)
+            if writer is None:
+                writer = pq.ParquetWriter(
+                    beside, table.schema, compression="zstd", write_page_checksum=True
+                )
+            writer.write_table(table)
+        if writer is not None:
+            writer.close()
+    tallies = _moved(found, moved)
+    with replacing(found.folder / "tallies.parquet") as beside:
+        pq.write_table(tallies, beside, compression="zstd", write_page_checksum=True)
+
+
+def _with_proofs(
+    values: pa.Table,
+    proofs: Mapping[ValueKey, tuple[Claim, Proof]],
+    moved: Counter[tuple[str, str, str, str]],
+    report: WitnessReport,
+) -> pa.Table:
+    kinds, details = values["kind"].to_pylist(), values["detail"].to_pylist()
+    evidence: dict[str, list[str | date | None]] = {
+        name: [None] * values.num_rows for name in EVIDENCE_SCHEMA.names
+    }
+    ciks = {key.cik for key in proofs}
+    rows = np.flatnonzero(pc.is_in(values["cik"], pa.array(ciks, pa.string())).to_numpy())
+    names = ("cik", "timeframe", "period_end", "v2_field", "ticker", "relation", "v1_value",
+             "v2_value")  # fmt: skip
+    frame = values.select(names).take(pa.array(rows)).to_pandas()
+    for row, line in zip(rows.tolist(), frame.itertuples(index=False), strict=True):
+        key = ValueKey(line.cik, line.timeframe, pd.Timestamp(line.period_end), line.v2_field)
+        told = proofs.get(key)
+        if told is None or told[0].v2 != line.v2_value:
+            continue
+        proof, before = told[1], kinds[row]
+        after = kind_after(Kind(before), proof)
+        if after is None:
+            continue
+        kinds[row] = after.value
+        kept = details[row] if after.value == before else ""
+        details[row] = f"{kept}; {proof.detail}" if kept else proof.detail
+        for name, value in _evidence(line.cik, proof).items():
+            evidence[name][row] = value
+        if after.value == before:
+            report.evidence[before] += 1
+        else:
+            moved[line.ticker, line.v2_field, before, after.value] += 1
+            report.settled[f"{before} > {after.value}"] += 1
+    table = values
+    for name, column in (("kind", kinds), ("detail", details)):
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, name, pa.array(column, pa.string()))
+    for wanted in EVIDENCE_SCHEMA:
+        table = table.append_column(wanted, pa.array(evidence[wanted.name], wanted.type))
+    return table
+
+
+def _evidence(cik: str, proof: Proof) -> dict[str, str | date | None]:
+    facts = dict(zip(_SIDES, (proof.v1_fact, proof.v2_fact), strict=True))
+    concept = next((f.concept for f in facts.values() if f is not None), None)
+    row: dict[str, str | date | None] = {"edgar_concept": concept}
+    for side, fact in facts.items():
+        if fact is not None:
+            row[f"edgar_{side}_accession"] = fact.accession
+            row[f"edgar_{side}_form"] = fact.form
+            row[f"edgar_{side}_filed"] = fact.filed
+            row[f"edgar_{side}_link"] = link(cik, fact)
+    return row
+
+
+def link(cik: str, fact: Fact) -> str:
+    """Return the address of a fact's filing."""
+    folder = fact.accession.replace("-", "")
+    return FILING_URL.format(cik=int(cik), folder=folder, accession=fact.accession)
+
+
+def _moved(found: Found, moved: Mapping[tuple[str, str, str, str], int]) -> pa.Table:
+    """Return the numbers of findings after some of them have changed."""
+    tallies = found.table("tallies")
+    lines = {
+        e.v2: n for n, e in enumerate(entries(found.statement))
+        if e.v2 and e.v1 and e.source_rank == 1
+    }  # fmt: skip
+    changes: Counter[tuple[str, int, str]] = Counter()
+    for (ticker, v2_field, before, after), count in moved.items():
+        changes[ticker, lines[v2_field], before] -= count
+        changes[ticker, lines[v2_field], after] += count
+    rows = [
+        {"ticker": ticker, "line": line, "kind": kind, "count": count}
+        for (ticker, line, kind), count in changes.items()
+    ]
+    both = pa.concat_tables([tallies, pa.Table.from_pylist(rows, schema=tallies.schema)])
+    summed = both.group_by(["ticker", "line", "kind"], use_threads=False).aggregate(
+        [("count", "sum")]
+    )
+    summed = summed.rename_columns({"count_sum": "count"}).select(tallies.schema.names)
+    return summed.filter(pc.not_equal(summed["count"], 0)).cast(tallies.schema)

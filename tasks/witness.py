@@ -1,0 +1,84 @@
+"""The task of `parity --witness edgar`: ask about open differences, write what is proven."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from prefect import task
+
+from polygon_fundamentals.business_days import today_in_new_york
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.parity.findings import Found
+from polygon_fundamentals.parity.witness_facts import CompanyFacts
+from polygon_fundamentals.parity.witness_run import WitnessReport, open_companies, settle
+from polygon_fundamentals.reference.edgar import Edgar, EdgarLimit
+from polygon_fundamentals.reference.edgar_cache import EdgarCache, EdgarReport, ask
+from polygon_fundamentals.reference.tickers import ReferenceTicker
+from polygon_fundamentals.settings import EDGAR_IDENTITY, lake_root, load_edgar_settings
+from polygon_fundamentals.statements import Statement
+from tasks.context import RunSpec
+from tasks.parity import work_folder
+
+NO_IDENTITY = (
+    f"SEC EDGAR was not asked: set {EDGAR_IDENTITY} to your name and e-mail address, as the SEC "
+    "requires; what it said before is used"
+)
+
+
+def ask_edgar(lake: Lake, ciks: Sequence[str], *, with_facts: bool) -> EdgarReport:
+    """Return what asking EDGAR about some companies took; where it says nothing, why.
+
+    Raises:
+        UsageError: EDGAR_IDENTITY, or an address of EDGAR's, cannot be used.
+    """
+    settings = load_edgar_settings()
+    if settings is None:
+        return EdgarReport(companies=len(ciks), note=NO_IDENTITY)
+    edgar = Edgar(settings, EdgarLimit(lake, settings))
+    return ask(EdgarCache(lake), edgar, ciks, today_in_new_york(), with_facts=with_facts)
+
+
+@task(name="witness", task_run_name="witness · {witness}", persist_result=False)
+def ask_witness(
+    spec: RunSpec, witness: str, reference: dict[str, ReferenceTicker]
+) -> dict[str, Any]:
+    """Ask SEC EDGAR about the companies with open differences; write what its filings prove."""
+    lake = Lake(lake_root(spec.lake))
+    folder = work_folder(lake, spec.run)
+    founds = [Found(statement, folder / statement.value) for statement in Statement]
+    companies = open_companies(founds)
+    asked = ask_edgar(lake, list(companies), with_facts=True)
+    told = settle(lake, founds, companies, partial(_facts, EdgarCache(lake)), reference)
+    return {
+        "witness": witness,
+        **{name: value for name, value in asdict(asked).items() if name != "problems"},
+        "companies_without_facts": told.companies_without_facts,
+        "settled": dict(told.settled),
+        "evidence": dict(told.evidence),
+        "sentence": _sentence(asked, told),
+    }
+
+
+def notes_of(told: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return what the report says of the witness."""
+    if told is None:
+        return ()
+    return tuple(note for note in (told["note"], told["sentence"]) if note)
+
+
+def _facts(cache: EdgarCache, cik: str) -> CompanyFacts | None:
+    entry = cache.facts(cik)
+    return None if entry is None or entry.note.nothing else CompanyFacts.of(cik, entry.rows)
+
+
+def _sentence(asked: EdgarReport, told: WitnessReport) -> str:
+    known = told.companies - told.companies_without_facts
+    changes = ", ".join(f"{count:,} {what}" for what, count in sorted(told.settled.items()))
+    return (
+        f"SEC EDGAR: {told.companies:,} companies have open differences, facts of {known:,} are "
+        f"known ({asked.requests:,} requests); {changes or 'nothing was settled'}; "
+        f"{told.evidence.total():,} others gained the filings as evidence"
+    )
