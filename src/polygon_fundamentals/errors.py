@@ -78,6 +78,10 @@ class PaginationError(ApiError):
     """A `next_url` that leads in a circle or away from the endpoint."""
 
 
+class FormatError(ApiError):
+    """An answer most of whose rows have another form than the API's description gives them."""
+
+
 class ContentError(ApiError):
     """An answer that came whole, with something in it that no row can be made of."""
 

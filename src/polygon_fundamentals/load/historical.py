@@ -27,6 +27,7 @@ from polygon_fundamentals.load.query import (
 )
 from polygon_fundamentals.load.store import follow, store_v1, store_v2
 from polygon_fundamentals.load.writers import Writers
+from polygon_fundamentals.normalise.columns import ten_digits
 from polygon_fundamentals.statements import V1_PATH, Generation, Statement
 
 Unit = tuple[str, str]  # ticker, statement
@@ -240,7 +241,7 @@ def _ask_whose(client: Client, tickers: Sequence[str], found: dict[str, set[str]
         rows = page.heads
         alone = {tickers[0]: list(range(len(rows)))} if len(tickers) == 1 else None
         places = alone or follow(rows, {ticker: sorted(found[ticker]) for ticker in tickers})
-        said = ((i, row["cik"]) for i, row in enumerate(rows))
+        said = ((i, ten_digits(row["cik"])) for i, row in enumerate(rows))
         ciks = {i: cik for i, cik in said if cik and isinstance(cik, str)}
         for ticker, positions in places.items():
             found[ticker].update(ciks[i] for i in positions if i in ciks)

@@ -13,9 +13,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from polygon_fundamentals.errors import FormatError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Counts, Incoming, Scope, commit
 from polygon_fundamentals.normalise import v1_tables, v2_table
+from polygon_fundamentals.normalise.columns import ten_digits
 from polygon_fundamentals.normalise.exact import parse_pieces, parse_rows
 from polygon_fundamentals.normalise.v1 import v1_positions
 from polygon_fundamentals.statements import Generation, Statement
@@ -46,6 +48,8 @@ def store_v2(
     tables = [v2_table([], statement, observed_at)]
     count = 0
     for rows in chain.from_iterable(map(parse_pieces, bodies)):
+        if everything:
+            refuse_strangers(rows, everything)
         own = {everything: range(len(rows))} if everything else follow(rows, companies)
         for ticker, found in own.items():
             places[ticker] += [count + i for i in found]
@@ -83,6 +87,8 @@ def store_v1(
     """
     rows = [row for body in bodies for row in parse_rows(body) if _in_fiscal(row, fiscal)]
     lake = Lake(Path(root))
+    if everything:
+        refuse_strangers(rows, everything)
     places = {everything: range(len(rows))} if everything else follow(rows, companies)
     tables = v1_tables(rows, observed_at)
     kept = v1_positions(rows)
@@ -103,16 +109,40 @@ def follow(
     by_cik: dict[str, list[str]] = {}
     for ticker, ciks in companies.items():
         for cik in ciks:
-            by_cik.setdefault(cik, []).append(ticker)
+            by_cik.setdefault(ten_digits(cik), []).append(ticker)
     places: dict[str, list[int]] = {ticker: [] for ticker in companies}
     for position, row in enumerate(rows):
-        company, symbols = row.get("cik"), row.get("tickers")
+        company, symbols = ten_digits(row.get("cik")), row.get("tickers")
         owners = by_cik.get(company, []) if isinstance(company, str) else []
         texts = [s for s in symbols if isinstance(s, str)] if isinstance(symbols, list) else []
         named = [symbol for symbol in texts if symbol in places]
         for ticker in dict.fromkeys((*owners, *named)):
             places[ticker].append(position)
     return places
+
+
+def refuse_strangers(rows: Sequence[Mapping[str, Any]], ticker: str) -> None:
+    """Return nothing where the rows can be what a request for one ticker gives.
+
+    A ticker may have had two companies, and a renamed company's rows name its new ticker alone.
+    Several companies whose rows all name other tickers mean that the server ignored the filter.
+
+    Raises:
+        FormatError: more than one company names tickers, and never this one.
+    """
+    named: dict[Any, bool] = {}
+    for row in rows:
+        symbols = row.get("tickers")
+        if isinstance(symbols, list) and symbols:
+            cik = ten_digits(row.get("cik"))
+            named[cik] = named.get(cik, False) or ticker in symbols
+    strangers = sorted(str(cik) for cik, is_named in named.items() if not is_named)
+    if len(strangers) > 1:
+        raise FormatError(
+            f"the answer for {ticker} holds rows of {len(strangers)} other companies (such as CIK "
+            f"{strangers[0]}), so the server ignored the filter; nothing was stored. Check "
+            "--base-url, then run again"
+        )
 
 
 def _in_fiscal(row: Mapping[str, Any], fiscal: tuple[int | None, int | None]) -> bool:

@@ -11,13 +11,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from polygon_fundamentals.normalise.exact import ExactNumber
+from polygon_fundamentals.errors import FormatError
+from polygon_fundamentals.normalise.exact import ExactNumber, exact_decimal
 
 Misfits = list[dict[str, Any]]
 REFUSED = (pa.ArrowException, TypeError, ValueError, OverflowError)
 _NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_null)
 # Texts that a row may hold as a whole number → how they are written.
 _WHOLE_AS_TEXT = {"cik": "{:010d}", "fiscal_year": "{:d}"}
+_FEWEST_ODD_ROWS = 4
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,3})?")
+_MIDNIGHT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]00:00(:00(\.0+)?)?(Z|[-+]00:?00)?")
 _DIGITS = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
@@ -27,10 +31,13 @@ def column(
     """Return the column `name` of `rows`.
 
     A value that its type cannot hold exactly is put into that row's dict in `misfits`
-    (for the `unmapped` column); the column then has null, or the nearest float. A whole number
-    that came as text, and a CIK or fiscal year that came as a number, are the same in the other.
+    (for the `unmapped` column); the column then has null, or the nearest float. Another way of
+    writing a value is the same value: a number as text, a CIK or fiscal year as a number, a CIK
+    without its leading zeros, a day with midnight behind it.
     """
     values = [row.get(name) for row in rows]
+    if name == "cik":
+        values = [ten_digits(value) for value in values]
     try:
         if kind == pa.date32():
             return pa.array(values, pa.string()).cast(kind)
@@ -57,11 +64,47 @@ def column(
     return pa.array(fitted, kind)
 
 
+def refuse_another_format(misfits: Misfits) -> None:
+    """Return nothing where most rows have the form that the API's description gives them.
+
+    One odd value is kept beside its row. Where most rows hold values that are lost to their
+    columns, the API has changed its format, and to store such rows would replace good ones.
+
+    Raises:
+        FormatError: at least four rows, and more than half of all, hold such a value.
+    """
+    odd = [
+        (name, value)
+        for misfit in misfits
+        for name, value in list(misfit.items())[:1]
+        if not isinstance(value, int | float | ExactNumber) or isinstance(value, bool)
+    ]
+    if len(odd) >= _FEWEST_ODD_ROWS and len(odd) > len(misfits) / 2:
+        name, value = odd[0]
+        raise FormatError(
+            f"{len(odd)} of {len(misfits)} rows hold values of another form than the API's "
+            f"description gives them, such as {name} = {str(value)[:40]!r}; none of them was "
+            "stored. Report it to the vendor, and look for a newer version of this program"
+        )
+
+
+def ten_digits(cik: Any) -> Any:
+    """Return a CIK in ten digits, as the vendor writes it; what is none comes back as it is."""
+    if type(cik) is str and len(cik) < 10 and cik.isascii() and cik.isdigit():
+        return cik.zfill(10)
+    if type(cik) is int and 0 <= cik < 10**10:
+        return f"{cik:010d}"
+    return cik
+
+
 def fit_number(value: Any) -> tuple[float | None, bool]:
     """Return (the nearest float or None, whether something would be lost)."""
     if isinstance(value, ExactNumber):
         number = float(value)
         return (number if math.isfinite(number) else None), True
+    if type(value) is str and _NUMBER.fullmatch(value):
+        exact = exact_decimal(value)
+        return (None, True) if isinstance(exact, ExactNumber) else (exact, False)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None, True
     try:
@@ -72,8 +115,8 @@ def fit_number(value: Any) -> tuple[float | None, bool]:
 
 
 def _fit_integer(value: Any) -> tuple[int | None, bool]:
-    if type(value) is str and _DIGITS.fullmatch(value):
-        return int(value), False
+    if type(value) is str:
+        return (int(value), False) if _DIGITS.fullmatch(value) else (None, True)
     number, lost = fit_number(value)
     if lost or number is None or not number.is_integer() or abs(number) > 2**31 - 1:
         return None, True
@@ -82,7 +125,8 @@ def _fit_integer(value: Any) -> tuple[int | None, bool]:
 
 def _fit_day(value: Any) -> tuple[date | None, bool]:
     try:
-        return date.fromisoformat(value), False
+        midnight = _MIDNIGHT.fullmatch(value)
+        return date.fromisoformat(midnight[1] if midnight else value), False
     except (TypeError, ValueError):
         return None, True
 

@@ -15,7 +15,13 @@ import pyarrow as pa
 
 from polygon_fundamentals.datasets.schemas import MOMENT, TEXT, V1_RECORD, schema, section_type
 from polygon_fundamentals.field_map import v1_fields
-from polygon_fundamentals.normalise.columns import REFUSED, Misfits, column, fit_number
+from polygon_fundamentals.normalise.columns import (
+    REFUSED,
+    Misfits,
+    column,
+    fit_number,
+    refuse_another_format,
+)
 from polygon_fundamentals.normalise.exact import to_json
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -70,6 +76,7 @@ def _table(
     sections = [
         _section(rows, statement, section, misfits, is_odd) for section in statement.v1_sections
     ]
+    refuse_another_format(misfits)
     columns["financials"] = pa.StructArray.from_arrays(sections, names=list(statement.v1_sections))
     columns["ticker"] = pa.nulls(len(rows), TEXT)
     columns["absent_fields"] = pa.array(absent, pa.list_(TEXT))

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from polygon_fundamentals.datasets.schemas import MOMENT, TEXT, schema
-from polygon_fundamentals.normalise.columns import Misfits, column
+from polygon_fundamentals.normalise.columns import Misfits, column, refuse_another_format
 from polygon_fundamentals.normalise.exact import to_json
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -28,6 +28,7 @@ def v2_table(
     ]
     misfits: Misfits = [{} for _ in rows]
     columns = {name: column(rows, name, wanted.field(name).type, misfits) for name in names}
+    refuse_another_format(misfits)
     absent, unknown = _differences(rows, frozenset(names))
     columns["ticker"] = pa.nulls(len(rows), TEXT)
     columns["absent_fields"] = pa.array(absent, pa.list_(TEXT))

@@ -256,7 +256,7 @@ def test_keys_and_hashes() -> None:
         {**row, "goodwill": None},
     ]
     table = v2_table(rows, Statement.BALANCE_SHEETS, MOMENT)
-    assert set(record_keys(table, Generation.V2)) == {"1|quarterly|2024-03-31|2024|1"}
+    assert set(record_keys(table, Generation.V2)) == {"0000000001|quarterly|2024-03-31|2024|1"}
     hashes = content_hashes(table)
     assert hashes[0] == hashes[1]
     assert hashes[2] == hashes[3]
