@@ -64,6 +64,7 @@ def rollback_report(given: RollbackParameters) -> Report:
 
 
 def _plan(where: Lake, delayed: bool, accept_stale: bool, base_url: str | None) -> Report:
+    where.refuse_lost_pointer()
     if leads_to(where) is not Generation.V2:
         words = "the pointer leads to v1; nothing to do"
         return _planned([_step("check", words)], words)

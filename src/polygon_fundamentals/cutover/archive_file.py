@@ -13,18 +13,37 @@ import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Annotated, Any, TypedDict, cast
 
+import msgspec
 import orjson
 import pyarrow as pa
 
-from polygon_fundamentals.cutover.checksums import checksum, walk
+from polygon_fundamentals.cutover.checksums import checksum, printable, walk
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake.storage.local import flush_folder, replace_file
 
 DATA, SCRIPTS, CRON = "data", "scripts", "cron_lines.txt"
 _CHUNK = 1 << 20
 Manifest = dict[str, Any]
+Mode = Annotated[int, msgspec.Meta(ge=0, le=0o7777)]
+
+
+class FileEntry(TypedDict):
+    """One file in a manifest."""
+
+    size: int
+    mtime_ns: int
+    mode: Mode
+    sha256: str
+
+
+class ManifestEntry(TypedDict):
+    """What a manifest must hold to be restored from."""
+
+    files: dict[str, FileEntry]
+    links: dict[str, str]
+    folders: dict[str, tuple[Mode, int]]
 
 
 def describe(folder: Path, scripts: Sequence[Path], cron: Sequence[str]) -> Manifest:
@@ -219,17 +238,58 @@ def save_manifest(path: Path, manifest: Manifest) -> None:
 
 
 def load_manifest(path: Path) -> Manifest:
-    """Return a manifest.
+    """Return a manifest, all of whose names stay within the folder that it describes.
 
     Raises:
         LakeError: it is not there.
-        DamagedFileError: it cannot be read.
+        DamagedFileError: it cannot be read, or a name or link in it leads out of the folder.
     """
     try:
-        found: Manifest = orjson.loads(path.read_bytes())
-        found["files"], found["links"], found["folders"]
+        manifest: Manifest = orjson.loads(path.read_bytes())
+        msgspec.convert(manifest, ManifestEntry)
     except FileNotFoundError as error:
         raise LakeError(f"{path} is not there; put the manifest back beside its archive") from error
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise DamagedFileError(f"{path} is no readable manifest; use another copy") from error
-    return found
+    except ValueError as error:
+        reason = str(error)[:120]
+        raise DamagedFileError(
+            f"{path} is no readable manifest; use another copy ({reason})"
+        ) from error
+    names = [*manifest["files"], *manifest["links"], *manifest["folders"]]
+    outside = [name for name in names if leads_out(name)]
+    outside += [n for n, target in manifest["links"].items() if leads_out(target, Path(n).parent)]
+    if outside:
+        raise DamagedFileError(
+            f"{path}: {outside[0]!r} leads out of v1's folder, so nothing is written; use another "
+            "copy of the manifest"
+        )
+    return manifest
+
+
+def leads_out(name: str, start: Path = Path()) -> bool:
+    """Say whether a relative path, followed from a folder within, leaves the outermost folder."""
+    way = os.path.normpath(start / name)
+    return os.path.isabs(name) or way == ".." or way.startswith(f"..{os.sep}")
+
+
+def refuse_unarchivable(folder: Path) -> None:
+    """Refuse a folder that holds what an archive cannot give back.
+
+    Raises:
+        LakeError: a link that leads out of it, a pipe, a socket or a device, or a name that is not
+            UTF-8; the first is named.
+    """
+    for path in walk(folder):
+        name = str(path.relative_to(folder))
+        shown = printable(str(path))
+        if shown != str(path):
+            reason = "has a name that is not UTF-8; rename it"
+        elif path.is_symlink() and leads_out(os.readlink(path), Path(name).parent):
+            reason = (
+                f"is a link to {printable(os.readlink(path))}, outside of v1's folder, so its data "
+                "would be missing in the archive; replace it by what it leads to, or remove it"
+            )
+        elif not path.is_symlink() and not path.is_file():
+            reason = "is neither file nor link; remove it"
+        else:
+            continue
+        raise LakeError(f"{shown} {reason}, then run again. Nothing was removed")

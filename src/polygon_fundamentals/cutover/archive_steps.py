@@ -79,7 +79,7 @@ class Cleanup:
             retire,
             Step("take checksums", self.describe, self.forget),
             Step("write archive", self.write, self.drop_archive),
-            Step("read back", self.read_back),
+            Step("read back", self.read_back, self.drop_extracted),
             Step("keep records", self.keep, self.drop_kept),
             Step("remove", self.remove, self.put_back),
         ]
@@ -103,6 +103,7 @@ class Cleanup:
         """Take the checksums of v1's files and write the manifest."""
         if self._removal_began():
             return "taken before"
+        archive_file.refuse_unarchivable(self.folder)
         known = checksums.recorded(self.lake)
         if known is not None and (changed := checksums.changed_since(self.lake, known)):
             raise LakeError(
@@ -137,9 +138,16 @@ class Cleanup:
         return "archive removed"
 
     def read_back(self) -> str:
-        """Read the archive to its end and compare it file by file with the manifest and disk."""
+        """Restore the archive into a folder of its own, compare it with the manifest and the lake.
+
+        What a restore would refuse is found here, while v1 is still there.
+        """
         manifest = archive_file.load_manifest(self.manifest_path)
-        archive_file.refuse_differences(archive_file.read_back(self.tar), manifest, str(self.tar))
+        shutil.rmtree(self.restoring, ignore_errors=True)
+        try:
+            archive_file.extract(self.tar, manifest, self.restoring)
+        finally:
+            shutil.rmtree(self.restoring, ignore_errors=True)
         if not self._removal_began():
             archive_file.refuse_differences(
                 checksums.checksums(self.folder), manifest, str(self.folder)

@@ -27,10 +27,11 @@ def refuse_cleanup(lake: Lake, retention: Retention, at: datetime) -> bool:
 
     Raises:
         AnswerIsNo: the pointer leads to v1, or the days have not passed.
-        LakeError: there is no journal of the cutover to count the days from, or an archive of
-            this day already.
+        LakeError: there is no journal of the cutover to count the days from, an archive of
+            this day already, or something in v1's folder that an archive cannot give back.
         UsageError: a script that is to be archived is not there.
     """
+    lake.refuse_lost_pointer()
     if leads_to(lake) is not Generation.V2:
         raise AnswerIsNo(f"{lake.pointer} leads to v1, which readers still use; cut over first")
     done = journals.last_done(lake, CUTOVER)
@@ -54,6 +55,8 @@ def refuse_cleanup(lake: Lake, retention: Retention, at: datetime) -> bool:
         if not script.is_file():
             raise UsageError(f"--script {script} is not a file; name it anew or leave it out")
     data = age >= retention.data_days and holds_data(lake.bronze / V1_ARCHIVE)
+    if data:
+        archive_file.refuse_unarchivable(lake.bronze / V1_ARCHIVE)
     if data and (tar := lake.root / "archive" / _archive_of(at)).exists():
         raise LakeError(f"{tar} is there already; move it away, then run again")
     return data
@@ -158,7 +161,11 @@ def why_no_restore(lake: Lake) -> str | None:
     """Return why there is nothing to restore, or None where there is.
 
     The kept records decide, which go with a restore: the folder may be what was loaded after.
+
+    Raises:
+        LakeError: the pointer was lost.
     """
+    lake.refuse_lost_pointer()
     there = (lake.bronze / V1_ARCHIVE).exists() and archived_since(lake) is None
     if there or not lake.pointer.is_symlink():
         return f"v1's folder is in {lake.bronze} already; nothing to do"
@@ -170,8 +177,11 @@ def _chosen(lake: Lake, name: str | None) -> str:
 
     Raises:
         LakeError: one of them is not.
+        UsageError: the name is a path.
     """
     chosen = name or newest_archive(lake)
+    if Path(chosen).name != chosen:
+        raise UsageError(f"--archive {chosen} is not the name of a file in {lake.root / 'archive'}")
     tar = lake.root / "archive" / chosen
     if not tar.is_file():
         raise LakeError(f"{tar} is not there; put the archive back, then run again")

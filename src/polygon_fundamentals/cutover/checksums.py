@@ -1,21 +1,23 @@
-"""Files that something other than our runs wrote, and the checksums that tell a change."""
+"""The checksums of v1's folder: taken, recorded, and compared with what is there now."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import orjson
 
 from polygon_fundamentals.cutover.journal import folder
+from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.statements import Generation
 
 _CHUNK = 1 << 20
+Recorded = tuple[int, int, str]  # size, time of change in ns, content
 
 
 def checksum(path: Path) -> str:
@@ -38,29 +40,34 @@ def walk(folder_: Path) -> Iterator[Path]:
 
 def checksums(folder_: Path) -> dict[str, str]:
     """Return path within the folder → SHA-256 (of a link: its target) of all it holds."""
-    return {str(path.relative_to(folder_)): _sum(path) for path in walk(folder_)}
+    return {str(path.relative_to(folder_)): content_of(path) for path in walk(folder_)}
 
 
-def _sum(path: Path) -> str:
-    return f"-> {os.readlink(path)}" if path.is_symlink() else checksum(path)
+def content_of(path: Path) -> str:
+    """Return the SHA-256 of a file, `-> target` of a link; of a pipe or device only that it is."""
+    if path.is_symlink():
+        return f"-> {os.readlink(path)}"
+    # Opening a pipe would wait for whoever writes to it.
+    return checksum(path) if path.is_file() else "neither file nor link"
 
 
-def record(lake: Lake) -> dict[str, Any]:
+def record(lake: Lake) -> dict[str, Recorded]:
     """Write the checksums of v1's folder to `ops/cutover/v1_checksums.json`; return them."""
     where = lake.generation_folder(Generation.V1)
-    found: dict[str, Any] = {}
+    entries: dict[str, Recorded] = {}
     for path in walk(where):
         stat = path.lstat()
-        found[_shown(path, where)] = [stat.st_size, stat.st_mtime_ns, _printable(_sum(path))]
-    replace_file(_file(lake), orjson.dumps(found, option=orjson.OPT_INDENT_2))
-    return found
+        content = printable(content_of(path))
+        entries[_shown(path, where)] = (stat.st_size, stat.st_mtime_ns, content)
+    replace_file(_file(lake), orjson.dumps(entries, option=orjson.OPT_INDENT_2))
+    return entries
 
 
 def _shown(path: Path, where: Path) -> str:
-    return _printable(str(path.relative_to(where)))
+    return printable(str(path.relative_to(where)))
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
     """Return a name as text that JSON and a terminal take: bytes that are no UTF-8 as \\xNN."""
     return os.fsencode(name).decode(errors="backslashreplace")
 
@@ -69,27 +76,33 @@ def _file(lake: Lake) -> Path:
     return folder(lake) / "v1_checksums.json"
 
 
-def recorded(lake: Lake) -> dict[str, Any] | None:
-    """Return what `record` wrote, or None where it never ran."""
+def recorded(lake: Lake) -> dict[str, Recorded] | None:
+    """Return what `record` wrote, or None where it never ran.
+
+    Raises:
+        DamagedFileError: it cannot be read.
+    """
     try:
-        found: dict[str, Any] = orjson.loads(_file(lake).read_bytes())
+        return msgspec.json.decode(_file(lake).read_bytes(), type=dict[str, Recorded])
     except FileNotFoundError:
         return None
-    return found
+    except msgspec.MsgspecError as error:
+        raise DamagedFileError(
+            f"{_file(lake)} holds no checksums ({error}); compare v1 with a copy of it, then "
+            "record them anew with `python -m flows checklist --record-checksums`"
+        ) from error
 
 
-def changed_since(lake: Lake, known: dict[str, Any]) -> list[str]:
+def changed_since(lake: Lake, known: Mapping[str, Recorded]) -> list[str]:
     """Return the files of v1 that are new, gone or changed since the checksums were taken.
 
-    Size and time of change tell most; only a file whose time differs is read again.
+    Every file is read: a flipped bit changes neither size nor time.
     """
     where = lake.generation_folder(Generation.V1)
-    seen, changed = set(), []
-    for path in walk(where):
-        name = _shown(path, where)
-        seen.add(name)
-        stat, entry = path.lstat(), known.get(name)
-        same = entry is not None and entry[:2] == [stat.st_size, stat.st_mtime_ns]
-        if not same and (entry is None or _printable(_sum(path)) != entry[2]):
-            changed.append(name)
-    return sorted([*changed, *(known.keys() - seen)])
+    present = {_shown(path, where): path for path in walk(where)}
+    changed = [
+        name
+        for name, path in present.items()
+        if name not in known or printable(content_of(path)) != known[name][2]
+    ]
+    return sorted([*changed, *(known.keys() - present.keys())])

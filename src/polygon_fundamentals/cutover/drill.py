@@ -58,8 +58,9 @@ def drill(
 
     Raises:
         LakeLockedError: another drill goes on, or a load.
-        LakeError: the lake cannot be linked, or the copy cannot be made.
+        LakeError: the pointer was lost, or the lake cannot be linked.
     """
+    lake.refuse_lost_pointer()
     with exclusive(lake.lock("drill"), 0, "the drill"):
         started = time.monotonic()
         where = lake.ops / "drill" / uuid.uuid4().hex[:12]

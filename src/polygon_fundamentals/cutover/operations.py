@@ -237,6 +237,7 @@ def _to_go_on_with(
     local.remove_leftovers(lake.ops)
     left = journals.unfinished(lake, CUTOVER, ROLLBACK)
     if left is None:
+        lake.refuse_lost_pointer()
         return None
     target = Generation.V2 if left.operation == CUTOVER else Generation.V1
     forward = left.operation == operation and left.direction != BACK

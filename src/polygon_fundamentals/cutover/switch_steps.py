@@ -191,7 +191,12 @@ class Switch:
 
     def move_pointer_back(self) -> str:
         """Make the pointer lead where it led."""
-        before = self.facts.get("pointer_before")
+        if "pointer_before" not in self.facts:
+            raise LakeError(
+                f"{self.journal.path} does not say where {self.lake.pointer} led before, so it "
+                "stays as it is; look where it leads, then move that journal away"
+            )
+        before = self.facts["pointer_before"]
         if before is None:
             if self.lake.pointer.is_symlink():
                 self.lake.pointer.unlink()

@@ -133,6 +133,10 @@ def _numbered(folder: Path, prefix: str) -> list[os.DirEntry[str]]:
     return sorted(found, key=lambda entry: entry.name)
 
 
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
 @dataclass(frozen=True)
 class Lake:
     """The folder tree under `QUANTLAKE_ROOT`."""
@@ -163,20 +167,25 @@ class Lake:
         """Return the folder that writers of a generation write to.
 
         v1's is `bronze/fundamentals` while that is a real folder, and its archive name
-        once the pointer is a link.
+        once the pointer is a link, or where the link has gone.
         """
         if generation is Generation.V2:
             return self.bronze / V2_FOLDER
-        return self.bronze / V1_ARCHIVE if self.pointer.is_symlink() else self.pointer
+        archive = self.bronze / V1_ARCHIVE
+        if self.pointer.is_symlink():
+            return archive
+        return archive if _is_folder(archive) and not self.pointer.exists() else self.pointer
 
     @property
     def primary(self) -> Generation:
         """The generation that the pointer leads to: v1 before the cutover.
 
         Raises:
-            LakeError: the pointer leads to neither generation's folder.
+            LakeError: the pointer leads to neither generation's folder, or it was a link once and
+                is none now.
         """
         if not self.pointer.is_symlink():
+            self.refuse_lost_pointer()
             return Generation.V1
         target = Path(os.readlink(self.pointer)).name
         if target == V2_FOLDER:
@@ -186,6 +195,29 @@ class Lake:
         raise LakeError(
             f"{self.pointer} leads to {target}, which is no generation of this lake; "
             f"link it to {V2_FOLDER} or {V1_ARCHIVE}"
+        )
+
+    def refuse_lost_pointer(self) -> None:
+        """Refuse a lake whose link was deleted, or copied as the folder that it led to.
+
+        Raises:
+            LakeError: v1's folder has its archive name, and the pointer is no link to either.
+        """
+        archive = self.bronze / V1_ARCHIVE
+        was_archived = any((self.ops / "kept").glob(f"{Generation.V1}.*.parquet"))
+        if self.pointer.is_symlink() or not (_is_folder(archive) or was_archived):
+            return
+        if self.pointer.exists():
+            both = f"{self.pointer} and {archive} are both folders, so which is v1 is unclear"
+            if was_archived:
+                both = f"{self.pointer} is a folder, though v1 is in the archive of a cleanup"
+            raise LakeError(
+                f"{both}. Where it is a copy of {V2_FOLDER} (as `cp -L` makes it), move it away "
+                f"and make the link again: `ln -s {V2_FOLDER} {self.pointer}`"
+            )
+        raise LakeError(
+            f"{self.pointer}, the link that readers open, is not there; make it again: `ln -s "
+            f"{V2_FOLDER} {self.pointer}` (where v1 was primary: {V1_ARCHIVE})"
         )
 
     def dataset(self, generation: Generation, statement: Statement) -> Dataset:

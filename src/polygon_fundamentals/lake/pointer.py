@@ -61,10 +61,7 @@ def check_folders(lake: Lake) -> None:
     if lake.pointer.exists() and not lake.pointer.is_dir():
         raise LakeError(f"{lake.pointer} is a file; move it away, then run again")
     if lake.pointer.exists() and archive.exists():
-        raise LakeError(
-            f"{lake.pointer} and {archive} are both folders, so which of them is v1 is unclear; "
-            "move one away, then run again"
-        )
+        lake.refuse_lost_pointer()
 
 
 def adopt(lake: Lake, *, allow_gap: bool = False, on_reached: OnReached = ignore) -> bool:

@@ -243,11 +243,11 @@ def test_removal_that_fails_half_way_is_put_back_from_the_archive(
     switched: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = state(switched)["v1"]
-    real, calls = shutil.rmtree, []
+    real, calls = shutil.rmtree, list[str]()
 
     def half(path: Path, **other: object) -> None:
-        calls.append(path)
-        if len(calls) == 1:
+        calls.append(Path(path).name)
+        if calls.count(".fundamentals_v1_removing") == 1 and calls[-1].endswith("_removing"):
             next(Path(path).rglob("*.parquet")).unlink()
             raise OSError(5, "Input/output error", str(path))
         real(path, **other)  # type: ignore[arg-type]
@@ -264,8 +264,12 @@ def test_what_cannot_be_put_back_is_told_and_done_by_the_next_call(
 ) -> None:
     before = state(switched)["v1"]
 
-    def never(path: Path, **_: object) -> None:
-        raise OSError(30, "Read-only file system", str(path))
+    real = shutil.rmtree
+
+    def never(path: Path, **other: object) -> None:
+        if Path(path).name == ".fundamentals_v1_removing":
+            raise OSError(30, "Read-only file system", str(path))
+        real(path, **other)  # type: ignore[arg-type]
 
     with monkeypatch.context() as broken:
         broken.setattr(archive_steps.shutil, "rmtree", never)
