@@ -17,6 +17,7 @@ from flows.commands.options import parameters_of
 from flows.commands.output import complain, unforeseen
 from flows.commands.parser import INSTALLED, parser
 from flows.runtime import quiet
+from flows.runtime.interrupt import requests_end_at_ctrl_c
 from polygon_fundamentals.errors import FundamentalsError, told
 
 
@@ -27,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     command, as_json = COMMANDS[arguments.command], getattr(arguments, "json", False)
     quiet.apply(verbose=getattr(arguments, "verbose", False))
     try:
-        return command.run(parameters_of(command.parameters, arguments), as_json)
+        with requests_end_at_ctrl_c():
+            return command.run(parameters_of(command.parameters, arguments), as_json)
     except (FundamentalsError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -74,6 +74,12 @@ class RetiredError(ApiError):
         return str(self.args[0])
 
 
+class InterruptedRequestError(ApiError):
+    """The run was interrupted, so its requests are given up; not a fault of the API."""
+
+    exit_code = 130
+
+
 class PaginationError(ApiError):
     """A `next_url` that leads in a circle or away from the endpoint."""
 

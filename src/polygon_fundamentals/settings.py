@@ -34,7 +34,8 @@ class Settings:
 
     `requests_per_minute` None means no limit of our own (the server's 429 still
     slows a run down). `deadline` is for one request with its retries, without the time
-    that it waits for its turn under that limit.
+    that it waits for its turn under that limit; `answer_deadline` is for one whole answer, and
+    `download_deadline` for a file of gigabytes.
     """
 
     base_url: str = DEFAULT_BASE_URL
@@ -48,6 +49,8 @@ class Settings:
     longest_wait: float = 30.0
     longest_retry_after: float = 90.0
     deadline: float = 180.0
+    answer_deadline: float = 300.0
+    download_deadline: float = 7200.0
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,7 @@ def load_settings(base_url: str | None = None) -> Settings:
     threads = number("POLYGON_THREADS", defaults.threads, 1)
     processes = number("POLYGON_PROCESSES", min(defaults.processes, os.cpu_count() or 1), 1)
     deadline = number("POLYGON_RETRY_DEADLINE", defaults.deadline, 1)
+    answer = number("POLYGON_ANSWER_TIMEOUT", defaults.answer_deadline, 1)
     attempts = number("POLYGON_RETRY_ATTEMPTS", defaults.attempts, 1)
     if problems:
         raise UsageError("; ".join(problems))
@@ -136,6 +140,7 @@ def load_settings(base_url: str | None = None) -> Settings:
         threads=int(threads or 1),
         processes=int(processes or 1),
         deadline=float(deadline or 1),
+        answer_deadline=float(answer or 1),
         attempts=int(attempts or 1),
     )
 

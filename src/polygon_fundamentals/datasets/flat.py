@@ -6,7 +6,6 @@ import pyarrow as pa
 
 from polygon_fundamentals.datasets.schemas import V1_RECORD, schema
 from polygon_fundamentals.field_map import v1_fields
-from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.statements import Generation, Statement
 
 _TAIL = ("absent_fields", "unmapped", "observed_at")
@@ -29,24 +28,22 @@ def flat_schema(generation: Generation, statement: Statement) -> pa.Schema:
     return pa.schema([*record, *numbers, *tail, pa.field("partition", pa.int32())])
 
 
-def value_columns(dataset: Dataset) -> list[str] | None:
+def value_columns(generation: Generation, statement: Statement) -> list[str] | None:
     """Return the Parquet columns to read of our files: of v1's leaves only the values."""
-    if dataset.generation is Generation.V2:
+    if generation is Generation.V2:
         return None
-    values = [
-        f"financials.{field.section}.{field.name}.value" for field in v1_fields(dataset.statement)
-    ]
+    values = [f"financials.{field.section}.{field.name}.value" for field in v1_fields(statement)]
     return ["ticker", *V1_RECORD, *_TAIL, *values]
 
 
-def flattened(table: pa.Table, dataset: Dataset) -> pa.Table:
+def flattened(table: pa.Table, generation: Generation, statement: Statement) -> pa.Table:
     """Return stored rows, whole or values only, without nesting; names as in `flat_schema`."""
-    if dataset.generation is Generation.V2:
+    if generation is Generation.V2:
         return table
     flat = table
     while any(pa.types.is_struct(field.type) for field in flat.schema):
         flat = flat.flatten()
-    names = flat_schema(dataset.generation, dataset.statement).names[:-1]
+    names = flat_schema(generation, statement).names[:-1]
     return pa.table(
         [flat[f"financials.{name}.value" if "." in name else name] for name in names], names=names
     )

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,14 +42,21 @@ class _Row(msgspec.Struct):
 
 
 class _Envelope(msgspec.Struct):
+    status: Any = None
+    error: Any = None
     results: list[_Row | None] | None = None
     count: Any = None
     next_url: Any = None
 
 
+class _Results(msgspec.Struct):
+    results: msgspec.Raw = msgspec.Raw()
+
+
 # Made with the module, by one thread: two that are the first to decode into a type at the same
 # moment crash the process (msgspec 0.22.0 shows the second what the first has half prepared).
 _DECODER = msgspec.json.Decoder(_Envelope)
+_RESULTS_DECODER = msgspec.json.Decoder(_Results)
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,11 @@ class Page:
                 "vendor"
             ) from error
         return rows
+
+    @property
+    def digest(self) -> bytes:
+        """A digest of the rows as they came, whatever the envelope around them says."""
+        return blake2b(_RESULTS_DECODER.decode(self.body).results, digest_size=16).digest()
 
     @property
     def heads(self) -> list[dict[str, Any]]:
@@ -126,6 +139,8 @@ def quoted(words: object, secret: str, most: int = 200) -> str:
     A gateway may say the header back that it was sent.
     """
     text = " ".join(str(words).split())
+    # Escape sequences and marks of writing direction would act on the reader's terminal.
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     if secret:  # before the cut, which could leave a part of it
         text = re.sub(re.escape(secret), "(the API key)", text, flags=re.IGNORECASE)
     return text[:most]
@@ -160,14 +175,14 @@ def read_page(
 
     Raises:
         RetriableApiError: 408, 425, 429, 5xx, a 410 before its sunset (BrownoutError), or a
-            body that is cut short or is not the JSON of a list answer.
+            body that is cut short, reports an error or is not the JSON of a list answer.
         ContentError: 200 with a body nested too deep to be read.
         UnauthorizedError, NotEntitledError, NotFoundError, BadRequestError, RetiredError,
         ApiError: final answers, each with its remedy.
     """
     sunset = header_day(headers.get("Sunset"))
     if status == 200:
-        return _page(body, what, sunset)
+        return _page(body, what, sunset, secret)
     said = _said(body, secret)
     if status in (408, 425, 429) or status >= 500:
         wait = retry_after_seconds(headers.get("Retry-After"))
@@ -218,13 +233,17 @@ def _host(address: str) -> str:
         return "elsewhere"
 
 
-def _page(body: bytes, what: str, sunset: str | None) -> Page:
+def _page(body: bytes, what: str, sunset: str | None, secret: str) -> Page:
     try:
         envelope = _envelope(body, what)
     except msgspec.ValidationError as error:
         raise RetriableApiError(f"{what} answered 200 without a list of results") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RetriableApiError(f"{what} answered 200 with a body that is not JSON") from error
+    if str(envelope.status).upper() == "ERROR" or envelope.error:
+        raise RetriableApiError(
+            f"{what} answered 200 with an error in its body{_said(body, secret)}"
+        )
     if envelope.results is None and envelope.count != 0:
         raise RetriableApiError(f"{what} answered 200 without a list of results")
     following = envelope.next_url

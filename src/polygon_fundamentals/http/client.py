@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import requests
-import tenacity
 
 from polygon_fundamentals.errors import (
     ApiError,
@@ -25,6 +24,7 @@ from polygon_fundamentals.errors import (
     UnauthorizedError,
 )
 from polygon_fundamentals.http.answers import Page, quoted, read_page
+from polygon_fundamentals.http.connections import WATCH
 from polygon_fundamentals.http.rate_limit import RateLimit
 from polygon_fundamentals.http.sender import Sender, Tally
 from polygon_fundamentals.http.transport import Bearer, Params
@@ -73,7 +73,7 @@ class Client:
         key: str,
         rate_limit: RateLimit | None = None,
         *,
-        sleep: Callable[[float], None] = tenacity.nap.sleep,
+        sleep: Callable[[float], object] = WATCH.stopping.wait,
     ) -> None:
         self._settings = settings
         self._key = usable_key(key, "the API key")
@@ -145,12 +145,13 @@ class Client:
         """Yield all pages of an answer, following `next_url`.
 
         Raises:
-            PaginationError: a cursor that repeats, or a `next_url` with another path.
+            PaginationError: a cursor or a page that repeats, or a `next_url` with another path.
             ApiError: as `get`.
         """
         page = self.get(path, params)
         yield page
         seen: list[Params] = []
+        contents = {page.digest}
         while (following := self.following(path, page)) is not None:
             if following in seen or not following:
                 raise PaginationError(
@@ -159,6 +160,12 @@ class Client:
                 )
             seen.append(following)
             page = self.get(path, following)
+            if page.digest in contents:
+                raise PaginationError(
+                    f"{path}: page {len(seen) + 1} holds the rows of an earlier page, so the "
+                    "answer has no end; run again later"
+                )
+            contents.add(page.digest)
             yield page
 
     def following(self, path: str, page: Page) -> dict[str, str] | None:

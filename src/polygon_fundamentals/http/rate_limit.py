@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from polygon_fundamentals.http.connections import WATCH
 from polygon_fundamentals.locks import exclusive
 
 # Requests are counted where they leave; a second more than a minute lets them arrive
@@ -44,7 +45,7 @@ class FileRateLimit:
         per_minute: int,
         *,
         clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] = WATCH.stopping.wait,
     ) -> None:
         self._path = path
         self._per_minute = per_minute

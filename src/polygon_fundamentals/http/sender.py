@@ -17,6 +17,7 @@ import requests
 import tenacity
 
 from polygon_fundamentals.errors import BrownoutError, RateLimitedError, RetriableApiError
+from polygon_fundamentals.http.connections import WATCH
 from polygon_fundamentals.http.rate_limit import NoRateLimit, RateLimit
 from polygon_fundamentals.http.transport import Params, Transport
 from polygon_fundamentals.settings import Settings
@@ -64,7 +65,7 @@ class Sender:
         auth: requests.auth.AuthBase,
         rate_limit: RateLimit | None = None,
         *,
-        sleep: Callable[[float], None] = tenacity.nap.sleep,
+        sleep: Callable[[float], object] = WATCH.stopping.wait,
     ) -> None:
         self._settings = settings
         self._rate_limit = rate_limit or NoRateLimit()
@@ -141,6 +142,9 @@ class Sender:
             limited = isinstance(error, RateLimitedError)
             return deadline(state) or (not limited and state.attempt_number >= attempts)
 
+        def pause(seconds: float) -> None:
+            self._sleep(seconds)
+
         def before_sleep(state: tenacity.RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
             self.tally.count(retries=1, brownouts=isinstance(error, BrownoutError))
@@ -150,7 +154,7 @@ class Sender:
             retry=tenacity.retry_if_exception_type(RetriableApiError),
             wait=wait,
             stop=enough,
-            sleep=self._sleep,
+            sleep=pause,
             before=take_turn,
             before_sleep=before_sleep,
             reraise=True,

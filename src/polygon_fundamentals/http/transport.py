@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import LocationValueError
 
 from polygon_fundamentals.errors import RetriableApiError, UsageError
+from polygon_fundamentals.http.connections import WATCH, WatchedAdapter
 from polygon_fundamentals.settings import Settings
 
 Params = Mapping[str, str]
@@ -62,10 +62,11 @@ class Transport:
         """Return the answer, of whatever status; `what` names the request for messages.
 
         Raises:
-            RetriableApiError: no answer came, or not all of it.
+            RetriableApiError: no answer came, or not all of it within `answer_deadline`.
+            InterruptedRequestError: the run was interrupted.
             UsageError: the address, or the environment's proxy or certificates, cannot be used.
         """
-        with _failures_named(what):
+        with _failures_named(what, self._settings.answer_deadline):
             return self._ask(path, params, stream=False)
 
     def download(
@@ -76,7 +77,8 @@ class Transport:
         The body of any other status is in the answer. Raises as `get`.
         """
         size = 0
-        with _failures_named(what), self._ask(path, {}, stream=True) as response:
+        limit = self._settings.download_deadline
+        with _failures_named(what, limit), self._ask(path, {}, stream=True) as response:
             if response.status_code != 200:
                 return response, len(response.content)
             for piece in response.iter_content(_PIECE_BYTES):
@@ -98,7 +100,7 @@ class Transport:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = _Session()
-            adapter = HTTPAdapter(pool_connections=2, pool_maxsize=2, max_retries=0)
+            adapter = WatchedAdapter(pool_connections=2, pool_maxsize=2, max_retries=0)
             session.mount("http://", adapter)
             session.mount("https://", adapter)
             session.headers.update({"Accept": "application/json"})
@@ -107,10 +109,12 @@ class Transport:
 
 
 @contextmanager
-def _failures_named(what: str) -> Iterator[None]:
-    """Raise what fails on the way as an error of ours that names the request."""
+def _failures_named(what: str, seconds: float) -> Iterator[None]:
+    """Raise what fails on the way, or takes longer, as an error of ours that names the request."""
+    late: list[bool] = []
     try:
-        yield
+        with WATCH.within(seconds) as late:
+            yield
     except (requests.exceptions.InvalidURL, LocationValueError) as error:
         raise UsageError(
             f"{what} is no valid address: check --base-url, and HTTPS_PROXY where one is set"
@@ -122,13 +126,16 @@ def _failures_named(what: str) -> Iterator[None]:
         requests.exceptions.ContentDecodingError,
         requests.exceptions.InvalidHeader,  # of the answer: ours hold nothing odd
     ) as error:
-        raise RetriableApiError(f"{what} failed on the way ({_reason(error)})") from error
+        reason = f"no whole answer in {seconds:.0f} s" if late else _reason(error)
+        raise RetriableApiError(f"{what} failed on the way ({reason})") from error
     except OSError as error:  # requests' own errors too; its text may hold a proxy's password
         raise UsageError(
             f"{what} could not be sent ({type(error).__name__}): check the proxy in "
             "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY (socks5:// needs `pip install pysocks "
             "socksio`) and the certificates in REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
         ) from error
+    if late:
+        raise RetriableApiError(f"{what} failed on the way (no whole answer in {seconds:.0f} s)")
 
 
 def _reason(error: Exception) -> str:

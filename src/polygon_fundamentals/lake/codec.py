@@ -125,7 +125,9 @@ def read(
     try:
         if ours and table.schema.names == wanted.names:
             return table.cast(wanted), True
-        return with_ticker(adopted(table, dataset, touched), ticker), False
+        return with_ticker(
+            adopted(table, dataset.generation, dataset.statement, touched), ticker
+        ), False
     except _NOT_READ as error:
         raise _unreadable(path, error) from error
 

@@ -70,7 +70,11 @@ def commit(dataset: Dataset, incoming: Incoming) -> Counts:
                     plans.append(plan)
             _carry_out(dataset, bucket, plans, counts, unfinished)
             if any(plan.fresh for plan in plans):
-                flat = flattened(incoming.table, dataset) if flat is None else flat
+                flat = (
+                    flattened(incoming.table, dataset.generation, dataset.statement)
+                    if flat is None
+                    else flat
+                )
                 cache.add_written(dataset, bucket, flat, plans)
     if damaged is not None:
         raise damaged

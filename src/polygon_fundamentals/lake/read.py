@@ -197,7 +197,7 @@ def _refresh(
     """
     dataset = Lake(Path(root)).dataset(generation, statement)
     kept, fresh, parts = cache.load(dataset, bucket, now)
-    columns = value_columns(dataset)
+    columns = value_columns(dataset.generation, dataset.statement)
     ours: list[pa.Table] = []
     adopted: list[pa.Table] = []
     months: dict[bool, list[int]] = {True: [], False: []}
@@ -218,7 +218,9 @@ def _refresh(
     pieces = [kept]
     for tables, is_ours in ((ours, True), (adopted, False)):
         if tables:
-            flat = flattened(pa.concat_tables(tables).combine_chunks(), dataset)
+            flat = flattened(
+                pa.concat_tables(tables).combine_chunks(), dataset.generation, dataset.statement
+            )
             flat = flat.append_column("partition", pa.array(months[is_ours], pa.int32()))
             flat = flat.append_column(cache.OURS, pa.repeat(pa.scalar(is_ours), flat.num_rows))
             pieces.append(flat.cast(kept.schema))

@@ -12,11 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polygon_fundamentals.datasets.schemas import schema
-from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.normalise.exact import exact_decimal, parse_exact, to_json
 from polygon_fundamentals.normalise.v1 import v1_positions
-from polygon_fundamentals.statements import Generation
+from polygon_fundamentals.statements import Generation, Statement
 
 _HIVE = ("ticker", "year", "month")
 # Whole numbers in text; a column that had gaps was a float on its way there.
@@ -30,7 +29,9 @@ _NOTES = {
 }
 
 
-def adopted(table: pa.Table, dataset: Dataset, touched: datetime) -> pa.Table:
+def adopted(
+    table: pa.Table, generation: Generation, statement: Statement, touched: datetime
+) -> pa.Table:
     """Return the rows of a file that another tool wrote, in our schema, without a ticker.
 
     Struct members that are null count as absent, since such files cannot tell the two apart. The
@@ -41,14 +42,14 @@ def adopted(table: pa.Table, dataset: Dataset, touched: datetime) -> pa.Table:
         ApiError, ArrowException, ArithmeticError, RecursionError, TypeError, ValueError: a value
             can be read in no way.
     """
-    wanted = schema(dataset.generation, dataset.statement)
+    wanted = schema(generation, statement)
     notes = _notes(table, wanted)
     kinds = {field.name: field.type for field in wanted}
     rows = [_as_answer(row, kinds) for row in table.drop_columns(notes.column_names).to_pylist()]
-    if dataset.generation is Generation.V2:
-        return _with_notes(v2_table(rows, dataset.statement, touched), notes)
-    held = v1_positions(rows)[dataset.statement]
-    found = v1_tables(rows, touched)[dataset.statement]
+    if generation is Generation.V2:
+        return _with_notes(v2_table(rows, statement, touched), notes)
+    held = v1_positions(rows)[statement]
+    found = v1_tables(rows, touched)[statement]
     return _with_notes(found, notes.take(pa.array(held, pa.int64())))
 
 

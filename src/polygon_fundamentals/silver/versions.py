@@ -154,7 +154,7 @@ def _flat(dataset: Dataset, table: pa.Table, ticker: str) -> pa.Table:
     rows = codec.with_ticker(
         table.select(schema(dataset.generation, dataset.statement).names).combine_chunks(), ticker
     )
-    flat = flattened(rows, dataset)
+    flat = flattened(rows, dataset.generation, dataset.statement)
     wanted = versions_schema(dataset)
     columns = [
         table[name] if name in ("event", "superseded_at") else flat[name] for name in wanted.names

@@ -278,7 +278,7 @@ def test_pages_are_followed_by_path_and_query_only() -> None:
     ("next_url", "words"),
     [
         ("https://api.massive.com/v3/elsewhere?cursor=1", "outside the endpoint"),
-        (f"https://api.massive.com{PATH}?cursor=same", "repeats"),
+        (f"https://api.massive.com{PATH}?cursor=same", "no end"),
         (f"https://api.massive.com{PATH}", "repeats"),
         (f"http://[::1{PATH}?cursor=1", "cannot be read"),
         ("?cursor=1", "said to be at /, outside"),

@@ -1,0 +1,37 @@
+"""Ctrl-C ends a command within seconds, whatever the server that it reads from does."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_CONNECTIONS = "polygon_fundamentals.http.connections"
+
+
+@contextmanager
+def requests_end_at_ctrl_c() -> Iterator[None]:
+    """Give up every request of this process when SIGINT arrives, then raise KeyboardInterrupt.
+
+    Without this the main thread would wait for the threads of a run, and they for the server. A
+    process that was started with SIGINT ignored, or that has a handler of its own, keeps it.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if _CONNECTIONS in sys.modules:
+            sys.modules[_CONNECTIONS].WATCH.resume()
+
+
+def _interrupt(_: int, __: FrameType | None) -> None:
+    # Importing it would cost `--help` a tenth of a second; without it nothing was asked yet.
+    if _CONNECTIONS in sys.modules:
+        sys.modules[_CONNECTIONS].WATCH.stop()
+    raise KeyboardInterrupt
