@@ -14,7 +14,9 @@ from typing import Any
 
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.load.historical import load_v1, load_v2_splitting, resolve_splitting
+from polygon_fundamentals.load.companies import resolve_bisecting
+from polygon_fundamentals.load.historical import load_v1, load_v2_bisecting
+from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import BATCH, Filters, even_groups
 from polygon_fundamentals.load.writers import Inline, Processes, Writers
 from polygon_fundamentals.settings import load_settings
@@ -38,18 +40,20 @@ def main(generation: str, url: str, key: str, folder: str, tickers_file: str) ->
         if generation == "v1":
             statements = list(Statement)
             work: list[Future[Any]] = [
-                pool.submit(load_v1, client, lake, writers, ticker, statements, filters)
+                pool.submit(load_v1, Loader(client, lake, writers), ticker, statements, filters)
                 for ticker in tickers
             ]
         else:
             size = BATCH if units > UNITS_SHOWN_ONE_BY_ONE else 1
             companies: dict[str, list[str]] = {}
             for group in even_groups(tickers, BATCH):
-                companies.update(resolve_splitting(client, lake, group)[0])
+                companies.update(resolve_bisecting(client, lake, group)[0])
             by_cik = [ticker for ticker in companies if companies[ticker]]
             by_symbol = [ticker for ticker in companies if not companies[ticker]]
             work = [
-                pool.submit(load_v2_splitting, client, lake, writers, batch, statement, filters)
+                pool.submit(
+                    load_v2_bisecting, Loader(client, lake, writers), batch, statement, filters
+                )
                 for group in even_groups(by_cik, size) + even_groups(by_symbol, size)
                 for batch in [{ticker: companies[ticker] for ticker in group}]
                 for statement in Statement

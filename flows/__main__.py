@@ -18,7 +18,7 @@ from flows.commands.output import complain, unforeseen
 from flows.commands.parser import INSTALLED, parser
 from flows.runtime import quiet
 from flows.runtime.interrupt import requests_end_at_ctrl_c
-from polygon_fundamentals.errors import FundamentalsError, told
+from polygon_fundamentals.errors import FundamentalsError, as_fundamentals_error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, BrokenPipeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        ours = told(error)
+        ours = as_fundamentals_error(error)
         return complain(str(ours), ours.exit_code, as_json)
     except KeyboardInterrupt:
         return complain("interrupted; run the same command again to go on", 130, as_json)

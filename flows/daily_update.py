@@ -27,13 +27,15 @@ from flows.parameters import (
 from flows.runs import Report, ended, flow_run_id, sentence
 from flows.runtime.artifacts import publish_load
 from flows.status import tell_status
-from flows.updating import Update, report_of_archived, update_side_by_side, windows_of
+from flows.updating import Update, update_side_by_side, windows_of
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import day_of, today_in_new_york
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake, catalogue
 from polygon_fundamentals.lake.archived_rows import archived_since, refuse_archived
 from polygon_fundamentals.lake.commit import recover
+from polygon_fundamentals.load.companies import write_companies
+from polygon_fundamentals.load.report import WindowReport
 from polygon_fundamentals.locks import shared
 from polygon_fundamentals.reference.tickers import universe as whole_universe
 from polygon_fundamentals.settings import (
@@ -170,35 +172,38 @@ def _updated(
             client = context(spec).client
             wanted = whole_universe(client, active_only=universe == "active")
             followed |= {name: [] for name in wanted if name not in followed}
-            run.report["universe_requests"] = client.tally.requests
+            run.report["universe_requests"] = client.counts.requests
         if not followed:
             raise UsageError(
                 f"the lake {run.lake.root} follows no ticker yet: name some with --tickers A,B, "
                 "load them with historical-load, or give --universe active"
             )
-        catalogue.write_companies(file, followed)
+        write_companies(file, followed)
         update = Update(spec, run, names, statements, timeframes, file, windows)
         found = update_side_by_side(update)
     finally:
         close(spec)
         file.unlink(missing_ok=True)
-    code = max(exit_code for _, exit_code in found.values())
-    reports = {name: report for name, (report, _) in found.items()}
     if archived and v1_window:
-        reports = {"v1": report_of_archived(v1_window, day_of(archived)), **reports}
-    for name, report in reports.items():
-        if report.get("archived_since"):
+        # An archived v1 is asked for nothing.
+        since = day_of(archived).isoformat()
+        left_out = WindowReport(window=v1_window.as_json(), archived_since=since)
+        found = {"v1": left_out, **found}
+    code = max(report.exit_code for report in found.values())
+    for name, report in found.items():
+        if report.archived_since:
             notes.append(
-                f"{name} is in the archive since {report['archived_since']} and was left out: "
+                f"{name} is in the archive since {report.archived_since} and was left out: "
                 "`python -m flows restore --execute` brings it back"
             )
-        elif report["frozen_since"]:
-            notes.append(f"{name} is retired: frozen since {report['frozen_since']}")
-        if report["fourths_left"]:
+        elif report.frozen_since:
+            notes.append(f"{name} is retired: frozen since {report.frozen_since}")
+        if report.fourths_left:
             notes.append(
-                f"{name}: {report['fourths_left']} fourth quarters without a filing date are left "
+                f"{name}: {report.fourths_left} fourth quarters without a filing date are left "
                 "to the next run, which goes on with them"
             )
+    reports = {name: report.as_json() for name, report in found.items()}
     message = "; ".join([sentence(reports), *notes])
     run.report.update(ok=code == 0, message=message, generations=reports, notes=notes)
     run.report["tickers_followed"] = len(followed)

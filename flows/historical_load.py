@@ -12,7 +12,7 @@ from prefect.states import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.foreign import quarantine
-from flows.load_tasks import Load, load_generation
+from flows.load_tasks import LoadPlan, load_generation
 from flows.parameters import (
     BaseUrl,
     Day,
@@ -34,6 +34,7 @@ from polygon_fundamentals.lake.archived_rows import refuse_archived
 from polygon_fundamentals.lake.commit import recover
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.load.query import Filters
+from polygon_fundamentals.load.report import LoadReport
 from polygon_fundamentals.locks import shared
 from polygon_fundamentals.reference.tickers import tickers_of_cik
 from polygon_fundamentals.reference.tickers import universe as whole_universe
@@ -226,8 +227,8 @@ def run_load(
                 frozenset(done),
                 cik,
             )
-            code = max(tally_code for _, tally_code in found.values())
-            reports = {name: report for name, (report, _) in found.items()}
+            code = max(report.exit_code for report in found.values())
+            reports = {name: report.as_json() for name, report in found.items()}
             report = {
                 **reports,
                 "lake": str(where.root),
@@ -260,7 +261,7 @@ def _loaded(
     universe: str | None,
     done: frozenset[tuple[str, ...]],
     cik: str | None,
-) -> dict[str, tuple[Report, int]]:
+) -> dict[str, LoadReport]:
     many = len(tickers) * len(statements) >= UNITS_WORTH_PROCESSES or universe is not None
     spec = RunSpec(
         run=run.id,
@@ -276,8 +277,8 @@ def _loaded(
         if cik is not None and not names:
             names = tickers_of_cik(context(spec).client, cik)
         ciks = {name: [cik] for name in names} if cik is not None else {}
-        load = Load(spec, settings, run, names, statements, filters, done, ciks=ciks)
-        tallies = [load_generation(load, generation) for generation in generations]
+        plan = LoadPlan(spec, settings, run, names, statements, filters, done, ciks=ciks)
+        found = {g.value: load_generation(plan, g) for g in generations}
     finally:
         close(spec)
-    return {t.generation.value: (t.report(), t.exit_code) for t in tallies}
+    return found

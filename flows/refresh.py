@@ -10,7 +10,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.foreign import quarantine
 from flows.historical_load import LOCK_SECONDS, UNITS_WORTH_PROCESSES
-from flows.load_tasks import Load, load_generation
+from flows.load_tasks import LoadPlan, load_generation
 from flows.parameters import (
     BaseUrl,
     LakeFolder,
@@ -87,15 +87,6 @@ def refresh(
     return ended(body)
 
 
-class _InBatches(Load):
-    """A load of all companies: a request a batch of them, however few they are."""
-
-    @property
-    def in_batches(self) -> bool:
-        """True: nobody looks at a task a ticker here."""
-        return True
-
-
 def _refreshed(
     run: ledger.Run,
     settings: Settings,
@@ -120,28 +111,29 @@ def _refreshed(
     )
     try:
         context(spec)  # no key, or no limit on the server: said before the first task
-        load = _InBatches(
+        plan = LoadPlan(
             spec,
             settings,
             run,
             list(followed),
             statements,
             filters,
-            scope=Scope.COMPANIES.value,
+            scope=Scope.COMPANIES,
             ciks=followed,
+            one_by_one=False,
         )
-        tally = load_generation(load, Generation.V2)
+        loaded = load_generation(plan, Generation.V2)
     finally:
         close(spec)
-    report = tally.report() | {"ok": not tally.failed}
+    report = loaded.as_json()
     message = f"{sentence({'v2': report})}, {report['rows_withdrawn']:,} withdrawn"
     run.report.update(
-        ok=tally.exit_code == 0, message=message, generations={Generation.V2.value: report}
+        ok=loaded.exit_code == 0, message=message, generations={Generation.V2.value: report}
     )
     return {
         "v2": report,
         "lake": str(run.lake.root),
         "run": run.id,
-        "exit_code": tally.exit_code,
+        "exit_code": loaded.exit_code,
         "message": message,
     }

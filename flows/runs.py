@@ -9,7 +9,7 @@ from typing import Any
 from prefect import runtime
 from prefect.states import Completed, Failed, State
 
-from polygon_fundamentals.errors import FundamentalsError, told
+from polygon_fundamentals.errors import FundamentalsError, as_fundamentals_error
 
 Report = dict[str, Any]
 
@@ -49,7 +49,7 @@ def ended(body: Callable[[], Report]) -> State[Any]:
     try:
         report = body()
     except (FundamentalsError, OSError) as error:
-        ours = told(error)
+        ours = as_fundamentals_error(error)
         report = {"error": str(ours), "exit_code": ours.exit_code, "message": str(ours)}
     message = str(report.get("message", ""))
     if report.get("exit_code"):

@@ -8,6 +8,7 @@ found by the lake's ledger, closed as crashed, and started anew: it goes on wher
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from prefect import flow, runtime
@@ -15,7 +16,6 @@ from prefect.states import State
 from pydantic import Field
 
 from flows.historical_load import filters_of, generations_of
-from flows.load_tasks import failed_unit
 from flows.parameters import (
     BaseUrl,
     Day,
@@ -36,6 +36,7 @@ from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.archived_rows import refuse_archived
 from polygon_fundamentals.lake.storage.local import replace_file
+from polygon_fundamentals.load.report import UnitFailure
 from polygon_fundamentals.reference.tickers import universe as whole_universe
 from polygon_fundamentals.settings import lake_root, server_configured
 from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES
@@ -151,7 +152,7 @@ def _tallied(shards: list[Shard], generation: str, statements: list[str]) -> Rep
             if part is None:
                 reason = f"shard {shard.number}: {shard.problem or 'no report'}"
                 failed = [
-                    failed_unit((t, s), reason, "") for t in shard.tickers for s in statements
+                    asdict(UnitFailure(t, s, reason)) for t in shard.tickers for s in statements
                 ]
                 part = {"units": units, "failed": failed}
             _add(total, part)

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from prefect.futures import PrefectFuture
 
-from flows.load_tasks import Tally, units_failed
-from flows.runs import Report
+from flows.load_tasks import task_report
 from polygon_fundamentals import ledger
 from polygon_fundamentals.errors import RetiredError
 from polygon_fundamentals.ledger import Run
+from polygon_fundamentals.load.report import WindowReport
 from polygon_fundamentals.load.window_v2 import WHOLE_MARKET, Window, window_until
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
 from polygon_fundamentals.v1_endpoint import first_seen_frozen
 from tasks.context import RunSpec
-from tasks.window import update_v1_window, update_v2_statement
+from tasks.load import update_v1_window, update_v2_statement
 
 # v1 takes one ticker a request: beyond a few, the window over the whole market costs less.
 NAMED_ONE_BY_ONE = 5
@@ -43,34 +43,30 @@ class Update:
 
     def submit(self, generation: Generation) -> Submitted:
         """Submit the tasks of a generation; return each with its units."""
-        window = self.windows[generation]
-        days = [window.first.isoformat(), window.last.isoformat()]
-        frames = [timeframe.value for timeframe in self.timeframes]
-        file, names = str(self.companies_file), list(self.tickers)
-        statements = [statement.value for statement in self.statements]
+        window, names = self.windows[generation], list(self.tickers)
+        days = f"{window.first} to {window.last}"
+        shared = window, list(self.timeframes), str(self.companies_file)
         if generation is Generation.V2:
             return [
                 (
                     update_v2_statement.submit(
-                        self.spec, f"{s} · {days[0]} to {days[1]}", s, days, frames, file, names
+                        self.spec, f"{s} · {days}", s.value, *shared, bool(names)
                     ),
-                    [(ticker, s) for ticker in names or [WHOLE_MARKET]],
+                    [(ticker, s.value) for ticker in names or [WHOLE_MARKET]],
                 )
-                for s in statements
+                for s in self.statements
             ]
-        one_by_one = names if len(names) <= NAMED_ONE_BY_ONE else []
+        one_by_one: list[str | None] = [*names] if len(names) <= NAMED_ONE_BY_ONE else []
         return [
             (
                 update_v1_window.submit(
                     self.spec,
-                    f"v1 · {ticker or 'market'} · {days[0]} to {days[1]}",
-                    statements,
-                    days,
-                    frames,
-                    file,
+                    f"v1 · {ticker or 'market'} · {days}",
+                    list(self.statements),
+                    *shared,
                     ticker,
                 ),
-                [(ticker or WHOLE_MARKET, s) for s in statements],
+                [(ticker or WHOLE_MARKET, s.value) for s in self.statements],
             )
             for ticker in (one_by_one or [None])
         ]
@@ -93,8 +89,8 @@ def windows_of(
     }
 
 
-def update_side_by_side(update: Update) -> dict[str, tuple[Report, int]]:
-    """Run all generations at once; return each one's report and exit code.
+def update_side_by_side(update: Update) -> dict[str, WindowReport]:
+    """Run all generations at once; return each one's report.
 
     A generation that fails does not stop or spoil the other.
     """
@@ -106,57 +102,24 @@ def update_side_by_side(update: Update) -> dict[str, tuple[Report, int]]:
     }
 
 
-def report_of_archived(window: Window, since: date) -> Report:
-    """Return the report of an archived v1, which is asked for nothing."""
-    return {
-        **_facts(Tally(Generation.V1), window),
-        "archived_since": since.isoformat(),
-        "ok": None,
-    }
-
-
-def _facts(tally: Tally, window: Window) -> Report:
-    return {
-        **tally.report(),
-        "window": {"from": window.first.isoformat(), "to": window.last.isoformat()},
-        "periods_asked_again": 0,
-        "fourths_left": 0,
-        "frozen_since": None,
-        "ok": not tally.failed,
-    }
-
-
 def _report(
     update: Update, generation: Generation, tasks: Submitted, started: float
-) -> tuple[Report, int]:
-    tally = Tally(generation, units=sum(len(units) for _, units in tasks))
-    again = left = 0
-    retired: dict[str, Any] | None = None
+) -> WindowReport:
+    report = WindowReport(window=update.windows[generation].as_json())
     for future, units in tasks:
-        units_failed(future, units, tally)
-        result = future.result(raise_on_failure=False)
-        if isinstance(result, dict):
-            again += result.get("asked_again", 0)
-            left += result.get("fourths_left", 0)
-            retired = result if "retired" in result else retired
-        tally.seconds = max(tally.seconds, _ended(future, started))
-    report = _facts(tally, update.windows[generation]) | {
-        "periods_asked_again": again,
-        "fourths_left": left,
-    }
-    code = tally.exit_code
-    if retired is not None:
-        report["frozen_since"] = retired["since"] or first_seen_frozen(
-            ledger.records(update.run.lake)[0], update.run.started.date()
-        )
-        report["ok"] = None
-        if len(update.windows) == 1:
-            reason = str(retired["retired"])
-            lost = [unit for _, units in tasks for unit in units]
-            tally.lost(lost, reason, RetiredError.__name__)
-            report |= {"failed": tally.failed, "ok": False}
-            code = tally.exit_code
-    return report, code
+        part = task_report(future, units, WindowReport)
+        assert isinstance(part, WindowReport)
+        report += replace(part, seconds=_ended(future, started))
+    report = replace(report, units=sum(len(units) for _, units in tasks))
+    left = tuple(f for f in report.failed if f.error != RetiredError.__name__)
+    if generation is Generation.V2 or left == report.failed:
+        return report
+    since = report.frozen_since or first_seen_frozen(
+        ledger.records(update.run.lake)[0], update.run.started.date()
+    )
+    # Beside v2, a retired v1 is no failure; a load of v1 alone cannot do what it was asked.
+    failed = report.failed if len(update.windows) == 1 else left
+    return replace(report, failed=failed, frozen_since=since)
 
 
 def _ended(future: PrefectFuture[Any], started: float) -> float:

@@ -1,75 +1,89 @@
-"""Tasks that load: one a ticker in v1, one a ticker or batch and statement in v2.
+"""Tasks that load: some tickers of v1, one statement of a batch of v2, the daily windows of both.
 
 Retries live in the HTTP client, so tasks have none. A task whose units failed ends Failed
-with the reasons as its message; its result still says what was stored.
+with the reasons as its message; its report still says what was stored. A retired v1 is no
+failure of a task of the daily update: the flow decides what it means.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
 
 from prefect import task
 from prefect.states import Completed, Failed, State
 
-from polygon_fundamentals.errors import FundamentalsError, class_of, told
+from polygon_fundamentals.errors import FundamentalsError, RetiredError, as_fundamentals_error
 from polygon_fundamentals.lake.commit import Scope
-from polygon_fundamentals.load.historical import (
-    Loaded,
-    load_v1,
-    load_v2_splitting,
-    resolve_splitting,
-)
+from polygon_fundamentals.load.companies import read_companies, resolve_bisecting
+from polygon_fundamentals.load.historical import load_v1, load_v2_bisecting
+from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import Filters
-from polygon_fundamentals.statements import Statement
+from polygon_fundamentals.load.report import LoadReport
+from polygon_fundamentals.load.window_v1 import update_v1
+from polygon_fundamentals.load.window_v2 import Window, update_v2
+from polygon_fundamentals.statements import Statement, Timeframe
 from tasks.context import RunSpec, context
 
-Failures = dict[str, FundamentalsError]
+Report = TypeVar("Report", bound=LoadReport)
+Units = dict[str, list[str]]  # ticker → the names of its statements
 
 
-def outcome(loaded: Loaded, failures: Failures) -> State[Any]:
-    """Return the task's end state: Failed, naming every reason once, where a unit failed."""
-    failed = {ticker: str(error) for ticker, error in failures.items()}
-    exit_code = max((error.exit_code for error in failures.values()), default=0)
-    errors = {ticker: class_of(error) for ticker, error in failures.items()}
-    result = {
-        "loaded": loaded.as_json(),
-        "failed": failed,
-        "errors": errors,
-        "exit_code": exit_code,
-    }
+@dataclass(frozen=True)
+class CompaniesReport(LoadReport):
+    """What was found of some tickers: ticker → CIKs."""
+
+    companies: dict[str, list[str]] = field(default_factory=dict)
+
+
+def _loader(spec: RunSpec) -> Loader:
+    """Return what a task loads with; its client counts the task's own requests."""
+    run = context(spec)
+    return Loader(run.client.with_own_counts(), run.lake, run.writers)
+
+
+def _units(units: Units) -> list[tuple[str, str]]:
+    return [(ticker, name) for ticker, names in units.items() for name in names]
+
+
+def _end_state(loader: Loader, report: Report, *, may_be_retired: bool = False) -> State[Any]:
+    """Return the task's end state with its report, to which the requests are added.
+
+    Failed, naming every reason once, where a unit failed for another reason than it may have.
+    """
+    report = report + type(report).of(loader.client.counts)
+    failed = [
+        failure
+        for failure in report.failed
+        if not (may_be_retired and failure.error == RetiredError.__name__)
+    ]
     if failed:
-        reasons = "; ".join(dict.fromkeys(failed.values()))
-        return Failed(message=f"{', '.join(failed)}: {reasons}"[:2000], data=result)
-    rows = loaded.counts
-    words = f"{rows.rows_new} new, {rows.rows_changed} changed, {rows.rows_unchanged} unchanged"
-    return Completed(message=words, data=result)
+        tickers = dict.fromkeys(failure.ticker for failure in failed)
+        reasons = dict.fromkeys(failure.reason for failure in failed)
+        return Failed(message=f"{', '.join(tickers)}: {'; '.join(reasons)}"[:2000], data=report)
+    if report.failed:
+        return Completed(message=report.failed[0].reason, data=report)
+    words = (
+        f"{report.rows_new} new, {report.rows_changed} changed, {report.rows_unchanged} unchanged"
+    )
+    return Completed(message=words, data=report)
 
 
 @task(name="v1 history", task_run_name="{label}", persist_result=False)
 def load_v1_tickers(
-    spec: RunSpec,
-    label: str,
-    tickers: list[str],
-    statements: list[str],
-    filters: dict[str, Any],
-    cik: str | None = None,
+    spec: RunSpec, label: str, units: Units, filters: Filters, cik: str | None = None
 ) -> State[Any]:
     """Load v1's records of some tickers, one request chain a ticker; by CIK where given."""
-    run, loaded = context(spec), Loaded()
-    failures: Failures = {}
-    wanted = [Statement(name) for name in statements]
-    for ticker in tickers:
-        client = run.client.counting_anew()
+    loader, report = _loader(spec), LoadReport()
+    for ticker, names in units.items():
+        statements = [Statement(name) for name in names]
         try:
-            loaded.add(
-                load_v1(
-                    client, run.lake, run.writers, ticker, wanted, Filters.from_json(filters), cik
-                )
-            )
+            report += load_v1(loader, ticker, statements, filters, cik)
         except (FundamentalsError, OSError) as error:
-            failures[ticker] = told(error)
-            loaded.add(Loaded(requests=client.tally.requests, retries=client.tally.retries))
-    return outcome(loaded, failures)
+            failed = _units({ticker: names})
+            report += LoadReport.of_failure(failed, as_fundamentals_error(error))
+    return _end_state(loader, report)
 
 
 @task(name="v2 statements", task_run_name="{label}", persist_result=False)
@@ -78,37 +92,60 @@ def load_v2_statement(
     label: str,
     statement: str,
     companies: dict[str, list[str]],
-    filters: dict[str, Any],
-    scope: str | None = None,
+    filters: Filters,
+    scope: Scope | None = None,
 ) -> State[Any]:
     """Load one statement of a ticker, or of a batch of tickers, from v2."""
-    run = context(spec)
-    client = run.client.counting_anew()
+    loader = _loader(spec)
     try:
-        loaded, failures = load_v2_splitting(
-            client,
-            run.lake,
-            run.writers,
-            companies,
-            Statement(statement),
-            Filters.from_json(filters),
-            Scope(scope) if scope else None,
-        )
+        report = load_v2_bisecting(loader, companies, Statement(statement), filters, scope)
     except (FundamentalsError, OSError) as error:
-        loaded, failures = Loaded(), dict.fromkeys(companies, told(error))
-    loaded.requests, loaded.retries = client.tally.requests, client.tally.retries
-    return outcome(loaded, failures)
+        failed = [(ticker, statement) for ticker in companies]
+        report = LoadReport.of_failure(failed, as_fundamentals_error(error))
+    return _end_state(loader, report)
 
 
 @task(name="v2 companies", task_run_name="companies · {label}", persist_result=False)
-def find_companies(spec: RunSpec, label: str, tickers: list[str]) -> State[Any]:
+def find_companies(spec: RunSpec, label: str, units: Units) -> State[Any]:
     """Find the CIKs behind some tickers, so that v2 can be asked by company."""
-    run = context(spec)
-    client = run.client.counting_anew()
+    loader = _loader(spec)
     try:
-        companies, failures = resolve_splitting(client, run.lake, tickers)
+        companies, failures = resolve_bisecting(loader.client, loader.lake, list(units))
     except (FundamentalsError, OSError) as error:
-        companies, failures = {}, dict.fromkeys(tickers, told(error))
-    state = outcome(Loaded(requests=client.tally.requests, retries=client.tally.retries), failures)
-    state.data["companies"] = companies
-    return state
+        companies, failures = {}, dict.fromkeys(units, as_fundamentals_error(error))
+    report = CompaniesReport(companies=companies)
+    for ticker, failure in failures.items():
+        report += CompaniesReport.of_failure(_units({ticker: units[ticker]}), failure)
+    return _end_state(loader, report)
+
+
+@task(name="v2 window", task_run_name="{label}", persist_result=False)
+def update_v2_statement(
+    spec: RunSpec,
+    label: str,
+    statement: str,
+    window: Window,
+    timeframes: list[Timeframe],
+    companies_file: str,
+    by_name: bool,
+) -> State[Any]:
+    """Store what v2 filed of a statement, of the companies of a file or of the whole market."""
+    loader, companies = _loader(spec), read_companies(Path(companies_file))
+    report = update_v2(loader, Statement(statement), window, timeframes, companies, by_name)
+    return _end_state(loader, report)
+
+
+@task(name="v1 window", task_run_name="{label}", persist_result=False)
+def update_v1_window(
+    spec: RunSpec,
+    label: str,
+    statements: list[Statement],
+    window: Window,
+    timeframes: list[Timeframe],
+    companies_file: str,
+    ticker: str | None,
+) -> State[Any]:
+    """Store what v1 filed, for one ticker or for all that are followed."""
+    loader, companies = _loader(spec), read_companies(Path(companies_file))
+    report = update_v1(loader, statements, window, timeframes, companies, ticker)
+    return _end_state(loader, report, may_be_retired=True)

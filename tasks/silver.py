@@ -11,7 +11,7 @@ from prefect import task
 from prefect.states import Completed, Failed, State
 
 from polygon_fundamentals import silver
-from polygon_fundamentals.errors import FundamentalsError, told
+from polygon_fundamentals.errors import FundamentalsError, as_fundamentals_error
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.reference.edgar_cache import EdgarCache, reports_of
 from polygon_fundamentals.reference.original_dates import companies_of, date_periods
@@ -20,7 +20,7 @@ from tasks.witness import ask_edgar
 
 
 def _failed(error: FundamentalsError | OSError) -> State[Any]:
-    ours = told(error)
+    ours = as_fundamentals_error(error)
     return Failed(message=str(ours), data={"error": str(ours), "exit_code": ours.exit_code})
 
 
@@ -55,7 +55,7 @@ def ask_original_dates(
             ciks = sorted(companies_of(run.lake, tickers)["cik"].unique())
             note = ask_edgar(run.lake, ciks, with_facts=False).note
         reports = partial(reports_of, EdgarCache(run.lake))
-        counts = date_periods(run.lake, run.client.counting_anew(), tickers, reports)
+        counts = date_periods(run.lake, run.client.with_own_counts(), tickers, reports)
         counts |= {"note": note} if note else {}
     except (FundamentalsError, OSError) as error:
         return _failed(error)

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 
 from polygon_fundamentals.lake import Lake, codec
 from polygon_fundamentals.lake.storage import local
-from polygon_fundamentals.load.historical import load_v1, load_v2_splitting
+from polygon_fundamentals.load.historical import load_v1, load_v2_bisecting
+from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import Filters
-from polygon_fundamentals.load.writers import Inline
 from polygon_fundamentals.parity.run import Answer, Question, compare_lake
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
 from sandbox import Sandbox
@@ -25,13 +25,13 @@ Change = Callable[[pa.Table], pa.Table]
 
 def fill(lake: Lake, server: Sandbox, tickers: Sequence[str]) -> None:
     """Load all history of the tickers in both generations."""
-    client, writers = client_of(server), Inline()
+    loader = Loader(client_of(server), lake)
     filters = Filters(timeframes=tuple(Timeframe))
     for ticker in tickers:
-        load_v1(client, lake, writers, ticker, list(Statement), filters)
+        load_v1(loader, ticker, list(Statement), filters)
         for statement in Statement:
-            _, failures = load_v2_splitting(client, lake, writers, {ticker: []}, statement, filters)
-            assert failures == {}
+            report = load_v2_bisecting(loader, {ticker: []}, statement, filters)
+            assert report.failed == ()
 
 
 def filled(root: Path, **options: Any) -> Lake:

@@ -16,7 +16,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
-from polygon_fundamentals.lake.commit import Counts
+from polygon_fundamentals.counts import UpsertCounts
 
 LINE_EVERY_SECONDS = 10.0
 
@@ -58,7 +58,7 @@ class Progress:
         elif self._told > self._started:
             self._line()
 
-    def advance(self, units: int, *, failed: int, rows: Counts) -> None:
+    def advance(self, units: int, *, failed: int, rows: UpsertCounts) -> None:
         """Count units that ended, `failed` of them without their rows."""
         self._done += units
         self._failed += failed

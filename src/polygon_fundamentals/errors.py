@@ -126,7 +126,15 @@ def class_of(error: FundamentalsError) -> str:
     return type(cause if isinstance(cause, RetriableApiError) else error).__name__
 
 
-def told(error: FundamentalsError | OSError) -> FundamentalsError:
+def exit_code_of(name: str) -> int:
+    """Return the exit code of the error class of a name; 3 where it is none of ours."""
+    kind = globals().get(name)
+    if isinstance(kind, type) and issubclass(kind, FundamentalsError):
+        return kind.exit_code
+    return FundamentalsError.exit_code
+
+
+def as_fundamentals_error(error: FundamentalsError | OSError) -> FundamentalsError:
     """Return the error as one of ours: what the file system refuses is a matter of the lake."""
     if isinstance(error, FundamentalsError):
         return error

@@ -21,8 +21,8 @@ from tests.contract.imports import LIBRARY, Project, circles, imported_names, ro
 
 ROOT = Path(__file__).parents[2]
 OUTSIDE = ("benchmarks", "flows", "tasks", "expectations", "deployments", "sandbox")
-# Errors, names, settings and locks: every room of the library may use them.
-GROUND = "business_days errors locks settings statements"
+# Errors, counts, names, settings and locks: every room of the library may use them.
+GROUND = "business_days counts errors locks settings statements"
 THE_LIBRARY = (
     "cutover v1_view parity status silver load reference v1_endpoint ledger tickers periods lake "
     f"normalise http datasets field_map server {GROUND}"
@@ -40,7 +40,7 @@ ROOMS = {
         LIBRARY: "",
         "console": "",
         "cutover": f"silver v1_endpoint ledger lake datasets {GROUND}",
-        "v1_view": f"silver periods lake datasets field_map {GROUND}",
+        "v1_view": f"silver periods lake normalise datasets field_map {GROUND}",
         "parity": f"periods reference lake datasets field_map {GROUND}",
         "status": f"v1_endpoint ledger lake datasets {GROUND}",
         "silver": f"periods reference lake datasets field_map {GROUND}",
@@ -52,13 +52,14 @@ ROOMS = {
         "periods": f"lake datasets field_map {GROUND}",
         "lake": f"normalise datasets {GROUND}",
         "normalise": f"datasets field_map {GROUND}",
-        "http": "settings locks errors",
+        "http": "counts settings locks errors",
         "datasets": f"field_map {GROUND}",
         "field_map": "errors statements",
         "server": "",
         "locks": "errors",
         "settings": "errors",
         "business_days": "",
+        "counts": "",
         "statements": "",
         "errors": "",
     }.items()

@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.load.historical import load_v1, load_v2, resolve_companies
+from polygon_fundamentals.load.companies import resolve_companies
+from polygon_fundamentals.load.historical import load_v1, load_v2
+from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import Filters
-from polygon_fundamentals.load.writers import Inline
 from polygon_fundamentals.statements import Statement
 from sandbox import Sandbox
 from tests.conftest import client_of
@@ -29,9 +30,9 @@ def lake(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     made.prepare()
     client = client_of(sandbox)
     for ticker in TICKERS:
-        load_v1(client, made, Inline(), ticker, [STATEMENT], Filters())
+        load_v1(Loader(client, made), ticker, [STATEMENT], Filters())
     companies = resolve_companies(client, made, TICKERS)
-    load_v2(client, made, Inline(), companies, STATEMENT, Filters())
+    load_v2(Loader(client, made), companies, STATEMENT, Filters())
     return made
 
 

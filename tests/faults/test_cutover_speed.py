@@ -17,7 +17,8 @@ import pytest
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.pointer import leads_to
-from polygon_fundamentals.load.historical import load_v1, load_v2_splitting
+from polygon_fundamentals.load.historical import load_v1, load_v2_bisecting
+from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import Filters
 from polygon_fundamentals.load.writers import Inline
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
@@ -43,10 +44,10 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     with Sandbox(companies=COMPANIES, seed=7, api_key=KEY, today=date(2026, 7, 1)) as server:
         client, writers = client_of(server), Inline()
         for ticker in server.tickers:
-            load_v1(client, lake, writers, ticker, list(Statement), filters)
+            load_v1(Loader(client, lake, writers), ticker, list(Statement), filters)
         everyone: dict[str, list[str]] = {ticker: [] for ticker in server.tickers}
         for statement in Statement:
-            load_v2_splitting(client, lake, writers, everyone, statement, filters)
+            load_v2_bisecting(Loader(client, lake, writers), everyone, statement, filters)
     return lake
 
 

@@ -26,7 +26,9 @@ from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import recover
 from polygon_fundamentals.load.query import Filters
-from polygon_fundamentals.load.historical import load_v1, load_v2, resolve_companies
+from polygon_fundamentals.load.companies import resolve_companies
+from polygon_fundamentals.load.historical import load_v1, load_v2
+from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.writers import Inline
 from polygon_fundamentals.settings import Settings
 from polygon_fundamentals.statements import Statement
@@ -40,10 +42,10 @@ client = Client(Settings(base_url=url), "sandbox-key")
 filters = Filters(filing_date_gte="2023-01-01")
 print("loading", flush=True)
 for ticker in tickers:
-    load_v1(client, lake, Inline(), ticker, list(Statement), filters)
+    load_v1(Loader(client, lake), ticker, list(Statement), filters)
 companies = {ticker: [] for ticker in tickers}
 for statement in Statement:
-    load_v2(client, lake, Inline(), companies, statement, filters)
+    load_v2(Loader(client, lake), companies, statement, filters)
 """
 
 

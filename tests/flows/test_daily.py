@@ -364,6 +364,7 @@ from polygon_fundamentals.lake import catalogue
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.load.window_v2 import update_v2, window_until
 from polygon_fundamentals.load.window_v1 import update_v1
+from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.writers import Inline
 from polygon_fundamentals.statements import Statement, Timeframe
 from polygon_fundamentals.http.client import Client
@@ -376,8 +377,8 @@ followed = catalogue.companies(lake)
 window = window_until(day, 30, None)
 with ledger.recorded(ledger.Run(lake, "daily-update", {"generation": "both"})):
     for statement in Statement:
-        update_v2(client, lake, Inline(), statement, window, frames, followed, False)
-    update_v1(client, lake, Inline(), list(Statement), window, frames, followed)
+        update_v2(Loader(client, lake), statement, window, frames, followed, False)
+    update_v1(Loader(client, lake), list(Statement), window, frames, followed)
 """
 
 

@@ -15,7 +15,8 @@ from polygon_fundamentals.datasets.keys import period_of, record_keys
 from polygon_fundamentals.lake import Dataset, Lake, catalogue, dataset_summary, index
 from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.lake.read import read_dataset
-from polygon_fundamentals.load.store import store_v1, store_v2
+from polygon_fundamentals.load.companies import read_companies, write_companies
+from polygon_fundamentals.load.store import StoreJob, store_v1, store_v2
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox
 
@@ -27,10 +28,10 @@ def fill(lake: Lake, box: Sandbox, tickers: list[str]) -> None:
     body = json.dumps({"results": box.rows("v1")}).encode()
     frames = frozenset(("quarterly", "annual", "ttm"))
     root = str(lake.root)
-    store_v1(root, list(Statement), [body], follow, Scope.WINDOW, frames, NOW)
+    store_v1(StoreJob(root, list(Statement), [body], follow, Scope.WINDOW, frames, NOW))
     for statement in Statement:
         body = json.dumps({"results": box.rows("v2", statement.value)}).encode()
-        store_v2(root, statement, [body], follow, Scope.WINDOW, frames, NOW)
+        store_v2(StoreJob(root, [statement], [body], follow, Scope.WINDOW, frames, NOW))
 
 
 @pytest.fixture(scope="module")
@@ -70,15 +71,16 @@ def test_the_timeframes_that_are_held(lake: Lake, box: Sandbox) -> None:
     for frames in (["annual"], ["quarterly", "annual"], ["quarterly", "annual", "ttm"]):
         rows = [row for row in box.rows("v1") if row["timeframe"] in frames]
         body = json.dumps({"results": rows}).encode()
-        store_v1(
-            str(lake.root),
-            list(Statement),
-            [body],
-            {"SBX.A": []},
-            Scope.WINDOW,
-            frozenset(frames),
-            NOW,
+        job = StoreJob(
+            root=str(lake.root),
+            statements=list(Statement),
+            bodies=[body],
+            companies={"SBX.A": []},
+            scope=Scope.WINDOW,
+            timeframes=frozenset(frames),
+            observed_at=NOW,
         )
+        store_v1(job)
         assert catalogue.timeframes(lake, Generation.V1) == frames
     # Of files that another tool wrote there is no index.
     for statement in Statement:
@@ -204,8 +206,8 @@ def test_companies_of_both_generations(filled: Lake) -> None:
     assert found["NAN"] == ["0009000002"]
     assert sorted(found) == ["MUX", "NAN", "SBX.A", "SBX.B"]
     path = filled.ops / "cache" / "companies-x.json"
-    catalogue.write_companies(path, found)
-    assert catalogue.read_companies(path) == found
+    write_companies(path, found)
+    assert read_companies(path) == found
 
 
 def write_copies(dataset: Dataset, source: str, copies: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from polygon_fundamentals.errors import LakeError, UsageError, told
+from polygon_fundamentals.errors import LakeError, UsageError, as_fundamentals_error
 from polygon_fundamentals.settings import (
     TEMPORARY_SERVER,
     api_key,
@@ -157,7 +157,7 @@ def test_tickers_from_lists_and_files(tmp_path: Path) -> None:
 
 
 def test_what_the_file_system_refuses_is_a_matter_of_the_lake() -> None:
-    error = told(OSError(28, "No space left on device", "/lake/x"))
+    error = as_fundamentals_error(OSError(28, "No space left on device", "/lake/x"))
     assert isinstance(error, LakeError)
     assert str(error).startswith("/lake/x: No space left on device; ")
     assert error.exit_code == 4

@@ -19,7 +19,7 @@ from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import day_of, streak
 from polygon_fundamentals.cutover import checksums, evidence, quarantine, sign_offs
 from polygon_fundamentals.cutover.journal import Clock, now
-from polygon_fundamentals.errors import FundamentalsError, UsageError, told
+from polygon_fundamentals.errors import FundamentalsError, UsageError, as_fundamentals_error
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.ledger import Record
@@ -136,7 +136,7 @@ def _judged(name: str, line: Callable[[_Case], ChecklistItem], case: _Case) -> C
         return line(case)
     except (FundamentalsError, OSError, KeyError, TypeError, ValueError) as error:
         known = isinstance(error, FundamentalsError | OSError)
-        why = str(told(error)) if known else f"{type(error).__name__}: {error}"  # type: ignore[arg-type]
+        why = str(as_fundamentals_error(error)) if known else f"{type(error).__name__}: {error}"  # type: ignore[arg-type]
         return ChecklistItem(
             name, False, f"cannot be judged: {why}", "mend what the evidence names"
         )

@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 
 from polygon_fundamentals.cutover.context import SwitchContext
 from polygon_fundamentals.cutover.journal import BACK, DONE, UNDONE, Facts, Journal
-from polygon_fundamentals.errors import FundamentalsError, LakeError, told
+from polygon_fundamentals.errors import FundamentalsError, LakeError, as_fundamentals_error
 
 MAX_MESSAGE = 300
 
@@ -175,6 +175,6 @@ def _carry_out(journal: Journal, name: str, do: Callable[[], str], context: Swit
 def _as_ours(error: BaseException) -> FundamentalsError:
     """Return any error as one of ours: an unforeseen one is undone and reported like the rest."""
     if isinstance(error, FundamentalsError | OSError):
-        return told(error)
+        return as_fundamentals_error(error)
     words = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_MESSAGE].rstrip(": ")
     return LakeError(f"{words}; not foreseen: mend what it names or report it, then run again")

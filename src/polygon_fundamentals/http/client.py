@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import requests
 
+from polygon_fundamentals.counts import RequestCounts
 from polygon_fundamentals.errors import (
     ApiError,
     NotEntitledError,
@@ -26,7 +27,7 @@ from polygon_fundamentals.errors import (
 from polygon_fundamentals.http.answers import Page, quoted, read_page
 from polygon_fundamentals.http.connections import WATCH
 from polygon_fundamentals.http.rate_limit import RateLimit
-from polygon_fundamentals.http.sender import Sender, Tally
+from polygon_fundamentals.http.sender import Sender
 from polygon_fundamentals.http.transport import Bearer, Params
 from polygon_fundamentals.settings import Settings, usable_key
 
@@ -81,14 +82,14 @@ class Client:
         self._health: defaultdict[str, _Health] = defaultdict(_Health)
 
     @property
-    def tally(self) -> Tally:
-        """What this client did so far."""
-        return self._sender.tally
+    def counts(self) -> RequestCounts:
+        """What this client asked so far."""
+        return self._sender.counts
 
-    def counting_anew(self) -> Client:
-        """Return this client with a tally of its own; sessions and limits stay shared."""
+    def with_own_counts(self) -> Client:
+        """Return this client with counts of its own; sessions and limits stay shared."""
         twin = copy.copy(self)
-        twin._sender = self._sender.counting_anew()
+        twin._sender = self._sender.with_own_counts()
         return twin
 
     def quoted(self, words: object, most: int = 200) -> str:
@@ -126,7 +127,8 @@ class Client:
             health.refusal = error
             raise
         health.failures = 0
-        self.tally.count(sunset=page.sunset)
+        if page.sunset is not None:
+            self._sender.count(RequestCounts(sunset=page.sunset))
         return page
 
     def _is_down(self, path: str, failures: int) -> bool:

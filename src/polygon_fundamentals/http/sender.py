@@ -10,12 +10,12 @@ import copy
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 import requests
 import tenacity
 
+from polygon_fundamentals.counts import RequestCounts
 from polygon_fundamentals.errors import BrownoutError, RateLimitedError, RetriableApiError
 from polygon_fundamentals.http.connections import WATCH
 from polygon_fundamentals.http.rate_limit import NoRateLimit, RateLimit
@@ -26,34 +26,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 # Makes a result of an answer, or raises what its status or body means; the text names the request.
 Read = Callable[[requests.Response, str], T]
-
-
-@dataclass
-class Tally:
-    """What a client did so far; safe to add to from several threads."""
-
-    requests: int = 0
-    retries: int = 0
-    brownouts: int = 0
-    sunset: str | None = None
-    body_bytes: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def count(
-        self,
-        requests: int = 0,
-        retries: int = 0,
-        brownouts: int = 0,
-        sunset: str | None = None,
-        body_bytes: int = 0,
-    ) -> None:
-        """Add to the counts; remember an announced sunset."""
-        with self._lock:
-            self.requests += requests
-            self.retries += retries
-            self.brownouts += brownouts
-            self.sunset = sunset or self.sunset
-            self.body_bytes += body_bytes
 
 
 class Sender:
@@ -71,13 +43,19 @@ class Sender:
         self._rate_limit = rate_limit or NoRateLimit()
         self._sleep = sleep
         self._transport = Transport(settings, auth)
-        self.tally = Tally()
+        self._counts_lock = threading.Lock()
+        self.counts = RequestCounts()
 
-    def counting_anew(self) -> Sender:
-        """Return this sender with a tally of its own; sessions and limits stay shared."""
+    def with_own_counts(self) -> Sender:
+        """Return this sender with counts of its own; sessions and limits stay shared."""
         twin = copy.copy(self)
-        twin.tally = Tally()
+        twin.counts = RequestCounts()
         return twin
+
+    def count(self, counts: RequestCounts) -> None:
+        """Add to the counts; several threads may."""
+        with self._counts_lock:
+            self.counts += counts
 
     def send(
         self, path: str, params: Params, what: str, read: Read[T], max_attempts: int | None = None
@@ -90,9 +68,9 @@ class Sender:
         """
 
         def once() -> T:
-            self.tally.count(requests=1)
+            self.count(RequestCounts(requests=1))
             response = self._transport.get(path, params, what)
-            self.tally.count(body_bytes=len(response.content))
+            self.count(RequestCounts(body_bytes=len(response.content)))
             return read(response, what)
 
         return self._retrying(max_attempts)(once)
@@ -110,9 +88,9 @@ class Sender:
             FundamentalsError: whatever `read` raises.
         """
         self._rate_limit.acquire()
-        self.tally.count(requests=1)
+        self.count(RequestCounts(requests=1))
         response, size = self._transport.download(path, what, sink)
-        self.tally.count(body_bytes=size)
+        self.count(RequestCounts(body_bytes=size))
         if response.status_code != 200:
             read(response, what)
             return 0
@@ -147,7 +125,8 @@ class Sender:
 
         def before_sleep(state: tenacity.RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
-            self.tally.count(retries=1, brownouts=isinstance(error, BrownoutError))
+            brownouts = int(isinstance(error, BrownoutError))
+            self.count(RequestCounts(retries=1, brownouts=brownouts))
             log.info("try %d: %s; waiting", state.attempt_number, error)
 
         return tenacity.Retrying(

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
-
-import orjson
 
 from polygon_fundamentals.datasets.keys import cik_of, period_of, timeframe_of
 from polygon_fundamentals.lake import index
 from polygon_fundamentals.lake.dataset_summary import Entry, keys_read, take_stock
 from polygon_fundamentals.lake.paths import Dataset, Lake
-from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
 
 
@@ -126,14 +122,3 @@ def timeframes(lake: Lake, generation: Generation) -> list[Timeframe]:
             if found.issuperset(Timeframe):
                 return list(Timeframe)
     return [timeframe for timeframe in Timeframe if timeframe in found]
-
-
-def write_companies(path: Path, followed: Mapping[str, Sequence[str]]) -> None:
-    """Write ticker → CIKs for the tasks of a run."""
-    local.replace_file(path, orjson.dumps(dict(followed)))
-
-
-def read_companies(path: Path) -> dict[str, list[str]]:
-    """Return what `write_companies` wrote."""
-    found: dict[str, list[str]] = orjson.loads(path.read_bytes())
-    return found

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,13 +19,14 @@ from pathlib import Path
 import orjson
 import pyarrow as pa
 
+from polygon_fundamentals.counts import UpsertCounts
 from polygon_fundamentals.datasets.flat import flattened
 from polygon_fundamentals.datasets.keys import content_hashes, record_keys
 from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import cache, codec, index, revisions
 from polygon_fundamentals.lake.paths import BUCKETS, Dataset, Lake, bucket_of, partition_folder
-from polygon_fundamentals.lake.plan import Counts, Incoming, Plan, Scope, plan_ticker
+from polygon_fundamentals.lake.plan import Incoming, Plan, Scope, plan_ticker
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.statements import Generation, Statement
@@ -32,10 +34,10 @@ from polygon_fundamentals.statements import Generation, Statement
 # A fault of the Parquet writer must not wait for a reader: one in so many files is read back.
 FILES_A_PROOF = 100
 
-__all__ = ["Counts", "Incoming", "Scope", "commit", "recover"]
+__all__ = ["Incoming", "Scope", "commit", "recover"]
 
 
-def commit(dataset: Dataset, incoming: Incoming) -> Counts:
+def commit(dataset: Dataset, incoming: Incoming) -> UpsertCounts:
     """Upsert an answer into a dataset; return what that did.
 
     Raises:
@@ -43,7 +45,7 @@ def commit(dataset: Dataset, incoming: Incoming) -> Counts:
             written then, and all of the others before it is raised.
         LakeError, OSError: the lake cannot be written (a full disk).
     """
-    counts = Counts()
+    counts: Counter[str] = Counter()
     keys = record_keys(incoming.table, dataset.generation)
     hashes = content_hashes(incoming.table) if keys else []
     months = codec.filing_partitions(incoming.table)
@@ -78,7 +80,7 @@ def commit(dataset: Dataset, incoming: Incoming) -> Counts:
                 cache.add_written(dataset, bucket, flat, plans)
     if damaged is not None:
         raise damaged
-    return counts
+    return UpsertCounts(**counts)
 
 
 @contextlib.contextmanager
@@ -137,7 +139,7 @@ def _carry_out(
     dataset: Dataset,
     bucket: int,
     plans: Sequence[Plan],
-    counts: Counts,
+    counts: Counter[str],
     unfinished: Mapping[str, set[int]],
 ) -> None:
     """Write the plans of a bucket, in the order that loses nothing at any moment."""
@@ -152,7 +154,7 @@ def _carry_out(
         local.replace_file(note, orjson.dumps(touched))
     for plan in plans:
         if plan.revisions:
-            counts.bytes_written += revisions.append(
+            counts["bytes_written"] += revisions.append(
                 dataset, plan.ticker, pa.concat_tables(plan.revisions)
             )
     staging = _staging(dataset, bucket)
@@ -177,7 +179,7 @@ def _carry_out(
                     departures.append((_stage(staging, table, dataset, counts), path))
                 else:
                     departures.append((None, path))
-        if counts.files_written:
+        if counts["files_written"]:
             local.flush_to_disk(staging)
         for staged, path in moves:
             _into_place(staged, path)
@@ -199,14 +201,14 @@ def _carry_out(
         note.unlink(missing_ok=True)
 
 
-def _stage(staging: Path, table: pa.Table, dataset: Dataset, counts: Counts) -> Path:
+def _stage(staging: Path, table: pa.Table, dataset: Dataset, counts: Counter[str]) -> Path:
     data = codec.encode(table, dataset)
-    if counts.files_written % FILES_A_PROOF == 0:
+    if counts["files_written"] % FILES_A_PROOF == 0:
         codec.prove(data, table, dataset)
-    staged = staging / str(counts.files_written)
+    staged = staging / str(counts["files_written"])
     local.write_bytes(staged, data)
-    counts.bytes_written += len(data)
-    counts.files_written += 1
+    counts["bytes_written"] += len(data)
+    counts["files_written"] += 1
     return staged
 
 
@@ -271,8 +273,8 @@ def recover(lake: Lake) -> list[str]:
                     plans = []
                     for ticker in unfinished:
                         known = index.load(dataset, ticker, unfinished[ticker])
-                        plan = plan_ticker(dataset, ticker, known, nothing, [], [], [], Counts())
+                        plan = plan_ticker(dataset, ticker, known, nothing, [], [], [], Counter())
                         plans.append(plan or Plan(ticker, known))
-                    _carry_out(dataset, bucket, plans, Counts(), unfinished)
+                    _carry_out(dataset, bucket, plans, Counter(), unfinished)
                 mended.append(f"{dataset.name}.{bucket:02d}")
     return mended

@@ -6,6 +6,7 @@ to the revisions; `commit` carries it out.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,24 +26,6 @@ class Scope(StrEnum):
     WINDOW = "window"  # nothing: a date window, a filter, a partial answer
     PERIODS = "periods"  # of the periods in it, these labels are all there are
     COMPANIES = "companies"  # of the companies in it, these records are all there are
-
-
-@dataclass
-class Counts:
-    """What a commit did; rows are counted once per ticker file they stand in."""
-
-    rows_received: int = 0
-    rows_new: int = 0
-    rows_changed: int = 0
-    rows_unchanged: int = 0
-    rows_withdrawn: int = 0
-    bytes_written: int = 0
-    files_written: int = 0
-
-    def add(self, other: Counts) -> None:
-        """Add the counts of another commit."""
-        for name in vars(other):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 @dataclass(frozen=True)
@@ -84,14 +67,14 @@ def plan_ticker(
     keys: Sequence[str],
     hashes: Sequence[str],
     months: Sequence[int],
-    counts: Counts,
+    counts: Counter[str],
 ) -> Plan | None:
     """Return what must be written for a ticker, or None where nothing changes.
 
     `keys`, `hashes` and `months` (partitions) are of the rows of the answer.
     """
     positions = incoming.rows[ticker]
-    counts.rows_received += len(positions)
+    counts["rows_received"] += len(positions)
     winners = _winners(dataset, incoming.table, positions, keys, ticker)
     losers = [i for i in positions if hashes[winners[_own(keys[i], ticker)]] != hashes[i]]
     changed = {
@@ -109,8 +92,8 @@ def plan_ticker(
         fresh = [i for i in losers if (_own(keys[i], ticker), hashes[i]) not in told]
         if fresh:
             plan.revisions.append(_revised(codec.pick(incoming.table, fresh), ticker, incoming))
-    counts.rows_new += len(new)
-    counts.rows_unchanged += len(winners) - len(new) - len(changed)
+    counts["rows_new"] += len(new)
+    counts["rows_unchanged"] += len(winners) - len(new) - len(changed)
     if not (new or changed or withdrawn or known.untidy or plan.revisions):
         return plan if known.stale else None
     arriving: dict[int, list[int]] = {}
@@ -120,9 +103,9 @@ def plan_ticker(
         arriving.setdefault(months[i], []).append(i)
     late = _rewrite(dataset, plan, incoming, arriving, leaving, changed, withdrawn, keys, hashes)
     outdated = len(late & changed.keys())
-    counts.rows_changed += len(changed) - outdated
-    counts.rows_unchanged += outdated
-    counts.rows_withdrawn += len(withdrawn) - len(late.intersection(withdrawn))
+    counts["rows_changed"] += len(changed) - outdated
+    counts["rows_unchanged"] += outdated
+    counts["rows_withdrawn"] += len(withdrawn) - len(late.intersection(withdrawn))
     return plan
 
 

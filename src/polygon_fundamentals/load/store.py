@@ -1,11 +1,16 @@
 """From the bodies of an answer to rows in the lake: work for a writer process.
 
-Functions here take and return plain values, so that they can run in another process.
+Functions here take a `StoreJob` of plain values, so that they can run in another process.
+
+A window says nothing of what it does not hold. Two cares come with that: a v2 row may bring a
+new label to a period that the lake knows (then the period is asked for again), and a v1 filing
+may be older than the one that stands (then the older one is a revision).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -13,98 +18,115 @@ from typing import Any
 
 import pyarrow as pa
 
+from polygon_fundamentals.counts import UpsertCounts
+from polygon_fundamentals.datasets.keys import period_of, record_keys
 from polygon_fundamentals.errors import FormatError
-from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.commit import Counts, Incoming, Scope, commit
+from polygon_fundamentals.lake import Lake, index
+from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.normalise.columns import ten_digits
 from polygon_fundamentals.normalise.exact import parse_pieces, parse_rows
 from polygon_fundamentals.normalise.v1 import v1_positions
 from polygon_fundamentals.statements import Generation, Statement
 
-Stored = dict[str, Counts]
+Companies = Mapping[str, Sequence[str]]  # followed ticker → its CIKs
+Annual = tuple[str, str]  # CIK and last day of a fiscal year
+_NEVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
-def store_v2(
-    root: str,
-    statement: Statement,
-    bodies: Sequence[bytes],
-    companies: Mapping[str, Sequence[str]],
-    scope: Scope,
-    timeframes: frozenset[str],
-    observed_at: datetime,
-    everything: str | None = None,
-) -> tuple[Counts, dict[str, int], int]:
-    """Upsert an answer of v2 into the files of the followed tickers.
+@dataclass(frozen=True)
+class StoreJob:
+    """Pages of one answer and what was asked for with them.
 
-    `companies`: followed ticker → its CIKs. `everything` names the ticker that alone was asked
-    for: all rows are its own, whatever they say of themselves. Returns (counts, rows by ticker,
-    rows that nobody follows).
+    `owner` is the ticker that alone was asked for: all rows are its own, whatever they say of
+    themselves. `fiscal` is the fiscal year and quarter of v1 records to store, `window` says
+    that records of other timeframes than those asked for are passed over, and `undated_only`
+    that dated ones are.
+    """
+
+    root: str
+    statements: Sequence[Statement]
+    bodies: Sequence[bytes]
+    companies: Companies
+    scope: Scope
+    timeframes: frozenset[str]
+    observed_at: datetime
+    owner: str | None = None
+    fiscal: tuple[int | None, int | None] = (None, None)
+    window: bool = False
+    undated_only: bool = False
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What became of an answer: `annuals` are the fiscal years whose report a window brought."""
+
+    counts: UpsertCounts
+    rows_by_ticker: Mapping[str, int]
+    unfollowed: int
+    annuals: tuple[Annual, ...] = ()
+
+
+def store_v2(job: StoreJob) -> Stored:
+    """Upsert an answer of v2, about one statement, into the files of the followed tickers.
 
     Raises:
         LakeError, OSError: as `commit`.
     """
-    places: dict[str, list[int]] = {ticker: [] for ticker in companies}
-    tables = [v2_table([], statement, observed_at)]
+    (statement,) = job.statements
+    places: dict[str, list[int]] = {ticker: [] for ticker in job.companies}
+    tables = [v2_table([], statement, job.observed_at)]
     count = 0
-    for rows in chain.from_iterable(map(parse_pieces, bodies)):
-        if everything:
-            refuse_strangers(rows, everything)
-        own = {everything: range(len(rows))} if everything else follow(rows, companies)
-        for ticker, found in own.items():
-            places[ticker] += [count + i for i in found]
-        tables.append(v2_table(rows, statement, observed_at))
+    for rows in chain.from_iterable(map(parse_pieces, job.bodies)):
+        if job.owner:
+            refuse_strangers(rows, job.owner)
+        own = {job.owner: range(len(rows))} if job.owner else follow(rows, job.companies)
+        for ticker, positions in own.items():
+            places[ticker] += [count + i for i in positions]
+        tables.append(v2_table(rows, statement, job.observed_at))
         count += len(rows)
     table = pa.concat_tables(tables).combine_chunks()
-    dataset = Lake(Path(root)).dataset(Generation.V2, statement)
+    dataset = Lake(Path(job.root)).dataset(Generation.V2, statement)
     # Of the whole market few tickers have rows in a window, and only they need be looked at.
-    named = {ticker: found for ticker, found in places.items() if found}
-    counts = commit(dataset, Incoming(table, named, scope, timeframes, observed_at))
-    followed = {position for positions in places.values() for position in positions}
-    by_ticker = {ticker: len(positions) for ticker, positions in places.items()}
-    return counts, by_ticker, count - len(followed)
+    named = {ticker: positions for ticker, positions in places.items() if positions}
+    incoming = Incoming(table, named, job.scope, job.timeframes, job.observed_at)
+    return _stored(commit(dataset, incoming), places, count)
 
 
-def store_v1(
-    root: str,
-    statements: Sequence[Statement],
-    bodies: Sequence[bytes],
-    companies: Mapping[str, Sequence[str]],
-    scope: Scope,
-    timeframes: frozenset[str],
-    observed_at: datetime,
-    fiscal: tuple[int | None, int | None] = (None, None),
-    everything: str | None = None,
-) -> tuple[Stored, dict[str, int], int]:
-    """Upsert an answer of v1 into the datasets of `statements`.
-
-    `everything` names the ticker that was asked for: all records are its own, whatever
-    they say of themselves. `fiscal` is the fiscal year and quarter to keep. Returns
-    (counts by statement, records by ticker, records that nobody follows).
+def store_v1(job: StoreJob) -> Stored:
+    """Upsert an answer of v1 into the datasets of the statements of the followed tickers.
 
     Raises:
         LakeError, OSError: as `commit`.
     """
-    rows = [row for body in bodies for row in parse_rows(body) if _in_fiscal(row, fiscal)]
-    lake = Lake(Path(root))
-    if everything:
-        refuse_strangers(rows, everything)
-    places = {everything: range(len(rows))} if everything else follow(rows, companies)
-    tables = v1_tables(rows, observed_at)
-    kept = v1_positions(rows)
-    stored: Stored = {}
-    for statement in statements:
-        position = {row: i for i, row in enumerate(kept[statement])}
-        own = {t: [position[i] for i in found if i in position] for t, found in places.items()}
-        incoming = Incoming(tables[statement], own, scope, timeframes, observed_at)
-        stored[statement] = commit(lake.dataset(Generation.V1, statement), incoming)
-    followed = {i for found in places.values() for i in found}
-    return stored, {t: len(found) for t, found in places.items()}, len(rows) - len(followed)
+    wanted = _in_window if job.window else _in_fiscal
+    rows = [row for body in job.bodies for row in parse_rows(body) if wanted(row, job)]
+    if job.owner and not job.window:
+        refuse_strangers(rows, job.owner)
+    if job.owner:
+        places: dict[str, list[int]] = {job.owner: list(range(len(rows)))}
+    else:
+        places = {t: positions for t, positions in follow(rows, job.companies).items() if positions}
+    lake, counts = Lake(Path(job.root)), UpsertCounts()
+    tables, by_statement = v1_tables(rows, job.observed_at), v1_positions(rows)
+    for statement in job.statements:
+        position = {row: i for i, row in enumerate(by_statement[statement])}
+        own = {t: [position[i] for i in mine if i in position] for t, mine in places.items()}
+        incoming = Incoming(tables[statement], own, job.scope, job.timeframes, job.observed_at)
+        counts += commit(lake.dataset(Generation.V1, statement), incoming)
+    annuals = _annuals(rows, places) if job.window else ()
+    return _stored(counts, places, len(rows), annuals)
 
 
-def follow(
-    rows: Sequence[Mapping[str, Any]], companies: Mapping[str, Sequence[str]]
-) -> dict[str, list[int]]:
+def _stored(
+    counts: UpsertCounts, places: Mapping[str, list[int]], rows: int, annuals: Sequence[Annual] = ()
+) -> Stored:
+    followed = {position for positions in places.values() for position in positions}
+    by_ticker = {ticker: len(positions) for ticker, positions in places.items()}
+    return Stored(counts, by_ticker, rows - len(followed), tuple(annuals))
+
+
+def follow(rows: Sequence[Mapping[str, Any]], companies: Companies) -> dict[str, list[int]]:
     """Return followed ticker → positions of its rows: by CIK first, then by `tickers`."""
     by_cik: dict[str, list[str]] = {}
     for ticker, ciks in companies.items():
@@ -145,9 +167,80 @@ def refuse_strangers(rows: Sequence[Mapping[str, Any]], ticker: str) -> None:
         )
 
 
-def _in_fiscal(row: Mapping[str, Any], fiscal: tuple[int | None, int | None]) -> bool:
-    year, quarter = fiscal
+def _in_fiscal(row: Mapping[str, Any], job: StoreJob) -> bool:
+    year, quarter = job.fiscal
     if year is not None and str(row.get("fiscal_year")) != str(year):
         return False
     wanted = ("FY", "Q4") if quarter == 4 else (f"Q{quarter}",)
     return quarter is None or row.get("fiscal_period") in wanted
+
+
+def _in_window(row: Mapping[str, Any], job: StoreJob) -> bool:
+    dated = job.undated_only and row.get("filing_date")
+    return not dated and _timeframe(row) in job.timeframes
+
+
+def _timeframe(row: Mapping[str, Any]) -> str:
+    timeframe = row.get("timeframe")
+    if timeframe:
+        return str(timeframe)
+    return {"FY": "annual", "TTM": "ttm"}.get(str(row.get("fiscal_period")), "quarterly")
+
+
+def _annuals(
+    rows: Sequence[Mapping[str, Any]], places: Mapping[str, Sequence[int]]
+) -> list[Annual]:
+    """Return the fiscal years of which a followed company filed the annual report."""
+    found = {
+        (str(rows[i]["cik"]), str(rows[i]["end_date"]))
+        for positions in places.values()
+        for i in positions
+        if _timeframe(rows[i]) == "annual" and rows[i].get("cik") and rows[i].get("end_date")
+    }
+    return sorted(found)
+
+
+def relabelled(job: StoreJob) -> dict[str, list[str]]:
+    """Return CIK → period ends for which a v2 page brings a label that the lake lacks.
+
+    Only periods that the lake holds under another label, of companies that it follows.
+    """
+    (statement,), (body,) = job.statements, job.bodies
+    rows = parse_rows(body)
+    places = {t: positions for t, positions in follow(rows, job.companies).items() if positions}
+    dataset = Lake(Path(job.root)).dataset(Generation.V2, statement)
+    wanted = sorted({i for positions in places.values() for i in positions})
+    if not wanted:
+        return {}
+    table = v2_table([rows[i] for i in wanted], statement, _NEVER)
+    keys = dict(zip(wanted, record_keys(table, Generation.V2), strict=True))
+    new_labels: dict[str, set[str]] = {}
+    for ticker, positions in places.items():
+        known = index.written(dataset, ticker).rows
+        periods = {period_of(key) for key in known}
+        for i in positions:
+            cik, _, end = period_of(keys[i]).rsplit("|", 2)
+            named = not cik.startswith("ticker:") and end
+            if named and keys[i] not in known and period_of(keys[i]) in periods:
+                new_labels.setdefault(cik, set()).add(end)
+    return {cik: sorted(ends) for cik, ends in new_labels.items()}
+
+
+def undated_missing(
+    lake: Lake, annuals: Sequence[Annual], statements: Sequence[Statement], companies: Companies
+) -> list[Annual]:
+    """Return the fiscal years whose derived fourth quarter the v1 lake does not hold yet."""
+    by_cik: dict[str, str] = {}
+    for ticker, ciks in companies.items():
+        for cik in ciks:
+            by_cik.setdefault(cik, ticker)
+    missing = []
+    for cik, end in annuals:
+        start = f"{cik}|quarterly|{end}|"
+        datasets = (lake.dataset(Generation.V1, statement) for statement in statements)
+        owner = by_cik.get(cik)
+        if owner is not None and not any(
+            key.startswith(start) for d in datasets for key in index.written(d, owner).rows
+        ):
+            missing.append((cik, end))
+    return missing

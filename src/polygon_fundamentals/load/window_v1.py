@@ -8,29 +8,32 @@ some pages of them a run and goes on the next time, the years just filed first.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
 
+from polygon_fundamentals.counts import UpsertCounts
 from polygon_fundamentals.errors import (
     ApiError,
     BadRequestError,
     FundamentalsError,
     NotFoundError,
     PaginationError,
+    RetiredError,
+    as_fundamentals_error,
 )
 from polygon_fundamentals.http.answers import Page
 from polygon_fundamentals.http.client import Client
-from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.lake.storage.local import replace_file
-from polygon_fundamentals.load.bisect import raise_left_out, sparing, taken_in
-from polygon_fundamentals.load.historical import Loaded
+from polygon_fundamentals.load.bisect import raise_skipped, skip_bad_rows
+from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import V1_PAGE
-from polygon_fundamentals.load.window_store import Annual, store_v1_pages, undated_missing
-from polygon_fundamentals.load.window_v2 import Companies, Window, merged
-from polygon_fundamentals.load.writers import Writers
+from polygon_fundamentals.load.report import WindowReport
+from polygon_fundamentals.load.store import Annual, Companies, StoreJob, store_v1, undated_missing
+from polygon_fundamentals.load.window_v2 import WHOLE_MARKET, Window
 from polygon_fundamentals.statements import V1_PATH, Statement, Timeframe
 
 # v1's records without a filing date: how far back their periods may end.
@@ -48,73 +51,75 @@ _ONE_BY_ONE = 3
 
 @dataclass
 class _V1Run:
-    """What the requests of one v1 update share."""
+    """One v1 update on its way: what its requests share, and what they did so far."""
 
-    client: Client
-    lake: Lake
-    writers: Writers
+    loader: Loader
     statements: Sequence[Statement]
     timeframes: frozenset[str]
     companies: Companies
-    loaded: Loaded
-    owner: str | None
-    left_out: dict[bytes, FundamentalsError] = field(default_factory=dict)
+    ticker: str | None
+    counts: UpsertCounts = field(default_factory=UpsertCounts)
+    unfollowed: int = 0
+    fourths_left: int = 0
+    annuals: list[Annual] = field(default_factory=list)
+    skipped: dict[bytes, FundamentalsError] = field(default_factory=dict)
 
-    def store(
-        self, pages: Sequence[Page], at: datetime, undated_only: bool = False
-    ) -> list[Annual]:
-        """Store pages; return the fiscal years whose annual report is among them."""
-        found: list[Annual] = []
+    def store(self, pages: Sequence[Page], at: datetime, undated_only: bool = False) -> None:
+        """Store pages; remember the fiscal years whose annual report is among dated ones."""
 
         def upsert(bodies: Sequence[bytes]) -> None:
-            counts, unfollowed, annuals = taken_in(
-                self.client,
-                self.writers,
-                pages[0].what,
-                store_v1_pages,
-                str(self.lake.root),
-                list(self.statements),
-                list(bodies),
-                dict(self.companies),
-                self.timeframes,
-                at,
-                undated_only,
-                self.owner,
+            job = StoreJob(
+                root=str(self.loader.lake.root),
+                statements=list(self.statements),
+                bodies=list(bodies),
+                companies=dict(self.companies),
+                scope=Scope.WINDOW,
+                timeframes=self.timeframes,
+                observed_at=at,
+                owner=self.ticker,
+                window=True,
+                undated_only=undated_only,
             )
-            self.loaded.counts.add(counts)
-            self.loaded.rows_unfollowed += unfollowed
-            found.extend(annuals)
+            stored = self.loader.store_rows(pages[0].what, store_v1, job)
+            self.counts += stored.counts
+            self.unfollowed += stored.unfollowed
+            if not undated_only:
+                self.annuals.extend(stored.annuals)
 
-        self.left_out |= sparing([page.body for page in pages], upsert)
-        return found
+        self.skipped |= skip_bad_rows([page.body for page in pages], upsert)
 
 
 def update_v1(
-    client: Client,
-    lake: Lake,
-    writers: Writers,
+    loader: Loader,
     statements: Sequence[Statement],
     window: Window,
     timeframes: Sequence[Timeframe],
     companies: Companies,
     ticker: str | None = None,
-    loaded: Loaded | None = None,
-) -> tuple[Loaded, int]:
-    """Take in what v1 filed, and its undated records of the last 200 days.
+) -> WindowReport:
+    """Store what v1 filed, and its undated records of the last 200 days; return what was done.
 
-    `ticker` asks for one ticker alone, else for the whole market. `loaded` is filled on the
-    way, see `update_v2`. Returns (what was done, fiscal years whose derived fourth quarter was
-    left to the next run).
-
-    Raises:
-        ContentError: a record cannot be taken in; all others are stored.
-        ApiError: a page failed for good; the pages before it are stored.
-        LakeError, OSError: the lake cannot be used.
+    `ticker` asks for one ticker alone, else for the whole market. Where a page fails for good,
+    the pages before it are stored; where a record cannot be stored, all others are. A retired
+    v1 is a failure like any other here; `frozen_since` is then the day it named.
     """
-    who = {"ticker": ticker} if ticker is not None else {}
     wanted = frozenset(t.v1 for t in timeframes)
-    loaded = Loaded() if loaded is None else loaded
-    run = _V1Run(client, lake, writers, statements, wanted, companies, loaded, ticker)
+    run = _V1Run(loader, statements, wanted, companies, ticker)
+    units = [(ticker or WHOLE_MARKET, statement.value) for statement in statements]
+    try:
+        _fetch(run, window, timeframes)
+        report = WindowReport(units=len(units))
+    except (FundamentalsError, OSError) as error:
+        report = WindowReport.of_failure(units, as_fundamentals_error(error))
+        if isinstance(error, RetiredError):
+            report = replace(report, frozen_since=error.since)
+    return report + WindowReport.of(
+        run.counts, rows_unfollowed=run.unfollowed, fourths_left=run.fourths_left
+    )
+
+
+def _fetch(run: _V1Run, window: Window, timeframes: Sequence[Timeframe]) -> None:
+    who = {"ticker": run.ticker} if run.ticker is not None else {}
     one = {"timeframe": timeframes[0].v1} if len(timeframes) == 1 else {}
     # In the order of filing, so that an amendment comes after what it amends.
     params = {
@@ -126,41 +131,38 @@ def update_v1(
         "order": "asc",
         "limit": str(V1_PAGE),
     }
-    annuals: list[Annual] = []
-    for pages, observed_at in _some_at_once(client.pages(V1_PATH, params)):
-        annuals += run.store(pages, observed_at)
-    left = 0
+    for pages, observed_at in _some_at_once(run.loader.client.pages(V1_PATH, params)):
+        run.store(pages, observed_at)
     since = (window.last - timedelta(days=UNDATED_DAYS)).isoformat()
     for timeframe in (Timeframe.QUARTERLY, Timeframe.TTM):
-        if timeframe.v1 not in wanted:
+        if timeframe.v1 not in run.timeframes:
             continue
-        asked = _undated(who | {"timeframe": timeframe.v1, "period_of_report_date.gte": since})
-        if ticker is not None:
-            _sweep(run, asked, None)
+        request = _undated(who | {"timeframe": timeframe.v1, "period_of_report_date.gte": since})
+        if run.ticker is not None:
+            _page_undated(run, request, None)
             continue
-        used, whole = _sweep_on(run, timeframe, asked, UNDATED_PAGES - _KEPT_FOR_MISSING)
+        used, whole = _page_undated_on(run, timeframe, request, UNDATED_PAGES - _KEPT_FOR_MISSING)
         if timeframe is Timeframe.QUARTERLY and not whole:
-            left = _missing_fourths(run, annuals, UNDATED_PAGES - used)
-    raise_left_out(client, run.left_out)
-    return merged(loaded, client), left
+            run.fourths_left = _missing_fourths(run, UNDATED_PAGES - used)
+    raise_skipped(run.loader.client, run.skipped)
 
 
 def _some_at_once(pages: Iterator[Page]) -> Iterator[tuple[list[Page], datetime]]:
     """Yield (pages, when the first of them was asked for); before a failure, those that came."""
-    held: list[Page] = []
+    batch: list[Page] = []
     asked = datetime.now(UTC)
     try:
         for page in pages:
-            held.append(page)
-            if len(held) == PAGES_AT_ONCE:
-                yield held, asked
-                held, asked = [], datetime.now(UTC)
+            batch.append(page)
+            if len(batch) == PAGES_AT_ONCE:
+                yield batch, asked
+                batch, asked = [], datetime.now(UTC)
     except ApiError:
-        if held:
-            yield held, asked
+        if batch:
+            yield batch, asked
         raise
-    if held:
-        yield held, asked
+    if batch:
+        yield batch, asked
 
 
 def _undated(params: dict[str, str]) -> dict[str, str]:
@@ -168,26 +170,28 @@ def _undated(params: dict[str, str]) -> dict[str, str]:
     return {**params, "sort": "filing_date", "order": "asc", "limit": str(V1_PAGE)}
 
 
-def _sweep(
-    run: _V1Run, params: dict[str, str], most: int | None
+def _page_undated(
+    run: _V1Run, params: dict[str, str], max_pages: int | None
 ) -> tuple[int, dict[str, str] | None]:
-    """Store undated records up to the first dated one, or for `most` pages.
+    """Store undated records up to the first dated one, or for `max_pages` pages.
 
     Returns (pages asked for, the request that goes on, or None at the end).
     """
     asked: list[Page] = []
-    for pages, observed_at in _some_at_once(_to_first_dated(run.client, params, most)):
+    for pages, observed_at in _some_at_once(_to_first_dated(run.loader.client, params, max_pages)):
         run.store(pages, observed_at, undated_only=True)
         asked += pages
     if _has_dated(asked[-1]):
         return len(asked), None
-    return len(asked), run.client.following(V1_PATH, asked[-1])
+    return len(asked), run.loader.client.following(V1_PATH, asked[-1])
 
 
-def _to_first_dated(client: Client, params: dict[str, str], most: int | None) -> Iterator[Page]:
+def _to_first_dated(
+    client: Client, params: dict[str, str], max_pages: int | None
+) -> Iterator[Page]:
     for number, page in enumerate(client.pages(V1_PATH, params), 1):
         yield page
-        if number == most or _has_dated(page):
+        if number == max_pages or _has_dated(page):
             return
 
 
@@ -195,23 +199,23 @@ def _has_dated(page: Page) -> bool:
     return any(row["filing_date"] for row in page.heads)
 
 
-def _sweep_on(
-    run: _V1Run, timeframe: Timeframe, params: dict[str, str], most: int
+def _page_undated_on(
+    run: _V1Run, timeframe: Timeframe, params: dict[str, str], max_pages: int
 ) -> tuple[int, bool]:
     """Go on with the sweep over the market's undated records; return (pages, whether whole).
 
     A cursor is kept in `ops/cache/` where the pages of a run did not reach the end.
     """
-    path = run.lake.ops / "cache" / f"undated.v1.{timeframe.v1}.json"
+    path = run.loader.lake.ops / "cache" / f"undated.v1.{timeframe.v1}.json"
     used, resumed = 0, _cursor(path)
     rest: dict[str, str] | None = None
     if resumed is not None:
         try:
-            used, rest = _sweep(run, resumed, most)
+            used, rest = _page_undated(run, resumed, max_pages)
         except (BadRequestError, NotFoundError, PaginationError):  # the cursor is too old
             used, rest = 1, None
-    if rest is None and used < most:
-        pages, rest = _sweep(run, params, most - used)
+    if rest is None and used < max_pages:
+        pages, rest = _page_undated(run, params, max_pages - used)
         used += pages
         whole = rest is None
     else:
@@ -231,14 +235,13 @@ def _cursor(path: Path) -> dict[str, str] | None:
     return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else None
 
 
-def _missing_fourths(run: _V1Run, annuals: Sequence[Annual], most: int) -> int:
+def _missing_fourths(run: _V1Run, max_pages: int) -> int:
     """Ask for derived fourth quarters of the years just filed; return how many are left.
 
     They appear with the annual report, without a filing date of their own.
     """
-    missing = undated_missing(
-        str(run.lake.root), sorted(set(annuals)), run.statements, run.companies
-    )
+    annuals = sorted(set(run.annuals))
+    missing = undated_missing(run.loader.lake, annuals, run.statements, run.companies)
     by_end: dict[str, list[str]] = {}
     for cik, end in missing:
         by_end.setdefault(end, []).append(cik)
@@ -246,11 +249,11 @@ def _missing_fourths(run: _V1Run, annuals: Sequence[Annual], most: int) -> int:
     for end, ciks in sorted(by_end.items(), key=lambda item: -len(item[1])):
         few = len(ciks) <= _ONE_BY_ONE
         for who in [{"cik": cik} for cik in ciks] if few else [{}]:
-            if most < 1:
+            if max_pages < 1:
                 left += 1 if few else len(ciks)
                 continue
-            asked = {**who, "timeframe": "quarterly", "period_of_report_date": end}
-            used, rest = _sweep(run, _undated(asked), most)
-            most -= used
+            request = {**who, "timeframe": "quarterly", "period_of_report_date": end}
+            used, rest = _page_undated(run, _undated(request), max_pages)
+            max_pages -= used
             left += len(ciks) if rest is not None else 0
     return left

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 import pyarrow as pa
 
 from polygon_fundamentals.errors import LakeError
 
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 FETCHED_AHEAD = 1
 LARGE_BLOCK = 2**20  # bytes
 _M_MMAP_THRESHOLD = -3  # of <malloc.h>
@@ -25,8 +27,8 @@ _M_MMAP_THRESHOLD = -3  # of <malloc.h>
 class Writers(Protocol):
     """Something that runs a store function and waits for its result."""
 
-    def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Return what `function(*arguments)` returns; raise what it raises."""
+    def run(self, function: Callable[[Job], Result], job: Job) -> Result:
+        """Return what `function(job)` returns; raise what it raises."""
 
     def room(self) -> AbstractContextManager[object]:
         """Hold a place for an answer that is to be fetched and stored.
@@ -42,9 +44,9 @@ class Writers(Protocol):
 class Inline:
     """Runs in the calling thread: best for a few units."""
 
-    def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Return what `function(*arguments)` returns; raise what it raises."""
-        return function(*arguments)
+    def run(self, function: Callable[[Job], Result], job: Job) -> Result:
+        """Return what `function(job)` returns; raise what it raises."""
+        return function(job)
 
     def room(self) -> AbstractContextManager[object]:
         """Every thread stores what it fetched itself."""
@@ -65,14 +67,14 @@ class Processes:
             count, mp_context=multiprocessing.get_context("spawn"), initializer=_begin
         )
 
-    def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Return what `function(*arguments)` returns; raise what it raises.
+    def run(self, function: Callable[[Job], Result], job: Job) -> Result:
+        """Return what `function(job)` returns; raise what it raises.
 
         Raises:
             LakeError: the process died (killed, out of memory).
         """
         try:
-            return self._pool.submit(function, *arguments).result()
+            return self._pool.submit(function, job).result()
         except BrokenProcessPool as error:
             raise LakeError(
                 "a writer process died, perhaps for want of memory; run again, with "

@@ -18,6 +18,7 @@ from typing import TypeVar
 import requests
 import tenacity
 
+from polygon_fundamentals.counts import RequestCounts
 from polygon_fundamentals.errors import (
     ApiError,
     EdgarIdentityError,
@@ -25,7 +26,7 @@ from polygon_fundamentals.errors import (
     RateLimitedError,
     RetriableApiError,
 )
-from polygon_fundamentals.http.sender import Sender, Tally
+from polygon_fundamentals.http.sender import Sender
 from polygon_fundamentals.http.transport import Declared
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.locks import exclusive
@@ -123,9 +124,9 @@ class Edgar:
         self._refusal: EdgarUnreachableError | EdgarIdentityError | None = None
 
     @property
-    def tallies(self) -> tuple[Tally, Tally]:
+    def counts(self) -> tuple[RequestCounts, RequestCounts]:
         """What was asked so far: of facts and submissions, and of the zips."""
-        return self._data.tally, self._archives.tally
+        return self._data.counts, self._archives.counts
 
     def company_facts(self, cik: str) -> bytes | None:
         """Return a company's companyfacts answer, None where it has none.

@@ -177,7 +177,7 @@ def ask(
     says so.
     """
     report = EdgarReport(companies=len(ciks))
-    before = [(t.requests, t.body_bytes) for t in edgar.tallies]
+    before = [(t.requests, t.body_bytes) for t in edgar.counts]
     try:
         with _source(cache, edgar, len(ciks)) as source, ThreadPoolExecutor(_THREADS) as threads:
             for asked, problem in threads.map(
@@ -187,9 +187,9 @@ def ask(
                 report.problems += [problem] if problem else []
     except (EdgarUnreachableError, EdgarIdentityError) as error:
         report.note = str(error)
-    for tally, (requests, body_bytes) in zip(edgar.tallies, before, strict=True):
-        report.requests += tally.requests - requests
-        report.body_bytes += tally.body_bytes - body_bytes
+    for counts, (requests, body_bytes) in zip(edgar.counts, before, strict=True):
+        report.requests += counts.requests - requests
+        report.body_bytes += counts.body_bytes - body_bytes
     if report.problems and report.note is None:
         report.note = (
             f"{len(report.problems)} answers of SEC EDGAR cannot be read: " + (report.problems[0])

@@ -100,7 +100,8 @@ def _standing_rows(rows: pa.Table) -> pa.Table:
 
 
 def _flat(table: pa.Table, dataset: Dataset) -> pa.Table:
-    flat = flattened(table.drop_columns(["event", "superseded_at"]), dataset)
+    rows = table.drop_columns(["event", "superseded_at"])
+    flat = flattened(rows, dataset.generation, dataset.statement)
     for name in ("event", "superseded_at"):
         flat = flat.append_column(name, table[name])
     return flat.combine_chunks()

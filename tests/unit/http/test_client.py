@@ -57,9 +57,9 @@ def test_passing_faults_are_retried(fault: Answer) -> None:
     with serving(in_turn(fault, fault, GOOD)) as server:
         client = client_at(server.url)
         assert client.get(PATH, {}).results == [{"cik": "1"}]
-        assert (client.tally.requests, client.tally.retries) == (3, 2)
+        assert (client.counts.requests, client.counts.retries) == (3, 2)
         assert len(server.asked) == 3
-        assert client.tally.brownouts == (2 if fault.status == 410 else 0)
+        assert client.counts.brownouts == (2 if fault.status == 410 else 0)
 
 
 FINAL = [
@@ -228,7 +228,7 @@ def test_a_proxy_or_certificates_that_cannot_be_used_are_a_matter_of_configurati
     client = client_at("https://127.0.0.1:9")
     with pytest.raises(errors.UsageError, match=name) as caught:
         client.get(PATH, {"limit": "1"})
-    assert client.tally.retries == 0
+    assert client.counts.retries == 0
     assert "\n" not in str(caught.value)
     assert "password" not in str(caught.value)
     assert KEY not in str(caught.value)
@@ -336,7 +336,7 @@ def test_a_rate_limit_is_waited_out_beyond_the_usual_tries() -> None:
     with serving(in_turn(*[Answer(429, b"")] * 9, GOOD)) as server:
         client = client_at(server.url)
         client.get(PATH, {})
-        assert client.tally.retries == 9
+        assert client.counts.retries == 9
 
 
 def test_a_rate_limit_without_end_stops_at_the_deadline() -> None:
@@ -361,7 +361,7 @@ def test_waiting_for_a_turn_uses_up_no_deadline(
     with serving(in_turn(Answer(500, b""), Answer(500, b""), GOOD)) as server:
         client = queueing_client(server.url, tmp_path, monkeypatch)
         assert client.get(PATH, {}).results == [{"cik": "1"}]
-        assert client.tally.requests == 3
+        assert client.counts.requests == 3
 
 
 def test_the_deadline_counts_the_time_between_turns(

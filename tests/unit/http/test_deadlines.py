@@ -78,7 +78,7 @@ def test_an_answer_in_time_is_left_alone() -> None:
         assert client.get(PATH, {}).results == [{"n": 1}]
         time.sleep(1.5)  # the connection stays open beyond the first answer's deadline
         assert client.get(PATH, {"b": "2"}).results == [{"n": 1}]
-        assert client.tally.retries == 0
+        assert client.counts.retries == 0
 
 
 def test_an_interrupt_ends_a_read_and_a_wait_at_once() -> None:

@@ -15,10 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from polygon_fundamentals.counts import UpsertCounts
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake import Dataset, Lake, codec, revisions
 from polygon_fundamentals.lake import commit as commits
-from polygon_fundamentals.lake.commit import Counts, Incoming, Scope, commit, recover
+from polygon_fundamentals.lake.commit import Incoming, Scope, commit, recover
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.statements import Generation, Statement
@@ -50,7 +51,7 @@ def put(
     scope: Scope = Scope.WINDOW,
     minutes: int = 0,
     tickers: tuple[str, ...] = ("AAA",),
-) -> Counts:
+) -> UpsertCounts:
     moment = MOMENT + timedelta(minutes=minutes)
     table = v2_table(rows, STATEMENT, moment)
     places = {ticker: range(len(rows)) for ticker in tickers}
@@ -153,7 +154,7 @@ def test_the_same_answer_again_touches_no_file(lake: Lake, dataset: Dataset) -> 
     put(dataset, rows)
     before = {p: p.stat().st_mtime_ns for p in lake.root.rglob("*") if p.is_file()}
     counts = put(dataset, rows, minutes=9)
-    assert counts == Counts(rows_received=2, rows_unchanged=2)
+    assert counts == UpsertCounts(rows_received=2, rows_unchanged=2)
     assert {p: p.stat().st_mtime_ns for p in before} == before
 
 
@@ -193,7 +194,9 @@ def amendment(filed: str, value: float, cik: str | None = "0009000001") -> dict[
     }
 
 
-def put_v1(dataset: Dataset, rows: list[dict[str, Any]], scope: Scope, minutes: int = 0) -> Counts:
+def put_v1(
+    dataset: Dataset, rows: list[dict[str, Any]], scope: Scope, minutes: int = 0
+) -> UpsertCounts:
     moment = MOMENT + timedelta(minutes=minutes)
     table = v1_tables(rows, moment)[STATEMENT]
     places = {"AAA": range(len(rows))}

@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from polygon_fundamentals.counts import UpsertCounts
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import Lake, revisions
-from polygon_fundamentals.lake.commit import Counts, Incoming, Scope, commit
+from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.lake.read import read_dataset, repeated_rows
 from polygon_fundamentals.normalise import v1_tables
 from polygon_fundamentals.statements import Generation, Statement
@@ -54,7 +55,7 @@ def write(lake: Lake, statement: str, filed: str, table: pa.Table) -> Path:
     return path
 
 
-def put(lake: Lake, rows: list[dict[str, Any]], scope: Scope = Scope.PERIODS) -> Counts:
+def put(lake: Lake, rows: list[dict[str, Any]], scope: Scope = Scope.PERIODS) -> UpsertCounts:
     statement = Statement.BALANCE_SHEETS
     table = v1_tables(rows, MOMENT)[statement]
     incoming = Incoming(table, {"AAA": range(len(rows))}, scope, frozenset(), MOMENT)

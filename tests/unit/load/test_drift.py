@@ -13,8 +13,8 @@ from polygon_fundamentals.errors import FormatError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.load.historical import load_v1, load_v2
+from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import Filters
-from polygon_fundamentals.load.writers import Inline
 from polygon_fundamentals.settings import Settings
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
 from tests.conftest import KEY
@@ -50,17 +50,15 @@ def at(server: Served) -> Client:
 
 def load_one(generation: Generation, server: Served, lake: Lake) -> None:
     if generation is Generation.V1:
-        load_v1(at(server), lake, Inline(), "AAA", list(Statement), FILTERS)
+        load_v1(Loader(at(server), lake), "AAA", list(Statement), FILTERS)
     else:
-        load_v2(at(server), lake, Inline(), {"AAA": []}, SHEETS, FILTERS)
+        load_v2(Loader(at(server), lake), {"AAA": []}, SHEETS, FILTERS)
 
 
 def load(lake: Lake, rows: list[Row]) -> None:
     with serving(lambda _: results(rows)) as server:
         filters = Filters(timeframes=(Timeframe.QUARTERLY,))
-        load_v2(
-            Client(Settings(base_url=server.url), KEY), lake, Inline(), {"AAA": []}, SHEETS, filters
-        )
+        load_v2(Loader(at(server), lake), {"AAA": []}, SHEETS, filters)
 
 
 @pytest.mark.parametrize(

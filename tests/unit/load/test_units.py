@@ -7,9 +7,11 @@ from collections.abc import Iterable
 import pytest
 
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.load.historical import Loaded, load_v1, load_v2, resolve_companies
+from polygon_fundamentals.load.companies import resolve_companies
+from polygon_fundamentals.load.historical import load_v1, load_v2
+from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import Filters
-from polygon_fundamentals.load.writers import Inline
+from polygon_fundamentals.load.report import LoadReport
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
 from sandbox import Sandbox
 from tests.conftest import client_of
@@ -20,14 +22,14 @@ FILTERS = Filters()
 
 def load_everything(
     server: Sandbox, lake: Lake, tickers: list[str], filters: Filters = FILTERS
-) -> Loaded:
+) -> LoadReport:
     """Load both generations as the flow does: v1 first, then v2 by company."""
-    client, total = client_of(server), Loaded()
+    client, total = client_of(server), LoadReport()
     for ticker in tickers:
-        total.add(load_v1(client, lake, Inline(), ticker, list(Statement), filters))
+        total += load_v1(Loader(client, lake), ticker, list(Statement), filters)
     companies = resolve_companies(client, lake, tickers)
     for statement in Statement:
-        total.add(load_v2(client, lake, Inline(), companies, statement, filters))
+        total += load_v2(Loader(client, lake), companies, statement, filters)
     return total
 
 
@@ -101,8 +103,7 @@ def test_a_second_load_changes_nothing_and_touches_no_file(
     lake, tickers = loaded
     before = fingerprint(lake.root)
     times = {p: p.stat().st_mtime_ns for p in lake.root.rglob("*.parquet")}
-    again = load_everything(sandbox, lake, tickers)
-    counts = again.counts
+    counts = load_everything(sandbox, lake, tickers)
     assert (counts.rows_new, counts.rows_changed, counts.rows_withdrawn) == (0, 0, 0)
     assert counts.rows_unchanged > 1000
     assert fingerprint(lake.root) == before
@@ -121,8 +122,8 @@ def test_faults_on_the_way_leave_the_same_lake(loaded: tuple[Lake, list[str]], l
         companies = resolve_companies(client, lake, tickers)
         for statement in Statement:
             for ticker in tickers:  # many small requests, so that every fault is met
-                load_v2(client, lake, Inline(), {ticker: companies[ticker]}, statement, FILTERS)
-    assert client.tally.retries > 5
+                load_v2(Loader(client, lake), {ticker: companies[ticker]}, statement, FILTERS)
+    assert client.counts.retries > 5
     for statement in Statement:
         left, right = (
             {
@@ -139,9 +140,7 @@ def test_trailing_twelve_months_are_loaded_where_v2_has_them(sandbox: Sandbox, l
     filters = Filters(timeframes=(Timeframe.TTM,))
     client = client_of(sandbox)
     companies = resolve_companies(client, lake, [ticker])
-    counts = {
-        s: load_v2(client, lake, Inline(), companies, s, filters).counts.rows_new for s in Statement
-    }
+    counts = {s: load_v2(Loader(client, lake), companies, s, filters).rows_new for s in Statement}
     assert counts[Statement.BALANCE_SHEETS] == 0
     assert counts[Statement.CASH_FLOW] > 10
     assert counts[Statement.INCOME_STATEMENTS] > 10

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, date, datetime
-from functools import partial
 from typing import Any
 
 import pytest
 
-from polygon_fundamentals.errors import ApiError, BadRequestError, ContentError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake, revisions
-from polygon_fundamentals.lake.commit import Counts, Scope
+from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.load import store as store_module
-from polygon_fundamentals.load import window_store
-from polygon_fundamentals.load.historical import Loaded
-from polygon_fundamentals.load.store import store_v2
-from polygon_fundamentals.load.window_store import relabelled, store_v1_pages
+from polygon_fundamentals.load.loader import Loader
+from polygon_fundamentals.load.report import WindowReport
+from polygon_fundamentals.load.store import Stored, StoreJob, relabelled, store_v1, store_v2
 from polygon_fundamentals.load.window_v1 import PAGES_AT_ONCE, update_v1
 from polygon_fundamentals.load.window_v2 import Window, update_v2, window_until
-from polygon_fundamentals.load.writers import Inline
 from polygon_fundamentals.settings import Settings
 from polygon_fundamentals.statements import V1_PATH, Generation, Statement, Timeframe
 from sandbox import Sandbox
@@ -60,11 +56,18 @@ def record(filed: str | None, value: float, **changes: Any) -> dict[str, Any]:
     }
 
 
-def store(lake: Lake, *rows: dict[str, Any], **more: Any) -> tuple[Any, int, Any]:
-    body = json.dumps({"results": rows}).encode()
-    follow = {"AA": ["0000000001"]}
-    sheets = [Statement.BALANCE_SHEETS]
-    return store_v1_pages(str(lake.root), sheets, [body], follow, FRAMES, NOW, **more)
+def store(lake: Lake, *rows: dict[str, Any], **more: Any) -> Stored:
+    job = StoreJob(
+        root=str(lake.root),
+        statements=[Statement.BALANCE_SHEETS],
+        bodies=[json.dumps({"results": rows}).encode()],
+        companies={"AA": ["0000000001"]},
+        scope=Scope.WINDOW,
+        timeframes=FRAMES,
+        observed_at=NOW,
+        window=True,
+    )
+    return store_v1(replace(job, **more))
 
 
 def assets(lake: Lake) -> list[float]:
@@ -74,14 +77,14 @@ def assets(lake: Lake) -> list[float]:
 
 def test_an_original_does_not_undo_its_amendment(lake: Lake) -> None:
     store(lake, record("2026-05-01", 2.0))
-    counts, unfollowed, annuals = store(lake, record("2026-02-01", 1.0))
+    stored = store(lake, record("2026-02-01", 1.0))
+    counts = stored.counts
     assert (counts.rows_received, counts.rows_changed, counts.rows_unchanged) == (1, 0, 1)
-    assert (unfollowed, annuals) == (0, [("0000000001", "2025-12-31")])
+    assert (stored.unfollowed, stored.annuals) == (0, (("0000000001", "2025-12-31"),))
     assert assets(lake) == [2.0]
     old = revisions.read(lake.dataset(Generation.V1, Statement.BALANCE_SHEETS), "AA")
     assert [str(day) for day in old["filing_date"].to_pylist()] == ["2026-02-01"]
-    counts, _, _ = store(lake, record("2026-02-01", 1.0))
-    assert counts.bytes_written == 0
+    assert store(lake, record("2026-02-01", 1.0)).counts.bytes_written == 0
     store(lake, record("2026-06-01", 3.0))
     assert assets(lake) == [3.0]
 
@@ -89,10 +92,10 @@ def test_an_original_does_not_undo_its_amendment(lake: Lake) -> None:
 def test_what_a_page_leaves_out(lake: Lake) -> None:
     other = record("2026-05-01", 5.0, cik="0000000002", tickers=["BB"])
     yearly = record(None, 6.0, timeframe="ttm", fiscal_period="TTM")
-    counts, unfollowed, _ = store(lake, record("2026-05-01", 2.0), other, yearly)
-    assert (counts.rows_new, unfollowed) == (1, 1)
-    counts, _, _ = store(lake, record("2026-06-01", 9.0), undated_only=True)
-    assert counts.rows_received == 0
+    stored = store(lake, record("2026-05-01", 2.0), other, yearly)
+    assert (stored.counts.rows_new, stored.unfollowed) == (1, 1)
+    stored = store(lake, record("2026-06-01", 9.0), undated_only=True)
+    assert stored.counts.rows_received == 0
     store(lake, other, owner="AA")
     assert sorted(assets(lake)) == [2.0, 5.0]
 
@@ -110,13 +113,11 @@ def in_pages(rows: list[dict[str, Any]], fails_at: int | None = None) -> Script:
     return answer
 
 
-def updated(lake: Lake, url: str) -> Counts:
+def updated(lake: Lake, url: str) -> WindowReport:
     client = Client(Settings(base_url=url), "key-of-the-test")
     window, sheets = Window(date(2026, 1, 1), date(2026, 6, 30)), [Statement.BALANCE_SHEETS]
-    loaded, _ = update_v1(
-        client, lake, Inline(), sheets, window, [Timeframe.ANNUAL], {"AA": ["0000000001"]}
-    )
-    return loaded.counts
+    follow = {"AA": ["0000000001"]}
+    return update_v1(Loader(client, lake), sheets, window, [Timeframe.ANNUAL], follow)
 
 
 def filings(count: int) -> list[dict[str, Any]]:
@@ -136,29 +137,26 @@ def test_the_last_of_many_amendments_stands_whatever_is_committed_together(lake:
 
 @pytest.mark.parametrize("pages", [3, PAGES_AT_ONCE, PAGES_AT_ONCE + 3])
 def test_pages_before_one_that_fails_are_stored(lake: Lake, pages: int) -> None:
-    with (
-        serving(in_pages(filings(pages + 4), fails_at=pages)) as server,
-        pytest.raises(BadRequestError, match="no such cursor"),
-    ):
-        updated(lake, server.url)
+    with serving(in_pages(filings(pages + 4), fails_at=pages)) as server:
+        (failure,) = updated(lake, server.url).failed
+    assert failure.error == "BadRequestError"
+    assert "no such cursor" in failure.reason
     assert assets(lake) == [float(pages)]
 
 
 def test_only_a_new_label_of_a_known_period_is_asked_again(lake: Lake, sandbox: Sandbox) -> None:
     rows = [r for r in sandbox.rows("v2", "cash_flow") if r["cik"] == "0009000002"]
     follow = {"NAN": ["0009000002"]}
-    body = json.dumps({"results": rows}).encode()
-    assert relabelled(str(lake.root), Statement.CASH_FLOW, body, follow) == {}
+    assert new_labels(lake, Statement.CASH_FLOW, rows, follow) == {}
     client = client_of(sandbox)
     window = Window(date(2000, 1, 1), date(2026, 7, 1))
     frames = list(Timeframe)
-    update_v2(client, lake, Inline(), Statement.CASH_FLOW, window, frames, follow, True)
-    assert relabelled(str(lake.root), Statement.CASH_FLOW, body, follow) == {}
+    update_v2(Loader(client, lake), Statement.CASH_FLOW, window, frames, follow, True)
+    assert new_labels(lake, Statement.CASH_FLOW, rows, follow) == {}
     changed = [{**rows[-1], "fiscal_year": 2040}]
-    body = json.dumps({"results": changed}).encode()
-    found = relabelled(str(lake.root), Statement.CASH_FLOW, body, follow)
+    found = new_labels(lake, Statement.CASH_FLOW, changed, follow)
     assert found == {"0009000002": [rows[-1]["period_end"]]}
-    assert relabelled(str(lake.root), Statement.CASH_FLOW, body, {"ZZ": []}) == {}
+    assert new_labels(lake, Statement.CASH_FLOW, changed, {"ZZ": []}) == {}
 
 
 @pytest.mark.parametrize(
@@ -168,13 +166,24 @@ def test_a_row_without_a_period_or_company_makes_nothing_be_asked_again(
     lake: Lake, changes: dict[str, Any]
 ) -> None:
     old, sheets = v2_row("AA", 1) | changes, Statement.BALANCE_SHEETS
-    stored = json.dumps({"results": [old]}).encode()
-    root, follow = str(lake.root), {"AA": ["0000000001"]}
-    store_v2(root, sheets, [stored], follow, Scope.WINDOW, FRAMES, NOW)
-    relabelled_row = json.dumps({"results": [old | {"fiscal_quarter": 4}]}).encode()
-    assert relabelled(root, sheets, relabelled_row, follow) == {}
+    follow = {"AA": ["0000000001"]}
+    store_v2(v2_job(lake, sheets, [old], follow))
+    assert new_labels(lake, sheets, [old | {"fiscal_quarter": 4}], follow) == {}
     without = {name: value for name, value in old.items() if name != "period_end"}
-    assert relabelled(root, sheets, json.dumps({"results": [without]}).encode(), follow) == {}
+    assert new_labels(lake, sheets, [without], follow) == {}
+
+
+def v2_job(
+    lake: Lake, statement: Statement, rows: list[dict[str, Any]], follow: dict[str, list[str]]
+) -> StoreJob:
+    body = json.dumps({"results": rows}).encode()
+    return StoreJob(str(lake.root), [statement], [body], follow, Scope.WINDOW, FRAMES, NOW)
+
+
+def new_labels(
+    lake: Lake, statement: Statement, rows: list[dict[str, Any]], follow: dict[str, list[str]]
+) -> dict[str, list[str]]:
+    return relabelled(v2_job(lake, statement, rows, follow))
 
 
 def v2_row(ticker: str, number: int) -> dict[str, Any]:
@@ -198,47 +207,44 @@ MARKET = [("AA", 1), ("BB", 2), ("CC", 3), ("DD", 4), ("EE", 5)]
 
 @pytest.mark.parametrize("generation", list(Generation))
 @pytest.mark.parametrize("ends", ["with an odd row", "on a page that fails"])
-def test_all_but_the_guilty_is_stored_and_counted(
+def test_all_but_the_failing_row_is_stored_and_counted(
     lake: Lake, generation: Generation, ends: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     v1, odd_row = generation is Generation.V1, ends == "with an odd row"
-    make, module, table = (
-        (v1_record, window_store, "v1_tables") if v1 else (v2_row, store_module, "v2_table")
-    )
+    make, table = (v1_record, "v1_tables") if v1 else (v2_row, "v2_table")
     rows = [make(*one) for one in MARKET]
     if odd_row:
         rows[3]["odd"] = "sandbox-key"
-    tables = getattr(module, table)
+    tables = getattr(store_module, table)
 
     def refusing(some: list[dict[str, Any]], *more: Any) -> Any:
         if any("odd" in row for row in some):
             raise KeyError("odd")
         return tables(some, *more)
 
-    monkeypatch.setattr(module, table, refusing)
+    monkeypatch.setattr(store_module, table, refusing)
 
     def script(asked: Asked) -> Answer:
         if "cursor" in asked.query:
             return results(rows[3:]) if odd_row else Answer(400, b"{}")
         return results(rows[:3], next_url=f"{asked.path}?cursor=1")
 
-    loaded, sheets = Loaded(), Statement.BALANCE_SHEETS
-    window, follow = Window(date(2026, 1, 1), date(2026, 6, 30)), {t: [] for t, _ in MARKET}
+    sheets, window = Statement.BALANCE_SHEETS, Window(date(2026, 1, 1), date(2026, 6, 30))
+    follow: dict[str, list[str]] = {ticker: [] for ticker, _ in MARKET}
     with serving(script) as server:
-        client = client_of(server)  # type: ignore[arg-type]
-        if v1:
-            given = (client, lake, Inline(), [sheets], window, [Timeframe.ANNUAL], follow, None)
-            update: Any = update_v1
-        else:
-            given = (client, lake, Inline(), sheets, window, BOTH, follow, False)  # type: ignore
-            update = update_v2
-        with pytest.raises(ContentError if odd_row else BadRequestError) as caught:
-            update(*given, loaded)
+        loader = Loader(client_of(server), lake)  # type: ignore[arg-type]
+        report = (
+            update_v1(loader, [sheets], window, [Timeframe.ANNUAL], follow)
+            if v1
+            else update_v2(loader, sheets, window, BOTH, follow, False)
+        )
+    (failure,) = report.failed
+    assert failure.error == ("ContentError" if odd_row else "BadRequestError")
     wanted = ["AA", "BB", "CC", "EE"] if odd_row else ["AA", "BB", "CC"]
     assert sorted(stored_rows(lake, generation, sheets)) == wanted
-    assert loaded.counts.rows_new == len(wanted)
+    assert report.rows_new == len(wanted)
     if odd_row:
-        said = str(caught.value)
+        said = failure.reason
         assert said.startswith("1 rows were left out and all others stored; the first begins {")
         assert '"cik": "0000000004"' in said
         assert "(KeyError: 'odd')" in said
@@ -254,13 +260,14 @@ def test_a_row_that_is_null_costs_no_other(lake: Lake, generation: Generation) -
     sheets = Statement.BALANCE_SHEETS
     with serving(lambda asked: results(rows)) as server:  # type: ignore[arg-type]
         client = client_of(server)  # type: ignore[arg-type]
-        given = (client, lake, Inline())
-        frames = [Timeframe.ANNUAL]
-        update: Any = partial(update_v2, *given, sheets, window, BOTH, follow, False)
-        if v1:
-            update = partial(update_v1, *given, [sheets], window, frames, follow, None)
-        with pytest.raises(ContentError, match="the first begins null"):
-            update()
+        loader = Loader(client, lake)
+        report = (
+            update_v1(loader, [sheets], window, [Timeframe.ANNUAL], follow)
+            if v1
+            else update_v2(loader, sheets, window, BOTH, follow, False)
+        )
+    (failure,) = report.failed
+    assert (failure.error, "the first begins null" in failure.reason) == ("ContentError", True)
     assert sorted(stored_rows(lake, generation, sheets)) == ["AA", "BB"]
 
 
@@ -282,7 +289,7 @@ def test_the_sweep_stops_after_some_pages_and_goes_on_the_next_time(
 
     def update() -> int:
         crowd.forget_requests()
-        update_v1(client_of(crowd), lake, Inline(), statements, window, BOTH, followed)
+        update_v1(Loader(client_of(crowd), lake), statements, window, BOTH, followed)
         return sum(
             "period_of_report_date.gte" in r.query or "cursor" in r.query for r in crowd.requests
         )
@@ -333,8 +340,8 @@ def test_a_kept_cursor_goes_where_the_api_refuses_it_and_stays_where_it_fails(
     window, sheets = Window(date(2026, 1, 1), date(2026, 6, 30)), [Statement.BALANCE_SHEETS]
     with serving(script) as server:
         client = client_of(server, attempts=1)  # type: ignore[arg-type]
-        with pytest.raises(ApiError) if status == 500 else nullcontext():
-            update_v1(client, lake, Inline(), sheets, window, BOTH, {"AA": ["0000000001"]})
+        report = update_v1(Loader(client, lake), sheets, window, BOTH, {"AA": ["0000000001"]})
+    assert bool(report.failed) == (status == 500)
     assert cursor.exists() == (status == 500)
     if status != 500:
         assert assets(lake) == [4.0]

@@ -21,9 +21,10 @@ import pytest
 from expectations.answer import TOLERANCES_FILE
 from polygon_fundamentals.field_map import Relation, Unit, primary_pairs
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.load.historical import load_v1, load_v2, resolve_companies
+from polygon_fundamentals.load.companies import resolve_companies
+from polygon_fundamentals.load.historical import load_v1, load_v2
+from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import Filters
-from polygon_fundamentals.load.writers import Inline
 from polygon_fundamentals.parity import Parity, load_tolerances, merge
 from polygon_fundamentals.parity.findings import Found
 from polygon_fundamentals.parity.run import Question, v1_tickers, v2_tickers
@@ -70,10 +71,10 @@ class Market:
     def load(self, tickers: Sequence[str]) -> None:
         client = client_of(self.server)
         for ticker in tickers:
-            load_v1(client, self.lake, Inline(), ticker, list(Statement), FRAMES)
+            load_v1(Loader(client, self.lake), ticker, list(Statement), FRAMES)
         companies = resolve_companies(client, self.lake, list(tickers))
         for statement in Statement:
-            load_v2(client, self.lake, Inline(), companies, statement, FRAMES)
+            load_v2(Loader(client, self.lake), companies, statement, FRAMES)
 
     def compare(self) -> list[Found]:
         lacking = sorted(set(v1_tickers(self.lake)) - v2_tickers(self.lake))

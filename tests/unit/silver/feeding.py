@@ -8,7 +8,7 @@ from typing import Any
 
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
-from polygon_fundamentals.load.store import store_v1, store_v2
+from polygon_fundamentals.load.store import StoreJob, store_v1, store_v2
 from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.statements import V1_PATH, Generation, Statement, Timeframe
 from sandbox import Sandbox
@@ -38,23 +38,15 @@ def _body(sandbox: Sandbox, path: str, params: dict[str, str]) -> bytes:
 def store(lake: Lake, found: Answers, followed: dict[str, list[str]], at: datetime) -> None:
     """Store answers as a load does that was made at `at`; `followed` is ticker → CIKs."""
     by_cik = {ciks[0]: ticker for ticker, ciks in followed.items()}
-    v1 = frozenset(t.v1 for t in Timeframe)
+    root, v1 = str(lake.root), frozenset(t.v1 for t in Timeframe)
     v2 = frozenset(t.v2 for t in Timeframe)
     for (generation, name), body in found.items():
         if generation == "v1":
-            ticker = by_cik[name]
-            store_v1(
-                str(lake.root),
-                list(Statement),
-                [body],
-                {},
-                Scope.PERIODS,
-                v1,
-                at,
-                everything=ticker,
-            )
+            owner, statements = by_cik[name], list(Statement)
+            store_v1(StoreJob(root, statements, [body], {}, Scope.PERIODS, v1, at, owner))
         else:
-            store_v2(str(lake.root), Statement(name), [body], followed, Scope.PERIODS, v2, at)
+            statements = [Statement(name)]
+            store_v2(StoreJob(root, statements, [body], followed, Scope.PERIODS, v2, at))
 
 
 def feed(

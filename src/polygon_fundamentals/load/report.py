@@ -1,0 +1,93 @@
+"""What a load did: the same record for a task, a generation, a run and all its shards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
+
+from polygon_fundamentals.counts import RequestCounts, UpsertCounts
+from polygon_fundamentals.errors import FundamentalsError, class_of, exit_code_of
+
+
+@dataclass(frozen=True)
+class UnitFailure:
+    """A unit (one statement of one ticker) that failed; `error` is the name of the class."""
+
+    ticker: str
+    statement: str
+    reason: str
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class LoadReport(UpsertCounts, RequestCounts):
+    """What a load did. Reports add up; `seconds` are then the longest.
+
+    `tickers_without_rows` gave no row for any of their statements. The tickers that did are
+    remembered for the sum alone, and are not part of the JSON.
+    """
+
+    units: int = 0
+    failed: tuple[UnitFailure, ...] = ()
+    rows_unfollowed: int = 0
+    seconds: float = 0.0
+    units_resumed: int = 0
+    tickers_without_rows: tuple[str, ...] = ()
+    tickers_with_rows: frozenset[str] = frozenset()
+
+    def __add__(self, other: Self) -> Self:
+        total = super().__add__(other)
+        nothing = {*total.tickers_without_rows} - total.tickers_with_rows
+        seconds = max(self.seconds, other.seconds)
+        return replace(total, seconds=seconds, tickers_without_rows=tuple(sorted(nothing)))
+
+    @classmethod
+    def of(cls, counts: UpsertCounts | RequestCounts, **more: Any) -> Self:
+        """Return a report of some counts."""
+        return cls(**vars(counts), **more)
+
+    @classmethod
+    def of_failure(cls, units: Iterable[tuple[str, str]], error: FundamentalsError) -> Self:
+        """Return the report of units that all failed with one error."""
+        reason, kind = str(error), class_of(error)
+        failed = tuple(UnitFailure(ticker, name, reason, kind) for ticker, name in units)
+        return cls(units=len(failed), failed=failed)
+
+    @property
+    def ok(self) -> bool | None:
+        """Whether nothing is missing."""
+        return not self.failed
+
+    @property
+    def exit_code(self) -> int:
+        """The command's exit code: the gravest failure's, 0 without one."""
+        return max((exit_code_of(failure.error) for failure in self.failed), default=0)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the generation's part of the JSON and of the ledger entry."""
+        found = {**asdict(self), "seconds": round(self.seconds, 3), "ok": self.ok}
+        del found["tickers_with_rows"]
+        return found
+
+
+@dataclass(frozen=True)
+class WindowReport(LoadReport):
+    """What a daily update did with one generation.
+
+    `window` holds the first and the last day (`from`, `to`). A retired v1 is `frozen_since` a
+    day, an archived one `archived_since` the day it was archived; neither is a failure.
+    """
+
+    window: Mapping[str, str] = field(default_factory=dict)
+    periods_asked_again: int = 0
+    fourths_left: int = 0
+    frozen_since: str | None = None
+    archived_since: str | None = None
+
+    @property
+    def ok(self) -> bool | None:
+        """Whether nothing is missing; None where v1 is frozen or archived, and was left alone."""
+        if not self.failed and (self.frozen_since or self.archived_since):
+            return None
+        return not self.failed
