@@ -84,7 +84,9 @@ def read_kept(
         DamagedFileError: they cannot be read.
     """
     path = kept_file(dataset)
-    wanted = None if tickers is None else pads.field("ticker").isin(sorted(set(tickers)))
+    # The type is stated, since of no ticker at all it could not be inferred.
+    symbols = None if tickers is None else pa.array(sorted(set(tickers)), pa.string())
+    wanted = None if symbols is None else pads.field("ticker").isin(symbols)
     try:
         rows = pads.dataset(path, format="parquet")
         return rows.to_table(columns=None if columns is None else list(columns), filter=wanted)

@@ -26,7 +26,7 @@ from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.plan import Plan
 from polygon_fundamentals.lake.storage import local
 
-VERSION = 2
+VERSION = 3
 # With more parts than this nobody reads them: a commit adds none, and the files are read in time.
 MOST_PARTS = 1_000
 OURS = pa.field("ours", pa.bool_())

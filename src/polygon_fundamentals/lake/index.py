@@ -24,7 +24,7 @@ from polygon_fundamentals.lake.listing import FileState, states
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.statements import Generation
 
-VERSION = 2
+VERSION = 3
 Signature = tuple[int, int]
 
 

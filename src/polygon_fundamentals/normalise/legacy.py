@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from polygon_fundamentals.datasets.schemas import schema
+from polygon_fundamentals.datasets.keys import content_hashes, record_keys
+from polygon_fundamentals.datasets.schemas import MOMENT, schema
 from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.normalise.exact import exact_decimal, parse_exact, to_json
 from polygon_fundamentals.normalise.v1 import v1_positions
 from polygon_fundamentals.statements import Generation, Statement
 
-_HIVE = ("ticker", "year", "month")
+# Columns that tools add to what the vendor said. They are no content: a row that was downloaded
+# again is the same row.
+_ADDED = ("ticker", "year", "month", "__index_level_0__", "index", "level_0")
+# Of these, the moments at which a tool had the row; the first one that can be read counts.
+_MOMENTS = (
+    "downloaded_at",
+    "download_timestamp",
+    "fetched_at",
+    "ingested_at",
+    "ingestion_timestamp",
+    "_sdc_extracted_at",
+    "_sdc_received_at",
+    "_sdc_batched_at",
+)
+_SINGER = "_sdc_"
 # Whole numbers in text; a column that had gaps was a float on its way there.
 _WHOLE = re.compile(r"([0-9]{1,10})(?:\.0+)?")
 _LABELS = ("cik", "fiscal_year", "fiscal_quarter")
@@ -35,8 +50,9 @@ def adopted(
     """Return the rows of a file that another tool wrote, in our schema, without a ticker.
 
     Struct members that are null count as absent, since such files cannot tell the two apart. The
-    moment of observation is the file's own time, `touched`. Rows of ours in a file that another
-    tool wrote again keep what we noted of them.
+    moment of observation is the one that the tool noted beside the row (`downloaded_at` and its
+    like), of rows that are alike the earliest; else the file's own time, `touched`. Rows of ours in
+    a file that another tool wrote again keep what we noted of them.
 
     Raises:
         ApiError, ArrowException, ArithmeticError, RecursionError, TypeError, ValueError: a value
@@ -45,12 +61,50 @@ def adopted(
     wanted = schema(generation, statement)
     notes = _notes(table, wanted)
     kinds = {field.name: field.type for field in wanted}
-    rows = [_as_answer(row, kinds) for row in table.drop_columns(notes.column_names).to_pylist()]
+    as_written = table.drop_columns(notes.column_names).to_pylist()
+    rows = [_as_answer(row, kinds) for row in as_written]
+    moments = pa.array([_moment(row, touched) for row in as_written], MOMENT)
     if generation is Generation.V2:
-        return _with_notes(v2_table(rows, statement, touched), notes)
-    held = v1_positions(rows)[statement]
-    found = v1_tables(rows, touched)[statement]
-    return _with_notes(found, notes.take(pa.array(held, pa.int64())))
+        answer = v2_table(rows, statement, touched)
+    else:
+        positions = pa.array(v1_positions(rows)[statement], pa.int64())
+        answer = v1_tables(rows, touched)[statement]
+        notes, moments = notes.take(positions), moments.take(positions)
+    return _with_notes(_observed(answer, moments, generation), notes)
+
+
+def _moment(row: dict[str, Any], touched: datetime) -> datetime:
+    """Return when a tool says that it had the row, if it can be so, else the file's own time."""
+    for name in _MOMENTS:
+        said = row.get(name)
+        if isinstance(said, str):
+            try:
+                said = datetime.fromisoformat(said.strip())
+            except ValueError:
+                continue
+        if isinstance(said, datetime) and said == said:  # pandas' NaT equals nothing
+            said = said if said.tzinfo else said.replace(tzinfo=UTC)
+            # A file cannot hold what was downloaded after it was written.
+            if said <= touched:
+                return said
+    return touched
+
+
+def _observed(answer: pa.Table, moments: pa.Array, generation: Generation) -> pa.Table:
+    """Return the rows with their moments of observation, alike rows with their earliest."""
+    if not answer.num_rows:
+        return answer
+    names = [
+        f"{k}\x1f{h}"
+        for k, h in zip(record_keys(answer, generation), content_hashes(answer), strict=True)
+    ]
+    alike = pa.table({"name": names, "moment": moments})
+    earliest = alike.group_by("name").aggregate([("moment", "min")])
+    positions = pc.index_in(alike["name"], earliest["name"])
+    column = earliest["moment_min"].take(positions)
+    return answer.set_column(
+        answer.schema.get_field_index("observed_at"), answer.field("observed_at"), column
+    )
 
 
 def _notes(table: pa.Table, wanted: pa.Schema) -> pa.Table:
@@ -86,7 +140,8 @@ def _as_answer(row: dict[str, Any], kinds: dict[str, pa.DataType]) -> dict[str, 
     clean: dict[str, Any] = {}
     for key, cell in row.items():
         value = _value(key, _plain(cell), kinds.get(key))
-        if value is not None and key not in _HIVE:
+        is_added = key in _ADDED or key in _MOMENTS or key.startswith(_SINGER)
+        if value is not None and not is_added:
             clean[key] = value
     return clean
 

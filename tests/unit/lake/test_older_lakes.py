@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals.counts import UpsertCounts
+from polygon_fundamentals.datasets.keys import content_hashes
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import Lake, revisions
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
@@ -22,6 +23,7 @@ from polygon_fundamentals.lake.read import read_dataset, repeated_rows
 from polygon_fundamentals.normalise import v1_tables
 from polygon_fundamentals.statements import Generation, Statement
 
+DOWNLOADED = datetime(2024, 5, 3, 10, tzinfo=UTC)
 MOMENT = datetime.now(UTC) + timedelta(minutes=1)
 
 
@@ -381,3 +383,55 @@ def test_the_cache_follows_what_changes(lake: Lake) -> None:
     assert (
         read_dataset(lake.dataset(Generation.V1, Statement.BALANCE_SHEETS), ["NONE"]).num_rows == 0
     )
+
+
+def _without_partition(rows: pa.Table) -> pa.Table:
+    return rows.drop_columns(["partition"])
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [
+        ("2024-05-03T10:00:00", "2024-06-03T10:00:00"),
+        (pd.Timestamp(2024, 6, 3, 10), pd.Timestamp(2024, 5, 3, 10)),
+        (DOWNLOADED, None),
+        ("2024-05-03T10:00:00+00:00", "yesterday"),
+        ("2024-05-03T10:00:00Z", "2199-01-01T00:00:00Z"),
+    ],
+    ids=["text", "timestamps", "one without", "one that is no time", "one after the file"],
+)
+def test_when_a_tool_downloaded_a_row_is_evidence_and_no_content(
+    moments: tuple[Any, Any], lake: Lake
+) -> None:
+    first = record("2024-03-31", "2024-05-02", 10.0)
+    table = pa.Table.from_pylist([first | {"downloaded_at": moment} for moment in moments])
+    write(lake, "balance_sheets", "2024-05-02", table)
+    dataset = lake.dataset(Generation.V1, Statement.BALANCE_SHEETS)
+    stored = read_dataset(dataset)
+    assert stored["observed_at"].to_pylist() == [DOWNLOADED]
+    assert stored["unmapped"].to_pylist() == [None]
+    assert len(set(content_hashes(_without_partition(repeated_rows(dataset, ["AAA"]))))) == 1
+    counts = put(lake, [first])
+    assert (counts.rows_new, counts.rows_changed, counts.rows_unchanged) == (0, 0, 1)
+    assert revisions.read(dataset, "AAA").num_rows == 0
+    assert read_dataset(dataset)["observed_at"].to_pylist() == [
+        datetime(2024, 5, 3, 10, tzinfo=UTC)
+    ]
+
+
+def test_columns_of_singer_are_no_content(lake: Lake) -> None:
+    first = record("2024-03-31", "2024-05-02", 10.0)
+    noted = first | {"_sdc_extracted_at": "2024-05-04T00:00:00Z", "_sdc_sequence": 5}
+    write(lake, "balance_sheets", "2024-05-02", pa.Table.from_pylist([noted]))
+    assert (put(lake, [first]).rows_changed, balance(lake)["unmapped"].to_pylist()) == (0, [None])
+
+
+def test_a_row_that_differs_in_what_the_vendor_said_is_another_version(lake: Lake) -> None:
+    rows = [
+        record("2024-03-31", "2024-05-02", assets) | {"downloaded_at": f"2024-05-0{day}T00:00:00Z"}
+        for day, assets in ((3, 10.0), (4, 11.0))
+    ]
+    write(lake, "balance_sheets", "2024-05-02", pa.Table.from_pylist(rows))
+    dataset = lake.dataset(Generation.V1, Statement.BALANCE_SHEETS)
+    assert balance(lake)["balance_sheet.assets"].to_pylist() == [11.0]
+    assert len(set(content_hashes(_without_partition(repeated_rows(dataset, ["AAA"]))))) == 2

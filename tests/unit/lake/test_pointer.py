@@ -210,6 +210,7 @@ def test_kept_records_count_until_a_restore_removes_them(lake: Lake) -> None:
     assert archived_rows.read_kept(dataset) is None
     assert archived_rows.write_kept(dataset, table) == 2
     assert archived_rows.read_kept(dataset) == table
+    assert archived_rows.read_kept(dataset, []).num_rows == 0  # type: ignore[union-attr]
     # A record that something wrote to v1 since makes the folder, and hides nothing.
     dataset.folder.mkdir(parents=True)
     assert archived_rows.read_kept(dataset) == table
