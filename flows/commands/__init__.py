@@ -29,6 +29,7 @@ from flows.parameters import (
     RestoreParameters,
     RollbackParameters,
     SilverParameters,
+    VerifyParameters,
 )
 
 COMMON = ("--base-url", "--json", "--verbose")
@@ -184,6 +185,12 @@ GROUPS: dict[str, dict[str, Command]] = {
             status.StatusCommand,
             status.run,
             ("status", "status --watch", "status --html status.html"),
+        ),
+        "verify": Command(
+            "compare every file of the lake with what was recorded of it (weekly)",
+            VerifyParameters,
+            switch.verify,
+            ("verify",),
         ),
         "deploy": Command(
             "make the configured Prefect server as prefect.yaml declares",

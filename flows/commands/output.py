@@ -12,6 +12,7 @@ from tempfile import mkstemp
 from typing import Any
 
 Lines = Callable[[Mapping[str, Any]], Iterable[str]]
+MARKS = {True: "ok ", False: "NO ", None: " ? "}  # None: not judged
 REASONS_SHOWN = MISSING_SHOWN = 5
 
 
@@ -180,7 +181,7 @@ def export_lines(report: Mapping[str, Any]) -> Iterator[str]:
 def switch_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield the steps of a switch and how it ended, for people."""
     for step in report["steps"]:
-        yield f"{'ok ' if step['ok'] else 'NO '} {step['name']}: {step['detail']}"
+        yield f"{MARKS[step['ok']]} {step['name']}: {step['detail']}"
         if not step["ok"] and step.get("remedy"):
             yield f"     {step['remedy']}"
     if "plan" in report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from flows.commands.output import finish, switch_lines
@@ -16,6 +17,7 @@ from flows.parameters import (
     Parameters,
     RestoreParameters,
     RollbackParameters,
+    VerifyParameters,
 )
 
 
@@ -61,6 +63,20 @@ def cutover(given: CutoverParameters, as_json: bool) -> int:
 def rollback(given: RollbackParameters, as_json: bool) -> int:
     """Run `rollback`."""
     return run_here("flows.rollback.rollback_report", given, switch_lines, as_json)
+
+
+def verify(given: VerifyParameters, as_json: bool) -> int:
+    """Run `verify`."""
+    return run_here("flows.verify.verify_report", given, verify_lines, as_json)
+
+
+def verify_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a report of `verify` as lines for people, every damaged file by name."""
+    *lines, message = switch_lines(report)
+    yield from lines
+    for problem in report.get("problems", ()):
+        yield f"{problem['file']}: {problem['reason']}"
+    yield message
 
 
 def drill(given: DrillParameters, as_json: bool) -> int:

@@ -37,6 +37,7 @@ from flows.parameters.switch import (
     DrillParameters,
     RestoreParameters,
     RollbackParameters,
+    VerifyParameters,
 )
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "TickersFile",
     "Timeframes",
     "Universe",
+    "VerifyParameters",
     "Witness",
     "flag_of",
 ]

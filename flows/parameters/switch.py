@@ -33,6 +33,12 @@ class ChecklistParameters(Parameters):
     v1: V1Side = None
 
 
+class VerifyParameters(Parameters):
+    """Every file of the lake against what was recorded of it."""
+
+    lake: LakeFolder = None
+
+
 class CutoverParameters(Parameters):
     """v2 becomes what readers see."""
 

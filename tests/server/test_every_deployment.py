@@ -32,6 +32,7 @@ EXPECTED: dict[str, tuple[dict[str, Any], str]] = {
     "daily-v2": (DAY, "COMPLETED: v2: 3 units, 0 rows new"),
     "daily-both": (DAY, "COMPLETED: v1: 3 units, .*; v2: 3 units, "),
     "refresh-weekly": ({}, "COMPLETED: v2: 9 units, 0 rows new, 0 changed"),
+    "verify-weekly": ({}, r"COMPLETED: [1-9][\d,]* files, none of them damaged$"),
     "parity-nightly": ({"day": "2026-06-30"}, r"COMPLETED: passed: [1-9][\d,]* values compared"),
     "silver-nightly": ({}, "COMPLETED: silver from v1: "),
     # A busy machine misses the target of a load's time, and the status says so.

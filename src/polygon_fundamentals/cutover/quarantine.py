@@ -25,7 +25,7 @@ from polygon_fundamentals.lake import cache, codec, revisions
 from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.lake.codec import is_ours
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
-from polygon_fundamentals.lake.index import signature, unindexed, written
+from polygon_fundamentals.lake.index import bytes_checksum, signature, unindexed, written
 from polygon_fundamentals.lake.paths import (
     Dataset,
     Lake,
@@ -192,13 +192,16 @@ def _restore(
     rows = [found[key] for key in wanted if key in found]
     if rows:
         table = pa.concat_tables(rows).combine_chunks()
-        local.replace_file(path, codec.encode(table, dataset))
+        data = codec.encode(table, dataset)
+        local.replace_file(path, data)
     else:
         path.unlink(missing_ok=True)
     index.files.pop(partition, None)
+    index.checksums.pop(partition, None)
     stat = signature(path)
     if stat is not None:
         index.files[partition] = (*stat, len(rows))
+        index.checksums[partition] = bytes_checksum(data)
     # A key that is not in the index counts as new, so the next load brings a lost row back.
     index.rows = {k: v for k, v in index.rows.items() if k not in wanted or k in found}
     index_file = dataset.index_file(ticker)

@@ -159,6 +159,7 @@ def _carry_out(
             )
     staging = _staging(dataset, bucket)
     staging.mkdir(parents=True, exist_ok=True)
+    checksums: dict[Path, str] = {}
     try:
         moves: list[tuple[Path, Path]] = []
         departures: list[tuple[Path | None, Path]] = []
@@ -171,19 +172,17 @@ def _carry_out(
                 if partition in plan.arrivals and moved is not None:
                     # Rows that leave this file stay in it until they stand in their new one.
                     both = pa.concat_tables([table, moved])
-                    moves.append((_stage(staging, both, dataset, counts), path))
-                    departures.append((_stage(staging, table, dataset, counts), path))
-                elif partition in plan.arrivals:
-                    moves.append((_stage(staging, table, dataset, counts), path))
-                elif table.num_rows:
-                    departures.append((_stage(staging, table, dataset, counts), path))
+                    moves.append((_stage(staging, both, dataset, counts)[0], path))
+                    staged, checksums[path] = _stage(staging, table, dataset, counts)
+                    departures.append((staged, path))
+                elif partition in plan.arrivals or table.num_rows:
+                    staged, checksums[path] = _stage(staging, table, dataset, counts)
+                    (moves if partition in plan.arrivals else departures).append((staged, path))
                 else:
                     departures.append((None, path))
         if counts["files_written"]:
             local.flush_to_disk(staging)
-        for staged, path in moves:
-            _into_place(staged, path)
-        for source, path in departures:
+        for source, path in (*moves, *departures):
             if source is None:
                 path.unlink(missing_ok=True)
             else:
@@ -191,7 +190,7 @@ def _carry_out(
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     for plan in plans:
-        _index(dataset, plan)
+        _index(dataset, plan, checksums)
     remaining = {
         t: sorted(p) for t, p in unfinished.items() if t not in {plan.ticker for plan in plans}
     }
@@ -201,7 +200,10 @@ def _carry_out(
         note.unlink(missing_ok=True)
 
 
-def _stage(staging: Path, table: pa.Table, dataset: Dataset, counts: Counter[str]) -> Path:
+def _stage(
+    staging: Path, table: pa.Table, dataset: Dataset, counts: Counter[str]
+) -> tuple[Path, str]:
+    """Write a file's new content beside the lake's files; return where, and its checksum."""
     data = codec.encode(table, dataset)
     if counts["files_written"] % FILES_A_PROOF == 0:
         codec.prove(data, table, dataset)
@@ -209,7 +211,7 @@ def _stage(staging: Path, table: pa.Table, dataset: Dataset, counts: Counter[str
     local.write_bytes(staged, data)
     counts["bytes_written"] += len(data)
     counts["files_written"] += 1
-    return staged
+    return staged, index.bytes_checksum(data)
 
 
 def _into_place(staged: Path, path: Path) -> None:
@@ -228,16 +230,20 @@ def _keep_original(dataset: Dataset, partition: int, path: Path) -> None:
         local.link_or_copy(path, kept)
 
 
-def _index(dataset: Dataset, plan: Plan) -> None:
+def _index(dataset: Dataset, plan: Plan, checksums: Mapping[Path, str]) -> None:
     known = plan.index
     kept = {key: row for key, row in known.rows.items() if row[0] not in plan.hashes}
     known.rows = kept
     for partition, digests in plan.hashes.items():
         known.untidy.discard(partition)
         known.files.pop(partition, None)
-        found = index.signature(dataset.file(partition, plan.ticker))
+        known.checksums.pop(partition, None)
+        path = dataset.file(partition, plan.ticker)
+        found = index.signature(path)
         if found is not None:
             known.files[partition] = (*found, len(digests))
+            if path in checksums:
+                known.checksums[partition] = checksums[path]
         for key, digest in digests.items():
             known.rows[key] = (partition, digest)
     path = dataset.index_file(plan.ticker)

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ class TickerIndex:
     """What the lake holds of one ticker in one dataset.
 
     `rows`: record key → (partition, content hash). `files`: partition → (time of change in
-    ns, size in bytes, rows). `untidy`: partitions that hold a key twice, or one whose row
+    ns, size in bytes, rows), `checksums`: partition → the file's bytes as we wrote them, where they
+    are still ours. `untidy`: partitions that hold a key twice, or one whose row
     stands elsewhere too (an unfinished move); the next commit writes them anew. `stale`
     says that the index file does not say all this yet, `is_older` that an earlier version wrote it.
     """
@@ -41,6 +43,7 @@ class TickerIndex:
     rows: dict[str, tuple[int, str]] = field(default_factory=dict)
     files: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     untidy: set[int] = field(default_factory=set)
+    checksums: dict[int, str] = field(default_factory=dict)
     stale: bool = False
     is_older: bool = False
 
@@ -52,6 +55,7 @@ class TickerIndex:
                 "rows": self.rows,
                 "files": {str(k): v for k, v in self.files.items()},
                 "untidy": sorted(self.untidy),
+                "checksums": {str(k): v for k, v in self.checksums.items()},
             }
         )
 
@@ -68,10 +72,16 @@ class TickerIndex:
                 {key: (row[0], row[1]) for key, row in found["rows"].items()},
                 {int(key): (f[0], f[1], f[2]) for key, f in found["files"].items()},
                 set(found["untidy"]),
+                {int(key): str(value) for key, value in found.get("checksums", {}).items()},
                 is_older=found["version"] != VERSION,
             )
-        except (orjson.JSONDecodeError, KeyError, TypeError, IndexError, ValueError):
+        except (KeyError, TypeError, IndexError, ValueError, AttributeError):
             return None
+
+
+def bytes_checksum(data: bytes | pa.Buffer) -> str:
+    """Return the BLAKE2b of a file's bytes, 128 bits in hexadecimal."""
+    return blake2b(data, digest_size=16).hexdigest()
 
 
 def signature(path: Path) -> Signature | None:
@@ -200,6 +210,7 @@ def _reread(index: TickerIndex, dataset: Dataset, ticker: str, stale: set[int]) 
     read: dict[int, StoredFile | None] = {}
     for partition in sorted(stale):
         index.files.pop(partition, None)
+        index.checksums.pop(partition, None)
         index.untidy.discard(partition)
         stored = read[partition] = read_file(dataset, partition, ticker)
         if stored is None:

@@ -34,10 +34,10 @@ def v1_folder(lake: Lake) -> Path:
     return lake.bronze / "fundamentals_v1_archive"
 
 
-def flip_a_bit(path: Path) -> None:
+def flip_a_bit(path: Path, place: int | None = None) -> None:
     """Change one bit of a file, and leave its size and time as they are."""
     stat, data = path.stat(), bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
+    data[len(data) // 2 if place is None else place] ^= 1
     path.write_bytes(data)
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 

@@ -1,0 +1,25 @@
+"""`verify`: every file of the lake against what was recorded of it."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from flows.parameters import VerifyParameters
+from flows.runs import Report
+from flows.signature import takes
+from flows.switching import lake_of, recorded, switch_context
+from polygon_fundamentals.cutover.verify import verify as verify_lake
+
+
+@flow(name="verify", persist_result=False)
+@takes(VerifyParameters)
+def verify(given: VerifyParameters) -> Report:
+    """Compare every file of the lake with its recorded hash; ends Failed where one differs."""
+    return verify_report(given)
+
+
+def verify_report(given: VerifyParameters) -> Report:
+    """Compare every file of the lake with its recorded hash; return the report."""
+    where = lake_of(given.lake)
+    say = switch_context(where).say
+    return recorded(where, "verify", {}, lambda: verify_lake(where, say))

@@ -1,0 +1,226 @@
+"""Every file of the lake against what was recorded of it: damage is found before a reader finds it.
+
+Of files that our loads wrote, the index has a checksum of the bytes; of those that it took in or
+that an earlier version wrote, a hash of each row's content. v1's checksums are those of
+`checklist --record-checksums`, an archive's stand in its manifest, and a file of silver is named
+for its content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from urllib.parse import unquote
+
+from polygon_fundamentals.cutover import archive_file, checksums
+from polygon_fundamentals.cutover.archive_steps import manifest_of
+from polygon_fundamentals.cutover.runner import OperationReport, StepResult
+from polygon_fundamentals.errors import DamagedFileError, LakeError
+from polygon_fundamentals.lake import revisions
+from polygon_fundamentals.lake.archived_rows import archived_since
+from polygon_fundamentals.lake.index import (
+    TickerIndex,
+    bytes_checksum,
+    read_file,
+    signature,
+    written,
+)
+from polygon_fundamentals.lake.paths import Dataset, Lake, bucket_of
+from polygon_fundamentals.locks import exclusive
+from polygon_fundamentals.statements import Generation, Statement
+
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file that is not what was recorded of it."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class VerifyReport(OperationReport):
+    """What each part of the lake holds, and every file that is not as it was recorded."""
+
+    files: int = 0
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One part of the lake as verified; `not_recorded` are files of which nothing is known."""
+
+    name: str
+    files: int = 0
+    not_recorded: int = 0
+    problems: tuple[Problem, ...] = ()
+    remedy: str = ""
+
+    def result(self) -> StepResult:
+        """Return it as a line of a report."""
+        count = f"{self.files:,} files"
+        if self.problems:
+            shown = "; ".join(f"{p.file}: {p.reason}" for p in self.problems[:SHOWN])
+            more = len(self.problems) - SHOWN
+            detail = f"{len(self.problems)} of {count} are not as recorded ({shown}"
+            detail += f"; and {more} more)" if more > 0 else ")"
+            return StepResult(self.name, False, detail, self.remedy)
+        if self.not_recorded:
+            detail = f"{count}, of {self.not_recorded:,} of which nothing is recorded"
+            remedy = "a load of their tickers records them: `python -m flows historical-load`"
+            return StepResult(self.name, None, detail, remedy)
+        return StepResult(self.name, True, f"{count}, as recorded" if self.files else "no files")
+
+
+def verify(lake: Lake, say: Callable[[str], None] = lambda _: None) -> VerifyReport:
+    """Compare every file with what was recorded of it. Writes nothing; safe beside loads.
+
+    The exit code is 4 where a file is damaged, changed or missing.
+    """
+    parts = []
+    for generation in reversed(Generation):
+        for statement in Statement:
+            dataset = lake.dataset(generation, statement)
+            say(f"verifying {dataset.name}")
+            parts += [_files_of(dataset), _revisions_of(dataset)]
+    parts += [_v1_checksums(lake), *_archives(lake), _silver(lake)]
+    problems = tuple(problem for part in parts for problem in part.problems)
+    files = sum(part.files for part in parts)
+    message = f"{files:,} files, none of them damaged"
+    if problems:
+        message = f"{len(problems)} of {files:,} files are not as recorded: {problems[0].file}"
+    steps = tuple(part.result() for part in parts if part.files or part.problems)
+    return VerifyReport(message, steps, 4 if problems else 0, files=files, problems=problems)
+
+
+def _files_of(dataset: Dataset) -> _Part:
+    remedy = (
+        "restore these files from a backup, or remove them and load their tickers again: "
+        f"`python -m flows historical-load --generation {dataset.generation} --tickers ...`"
+    )
+    by_ticker: dict[str, set[int]] = {}
+    for partition, ticker, _ in dataset.files():
+        by_ticker.setdefault(ticker, set()).add(partition)
+    # Of an archived v1 the index stays, for the restore; its files are rightly not there.
+    gone = dataset.generation is Generation.V1 and archived_since(dataset.lake) is not None
+    folder = dataset.index_file("X").parent
+    indexed = (path.stem.removeprefix("ticker=") for path in folder.glob("ticker=*.json"))
+    tickers = by_ticker.keys() | {unquote(name) for name in indexed}
+    count = not_recorded = 0
+    problems: list[Problem] = []
+    for ticker in sorted(by_ticker if gone else tickers):
+        known = written(dataset, ticker)
+        partitions = by_ticker.get(ticker, set()) | (set() if gone else known.files.keys())
+        for partition in sorted(partitions):
+            count += 1
+            reason = _reason(dataset, ticker, partition, known)
+            if reason:
+                # A load may have written it meanwhile: asked again while none can.
+                lock = dataset.lake.lock(f"{dataset.name}.{bucket_of(ticker):02d}")
+                with exclusive(lock, 60.0, "a bucket of tickers"):
+                    again = written(dataset, ticker)
+                    reason = _reason(dataset, ticker, partition, again)
+            if reason is None:
+                not_recorded += 1
+            elif reason:
+                path = dataset.file(partition, ticker)
+                problems.append(Problem(str(path.relative_to(dataset.lake.root)), reason))
+    return _Part(dataset.name, count, not_recorded, tuple(problems), remedy)
+
+
+def _reason(dataset: Dataset, ticker: str, partition: int, known: TickerIndex) -> str | None:
+    """Return what is wrong with a file: an empty text if nothing, None if nothing is recorded."""
+    path = dataset.file(partition, ticker)
+    stamp = signature(path)
+    entry = known.files.get(partition)
+    if stamp is None:
+        return "is missing" if entry is not None else ""
+    if entry is not None and known.checksums.get(partition) == bytes_checksum(path.read_bytes()):
+        return ""
+    try:
+        stored = read_file(dataset, partition, ticker)
+    except DamagedFileError as error:
+        return f"cannot be read ({error.__cause__ or error})"
+    if entry is None or known.is_older or stored is None:
+        return None
+    recorded = {key: row[1] for key, row in known.rows.items() if row[0] == partition}
+    present = {key: stored.hashes[position] for key, position in stored.standing.items()}
+    # A row that stands elsewhere too (an unfinished move) is recorded there.
+    differ = {key for key in recorded if present.get(key) != recorded[key]}
+    differ |= present.keys() - known.rows.keys()
+    if differ:
+        rows = f"{len(differ)} of {max(len(recorded), len(present))} rows differ from the index"
+        touched = "" if stamp == tuple(entry[:2]) else ", and something else wrote it since"
+        return rows + touched
+    if partition in known.checksums and stamp == tuple(entry[:2]):
+        return "its rows are as recorded, but its bytes are not"
+    return ""
+
+
+def _revisions_of(dataset: Dataset) -> _Part:
+    folder = dataset.revisions_file("X").parent
+    problems, count = [], 0
+    for path in sorted(folder.glob("ticker=*.parquet")):
+        count += 1
+        ticker = unquote(path.stem.removeprefix("ticker="))
+        try:
+            revisions.read(dataset, ticker)
+        except LakeError as error:
+            problems.append(Problem(str(path.relative_to(dataset.lake.root)), str(error)))
+    name = f"revisions of {dataset.name}"
+    return _Part(name, count, 0, tuple(problems), "restore these files from a backup")
+
+
+def _v1_checksums(lake: Lake) -> _Part:
+    name, remedy = "v1's recorded checksums", "compare these files with a copy of v1"
+    known = checksums.recorded(lake)
+    folder = lake.generation_folder(Generation.V1)
+    if known is None or not folder.is_dir():
+        return _Part(name)
+    shown = folder.relative_to(lake.root)
+    problems = tuple(
+        Problem(f"{shown}/{file}", "is not what its recorded checksum says")
+        for file in checksums.changed_since(lake, known)
+    )
+    return _Part(name, len(known), 0, problems, remedy)
+
+
+def _archives(lake: Lake) -> Iterator[_Part]:
+    for tar in sorted((lake.root / "archive").glob("fundamentals_v1_*.tar.zst")):
+        part = _Part(f"archive {tar.name}", 1, remedy="use another copy of the archive")
+        try:
+            recorded = archive_file.load_manifest(manifest_of(tar)).get("sha256")
+        except LakeError as error:
+            yield replace(part, problems=(Problem(f"archive/{tar.name}", str(error)),))
+            continue
+        if recorded is None:
+            yield replace(part, not_recorded=1)
+        elif recorded != checksums.checksum(tar):
+            problem = Problem(f"archive/{tar.name}", "is not what its manifest's checksum says")
+            yield replace(part, problems=(problem,))
+        else:
+            yield part
+
+
+def _silver(lake: Lake) -> _Part:
+    problems, count = [], 0
+    for path in sorted((lake.silver / "builds").glob("*/year=*/part-*.parquet")):
+        if path.parent.parent.name.endswith(".partial"):
+            continue
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:  # a build that was cleared away meanwhile
+            continue
+        count += 1
+        if f"part-{_silver_digest(data)}.parquet" != path.name:
+            reason = "is not what its name says"
+            problems.append(Problem(str(path.relative_to(lake.root)), reason))
+    remedy = "remove the build and `silver/fundamentals_wide`, then run `python -m flows silver`"
+    return _Part("silver", count, 0, tuple(problems), remedy)
+
+
+def _silver_digest(data: bytes) -> str:
+    return blake2b(data, digest_size=8).hexdigest()
