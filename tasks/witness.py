@@ -58,6 +58,7 @@ def ask_witness(
         "companies_without_facts": told.companies_without_facts,
         "settled": dict(told.settled),
         "evidence": dict(told.evidence),
+        "examples": told.examples,
         "sentence": _sentence(asked, told),
     }
 
@@ -66,7 +67,8 @@ def notes_of(told: Mapping[str, Any] | None) -> tuple[str, ...]:
     """Return what the report says of the witness."""
     if told is None:
         return ()
-    return tuple(note for note in (told["note"], told["sentence"]) if note)
+    examples = (f"proven: {example}" for example in told["examples"])
+    return tuple(note for note in (told["note"], told["sentence"], *examples) if note)
 
 
 def _facts(cache: EdgarCache, cik: str) -> CompanyFacts | None:

@@ -26,6 +26,7 @@ COMPANIES = 12
 REQUESTS_PER_MINUTE = 60_000  # the limit is shown at work, not felt
 DAYS_TO_PASS = 60  # no two months pass without a filing
 MARK = ".made-by-demo"
+_THEIRS = ("PREFECT_", "POLYGON_", "MASSIVE_", "EDGAR_")
 
 
 class DemoParameters(Parameters):
@@ -53,6 +54,8 @@ def run(given: DemoParameters, _: bool) -> int:
             flush=True,
         )
         (lake / "tickers.txt").write_text("\n".join(sandbox.tickers) + "\n", encoding="utf-8")
+        # The same server answers as SEC EDGAR.
+        os.environ |= {"EDGAR_DATA_URL": sandbox.url, "EDGAR_BASE_URL": sandbox.url}
         with _prefect(lake):
             code = _carried_out(lake, sandbox)
     if code == 0:
@@ -62,11 +65,12 @@ def run(given: DemoParameters, _: bool) -> int:
 
 def _own_environment(lake: Path) -> None:
     """Leave the user's key, server and Prefect's database out of it; set the demo's."""
-    for name in [n for n in os.environ if n.startswith(("PREFECT_", "POLYGON_", "MASSIVE_"))]:
+    for name in [n for n in os.environ if n.startswith(_THEIRS)]:
         del os.environ[name]
     quiet.apply()
     os.environ |= {
         "POLYGON_API_KEY": KEY,
+        "EDGAR_IDENTITY": "Demo demo@example.com",
         "POLYGON_REQUESTS_PER_MINUTE": str(REQUESTS_PER_MINUTE),
         "PREFECT_HOME": str(lake / "prefect"),
     }
@@ -96,6 +100,10 @@ def _carried_out(lake: Path, sandbox: Sandbox) -> int:
     for number, step in enumerate(_steps(lake, sandbox.url), 1):
         if step.days_pass:
             sandbox.advance(days=step.days_pass)
+            # A company gives another figure for an earlier quarter.
+            sandbox.plant(
+                "restated", statement="balance_sheets", field="property_plant_equipment_net"
+            )
         code = _carry_out(number, step)
         if code not in step.ends_with:
             print(f"error: step {number} ended with {code}, not {step.ends_with}", file=sys.stderr)
@@ -126,8 +134,9 @@ def _steps(lake: Path, url: str) -> list[Step]:
             days_pass=DAYS_TO_PASS,
         ),
         Step(
-            "Compare both, value by value, and build the data docs. What differs is explained.",
-            ["parity", *api],
+            "Compare both, value by value, and build the data docs. What differs is explained; the "
+            "SEC's filings, which the sandbox has too, prove a restatement.",
+            ["parity", "--witness", "edgar", *api],
             (0, 1),
         ),
         Step("Build the silver table from the generation that readers see: v1.", ["silver", *here]),

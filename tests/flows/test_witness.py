@@ -80,6 +80,9 @@ def test_what_the_filings_prove_stands_in_the_report(
         assert accession in proven["detail"]
         assert proven["edgar_v2_link"].startswith("https://www.sec.gov/Archives/edgar/data/9000")
         assert proven["edgar_v2_link"].endswith(f"/{accession}-index.htm")
+        (example,) = [note for note in report["notes"] if note.startswith("proven: ")]
+        assert proven["edgar_v2_link"] in example
+        assert accession in Path(report["data_docs_run"]).read_text()
         asked = {r.path for r in server.requests if is_edgars(r.path)}
         assert len(asked) == 6  # d has no difference
         assert report["witness"]["requests"] == 6

@@ -40,6 +40,12 @@ def test_the_demo_serves_itself_and_leaves_nothing_running(tmp_path: Path) -> No
     assert re.search(r"its runs and schedules can be looked at: http://127.0.0.1:\d+\n", said)
     assert re.search(r"^Done in \d+ s. Where to look:$", told.stdout, re.M)
     assert processes_of(lake / "prefect") == []
+    proven = re.search(
+        r"^note: proven: .* in 8-K (\d{10}-\d\d-\d{6}) .*; https://www.sec.gov/", said, re.M
+    )
+    assert proven
+    pages = (lake / "ops" / "parity" / "data_docs" / "runs").glob("*.html")
+    assert any(proven[1] in page.read_text() for page in pages)
     assert not home.exists()
     with sqlite3.connect(lake / "prefect" / "prefect.db") as database:
         assert database.execute("SELECT count(*) FROM deployment").fetchone() == (len(declared()),)

@@ -39,6 +39,7 @@ _OPEN = (Kind.RESTATED, Kind.UNEXPLAINED, Kind.V1_BREAKS_IDENTITY, Kind.DERIVED_
 _NAMED = (Kind.SIGN, Kind.SCALE, Kind.SPLIT_ADJUSTED, Kind.ROUNDED_BY_FILER)
 _TIMEFRAMES = ("quarterly", "annual")
 _BATCH_TICKERS = 60
+_EXAMPLES = 3
 FILING_URL = "https://www.sec.gov/Archives/edgar/data/{cik}/{folder}/{accession}-index.htm"
 _SIDES = ("v1", "v2")
 EVIDENCE_SCHEMA = pa.schema(
@@ -70,12 +71,16 @@ class ValueKey(NamedTuple):
 
 @dataclass
 class WitnessReport:
-    """What the witness came to: companies, and values by the finding that they had and have."""
+    """What the witness came to: companies, and values by the finding that they had and have.
+
+    `examples` are a few proven restatements in words, each with the address of its filing.
+    """
 
     companies: int = 0
     companies_without_facts: int = 0
     settled: Counter[str] = field(default_factory=Counter)
     evidence: Counter[str] = field(default_factory=Counter)
+    examples: list[str] = field(default_factory=list)
 
 
 def open_companies(founds: Iterable[Found]) -> dict[str, list[str]]:
@@ -227,6 +232,10 @@ def _with_proofs(
         else:
             moved[line.ticker, line.v2_field, before, after.value] += 1
             report.settled[f"{before} > {after.value}"] += 1
+            if after is Kind.RESTATED_PROVEN and len(report.examples) < _EXAMPLES:
+                what = f"{line.ticker} {line.v2_field} {line.period_end:%Y-%m-%d}"
+                shown = proof.v2_fact and link(line.cik, proof.v2_fact)
+                report.examples.append(f"{what}: {proof.detail}; {shown}")
     table = values
     for name, column in (("kind", kinds), ("detail", details)):
         place = table.schema.get_field_index(name)

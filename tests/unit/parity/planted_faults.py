@@ -22,8 +22,10 @@ from polygon_fundamentals.parity.kinds import Kind
 from polygon_fundamentals.parity.witness_facts import (
     INSTANT,
     QUARTER,
+    USD,
     YEAR,
     CompanyFacts,
+    Period,
     same,
 )
 from polygon_fundamentals.parity.witnesses import (
@@ -83,6 +85,7 @@ class Case:
     field: str
     concept: str
     claim: Claim
+    derived: bool = False
 
 
 def histories(facts: CompanyFacts) -> dict[tuple[str, str], list[Case]]:
@@ -101,6 +104,34 @@ def histories(facts: CompanyFacts) -> dict[tuple[str, str], list[Case]]:
                 claim = Claim(period, first.value, last.value, first.accession, last.filed)
                 found[line.v2_field, period.duration].append(Case(line.v2_field, concept, claim))
     return _with_splits(found)
+
+
+def derived_quarters(facts: CompanyFacts) -> dict[tuple[str, str], list[Case]]:
+    """Return the claims of quarters of money, those that nobody filed by difference.
+
+    A fourth quarter is v1's own: it names no filing.
+    """
+    found: dict[tuple[str, str], list[Case]] = defaultdict(list)
+    ends = {p.end for p in facts.periods() if p.unit == USD and p.duration != INSTANT}
+    years = {p.end for p in facts.periods() if p.unit == USD and p.duration == YEAR}
+    for line in lines():
+        if QUARTER not in line.durations or line.unit != USD:
+            continue
+        for end in sorted(ends):
+            period = Period(USD, QUARTER, end)
+            history = facts.history(period)
+            concept = next((c for c in line.concepts if history.get(c)), None)
+            if concept is None:
+                continue
+            first, last = history[concept][0], history[concept][-1]
+            if (first.filed - end).days <= _FIRST_WITHIN_DAYS:
+                unfiled = first.derived and end in years
+                accession = None if unfiled else first.accession
+                claim = Claim(period, first.value, last.value, accession, last.filed, unfiled)
+                found[line.v2_field, QUARTER].append(
+                    Case(line.v2_field, concept, claim, first.derived)
+                )
+    return found
 
 
 def _with_splits(found: dict[tuple[str, str], list[Case]]) -> dict[tuple[str, str], list[Case]]:
@@ -171,15 +202,20 @@ class Result:
     values: int
 
 
-def experiment(tickers: tuple[str, ...] = COMPANIES) -> Result:
-    """Return what the witness says of every true change and of every planted fault."""
+def experiment(tickers: tuple[str, ...] = COMPANIES, *, derived: bool = False) -> Result:
+    """Return what the witness says of every true change and of every planted fault.
+
+    With `derived` of quarters by difference, else of what was filed.
+    """
     result = Result(Counter(), defaultdict(Counter), Counter(), Counter(), 0, [], 0)
     for ticker in tickers:
         facts = company(ticker)
-        cases = histories(facts)
+        cases = derived_quarters(facts) if derived else histories(facts)
         for some in cases.values():
             habits = learn(facts, (c.claim for c in some))
             for case in some:
+                if case.derived != derived:
+                    continue
                 result.values += 1
                 _true(facts, case, habits, result)
                 for name, value in faults(facts, case, cases, result.values):
@@ -253,3 +289,5 @@ def table(result: Result) -> str:
 
 if __name__ == "__main__":
     print(table(experiment()))
+    print("\nQuarters by difference:\n")
+    print(table(experiment(derived=True)))

@@ -9,16 +9,17 @@ from tests.unit.parity.planted_faults import COMPANIES, experiment
 
 
 @pytest.mark.parametrize(
-    ("tickers", "true", "found", "planted"),
+    ("tickers", "derived", "true", "found", "planted"),
     [
-        (("MRVL",), 89, 87, 6_000),
-        pytest.param(COMPANIES, 386, 378, 47_000, marks=pytest.mark.slow),
+        (("MRVL",), False, 89, 87, 6_000),
+        pytest.param(COMPANIES, False, 386, 378, 47_000, marks=pytest.mark.slow),
+        pytest.param(COMPANIES, True, 74, 63, 8_700, marks=pytest.mark.slow),
     ],
 )
 def test_faults_are_never_called_changes(
-    tickers: tuple[str, ...], true: int, found: int, planted: int
+    tickers: tuple[str, ...], derived: bool, true: int, found: int, planted: int
 ) -> None:
-    result = experiment(tickers)
+    result = experiment(tickers, derived=derived)
     assert result.false_proofs == []
     assert sum(result.true.values()) == true
     assert sum(result.true_found.values()) == found
