@@ -14,7 +14,7 @@ from pathlib import Path
 
 from flows.commands import COMMANDS
 from flows.commands.options import parameters_of
-from flows.commands.output import complain, unforeseen
+from flows.commands.output import complain, unanswered, unforeseen
 from flows.commands.parser import INSTALLED, parser
 from flows.runtime import quiet
 from flows.runtime.interrupt import requests_end_at_ctrl_c
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return complain("interrupted; run the same command again to go on", 130, as_json)
     except Exception as error:  # noqa: BLE001 - Python's own end would be 1: "the answer is no"
-        return complain(unforeseen(error), 3, as_json)
+        return complain(str(unanswered(error) or unforeseen(error)), 3, as_json)
 
 
 if __name__ == "__main__":

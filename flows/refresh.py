@@ -127,13 +127,18 @@ def _refreshed(
         close(spec)
     report = loaded.as_json()
     message = f"{sentence({'v2': report})}, {report['rows_withdrawn']:,} withdrawn"
-    run.report.update(
-        ok=loaded.exit_code == 0, message=message, generations={Generation.V2.value: report}
-    )
+    code = loaded.exit_code
+    if not loaded.failed and not loaded.rows_received:
+        code = 3
+        message = (
+            f"v2 gave no row for any of {len(followed):,} tickers, so nothing was compared or "
+            "withdrawn: look at the API's status and your plan, then run again"
+        )
+    run.report.update(ok=code == 0, message=message, generations={Generation.V2.value: report})
     return {
         "v2": report,
         "lake": str(run.lake.root),
         "run": run.id,
-        "exit_code": loaded.exit_code,
+        "exit_code": code,
         "message": message,
     }

@@ -6,6 +6,7 @@ import json
 from typing import Annotated, Literal
 
 from flows.parameters import Flag, Parameters
+from flows.runtime import quiet
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.settings import server_configured
 
@@ -22,6 +23,7 @@ class DeployParameters(Parameters):
 
 def run(given: DeployParameters, as_json: bool) -> int:
     """Deploy, read back, and print what changed."""
+    quiet.import_prefect()
     from deployments.apply import deploy
 
     if not server_configured():

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from tempfile import mkstemp
 from typing import Any
 
+from polygon_fundamentals.errors import ApiError
+
 Lines = Callable[[Mapping[str, Any]], Iterable[str]]
 MARKS = {True: "ok ", False: "NO ", None: " ? "}  # None: not judged
 REASONS_SHOWN = MISSING_SHOWN = 5
@@ -24,6 +26,8 @@ def finish(state: Any, lines: Lines, as_json: bool) -> int:
     if report is None:
         found = state.result(raise_on_failure=False)
         if isinstance(found, Exception) and not state.is_cancelled():
+            if silent := unanswered(found):
+                return complain(str(silent), silent.exit_code, as_json)
             return complain(unforeseen(found), 3, as_json)
         return complain(str(state.message or state), 3, as_json)
     if "error" in report:
@@ -36,6 +40,16 @@ def finish(state: Any, lines: Lines, as_json: bool) -> int:
         for line in lines(report):
             print(line)
     return int(report["exit_code"])
+
+
+def unanswered(error: Exception) -> ApiError | None:
+    """Return what to say where the configured Prefect server does not answer, else None."""
+    if "Failed to reach API" not in str(error):
+        return None
+    return ApiError(
+        f"the Prefect server of {os.environ.get('PREFECT_API_URL') or 'the active profile'} does "
+        "not answer: start it or correct PREFECT_API_URL; unset it to run without one"
+    )
 
 
 def unforeseen(error: Exception) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from flows.commands.output import Lines, finish
 from flows.parameters import Parameters
-from flows.runtime import temporary_server
+from flows.runtime import quiet, temporary_server
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.settings import (
     api_key,
@@ -45,6 +45,7 @@ def run_flow(
     Prefect is imported here, while a temporary server starts. `prepared` may change the flow.
     """
     server = temporary_server.start()
+    quiet.import_prefect()
     module, _, name = flow.rpartition(".")
     ready = prepared(getattr(import_module(module), name))
     with server:
@@ -57,6 +58,7 @@ def run_here(body: str, given: Parameters, lines: Lines, as_json: bool, *more: A
 
     A rollback must neither wait for a server to start nor fail because one is down.
     """
+    quiet.import_prefect()
     from flows.runs import ended
 
     module, _, name = body.rpartition(".")

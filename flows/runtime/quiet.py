@@ -6,9 +6,17 @@ progress and summary (`--verbose` shows them).
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 import warnings
 from collections.abc import Mapping
+from contextlib import redirect_stderr
+from typing import Any
+
+from polygon_fundamentals.errors import UsageError
+
+_LOOPBACK = ("127.0.0.1", "localhost")
 
 
 def apply(*, verbose: bool = False) -> None:
@@ -22,8 +30,45 @@ def apply(*, verbose: bool = False) -> None:
         "GX_ANALYTICS_ENABLED": "false",
     }.items():
         os.environ.setdefault(name, value)
+    _keep_loopback_off_proxies()
     if not verbose:
         warnings.filterwarnings("ignore", module="prefect|pydantic|great_expectations|websockets")
+
+
+def _keep_loopback_off_proxies() -> None:
+    """Reach the servers of this machine directly: a proxy for the API's sake cannot reach them."""
+    for name in ("NO_PROXY", "no_proxy"):
+        hosts = [host for host in os.environ.get(name, "").split(",") if host.strip()]
+        if hosts != ["*"]:
+            os.environ[name] = ",".join(dict.fromkeys([*hosts, *_LOOPBACK]))
+
+
+def import_prefect() -> None:
+    """Import Prefect, with its settings.
+
+    Raises:
+        UsageError: a setting of Prefect's cannot be read.
+    """
+    from pydantic import ValidationError
+
+    complaints = io.StringIO()  # Prefect prints the same in several lines before it raises
+    try:
+        with redirect_stderr(complaints):
+            from prefect.settings import get_current_settings
+
+            get_current_settings()
+    except ValidationError as error:
+        raise UsageError("; ".join(map(_setting, error.errors()))) from error
+    print(complaints.getvalue(), end="", file=sys.stderr)
+
+
+def _setting(error: Any) -> str:
+    """Return which setting is wrong, and what to do."""
+    given = str(error["input"])
+    names = [n for n, v in os.environ.items() if n.startswith("PREFECT_") and v == given]
+    where = " or ".join(names) or f"Prefect's setting {'.'.join(map(str, error['loc']))}"
+    why = error["msg"].split(",")[0].removeprefix("Input should be ")
+    return f"{where} is {given!r}, which is not {why}: correct or unset it"
 
 
 def without(environment: Mapping[str, str]) -> dict[str, str]:
