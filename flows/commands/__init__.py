@@ -9,6 +9,7 @@ from typing import Any
 from flows.commands import (
     demo,
     deploy,
+    import_v1,
     loads,
     parity,
     sandbox,
@@ -101,6 +102,13 @@ GROUPS: dict[str, dict[str, Command]] = {
             RefreshParameters,
             loads.refresh,
             ("refresh",),
+        ),
+        "import-v1": Command(
+            "take recordings of v1's answers into the lake",
+            import_v1.ImportV1Parameters,
+            import_v1.run,
+            ("import-v1 recordings/", "import-v1 pages/*.json.gz --as-recorded 2026-09-30"),
+            ("--json",),
         ),
     },
     "compare": {

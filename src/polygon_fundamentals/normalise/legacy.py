@@ -62,7 +62,7 @@ def adopted(
     notes = _notes(table, wanted)
     kinds = {field.name: field.type for field in wanted}
     as_written = table.drop_columns(notes.column_names).to_pylist()
-    rows = [_as_answer(row, kinds) for row in as_written]
+    rows = [as_answer(row, kinds) for row in as_written]
     moments = pa.array([_moment(row, touched) for row in as_written], MOMENT)
     if generation is Generation.V2:
         answer = v2_table(rows, statement, touched)
@@ -135,7 +135,7 @@ def _with_notes(found: pa.Table, notes: pa.Table) -> pa.Table:
     return found
 
 
-def _as_answer(row: dict[str, Any], kinds: dict[str, pa.DataType]) -> dict[str, Any]:
+def as_answer(row: dict[str, Any], kinds: dict[str, pa.DataType]) -> dict[str, Any]:
     """Return a row of an older file as the API would have sent it."""
     clean: dict[str, Any] = {}
     for key, cell in row.items():

@@ -25,7 +25,8 @@ from polygon_fundamentals.v1_view.rendering import Draft, add_rows
 from polygon_fundamentals.v1_view.shelf_file import Record, Shelf
 from polygon_fundamentals.v1_view.view import View
 
-BATCH_TICKERS = 12
+# A ticker takes some 40 MB while its shelf is made.
+BATCH_TICKERS = 4
 
 
 def make_shelves(view: View, folder: str, companies: Sequence[Cluster]) -> list[str]:

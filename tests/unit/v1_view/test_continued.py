@@ -12,9 +12,9 @@ import requests
 
 from polygon_fundamentals.field_map import Relation, entries
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.load.historical import load_v1, load_v2_splitting
+from polygon_fundamentals.load.historical import load_v1, load_v2_bisecting
+from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import Filters
-from polygon_fundamentals.load.writers import Inline
 from polygon_fundamentals.statements import Statement, Timeframe
 from sandbox import Sandbox
 from tests.conftest import KEY, client_of
@@ -48,15 +48,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     filters = Filters(timeframes=tuple(Timeframe))
     options = {"companies": 4, "start": date(2024, 7, 1), "today": ENDED, "quirks": False}
     with Sandbox(api_key=KEY, **options) as sandbox:
-        client, writers = client_of(sandbox), Inline()
+        client = client_of(sandbox)
+        first, second = Loader(client, continued), Loader(client, whole)
         for ticker in sandbox.tickers:
-            load_v1(client, continued, writers, ticker, list(Statement), filters)
+            load_v1(first, ticker, list(Statement), filters)
         before = sandbox.rows("v1")
         sandbox.advance(150)
         for ticker in sandbox.tickers:
-            load_v1(client, whole, writers, ticker, list(Statement), filters)
+            load_v1(second, ticker, list(Statement), filters)
             for statement in Statement:
-                load_v2_splitting(client, continued, writers, {ticker: []}, statement, filters)
+                load_v2_bisecting(first, {ticker: []}, statement, filters)
     with (
         serving_v1(whole.root) as one,
         serving_v1(continued.root) as other,
