@@ -1,11 +1,13 @@
-"""The silver table: one schema whichever generation is primary, and what was known when.
+"""The silver tables: one schema whichever generation is primary, and what was known when.
 
 from polygon_fundamentals import silver
 
-found = silver.build(lake)                    # builds, then leads readers to it
+build = silver.build(lake)                    # builds both tables, then leads readers to them
 silver.as_of(lake, date(2024, 5, 31))         # the table as it could have been known then
+silver.join_as_of(prices, lake, columns=["is_revenue"])  # the latest period known on each day
 """
 
+from polygon_fundamentals.silver.bitemporal import join_as_of, read_history
 from polygon_fundamentals.silver.builds import (
     Build,
     build,
@@ -13,17 +15,22 @@ from polygon_fundamentals.silver.builds import (
     point,
     table_path,
 )
-from polygon_fundamentals.silver.links import TABLE
+from polygon_fundamentals.silver.links import HISTORY_TABLE, TABLE
 from polygon_fundamentals.silver.schema import value_columns, wide_schema
-from polygon_fundamentals.silver.table import as_of, wide_table
+from polygon_fundamentals.silver.table import as_of, history_table, known_on, wide_table
 
 __all__ = [
+    "HISTORY_TABLE",
     "TABLE",
     "Build",
     "as_of",
     "build",
     "current_build",
+    "history_table",
+    "join_as_of",
+    "known_on",
     "point",
+    "read_history",
     "table_path",
     "value_columns",
     "wide_schema",

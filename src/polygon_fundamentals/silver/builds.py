@@ -1,12 +1,17 @@
-"""Builds of the table: versioned folders, and the one link that readers open.
+"""Builds of the tables: versioned folders, and the one link that readers open.
 
     silver/fundamentals_wide          a link to the present build
+    silver/fundamentals_history       a link to `fundamentals_wide/_history`
     silver/builds/<id>/               one build: year=YYYY/part-<digest>.parquet, _build.json
+    silver/builds/<id>/_history       a link to its history
+    silver/history/<id>/              the history of a build: initial=A/part-<digest>.parquet
     silver/as_of/<day>                a link to the table of a past day
 
-`year` is the fiscal year, 0 for rows without one. A file is named for its content: a year that did
-not change is the same file in both builds, linked, not copied, and a reader that listed one build
-and opens the other finds the file it expects or none, never another content.
+The path of the history leads through the link of the wide table, so that one rename switches both.
+`year` is the fiscal year, 0 for rows without one; `initial` is the first letter of the ticker. A
+file is named for its content: one that did not change is the same file in both builds, linked, not
+copied, and a reader that listed one build and opens the other finds the file it expects or none,
+never another content.
 """
 
 from __future__ import annotations
@@ -14,38 +19,44 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from hashlib import blake2b
 from pathlib import Path
 
-import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake.paths import SILVER_NOTE, Lake
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.locks import exclusive
-from polygon_fundamentals.silver.links import TABLE, lead_to_build, link_of, lock_link
-from polygon_fundamentals.silver.schema import SORTED_BY, wide_schema
-from polygon_fundamentals.silver.table import wide_parts
+from polygon_fundamentals.silver.build_files import TableFiles, fiscal_year, initial
+from polygon_fundamentals.silver.links import (
+    HISTORY_FOLDER,
+    TABLE,
+    lead_to_build,
+    link_history,
+    link_of,
+    lock_link,
+    refuse_others,
+)
+from polygon_fundamentals.silver.schema import wide_schema
+from polygon_fundamentals.silver.table import history_parts, known_on
 from polygon_fundamentals.statements import Generation
 
 KEPT_SECONDS = 24 * 3600.0
 LOCK_SECONDS = 600.0
-# Small enough that a ticker's rows are found without reading a year, large enough to compress.
-ROW_GROUP = 4_000
 _PARTIAL = ".partial"
 
 
 @dataclass(frozen=True)
 class Build:
-    """One build: its folder, its size, and how many of its files were written for it."""
+    """One build: its folder, its size, and how many of its files were written for it.
+
+    Of the wide table, and `history_*` of the history; 0 in the build of a past day.
+    """
 
     path: Path
     rows: int
@@ -55,6 +66,9 @@ class Build:
     files_written: int = 0
     bytes_written: int = 0
     day: str | None = None
+    history_rows: int = 0
+    history_files: int = 0
+    history_files_written: int = 0
 
     @property
     def id(self) -> str:
@@ -124,13 +138,15 @@ def current_build(lake: Lake) -> Build | None:
     return _load(link.resolve()) if link.is_symlink() and link.exists() else None
 
 
-def table_path(lake: Lake) -> Path:
+def table_path(lake: Lake, table: str = TABLE) -> Path:
     """Return the folder of the present build itself, so that a read is of one build throughout.
+
+    `table` is `TABLE` or `HISTORY_TABLE`.
 
     Raises:
         LakeError: silver was not built yet.
     """
-    link = link_of(lake)
+    link = lake.silver / table
     if not link.exists():
         raise LakeError(f"{link} is not there yet; build it with `python -m flows silver`")
     return link.resolve()
@@ -141,7 +157,15 @@ def _load(folder: Path) -> Build:
     try:
         note = orjson.loads(path.read_bytes())
         return Build(
-            folder, note["rows"], note["files"], wide_schema(), note["generation"], day=note["day"]
+            folder,
+            note["rows"],
+            note["files"],
+            wide_schema(),
+            note["generation"],
+            day=note["day"],
+            # Earlier versions built no history.
+            history_rows=note.get("history_rows", 0),
+            history_files=note.get("history_files", 0),
         )
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise DamagedFileError(
@@ -151,101 +175,74 @@ def _load(folder: Path) -> Build:
 
 
 def _written(lake: Lake, generation: Generation, base: Build | None, day: date | None) -> Build:
+    link_history(lake)
     folder = lake.silver / "builds"
     folder.mkdir(parents=True, exist_ok=True)
     now = datetime.now(UTC)
-    partial = folder / f"{now:%Y%m%dT%H%M%S%f}Z-{generation}{_PARTIAL}"
-    said = None if day is None else day.isoformat()
-    same = base is not None and base.generation == generation.value and base.day == said
-    count = written = size = total = 0
+    name = f"{now:%Y%m%dT%H%M%S%f}Z-{generation}"
+    partial, beside = folder / f"{name}{_PARTIAL}", lake.silver / "history" / name
+    wide = TableFiles(partial, None if base is None else base.path, fiscal_year)
+    history = TableFiles(beside, None if base is None else base.path / HISTORY_FOLDER, initial)
+    done = None
     try:
         partial.mkdir()
-        for year, rows in _years(wide_parts(lake, generation, day), partial / ".rows"):
-            total += rows.num_rows
-            data = _encode(rows)
-            name = f"year={year}/part-{blake2b(data, digest_size=8).hexdigest()}.parquet"
-            count += 1
-            (partial / f"year={year}").mkdir()
-            if base is None or not _linked(base.path / name, partial / name):
-                local.write_bytes(partial / name, data)
-                written, size = written + 1, size + data.size
-        if same and base is not None and not written and count == base.files:
+        if day is None:
+            beside.mkdir(parents=True)
+            (partial / HISTORY_FOLDER).symlink_to(Path("..", "..", "history", name))
+        for part in history_parts(lake, generation):
+            wide.add(known_on(part, day))
+            if day is None:
+                history.add(part)
+        wide.finish()
+        history.finish()
+        found = Build(
+            folder / name,
+            wide.rows,
+            wide.files,
+            wide_schema(),
+            generation.value,
+            wide.written,
+            wide.size,
+            None if day is None else day.isoformat(),
+            history.rows,
+            history.files,
+            history.written,
+        )
+        if base is not None and _is_as(found, base):
             return base
         note = {
-            "generation": generation.value,
-            "day": said,
+            "generation": found.generation,
+            "day": found.day,
             "built": now.isoformat(),
-            "rows": total,
-            "files": count,
+            "rows": found.rows,
+            "files": found.files,
+            "history_rows": found.history_rows,
+            "history_files": found.history_files,
         }
         (partial / SILVER_NOTE).write_bytes(orjson.dumps(note))
         local.flush_to_disk(partial)
-        done = partial.with_name(partial.name.removesuffix(_PARTIAL))
-        os.rename(partial, done)
+        os.rename(partial, found.path)
+        done = found
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Build(done, total, count, wide_schema(), generation.value, written, size, said)
+        if done is None:
+            shutil.rmtree(beside, ignore_errors=True)
+    return done
 
 
-def _years(parts: Iterable[pa.Table], folder: Path) -> Iterator[tuple[int, pa.Table]]:
-    """Yield (fiscal year, its rows, sorted), 0 for rows without one.
-
-    The parts go through files in `folder`, one a year, so that a year is in memory at a time.
-    """
-    folder.mkdir()
-    with ExitStack() as ends:
-        files_of: dict[int, pa.ipc.RecordBatchFileWriter] = {}
-        for part in parts:
-            years = pc.fill_null(part["fiscal_year"], 0).to_numpy()
-            order = np.argsort(years, kind="stable")
-            for year in np.unique(years):
-                low, high = np.searchsorted(years[order], [year, year + 1])
-                if year not in files_of:
-                    file = pa.ipc.new_file(folder / str(year), part.schema)
-                    files_of[year] = ends.enter_context(file)
-                files_of[year].write_table(part.take(pa.array(order[low:high])))
-    for year in sorted(files_of):
-        with pa.ipc.open_file(folder / str(year)) as file:
-            rows = file.read_all().sort_by([(name, "ascending") for name in SORTED_BY])
-        yield int(year), rows.combine_chunks()
-    shutil.rmtree(folder)
-
-
-def _encode(table: pa.Table) -> pa.Buffer:
-    """Return a year as Parquet: the same rows always give the same bytes."""
-    sink = pa.BufferOutputStream()
-    texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
-    keys = [name for name in table.schema.names if name in (*SORTED_BY, "fiscal_year")]
-    pq.write_table(
-        table,
-        sink,
-        compression="zstd",
-        row_group_size=ROW_GROUP,
-        use_dictionary=texts,
-        write_statistics=keys,
-        sorting_columns=pq.SortingColumn.from_ordering(
-            table.schema, [(name, "ascending") for name in SORTED_BY]
-        ),
-    )
-    return sink.getvalue()
-
-
-def _linked(source: Path, target: Path) -> bool:
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        return False
-    except OSError:  # no hard links here, or too many of one file: written as a file of its own
-        return False
-    return True
+def _is_as(found: Build, base: Build) -> bool:
+    """Say whether a build that was just written has the files of another, and no other."""
+    return not found.files_written + found.history_files_written and (
+        found.generation,
+        found.day,
+        found.files,
+        found.history_files,
+    ) == (base.generation, base.day, base.files, base.history_files)
 
 
 def _point(lake: Lake, found: Build) -> None:
     link = link_of(lake) if found.day is None else lake.silver / "as_of" / found.day
-    if link.exists() and not link.is_symlink():
-        raise LakeError(
-            f"{link} is no link but something that another tool made; move it away, then run again"
-        )
+    refuse_others(link)
     link.parent.mkdir(exist_ok=True)
     lead_to_build(link, found.path)
 
@@ -263,6 +260,9 @@ def _clear(lake: Lake, found: Build) -> None:
             if complete and time.time() - note.stat().st_mtime < KEPT_SECONDS:
                 continue
         shutil.rmtree(folder, ignore_errors=True)
+    for folder in _entries(lake.silver / "history"):
+        if not (lake.silver / "builds" / folder.name).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _entries(folder: Path) -> list[Path]:

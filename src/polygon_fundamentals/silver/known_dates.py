@@ -33,12 +33,12 @@ from polygon_fundamentals.datasets.schemas import DAY, TEXT
 from polygon_fundamentals.lake import revisions
 from polygon_fundamentals.periods.companies import company_keys
 from polygon_fundamentals.periods.current import period_keys
+from polygon_fundamentals.silver.timeline import FOREVER
 from polygon_fundamentals.statements import Generation
 
 NEW_YORK = "America/New_York"
 _STANDING = np.iinfo(np.int64).max
 Days = npt.NDArray[np.datetime64]
-Positions = npt.NDArray[np.int64]
 
 
 def known_days(
@@ -50,7 +50,18 @@ def known_days(
     the first filing by company and period end, as days since 1970, for records without a filing
     date.
     """
-    frame = _chains(table, generation)
+    known = _known(table, _chains(table, generation), generation, ciks, first)
+    return known.sort_index().to_numpy(dtype="int64").astype("datetime64[D]")
+
+
+def _known(
+    table: pa.Table,
+    frame: pd.DataFrame,
+    generation: Generation,
+    ciks: Mapping[str, str],
+    first: pd.Series[int],
+) -> pd.Series[float]:
+    """Return `known_days` as numbers, in the order of `frame`, which is of `_chains`."""
     undated = frame["filed"].isna()
     # Seen beside a row of the lake that had been there before: it tells nothing of that row.
     late = frame["aside"] & (frame["moment"] > frame.groupby("record")["moment"].transform("min"))
@@ -66,8 +77,7 @@ def known_days(
     seen = _seen_together(table, frame, generation, ciks)
     is_filing = later & ~(seen["bound_before"] >= own)
     observed = seen["observed"].where(later, frame["observed"])
-    known = own.where(is_filing, np.fmax(frame["filed"], observed))
-    return known.sort_index().to_numpy(dtype="int64").astype("datetime64[D]")
+    return own.where(is_filing, np.fmax(frame["filed"], observed))
 
 
 def _seen_together(
@@ -122,22 +132,30 @@ def _contents(table: pa.Table, generation: Generation) -> npt.NDArray[np.integer
     return pd.util.hash_pandas_object(frame, index=False).to_numpy()
 
 
-def known_on(table: pa.Table, generation: Generation, known: Days, day: np.datetime64) -> Positions:
-    """Return the positions of the versions that were the present ones on a day.
+def lifetimes(
+    table: pa.Table, generation: Generation, ciks: Mapping[str, str], first: pd.Series[int]
+) -> pd.DataFrame:
+    """Return row, since and until of each version of `table`, and whether its record's first.
 
-    A record that had been withdrawn by then, or that nobody could know yet, is not among them.
+    In days since 1970, in the order of `table`; the span of a version that never was the present
+    one is empty. A version ends when one after it could be known, or when its record was seen to
+    be withdrawn.
     """
     frame = _chains(table, generation)
-    by_then = known[frame.index.to_numpy()] <= day
-    frame = frame[by_then].drop_duplicates("record", keep="last")
-    ended = frame["withdrawn"] <= day.astype("int64")
-    return np.sort(frame.index[~ended].to_numpy(dtype=np.int64))
-
-
-def earliest(table: pa.Table, generation: Generation) -> Positions:
-    """Return the positions of the first known version of each record."""
-    frame = _chains(table, generation).drop_duplicates("record")
-    return np.sort(frame.index.to_numpy(dtype=np.int64))
+    known = _known(table, frame, generation, ciks, first)
+    backwards = known[::-1]
+    record = frame["record"][::-1]
+    later = backwards.groupby(record).cummin().groupby(record).shift()
+    ends = pd.concat([later, frame["withdrawn"]], axis=1).min(axis=1).reindex(frame.index)
+    spans = pd.DataFrame(
+        {
+            "row": frame.index,
+            "since": known.astype("int64"),
+            "until": ends.fillna(FOREVER).astype("int64"),
+            "first": ~frame["record"].duplicated(),
+        }
+    )
+    return spans.sort_values("row", ignore_index=True)
 
 
 def _chains(table: pa.Table, generation: Generation) -> pd.DataFrame:

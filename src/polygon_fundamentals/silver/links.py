@@ -14,12 +14,36 @@ from polygon_fundamentals.lake.pointer import OnReached, ignore, replace_link
 from polygon_fundamentals.locks import exclusive
 
 TABLE = "fundamentals_wide"
+HISTORY_TABLE = "fundamentals_history"
+# pandas, pyarrow and Spark pass over names that begin so: a read of the wide table is of it alone.
+HISTORY_FOLDER = "_history"
 LINK_SECONDS = 60.0
 
 
 def link_of(lake: Lake) -> Path:
     """Return `silver/fundamentals_wide`, the path that readers of silver use."""
     return lake.silver / TABLE
+
+
+def link_history(lake: Lake) -> None:
+    """Make the path of the history, which leads through the link of the wide table.
+
+    Raises:
+        LakeError: the path is taken by something that is not a link.
+    """
+    link = lake.silver / HISTORY_TABLE
+    refuse_others(link)
+    if not link.is_symlink():
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(Path(TABLE, HISTORY_FOLDER))
+
+
+def refuse_others(link: Path) -> None:
+    """Refuse a link's path that is taken by something else; raises LakeError."""
+    if link.exists() and not link.is_symlink():
+        raise LakeError(
+            f"{link} is no link but something that another tool made; move it away, then run again"
+        )
 
 
 def lock_link(lake: Lake) -> AbstractContextManager[None]:
@@ -106,7 +130,7 @@ def schema_text(build: Path) -> str | None:
     Raises:
         LakeError: the build's files differ in schema.
     """
-    files = sorted(build.rglob("*.parquet"))
+    files = sorted(build.glob("*/*.parquet"))
     if not files:
         return None
     texts = {pq.read_schema(path).remove_metadata().to_string() for path in files}

@@ -9,11 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from polygon_fundamentals.silver.timeline import (
+    PERIOD,
+    TIMEFRAMES,
+    Ints,
+    day_of,
+    expand,
+    first_at,
+    id_of,
+    moments,
+    pack,
+    pairs,
+    timeframe_in,
+)
 from polygon_fundamentals.statements import Timeframe
 
 Floats = npt.NDArray[np.float64]
@@ -38,52 +52,79 @@ class Rows:
     quarterly: npt.NDArray[np.bool_]
     year_before: Positions
     quarter_before: Positions
-    generation: npt.NDArray[np.object_]
+    generation: npt.NDArray[Any]
 
     def __getitem__(self, name: str) -> Floats:
         return self.columns[name]
 
 
-def same_quarter_before(keys: pd.DataFrame) -> tuple[Positions, Positions]:
-    """Return for each row the positions of the same quarter a year before and the one before it.
+@dataclass(frozen=True)
+class EarlierPeriods:
+    """Which periods may be a year before another, and which the quarter before it.
 
-    `keys`: ticker, company, timeframe, period_end, fiscal_quarter. A period counts as a year
-    before if it ends 351 to 379 days earlier and has the same fiscal quarter; as the quarter
-    before, for quarterly rows, if it ends 77 to 105 days earlier and has the fiscal quarter
-    before. A missing period, or a change of the fiscal year, leaves none.
+    `codes` are the periods, `pack`ed and sorted. The links are two arrays: of a period's position
+    and that of one about as long before as it must be, the nearest first.
     """
-    quarter = keys["fiscal_quarter"]
-    year = _before(keys, quarter, _YEAR_DAYS)
-    last = (quarter + 2) % 4 + 1
-    months = _before(keys, last, _QUARTER_DAYS)
-    months[(keys["timeframe"] != Timeframe.QUARTERLY.v1).to_numpy()] = -1
-    return year, months
+
+    codes: Ints
+    year: tuple[Ints, Ints]
+    quarter: tuple[Ints, Ints]
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame) -> EarlierPeriods:
+        """Return those of rows with the columns of `PERIOD`."""
+        codes = np.unique(pack(rows, PERIOD))
+        quarter = _about_before(codes, _QUARTER_DAYS)
+        ours = timeframe_in(codes[quarter[0]]) == TIMEFRAMES.index(Timeframe.QUARTERLY.v1)
+        return cls(codes, _about_before(codes, _YEAR_DAYS), (quarter[0][ours], quarter[1][ours]))
+
+    def changes(self, rows: pd.DataFrame) -> tuple[Ints, Ints]:
+        """Return rows, and the days on which a row of a period that its ratios use may change."""
+        links, (period, before) = [self.year, self.quarter], self.quarter
+        for _ in range(2):  # twelve months are four quarters
+            i, j = pairs(self.quarter[0], before)
+            period, before = period[i], self.quarter[1][j]
+            links.append((period, before))
+        period, before = (np.concatenate(ends) for ends in zip(*links, strict=True))
+        mine = np.searchsorted(self.codes, pack(rows, PERIOD))
+        i, j = pairs(mine, before)
+        days = [rows[name].to_numpy()[j] for name in ("since", "until")]
+        changes = np.unique(moments(np.tile(period[i], 2), np.concatenate(days)))
+        i, j = pairs(id_of(changes), mine)
+        return i, day_of(changes)[j]
+
+    def positions(self, rows: pd.DataFrame) -> tuple[Positions, Positions]:
+        """Return for each row those of the same quarter a year before and of the one before it.
+
+        As they stood when the row began. A period counts as a year before if it ends 351 to 379
+        days earlier and has the same fiscal quarter; as the quarter before, for quarterly rows, if
+        it ends 77 to 105 days earlier and has the fiscal quarter before. A missing period, or a
+        change of the fiscal year, leaves none: -1.
+        """
+        quarter = rows["fiscal_quarter"].to_numpy()
+        return self._met(rows, self.year, quarter), self._met(
+            rows, self.quarter, (quarter + 2) % 4 + 1
+        )
+
+    def _met(self, rows: pd.DataFrame, links: tuple[Ints, Ints], wanted: Floats) -> Positions:
+        since, until = rows["since"].to_numpy(), rows["until"].to_numpy()
+        mine = np.searchsorted(self.codes, pack(rows, PERIOD))
+        i, j = pairs(links[0], mine)
+        found = first_at(mine, since, until, links[1][j], since[i])
+        fits = (found >= 0) & (rows["fiscal_quarter"].to_numpy()[found] == wanted[i])
+        result = np.full(len(rows), -1, dtype=np.int64)
+        result[i[fits][::-1]] = found[fits][::-1]
+        return result
 
 
-def _before(keys: pd.DataFrame, quarter: pd.Series[float], days: int) -> Positions:
-    group = ["ticker", "company", "timeframe", "quarter"]
-    rows = keys[["ticker", "company", "timeframe", "period_end"]].assign(
-        quarter=keys["fiscal_quarter"], row=np.arange(len(keys))
-    )
-    rows = rows.dropna(subset=["quarter"])
-    wanted = rows.assign(
-        quarter=quarter.loc[rows.index],
-        target=(rows["period_end"] - pd.Timedelta(days=days)).astype("datetime64[s]"),
-    )
-    rows["period_end"] = rows["period_end"].astype("datetime64[s]")
-    right = rows.rename(columns={"row": "found"}).sort_values("period_end")
-    met = pd.merge_asof(
-        wanted.drop(columns="period_end").sort_values("target"),
-        right,
-        left_on="target",
-        right_on="period_end",
-        by=group,
-        direction="nearest",
-        tolerance=pd.Timedelta(days=_SLACK_DAYS),
-    )
-    result = np.full(len(keys), -1, dtype=np.int64)
-    result[met["row"].to_numpy()] = met["found"].fillna(-1).to_numpy(dtype=np.int64)
-    return result
+def _about_before(codes: Ints, days: int) -> tuple[Ints, Ints]:
+    # The period end is the lowest part of a code.
+    target = codes - days
+    low = np.searchsorted(codes, target - _SLACK_DAYS)
+    high = np.searchsorted(codes, target + _SLACK_DAYS, "right")
+    period, before = expand(low, high, np.arange(len(codes)))
+    order = np.lexsort((before, np.abs(codes[before] - target[period]), period))
+    return period[order], before[order]
 
 
 def _over(numerator: Floats, denominator: Floats) -> Floats:

@@ -49,3 +49,17 @@ def wide_schema() -> pa.Schema:
     values = [pa.field(column, pa.float64()) for _, _, column in value_columns()]
     ratios = [pa.field(name, pa.float64()) for name in RATIOS]
     return pa.schema([*(pa.field(n, t) for n, t in RECORD.items()), *values, *ratios])
+
+
+# What the history adds: from when to when a row stood, and how `values_known_from` is known.
+HISTORY = {
+    "known_from": DAY,
+    "known_to": DAY,
+    "knowledge": TEXT,
+}
+
+
+@cache
+def history_schema() -> pa.Schema:
+    """Return the Arrow schema of the history: that of the wide table, and `HISTORY`."""
+    return pa.schema([*wide_schema(), *HISTORY.items()])

@@ -1,9 +1,10 @@
-"""One statement of one generation as the table needs it: keys, labels and v2-named values."""
+"""One statement of one generation over time: keys, labels and v2-named values."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -12,25 +13,35 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polygon_fundamentals.field_map import Relation, Unit, entries, v1_sources, v2_fields
-from polygon_fundamentals.periods.current import current_rows, period_keys
-from polygon_fundamentals.silver.known_dates import Days
-from polygon_fundamentals.statements import Generation, Statement, Timeframe
+from polygon_fundamentals.silver.current_spans import current_spans
+from polygon_fundamentals.silver.names import Names
+from polygon_fundamentals.silver.timeline import (
+    COMPANY_END,
+    TIMEFRAMES,
+    Ints,
+    first_at,
+    pack,
+    pairs,
+    split,
+)
+from polygon_fundamentals.statements import Generation, Statement
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-PERIOD = ["ticker", "company", "timeframe", "period_end"]
+ANNUAL, QUARTERLY, TTM = range(3)
 _QUARTERS = {"Q1": 1, "Q2": 2, "Q3": 3, "Q4": 4, "FY": 4}
 _DEBT = ("debt_current", "long_term_debt_and_capital_lease_obligations")
 
 
 @dataclass(frozen=True)
 class Side:
-    """Current records of one statement, one a ticker file and period.
+    """The current records of one statement: at any moment one a ticker file and period.
 
-    `keys` has the columns of `PERIOD` and cik, fiscal_year, fiscal_quarter, fiscal_period,
-    filing_date, known_from (days since 1970), loaded_at (microseconds since 1970). `values` has a
-    column for each of `v2_fields`, NaN for none. `debt` is what is owed, zeros still in place.
+    `keys` has the numbers of `Names.keys`, since and until (days since 1970), fiscal_year,
+    fiscal_quarter, filing_date, known_from (days since 1970), loaded_at (microseconds since 1970).
+    `values` has a column for each of `v2_fields`, NaN for none. `debt` is what is owed, zeros still
+    in place. The rows are in the order of the table that they were read from, then of time.
     """
 
     generation: Generation
@@ -42,70 +53,93 @@ class Side:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def pick(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Side:
+    @cached_property
+    def since(self) -> Ints:
+        """From which day each row stands."""
+        return self.keys["since"].to_numpy()
+
+    @cached_property
+    def until(self) -> Ints:
+        """Until which day, that one excluded."""
+        return self.keys["until"].to_numpy()
+
+    def pick(self, rows: Flags | Ints) -> Side:
         """Return the side with some of its rows."""
-        return replace(
-            self,
-            keys=self.keys[rows].reset_index(drop=True)
-            if rows.dtype == np.bool_
-            else self.keys.iloc[rows].reset_index(drop=True),
-            values=self.values[rows],
-            debt=self.debt[rows],
-        )
+        places = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        keys = self.keys.iloc[places].reset_index(drop=True)
+        return replace(self, keys=keys, values=self.values[places], debt=self.debt[places])
+
+    def cut(self, rows: Ints, days: Ints) -> Side:
+        """Return the side with some of its rows split at some days."""
+        source, since, until = split(self.since, self.until, rows, days)
+        if len(source) == len(self):
+            return self
+        found = self.pick(source)
+        return replace(found, keys=found.keys.assign(since=since, until=until))
+
+    def cut_by(self, other: Side, columns: Sequence[str], rows: Flags | None = None) -> Side:
+        """Return the side split where the rows of another with equal `columns` begin or end."""
+        ids = pack(self.keys, columns)
+        chosen = np.arange(len(self)) if rows is None else np.flatnonzero(rows)
+        i, j = pairs(pack(other.keys, columns), ids[chosen])
+        return self.cut(np.tile(chosen[i], 2), np.concatenate([other.since[j], other.until[j]]))
+
+    def at(self, columns: Sequence[str], wanted: pd.DataFrame, days: Ints) -> Ints:
+        """Return the first row that stood on each day and has the wanted `columns`, else -1."""
+        ids = pack(self.keys, columns)
+        return first_at(ids, self.since, self.until, pack(wanted, columns), days)
 
 
 def side_of(
     table: pa.Table,
-    known: Days,
+    life: pd.DataFrame,
+    keys: pd.DataFrame,
     generation: Generation,
     statement: Statement,
-    ciks: Mapping[str, str],
+    names: Names,
 ) -> Side:
-    """Return the current records of `table`, whose rows could be known from the days `known`.
+    """Return the current records of `table`, which stood in the spans of `life`.
 
-    Left out are records that hold no value of the statement, and balance sheets over twelve
-    months, which only v1 has: see `wide.assemble`.
+    `life` has row, since, until and known_from, `keys` is `names.keys` of the table. Left out are
+    records that hold no value of the statement, and balance sheets over twelve months, which only
+    v1 has: see `wide.assemble`.
     """
-    timeframes = table["timeframe"].to_pandas().astype(str)
-    served = timeframes.isin([t for s in statement.v2_timeframes for t in (s.v1, s.v2)]).to_numpy()
-    rows = np.flatnonzero(served & _has_values(table, generation, statement))
-    rows = rows[current_rows(table.take(pa.array(rows)), generation, ciks, by_ticker=True)]
+    served = np.isin(keys["timeframe"], [TIMEFRAMES.index(t.v1) for t in statement.v2_timeframes])
+    good = served & _has_values(table, generation, statement)
+    life = life[good[life["row"]] & (life["since"] < life["until"])].reset_index(drop=True)
+    life = current_spans(table, life, keys, generation, names)
+    rows = life["row"].to_numpy()
     table = table.take(pa.array(rows))
     matrix = _v1_values(table, statement) if generation is Generation.V1 else _v2(table, statement)
-    keys = period_keys(table, generation, ciks)
-    keys.insert(0, "ticker", table["ticker"].to_numpy(zero_copy_only=False))
-    keys["cik"] = keys["company"].where(~keys["company"].str.startswith("ticker:"), None)
-    year = pc.cast(table["fiscal_year"], pa.float64(), safe=False)
-    keys["fiscal_year"] = year.to_numpy()
+    keys = keys.iloc[rows].reset_index(drop=True)
+    keys[["since", "until"]] = life[["since", "until"]]
+    keys["fiscal_year"] = pc.cast(table["fiscal_year"], pa.float64(), safe=False).to_numpy()
     if generation is Generation.V1:
-        keys["fiscal_quarter"] = table["fiscal_period"].to_pandas().map(_QUARTERS).to_numpy()
-        _lend_quarters(keys)
+        labels = table["fiscal_period"].to_pandas()
+        keys["fiscal_quarter"] = labels.map(_QUARTERS).to_numpy(dtype=np.float64)
     else:
         keys["fiscal_quarter"] = table["fiscal_quarter"].cast(pa.float64()).to_numpy()
-    keys["fiscal_period"] = _fiscal_periods(keys)
     keys["filing_date"] = table["filing_date"].cast(pa.int32()).cast(pa.float64()).to_numpy()
-    keys["known_from"] = known[rows].astype("int64").astype(np.float64)
+    keys["known_from"] = life["known_from"]
     keys["loaded_at"] = table["observed_at"].cast(pa.int64()).to_numpy()
-    return Side(generation, statement, keys, matrix, _owed(matrix, statement))
+    side = Side(generation, statement, keys, matrix, _owed(matrix, statement))
+    return _with_quarters(side) if generation is Generation.V1 else side
 
 
-def _lend_quarters(keys: pd.DataFrame) -> None:
+def _with_quarters(side: Side) -> Side:
     """Give v1's twelve-month records, labelled TTM alone, the quarter that ends with them."""
-    open_ = keys["fiscal_quarter"].isna()
-    if open_.any():
-        known = keys[~open_].drop_duplicates(["company", "period_end"])
-        quarter = known.set_index(["company", "period_end"])["fiscal_quarter"]
-        wanted = pd.MultiIndex.from_frame(keys.loc[open_, ["company", "period_end"]])
-        keys.loc[open_, "fiscal_quarter"] = quarter.reindex(wanted).to_numpy()
-
-
-def _fiscal_periods(keys: pd.DataFrame) -> pd.Series[str]:
-    """Return the period in v1's words: Q1 to Q4, FY, TTM."""
-    quarter = "Q" + keys["fiscal_quarter"].fillna(0).astype(int).astype(str)
-    named = quarter.where(keys["fiscal_quarter"].notna(), None).astype(object)
-    named[keys["timeframe"] == Timeframe.ANNUAL.v1] = "FY"
-    named[keys["timeframe"] == Timeframe.TTM.v1] = "TTM"
-    return named
+    quarter = side.keys["fiscal_quarter"].to_numpy()
+    open_ = np.isnan(quarter)
+    lenders = side.pick(~open_)
+    if not open_.any() or not len(lenders):
+        return side
+    side = side.cut_by(lenders, COMPANY_END, open_)
+    quarter = side.keys["fiscal_quarter"].to_numpy().copy()
+    open_ = np.flatnonzero(np.isnan(quarter))
+    lender = lenders.at(COMPANY_END, side.keys.iloc[open_], side.since[open_])
+    has = lender >= 0
+    quarter[open_[has]] = lenders.keys["fiscal_quarter"].to_numpy()[lender[has]]
+    return replace(side, keys=side.keys.assign(fiscal_quarter=quarter))
 
 
 def _v2(table: pa.Table, statement: Statement) -> Floats:
@@ -162,39 +196,3 @@ def _has_values(table: pa.Table, generation: Generation, statement: Statement) -
         column = _column(table, name)
         found |= ~np.isnan(column) & ((generation is Generation.V1) | (column != 0))
     return found
-
-
-def without_absent_zeros(side: Side, v1: Side | None = None) -> Side:
-    """Return the side with null for each zero that stands for an absent line.
-
-    Proven are two cases, and in no other a zero is touched:
-
-    - the company has never had anything but zero or nothing in the field, in any record of this
-      generation: it has no such line;
-    - v1's record of the same period carries the statement without any line that the field map
-      pairs with the field (`v1`, for v2 records only; its periods are those of `side`).
-    """
-    if not len(side):
-        return side
-    zero = side.values == 0
-    codes, _ = pd.factorize(side.keys["company"])
-    order = np.argsort(codes, kind="stable")
-    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
-    telling = ~np.isnan(side.values) & ~zero
-    ever = np.maximum.reduceat(telling[order], starts, axis=0)
-    absent = zero & ~ever[codes]
-    if v1 is not None and len(v1):
-        rows = row_of(v1.keys, side.keys, ["company", "timeframe", "period_end"])
-        names = v2_fields(side.statement)
-        paired = np.array([bool(v1_sources(side.statement, name)) for name in names])
-        lacking = np.isnan(v1.values[rows]) & (rows >= 0)[:, np.newaxis] & paired
-        absent |= zero & lacking
-    return replace(side, values=np.where(absent, np.nan, side.values))
-
-
-def row_of(frame: pd.DataFrame, wanted: pd.DataFrame, columns: list[str]) -> npt.NDArray[np.int64]:
-    """Return for each row of `wanted` the first row of `frame` with equal columns, else -1."""
-    known = frame[columns].assign(row=np.arange(len(frame))).drop_duplicates(columns)
-    found = wanted[columns].merge(known, on=columns, how="left")["row"]
-    rows: npt.NDArray[np.int64] = found.fillna(-1).to_numpy(dtype=np.int64)
-    return rows

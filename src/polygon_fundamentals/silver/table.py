@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from polygon_fundamentals.datasets.schemas import DAY
 from polygon_fundamentals.lake.archived_rows import read_kept
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.paths import Dataset, Lake
@@ -23,75 +23,63 @@ from polygon_fundamentals.periods.companies import (
     clusters_of,
     ticker_ciks,
 )
-from polygon_fundamentals.periods.current import period_keys
 from polygon_fundamentals.reference.original_dates import by_source, load_dates
 from polygon_fundamentals.silver import known_dates, versions
-from polygon_fundamentals.silver.schema import wide_schema
-from polygon_fundamentals.silver.statement_rows import PERIOD, Side, row_of, side_of
-from polygon_fundamentals.silver.wide import (
-    FirstFilings,
-    assemble,
-    combine,
-    dates_of_v2,
-    moved_first,
+from polygon_fundamentals.silver.combine import FirstFilings, combine, dates_of_v2, moved_first
+from polygon_fundamentals.silver.names import Names
+from polygon_fundamentals.silver.schema import history_schema, wide_schema
+from polygon_fundamentals.silver.statement_rows import Side, side_of
+from polygon_fundamentals.silver.timeline import (
+    COMPANY_END,
+    END_OFFSET,
+    FOREVER,
+    PERIOD,
+    first_at,
+    pack,
+    pairs,
+    split,
 )
+from polygon_fundamentals.silver.wide import assemble
 from polygon_fundamentals.statements import Generation, Statement
 
 # Tickers whose rows are in memory together. Measured: with 1,000 since 2010, of both generations,
 # the process needs 600 MB, and 660 MB with all of them in one batch.
 BATCH_TICKERS = 600
-Positions = npt.NDArray[np.int64]
 
 
-@dataclass
-class _Reading:
-    """One generation while the table is built: its versions, and what becomes of them.
+def history_table(
+    lake: Lake, generation: Generation, tickers: frozenset[str] | None = None
+) -> pa.Table:
+    """Return what was known from when to when, in `history_schema`, whole or of some tickers.
 
-    `first` has the first filing date by company and period end, as days since 1970.
+    Nothing is written but caches. A row stands from `known_from` until the day before `known_to`,
+    which is null for what is known today.
+
+    Raises:
+        DamagedFileError: a file of the lake cannot be read; the text names it.
     """
+    return _Source.of(lake, generation).table(tickers)
 
-    generation: Generation
-    tables: dict[Statement, pa.Table]
-    ciks: Mapping[str, str]
-    day: np.datetime64 | None
-    first: pd.Series[int]
-    sides: dict[Statement, Side]
 
-    @classmethod
-    def of(
-        cls,
-        generation: Generation,
-        tables: dict[Statement, pa.Table],
-        ciks: Mapping[str, str],
-        day: np.datetime64 | None,
-    ) -> _Reading:
-        found = [known_dates.first_filings(table, generation, ciks) for table in tables.values()]
-        return cls(generation, tables, ciks, day, _earliest(found), {})
+def history_parts(lake: Lake, generation: Generation) -> Iterator[pa.Table]:
+    """Yield the rows of `history_table` some whole companies at a time, each part sorted.
 
-    def read(self, dated: pd.Series[int], proven: Mapping[Statement, Side]) -> None:
-        """Fill `sides`, giving each table free when it is used up.
+    So that a market is never in memory together. Raises as `history_table`.
+    """
+    source = _Source.of(lake, generation)
+    for tickers in source.batches():
+        yield source.table(tickers)
 
-        `dated` and `proven` are for v2 on a past day: see `_with_unproven`.
-        """
-        known_first = []
-        for statement in Statement:
-            table = self.tables.pop(statement)
-            days = known_dates.known_days(table, self.generation, self.ciks, self.first)
-            if self.day is None:
-                rows = np.flatnonzero(table["event"].is_null().to_numpy())
-            else:
-                rows = known_dates.known_on(table, self.generation, days, self.day)
-                past = table.take(pa.array(np.flatnonzero(days <= self.day)))
-                known_first.append(known_dates.first_filings(past, self.generation, self.ciks))
-                if not dated.empty:
-                    later = np.flatnonzero(days > self.day)
-                    stands = proven.get(statement)
-                    rows = _with_unproven(rows, later, table, dated, stands, self.ciks)
-            self.sides[statement] = side_of(
-                table.take(pa.array(rows)), days[rows], self.generation, statement, self.ciks
-            )
-        if known_first:
-            self.first = _earliest(known_first)
+
+def known_on(history: pa.Table, day: date | None) -> pa.Table:
+    """Return the rows in `wide_schema` that were known at the end of a day; None: that stand."""
+    if day is None:
+        stands = pc.is_null(history["known_to"])
+    else:
+        moment = pa.scalar(day, DAY)
+        ends = pc.fill_null(pc.greater(history["known_to"], moment), True)
+        stands = pc.and_(pc.less_equal(history["known_from"], moment), ends)
+    return history.select(wide_schema().names).filter(stands)
 
 
 def wide_table(
@@ -108,17 +96,19 @@ def wide_table(
     Raises:
         DamagedFileError: a file of the lake cannot be read; the text names it.
     """
-    return _Source.of(lake, generation, day).table(tickers)
+    return known_on(history_table(lake, generation, tickers), day)
 
 
-def wide_parts(lake: Lake, generation: Generation, day: date | None = None) -> Iterator[pa.Table]:
-    """Yield the rows of `wide_table` some whole companies at a time, each part sorted.
+def as_of(lake: Lake, day: date, generation: Generation | None = None) -> pa.Table:
+    """Return the table as it could have been known at the end of a day in New York.
 
-    So that a market is never in memory together. Raises as `wide_table`.
+    No period that was first filed later, and of each record the content of that day (see
+    `knowable`). A period that the filings index shows to have been filed by then, and of which
+    nobody kept what it said then, is there with the earliest content that is known: its
+    `values_known_from` lies after `day`, so that a strict backtest can leave it out. `generation`
+    is the primary one unless given. Raises as `wide_table`.
     """
-    source = _Source.of(lake, generation, day)
-    for tickers in source.batches():
-        yield source.table(tickers)
+    return wide_table(lake, generation or lake.primary, day)
 
 
 @dataclass(frozen=True)
@@ -126,17 +116,16 @@ class _Source:
     """What the table is built from: the folders as they were listed, and the original dates."""
 
     generation: Generation
-    day: date | None
     datasets: Mapping[Generation, Mapping[Statement, Dataset]]
     shown: Mapping[Dataset, Shown]
-    estimates: list[tuple[str, pd.Series[int]]]
+    dates: pa.Table
 
     @classmethod
-    def of(cls, lake: Lake, generation: Generation, day: date | None) -> _Source:
+    def of(cls, lake: Lake, generation: Generation) -> _Source:
         generations = [Generation.V1] if generation is Generation.V1 else list(Generation)
         datasets = {g: {s: lake.dataset(g, s) for s in Statement} for g in generations}
         shown = {d: by_bucket(states(d)) for group in datasets.values() for d in group.values()}
-        return cls(generation, day, datasets, shown, by_source(load_dates(lake), day))
+        return cls(generation, datasets, shown, load_dates(lake))
 
     def batches(self) -> Iterator[frozenset[str] | None]:
         """Yield tickers whose companies have no other; None for all where they are not many."""
@@ -159,71 +148,132 @@ class _Source:
         yield from map(frozenset, batches(clusters, BATCH_TICKERS))
 
     def table(self, tickers: frozenset[str] | None) -> pa.Table:
-        """Return the rows of some tickers, None: of all; sorted."""
-        moment = None if self.day is None else np.datetime64(self.day, "D")
+        """Return the history of some tickers, None: of all; sorted."""
         tables = {
             g: {s: versions.versions(d, tickers, self.shown[d]) for s, d in group.items()}
             for g, group in self.datasets.items()
         }
-        ciks = ticker_ciks([t for group in tables.values() for t in group.values()], {})
-        v1 = _Reading.of(Generation.V1, tables.pop(Generation.V1), ciks, moment)
-        v1.read(pd.Series(dtype="int64"), {})
+        everything = [t for group in tables.values() for t in group.values()]
+        ciks = ticker_ciks(everything, {})
+        names = Names.of(everything, ciks)
+        del everything
+        estimates = self._estimates(names)
+        v1, first = _read(Generation.V1, tables.pop(Generation.V1), names, None, {})
+        sources = [(Generation.V1.value, first), *estimates]
         if self.generation is Generation.V1:
-            sides = combine(self.generation, v1.sides, {}, pd.DataFrame())
-            sources = [(Generation.V1.value, v1.first), *self.estimates]
+            sides = combine(self.generation, v1, {}, pd.DataFrame())
         else:
-            v2 = _Reading.of(Generation.V2, tables.pop(Generation.V2), ciks, moment)
-            v2.read(pd.concat([dates for _, dates in self.estimates]), v1.sides)
-            moves = dates_of_v2(v1.sides, v2.sides)
-            sides = combine(self.generation, v1.sides, v2.sides, moves)
-            v1_first = moved_first(v1.first, moves)
-            sources = [
-                (Generation.V1.value, v1_first),
-                *self.estimates,
-                (Generation.V2.value, v2.first),
-            ]
+            dated = pd.concat([frame for _, frame in estimates], ignore_index=True)
+            v2, v2_first = _read(Generation.V2, tables.pop(Generation.V2), names, dated, v1)
+            moves = dates_of_v2(v1, v2)
+            sides = combine(self.generation, v1, v2, moves)
+            sources[0] = (Generation.V1.value, moved_first(first, moves))
+            sources.append((Generation.V2.value, v2_first))
         sides = [side for side in sides if len(side)]
         if not sides:
-            return wide_schema().empty_table()
-        return assemble(sides, self.generation, FirstFilings(sources), moment)
+            return history_schema().empty_table()
+        return assemble(sides, self.generation, FirstFilings(sources), names)
+
+    def _estimates(self, names: Names) -> list[tuple[str, pd.DataFrame]]:
+        """Return the dates that the filings index gives, each known from itself on."""
+        found = []
+        for source, days in by_source(self.dates, None):
+            frame = pd.DataFrame(
+                {
+                    "company": names.companies.get_indexer(days.index.get_level_values(0)),
+                    "end": days.index.get_level_values(1).to_numpy(dtype=np.int64) + END_OFFSET,
+                    "since": days.to_numpy(),
+                    "until": FOREVER,
+                    "date": days.to_numpy(),
+                }
+            )
+            frame = frame[frame["company"] >= 0]
+            found.append((source, frame.sort_values("date", kind="stable", ignore_index=True)))
+        return found
 
 
-def as_of(lake: Lake, day: date, generation: Generation | None = None) -> pa.Table:
-    """Return the table as it could have been known at the end of a day in New York.
+def _read(
+    generation: Generation,
+    tables: dict[Statement, pa.Table],
+    names: Names,
+    dated: pd.DataFrame | None,
+    proven: Mapping[Statement, Side],
+) -> tuple[dict[Statement, Side], pd.DataFrame]:
+    """Return one generation's sides and first filings, giving each table free when it is used up.
 
-    No period that was first filed later, and of each record the content of that day (see
-    `knowable`). A period that the filings index shows to have been filed by then, and of which
-    nobody kept what it said then, is there with the earliest content that is known: its
-    `values_known_from` lies after `day`, so that a strict backtest can leave it out. `generation`
-    is the primary one unless given. Raises as `wide_table`.
+    `dated` and `proven` are for v2: see `_unproven`.
     """
-    return wide_table(lake, generation or lake.primary, day)
+    filings = [known_dates.first_filings(t, generation, names.ciks) for t in tables.values()]
+    first = pd.concat(filings).groupby(level=[0, 1]).min()
+    sides, firsts = {}, []
+    for statement in Statement:
+        table = tables.pop(statement)
+        keys = names.keys(table, generation)
+        life = known_dates.lifetimes(table, generation, names.ciks, first)
+        life["known_from"] = life["since"]
+        firsts.append(_filings(table, keys, life["since"], generation))
+        if dated is not None and len(dated):
+            life = _unproven(life, keys, dated, proven[statement])
+        sides[statement] = side_of(table, life, keys, generation, statement, names)
+    return sides, _first_filings(pd.concat(firsts, ignore_index=True))
 
 
-def _earliest(found: list[pd.Series[int]]) -> pd.Series[int]:
-    return pd.concat(found).groupby(level=[0, 1]).min()
+def _filings(
+    table: pa.Table, keys: pd.DataFrame, since: pd.Series[int], generation: Generation
+) -> pd.DataFrame:
+    """Return the filing of each version and since when it was known: company, end, since, date.
+
+    A date before the period's end is a fault of the data and is passed over.
+    """
+    date = table["filing_date"].cast(pa.int32()).cast(pa.float64()).to_numpy()
+    sound = date >= keys["end"].to_numpy() - END_OFFSET
+    found = keys[list(COMPANY_END)].assign(since=since, date=date)[sound]
+    whole: pd.DataFrame = found.astype("int64")
+    return whole.drop_duplicates()
 
 
-def _with_unproven(
-    rows: Positions,
-    later: Positions,
-    table: pa.Table,
-    dated: pd.Series[int],
-    proven: Side | None,
-    ciks: Mapping[str, str],
-) -> Positions:
-    """Return `rows` and the earliest version of each period that was filed but is not in them.
+def _first_filings(filings: pd.DataFrame) -> pd.DataFrame:
+    """Return when which filing was the earliest known one of a period, the earliest date first."""
+    filings = filings.sort_values([*COMPANY_END, "since", "date"], ignore_index=True)
+    ids = pack(filings, COMPANY_END)
+    earliest = filings["date"].groupby(ids).cummin()
+    fresh = earliest < earliest.groupby(ids).shift(fill_value=FOREVER)
+    found = filings[fresh]
+    ids = pack(found, COMPANY_END)
+    until = found["since"].groupby(ids).shift(-1, fill_value=FOREVER)
+    found = found.assign(until=until)
+    return found.sort_values("date", kind="stable", ignore_index=True)
 
-    `dated` are the periods that the filings index shows to have been filed by the day, `later` the
-    versions that nobody could know by then: one that was known and withdrawn does not return. Where
+
+def _unproven(
+    life: pd.DataFrame, keys: pd.DataFrame, dated: pd.DataFrame, proven: Side
+) -> pd.DataFrame:
+    """Return `life` and the earliest version of each period while only its filing was known.
+
+    `dated` are the periods that the filings index dates: from then on the earliest version stands
+    for one until a version could be known; one that was known and withdrawn does not return. Where
     v1's record (`proven`) says what a period said then, it stands for the period instead.
     """
-    keys = period_keys(table, Generation.V2, ciks)
-    keys.insert(0, "ticker", table["ticker"].to_numpy(zero_copy_only=False))
-    days = keys["period_end"].to_numpy().astype("datetime64[D]").astype("int64")
-    filed = pd.MultiIndex.from_arrays([keys["company"], days]).isin(dated.index)
-    open_ = filed & (row_of(keys.iloc[rows], keys, PERIOD) < 0)
-    if proven is not None:
-        open_ &= row_of(proven.keys, keys, PERIOD) < 0
-    first = np.intersect1d(known_dates.earliest(table, Generation.V2), later)
-    return np.sort(np.concatenate([rows, first[open_[first]]]))
+    first = life[life["first"]].reset_index(drop=True)
+    mine = keys.iloc[first["row"]]
+    known = dated.groupby(pack(dated, COMPANY_END))["date"].min()
+    filed = known.reindex(pack(mine, COMPANY_END)).to_numpy()
+    some = filed < first["since"].to_numpy()
+    first, mine = first[some].reset_index(drop=True), mine[some]
+    since, until = filed[some].astype(np.int64), first["since"].to_numpy()
+    mine = mine.reset_index(drop=True)
+    rivals = [
+        (pack(keys.iloc[life["row"]], PERIOD), life["since"].to_numpy(), life["until"].to_numpy()),
+        (pack(proven.keys, PERIOD), proven.since, proven.until),
+    ]
+    for ids, begin, end in rivals:
+        i, j = pairs(ids, pack(mine, PERIOD))
+        source, since, until = split(
+            since, until, np.tile(i, 2), np.concatenate([begin[j], end[j]])
+        )
+        first, mine = (frame.iloc[source].reset_index(drop=True) for frame in (first, mine))
+        open_ = first_at(ids, begin, end, pack(mine, PERIOD), since) < 0
+        first, mine = (frame[open_].reset_index(drop=True) for frame in (first, mine))
+        since, until = since[open_], until[open_]
+    found = pd.concat([life, first.assign(since=since, until=until)])
+    return found.sort_values(["row", "since"], kind="stable", ignore_index=True)

@@ -1,238 +1,252 @@
-"""From the records of both generations to the rows of the wide table."""
+"""From the records of both generations over time to the rows of the history table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from polygon_fundamentals.datasets.schemas import MOMENT
 from polygon_fundamentals.field_map import v2_fields
-from polygon_fundamentals.periods.match import match_periods
-from polygon_fundamentals.silver.ratios import RATIOS, Positions, Rows, same_quarter_before
-from polygon_fundamentals.silver.schema import PREFIXES, RECORD, SORTED_BY, wide_schema
+from polygon_fundamentals.reference.original_dates import EXACT
+from polygon_fundamentals.silver.combine import FirstFilings
+from polygon_fundamentals.silver.names import Names
+from polygon_fundamentals.silver.ratios import RATIOS, EarlierPeriods, Rows
+from polygon_fundamentals.silver.schema import PREFIXES, history_schema
 from polygon_fundamentals.silver.statement_rows import (
-    PERIOD,
+    ANNUAL,
+    QUARTERLY,
+    TTM,
+    Flags,
     Floats,
     Side,
-    row_of,
-    without_absent_zeros,
 )
-from polygon_fundamentals.statements import Generation, Statement, Timeframe
+from polygon_fundamentals.silver.timeline import (
+    END_OFFSET,
+    FOREVER,
+    PERIOD,
+    TIMEFRAMES,
+    Ints,
+    first_at,
+    pack,
+    spans_between,
+    split,
+)
+from polygon_fundamentals.statements import Generation, Statement
 
 # What a row's labels are taken from, first of all: the statement that moves least between dates.
 _LABELS = (Statement.INCOME_STATEMENTS, Statement.CASH_FLOW, Statement.BALANCE_SHEETS)
 BOTH = "v2+v1"
-UNKNOWN = "unknown"
-
-Sides = Mapping[Statement, Side]
-
-
-@dataclass(frozen=True)
-class FirstFilings:
-    """When periods were first filed: days since 1970 by (company, period end), by source.
-
-    The order of `sources` is their rank: the first that knows a period tells its date.
-    """
-
-    sources: Sequence[tuple[str, pd.Series[int]]]
-
-    def of(self, keys: pd.DataFrame) -> tuple[Floats, npt.NDArray[np.object_]]:
-        """Return date (NaN for none) and source for rows with `company` and `period_end`."""
-        days = keys["period_end"].to_numpy().astype("datetime64[D]").astype("int64")
-        index = pd.MultiIndex.from_arrays([keys["company"], days])
-        date = np.full(len(keys), np.nan)
-        source = np.full(len(keys), UNKNOWN, dtype=object)
-        for name, known in self.sources:
-            if known.empty:
-                continue
-            found = known.reindex(index).to_numpy(dtype=np.float64, na_value=np.nan)
-            fresh = np.isnan(date) & ~np.isnan(found)
-            date[fresh], source[fresh] = found[fresh], name
-        return date, source
-
-
-def combine(primary: Generation, v1: Sides, v2: Sides, moves: pd.DataFrame) -> list[Side]:
-    """Return the sides that the table is made of: the primary's, and what only v1 has.
-
-    `moves` are the periods that v1 dates a few days off (`dates_of_v2`): they take v2's date
-    first, so that none of them stands beside its own twin.
-    """
-    if primary is Generation.V1:
-        return [without_absent_zeros(side) for side in v1.values()]
-    sides = []
-    for statement in Statement:
-        theirs = v2[statement]
-        if statement not in v1:
-            sides.append(without_absent_zeros(theirs))
-            continue
-        dated = _moved(v1[statement], moves)
-        ours = without_absent_zeros(dated)
-        sides.append(without_absent_zeros(theirs, dated))
-        sides.append(ours.pick(row_of(theirs.keys, ours.keys, PERIOD) < 0))
-    return sides
-
-
-def dates_of_v2(v1: Sides, v2: Sides) -> pd.DataFrame:
-    """Return the periods that v1 dates otherwise than v2: company, timeframe, period_end, to."""
-    group = ["company", "timeframe", "period_end"]
-    mine, theirs = (
-        pd.concat([side.keys[group] for side in sides.values()]).drop_duplicates()
-        for sides in (v1, v2)
-    )
-    met = match_periods(mine, theirs)
-    moved = mine.iloc[met.v1].assign(to=theirs["period_end"].to_numpy()[met.v2])
-    return moved[moved["to"] != moved["period_end"]]
-
-
-def _moved(side: Side, moves: pd.DataFrame) -> Side:
-    group = ["company", "timeframe", "period_end"]
-    to = side.keys[group].merge(moves, on=group, how="left")["to"]
-    there = to.notna().to_numpy()
-    if not there.any():
-        return side
-    ends = side.keys["period_end"].where(~there, to.to_numpy())
-    return replace(side, keys=side.keys.assign(period_end=ends))
-
-
-def moved_first(first: pd.Series[int], moves: pd.DataFrame) -> pd.Series[int]:
-    """Return v1's first filings with those of moved periods under v2's date too."""
-    if moves.empty:
-        return first
-    days = {
-        name: moves[name].to_numpy().astype("datetime64[D]").astype("int64")
-        for name in ("period_end", "to")
-    }
-    old = pd.MultiIndex.from_arrays([moves["company"], days["period_end"]])
-    new = pd.MultiIndex.from_arrays([moves["company"], days["to"]])
-    lent = pd.Series(first.reindex(old).to_numpy(), index=new).dropna().astype("int64")
-    return pd.concat([first, lent]).groupby(level=[0, 1]).min()
+KNOWLEDGE = ("filed", "observed", "derived")
+DERIVED, SEC = KNOWLEDGE[2], "sec"
+_TICKER_END = ("ticker", "company", "end")
 
 
 def assemble(
-    sides: Sequence[Side],
-    primary: Generation,
-    first: FirstFilings,
-    day: np.datetime64 | None = None,
+    sides: Sequence[Side], primary: Generation, first: FirstFilings, names: Names
 ) -> pa.Table:
-    """Return the table in `wide_schema`, sorted by ticker, period end, timeframe and CIK.
+    """Return the history in `history_schema`, sorted by ticker, period end, timeframe, CIK, time.
 
     A twelve-month row has the balance sheet of its last day, which is that of the quarterly (or
     annual) record with the same period end: v2 has none of its own, and a balance is a state. Its
     values are known from when those of the balance are.
 
-    In the table of a past `day` no ratio of a row that was known by then uses another period whose
-    values were not.
+    No ratio of a row that could be known uses another period whose values could not.
     """
-    everything = pd.concat([side.keys[[*PERIOD, "cik"]] for side in sides], ignore_index=True)
-    codes = everything.groupby(PERIOD, sort=False).ngroup().to_numpy()
-    places = np.split(codes, np.cumsum([len(side) for side in sides])[:-1])
-    firsts = ~pd.Series(codes).duplicated()
-    rows = everything[firsts.to_numpy()].reset_index(drop=True)
+    rows, places = _rows(sides, first)
     values = {s: np.full((len(rows), len(v2_fields(s))), np.nan) for s in Statement}
     debt = np.full(len(rows), np.nan)
-    balance_dates = np.full((len(rows), 2), -np.inf)
     for side, place in zip(sides, places, strict=True):
-        values[side.statement][place] = side.values
+        has = place >= 0
+        values[side.statement][has] = side.values[place[has]]
         if side.statement is Statement.BALANCE_SHEETS:
-            debt[place] = side.debt
-            balance_dates[place] = side.keys[["known_from", "loaded_at"]]
+            debt[has] = side.debt[place[has]]
     _label(rows, sides, places, primary)
-    income = _generation_of(rows, sides, places, Statement.INCOME_STATEMENTS)
-    to, source = _balances_lent(rows, values[Statement.BALANCE_SHEETS])
-    for lent in (values[Statement.BALANCE_SHEETS], debt):
-        lent[to] = lent[source]
-    for i, name in enumerate(("values_known_from", "loaded_at")):
-        latest = np.maximum(rows[name].to_numpy()[to], balance_dates[source, i])
-        rows.loc[to, name] = latest.astype(rows[name].dtype)
+    _lend_balances(rows, values[Statement.BALANCE_SHEETS], debt)
     rows["first_filing_date"], rows["first_filing_source"] = first.of(rows)
+    periods = EarlierPeriods.of(rows)
+    source, since, until = split(
+        rows["since"].to_numpy(), rows["until"].to_numpy(), *periods.changes(rows)
+    )
+    rows = rows.iloc[source].reset_index(drop=True).assign(since=since, until=until)
     columns = {
-        PREFIXES[s] + name: values[s][:, i]
+        PREFIXES[s] + name: values[s][source, i]
         for s in Statement
         for i, name in enumerate(v2_fields(s))
     }
-    year, quarter = same_quarter_before(rows)
-    if day is not None:
-        unknown = (rows["values_known_from"] > day.astype("int64")).to_numpy()
-        for before in (year, quarter):
-            before[unknown[before] & ~unknown] = -1
-    quarterly = (rows["timeframe"] == Timeframe.QUARTERLY.v1).to_numpy()
-    told = Rows(columns, debt, quarterly, year, quarter, income)
+    del values
+    unknown = rows["values_known_from"].to_numpy() > since
+    year, quarter = periods.positions(rows)
+    for before in (year, quarter):
+        before[unknown[before] & ~unknown] = -1
+    quarterly = (rows["timeframe"] == QUARTERLY).to_numpy()
+    income = rows["income"].to_numpy()
+    operands = Rows(columns, debt[source], quarterly, year, quarter, income)
     with np.errstate(invalid="ignore", over="ignore"):
-        columns |= {name: function(told) for name, function in RATIOS.items()}
+        columns |= {name: function(operands) for name, function in RATIOS.items()}
+    rows.loc[unknown, "knowledge"] = DERIVED
+    proven = (rows["knowledge"] == DERIVED) & (rows["first_filing_source"] == EXACT)
+    rows.loc[proven, "knowledge"] = SEC
+    begins, ends = _runs(rows, columns)
+    rows = rows.iloc[begins].assign(until=until[ends])
+    order = np.lexsort([rows[n] for n in ("since", "company", "timeframe", "end", "ticker")])
+    rows, begins = rows.iloc[order], begins[order]
+    schema = history_schema()
     arrays = [
-        _record_column(rows, name) if name in RECORD else pa.array(columns[name], from_pandas=True)
-        for name in wide_schema().names
+        pa.array(columns[name][begins], from_pandas=True)
+        if name in columns
+        else _record_column(rows, name, schema.field(name).type, names)
+        for name in schema.names
     ]
-    table = pa.table(arrays, schema=wide_schema())
-    return table.sort_by([(name, "ascending") for name in SORTED_BY])
+    return pa.table(arrays, schema=schema)
+
+
+def _rows(sides: Sequence[Side], first: FirstFilings) -> tuple[pd.DataFrame, list[Ints]]:
+    """Return one row a period and span in which its records stay, and each side's row of it.
+
+    The rows have the numbers of `PERIOD`, `period` for all of them, since and until; -1 stands
+    for a side that has no record then.
+    """
+    keys = pd.concat([side.keys[[*PERIOD, "since", "until"]] for side in sides], ignore_index=True)
+    codes, sample, ids = np.unique(pack(keys, PERIOD), return_index=True, return_inverse=True)
+    numbers, days = [ids, ids], [keys["since"].to_numpy(), keys["until"].to_numpy()]
+    for side in sides:
+        if side.statement is Statement.BALANCE_SHEETS:
+            lent = pack(side.keys.assign(timeframe=TTM), PERIOD)
+            there = np.isin(lent, codes)
+            numbers += [np.searchsorted(codes, lent[there])] * 2
+            days += [side.since[there], side.until[there]]
+    periods = keys[list(PERIOD)].iloc[sample].reset_index(drop=True)
+    period, changes = first.changes(periods)
+    numbers.append(period)
+    days.append(changes)
+    number, start, end = spans_between(np.concatenate(numbers), np.concatenate(days))
+    places = []
+    for side in sides:
+        mine = np.searchsorted(codes, pack(side.keys, PERIOD))
+        places.append(first_at(mine, side.since, side.until, number, start))
+    there = np.logical_or.reduce([place >= 0 for place in places])
+    rows = periods.iloc[number[there]].reset_index(drop=True)
+    rows = rows.assign(period=number[there], since=start[there], until=end[there])
+    return rows, [place[there] for place in places]
 
 
 def _label(
-    rows: pd.DataFrame,
-    sides: Sequence[Side],
-    places: Sequence[npt.NDArray[np.integer[Any]]],
-    primary: Generation,
+    rows: pd.DataFrame, sides: Sequence[Side], places: Sequence[Ints], primary: Generation
 ) -> None:
-    """Add labels, dates and origin to `rows`, from the sides that make up each."""
-    labels = ["fiscal_year", "fiscal_quarter", "fiscal_period"]
+    """Add labels, dates, origin and knowledge to `rows`, from the sides that make up each.
+
+    And for the balance alone `balance_known` and `balance_loaded`; `income` is the number of the
+    generation of the income statement, -1 without one.
+    """
+    for name in ("fiscal_year", "fiscal_quarter", "filing_date"):
+        rows[name] = np.nan
+    for name in ("values_known_from", "balance_known"):
+        rows[name] = np.iinfo(np.int32).min
+    for name in ("loaded_at", "balance_loaded"):
+        rows[name] = np.iinfo(np.int64).min
+    rows["income"] = -1
+    labelled = np.zeros(len(rows), dtype=bool)
+    held = {generation: np.zeros(len(rows), dtype=bool) for generation in Generation}
+    rank = np.full(len(rows), len(KNOWLEDGE), dtype=np.int64)
     by_rank = sorted(
         zip(sides, places, strict=True),
         key=lambda item: (item[0].generation is not primary, _LABELS.index(item[0].statement)),
     )
-    parts = pd.concat([side.keys.assign(place=place) for side, place in by_rank])
-    label = parts.drop_duplicates("place").set_index("place").sort_index()
-    for name in labels:
-        rows[name] = label[name].to_numpy()
-    latest = parts.groupby("place")[["filing_date", "known_from", "loaded_at"]].max()
-    rows["filing_date"] = latest["filing_date"].to_numpy()
-    rows["values_known_from"] = latest["known_from"].to_numpy()
-    rows["loaded_at"] = latest["loaded_at"].to_numpy()
-    held = {generation: np.zeros(len(rows), dtype=bool) for generation in Generation}
     for side, place in by_rank:
-        held[side.generation][place] = True
+        to = np.flatnonzero(place >= 0)
+        keys = side.keys.iloc[place[to]].reset_index(drop=True)
+        fresh = ~labelled[to]
+        for name in ("fiscal_year", "fiscal_quarter"):
+            rows.loc[to[fresh], name] = keys[name].to_numpy()[fresh]
+        labelled[to] = True
+        held[side.generation][to] = True
+        known, filed = keys["known_from"].to_numpy(), keys["filing_date"].to_numpy()
+        mine = np.select([filed == known, np.isnan(filed)], [0, 2], 1)
+        before = rows["values_known_from"].to_numpy()[to]
+        rank[to] = np.where(
+            known > before, mine, np.where(known == before, np.minimum(rank[to], mine), rank[to])
+        )
+        rows.loc[to, "values_known_from"] = np.maximum(before, known)
+        rows.loc[to, "filing_date"] = np.fmax(rows["filing_date"].to_numpy()[to], filed)
+        loaded = keys["loaded_at"].to_numpy()
+        rows.loc[to, "loaded_at"] = np.maximum(rows["loaded_at"].to_numpy()[to], loaded)
+        if side.statement is Statement.BALANCE_SHEETS:
+            rows.loc[to, "balance_known"], rows.loc[to, "balance_loaded"] = known, loaded
+        if side.statement is Statement.INCOME_STATEMENTS:
+            rows.loc[to, "income"] = list(Generation).index(side.generation)
+    rows["knowledge"] = np.array(KNOWLEDGE, dtype=object)[np.minimum(rank, 2)]
     both = held[Generation.V1] & held[Generation.V2]
     rows["generation"] = np.where(
         both, BOTH, np.where(held[Generation.V1], Generation.V1.value, Generation.V2.value)
-    )
+    ).astype(object)
 
 
-def _generation_of(
-    rows: pd.DataFrame,
-    sides: Sequence[Side],
-    places: Sequence[npt.NDArray[np.integer[Any]]],
-    statement: Statement,
-) -> npt.NDArray[np.object_]:
-    found = np.full(len(rows), "", dtype=object)
-    for side, place in zip(sides, places, strict=True):
-        if side.statement is statement:
-            found[place] = side.generation.value
-    return found
-
-
-def _balances_lent(rows: pd.DataFrame, balances: Floats) -> tuple[Positions, Positions]:
-    """Return the twelve-month rows that have a balance sheet of their last day, and the lenders."""
-    year = np.flatnonzero((rows["timeframe"] == Timeframe.TTM.v1).to_numpy())
-    columns = ["ticker", "company", "period_end"]
+def _lend_balances(rows: pd.DataFrame, balances: Floats, debt: Floats) -> None:
+    """Give twelve-month rows the balance sheet of their last day, its debt and its dates."""
+    year = np.flatnonzero(rows["timeframe"] == TTM)
     has = ~np.isnan(balances).all(axis=1)
     lender = np.full(len(year), -1, dtype=np.int64)
-    for timeframe in (Timeframe.ANNUAL, Timeframe.QUARTERLY):
-        lenders = np.flatnonzero((rows["timeframe"] == timeframe.v1).to_numpy() & has)
-        found = row_of(rows.iloc[lenders], rows.iloc[year], columns)
-        lender[found >= 0] = lenders[found[found >= 0]]
-    return year[lender >= 0], lender[lender >= 0]
+    wanted, day = pack(rows.iloc[year], _TICKER_END), rows["since"].to_numpy()[year]
+    for timeframe in (ANNUAL, QUARTERLY):
+        places = np.flatnonzero((rows["timeframe"] == timeframe).to_numpy() & has)
+        some = rows.iloc[places]
+        since, until = some["since"].to_numpy(), some["until"].to_numpy()
+        met = first_at(pack(some, _TICKER_END), since, until, wanted, day)
+        lender[met >= 0] = places[met[met >= 0]]
+    to, source = year[lender >= 0], lender[lender >= 0]
+    balances[to], debt[to] = balances[source], debt[source]
+    later = rows["balance_known"].to_numpy()[source] > rows["values_known_from"].to_numpy()[to]
+    rows.loc[to[later], "knowledge"] = rows["knowledge"].to_numpy()[source[later]]
+    for name, lent in (("values_known_from", "balance_known"), ("loaded_at", "balance_loaded")):
+        rows.loc[to, name] = np.maximum(rows[name].to_numpy()[to], rows[lent].to_numpy()[source])
 
 
-def _record_column(rows: pd.DataFrame, name: str) -> pa.Array:
-    kind = RECORD[name]
+def _runs(rows: pd.DataFrame, columns: Mapping[str, Floats]) -> tuple[Ints, Ints]:
+    """Return first and last position of the runs of rows that say the same, one after another."""
+    same = rows["period"].to_numpy()[1:] == rows["period"].to_numpy()[:-1]
+    same &= rows["since"].to_numpy()[1:] == rows["until"].to_numpy()[:-1]
+    for name in ("fiscal_year", "fiscal_quarter", "filing_date", "first_filing_date"):
+        same &= _unchanged(rows[name].to_numpy())
+    for name in ("first_filing_source", "values_known_from", "generation", "loaded_at"):
+        same &= rows[name].to_numpy()[1:] == rows[name].to_numpy()[:-1]
+    for column in columns.values():
+        same &= _unchanged(column)
+    fresh = np.append(True, ~same)
+    return np.flatnonzero(fresh), np.flatnonzero(np.roll(fresh, -1))
+
+
+def _unchanged(column: Floats) -> Flags:
+    after, before = column[1:], column[:-1]
+    same: Flags = (after == before) | (np.isnan(after) & np.isnan(before))
+    return same
+
+
+def _record_column(rows: pd.DataFrame, name: str, kind: pa.DataType, names: Names) -> pa.Array:
+    if name == "ticker":
+        return pa.array(names.tickers.take(rows["ticker"].to_numpy()), kind)
+    if name == "cik":
+        companies = names.companies.take(rows["company"].to_numpy())
+        return pa.array(companies.where(~companies.str.startswith("ticker:"), None), kind)
+    if name == "timeframe":
+        return pa.array(np.array(TIMEFRAMES, dtype=object)[rows["timeframe"]], kind)
+    if name == "fiscal_period":
+        number = rows["fiscal_quarter"]
+        quarter = "Q" + number.fillna(0).astype(int).astype(str)
+        quarter = quarter.astype(object).where(number.notna(), None)
+        quarter[rows["timeframe"] == ANNUAL] = "FY"
+        quarter[rows["timeframe"] == TTM] = "TTM"
+        return pa.array(quarter, kind, from_pandas=True)
     if name == "period_end":
-        return pa.array(rows[name].to_numpy().astype("datetime64[D]"), kind)
+        return (
+            pa.array((rows["end"] - END_OFFSET).to_numpy(), pa.int64()).cast(pa.int32()).cast(kind)
+        )
+    if name in ("known_from", "known_to"):
+        days = rows["since" if name == "known_from" else "until"].to_numpy()
+        return pa.array(days, pa.int64(), mask=days == FOREVER).cast(pa.int32()).cast(kind)
     if pa.types.is_string(kind):
         return pa.array(rows[name].to_numpy(dtype=object), kind, from_pandas=True)
     if kind == MOMENT:

@@ -53,7 +53,7 @@ def v1_filings(lake: Lake, parts: Parts, day: date | None) -> dict[Statement, pa
     found = {s: _versions(lake.dataset(Generation.V1, s), parts) for s in Statement}
     if day is None:
         return {s: _pick(v.table, _standing(v), _everything(v)) for s, v in found.items()}
-    moment = np.datetime64(day, "D")
+    moment = np.datetime64(day, "D").astype("int64")
     flat = {s: _flat(v.table, lake.dataset(Generation.V1, s)) for s, v in found.items()}
     ciks = ticker_ciks(list(flat.values()), {})
     first = pd.concat([known_dates.first_filings(t, Generation.V1, ciks) for t in flat.values()])
@@ -63,10 +63,11 @@ def v1_filings(lake: Lake, parts: Parts, day: date | None) -> dict[Statement, pa
         if not table.num_rows:
             picked[statement] = _pick(found[statement].table, [], [])
             continue
-        days = known_dates.known_days(table, Generation.V1, ciks, first)
-        standing = known_dates.known_on(table, Generation.V1, days, moment)
-        known = np.flatnonzero(days <= moment)
-        picked[statement] = _pick(found[statement].table, standing.tolist(), known.tolist())
+        spans = known_dates.lifetimes(table, Generation.V1, ciks, first)
+        known = spans["since"] <= moment
+        standing = known & (moment < spans["until"])
+        rows = (spans.loc[some, "row"].tolist() for some in (standing, known))
+        picked[statement] = _pick(found[statement].table, *rows)
     return picked
 
 

@@ -14,7 +14,7 @@ import pytest
 from polygon_fundamentals import silver
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Scope
-from polygon_fundamentals.reference.tickers import original_dates
+from polygon_fundamentals.reference import original_dates
 from polygon_fundamentals.silver import versions
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox

@@ -90,14 +90,14 @@ def test_a_switch_meanwhile_and_the_build_follows_the_pointer(
     lake, _ = fed
     lake.pointer.rename(lake.bronze / "fundamentals_v1_archive")
     lake.pointer.symlink_to("fundamentals_v2")
-    really, made = builds.wide_parts, list[str]()
+    really, made = builds.history_parts, list[str]()
 
-    def rolled_back(lake: Lake, generation: Generation, day: date | None) -> Iterable[pa.Table]:
+    def rolled_back(lake: Lake, generation: Generation) -> Iterable[pa.Table]:
         made.append(generation.value)
         point_to(lake, Generation.V1)
-        return really(lake, generation, day)
+        return really(lake, generation)
 
-    monkeypatch.setattr(builds, "wide_parts", rolled_back)
+    monkeypatch.setattr(builds, "history_parts", rolled_back)
     build = silver.build(lake, told)
     assert silver.table_path(lake) == build.path
     assert (build.generation, made[-1]) == (seen, seen)

@@ -78,8 +78,9 @@ def test_a_version_counts_from_the_day_on_which_it_could_be_known(
         ("2025-07-01T15:00", "2025-05-09", "withdrawn", "2025-11-21T03:00", 103.0),
     )
     first = known_dates.first_filings(table, Generation.V2, {})
-    known = known_dates.known_days(table, Generation.V2, {}, first)
-    rows = known_dates.known_on(table, Generation.V2, known, np.datetime64(day))
+    spans = known_dates.lifetimes(table, Generation.V2, {}, first)
+    moment = np.datetime64(day).astype("int64")
+    rows = spans.loc[(spans["since"] <= moment) & (moment < spans["until"]), "row"]
     found = table.take(pa.array(rows))["total_assets"].to_pylist()
     assert found == ([] if assets is None else [assets])
 

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from polygon_fundamentals.silver.ratios import RATIOS, Rows, same_quarter_before
+from polygon_fundamentals.silver.ratios import RATIOS, EarlierPeriods, Rows
+from polygon_fundamentals.silver.timeline import END_OFFSET, FOREVER, TIMEFRAMES
 
 INCOME = "is_consolidated_net_income_loss"
 
@@ -16,17 +17,19 @@ def keys(*periods: tuple[str, int, str]) -> pd.DataFrame:
     ends, quarters, timeframes = zip(*periods, strict=True)
     return pd.DataFrame(
         {
-            "ticker": "ABC",
-            "company": "1",
-            "timeframe": timeframes,
-            "period_end": pd.to_datetime(ends),
+            "ticker": 0,
+            "company": 0,
+            "timeframe": [TIMEFRAMES.index(timeframe) for timeframe in timeframes],
+            "end": np.array(ends, dtype="datetime64[D]").astype("int64") + END_OFFSET,
+            "since": 0,
+            "until": FOREVER,
             "fiscal_quarter": [float(q) for q in quarters],
         }
     )
 
 
 def rows_of(frame: pd.DataFrame, generation: str = "v2", **columns: list[float]) -> Rows:
-    year, quarter = same_quarter_before(frame)
+    year, quarter = EarlierPeriods.of(frame).positions(frame)
     names = [
         "is_gross_profit", "is_revenue", "is_operating_income", INCOME, "bs_total_current_assets",
         "bs_total_current_liabilities", "bs_inventories", "bs_total_equity", "bs_total_assets",
@@ -35,7 +38,7 @@ def rows_of(frame: pd.DataFrame, generation: str = "v2", **columns: list[float])
     nothing = np.full(len(frame), np.nan)
     told = {name: np.array(columns.get(name, nothing), dtype=float) for name in names}
     debt = np.array(columns.get("debt", nothing), dtype=float)
-    quarterly = (frame["timeframe"] == "quarterly").to_numpy()
+    quarterly = (frame["timeframe"] == TIMEFRAMES.index("quarterly")).to_numpy()
     whose = np.full(len(frame), generation, dtype=object)
     return Rows(told, debt, quarterly, year, quarter, whose)
 

@@ -1,0 +1,151 @@
+"""The records of both generations together: whose counts when, and when each was first filed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from polygon_fundamentals.periods.match import OLD_DATES_DAYS, OLD_DATES_UNTIL, match_periods
+from polygon_fundamentals.silver.statement_rows import Floats, Side
+from polygon_fundamentals.silver.timeline import (
+    COMPANY_END,
+    COMPANY_PERIOD,
+    END_OFFSET,
+    PERIOD,
+    Ints,
+    first_at,
+    pack,
+    pairs,
+    spans_between,
+)
+from polygon_fundamentals.silver.zeros import without_absent_zeros
+from polygon_fundamentals.statements import Generation, Statement
+
+UNKNOWN = "unknown"
+
+Sides = Mapping[Statement, Side]
+
+
+@dataclass(frozen=True)
+class FirstFilings:
+    """When periods were first filed, as it was known from when to when, by source.
+
+    Each frame has company, end, since, until and date (days since 1970), the earliest date first.
+    The order of `sources` is their rank: the first that knows a period tells its date.
+    """
+
+    sources: Sequence[tuple[str, pd.DataFrame]]
+
+    def changes(self, periods: pd.DataFrame) -> tuple[Ints, Ints]:
+        """Return rows of `periods`, and the days on which another date may become known."""
+        wanted = pack(periods, COMPANY_END)
+        rows, days = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+        for _, known in self.sources:
+            i, j = pairs(pack(known, COMPANY_END), wanted)
+            for name in ("since", "until"):
+                rows.append(i)
+                days.append(known[name].to_numpy()[j])
+        return np.concatenate(rows), np.concatenate(days)
+
+    def of(self, rows: pd.DataFrame) -> tuple[Floats, npt.NDArray[np.object_]]:
+        """Return date (NaN for none) and source on the first day of rows with company and end."""
+        wanted, day = pack(rows, COMPANY_END), rows["since"].to_numpy()
+        date = np.full(len(rows), np.nan)
+        source = np.full(len(rows), UNKNOWN, dtype=object)
+        for name, known in self.sources:
+            since, until = known["since"].to_numpy(), known["until"].to_numpy()
+            place = first_at(pack(known, COMPANY_END), since, until, wanted, day)
+            fresh = np.isnan(date) & (place >= 0)
+            date[fresh], source[fresh] = known["date"].to_numpy()[place[fresh]], name
+        return date, source
+
+
+def combine(primary: Generation, v1: Sides, v2: Sides, moves: pd.DataFrame) -> list[Side]:
+    """Return the sides that the table is made of: the primary's, and what only v1 has.
+
+    `moves` are the periods that v1 dates a few days off (`dates_of_v2`): they take v2's date
+    first, so that none of them stands beside its own twin.
+    """
+    if primary is Generation.V1:
+        return [without_absent_zeros(side) for side in v1.values()]
+    sides = []
+    for statement in Statement:
+        theirs, dated = v2[statement], _moved(v1[statement], moves)
+        ours = without_absent_zeros(dated).cut_by(theirs, PERIOD)
+        sides.append(without_absent_zeros(theirs, dated))
+        sides.append(ours.pick(theirs.at(PERIOD, ours.keys, ours.since) < 0))
+    return sides
+
+
+def dates_of_v2(v1: Sides, v2: Sides) -> pd.DataFrame:
+    """Return the periods that v1 dates otherwise than v2, and when that was so.
+
+    Columns: company, timeframe, end, to, since, until.
+    """
+    columns = [*COMPANY_PERIOD, "since", "until"]
+    mine, theirs = (
+        pd.concat([side.keys[columns] for side in sides.values()], ignore_index=True)
+        for sides in (v1, v2)
+    )
+    last = int(OLD_DATES_UNTIL.to_datetime64().astype("datetime64[D]").astype("int64"))
+    mine = mine[mine["end"] <= last + END_OFFSET]
+    theirs = theirs[theirs["end"] <= last + END_OFFSET + OLD_DATES_DAYS]
+    group, other = pack(mine, COMPANY_PERIOD[:2]), pack(theirs, COMPANY_PERIOD[:2])
+    i, j = pairs(other, group)
+    apart = np.abs(mine["end"].to_numpy()[i] - theirs["end"].to_numpy()[j])
+    groups = np.unique(group[i[(apart > 0) & (apart <= OLD_DATES_DAYS)]])
+    # The dates of a company meet anew at each change of one of them.
+    sets = [frame[np.isin(ids, groups)] for frame, ids in ((mine, group), (theirs, other))]
+    numbers = [np.searchsorted(groups, pack(frame, COMPANY_PERIOD[:2])) for frame in sets]
+    ids = np.concatenate([np.tile(number, 2) for number in numbers])
+    days = np.concatenate([frame[name].to_numpy() for frame in sets for name in ("since", "until")])
+    number, start, end = spans_between(ids, days)
+    worlds = []
+    for frame, mine_number in zip(sets, numbers, strict=True):
+        world, row = pairs(mine_number, number)
+        stood = (frame["since"].to_numpy()[row] <= start[world]) & (
+            start[world] < frame["until"].to_numpy()[row]
+        )
+        here = frame.iloc[row[stood]].assign(company=world[stood])[list(COMPANY_PERIOD)]
+        here = here.drop_duplicates(ignore_index=True)
+        day = (here["end"] - END_OFFSET).to_numpy().astype("datetime64[D]")
+        worlds.append(here.assign(period_end=day.astype("datetime64[s]")))
+    met = match_periods(*worlds)
+    moved = worlds[0].iloc[met.v1].assign(to=worlds[1]["end"].to_numpy()[met.v2])
+    moved = moved[moved["to"] != moved["end"]].drop(columns="period_end")
+    world = moved["company"].to_numpy()
+    company = groups[number[world]] >> 2
+    return moved.assign(company=company, since=start[world], until=end[world])
+
+
+def _moved(side: Side, moves: pd.DataFrame) -> Side:
+    ids, since, until = (
+        pack(moves, COMPANY_PERIOD),
+        moves["since"].to_numpy(),
+        moves["until"].to_numpy(),
+    )
+    i, j = pairs(ids, pack(side.keys, COMPANY_PERIOD))
+    side = side.cut(np.tile(i, 2), np.concatenate([since[j], until[j]]))
+    place = first_at(ids, since, until, pack(side.keys, COMPANY_PERIOD), side.since)
+    has = place >= 0
+    if not has.any():
+        return side
+    end = side.keys["end"].to_numpy().copy()
+    end[has] = moves["to"].to_numpy()[place[has]]
+    return replace(side, keys=side.keys.assign(end=end))
+
+
+def moved_first(first: pd.DataFrame, moves: pd.DataFrame) -> pd.DataFrame:
+    """Return v1's first filings with those of moved periods under v2's date too."""
+    if moves.empty:
+        return first
+    i, j = pairs(pack(first, COMPANY_END), pack(moves, COMPANY_END))
+    lent, moved = first.iloc[j].reset_index(drop=True), moves.iloc[i].reset_index(drop=True)
+    lent["end"] = moved["to"]
+    lent["since"] = np.maximum(lent["since"], moved["since"])
+    lent["until"] = np.minimum(lent["until"], moved["until"])
+    return pd.concat([first, lent]).sort_values("date", kind="stable", ignore_index=True)

@@ -1,0 +1,283 @@
+"""The history's versions, `join_as_of`, and the reading of both as docs/silver.md shows it."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from polygon_fundamentals import silver
+from polygon_fundamentals.errors import LakeError, UsageError
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.statements import Generation, Statement
+from tests.unit.silver import oracle
+from tests.unit.silver.feeding import put, v2_balance
+from tests.unit.silver.test_history import gaps_and_overlaps
+
+V2 = Generation.V2
+INCOME = Statement.INCOME_STATEMENTS
+DOCS = Path(__file__).parents[3] / "docs" / "silver.md"
+FIRST = {"period_end": "2024-03-31", "fiscal_quarter": 1}
+SECOND = {"period_end": "2024-06-30", "fiscal_quarter": 2}
+
+
+@pytest.fixture
+def built(lake: Lake) -> Lake:
+    """Two quarters of ABC; the first is restated after the second was filed, with fewer lines."""
+    lake.pointer.symlink_to("fundamentals_v2")
+    whole = {"total_liabilities": 40.0}
+    for row, at in (
+        (v2_balance("2024-05-01", 100.0, **FIRST, **whole), "2024-05-02T12:00"),
+        (v2_balance("2024-08-01", 200.0, **SECOND, **whole), "2024-08-02T12:00"),
+        (v2_balance("2025-05-01", 101.0, **FIRST), "2025-05-02T12:00"),
+    ):
+        put(lake, V2, row, at)
+    income = {"total_assets": None, "revenue": 7.0}
+    put(
+        lake,
+        V2,
+        v2_balance("2025-06-01", 0, **SECOND, **income),
+        "2025-06-02T12:00",
+        statement=INCOME,
+    )
+    silver.build(lake)
+    return lake
+
+
+def joined(lake: Lake, *days: str, **options: Any) -> list[dict[str, Any]]:
+    frame = pa.table({"ticker": ["ABC"] * len(days), "date": [date.fromisoformat(d) for d in days]})
+    columns = options.pop("columns", ["bs_total_assets"])
+    return silver.join_as_of(frame, lake, columns=columns, **options).to_pylist()
+
+
+def test_each_version_from_when_to_when(built: Lake) -> None:
+    rows = silver.read_history(built, ["ABC"]).to_pylist()
+    found = [
+        (
+            str(row["period_end"]),
+            str(row["known_from"]),
+            str(row["known_to"]),
+            row["bs_total_assets"],
+            row["bs_total_liabilities"],
+            row["is_revenue"],
+            row["knowledge"],
+        )
+        for row in rows
+    ]
+    assert found == [
+        ("2024-03-31", "2024-05-01", "2025-05-01", 100.0, 40.0, None, "filed"),
+        ("2024-03-31", "2025-05-01", "None", 101.0, None, None, "filed"),
+        ("2024-06-30", "2024-08-01", "2025-06-01", 200.0, 40.0, None, "filed"),
+        ("2024-06-30", "2025-06-01", "None", 200.0, 40.0, 7.0, "filed"),
+    ]
+
+
+def test_a_restated_old_period_is_not_the_latest_again(built: Lake) -> None:
+    days = ["2024-04-30", "2024-05-01", "2024-07-31", "2024-08-01", "2025-05-01", "2025-06-01"]
+    found = [
+        (row["period_end"] and str(row["period_end"]), row["bs_total_assets"], row["known_from"])
+        for row in joined(built, *days)
+    ]
+    assert found == [
+        (None, None, None),
+        ("2024-03-31", 100.0, date(2024, 5, 1)),
+        ("2024-03-31", 100.0, date(2024, 5, 1)),
+        ("2024-06-30", 200.0, date(2024, 8, 1)),
+        ("2024-06-30", 200.0, date(2024, 8, 1)),
+        ("2024-06-30", 200.0, date(2025, 6, 1)),
+    ]
+
+
+def test_a_later_filing_with_fewer_lines_takes_nothing_from_the_latest_period(built: Lake) -> None:
+    """Neither the restated old period nor a filing of another statement alone."""
+    columns = ["bs_total_liabilities", "is_revenue"]
+    before, restated, income = joined(
+        built, "2025-04-30", "2025-05-31", "2025-06-01", columns=columns
+    )
+    assert [row["bs_total_liabilities"] for row in (before, restated, income)] == [40.0] * 3
+    assert [row["is_revenue"] for row in (before, restated, income)] == [None, None, 7.0]
+
+
+def test_frames_of_every_kind_keep_their_rows(built: Lake) -> None:
+    days = pd.to_datetime(["2025-01-01", "2024-01-01", None, "2024-05-01"])
+    frame = pd.DataFrame(
+        {"ticker": ["ABC", "ABC", "ABC", "NONE"], "date": days}, index=[9, 7, 5, 3]
+    )
+    found = silver.join_as_of(frame, built, columns=["bs_total_assets"])
+    assert isinstance(found, pd.DataFrame)
+    assert found.index.tolist() == [9, 7, 5, 3]
+    assert found["bs_total_assets"].fillna(-1).tolist() == [200.0, -1, -1, -1]
+    assert list(found) == ["ticker", "date", "period_end", "known_from", "bs_total_assets"]
+    # 02:00 in London is still the day before in New York.
+    moment = pd.Timestamp("2024-08-01 02:00", tz="Europe/London")
+    zoned = pd.DataFrame({"ticker": ["ABC"], "date": [moment]})
+    assert silver.join_as_of(zoned, built, columns=[])["period_end"][0] == date(2024, 3, 31)
+    arrow = silver.join_as_of(pl.from_pandas(frame), built, columns=["bs_total_assets"])
+    assert arrow["bs_total_assets"].to_pylist() == [200.0, None, None, None]
+    none = frame.iloc[:0]
+    assert silver.join_as_of(none, built, columns=["is_revenue"]).empty
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        ({}, {"columns": ["revenue"]}, "there is no column 'revenue'; known are ticker, cik"),
+        (
+            {},
+            {"timeframe": "weekly"},
+            "there is no timeframe 'weekly'; known are quarterly",
+        ),
+        ({}, {"on": "day"}, "there is no column of the frame 'day'; known are ticker, date"),
+        ({"period_end": 1}, {}, "the frame already has a column 'period_end'; rename it"),
+        ({"date": "2024-05-01"}, {}, "the column date holds .*string; make dates or timestamps"),
+    ],
+)
+def test_wrong_use_is_named(
+    built: Lake, change: dict[str, Any], options: dict[str, Any], message: str
+) -> None:
+    frame = pd.DataFrame({"ticker": ["ABC"], "date": [pd.Timestamp("2024-05-01")]}).assign(**change)
+    with pytest.raises(UsageError, match=message):
+        silver.join_as_of(frame, built, **({"columns": ["is_revenue"]} | options))
+
+
+def test_without_a_build_it_says_how_to_get_one(lake: Lake) -> None:
+    with pytest.raises(LakeError, match="build it with `python -m flows silver`"):
+        joined(lake, "2024-05-01")
+
+
+def code_blocks() -> list[str]:
+    return re.findall(r"```(?:sql|python)\n(.*?)```", DOCS.read_text(), re.DOTALL)
+
+
+def test_the_documented_code_says_what_join_as_of_says(
+    built: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(built.root)
+    days = [date(2024, 4, 1) + timedelta(days=30 * n) for n in range(16)]
+    table = pa.table({"ticker": ["ABC", "NONE"] * 16, "date": sorted(days * 2)})
+    ours, sql, in_polars = code_blocks()
+    names: dict[str, Any] = {"lake": built, "prices": table}
+    exec(ours, names)
+    expected = names["joined"].to_pylist()
+    assert [row["is_revenue"] for row in expected if row["ticker"] == "ABC"][-1] == 7.0
+    with duckdb.connect() as database:
+        database.register("prices", table)
+        found = database.sql(sql).to_arrow_table().select(names["joined"].schema.names)
+    order = [("date", "ascending"), ("ticker", "ascending")]
+    assert found.sort_by(order).to_pylist() == expected
+    names = {"prices": pl.from_arrow(table)}
+    exec(in_polars, names)
+    assert names["joined"].sort("date", "ticker").to_dicts() == expected
+
+
+def test_every_reader_reads_both_tables(built: Lake) -> None:
+    wide, history = (built.silver / name for name in (silver.TABLE, silver.HISTORY_TABLE))
+    for folder, rows in ((wide, 2), (history, 4)):
+        glob = f"{folder}/*/*.parquet"
+        assert len(pd.read_parquet(folder)) == pq.read_table(folder).num_rows == rows
+        assert pl.scan_parquet(glob).collect().height == rows
+        assert duckdb.sql(f"select count(*) from '{glob}'").fetchall() == [(rows,)]
+    assert set(pq.read_table(wide).schema.names) == {*silver.wide_schema().names, "year"}
+    sql = f"select {', '.join(silver.wide_schema().names)} from '{history}/*/*.parquet'"
+    known_today = duckdb.sql(f"{sql} where known_to is null order by period_end").to_arrow_table()
+    ours = pq.read_table(wide).select(silver.wide_schema().names).sort_by("period_end")
+    assert known_today.cast(ours.schema).to_pylist() == ours.to_pylist()
+
+
+def test_one_rename_switches_both_tables(built: Lake) -> None:
+    first = silver.current_build(built)
+    assert first is not None
+    assert os.readlink(built.silver / silver.HISTORY_TABLE) == f"{silver.TABLE}/_history"
+    put(built, V2, v2_balance("2024-11-01", 300.0, period_end="2024-09-30"), "2025-07-01T12:00")
+    second = silver.build(built, link=False)
+    paths = {silver.table_path(built, name) for name in (silver.TABLE, silver.HISTORY_TABLE)}
+    assert {path.name for path in paths} == {first.id}
+    silver.point(built, second)
+    paths = {silver.table_path(built, name) for name in (silver.TABLE, silver.HISTORY_TABLE)}
+    assert {path.name for path in paths} == {second.id}
+    assert (second.history_rows, second.history_files, second.history_files_written) == (5, 1, 1)
+    assert silver.build(built).id == second.id
+
+
+def test_what_stands_in_the_place_of_its_link_is_refused(lake: Lake) -> None:
+    (lake.silver / silver.HISTORY_TABLE).mkdir(parents=True)
+    with pytest.raises(LakeError, match="fundamentals_history is no link but something"):
+        silver.build(lake, V2)
+
+
+ENDS = [date(2024, 3, 31), date(2024, 6, 30), date(2024, 9, 30)]
+OBSERVATION = st.tuples(
+    st.integers(0, 2),  # which period
+    st.integers(20, 700),  # filed so many days after its end
+    st.integers(0, 300),  # seen so many days later
+    st.sampled_from([None, 1.0, 2.0, 3.0]),  # total assets
+    st.integers(0, 1),  # under its own fiscal quarter, or the next
+)
+
+
+def stored(lake: Lake, observations: list[tuple[int, int, int, float | None, int]]) -> None:
+    """Store the observations in the order in which they were seen."""
+    rows = []
+    for period, filed, seen, assets, moved in observations:
+        day = ENDS[period] + timedelta(days=filed)
+        row = v2_balance(
+            day.isoformat(),
+            assets or 0.0,
+            period_end=ENDS[period].isoformat(),
+            fiscal_quarter=period + 1 + moved,
+            total_liabilities=10.0 * (period + 1),
+        )
+        rows.append((day + timedelta(days=seen), row))
+    for seen_on, row in sorted(rows, key=lambda item: item[0]):
+        put(lake, V2, row, f"{seen_on}T20:00")
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(observations=st.lists(OBSERVATION, min_size=1, max_size=7))
+def test_for_any_order_of_observations(
+    tmp_path_factory: pytest.TempPathFactory,
+    observations: list[tuple[int, int, int, float | None, int]],
+) -> None:
+    """No value before its day, no hole, no overlap, no older period after a newer one."""
+    lake = Lake(tmp_path_factory.mktemp("lake"))
+    lake.prepare()
+    stored(lake, observations)
+    history = silver.history_table(lake, V2)
+    assert gaps_and_overlaps(history) == (0, 0)
+    for row in history.to_pylist():
+        period = ENDS.index(row["period_end"])
+        sooner = [
+            ENDS[period] + timedelta(days=filed)
+            for p, filed, _, assets, _ in observations
+            if p == period and (assets or None) == row["bs_total_assets"]
+        ]
+        assert min(sooner) <= row["known_from"]
+    days = sorted(
+        {day for row in history.to_pylist() for day in (row["known_from"], row["known_to"])}
+        - {None}
+    )
+    for day in days:
+        for near in (day - timedelta(days=1), day):
+            assert silver.known_on(history, near).equals(oracle.wide_table(lake, V2, near)), near
+    silver.build(lake, V2)
+    found = joined(lake, *map(str, days))
+    ends = [row["period_end"] for row in found]
+    assert ends == sorted(ends)
+    assert all(
+        row["period_end"] == max(silver.known_on(history, row["date"])["period_end"].to_pylist())
+        for row in found
+    )
