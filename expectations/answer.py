@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
-import pandas as pd
 
-from expectations.checkpoint import RuleResult, run_checkpoint
-from expectations.docs import write_run
-from expectations.suites import Case
+from expectations import project
+from expectations.outcome import Outcome
+from expectations.review import Review, make_review
+from expectations.suites import make_suites
+from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.local import replace_file
-from polygon_fundamentals.parity import Parity, judge, merge
+from polygon_fundamentals.locks import exclusive
+from polygon_fundamentals.parity import merge
 from polygon_fundamentals.parity.findings import Found
-from polygon_fundamentals.parity.frames import compared, frames_of, names_of, v1_last_filing
+from polygon_fundamentals.parity.frames import accessions, write_frames
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
-from polygon_fundamentals.parity.report import (
-    budgets_table,
-    fields_table,
-    markdown,
-    raised_budgets,
-    write_report,
-)
+from polygon_fundamentals.parity.report import markdown, raised_budgets, write_report
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
+from polygon_fundamentals.parity.totals import Parity
 
+LOCK_SECONDS = 300.0
 FOLDER = Path(__file__).parent
 TOLERANCES_FILE = FOLDER / "tolerances.yaml"
 # A report lists every value that is not equal: 0.2 MB a company as CSV, a tenth as Parquet.
 REPORTS_KEPT = 10
 CSVS_KEPT = 1
+# For the picture of how the findings went, run by run.
+SUMMARIES_KEPT = 60
 ACCEPTED_FILE = FOLDER / "accepted.yaml"
 
 
@@ -71,88 +71,94 @@ def answer(
     tolerances: Tolerances,
     accepted: Sequence[Accepted],
 ) -> dict[str, Any]:
-    """Whether v2 may take over, with all that says so; writes the report and the data docs.
+    """Whether v2 may take over, with all that says so; writes project, data docs and report.
 
-    The result holds what `parity --json` prints (DESIGN.md, section 6), and `markdown`.
-    `founds`: one a statement.
+    The checkpoint decides. The result holds what `parity --json` prints (DESIGN.md, section 6),
+    and `markdown`. `founds`: one a statement.
     """
     stamp = datetime.now(UTC)
     parity = merge(found.totals(accepted) for found in founds)
-    verdict = judge(parity, tolerances)
-    results: list[RuleResult] = []
-    told_by_gx: dict[str, Any] = {}
-    names: dict[str, str] = {}
-    for found in founds:
-        case = Case(
-            found.statement,
-            tolerances,
-            verdict,
-            asked.today,
-            v1_last_filing(found),
-            compared(found),
-        )
-        told, whole = run_checkpoint(frames_of(found, tolerances), case)
-        results += told
-        told_by_gx |= whole
-        names |= names_of(found).to_dict()
-    broken = [result for result in results if not result.passed]
     identity = f"{stamp:%Y%m%dT%H%M%S}Z-{asked.run}"
-    reports = parity_folder(lake) / "reports" / identity
-    paths = write_report(reports, founds)
-    _prune(reports.parent)
-    replace_file(
-        reports / "checkpoint.json",
-        orjson.dumps(told_by_gx, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS),
-    )
-    summary = _summary(parity, asked, passed=verdict.passed and not broken)
-    summary["notes"] = [
-        *asked.notes,
-        *(f"may stand by a reviewer's decision: {t}" for t in raised_budgets(verdict, tolerances)),
-    ]
-    summary.update(
-        lake=str(lake.root),
-        rules=len(results),
-        rules_broken=[
-            {"rule": r.title, "detail": r.detail, "statement": r.statement.value, "count": r.broken}
-            for r in broken
-        ],
-        report=str(paths["values"]),
-        report_csv=str(paths["values_csv"]),
-        report_folder=str(reports),
-    )
-    page = write_run(
-        parity_folder(lake) / "data_docs",
-        {
-            **summary,
-            "id": identity,
-            "started": f"{stamp:%Y-%m-%d %H:%M:%S} UTC",
-            "rules_broken": len(broken),
-            "unequal": {k.value: parity.counts[k] for k in DIFFERENCE_KINDS if parity.counts[k]},
-            "what": asked.what,
-        },
-        results,
-        {
-            "budgets": budgets_table(verdict),
-            "fields": fields_table(parity),
-            "absent": _absent(parity, names),
-            "companies": _companies(parity, names),
-            "unused": _unused(parity),
-        },
-    )
-    summary["data_docs"] = str(parity_folder(lake) / "data_docs" / "index.html")
-    summary["data_docs_run"] = str(page)
-    text = markdown(summary, parity, verdict)
-    replace_file(reports / "summary.md", text.encode())
-    shown = {k: v for k, v in summary.items() if k != "missing_periods"}
-    replace_file(reports / "summary.json", orjson.dumps(shown, option=orjson.OPT_INDENT_2))
+    home = parity_folder(lake)
+    reports = home / "reports" / identity
+    lake.ops.joinpath("locks").mkdir(parents=True, exist_ok=True)
+    with exclusive(lake.lock("parity.checkpoint"), LOCK_SECONDS, "another run's checkpoint"):
+        settings = project.read_settings(home / "gx")
+        actions = project.read_actions(home / "gx")
+        frames = home / "frames" / identity
+        with project.building(home, identity) as built:
+            rows = write_frames(frames, founds, tolerances, asked.today)
+            if not rows["tickers"]:
+                raise UsageError(
+                    f"{frames / 'tickers.parquet'} has no row: v1 has nothing to compare of what "
+                    "was asked for; load it, or name other tickers"
+                )
+            suites = make_suites(tolerances, accepted)
+            project.write_project(built / "gx", suites, settings, actions, frames)
+            result = project.run_checkpoint(built / "gx", identity, stamp)
+            outcome = Outcome.of(result)
+            paths = write_report(reports, founds)
+            _prune(reports.parent)
+            replace_file(reports / "checkpoint.json", outcome.as_json())
+            summary = _summary(parity, asked, passed=outcome.passed)
+            summary["notes"] = [
+                *asked.notes,
+                *(f"may stand by a reviewer's decision: {t}" for t in raised_budgets(tolerances)),
+            ]
+            summary.update(
+                lake=str(lake.root),
+                rules=len(outcome.rules),
+                rules_broken=[
+                    {"rule": r.title, "detail": r.detail, "statement": r.where, "count": r.broken}
+                    for r in outcome.broken
+                ],
+                report=str(paths["values"]),
+                report_csv=str(paths["values_csv"]),
+                report_folder=str(reports),
+                data_docs=str(home / "data_docs" / "index.html"),
+                data_docs_run=str(home / "data_docs" / "reviews" / f"{identity}.html"),
+            )
+            summary["started"] = f"{stamp:%Y-%m-%d %H:%M:%S} UTC"
+            summary["scope"] = asked.what
+            summary["periods"] = sum(r.periods for r in parity.results)
+            summary["missing_periods_total"] = len(summary["missing_periods"])
+            review = Review(
+                frames, outcome, [*_earlier(reports), summary], summary["notes"], accessions(founds)
+            )
+            site = built / "data_docs"
+            (site / "reviews").mkdir(exist_ok=True)
+            page = make_review(review)
+            (site / "review.html").write_text(page, encoding="utf-8")
+            (site / "reviews" / f"{identity}.html").write_text(
+                page.replace('href="index.html"', 'href="../index.html"', 1), encoding="utf-8"
+            )
+            text = markdown(summary, parity, tolerances)
+            replace_file(reports / "summary.md", text.encode())
+            shown = {k: v for k, v in summary.items() if k != "missing_periods"}
+            replace_file(reports / "summary.json", orjson.dumps(shown, option=orjson.OPT_INDENT_2))
+            project.publish(built, home, frames)
     return {**summary, "markdown": text}
+
+
+def _earlier(reports: Path) -> list[dict[str, Any]]:
+    """The summaries of the runs before, oldest first; of earlier versions only what they have."""
+    summaries = []
+    for path in sorted(reports.parent.glob("*/summary.json")):
+        summary = orjson.loads(path.read_bytes())
+        if path.parent != reports and "scope" in summary:
+            summaries.append(summary)
+    return summaries
 
 
 def _prune(reports: Path) -> None:
     """Remove old reports, and of those that stay the CSV of what their Parquet file holds too."""
     newest_first = sorted(reports.iterdir(), reverse=True)
-    for old in newest_first[REPORTS_KEPT:]:
+    for old in newest_first[SUMMARIES_KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
+    for old in newest_first[REPORTS_KEPT:SUMMARIES_KEPT]:
+        for path in old.iterdir():
+            if path.name != "summary.json":
+                path.unlink(missing_ok=True)
     for old in newest_first[CSVS_KEPT:REPORTS_KEPT]:
         (old / "values.csv").unlink(missing_ok=True)
 
@@ -191,28 +197,3 @@ def _summary(parity: Parity, asked: Asked, *, passed: bool) -> dict[str, Any]:
         "v1_is_frozen": asked.v1_is_frozen,
         "reach": reach,
     }
-
-
-def _absent(parity: Parity, names: Mapping[str, str]) -> pd.DataFrame:
-    absent = parity.absent_tickers.copy()
-    absent.insert(1, "company", absent["ticker"].map(names))
-    told = absent[["ticker", "company", "cik", "kind", "detail", "statement", "periods"]]
-    return told.rename(columns={"kind": "state", "detail": "what is known", "cik": "CIK"})
-
-
-def _companies(parity: Parity, names: Mapping[str, str]) -> pd.DataFrame:
-    """One row a ticker of v1: company name, and in how many periods the generations meet."""
-    frames = [result.tickers.assign(statement=result.statement.value) for result in parity.results]
-    rows = pd.concat(frames, ignore_index=True)
-    table = rows.pivot_table(
-        index=["ticker"], columns="statement", values="periods", aggfunc="sum", fill_value=0
-    ).reset_index()
-    table.columns.name = None
-    table.insert(1, "company", table["ticker"].map(names))
-    return table
-
-
-def _unused(parity: Parity) -> pd.DataFrame:
-    unused = [one for result in parity.results for one in result.unused_acceptances]
-    rows = [one.model_dump(mode="json") for one in unused]
-    return pd.DataFrame(rows, columns=list(Accepted.model_fields))

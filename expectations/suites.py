@@ -1,22 +1,25 @@
-"""The suites: which rules each frame of a statement must keep."""
+"""The suites: which rules each frame must keep.
+
+They are made of the field map, tolerances.yaml and accepted.yaml, and of nothing that a lake
+holds: any two lakes have the same suites, byte by byte.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
-import pandas as pd
+from great_expectations.core import ExpectationSuite
 from great_expectations.expectations.expectation import Expectation
-from great_expectations.expectations.row_conditions import Column
 
-from expectations import rules
+from expectations.plugin import rules
 from polygon_fundamentals.field_map import Relation, Unit, primary_pairs
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
-from polygon_fundamentals.parity.records import AS_DOCUMENTED, v2_identities
-from polygon_fundamentals.parity.tolerances import Tolerances
-from polygon_fundamentals.parity.totals import PRESENT, Verdict
-from polygon_fundamentals.statements import Statement
+from polygon_fundamentals.parity.records import v2_identities
+from polygon_fundamentals.parity.tolerances import Accepted, Budget, Rule, Tolerances
+from polygon_fundamentals.parity.totals import PRESENT
+from polygon_fundamentals.statements import Generation, Statement
 
 _RELATIONS = {
     Relation.EXACT: "the two are the same figure",
@@ -25,144 +28,262 @@ _RELATIONS = {
     "explains may differ",
 }
 _UNITS = {Unit.USD: "dollars", Unit.USD_PER_SHARE: "dollars a share", Unit.SHARES: "shares"}
+# What tells the rules of one class apart.
+_SCOPE = ("statement", "identity", "v2_field", "finding")
+_SUITES = {
+    "tickers": "Each ticker of v1, and what became of it in v2.",
+    "periods": "Each period of either generation.",
+    "values": "Each value that is not equal, and tallies of those that are.",
+    "fields": "How many of v1's values of each field v2 lacks.",
+    "recency": "How old each statement's newest records are, on the day of the run.",
+    "v1_records": "Each record of v1.",
+    "v2_records": "Each record of v2, and how far its accounting identities are off.",
+    "v2_files": "Each file of v2.",
+    "counts": "How many periods each ticker and timeframe has in v2.",
+}
 
 
-@dataclass(frozen=True)
-class Case:
-    """What the suites of one statement are made for.
-
-    `v1_last_filing` is the newest among the tickers that v2 has too; `compared` the number of
-    values compared by v2 field.
-    """
-
-    statement: Statement
-    tolerances: Tolerances
-    verdict: Verdict
-    today: date
-    v1_last_filing: date | None
-    compared: Mapping[str, int]
-
-    def standing(self, kinds: tuple[Kind, ...]) -> list[str]:
-        """Which of the kinds are within their budgets, over all statements."""
-        return [b.kind.value for b in self.verdict.budgets if b.is_kept and b.kind in kinds]
+def identity(*names: str) -> str:
+    """Return the id that Great Expectations keeps a thing under: the same in every lake."""
+    return str(uuid5(NAMESPACE_URL, "polygon-fundamentals/parity/" + "/".join(names)))
 
 
-def suites_of(case: Case) -> Mapping[str, list[Expectation]]:
-    """The expectations by frame."""
-    makers: dict[str, Callable[[Case], list[Expectation]]] = {
-        "tickers": _tickers,
-        "periods": _periods,
-        "values": _values,
-        "fields": _fields,
-        "v1_records": _v1_records,
-        "v2_records": _v2_records,
-        "v2_files": _v2_files,
-        "counts": _counts,
+def make_suites(tolerances: Tolerances, accepted: Sequence[Accepted]) -> list[ExpectationSuite]:
+    """Return a suite for each frame, in the order in which they run."""
+    makers = {
+        "tickers": _tickers(tolerances),
+        "periods": _periods(tolerances),
+        "values": [*_values(tolerances), *_budgets(tolerances), _accepted(accepted)],
+        "fields": _lost_fields(tolerances),
+        "recency": _recency(tolerances),
+        "v1_records": _unique_keys(tolerances, Generation.V1),
+        "v2_records": _v2_records(tolerances),
+        "v2_files": _v2_files(tolerances),
+        "counts": _counts(tolerances),
     }
-    return {name: make(case) for name, make in makers.items()}
+    return [_suite(name, expectations) for name, expectations in makers.items()]
 
 
-def _tickers(case: Case) -> list[Expectation]:
-    kinds = (Kind.DELISTED, Kind.RENAMED, Kind.MISSING)
-    return [rules.ExpectEveryV1TickerToBeInV2(value_set=[PRESENT, *case.standing(kinds)])]
+def _suite(name: str, expectations: Iterable[Expectation]) -> ExpectationSuite:
+    suite = ExpectationSuite(
+        name=name, id=identity(name), expectations=list(expectations), notes=_SUITES[name]
+    )
+    for rule in suite.expectations:
+        scope = (getattr(rule, part, None) for part in _SCOPE)
+        rule.description = f"{rule.heading}. {rule.description}"
+        rule.id = identity(name, rule.expectation_type, *(str(part) for part in scope if part))
+    return suite
 
 
-def _periods(case: Case) -> list[Expectation]:
-    kinds = (Kind.MISSING, Kind.EXTRA)
-    return [rules.ExpectEveryV1PeriodToBeInV2(value_set=[PRESENT, *case.standing(kinds)])]
+def _may_stand(finding: str, at_most: Any, reason: str) -> str:
+    if at_most in (None, "unlimited"):
+        return f"{finding} may stand in any number. {reason}"
+    return f"At most {at_most} {finding} may stand. {reason}"
 
 
-def _values(case: Case) -> list[Expectation]:
-    standing = case.standing((*DIFFERENCE_KINDS, *APART_KINDS))
-    made: list[Expectation] = []
-    for entry in primary_pairs(case.statement):
-        limit = case.tolerances.limit(case.statement, entry.v2 or "", entry.unit)
-        made.append(
-            rules.ExpectV2ValueToEqualV1(
-                value_set=standing,
-                row_condition=Column("v2_field") == entry.v2,
-                meta={"field": entry.v2, "compared": case.compared.get(entry.v2 or "", 0)},
-                description=f"v2 {entry.v2} must equal v1 {entry.v1} ({entry.label}), period by "
-                f"period: {_RELATIONS[entry.relation]}. Less than {limit:g} {_UNITS[entry.unit]} "
-                "apart counts as equal. A difference stands if the data proves it harmless, or "
-                "a reviewer accepted it.",
+def _limit(budget: Budget) -> int | None:
+    return None if budget.at_most == "unlimited" else int(budget.at_most)
+
+
+def _states(tolerances: Tolerances, *kinds: Kind) -> tuple[dict[str, int | None], list[str]]:
+    """How often each state may stand, and why."""
+    budgets = {kind.value: tolerances.budgets[kind] for kind in kinds}
+    limits: dict[str, int | None] = {PRESENT: None}
+    limits |= {kind: _limit(budget) for kind, budget in budgets.items()}
+    return limits, [_may_stand(k, b.at_most, b.reason) for k, b in budgets.items()]
+
+
+def _tickers(tolerances: Tolerances) -> Iterator[Expectation]:
+    limits, notes = _states(tolerances, Kind.DELISTED, Kind.RENAMED, Kind.MISSING)
+    for statement in Statement:
+        yield rules.ExpectEveryV1TickerToBeInV2(
+            statement=statement.value,
+            may_stand=limits,
+            at_most=0,
+            notes=notes,
+            description="Each ticker that v1 has must be in v2, under its own name or its "
+            "company's present one (renamed), or be known as delisted: v2 serves listed names "
+            "only, and silver keeps v1's records of the others. A ticker in state 'missing' would "
+            "be lost to readers.",
+        )
+
+
+def _periods(tolerances: Tolerances) -> Iterator[Expectation]:
+    limits, notes = _states(tolerances, Kind.MISSING, Kind.EXTRA)
+    for statement in Statement:
+        yield rules.ExpectEveryV1PeriodToBeInV2(
+            statement=statement.value,
+            may_stand=limits,
+            at_most=0,
+            notes=notes,
+            description="Each period that v1 reports for a company that v2 has must be in v2, by "
+            "company, timeframe and period end; never by filing date. Periods of absent companies "
+            "go with their ticker. 'extra' periods are in v2 alone.",
+        )
+
+
+def _values(tolerances: Tolerances) -> Iterator[Expectation]:
+    for statement in Statement:
+        for entry in primary_pairs(statement):
+            field = entry.v2 or ""
+            tolerance = tolerances.tolerance(statement, field, entry.unit)
+            yield rules.ExpectV2ValueToEqualV1(
+                statement=statement.value,
+                v2_field=field,
+                limit=tolerance.limit,
+                per_share=entry.unit is Unit.USD_PER_SHARE,
+                at_most=0,
+                notes=[f"Tolerance: {tolerance.reason}"],
+                description=f"v2 {field} must equal v1 {entry.v1} ({entry.label}), period by "
+                f"period: {_RELATIONS[entry.relation]}. Less than {tolerance.limit:g} "
+                f"{_UNITS[entry.unit]} apart counts as equal (rounding). Any other difference "
+                "needs a finding, and its two figures must bear it out; how many of a finding "
+                "may stand is for the budgets to say.",
             )
+
+
+def _budgets(tolerances: Tolerances) -> Iterator[Expectation]:
+    for kind in (*DIFFERENCE_KINDS, *APART_KINDS):
+        own = [b for b in tolerances.scoped_budgets if b.finding is kind]
+        budget = tolerances.budgets[kind]
+        yield rules.ExpectFindingToStayWithinItsBudget(
+            finding=kind.value,
+            at_most=_limit(budget),
+            except_for=[[b.statement.value, b.v2_field] for b in own],
+            notes=[_may_stand(kind.value, budget.at_most, budget.reason)],
+            description=f"How many differences are {kind.value}, over all statements"
+            + (" but those with a budget of their own." if own else "."),
         )
-    return made
-
-
-def _fields(case: Case) -> list[Expectation]:
-    rule = case.tolerances.rules.lost_fields
-    return [rules.ExpectFieldNotToBeLost(max_value=rule.limit, at_most=rule.at_most)]
-
-
-def _v1_records(case: Case) -> list[Expectation]:
-    return [rules.ExpectRecordKeyToBeUnique(at_most=case.tolerances.rules.unique_keys.at_most)]
-
-
-def _v2_records(case: Case) -> list[Expectation]:
-    limits = case.tolerances.rules
-    identities: list[Expectation] = [
-        rules.ExpectV2IdentityToHold(
-            column=name,
-            at_most=limits.identities.at_most,
-            meta={"identity": name},
-            description=f"In each record of v2 that has the lines: {name}. What is left over may "
-            "be no more than rounding the lines explains.",
-        )
-        for name in v2_identities(case.statement)
-    ]
-    dates: list[Expectation] = [
-        rules.ExpectNoFilingDateInTheFuture(
-            max_value=_midnight(case.today), at_most=limits.future_filings.at_most
-        ),
-        rules.ExpectV2ToBeFresh(
-            min_value=_midnight(case.today - timedelta(days=limits.freshness.limit)),
-            description=f"The newest record of v2 was seen at most {limits.freshness.limit:g} days "
-            "before this run: every company files once a quarter, so a lake without anything new "
-            "for longer is not being updated.",
-        ),
-    ]
-    if case.v1_last_filing is not None:
-        days = case.v1_last_filing.toordinal() - int(limits.behind_v1.limit)
-        least = date.fromordinal(max(days, date.min.toordinal()))
-        dates.append(
-            rules.ExpectV2NotToLagBehindV1(
-                min_value=_midnight(least),
-                description=f"v1's newest filing is of {case.v1_last_filing}; v2's newest may be "
-                f"at most {limits.behind_v1.limit:g} days older.",
+        for scoped in own:
+            field = scoped.v2_field
+            yield rules.ExpectFindingToStayWithinItsBudget(
+                statement=scoped.statement.value,
+                finding=kind.value,
+                v2_field=field,
+                at_most=_limit(scoped),
+                except_for=[
+                    [b.statement.value, b.v2_field]
+                    for b in own
+                    if field is None and b.v2_field is not None and b.statement is scoped.statement
+                ],
+                notes=[_may_stand(kind.value, scoped.at_most, scoped.reason)],
+                description=f"How many differences are {kind.value} in "
+                f"{scoped.statement.value}{f', {field}' if field else ''}.",
             )
+
+
+def _accepted(accepted: Sequence[Accepted]) -> Expectation:
+    listed = sorted(
+        (one.model_dump(mode="json", include=set(rules.ACCEPTED_KEY)) for one in accepted),
+        key=str,
+    )
+    return rules.ExpectAcceptedDifferenceToBeListed(
+        accepted=listed,
+        at_most=0,
+        notes=[f"{a.statement.value} {a.cik} {a.v2_field}: {a.reason} ({a.by})" for a in accepted]
+        or ["accepted.yaml lists nothing."],
+        description="A difference that is called accepted must stand in accepted.yaml, with both "
+        "of its values, a reason, a name and a last day.",
+    )
+
+
+def _unique_keys(tolerances: Tolerances, generation: Generation) -> Iterator[Expectation]:
+    rule = tolerances.rules.unique_keys
+    for statement in Statement:
+        yield rules.ExpectRecordKeyToBeUnique(
+            statement=statement.value,
+            generation=generation.value,
+            at_most=rule.at_most,
+            notes=_reason(rule),
+            description="Each record key (company, timeframe, period end and the fiscal label it "
+            "claims) stands once in each ticker's files. The same row written twice by an older "
+            "tool is read as one; two different contents under one key leave open which is true.",
         )
-    unique = rules.ExpectRecordKeyToBeUnique(at_most=limits.unique_keys.at_most)
-    return [unique, *identities, *dates]
 
 
-def _v2_files(case: Case) -> list[Expectation]:
-    at_most = case.tolerances.rules.flat_files.at_most
-    return [rules.ExpectV2FileToBeFlat(value_set=[AS_DOCUMENTED], at_most=at_most)]
+def _v2_records(tolerances: Tolerances) -> Iterator[Expectation]:
+    limits = tolerances.rules
+    yield from _unique_keys(tolerances, Generation.V2)
+    for statement in Statement:
+        for name in v2_identities(statement):
+            yield rules.ExpectV2IdentityToHold(
+                statement=statement.value,
+                identity=name,
+                at_most=limits.identities.at_most,
+                notes=_reason(limits.identities),
+                description=f"In each record of v2 that has the lines: {name}. What is left over "
+                "may be no more than rounding the lines explains.",
+            )
+        yield rules.ExpectNoFilingDateInTheFuture(
+            statement=statement.value,
+            at_most=limits.future_filings.at_most,
+            notes=_reason(limits.future_filings),
+            description="A filing date after the day of the run (in New York) cannot be true, and "
+            "a backtest that uses it would look ahead.",
+        )
 
 
-def _counts(case: Case) -> list[Expectation]:
-    at_most = case.tolerances.rules.plausible_counts.at_most
-    return [rules.ExpectCountPerTickerToBePlausible(at_most=at_most)]
+def _recency(tolerances: Tolerances) -> Iterator[Expectation]:
+    fresh, behind = tolerances.rules.freshness, tolerances.rules.behind_v1
+    for statement in Statement:
+        yield rules.ExpectV2ToBeFresh(
+            statement=statement.value,
+            limit=fresh.limit,
+            at_most=fresh.at_most,
+            notes=_reason(fresh),
+            description=f"The newest record of v2 was seen at most {fresh.limit:g} days before the "
+            "run: every company files once a quarter, so a lake without anything new for longer "
+            "is not being updated.",
+        )
+        yield rules.ExpectV2NotToLagBehindV1(
+            statement=statement.value,
+            limit=behind.limit,
+            at_most=behind.at_most,
+            notes=_reason(behind),
+            description=f"v2's newest filing may be at most {behind.limit:g} days older than v1's, "
+            "of the tickers that v2 has too.",
+        )
 
 
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time())
+def _v2_files(tolerances: Tolerances) -> Iterator[Expectation]:
+    rule = tolerances.rules.flat_files
+    for statement in Statement:
+        yield rules.ExpectV2FileToBeFlat(
+            statement=statement.value,
+            at_most=rule.at_most,
+            notes=_reason(rule),
+            description="Each file of v2 is flat: no nested `financials` column, no column that "
+            "docs/schema.md does not list, none of another type.",
+        )
 
 
-def titles(frame: pd.DataFrame) -> list[str]:
-    """What each row is about, in one text: ticker, timeframe and period end."""
-    parts = [frame["ticker"].astype(str)] if "ticker" in frame else [frame["v2_field"].astype(str)]
-    if "timeframe" in frame:
-        parts.append(frame["timeframe"].astype(str))
-    if "period_end" in frame:
-        parts.append(frame["period_end"].dt.strftime("%Y-%m-%d").fillna("no period end"))
-    if "file" in frame:
-        parts.append(frame["file"].astype(str))
-    if "v2_field" in frame and "ticker" in frame:
-        parts.append(frame["v2_field"].astype(str))
-    joined = parts[0]
-    for part in parts[1:]:
-        joined = joined + " · " + part
-    return [str(text) for text in joined.tolist()]
+def _counts(tolerances: Tolerances) -> Iterator[Expectation]:
+    rule = tolerances.rules.plausible_counts
+    for statement in Statement:
+        yield rules.ExpectCountPerTickerToBePlausible(
+            statement=statement.value,
+            slack=rule.limit,
+            at_most=rule.at_most,
+            notes=_reason(rule),
+            description="Between a company's first and last period the calendar holds one quarter "
+            f"every three months and one year every twelve; over {rule.limit:g} more periods than "
+            "that are the same ones twice, under other dates.",
+        )
+
+
+def _lost_fields(tolerances: Tolerances) -> Iterator[Expectation]:
+    rule = tolerances.rules.lost_fields
+    for statement in Statement:
+        yield rules.ExpectFieldNotToBeLost(
+            statement=statement.value,
+            limit=rule.limit,
+            at_most=rule.at_most,
+            notes=_reason(rule),
+            description="A field that v1 fills for at least half of the companies must have values "
+            f"in v2 too: at most {rule.limit:.0%} of v1's values may be without one. Single values "
+            "without one are null_in_v2: v2 leaves some lines of banks and insurers out.",
+        )
+
+
+def _reason(rule: Rule) -> list[str]:
+    return [f"At most {rule.at_most} may break the rule. {rule.reason}"]

@@ -60,7 +60,7 @@ def parity(given: ParityParameters) -> Report:
     """
     where = Lake(existing_lake_root(given.lake))
     load_tolerances(TOLERANCES_FILE)
-    load_accepted(ACCEPTED_FILE)
+    load_accepted(ACCEPTED_FILE, given.day or today_in_new_york())
     if given.witness:
         load_edgar_settings()
     where.prepare()

@@ -86,7 +86,7 @@ def test_parity_from_end_to_end(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> 
         assert {r["rule"] for r in told["rules_broken"]} == {
             "Every v1 ticker is in v2 or accounted for",
             "Every v1 period is in v2",
-            "Values are equal",
+            "A finding stays within its budget",
         }
         assert [r.query["ticker"] for r in server.requests] == [b]
 
@@ -96,8 +96,8 @@ def test_parity_from_end_to_end(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> 
     assert all(row["v1_value"] == -row["v2_value"] for row in flipped)
     with Path(told["report_csv"]).open(newline="") as lines:
         assert len(list(csv.DictReader(lines))) == len(found)
-    assert "not passed" in Path(told["data_docs"]).read_text()
-    assert b in Path(told["data_docs_run"]).read_text()
+    assert "✗ broken" in Path(told["data_docs"]).read_text()
+    assert f">{c}<" in Path(told["data_docs_run"]).read_text()
 
     entries = [r.found for r in ledger.records(lake)[0] if r.found["flow"] == "parity"]
     assert [e["passed"] for e in entries] == [True, False]

@@ -12,11 +12,8 @@ from polygon_fundamentals.parity.tolerances import (
     load_tolerances,
 )
 from polygon_fundamentals.parity.totals import (
-    BudgetResult,
     Parity,
     StatementParity,
-    Verdict,
-    judge,
     merge,
 )
 from polygon_fundamentals.periods.companies import company_keys, ticker_ciks
@@ -25,18 +22,15 @@ from polygon_fundamentals.reference.tickers import ReferenceTicker
 
 __all__ = [
     "Accepted",
-    "BudgetResult",
     "Kind",
     "Parity",
     "ReferenceTicker",
     "StatementParity",
     "ToleranceError",
     "Tolerances",
-    "Verdict",
     "company_keys",
     "compare_statement",
     "current_rows",
-    "judge",
     "load_accepted",
     "load_tolerances",
     "merge",

@@ -52,7 +52,7 @@ def key_of(
     holding = [
         a.model_dump(mode="json") for a in accepted if a.cik in companies and a.until >= today
     ]
-    limits = tolerances.model_dump(mode="json", exclude={"budgets", "rules"})
+    limits = tolerances.model_dump(mode="json", exclude={"budgets", "scoped_budgets", "rules"})
     facts = {
         "code": code_digest(),
         "states": [(ticker, states[ticker]) for ticker in cluster],

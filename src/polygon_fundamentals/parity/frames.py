@@ -1,70 +1,175 @@
-"""The frames that the rules look at, made from what the comparison found."""
+"""The frames that the rules look at: one Parquet file each, of all statements together.
+
+They hold facts about the lake and the day of the run. What is demanded of them stands in the
+suites, which know no lake.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import date
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from polygon_fundamentals.field_map import entries
 from polygon_fundamentals.parity.findings import Found
 from polygon_fundamentals.parity.kinds import APART_KINDS, COMPARED_KINDS, Kind
+from polygon_fundamentals.parity.records import v2_identities
 from polygon_fundamentals.parity.tally import fields_of
 from polygon_fundamentals.parity.tolerances import Tolerances
 from polygon_fundamentals.parity.totals import COMPANY_ABSENT, NEVER_IN_V2, PRESENT
+from polygon_fundamentals.statements import Statement
 
+# Days, for what has no date at all.
+_AGES = 999_999
+# In the order in which their suites run.
+FRAMES = (
+    "tickers", "periods", "values", "fields", "recency", "v1_records", "v2_records", "v2_files",
+    "counts",
+)  # fmt: skip
 # Periods a year; a week-based year is up to a week shorter or longer than the calendar's.
 _DAYS = {"quarterly": 91.3125, "annual": 365.25, "ttm": 91.3125}
+_LABELS = (
+    "ticker", "timeframe", "period_end", "record_key", "fiscal_year", "fiscal_period", "filing_date"
+)  # fmt: skip
+_VALUES = (
+    "statement", "ticker", "cik", "timeframe", "period_end", "v1_field", "v2_field", "relation",
+    "v1_value", "v2_value", "difference", "kind", "detail", "v1_filing_date", "v2_filing_date",
+)  # fmt: skip
+# Every row has its own: a dictionary of it would only be larger.
+_UNIQUE_TEXTS = {"record_key", "file"}
 
 
-def names_of(found: Found) -> pd.Series[str]:
+def names_of(found: Found) -> dict[str, str]:
     """Each ticker's company name: the one in v1's latest record."""
     columns = ["ticker", "company_name", "filing_date", "period_end"]
     records = found.frame("v1_records", columns).dropna(subset=["company_name"])
     latest = records.sort_values(["filing_date", "period_end"], na_position="first")
-    return latest.drop_duplicates("ticker", keep="last").set_index("ticker")["company_name"]
+    named = latest.drop_duplicates("ticker", keep="last")
+    return dict(zip(named["ticker"], named["company_name"], strict=True))
 
 
-def frames_of(found: Found, tolerances: Tolerances) -> Callable[[str], pd.DataFrame]:
-    """What makes the frame of a suite: tickers, periods, values, fields, records, files, counts.
-
-    One is made when its rules are asked, so that they are not in memory together. Each row tells
-    its ticker and company name, so that a page can say whom it concerns.
-    """
-    names = names_of(found)
-    makers: dict[str, Callable[[], pd.DataFrame]] = {
-        "tickers": lambda: found.frame("tickers").rename(columns={"kind": "state"}),
-        "periods": lambda: _periods(found),
-        "values": lambda: _values(found, tolerances),
-        "fields": lambda: fields(found),
-        "v1_records": lambda: found.frame("v1_records").drop(columns="company_name"),
-        "v2_records": lambda: found.frame("v2_records"),
-        "v2_files": lambda: found.frame("v2_files"),
-        "counts": lambda: counts(found.frame("seen"), tolerances.rules.plausible_counts.limit),
+def write_frames(
+    folder: Path, founds: Sequence[Found], tolerances: Tolerances, today: date
+) -> dict[str, int]:
+    """Write every frame to `folder`; return how many rows each has."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names: dict[str, str] = {}
+    for found in founds:
+        names |= names_of(found)
+    free = [
+        kind.value
+        for kind in APART_KINDS
+        if tolerances.budgets[kind].at_most == "unlimited"
+        and not any(scoped.finding is kind for scoped in tolerances.scoped_budgets)
+    ]
+    makers: dict[str, Callable[[Found], Iterable[pa.Table]]] = {
+        "tickers": lambda found: [_renamed(found.table("tickers"), kind="state")],
+        "periods": lambda found: [_periods(found)],
+        "values": lambda found: _values(found, free),
+        "fields": lambda found: [_table(fields(found))],
+        "recency": lambda found: [_table(recency(found, today))],
+        "v1_records": lambda found: [found.table("v1_records", list(_LABELS))],
+        "v2_records": lambda found: [_v2_records(found, today)],
+        "v2_files": lambda found: [found.table("v2_files")],
+        "counts": lambda found: [_table(counts(found.frame("seen")))],
+    }
+    return {
+        name: _write(folder / f"{name}.parquet", founds, makers[name], names) for name in FRAMES
     }
 
-    def made(name: str) -> pd.DataFrame:
-        frame = makers[name]()
-        if "ticker" in frame:
-            frame.insert(1, "company_name", frame["ticker"].map(names).astype(object))
-        return frame
 
-    return made
+def _write(
+    path: Path,
+    founds: Sequence[Found],
+    make: Callable[[Found], Iterable[pa.Table]],
+    names: Mapping[str, str],
+) -> int:
+    parts = []
+    for found in founds:
+        for table in make(found):
+            parts.append(_coded(_labelled(table, found.statement, names)))
+    whole = pa.concat_tables(parts, promote_options="default").unify_dictionaries()
+    pq.write_table(whole, path, compression="zstd")
+    rows: int = whole.num_rows
+    return rows
 
 
-def _periods(found: Found) -> pd.DataFrame:
+def _labelled(table: pa.Table, statement: Statement, names: Mapping[str, str]) -> pa.Table:
+    """The table with its statement and, where it has tickers, the companies' names."""
+    if "statement" not in table.column_names:
+        table = table.add_column(
+            0, "statement", pa.repeat(pa.scalar(statement.value), table.num_rows)
+        )
+    if "ticker" in table.column_names:
+        coded = pc.dictionary_encode(table["ticker"]).combine_chunks()
+        if isinstance(coded, pa.ChunkedArray):  # of no rows
+            coded = pa.array([], pa.dictionary(pa.int32(), pa.string()))
+        known = pa.array([names.get(t) for t in coded.dictionary.to_pylist()], pa.string())
+        table = table.append_column("company_name", known.take(coded.indices))
+    return table
+
+
+def _coded(table: pa.Table) -> pa.Table:
+    """The table with its texts as dictionaries, which pandas reads as categories."""
+    for position, field in enumerate(table.schema):
+        column = table[field.name]
+        if pa.types.is_null(field.type) or pa.types.is_large_string(field.type):
+            column = column.cast(pa.string())
+        if pa.types.is_string(column.type) and field.name not in _UNIQUE_TEXTS:
+            column = column.dictionary_encode()
+        table = table.set_column(position, field.name, column)
+    return table
+
+
+def _table(frame: pd.DataFrame) -> pa.Table:
+    return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+
+
+def _renamed(table: pa.Table, **names: str) -> pa.Table:
+    return table.rename_columns([names.get(name, name) for name in table.column_names])
+
+
+def _periods(found: Found) -> pa.Table:
     """Every period that v2 should have, and those that v2 has alone."""
-    seen = found.frame("seen")
-    return seen[~seen["state"].isin([COMPANY_ABSENT, NEVER_IN_V2])].reset_index(drop=True)
+    seen = found.table("seen")
+    apart = pa.array([COMPANY_ABSENT, NEVER_IN_V2])
+    return seen.filter(pc.invert(pc.is_in(seen["state"], apart)))
 
 
-def _values(found: Found, tolerances: Tolerances) -> pd.DataFrame:
-    """The values that are not matched, of the kinds that could decide."""
-    values = found.coded_frame("values").rename(columns={"kind": "finding"})
-    free = [k.value for k in APART_KINDS if tolerances.budgets[k].at_most == "unlimited"]
-    return values[~values["finding"].isin(free)].reset_index(drop=True)
+def _values(found: Found, free: Sequence[str]) -> Iterator[pa.Table]:
+    """Each value that is not matched, and a tally of the others by field and finding.
+
+    A finding of `free`, which is counted apart and may stand in any number, is a tally too.
+    """
+    for table in found.batches("values"):
+        table = table.filter(pc.invert(pc.is_in(table["kind"], pa.array(free, pa.string()))))
+        single = _renamed(table.select(list(_VALUES)), kind="finding")
+        yield single.append_column("count", pa.repeat(pa.scalar(1, pa.int64()), single.num_rows))
+    by_field = fields_of(found.frame("tallies"), found.statement)
+    by_field = by_field[by_field["v1_field"].notna() & by_field["v2_field"].notna()]
+    tallied = [Kind.MATCHED.value, *(kind for kind in free if kind != Kind.NOT_COMPARABLE.value)]
+    long = by_field.melt(
+        id_vars=["statement", "v1_field", "v2_field", "relation"],
+        value_vars=tallied,
+        var_name="finding",
+        value_name="count",
+    )
+    yield _table(long[long["count"] > 0].reset_index(drop=True))
+
+
+def accessions(founds: Sequence[Found]) -> pd.DataFrame:
+    """The number of the SEC filing that v1 names for a period: ticker, timeframe, period_end."""
+    names = ["ticker", "timeframe", "period_end", "accession"]
+    tables = [found.table("v1_records", [*names, "filing_date"]) for found in founds]
+    rows = pa.concat_tables([t.filter(pc.is_valid(t["accession"])) for t in tables])
+    latest: pd.DataFrame = rows.sort_by("filing_date").select(names).to_pandas()
+    return latest.drop_duplicates(names[:3], keep="last", ignore_index=True)
 
 
 def fields(found: Found) -> pd.DataFrame:
@@ -102,26 +207,50 @@ def _lines(found: Found) -> dict[str, int]:
     }  # fmt: skip
 
 
-def v1_last_filing(found: Found) -> date | None:
-    """The newest filing of v1 among the tickers that v2 has too: of the others a rule tells."""
-    tickers = found.frame("tickers", ["ticker", "kind"])
-    records = found.frame("v1_records", ["ticker", "filing_date"])
-    there = tickers.loc[tickers["kind"] == PRESENT, "ticker"]
-    filed = records.loc[records["ticker"].isin(there), "filing_date"].dropna()
-    if filed.empty:
-        return None
-    newest: pd.Timestamp = filed.max()
-    return newest.date()
+def recency(found: Found, today: date) -> pd.DataFrame:
+    """How old the newest records are: one row, its days null where there is nothing to tell from.
+
+    v1's last filing is that of the tickers that v2 has too: of the others another rule tells.
+    """
+    seen = _latest(found.table("v2_records", ["observed_at"])["observed_at"])
+    v2_filed = _latest(found.table("v2_records", ["filing_date"])["filing_date"])
+    tickers = found.table("tickers", ["ticker", "kind"])
+    there = tickers.filter(pc.equal(tickers["kind"], PRESENT))["ticker"].combine_chunks()
+    records = found.table("v1_records", ["ticker", "filing_date"])
+    v1_filed = _latest(records.filter(pc.is_in(records["ticker"], there))["filing_date"])
+    now = datetime.combine(today, time())
+    age = None if seen is None else (now - seen).days
+    behind: float | None = None
+    if v1_filed is not None:  # without any filing date v2 is as far behind as can be
+        behind = _AGES if v2_filed is None else (v1_filed - v2_filed).days
+    return pd.DataFrame(
+        {
+            "days_since_v2_was_seen": pd.array([age], "Float64"),
+            "days_v2_is_behind_v1": pd.array([behind], "Float64"),
+            "v2_last_seen": [None if seen is None else f"{seen:%Y-%m-%d}"],
+            "v1_last_filing": [None if v1_filed is None else v1_filed.date().isoformat()],
+            "v2_last_filing": [None if v2_filed is None else v2_filed.date().isoformat()],
+        }
+    )
 
 
-def compared(found: Found) -> dict[str, int]:
-    """The number of values compared by v2 field."""
-    by_field = fields_of(found.frame("tallies"), found.statement).dropna(subset=["v2_field"])
-    return dict(zip(by_field["v2_field"], by_field["compared"].astype(int), strict=True))
+def _latest(moments: pa.ChunkedArray) -> datetime | None:
+    latest: datetime | None = pc.max(moments).as_py()
+    return latest
 
 
-def counts(seen: pd.DataFrame, slack: float) -> pd.DataFrame:
-    """The number of v2 periods of each ticker and timeframe, and the most that can be.
+def _v2_records(found: Found, today: date) -> pa.Table:
+    own = v2_identities(found.statement)
+    table = found.table("v2_records", [*_LABELS, *own])
+    for name in (name for s in Statement for name in v2_identities(s) if name not in own):
+        table = table.append_column(name, pa.nulls(table.num_rows, pa.float64()))
+    run_day = pa.scalar(datetime.combine(today, time()), table["filing_date"].type)
+    days = pc.days_between(run_day, table["filing_date"])
+    return table.append_column("days_after_run", days)
+
+
+def counts(seen: pd.DataFrame) -> pd.DataFrame:
+    """The number of v2 periods of each ticker and timeframe, and how many the calendar holds.
 
     Of periods with an end, in the timeframes whose length is known: of others none can be told.
     """
@@ -134,6 +263,6 @@ def counts(seen: pd.DataFrame, slack: float) -> pd.DataFrame:
     )
     days = (frame["last_end"] - frame["first_end"]).dt.days
     each = frame["timeframe"].astype(object).map(_DAYS).astype(float)
-    frame["most_possible"] = (np.floor(days / each + 0.5) + 1 + slack).astype(int)
+    frame["calendar_holds"] = (np.floor(days / each + 0.5) + 1).astype(int)
     frame["periods"] = frame["periods"].astype(int)
     return frame

@@ -41,6 +41,8 @@ _DOLLARS = 2.0
 _ROUNDED = (1_000.0, 1_000_000.0)
 # Parquet types that hold a number, a day or a text of ours, as other tools write them.
 _NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_null, pa.types.is_decimal)
+# The number by which the SEC knows a filing, as the address that v1 gives ends in it.
+_ACCESSION = r"(\d{10}-\d{2}-\d{6})(?:\D|$)"
 _HIVE = {"ticker", "year", "month"}
 
 
@@ -55,9 +57,9 @@ def record_rows(table: pa.Table, dataset: Dataset, tickers: Sequence[str]) -> pd
 
     `table` is `read_dataset` of the tickers. A record that stands several times with different
     contents is here as often; the same content again counts once. Columns: ticker, company_name
-    (v1), cik, record_key, timeframe, period_end, fiscal_year, fiscal_period, filing_date,
-    observed_at; in v2 one a v2 identity, named for it: what is left over beyond rounding, 0
-    where it holds, NaN where a line is absent.
+    and accession (v1), cik, record_key, timeframe, period_end, fiscal_year, fiscal_period,
+    filing_date, observed_at; in v2 one a v2 identity, named for it: what is left over beyond
+    rounding, 0 where it holds, NaN where a line is absent.
     """
     conflicts = _conflicts(dataset, tickers)
     whole = table if conflicts is None else pa.concat_tables([table, conflicts])
@@ -77,6 +79,8 @@ def record_rows(table: pa.Table, dataset: Dataset, tickers: Sequence[str]) -> pd
     )
     if dataset.generation is Generation.V1:
         frame.insert(1, "company_name", whole["company_name"].to_pandas().astype(object))
+        urls = whole["source_filing_url"].to_pandas().astype(object)
+        frame["accession"] = urls.str.extract(_ACCESSION, expand=False).astype(object)
         return frame
     for name, line in v2_identities(dataset.statement).items():
         frame[name] = beyond_rounding(whole, line)

@@ -16,7 +16,7 @@ from polygon_fundamentals.lake.storage.local import replacing
 from polygon_fundamentals.parity.findings import Found
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
 from polygon_fundamentals.parity.tolerances import Tolerances
-from polygon_fundamentals.parity.totals import Parity, Verdict
+from polygon_fundamentals.parity.totals import Parity
 
 _ROWS_IN_MARKDOWN = 60
 _WRITE = pa_csv.WriteOptions(quoting_style="needed")
@@ -57,26 +57,29 @@ def _writer(beside: Path, path: Path, schema: pa.Schema) -> pq.ParquetWriter | p
     return pa_csv.CSVWriter(beside, schema, write_options=_WRITE)
 
 
-def budgets_table(verdict: Verdict) -> pd.DataFrame:
+def budgets_table(parity: Parity, tolerances: Tolerances) -> pd.DataFrame:
     """Each kind of finding: how many, how many may stand, and why."""
+    counts, budgets = parity.counts, tolerances.budgets
     return pd.DataFrame(
         {
-            "finding": [b.kind.value for b in verdict.budgets],
-            "count": [b.count for b in verdict.budgets],
-            "at most": [str(b.budget.at_most) for b in verdict.budgets],
-            "kept": ["yes" if b.is_kept else "no" for b in verdict.budgets],
-            "reason": [b.budget.reason for b in verdict.budgets],
+            "finding": [kind.value for kind in counts],
+            "count": list(counts.values()),
+            "at most": [str(budgets[kind].at_most) for kind in counts],
+            "reason": [budgets[kind].reason for kind in counts],
         }
     )
 
 
-def raised_budgets(verdict: Verdict, tolerances: Tolerances) -> list[str]:
+def raised_budgets(tolerances: Tolerances) -> list[str]:
     """What a reviewer decided to let stand, with the reasons: budgets of any count but 0."""
     raised = [
-        f"{b.kind.value}: up to {b.budget.at_most} ({b.budget.reason})"
-        for b in verdict.budgets
-        if b.budget.at_most not in (0, "unlimited")
+        f"{kind.value}: up to {budget.at_most} ({budget.reason})"
+        for kind, budget in tolerances.budgets.items()
+        if budget.at_most not in (0, "unlimited")
     ]
+    for own in tolerances.scoped_budgets:
+        where = " ".join(filter(None, (own.statement.value, own.v2_field)))
+        raised.append(f"{own.finding.value} in {where}: up to {own.at_most} ({own.reason})")
     for name, rule in tolerances.rules:
         if rule.at_most:
             raised.append(f"{name}: up to {rule.at_most} ({rule.reason})")
@@ -93,7 +96,7 @@ def fields_table(parity: Parity) -> pd.DataFrame:
     return frame[names].reset_index(drop=True)
 
 
-def markdown(summary: dict[str, Any], parity: Parity, verdict: Verdict) -> str:
+def markdown(summary: dict[str, Any], parity: Parity, tolerances: Tolerances) -> str:
     """The totals as markdown: the answer, what was found, and each statement's fields."""
     lines = [
         f"# Parity: {'passed' if summary['passed'] else 'not passed'}",
@@ -106,7 +109,7 @@ def markdown(summary: dict[str, Any], parity: Parity, verdict: Verdict) -> str:
         "",
         "## Findings",
         "",
-        *_table(budgets_table(verdict).query("count > 0")),
+        *_table(budgets_table(parity, tolerances).query("count > 0")),
     ]
     fields = fields_table(parity)
     for statement, rows in fields.groupby("statement", sort=False):

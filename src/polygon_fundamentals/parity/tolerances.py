@@ -26,7 +26,7 @@ from pydantic import (
 
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.field_map import Unit, primary_pairs
-from polygon_fundamentals.parity.kinds import BUDGETED_KINDS, Kind
+from polygon_fundamentals.parity.kinds import APART_KINDS, BUDGETED_KINDS, DIFFERENCE_KINDS, Kind
 from polygon_fundamentals.statements import Statement, Timeframe
 
 
@@ -81,9 +81,22 @@ class Budget(_Frozen):
             raise ValueError("at_most is a count or unlimited")
         return self
 
-    def allows(self, count: int) -> bool:
-        """Whether `count` findings are within the budget."""
-        return self.at_most == "unlimited" or count <= self.at_most
+
+class ScopedBudget(Budget):
+    """A budget for one kind of finding in one statement, or in one v2 field of it."""
+
+    finding: Kind
+    statement: Statement
+    v2_field: str | None = None
+
+    @model_validator(mode="after")
+    def _is_of_values(self) -> Self:
+        if self.finding not in (*DIFFERENCE_KINDS, *APART_KINDS):
+            raise ValueError(f"{self.finding.value} is not a finding on a value")
+        fields = {e.v2 for e in primary_pairs(self.statement)}
+        if self.v2_field is not None and self.v2_field not in fields:
+            raise ValueError(f"{self.v2_field} is not compared in {self.statement.value}")
+        return self
 
 
 class Units(_Frozen):
@@ -126,6 +139,7 @@ class Tolerances(_Frozen):
     tolerances: Units
     fields: tuple[FieldTolerance, ...] = ()
     budgets: Mapping[Kind, Budget]
+    scoped_budgets: tuple[ScopedBudget, ...] = ()
     rules: Rules
 
     @model_validator(mode="after")
@@ -134,21 +148,33 @@ class Tolerances(_Frozen):
         faults += [f"{k.value} takes no budget" for k in self.budgets if k not in BUDGETED_KINDS]
         fields = Counter((f.statement.value, f.v2_field) for f in self.fields)
         faults += [f"{s} {name} stands {n} times" for (s, name), n in fields.items() if n > 1]
+        scopes = Counter(
+            (b.finding.value, b.statement.value, b.v2_field) for b in self.scoped_budgets
+        )
+        faults += [
+            f"the budget for {kind} in {statement} {field or ''} stands {n} times"
+            for (kind, statement, field), n in scopes.items()
+            if n > 1
+        ]
         if faults:
             raise ValueError("; ".join(faults))
         return self
 
     def limit(self, statement: Statement, v2_field: str, unit: Unit) -> float:
         """The limit for a field: its own, else its unit's."""
+        return self.tolerance(statement, v2_field, unit).limit
+
+    def tolerance(self, statement: Statement, v2_field: str, unit: Unit) -> Tolerance:
+        """The tolerance for a field: its own, else its unit's."""
         for field in self.fields:
             if (field.statement, field.v2_field) == (statement, v2_field):
-                return field.limit
+                return field
         by_unit = {
             Unit.USD: self.tolerances.money,
             Unit.USD_PER_SHARE: self.tolerances.per_share,
             Unit.SHARES: self.tolerances.shares,
         }
-        return by_unit[unit].limit
+        return by_unit[unit]
 
 
 class Accepted(_Frozen):
@@ -193,9 +219,24 @@ def load_tolerances(path: Path) -> Tolerances:
     return _load(path, Tolerances)
 
 
-def load_accepted(path: Path) -> tuple[Accepted, ...]:
-    """The accepted differences in the file. Raises ToleranceError with all its faults."""
-    return _load(path, AcceptedFile).accepted
+def load_accepted(path: Path, today: date | None = None) -> tuple[Accepted, ...]:
+    """The accepted differences in the file. Raises ToleranceError with all its faults.
+
+    With `today`, one whose last day has passed is a fault: somebody must look again.
+    """
+    accepted = _load(path, AcceptedFile).accepted
+    expired = [a for a in accepted if today is not None and a.until < today]
+    if expired:
+        listed = "; ".join(
+            f"{a.statement.value} {a.cik} {a.timeframe.value} {a.period_end} {a.v2_field} "
+            f"(until {a.until})"
+            for a in expired[:5]
+        )
+        raise ToleranceError(
+            f"{path}: no longer accepted: {listed}; look at the figures again, then give it a "
+            "later day or take it out"
+        )
+    return accepted
 
 
 _Model = TypeVar("_Model", bound=BaseModel)

@@ -1,4 +1,4 @@
-"""The result of a comparison, and whether it is within its budgets. Nothing here renders."""
+"""The result of a comparison: what it comes to. Whether that will do, the checkpoint decides."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import date
 import pandas as pd
 
 from polygon_fundamentals.parity.kinds import BUDGETED_KINDS, Kind
-from polygon_fundamentals.parity.tolerances import Accepted, Budget, Tolerances
+from polygon_fundamentals.parity.tolerances import Accepted
 from polygon_fundamentals.statements import Statement
 
 # States of a ticker or period that are no finding: it is there; its company is not in v2 at all
@@ -140,43 +140,9 @@ class Parity:
         return pd.concat(frames, ignore_index=True)
 
 
-@dataclass(frozen=True)
-class BudgetResult:
-    """One budget against what was found."""
-
-    kind: Kind
-    count: int
-    budget: Budget
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether no more was found than the budget allows."""
-        return self.budget.allows(self.count)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether v2 may take over, budget by budget."""
-
-    budgets: tuple[BudgetResult, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether every budget is kept."""
-        return all(b.is_kept for b in self.budgets)
-
-
 def merge(results: Iterable[Totals]) -> Parity:
     """The results together. Raises ValueError if there are none."""
     together = tuple(results)
     if not together:
         raise ValueError("no results to merge")
     return Parity(together)
-
-
-def judge(parity: Parity, tolerances: Tolerances) -> Verdict:
-    """The verdict on a comparison under the budgets."""
-    counts = parity.counts
-    return Verdict(
-        tuple(BudgetResult(kind, counts[kind], tolerances.budgets[kind]) for kind in BUDGETED_KINDS)
-    )

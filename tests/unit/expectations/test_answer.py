@@ -36,8 +36,9 @@ def test_old_reports_go_and_of_the_others_only_the_newest_has_a_csv(
             report.rename(report.with_name(f"2026010{run}T000000Z-run{run}"))
 
     reports = sorted((lake.ops / "parity" / "reports").iterdir())
-    assert [folder.name.split("-")[1] for folder in reports] == ["run1", "run2"]
-    assert [(folder / "values.csv").exists() for folder in reports] == [False, True]
+    assert [folder.name.split("-")[1] for folder in reports] == ["run0", "run1", "run2"]
+    assert [path.name for path in reports[0].iterdir()] == ["summary.json"]
+    assert [(folder / "values.csv").exists() for folder in reports] == [False, False, True]
     listed = pd.read_csv(told["report_csv"])
     assert len(listed) == len(pd.read_parquet(told["report"])) > 0
-    assert all((folder / "values.parquet").exists() for folder in reports)
+    assert all((folder / "values.parquet").exists() for folder in reports[1:])

@@ -11,34 +11,25 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from expectations import rules
-from expectations.answer import TOLERANCES_FILE
-from expectations.checkpoint import RuleResult, run_checkpoint
-from expectations.suites import Case
+from expectations.outcome import Outcome, RuleResult
+from expectations.plugin import rules
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.parity import judge, load_tolerances, merge
-from polygon_fundamentals.parity.frames import compared, frames_of, v1_last_filing
-from polygon_fundamentals.parity.run import Question
 from polygon_fundamentals.statements import Generation, Statement
-from tests.filled import change_rows, comparison, set_column
+from tests.filled import change_rows, set_column
+from tests.unit.expectations.checking import checkpoint
 
 CF, V1, V2 = Statement.CASH_FLOW, Generation.V1, Generation.V2
-TOLERANCES = load_tolerances(TOLERANCES_FILE)
 NOT_COMPARED = "other_cash_adjustments"
 
 
 def checked(lake: Lake, today: date | None = None) -> list[RuleResult]:
     """The results of all rules on the cash flow statements."""
-    return run_rules(lake, today)[0]
+    return list(run_rules(lake, today).rules)
 
 
-def run_rules(lake: Lake, today: date | None = None) -> tuple[list[RuleResult], dict[str, Any]]:
-    day = today or today_in_new_york()
-    found = comparison(lake, CF, Question(TOLERANCES, (), {}, day)).found
-    verdict = judge(merge([found.totals(())]), TOLERANCES)
-    case = Case(CF, TOLERANCES, verdict, day, v1_last_filing(found), compared(found))
-    return run_checkpoint(frames_of(found, TOLERANCES), case)
+def run_rules(lake: Lake, today: date | None = None) -> Outcome:
+    return checkpoint(lake, [CF], today or today_in_new_york())
 
 
 def first_ticker(lake: Lake) -> str:
@@ -60,15 +51,15 @@ def lose_period(lake: Lake) -> None:
     assert change_rows(lake, V2, CF, change, first_only=True) == -1
 
 
-def times(name: str, factor: float) -> Callable[[pa.Table], pa.Table]:
-    return set_column(name, lambda t: [v and v * factor for v in t[name].to_pylist()])
-
-
 CONTINUING = "net_cash_from_investing_activities_continuing_operations"
 
 
 def wrong_value(lake: Lake) -> None:
-    change_rows(lake, V2, CF, times(CONTINUING, 1.37), first_only=True)
+    def wrong(table: pa.Table) -> list[object]:
+        first, *others = table[CONTINUING].to_pylist()
+        return [first * 1.37, *others]
+
+    change_rows(lake, V2, CF, set_column(CONTINUING, wrong), first_only=True)
 
 
 def lose_field(lake: Lake) -> None:
@@ -134,10 +125,10 @@ def tell_periods_twice(lake: Lake) -> None:
 BREAKS: list[tuple[type, Callable[[Lake], None], str, int]] = [
     (rules.ExpectEveryV1TickerToBeInV2, lose_ticker, "", 1),
     (rules.ExpectEveryV1PeriodToBeInV2, lose_period, "", 1),
-    (rules.ExpectV2ValueToEqualV1, wrong_value, CONTINUING, 1),
+    (rules.ExpectFindingToStayWithinItsBudget, wrong_value, "restated", 1),
     (rules.ExpectFieldNotToBeLost, lose_field, "", 1),
-    (rules.ExpectRecordKeyToBeUnique, second_content(V1, "source_filing_url", "other"), "", 2),
-    (rules.ExpectRecordKeyToBeUnique, second_content(V2, "dividends", -4.25), "", 2),
+    (rules.ExpectRecordKeyToBeUnique, second_content(V1, "source_filing_url", "other"), "v1", 2),
+    (rules.ExpectRecordKeyToBeUnique, second_content(V2, "dividends", -4.25), "v2", 2),
     (rules.ExpectV2FileToBeFlat, nest, "", 1),
     (rules.ExpectV2IdentityToHold, break_identity, "change in cash = its flows", 1),
     (rules.ExpectNoFilingDateInTheFuture, file_tomorrow, "", 1),
@@ -156,11 +147,14 @@ def test_just_the_broken_rule_fails(
 ) -> None:
     lake = broken_lake()
     breaks(lake)
-    failed = [result for result in checked(lake) if not result.passed]
+    outcome = run_rules(lake)
+    assert not outcome.passed
+    failed = outcome.broken
     assert [(r.rule, r.detail, r.error) for r in failed] == [(rule.__name__, detail, "")]
     assert failed[0].broken >= least
-    if rule is not rules.ExpectV2NotToLagBehindV1 and "ticker" in failed[0].cases:
-        assert set(failed[0].cases["ticker"]) == {first_ticker_of(failed[0], lake)}
+    if failed[0].cases and "ticker" in failed[0].cases[0]:
+        tickers = {case["ticker"] for case in failed[0].cases}
+        assert tickers == {first_ticker_of(failed[0], lake)}
 
 
 def first_ticker_of(result: RuleResult, lake: Lake) -> str:
@@ -170,18 +164,27 @@ def first_ticker_of(result: RuleResult, lake: Lake) -> str:
 def test_what_great_expectations_says_names_each_case(broken_lake: Callable[[], Lake]) -> None:
     lake = broken_lake()
     lose_period(lake)
-    [rule] = run_rules(lake)[1]["cash_flow.periods"]["results"]
+    every = run_rules(lake).said["periods"]["results"]
+    [rule] = [r for r in every if not r["success"]]
     [case] = rule["result"]["partial_unexpected_index_list"]
-    assert case["case"] == f"{first_ticker(lake)} · quarterly · 2024-06-30"
+    assert [case[n] for n in ("ticker", "timeframe", "period_end", "state")] == [
+        first_ticker(lake),
+        "quarterly",
+        "2024-06-30",
+        "missing",
+    ]
 
 
 def test_every_rule_holds_on_identical_facts(whole_lake: Lake) -> None:
-    results = checked(whole_lake)
-    assert [r for r in results if not r.passed or r.error] == []
-    told = {r.rule for r in results}
-    assert told == {name for name in vars(rules) if name.startswith("Expect")}
-    assert all(len(r.description) > 40 for r in results)
-    assert {r.of for r in results if r.frame == "tickers"} == {3}
+    outcome = run_rules(whole_lake)
+    assert outcome.passed
+    assert [r for r in outcome.rules if not r.passed or r.error] == []
+    every = {name for name in vars(rules) if name.startswith("Expect")}
+    assert {r.rule for r in outcome.rules} == every
+    assert {r.of for r in outcome.rules if r.suite == "tickers" and r.where == CF.value} == {3}
+    # A percentage is of all that was compared, not of what differs.
+    equal = [r for r in outcome.rules if r.rule == "ExpectV2ValueToEqualV1" and r.where == CF.value]
+    assert max(r.of for r in equal) > 20
 
 
 def add_half_year(lake: Lake) -> None:
@@ -229,7 +232,8 @@ def test_odd_records_are_no_reason_to_give_no_answer(
 
 def test_a_lake_that_nobody_updates_is_stale(whole_lake: Lake) -> None:
     results = checked(whole_lake, today_in_new_york() + timedelta(days=102))
-    assert [r.rule for r in results if not r.passed] == ["ExpectV2ToBeFresh"]
+    failed = [(r.rule, r.where) for r in results if not r.passed]
+    assert failed == [("ExpectV2ToBeFresh", CF.value)]
 
 
 def test_the_same_content_twice_is_one_record(broken_lake: Callable[[], Lake]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from polygon_fundamentals.field_map import v1_fields, v2_fields
+from polygon_fundamentals.parity import Kind, Parity, Tolerances
 from polygon_fundamentals.statements import Statement
 
 Row = Mapping[str, Any]
@@ -73,3 +74,13 @@ def _table(types: Mapping[str, pa.DataType], rows: list[Row]) -> pa.Table:
 
 def _value(name: str, value: Any) -> Any:
     return date.fromisoformat(value) if name in DAYS and isinstance(value, str) else value
+
+
+def over_budget(parity: Parity, tolerances: Tolerances) -> list[Kind]:
+    """The kinds of which more was found than may stand."""
+    budgets = tolerances.budgets
+    return [
+        kind
+        for kind, count in parity.counts.items()
+        if budgets[kind].at_most != "unlimited" and count > int(budgets[kind].at_most)
+    ]

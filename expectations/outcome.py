@@ -1,0 +1,76 @@
+"""What the checkpoint decided, rule by rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from great_expectations.checkpoint.checkpoint import CheckpointResult
+from great_expectations.expectations.registry import get_expectation_impl
+
+from expectations.plugin.base import exceptions_of
+
+EVERYWHERE = "all statements"
+
+
+@dataclass(frozen=True)
+class RuleResult:
+    """One rule on one frame: `broken` of `of` cases. `error`: it could not be evaluated."""
+
+    rule: str
+    title: str
+    detail: str
+    where: str
+    suite: str
+    passed: bool
+    broken: int
+    of: int
+    cases: list[dict[str, str]]
+    error: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of a checkpoint; `passed` is its `success`, and nothing else is."""
+
+    passed: bool
+    rules: tuple[RuleResult, ...]
+    said: dict[str, Any]
+
+    @classmethod
+    def of(cls, result: CheckpointResult) -> Outcome:
+        """Read the result of the stored checkpoint, or of one that somebody added rules to."""
+        validations = result.run_results.values()
+        return cls(
+            passed=bool(result.success),
+            rules=tuple(_rule(r, v.suite_name) for v in validations for r in v.results),
+            said={v.suite_name: v.to_json_dict() for v in validations},
+        )
+
+    @property
+    def broken(self) -> list[RuleResult]:
+        """The rules that do not hold."""
+        return [rule for rule in self.rules if not rule.passed]
+
+    def as_json(self) -> bytes:
+        """What Great Expectations said, by suite."""
+        options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
+        return orjson.dumps(self.said, default=str, option=options)
+
+
+def _rule(result: Any, suite: str) -> RuleResult:
+    config, told = result.expectation_config, result.result or {}
+    kind: Any = get_expectation_impl(config.type)
+    return RuleResult(
+        rule=kind.__name__,
+        title=getattr(kind, "title", "") or kind.__name__,
+        detail=kind._detail(config.kwargs) if hasattr(kind, "_detail") else "",
+        where=config.kwargs.get("statement") or EVERYWHERE,
+        suite=suite,
+        passed=bool(result.success),
+        broken=int(told.get("unexpected_count") or (not result.success)),
+        of=int(told.get("element_count", 0)),
+        cases=told.get("partial_unexpected_index_list") or [],
+        error="; ".join(exceptions_of(result)),
+    )

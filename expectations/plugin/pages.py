@@ -1,0 +1,121 @@
+"""The view of the data docs: Great Expectations' documents as pages that need nothing else.
+
+Its stock templates load styles and scripts from other hosts and draw tables by script. These
+pages are made of the same documents, by a template that escapes every value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+LONGEST = 2_000  # characters of a cell; a reader who wants more opens the file
+_PARAMETER = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+# Parameters that stand for an icon: of a rule, and of a validation in the index.
+_ICONS = {"icon", "validation_success"}
+# From a page of each kind to the site's index.
+_HOME = {"ExpectationSuitePageRenderer": "../", "ValidationResultsPageRenderer": "../../../../"}
+
+
+def rich(block: Any) -> Markup:
+    """Return a string template with its parameters filled in: text, and links within the site."""
+    if not isinstance(block, Mapping):
+        return plain(block)
+    template = str(block.get("template", ""))
+    params = block.get("params") or {}
+    styling = (block.get("styling") or {}).get("params") or {}
+    parts: list[Any] = []
+    end = 0
+    for match in _PARAMETER.finditer(template):
+        name = match[1] or match[2]
+        parts.append(plain(template[end : match.start()]))
+        parts.append(_filled(name, params, styling) if name in params else plain(match[0]))
+        end = match.end()
+    parts.append(plain(template[end:]))
+    text = Markup("").join(parts)
+    whole = (block.get("styling") or {}).get("attributes") or {}
+    href = str(whole.get("href", ""))
+    if block.get("tag") == "a" and is_inside(href):
+        return Markup('<a href="{}">{}</a>').format(href, text)
+    return text
+
+
+def _filled(name: str, params: Mapping[str, Any], styling: Mapping[str, Any]) -> Markup:
+    if name == "html_success_icon":  # markup of the renderer: a check mark or a cross
+        return Markup("✓") if "success" in str(params[name]) else Markup("✗")
+    text = plain("" if params[name] is None else params[name])
+    style = styling.get(name) or {}
+    href = str((style.get("attributes") or {}).get("href", ""))
+    if style.get("tag") == "a" and is_inside(href):
+        return Markup('<a href="{}">{}</a>').format(href, text)
+    return text
+
+
+def is_inside(href: str) -> bool:
+    """Say whether a link stays within the site."""
+    parts = urlsplit(href)
+    return bool(href) and not parts.scheme and not parts.netloc
+
+
+def plain(value: Any) -> Markup:
+    """Return a value as escaped text, cut where it is endless, breakable after underscores."""
+    text = str(value)
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]} … ({len(text):,} characters)"
+    lines = [escape(line).replace("_", Markup("_<wbr>")) for line in text.split("\n")]
+    return Markup("<br>").join(lines)
+
+
+def status(block: Any) -> str:
+    """Return `yes` or `no` for the icon that Great Expectations puts in a row; else nothing."""
+    template = block.get("string_template") if isinstance(block, Mapping) else None
+    if not isinstance(template, Mapping) or not _ICONS & set(template.get("params") or {}):
+        return ""
+    words = str(template.get("styling", ""))
+    if "text-success" in words:
+        return "yes"
+    return "no" if "text-danger" in words or "text-warning" in words else ""
+
+
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.filters.update(rich=rich, plain=plain, status=status)
+_ENVIRONMENT.tests["inside"] = is_inside
+
+
+class ParityPages:
+    """The view of a suite or of a validation."""
+
+    template = "page.html"
+
+    def __init__(
+        self, custom_styles_directory: Any = None, custom_views_directory: Any = None
+    ) -> None:
+        """Great Expectations hands in folders of styles and templates; these pages use none."""
+
+    def render(self, document: Any, template: str | None = None, **_: Any) -> str:
+        """Return the page of a document, or of the first of several."""
+        shown = document[0] if isinstance(document, list) else document
+        content = shown if isinstance(shown, dict) else shown.to_json_dict()
+        kind = content.get("renderer_type", "")
+        return _ENVIRONMENT.get_template(template or self.template).render(
+            title=content.get("page_title") or "Parity of v1 and v2",
+            sections=content.get("sections") or [],
+            home=_HOME.get(kind, ""),
+            is_index=kind not in _HOME,
+        )
+
+
+class ParityIndexPages(ParityPages):
+    """The view of the site's index."""

@@ -1,0 +1,232 @@
+"""The review page: what somebody reads who must decide whether v2 may take over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from expectations import charts
+from expectations.outcome import Outcome
+from polygon_fundamentals.parity.kinds import APART_KINDS, Kind
+
+# A page of some 3 MB: a browser opens it at once, and the report has what does not fit.
+CASES_SHOWN = 50_000
+FIELDS_DRAWN = 25
+RUNS_DRAWN = 30
+_CASES = (
+    "statement", "ticker", "company_name", "cik", "timeframe", "period_end", "v1_field", "v2_field",
+    "v1_value", "v2_value", "finding", "detail", "v1_filing_date", "v2_filing_date", "accession",
+)  # fmt: skip
+_TEXTS = (
+    "statement", "ticker", "company_name", "cik", "timeframe", "v1_field", "v2_field", "finding",
+    "detail", "accession",
+)  # fmt: skip
+_DAYS = ("period_end", "v1_filing_date", "v2_filing_date")
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(frozen=True)
+class Review:
+    """What the page is made of.
+
+    `summaries`: those of the runs so far, this one last. `accessions`: the number of the SEC
+    filing that v1 names, by ticker, timeframe and period end.
+    """
+
+    frames: Path
+    outcome: Outcome
+    summaries: Sequence[Mapping[str, Any]]
+    notes: Sequence[str]
+    accessions: pd.DataFrame
+    readers: pd.DataFrame | None = None
+
+
+def make_review(review: Review, home: str = "") -> str:
+    """Return the page: one file, which asks no other for anything. `home` leads to the index."""
+    values = pd.read_parquet(review.frames / "values.parquet")
+    single = values[values["ticker"].notna()]
+    cases = _worst_first(single, review.outcome)
+    shown = cases.head(CASES_SHOWN).merge(
+        review.accessions, how="left", on=["ticker", "timeframe", "period_end"]
+    )
+    summary = review.summaries[-1]
+    return _ENVIRONMENT.get_template("review.html").render(
+        summary=summary,
+        home=home,
+        sentence=_sentence(summary, review.outcome),
+        notes=review.notes,
+        broken=review.outcome.broken,
+        pictures=_pictures(values, review),
+        total=len(cases),
+        shown=len(shown),
+        readers=review.readers,
+        data=Markup(_as_json(shown)),
+    )
+
+
+def _sentence(summary: Mapping[str, Any], outcome: Outcome) -> str:
+    compared, equal = summary["compared"], summary["matched"]
+    share = f"{100 * equal / compared:.1f} % of {compared:,} compared values are equal"
+    if not compared:
+        share = "no value could be compared"
+    rules = len(outcome.rules)
+    if outcome.passed:
+        return f"v2 may take over: all {rules} rules hold, and {share}; the others may stand."
+    number = len(outcome.broken)
+    return (
+        f"v2 may not take over yet: {number} of {rules} rules {'is' if number == 1 else 'are'} "
+        f"broken, while {share}."
+    )
+
+
+def _worst_first(single: pd.DataFrame, outcome: Outcome) -> pd.DataFrame:
+    """The cases: first the findings over their budgets, then by how large the difference is."""
+    over = {rule.detail.split(" · ")[0] for rule in outcome.broken if rule.suite == "values"}
+    apart = {kind.value for kind in APART_KINDS}
+    finding = single["finding"].astype(str)
+    rank = finding.map(lambda kind: 0 if kind in over else 2 if kind in apart else 1)
+    # What is proven by arithmetic is seldom what a reviewer looks for.
+    rank += finding.isin([Kind.ROUNDING.value, Kind.ROUNDED_BY_FILER.value]).astype(int)
+    size = single["difference"].abs() / single["v1_value"].abs().clip(lower=1.0)
+    order = pd.DataFrame({"rank": rank, "size": -size.fillna(-1)}, index=single.index)
+    return single.loc[order.sort_values(["rank", "size"], kind="stable").index]
+
+
+def _as_json(cases: pd.DataFrame) -> str:
+    """The cases by column, texts and days as places in a list; safe inside a script element."""
+    columns: dict[str, Any] = {}
+    for name in _CASES:
+        column = cases[name]
+        if name in _TEXTS:
+            codes, words = pd.factorize(column.astype(object), use_na_sentinel=True)
+            columns[name] = {"at": codes.tolist(), "words": [str(word) for word in words]}
+        elif name in _DAYS:
+            text = column.dt.strftime("%Y-%m-%d").astype(object)
+            codes, words = pd.factorize(text, use_na_sentinel=True)
+            columns[name] = {"at": codes.tolist(), "words": list(words)}
+        else:
+            numbers = column.to_numpy(dtype=float, na_value=float("nan"))
+            columns[name] = [
+                int(n) if n.is_integer() and abs(n) < 2**53 else n for n in numbers.tolist()
+            ]
+    text = orjson.dumps(columns).decode()
+    # Nothing in a script element is markup but its end, and comments that hide the end.
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _pictures(values: pd.DataFrame, review: Review) -> list[dict[str, Any]]:
+    drawn = [
+        _by_field(values),
+        _by_year(values),
+        _by_run(review.summaries),
+        _coverage(review.frames),
+    ]
+    return [picture for picture in drawn if picture is not None]
+
+
+def _picture(name: str, svg: str, table: pd.DataFrame) -> dict[str, Any]:
+    rows = [[_cell(value) for value in row] for row in table.itertuples(index=False)]
+    head = [str(column) for column in table.columns]
+    return {"name": name, "svg": Markup(svg), "head": head, "rows": rows}
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _compared(values: pd.DataFrame) -> pd.DataFrame:
+    apart = [kind.value for kind in APART_KINDS]
+    return values[~values["finding"].isin(apart)]
+
+
+def _by_field(values: pd.DataFrame) -> dict[str, Any] | None:
+    mine = _compared(values)
+    mine = mine.assign(field=mine["v2_field"].astype(str) + " · " + mine["statement"].astype(str))
+    table = mine.pivot_table(
+        index="field", columns="finding", values="count", aggfunc="sum", fill_value=0, observed=True
+    )
+    table.columns = table.columns.astype(str)
+    if table.empty:
+        return None
+    compared = table.sum(axis=1)
+    unequal = table.drop(columns=[Kind.MATCHED.value], errors="ignore")
+    unequal = unequal.loc[:, unequal.sum() > 0]
+    top = unequal.sum(axis=1).div(compared).sort_values(ascending=False).head(FIELDS_DRAWN).index
+    shares = unequal.loc[top].div(compared.loc[top], axis=0) * 100
+    name = "Which fields differ, and by what finding (percent of the values compared)"
+    svg = charts.stacked(name, [str(f) for f in top], {c: shares[c].tolist() for c in shares}, "%")
+    whole = table.loc[compared.sort_values(ascending=False).index].reset_index()
+    whole.insert(1, "compared", whole["field"].map(compared))
+    return _picture(name, svg, whole)
+
+
+def _by_year(values: pd.DataFrame) -> dict[str, Any] | None:
+    mine = _compared(values)
+    mine = mine[mine["ticker"].notna() & mine["period_end"].notna()]
+    if mine.empty:
+        return None
+    table = (
+        mine.assign(year=mine["period_end"].dt.year.astype(int), field=mine["v2_field"].astype(str))
+        .pivot_table(index="field", columns="year", values="count", aggfunc="sum", fill_value=0)
+        .astype(int)
+    )
+    top = table.sum(axis=1).sort_values(ascending=False).head(FIELDS_DRAWN).index
+    name = "Where they differ: values that are not equal, by field and year of the period's end"
+    svg = charts.dots(
+        name,
+        [str(year) for year in table.columns],
+        {str(field): table.loc[field].tolist() for field in top},
+        "values",
+    )
+    return _picture(name, svg, table.loc[top].reset_index())
+
+
+def _by_run(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    runs = list(summaries)[-RUNS_DRAWN:]
+    labels = [str(run["started"])[:16] for run in runs]
+    kinds = list(dict.fromkeys(kind for run in runs for kind in run["differences"]))
+    counts = {kind: [run["differences"].get(kind, 0) for run in runs] for kind in kinds}
+    counts["missing periods"] = [run.get("missing_periods_total", 0) for run in runs]
+    name = "Whether it gets better: findings, run by run"
+    table = pd.DataFrame({"run": labels, **counts})
+    table.insert(1, "answer", ["passed" if run["passed"] else "not passed" for run in runs])
+    table.insert(2, "scope", [run["scope"] for run in runs])
+    return _picture(name, charts.lines(name, labels, counts), table)
+
+
+def _coverage(frames: Path) -> dict[str, Any] | None:
+    columns = ["period_end", "state"]
+    periods = pd.read_parquet(frames / "periods.parquet", columns=columns).dropna()
+    if periods.empty:
+        return None
+    counts = (
+        periods.assign(year=periods["period_end"].dt.year.astype(int))
+        .pivot_table(index="year", columns="state", aggfunc="size", fill_value=0, observed=True)
+        .reindex(columns=["present", "missing", "extra"], fill_value=0)
+    )
+    table = pd.DataFrame(
+        {
+            "periods of v1": counts["present"] + counts["missing"],
+            "periods of v2": counts["present"] + counts["extra"],
+            "missing in v2": counts["missing"],
+        }
+    )
+    name = "What is covered: periods of each generation, by year of the period's end"
+    series = {str(column): table[column].astype(int).tolist() for column in table}
+    svg = charts.bars(name, [str(year) for year in table.index], series)
+    return _picture(name, svg, table.reset_index())

@@ -1,0 +1,54 @@
+"""The checkpoint of a lake, run as the command runs it, without a report."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import orjson
+
+from expectations import project
+from expectations.answer import TOLERANCES_FILE
+from expectations.outcome import Outcome
+from expectations.suites import make_suites
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.parity import Tolerances, load_tolerances
+from polygon_fundamentals.parity.findings import Found
+from polygon_fundamentals.parity.frames import write_frames
+from polygon_fundamentals.parity.run import Question
+from polygon_fundamentals.statements import Statement
+from tests.filled import comparison
+
+TOLERANCES = load_tolerances(TOLERANCES_FILE)
+
+
+def findings(lake: Lake, statements: Sequence[Statement], today: date) -> list[Found]:
+    """What the comparison of some statements finds."""
+    question = Question(TOLERANCES, (), {}, today)
+    return [comparison(lake, statement, question).found for statement in statements]
+
+
+def checkpoint(
+    lake: Lake,
+    statements: Sequence[Statement],
+    today: date,
+    tolerances: Tolerances = TOLERANCES,
+    tamper: Callable[[Path], None] = lambda frames: None,
+) -> Outcome:
+    """What the checkpoint says of a lake; `tamper` changes the frames before it is asked."""
+    home = Path(tempfile.mkdtemp(prefix="checkpoint-", dir=lake.root.parent))
+    write_frames(home / "frames", findings(lake, statements, today), tolerances, today)
+    tamper(home / "frames")
+    return ask(home, tolerances)
+
+
+def ask(home: Path, tolerances: Tolerances = TOLERANCES) -> Outcome:
+    """What the checkpoint says of the frames in `home`."""
+    suites = make_suites(tolerances, ())
+    project.write_project(home / "gx", suites, {}, [], home / "frames")
+    stored = home / "gx" / "checkpoints" / "parity.json"
+    without_site = {**orjson.loads(stored.read_bytes()), "actions": []}
+    stored.write_bytes(orjson.dumps(without_site))
+    return Outcome.of(project.run_checkpoint(home / "gx", "run", datetime.now(UTC)))
