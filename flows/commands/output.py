@@ -200,4 +200,6 @@ def switch_lines(report: Mapping[str, Any]) -> Iterator[str]:
             yield f"     {step['remedy']}"
     if "plan" in report:
         yield f"the steps: {', '.join(report['plan'])}"
+    if report.get("companions"):
+        yield f"stays at its path, unchanged: {', '.join(report['companions'])}"
     yield str(report["message"])

@@ -19,7 +19,7 @@ import msgspec
 import orjson
 import pyarrow as pa
 
-from polygon_fundamentals.cutover.checksums import checksum, printable, walk
+from polygon_fundamentals.cutover.checksums import checksum, own_files, printable, walk
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake.storage.local import flush_folder, replace_file
 
@@ -278,7 +278,7 @@ def refuse_unarchivable(folder: Path) -> None:
         LakeError: a link that leads out of it, a pipe, a socket or a device, or a name that is not
             UTF-8; the first is named.
     """
-    for path in walk(folder):
+    for path in own_files(folder):
         name = str(path.relative_to(folder))
         shown = printable(str(path))
         if shown != str(path):

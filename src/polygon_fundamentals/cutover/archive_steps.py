@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from polygon_fundamentals.cutover import archive_file, checksums
+from polygon_fundamentals.cutover import archive_file, checksums, companions
 from polygon_fundamentals.cutover.context import V1_DEPLOYMENTS, SwitchContext
 from polygon_fundamentals.cutover.journal import Journal
 from polygon_fundamentals.cutover.runner import Step
@@ -77,6 +77,7 @@ class Cleanup:
             return [retire]
         return [
             retire,
+            *self._companion_steps(),
             Step("take checksums", self.describe, self.forget),
             Step("write archive", self.write, self.drop_archive),
             Step("read back", self.read_back, self.drop_extracted),
@@ -93,6 +94,19 @@ class Cleanup:
             Step("join later loads", self.join_later, stays=True),
             Step("give up kept records", self.drop_kept, stays=True),
         ]
+
+    def _companion_steps(self) -> list[Step]:
+        if not companions.companions(self.folder):
+            return []
+        return [Step("keep other data", self.move_companions)]
+
+    def move_companions(self) -> str:
+        """Move what v1's folder holds besides the statements to v2's: it stays at its path."""
+        if leads_to(self.lake) is not Generation.V2:
+            raise AnswerIsNo(f"{self.lake.pointer} leads to v1; nothing was removed")
+        companions.refuse_unmovable(self.lake)
+        names = companions.move_companions(self.lake)
+        return f"left alone, at the same path: {companions.in_words(names)}"
 
     def retire(self) -> str:
         """Take v1's deployments out of service."""
@@ -112,6 +126,7 @@ class Cleanup:
                 "`python -m flows checklist --record-checksums`"
             )
         manifest = archive_file.describe(self.folder, self.retention.scripts, self.retention.cron)
+        manifest["companions"] = list(companions.shown(self.lake))
         archive_file.save_manifest(self.manifest_path, manifest)
         return f"{len(manifest['files']):,} files"
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from polygon_fundamentals.business_days import day_of
-from polygon_fundamentals.cutover import archive_file
+from polygon_fundamentals.cutover import archive_file, companions
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.archive_steps import Cleanup, Retention, manifest_of
 from polygon_fundamentals.cutover.context import SwitchContext
@@ -56,6 +56,7 @@ def refuse_cleanup(lake: Lake, retention: Retention, at: datetime) -> bool:
             raise UsageError(f"--script {script} is not a file; name it anew or leave it out")
     data = age >= retention.data_days and holds_data(lake.bronze / V1_ARCHIVE)
     if data:
+        companions.refuse_unmovable(lake)
         archive_file.refuse_unarchivable(lake.bronze / V1_ARCHIVE)
     if data and (tar := lake.root / "archive" / _archive_of(at)).exists():
         raise LakeError(f"{tar} is there already; move it away, then run again")
@@ -78,6 +79,9 @@ def plan_of_cleanup(lake: Lake, retention: Retention, at: datetime) -> str:
         return "a cleanup was cut off; --execute goes on where it stopped"
     data = refuse_cleanup(lake, retention, at)
     words = "retire v1's deployments" + (", archive and remove its data" if data else "")
+    names = companions.companions(lake.bronze / V1_ARCHIVE) if data else []
+    if names:
+        words += f" (left alone, at the same path: {companions.in_words(names)})"
     return f"would {words}; --execute carries it out"
 
 

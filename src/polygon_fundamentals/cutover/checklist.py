@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import day_of, streak
-from polygon_fundamentals.cutover import checksums, evidence, quarantine, sign_offs
+from polygon_fundamentals.cutover import checksums, companions, evidence, quarantine, sign_offs
 from polygon_fundamentals.cutover.journal import Clock, now
 from polygon_fundamentals.errors import FundamentalsError, UsageError, as_fundamentals_error
 from polygon_fundamentals.lake.listing import states
@@ -120,6 +120,8 @@ def evaluate_checklist(
         ("sign-offs", _sign_offs),
         *([("v1 checksums", _checksums)] if retired else [("only our writers", _only_ours)]),
     ]
+    if companions.all_companions(lake):
+        lines.append(("other data", _other_data))
     judged = [_judged(name, line, case) for name, line in lines]
     if damaged:
         names = ", ".join(path.name for path in damaged[:SHOWN])
@@ -299,6 +301,15 @@ def _only_ours(case: _Case) -> ChecklistItem:
         else (f"every change in v1's folder belongs to one of {len(spans)} loads")
     )
     return ChecklistItem("only our writers", not found, detail, remedy)
+
+
+def _other_data(case: _Case) -> ChecklistItem:
+    names, both = companions.all_companions(case.lake), companions.in_both(case.lake)
+    detail = f"stays reachable at its path: {companions.in_words(names)}"
+    if both:
+        detail = f"in v1's folder and in v2's, so one would be hidden: {companions.in_words(both)}"
+    remedy = f"join the two in {case.lake.pointer}, and remove the other"
+    return ChecklistItem("other data", not both, detail, remedy)
 
 
 def _checksums(case: _Case) -> ChecklistItem:

@@ -14,9 +14,10 @@ from polygon_fundamentals.cutover.journal import folder
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.local import replace_file
-from polygon_fundamentals.statements import Generation
+from polygon_fundamentals.statements import Generation, Statement
 
 _CHUNK = 1 << 20
+_STATEMENTS = frozenset(statement.value for statement in Statement)
 Recorded = tuple[int, int, str]  # size, time of change in ns, content
 
 
@@ -38,6 +39,13 @@ def walk(folder_: Path) -> Iterator[Path]:
             yield Path(where) / name
 
 
+def own_files(folder_: Path) -> Iterator[Path]:
+    """Yield what `walk` does of the statements; other entries are the user's (`companions`)."""
+    for statement in sorted(Statement):
+        path = folder_ / statement
+        yield from [path] if path.is_symlink() else walk(path)
+
+
 def checksums(folder_: Path) -> dict[str, str]:
     """Return path within the folder → SHA-256 (of a link: its target) of all it holds."""
     return {str(path.relative_to(folder_)): content_of(path) for path in walk(folder_)}
@@ -55,7 +63,7 @@ def record(lake: Lake) -> dict[str, Recorded]:
     """Write the checksums of v1's folder to `ops/cutover/v1_checksums.json`; return them."""
     where = lake.generation_folder(Generation.V1)
     entries: dict[str, Recorded] = {}
-    for path in walk(where):
+    for path in own_files(where):
         stat = path.lstat()
         content = printable(content_of(path))
         entries[_shown(path, where)] = (stat.st_size, stat.st_mtime_ns, content)
@@ -99,7 +107,8 @@ def changed_since(lake: Lake, known: Mapping[str, Recorded]) -> list[str]:
     Every file is read: a flipped bit changes neither size nor time.
     """
     where = lake.generation_folder(Generation.V1)
-    present = {_shown(path, where): path for path in walk(where)}
+    present = {_shown(path, where): path for path in own_files(where)}
+    known = {name: entry for name, entry in known.items() if name.split("/")[0] in _STATEMENTS}
     changed = [
         name
         for name, path in present.items()

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
+from polygon_fundamentals.cutover import companions
 from polygon_fundamentals.cutover.checklist import Checklist
 from polygon_fundamentals.cutover.checksums import checksums, walk
 from polygon_fundamentals.cutover.context import Options, SwitchContext
@@ -25,7 +26,7 @@ from polygon_fundamentals.cutover.operations import cutover, rollback
 from polygon_fundamentals.cutover.runner import JournalReport, OperationReport
 from polygon_fundamentals.cutover.schedules import NoSchedules
 from polygon_fundamentals.errors import LakeError
-from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER, Lake
 from polygon_fundamentals.lake.pointer import leads_to
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.silver import links
@@ -49,6 +50,7 @@ class DrillReport(OperationReport):
     files_compared: int = 0
     untouched: bool = True
     changed: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
 
 
 def drill(
@@ -90,6 +92,7 @@ def drill(
         passed=passed,
         copy_seconds=round(copied, 3),
         files_compared=len(before),
+        companions=companions.shown(lake),
         untouched=not changed,
         changed=tuple(changed[:20]),
     )
@@ -159,7 +162,10 @@ def _with_part(report: DrillReport, name: str, part: JournalReport) -> DrillRepo
 
 
 def _folder_sums(copy: Lake, generation: Generation) -> dict[str, str]:
-    return checksums(copy.generation_folder(generation))
+    """Return the checksums of a generation's folder, but for links to the other's companions."""
+    sums = checksums(copy.generation_folder(generation))
+    links = tuple(f"-> ../{name}/" for name in (V1_ARCHIVE, V2_FOLDER))
+    return {name: digest for name, digest in sums.items() if not digest.startswith(links)}
 
 
 def _is_whole(copy: Lake, data: dict[Generation, dict[str, str]]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import missed_since
-from polygon_fundamentals.cutover import evidence
+from polygon_fundamentals.cutover import companions, evidence
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.checklist import Checklist
 from polygon_fundamentals.cutover.context import Options, SwitchContext
@@ -44,6 +44,7 @@ class CutoverPlan(OperationReport):
     plan: tuple[str, ...] = ()
     schedules: Recorded | tuple[()] = ()
     file_system: str = ""
+    companions: tuple[str, ...] = ()
 
 
 def plan_of_cutover(
@@ -74,12 +75,14 @@ def plan_of_cutover(
         plan=tuple(step.name for step in steps),
         schedules=context.schedules.recorded() or (),
         file_system=probed,
+        companions=companions.shown(lake),
     )
 
 
 def _refuse_unable(lake: Lake, options: Options) -> str:
     """Refuse what a switch could not do here; return the probe in words."""
     check_folders(lake)
+    companions.refuse_in_both(lake)
     if not holds_data(lake.bronze / V2_FOLDER):
         raise LakeError(
             f"{lake.bronze / V2_FOLDER} holds nothing; load v2 first: "

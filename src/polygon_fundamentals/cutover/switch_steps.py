@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from polygon_fundamentals.cutover import reader_checks
+from polygon_fundamentals.cutover import companions, reader_checks
 from polygon_fundamentals.cutover.context import Options, SwitchContext
 from polygon_fundamentals.cutover.journal import Journal
 from polygon_fundamentals.cutover.runner import Step
@@ -55,6 +55,7 @@ class Switch:
             Step("build silver", self.build_silver),
             Step("readers' checks", self.check_candidate),
             Step("hold again", self.hold_again),
+            *self._companion_steps(),
             Step("move pointer", self.move_pointer, self.move_pointer_back),
             Step("move silver", self.move_silver, self.move_silver_back),
             Step("verify", self.verify),
@@ -73,12 +74,30 @@ class Switch:
             Step("check", lambda: str(self.facts["checked"])),
             Step("record schedules", self.schedules.try_to_record, self.schedules.put_back),
             Step("adopt pointer", self.adopt),
+            *self._companion_steps(),
             Step("move pointer", self.move_pointer, self.move_pointer_back),
             Step("find silver", self.build_silver),
             Step("move silver", self.move_silver, self.move_silver_back),
             Step("verify", self.verify_rollback),
             Step("schedules as they were", self.schedules.before_cutover, stays=True),
         ]
+
+    def _companion_steps(self) -> list[Step]:
+        """Return the step for what else lies in v1's or v2's folder, where something does."""
+        if not companions.all_companions(self.lake):
+            return []
+        return [Step("keep other data", self.link_companions, self.unlink_companions)]
+
+    def link_companions(self) -> str:
+        """Give the target's folder links to what the other's holds besides the statements."""
+        names = companions.link_companions(self.lake, self._folder)
+        return f"reachable as before: {companions.in_words(names) or 'nothing to link'}"
+
+    def unlink_companions(self) -> str:
+        """Remove those links again."""
+        if leads_to(self.lake) is not self.target:
+            companions.unlink_companions(self._folder)
+        return "links removed"
 
     def hold(self) -> str:
         """Wait while the postpone file exists."""

@@ -76,12 +76,12 @@ def climb_out(folder: Path, _: Path) -> str:
 
 
 def leave_a_pipe(folder: Path, _: Path) -> str:
-    os.mkfifo(folder / "pipe")
+    os.mkfifo(folder / "cash_flow" / "pipe")
     return "pipe is neither file nor link; remove it"
 
 
 def name_no_text(folder: Path, _: Path) -> str:
-    Path(os.fsdecode(os.fsencode(folder) + b"/a\xff.parquet")).touch()
+    Path(os.fsdecode(os.fsencode(folder) + b"/cash_flow/a\xff.parquet")).touch()
     return r"a\\xff.parquet has a name that is not UTF-8; rename it"
 
 

@@ -67,16 +67,17 @@ def test_scripts_and_cron_lines_go_into_the_archive(switched: Lake, tmp_path: Pa
 
 
 def test_links_and_hard_links_come_back_as_they_were(switched: Lake) -> None:
-    folder = v1_folder(switched)
+    top = v1_folder(switched)
+    folder = top / "balance_sheets"
     first = next(folder.rglob("*.parquet"))
     os.link(first, folder / "twin.parquet")
-    (folder / "link").symlink_to("balance_sheets")
+    (folder / "link").symlink_to("../cash_flow")
     (folder / "empty").mkdir(mode=0o750)
-    before = checksums(folder)
-    assert before["link"] == "-> balance_sheets"
+    before = checksums(top)
+    assert before["balance_sheets/link"] == "-> ../cash_flow"
     assert run(switched, "cleanup", checks=())["exit_code"] == 0
     assert run(switched, "restore", checks=())["exit_code"] == 0
-    assert checksums(folder) == before
+    assert checksums(top) == before
     assert (folder / "empty").stat().st_mode & 0o777 == 0o750
 
 
@@ -198,7 +199,7 @@ def touch(lake: Lake) -> None:
 
 
 def add(lake: Lake) -> None:
-    (v1_folder(lake) / "new.parquet").write_bytes(b"new")
+    (v1_folder(lake) / "cash_flow" / "new.parquet").write_bytes(b"new")
 
 
 def point_back(lake: Lake) -> None:
@@ -218,8 +219,13 @@ def lose_archive(lake: Lake) -> None:
     ("at", "what", "code", "words"),
     [
         ("after keep records", touch, 4, "1 files of v1 changed while they were archived"),
-        ("after keep records", add, 4, r"changed while they were archived (new.parquet)"),
-        ("after take checksums", add, 4, "1 files differ from the manifest (new.parquet)"),
+        ("after keep records", add, 4, r"changed while they were archived (cash_flow/new.parquet)"),
+        (
+            "after take checksums",
+            add,
+            4,
+            "1 files differ from the manifest (cash_flow/new.parquet)",
+        ),
         ("after keep records", point_back, 1, "leads to v1; nothing was removed"),
         ("after take checksums", lose_manifest, 4, "is no readable manifest; use another copy"),
         ("after write archive", lose_archive, 4, "is not there; put the archive back"),
