@@ -11,8 +11,7 @@ from prefect.states import State
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from flows.foreign import quarantine
-from flows.historical_load import LOCK_SECONDS, generations_of
+from flows.historical_load import generations_of
 from flows.parameters import (
     BaseUrl,
     Day,
@@ -24,7 +23,7 @@ from flows.parameters import (
     Timeframes,
     Universe,
 )
-from flows.runs import Report, ended, flow_run_id, sentence
+from flows.runs import Report, ended, recorded_run, sentence
 from flows.runtime.artifacts import publish_load
 from flows.status import tell_status
 from flows.updating import Update, update_side_by_side, windows_of
@@ -32,11 +31,9 @@ from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import day_of, today_in_new_york
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake, catalogue
-from polygon_fundamentals.lake.archived_rows import archived_since, refuse_archived
-from polygon_fundamentals.lake.commit import recover
+from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.load.companies import write_companies
 from polygon_fundamentals.load.report import WindowReport
-from polygon_fundamentals.locks import shared
 from polygon_fundamentals.reference.tickers import universe as whole_universe
 from polygon_fundamentals.settings import (
     Settings,
@@ -96,7 +93,6 @@ def daily_update(
         root = lake_root if names or universe else existing_lake_root
         where = Lake(root(lake))
         settings = load_settings(base_url)
-        where.prepare()
         parameters = {
             "generation": generation,
             "tickers": names,
@@ -107,20 +103,14 @@ def daily_update(
             "date": last.isoformat(),
             "base_url": settings.base_url,
         }
-        lock = where.lock("writers")
-        with shared(lock, LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):
-            if generation == "v1":
-                refuse_archived(where)
-            recover(where)
-            quarantine(where)
-            ledger.close_crashed(where)
-            run = ledger.Run(where, "daily-update", parameters, flow_run_id=flow_run_id())
-            with ledger.recorded(run):
-                report = _updated(
-                    run, settings, generation, names, universe, statements, timeframes, base_url
-                )
-                held = catalogue.counts(where, every_file=False)
-                run.report["records"] = _records(held)
+        # Of both, an archived v1 is left out; alone it is refused.
+        writes = [Generation.V1] if generation == "v1" else [Generation.V2]
+        with recorded_run("daily-update", where, parameters, writes=writes) as run:
+            report = _updated(
+                run, settings, generation, names, universe, statements, timeframes, base_url
+            )
+            held = catalogue.counts(where, every_file=False)
+            run.report["records"] = _records(held)
         publish_load(
             "daily-update", {name: report[name] for name in ("v1", "v2") if name in report}
         )

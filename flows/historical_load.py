@@ -11,7 +11,6 @@ from prefect import flow, runtime
 from prefect.states import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.foreign import quarantine
 from flows.load_tasks import LoadPlan, load_generation
 from flows.parameters import (
     BaseUrl,
@@ -25,17 +24,14 @@ from flows.parameters import (
     Universe,
     Witness,
 )
-from flows.runs import Report, ended, flow_run_id, sentence
+from flows.runs import Report, ended, recorded_run, sentence
 from flows.runtime.artifacts import publish_load
 from polygon_fundamentals import ledger
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.archived_rows import refuse_archived
-from polygon_fundamentals.lake.commit import recover
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.load.query import Filters
 from polygon_fundamentals.load.report import LoadReport
-from polygon_fundamentals.locks import shared
 from polygon_fundamentals.reference.tickers import tickers_of_cik
 from polygon_fundamentals.reference.tickers import universe as whole_universe
 from polygon_fundamentals.settings import (
@@ -56,7 +52,6 @@ from tasks.context import RunSpec, close, context
 
 # Below this many units the writer processes cost more to start than they save.
 UNITS_WORTH_PROCESSES = 60
-LOCK_SECONDS = 10.0
 
 
 def _run_name() -> str:
@@ -202,50 +197,37 @@ def run_load(
     where = Lake(lake_root(lake))
     settings = load_settings(base_url)
     parameters = {**parameters, "base_url": settings.base_url}
-    where.prepare()
-    with shared(where.lock("writers"), LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):
-        if Generation.V1 in generations:
-            refuse_archived(where)
-        recover(where)
-        quarantine(where)
-        ledger.close_crashed(where)
-        previous, done = ledger.resumable(where, flow_name, parameters) if resume else (None, set())
-        run = ledger.Run(where, flow_name, parameters, flow_run_id=flow_run_id())
-        with ledger.recorded(run):
-            if previous:
-                run.report["resumes"] = previous
-                run.done([list(unit) for unit in done])
-            found = _loaded(
-                run,
-                settings,
-                generations,
-                tickers,
-                statements,
-                filters,
-                base_url,
-                universe,
-                frozenset(done),
-                cik,
-            )
-            code = max(report.exit_code for report in found.values())
-            reports = {name: report.as_json() for name, report in found.items()}
-            report = {
-                **reports,
-                "lake": str(where.root),
-                "run": run.id,
-                "exit_code": code,
-                "message": sentence(reports),
-            }
-            if original_dates:
-                report = with_original_dates(report, tickers, base_url, witness)
-                run.report["original_dates"] = report["original_dates"]
-            # A sharded load knows its shards by what the ledger says of them.
-            run.report.update(
-                ok=report["exit_code"] == 0,
-                exit_code=report["exit_code"],
-                message=report["message"],
-                generations=reports,
-            )
+    with recorded_run(flow_name, where, parameters, writes=generations, resume=resume) as run:
+        found = _loaded(
+            run,
+            settings,
+            generations,
+            tickers,
+            statements,
+            filters,
+            base_url,
+            universe,
+            cik,
+        )
+        code = max(report.exit_code for report in found.values())
+        reports = {name: report.as_json() for name, report in found.items()}
+        report = {
+            **reports,
+            "lake": str(where.root),
+            "run": run.id,
+            "exit_code": code,
+            "message": sentence(reports),
+        }
+        if original_dates:
+            report = with_original_dates(report, tickers, base_url, witness)
+            run.report["original_dates"] = report["original_dates"]
+        # A sharded load knows its shards by what the ledger says of them.
+        run.report.update(
+            ok=report["exit_code"] == 0,
+            exit_code=report["exit_code"],
+            message=report["message"],
+            generations=reports,
+        )
     publish_load(flow_name, reports)
     return report
 
@@ -259,7 +241,6 @@ def _loaded(
     filters: Filters,
     base_url: str | None,
     universe: str | None,
-    done: frozenset[tuple[str, ...]],
     cik: str | None,
 ) -> dict[str, LoadReport]:
     many = len(tickers) * len(statements) >= UNITS_WORTH_PROCESSES or universe is not None
@@ -277,7 +258,7 @@ def _loaded(
         if cik is not None and not names:
             names = tickers_of_cik(context(spec).client, cik)
         ciks = {name: [cik] for name in names} if cik is not None else {}
-        plan = LoadPlan(spec, settings, run, names, statements, filters, done, ciks=ciks)
+        plan = LoadPlan(spec, settings, run, names, statements, filters, run.done_before, ciks=ciks)
         found = {g.value: load_generation(plan, g) for g in generations}
     finally:
         close(spec)

@@ -12,9 +12,8 @@ from prefect import flow, get_run_logger, runtime
 from prefect.artifacts import create_link_artifact
 
 from expectations.answer import ACCEPTED_FILE, TOLERANCES_FILE, Asked
-from flows.historical_load import LOCK_SECONDS
 from flows.parameters import ParityParameters
-from flows.runs import Report, flow_run_id
+from flows.runs import Report, recorded_run
 from flows.runtime.artifacts import publish_text
 from flows.signature import takes
 from polygon_fundamentals import ledger
@@ -22,8 +21,6 @@ from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.commit import recover
-from polygon_fundamentals.locks import shared
 from polygon_fundamentals.parity import load_accepted, load_tolerances
 from polygon_fundamentals.parity.run import sampled, v1_tickers, v2_tickers
 from polygon_fundamentals.reference.tickers import known_tickers
@@ -63,15 +60,10 @@ def parity(given: ParityParameters) -> Report:
     load_accepted(ACCEPTED_FILE, given.day or today_in_new_york())
     if given.witness:
         load_edgar_settings()
-    where.prepare()
-    lock = where.lock("writers")
-    with shared(lock, LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):
-        recover(where)
-        run = ledger.Run(where, "parity", given.recorded, flow_run_id=flow_run_id())
-        with ledger.recorded(run):
-            report = _answered(run, given)
-            run.report.update({name: report[name] for name in _IN_LEDGER})
-            run.report.update(ok=report["passed"], message=report["message"])
+    with recorded_run("parity", where, given.recorded) as run:
+        report = _answered(run, given)
+        run.report.update({name: report[name] for name in _IN_LEDGER})
+        run.report.update(ok=report["passed"], message=report["message"])
     _publish(report)
     return {k: v for k, v in report.items() if k != "markdown"}
 

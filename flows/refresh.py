@@ -8,8 +8,7 @@ from prefect import flow
 from prefect.states import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.foreign import quarantine
-from flows.historical_load import LOCK_SECONDS, UNITS_WORTH_PROCESSES
+from flows.historical_load import UNITS_WORTH_PROCESSES
 from flows.load_tasks import LoadPlan, load_generation
 from flows.parameters import (
     BaseUrl,
@@ -19,15 +18,14 @@ from flows.parameters import (
     TickersFile,
     Timeframes,
 )
-from flows.runs import Report, ended, flow_run_id, sentence
+from flows.runs import Report, ended, recorded_run, sentence
 from flows.runtime.artifacts import publish_load
 from flows.status import tell_status
 from polygon_fundamentals import ledger
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake, catalogue
-from polygon_fundamentals.lake.commit import Scope, recover
+from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.load.query import Filters
-from polygon_fundamentals.locks import shared
 from polygon_fundamentals.settings import (
     Settings,
     existing_lake_root,
@@ -64,7 +62,6 @@ def refresh(
         names = read_tickers(tickers, tickers_file)
         where = Lake(lake_root(lake) if names else existing_lake_root(lake))
         settings = load_settings(base_url)
-        where.prepare()
         filters = Filters(timeframes=tuple(timeframes))
         parameters = {
             "generation": Generation.V2.value,
@@ -73,13 +70,8 @@ def refresh(
             **filters.as_json(),
             "base_url": settings.base_url,
         }
-        lock = where.lock("writers")
-        with shared(lock, LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):
-            recover(where)
-            quarantine(where)
-            run = ledger.Run(where, "refresh", parameters, flow_run_id=flow_run_id())
-            with ledger.recorded(run):
-                report = _refreshed(run, settings, names, statements, filters, base_url)
+        with recorded_run("refresh", where, parameters, writes=[Generation.V2]) as run:
+            report = _refreshed(run, settings, names, statements, filters, base_url)
         publish_load("refresh", {"v2": report["v2"]})
         tell_status(where, report, catalogue.counts(where, every_file=False))
         return report

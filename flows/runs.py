@@ -1,15 +1,26 @@
-"""How a flow ends: its state, its ledger entry, and the report that the command line prints."""
+"""How a flow begins and ends: its locks, its ledger entry, its state and its report."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from prefect import runtime
 from prefect.states import Completed, Failed, State
 
+from polygon_fundamentals import ledger
+from polygon_fundamentals.cutover.quarantine import quarantine_foreign_files
 from polygon_fundamentals.errors import FundamentalsError, as_fundamentals_error
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.archived_rows import refuse_archived
+from polygon_fundamentals.lake.commit import recover
+from polygon_fundamentals.locks import shared
+from polygon_fundamentals.statements import Generation
+
+LOCK_SECONDS = 10.0
 
 Report = dict[str, Any]
 
@@ -81,3 +92,38 @@ def flow_run_id() -> str | None:
     """Return the id of the present Prefect run, for the ledger."""
     found = runtime.flow_run.id
     return str(found) if found else None
+
+
+@contextmanager
+def recorded_run(
+    flow: str,
+    lake: Lake,
+    parameters: Mapping[str, Any],
+    *,
+    writes: Sequence[Generation] = (),
+    resume: bool = False,
+) -> Iterator[ledger.Run]:
+    """Yield a run that may use the lake, with an entry in the ledger while the body runs.
+
+    The one prelude of the flows, in the order that must hold: a switch of the lake waits for the
+    run (and the run for it); an archived v1 is not written; a commit that was killed is made
+    good; foreign files leave v2's folder before an upsert could take their rows for v2's; runs
+    that died are closed, and only then can one be found that this one goes on with.
+
+    Raises:
+        LakeLockedError: a cutover or rollback is under way.
+        LakeError: v1 is written, and it is in the archive.
+    """
+    lake.prepare()
+    with shared(lake.lock("writers"), LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):
+        if Generation.V1 in writes:
+            refuse_archived(lake)
+        recover(lake)
+        if writes:
+            for quarantined in quarantine_foreign_files(lake):
+                print(f"warning: {quarantined.sentence()}", file=sys.stderr, flush=True)
+        run = ledger.Run(lake, flow, parameters, flow_run_id=flow_run_id())
+        with ledger.recorded(run):
+            if resume:
+                run.resume()
+            yield run

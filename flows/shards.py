@@ -28,7 +28,7 @@ from flows.parameters import (
     Universe,
     Witness,
 )
-from flows.runs import Report, ended, sentence
+from flows.runs import Report, ended, flow_run_id, sentence
 from flows.runtime.artifacts import publish_load
 from flows.shard_runs import Shard, carry_out
 from polygon_fundamentals import ledger
@@ -88,7 +88,8 @@ def sharded_load(
             refuse_archived(where)
         filters = filters_of(timeframes, from_date, to_date)
         parameters = {"generation": generation, "shards": shards, "universe": universe}
-        run = ledger.Run(where, "sharded-load", {**parameters, **filters.as_json()})
+        recorded = {**parameters, **filters.as_json()}
+        run = ledger.Run(where, "sharded-load", recorded, flow_run_id=flow_run_id())
         with ledger.recorded(run):
             spec = RunSpec(run=run.id, lake=str(where.root), base_url=base_url)
             try:

@@ -7,20 +7,15 @@ import time
 from prefect import flow, runtime
 
 from flows.parameters import SilverParameters
-from flows.runs import Report
+from flows.runs import Report, recorded_run
 from flows.runtime.artifacts import publish_text
 from flows.signature import takes
-from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.commit import recover
-from polygon_fundamentals.locks import shared
 from polygon_fundamentals.settings import existing_lake_root
 from polygon_fundamentals.silver import TABLE
 from tasks.silver import build_silver
-
-LOCK_SECONDS = 10.0
 
 
 def _run_name() -> str:
@@ -45,14 +40,10 @@ def silver(given: SilverParameters) -> Report:
     where = Lake(existing_lake_root(given.lake))
     day = None if as_of is None else as_of.isoformat()
     # A cutover waits for this. A rollback does not: the build then follows the pointer.
-    with shared(where.lock("writers"), LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):
-        recover(where)
-        ledger.close_crashed(where)
-        run = ledger.Run(where, "silver", {"as_of": day})
-        with ledger.recorded(run):
-            found = _built(where, day)
-            code = int(found.get("exit_code", 0))
-            run.report.update(ok=code == 0, message=found["message"], silver=found)
+    with recorded_run("silver", where, {"as_of": day}) as run:
+        found = _built(where, day)
+        code = int(found.get("exit_code", 0))
+        run.report.update(ok=code == 0, message=found["message"], silver=found)
     if code == 0:
         publish_text("silver", f"{found['message']}\n\n`{found['path']}`", "The silver table.")
     return {**found, "lake": str(where.root), "run": run.id, "exit_code": code}

@@ -104,6 +104,7 @@ class Run:
     flow_run_id: str | None = None
     report: dict[str, Any] = field(default_factory=dict)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    done_before: frozenset[tuple[str, ...]] = frozenset()
 
     @property
     def path(self) -> Path:
@@ -133,6 +134,14 @@ class Run:
             **self.report,
         }
         replace_file(self.path, orjson.dumps(entry, option=orjson.OPT_INDENT_2))
+
+    def resume(self) -> None:
+        """Take over the done units of the newest run that was cut off with these parameters."""
+        previous, done = resumable(self.lake, self.flow, self.parameters)
+        if previous:
+            self.report["resumes"] = previous
+            self.done_before = frozenset(done)
+            self.done([list(unit) for unit in done])
 
     def done(self, units: Sequence[Sequence[str]]) -> None:
         """Note units as done, so that a run that takes over after a kill passes them by."""

@@ -57,6 +57,10 @@ def test_load_build_look_back_and_export(sandbox: Sandbox, lake: Lake) -> None:
     assert str(path) in report["error"]
     assert len(errors.strip().splitlines()) == 1
     assert len(pd.read_parquet(lake.silver / "fundamentals_wide")) == len(table)
+    # Every build can be found on the server, the one that failed too.
+    builds = [r for r in ledger.records(lake)[0] if r.found["flow"] == "silver"]
+    assert [r.outcome for r in builds] == ["succeeded"] * 3 + ["failed"]
+    assert all(r.found["flow_run_id"] for r in builds)
 
 
 def test_shards_without_their_dates_fail_the_sharded_load(
@@ -94,6 +98,7 @@ def test_shards_without_their_dates_fail_the_sharded_load(
     assert report["original_dates"]["companies"] == 1
     assert report["original_dates"]["periods"] > 60
     outcomes = {r.found["flow"]: r.outcome for r in ledger.records(lake)[0]}
+    assert all(r.found["flow_run_id"] for r in ledger.records(lake)[0])
     assert outcomes == {"sharded-load": "failed", "historical-load": "failed"}
 
 
