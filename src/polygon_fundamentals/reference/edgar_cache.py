@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,7 +25,8 @@ import pyarrow.parquet as pq
 from polygon_fundamentals.errors import ContentError, EdgarIdentityError, EdgarUnreachableError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.local import replace_file
-from polygon_fundamentals.reference.edgar import FACTS_ZIP, SUBMISSIONS_ZIP, Edgar
+from polygon_fundamentals.reference.edgar import Edgar
+from polygon_fundamentals.reference.edgar_archives import Archives
 from polygon_fundamentals.reference.edgar_dates import Report, reports_in
 from polygon_fundamentals.reference.edgar_facts import (
     FACTS_SCHEMA,
@@ -179,7 +179,7 @@ def ask(
     report = EdgarReport(companies=len(ciks))
     before = [(t.requests, t.body_bytes) for t in edgar.counts]
     try:
-        with _source(cache, edgar, len(ciks)) as source, ThreadPoolExecutor(_THREADS) as threads:
+        with _source(cache, edgar, ciks) as source, ThreadPoolExecutor(_THREADS) as threads:
             for asked, problem in threads.map(
                 lambda cik: _update(cache, source, cik, day, with_facts), ciks
             ):
@@ -213,64 +213,18 @@ def _update(
 
 
 @contextmanager
-def _source(cache: EdgarCache, edgar: Edgar, companies: int) -> Iterator[Source]:
+def _source(cache: EdgarCache, edgar: Edgar, ciks: Sequence[str]) -> Iterator[Source]:
     """Yield EDGAR itself, or for many companies its nightly zips, fetched for as long."""
-    if companies < ARCHIVES_FROM:
+    if len(ciks) < ARCHIVES_FROM:
         yield edgar
         return
     cache.folder.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="zips-", dir=cache.folder))
     try:
-        with Archives.fetched(edgar, folder) as archives:
+        with Archives.fetched(edgar, folder, ciks) as archives:
             yield archives
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-class Archives:
-    """The two nightly zips; all threads may read them."""
-
-    def __init__(self, facts: zipfile.ZipFile, submissions: zipfile.ZipFile) -> None:
-        self._facts, self._submissions = facts, submissions
-
-    @classmethod
-    @contextmanager
-    def fetched(cls, edgar: Edgar, folder: Path) -> Iterator[Archives]:
-        """Yield the zips, written to a folder first. Raises as `Edgar.download`."""
-        paths = {}
-        for address in (FACTS_ZIP, SUBMISSIONS_ZIP):
-            paths[address] = folder / address.rsplit("/", 1)[1]
-            if not edgar.download(address, paths[address]):
-                raise EdgarUnreachableError(f"SEC EDGAR is not reachable: {address} is not there")
-        try:
-            with (
-                zipfile.ZipFile(paths[FACTS_ZIP]) as facts,
-                zipfile.ZipFile(paths[SUBMISSIONS_ZIP]) as submissions,
-            ):
-                yield cls(facts, submissions)
-        except zipfile.BadZipFile as error:
-            raise EdgarUnreachableError(
-                f"SEC EDGAR is not reachable: a nightly zip is damaged ({error})"
-            ) from error
-
-    def company_facts(self, cik: str) -> bytes | None:
-        """Return a companyfacts document, None where there is none."""
-        return _member(self._facts, f"CIK{cik}.json")
-
-    def submissions(self, cik: str) -> bytes | None:
-        """Return a submissions document, None where there is none."""
-        return _member(self._submissions, f"CIK{cik}.json")
-
-    def older_page(self, name: str) -> bytes | None:
-        """Return an older page of submissions, None where there is none."""
-        return _member(self._submissions, name)
-
-
-def _member(archive: zipfile.ZipFile, name: str) -> bytes | None:
-    try:
-        return archive.read(name)
-    except KeyError:
-        return None
 
 
 def _once(tables: Sequence[pa.Table]) -> pa.Table:
