@@ -68,7 +68,7 @@ class EdgarLimit:
         """Wait until one more request may be sent; return the seconds waited.
 
         A turn is reserved under the lock and waited for outside it. Where a pause began meanwhile,
-        another turn is taken.
+        or the turn has passed, another one is taken.
         """
         waited = 0.0
         while True:
@@ -80,6 +80,8 @@ class EdgarLimit:
             if turn > now:
                 self._sleep(turn - now)
                 waited += turn - now
+                if self._clock() - turn > self._spacing:
+                    continue  # woken late, on a busy machine: the turns after it may have come
             with self._held():
                 if self._read(self._clock())[1] <= turn:
                     return waited

@@ -329,6 +329,18 @@ def test_three_processes_share_the_limit(sandbox: Sandbox, lake: Lake) -> None:
     assert times[-1] - times[0] > 35 / 8.1
 
 
+def test_a_turn_that_was_slept_through_is_lost(sandbox: Sandbox, lake: Lake) -> None:
+    """On a busy machine late requests would otherwise meet those whose turn it is."""
+    clock = Clock()
+    late = EdgarLimit(lake, settings(), clock=clock, sleep=lambda s: clock.sleep(s + 1.0))
+    limit = EdgarLimit(lake, settings(), clock=clock, sleep=clock.sleep)
+    assert limit.acquire() == 0.0
+    late.acquire()
+    woken = clock.now
+    limit.acquire()
+    assert clock.now - woken >= 0.12
+
+
 def test_a_cut_file_of_the_limit_and_a_clock_set_back_hold_nobody_up(
     sandbox: Sandbox, lake: Lake
 ) -> None:
