@@ -32,6 +32,7 @@ from polygon_fundamentals.silver import links
 from polygon_fundamentals.statements import Generation, Statement
 
 OBSERVED = datetime(2026, 6, 1, 12, tzinfo=UTC)
+TODAY = date(2026, 6, 12)
 QUARTERS = (
     ("2025-03-31", "2025-05-02", 1),
     ("2025-06-30", "2025-08-01", 2),

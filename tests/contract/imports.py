@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 LIBRARY = "polygon_fundamentals"
+OUTSIDE = ("benchmarks", "flows", "tasks", "expectations", "deployments", "sandbox")
 
 
 @dataclass(frozen=True)
@@ -109,3 +111,24 @@ def circles(arrows: Mapping[str, set[str]]) -> list[list[str]]:
         if name not in order:
             visit(name)
     return sorted(found)
+
+
+# A small project, for the tests to put one fault into.
+TREE = {
+    "src/polygon_fundamentals/__init__.py": "",
+    "src/polygon_fundamentals/errors.py": "",
+    "src/polygon_fundamentals/lake/__init__.py": "from polygon_fundamentals.lake.read import read",
+    "src/polygon_fundamentals/lake/read.py": "from ..errors import __name__ as read",
+    "flows/__init__.py": "",
+    "flows/load.py": "import polygon_fundamentals.lake.read",
+}
+
+
+def small_project(folder: Path, **changed: str) -> Project:
+    """Write the small project, with files changed, and return it: `lake_read` is lake/read.py."""
+    for name, text in TREE.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        key = "_".join(Path(name).with_suffix("").parts[-2:])
+        path.write_text(changed.get(key, text))
+    return Project(folder, ["flows"])

@@ -7,20 +7,23 @@ on its line is a decision about the house: see docs/architecture.md.
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.contract.imports import LIBRARY, Project, circles, imported_names, room_of
+from tests.contract.imports import (
+    LIBRARY,
+    OUTSIDE,
+    ROOT,
+    Project,
+    circles,
+    imported_names,
+    room_of,
+    small_project,
+)
 
-ROOT = Path(__file__).parents[2]
-OUTSIDE = ("benchmarks", "flows", "tasks", "expectations", "deployments", "sandbox")
 # Errors, counts, names, settings and locks: every room of the library may use them.
 GROUND = "business_days counts errors locks settings statements"
 THE_LIBRARY = (
@@ -76,30 +79,12 @@ CIRCLES = {
     # The demo runs other commands through `main`, which it imports when it does so.
     ("flows.__main__", "flows.commands", "flows.commands.demo", "flows.commands.parser"),
 }
-# In one process: imports what others wrote, then forks a child for each room, which imports all
-# modules of that room and nothing else of ours first.
-ALONE = """
-import importlib, json, os, sys, traceback
-for name in sys.argv[1:]:
-    importlib.import_module(name)
-failed = {}
-for room, modules in json.load(sys.stdin).items():
-    reading, writing = os.pipe()
-    child = os.fork()
-    if not child:
-        try:
-            for module in modules:
-                importlib.import_module(module)
-        except BaseException:
-            os.write(writing, traceback.format_exc()[-4000:].encode())
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as said:
-        if text := said.read():
-            failed[room] = text
-    os.waitpid(child, 0)
-print(json.dumps(failed))
-"""
+
+# Silver's tests are being rewritten: what these two share goes to feeding.py with that.
+TESTS_IN_TESTS = {
+    ("tests.unit.silver.test_bitemporal", "tests.unit.silver.test_history"),
+    ("tests.unit.silver.test_history", "tests.unit.silver.test_as_of"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -114,23 +99,6 @@ def broken(project: Project, rooms: Mapping[str, frozenset[str]]) -> set[tuple[s
         for name, other in project.arrows()
         if room_of(other) not in rooms.get(room_of(name), frozenset())
     }
-
-
-def alone(project: Project, rooms: Iterable[str], *others: str) -> dict[str, str]:
-    """Return room → traceback, of rooms that cannot be imported before all others of ours."""
-    path = os.pathsep.join([str(project.root / "src"), str(project.root)])
-    done = subprocess.run(
-        [sys.executable, "-c", ALONE, *others],
-        input=json.dumps({room: sorted(project.rooms[room]) for room in rooms}),
-        env={**os.environ, "PYTHONPATH": path},
-        cwd=project.root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    failed: dict[str, str] = json.loads(done.stdout)
-    return failed
 
 
 def test_every_room_has_its_line(project: Project) -> None:
@@ -161,17 +129,6 @@ def test_no_modules_and_no_rooms_import_in_a_circle(project: Project) -> None:
     assert circles(rooms) == []
 
 
-def test_each_room_of_the_library_can_be_imported_alone(project: Project) -> None:
-    assert alone(project, [r for r in ROOMS if r not in OUTSIDE], "pyarrow.compute") == {}
-
-
-@pytest.mark.slow
-def test_each_room_beside_the_library_can_be_imported_alone(project: Project) -> None:
-    # The tools that benchmarks measures beside ours have an environment of their own.
-    rooms = [room for room in OUTSIDE if room != "benchmarks"]
-    assert alone(project, rooms, "great_expectations", "pandas", "prefect.flows") == {}
-
-
 def test_the_library_never_imports_prefect_or_great_expectations(project: Project) -> None:
     library = {n: p for n, p in project.modules.items() if n.startswith(LIBRARY)}
     wrong = {
@@ -192,39 +149,30 @@ def test_one_module_reads_the_environment() -> None:
     assert readers == {f"src/{LIBRARY}/settings.py"}
 
 
+def test_no_test_imports_from_another_test() -> None:
+    """What two tests share stands in tests/builders, or in a module of its own beside them."""
+    tests = Project(ROOT, ["tests"])
+    wrong = {
+        (name, other)
+        for name, others in tests.imports.items()
+        for other in others
+        if other.rpartition(".")[2].startswith("test_")
+    }
+    assert len(tests.modules) > 100
+    assert wrong == TESTS_IN_TESTS
+
+
 # Each check fires: on a small project with one fault.
-TREE = {
-    "src/polygon_fundamentals/__init__.py": "",
-    "src/polygon_fundamentals/errors.py": "",
-    "src/polygon_fundamentals/lake/__init__.py": "from polygon_fundamentals.lake.read import read",
-    "src/polygon_fundamentals/lake/read.py": "from ..errors import __name__ as read",
-    "flows/__init__.py": "",
-    "flows/load.py": "import polygon_fundamentals.lake.read",
-}
 LINES = {"flows": frozenset({"lake"}), "lake": frozenset({"errors"})}
 
 
-def planted(folder: Path, **changed: str) -> Project:
-    """Return the small project with a file changed: `lake_read` is lake/read.py."""
-    for name, text in TREE.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        key = "_".join(Path(name).with_suffix("").parts[-2:])
-        path.write_text(changed.get(key, text))
-    return Project(folder, ["flows"])
-
-
 def test_the_small_project_is_right(tmp_path: Path) -> None:
-    project = planted(tmp_path)
+    project = small_project(tmp_path)
     assert list(project.arrows()) == [
         ("flows.load", "polygon_fundamentals.lake.read"),
         ("polygon_fundamentals.lake.read", "polygon_fundamentals.errors"),
     ]
-    assert (broken(project, LINES), circles(project.imports), alone(project, project.rooms)) == (
-        set(),
-        [],
-        {},
-    )
+    assert (broken(project, LINES), circles(project.imports)) == (set(), [])
 
 
 @pytest.mark.parametrize(
@@ -237,27 +185,19 @@ def test_the_small_project_is_right(tmp_path: Path) -> None:
     ],
 )
 def test_an_import_that_the_line_does_not_name_is_seen(text: str, tmp_path: Path) -> None:
-    project = planted(tmp_path, lake_read=text)
+    project = small_project(tmp_path, lake_read=text)
     assert broken(project, LINES) == {("polygon_fundamentals.lake.read", "flows.load")}
 
 
 def test_an_import_from_a_room_without_a_line_is_seen(tmp_path: Path) -> None:
-    project = planted(tmp_path, polygon_fundamentals_errors="from .lake import read")
+    project = small_project(tmp_path, polygon_fundamentals_errors="from .lake import read")
     wrong = ("polygon_fundamentals.errors", "polygon_fundamentals.lake.read")
     assert broken(project, LINES) == {wrong}
 
 
 def test_a_circle_is_seen(tmp_path: Path) -> None:
     circle = "def f():\n    from polygon_fundamentals.lake.read import read"
-    project = planted(tmp_path, polygon_fundamentals_errors=circle)
+    project = small_project(tmp_path, polygon_fundamentals_errors=circle)
     assert circles(project.imports) == [
         ["polygon_fundamentals.errors", "polygon_fundamentals.lake.read"]
     ]
-
-
-def test_a_room_that_cannot_be_imported_alone_is_seen(tmp_path: Path) -> None:
-    wrong = "from polygon_fundamentals.lake.read import missing"
-    project = planted(tmp_path, lake___init__=wrong)
-    failed = alone(project, project.rooms)
-    assert set(failed) == {"lake", "flows"}
-    assert "cannot import name 'missing'" in failed["lake"]

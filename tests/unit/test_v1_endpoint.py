@@ -14,7 +14,7 @@ from polygon_fundamentals.cutover.sign_offs import Contacts
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.ledger import Record
 from polygon_fundamentals.v1_endpoint import V1Endpoint, v1_endpoint
-from tests.unit.test_ledger import entry
+from tests.builders.ledger import entry
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 PATH = "/vX/reference/financials"

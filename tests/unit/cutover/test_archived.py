@@ -21,8 +21,8 @@ from polygon_fundamentals.lake.archived_rows import archived_since, kept_file, r
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.read import by_bucket, read_dataset
 from polygon_fundamentals.statements import Generation, Statement
+from tests.builders.old_script import PLACE, append_as_the_old_script
 from tests.cutover_world import at_later, context, fill, load_gone, load_later, run
-from tests.unit.cutover.test_quarantine import PLACE, append_as_the_old_script
 
 BALANCES = Statement.BALANCE_SHEETS
 

@@ -18,8 +18,8 @@ from polygon_fundamentals.errors import DamagedFileError, LakeError, UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.pointer import leads_to
 from polygon_fundamentals.statements import Generation, Statement
-from tests.cutover_world import LATER, at_later, context, fill, load_later, run, state
-from tests.unit.cutover.test_drill import TODAY
+from tests.builders.damage import flip_a_bit
+from tests.cutover_world import LATER, TODAY, at_later, context, fill, load_later, run, state
 
 
 @pytest.fixture
@@ -32,14 +32,6 @@ def switched(lake: Lake) -> Lake:
 
 def v1_folder(lake: Lake) -> Path:
     return lake.bronze / "fundamentals_v1_archive"
-
-
-def flip_a_bit(path: Path, place: int | None = None) -> None:
-    """Change one bit of a file, and leave its size and time as they are."""
-    stat, data = path.stat(), bytearray(path.read_bytes())
-    data[len(data) // 2 if place is None else place] ^= 1
-    path.write_bytes(data)
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
 def test_a_flipped_bit_is_found_by_the_recorded_checksums(lake: Lake) -> None:

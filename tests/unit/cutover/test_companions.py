@@ -20,8 +20,7 @@ from polygon_fundamentals.cutover.sign_offs import Contacts
 from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.storage import probe
-from tests.cutover_world import LATER, QUICK, at_later, context, fill, run
-from tests.unit.cutover.test_drill import TODAY
+from tests.cutover_world import LATER, QUICK, TODAY, at_later, context, fill, run
 
 FILES = {
     "short_interest/ticker=AAA/data.parquet": b"short interest",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 import pytest
 
 from polygon_fundamentals.cutover.drill import drill
@@ -11,9 +9,7 @@ from polygon_fundamentals.errors import LakeLockedError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.locks import exclusive, shared
 from polygon_fundamentals.statements import Generation, Statement
-from tests.cutover_world import FakeSilver, context, fill, run, state
-
-TODAY = date(2026, 6, 12)
+from tests.cutover_world import TODAY, FakeSilver, context, fill, run, state
 
 
 @pytest.fixture

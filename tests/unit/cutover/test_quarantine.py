@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 
-import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -14,9 +12,8 @@ from polygon_fundamentals.cutover.quarantine import foreign_files, quarantine_fo
 from polygon_fundamentals.lake import Lake, codec
 from polygon_fundamentals.lake.commit import recover
 from polygon_fundamentals.statements import Generation, Statement
-from tests.cutover_world import fill, run, v1_row
-
-PLACE = "balance_sheets/year=2025/month=05/ticker=AAA.parquet"
+from tests.builders.old_script import PLACE, append_as_the_old_script
+from tests.cutover_world import fill, run
 
 
 @pytest.fixture
@@ -24,18 +21,6 @@ def switched(lake: Lake) -> Lake:
     fill(lake)
     assert run(lake, "cutover", checks=())["exit_code"] == 0
     return lake
-
-
-def append_as_the_old_script(path: Path) -> None:
-    """Read, concatenate, write: as scripts of this kind do, with the path they always used."""
-    row = v1_row("0000000001", "AAA", ("2024-12-31", "2025-05-20", 4), 77.0)
-    new = pd.DataFrame([row])
-    for name in ("filing_date", "end_date"):
-        new[name] = pd.to_datetime(new[name]).dt.date
-    new["fiscal_year"] = new["fiscal_year"].astype(int)
-    old = pd.read_parquet(path, partitioning=None) if path.exists() else None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    (new if old is None else pd.concat([old, new])).to_parquet(path)
 
 
 def test_v1_rows_go_to_v1_and_v2s_file_is_as_it_was(switched: Lake) -> None:

@@ -29,6 +29,7 @@ from polygon_fundamentals.statements import Generation, Statement
 from tests.cutover_world import (
     OBSERVED,
     QUICK,
+    TODAY,
     FakeSchedules,
     context,
     fill,
@@ -37,7 +38,6 @@ from tests.cutover_world import (
     v1_row,
     v2_row,
 )
-from tests.unit.cutover.test_drill import TODAY
 
 Q4 = ("2025-12-31", "2026-02-01", 4)
 OLD_ENDS = ["2025-03-31", "2025-06-30", "2025-09-30"]

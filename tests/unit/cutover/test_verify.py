@@ -16,9 +16,9 @@ from polygon_fundamentals.cutover import checksums
 from polygon_fundamentals.cutover.verify import VerifyReport, verify
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.statements import Generation, Statement
+from tests.builders.damage import flip_a_bit
+from tests.builders.old_script import PLACE, append_as_the_old_script
 from tests.cutover_world import fill, load_later, run
-from tests.unit.cutover.test_attacks import flip_a_bit
-from tests.unit.cutover.test_quarantine import PLACE, append_as_the_old_script
 
 BALANCES = Statement.BALANCE_SHEETS
 

@@ -18,26 +18,14 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.reference import edgar_cache
 from polygon_fundamentals.reference.edgar import FACTS_ZIP, Edgar, EdgarLimit
 from polygon_fundamentals.reference.edgar_cache import EdgarCache, ask
-from polygon_fundamentals.settings import EdgarSettings, load_edgar_settings
+from polygon_fundamentals.settings import load_edgar_settings
 from sandbox import Sandbox
+from tests.builders.edgar import Clock, settings
 
 IDENTITY = "Jane Doe jane@example.com"
 DAY = date(2026, 7, 1)
 CIKS = [f"{9_000_000 + n:010d}" for n in range(4)]
 NOBODY = "0000000001"
-
-
-class Clock:
-    """A clock that only sleeping moves."""
-
-    def __init__(self) -> None:
-        self.now = 1e9
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +50,6 @@ def lake(tmp_path: Path) -> Lake:
     lake = Lake(tmp_path / "lake")
     lake.prepare()
     return lake
-
-
-def settings() -> EdgarSettings:
-    found = load_edgar_settings()
-    assert found is not None
-    return found
 
 
 def client(lake: Lake, clock: Clock, who: str | None = None) -> Edgar:

@@ -111,7 +111,7 @@ def test_every_period_of_the_sandbox_is_exact(tmp_path: Path) -> None:
     from polygon_fundamentals.http.client import Client
     from polygon_fundamentals.reference.edgar import Edgar, EdgarLimit
     from polygon_fundamentals.reference.edgar_cache import ask
-    from tests.unit.reference.test_edgar import Clock, settings
+    from tests.builders.edgar import Clock, settings
 
     lake = Lake(tmp_path / "lake")
     with (

@@ -13,7 +13,7 @@ from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.status import as_html, as_json, gather, judge, load_targets
 from polygon_fundamentals.status.targets import PLANNED
-from tests.unit.test_ledger import entry
+from tests.builders.ledger import entry
 
 MONDAY = datetime(2026, 7, 13, 20, tzinfo=UTC)
 
