@@ -48,6 +48,7 @@ def refresh(
     tickers_file: TickersFile = None,
     timeframes: Timeframes = DEFAULT_TIMEFRAMES,
     statements: Statements = ALL_STATEMENTS,
+    accept_withdrawals: bool = False,
     lake: LakeFolder = None,
     base_url: BaseUrl = None,
 ) -> State[Any]:
@@ -55,7 +56,9 @@ def refresh(
 
     Splits and corrections change rows without a new filing date, so no window shows them.
     Records that v2 no longer holds go to the revisions as withdrawn; a company of which v2
-    serves nothing any more is kept whole: it was delisted.
+    serves nothing any more is kept whole: it was delisted. Where the answer lacks more than a
+    fifth of a ticker's periods it may be partial: they are kept, and the run ends with exit code 1
+    unless `accept_withdrawals` is set.
     """
 
     def body() -> Report:
@@ -70,8 +73,9 @@ def refresh(
             **filters.as_json(),
             "base_url": settings.base_url,
         }
+        scope = Scope.ACCEPTED if accept_withdrawals else Scope.COMPANIES
         with recorded_run("refresh", where, parameters, writes=[Generation.V2]) as run:
-            report = _refreshed(run, settings, names, statements, filters, base_url)
+            report = _refreshed(run, settings, names, statements, filters, base_url, scope)
         publish_load("refresh", {"v2": report["v2"]})
         tell_status(where, report, catalogue.counts(where, every_file=False))
         return report
@@ -86,6 +90,7 @@ def _refreshed(
     statements: Statements,
     filters: Filters,
     base_url: str | None,
+    scope: Scope,
 ) -> Report:
     followed = catalogue.companies(run.lake)
     if names:
@@ -110,7 +115,7 @@ def _refreshed(
             list(followed),
             statements,
             filters,
-            scope=Scope.COMPANIES,
+            scope=scope,
             ciks=followed,
             one_by_one=False,
         )
@@ -119,6 +124,8 @@ def _refreshed(
         close(spec)
     report = loaded.as_json()
     message = f"{sentence({'v2': report})}, {report['rows_withdrawn']:,} withdrawn"
+    if loaded.rows_withheld:
+        message += f", {loaded.rows_withheld:,} withheld"
     code = loaded.exit_code
     if not loaded.failed and not loaded.rows_received:
         code = 3

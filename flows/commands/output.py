@@ -89,6 +89,16 @@ def load_lines(report: Mapping[str, Any]) -> Iterator[str]:
             f"{found['requests']:>6,} requests  {found['seconds']:>7.1f} s  "
             f"{found['bytes_written'] / 1e6:>8.1f} MB"
         )
+        if found["rows_withdrawn"]:
+            yield f"    {found['rows_withdrawn']:,} rows withdrawn: they went to ops/revisions"
+        if found["rows_withheld"]:
+            print(
+                f"error: {found['rows_withheld']:,} rows of {name} were not in the answer and are "
+                "still in the lake: more than a fifth of a ticker's periods at once looks like a "
+                "partial answer. Run again; if the API says the same, "
+                "`refresh --accept-withdrawals` moves them to ops/revisions",
+                file=sys.stderr,
+            )
         if found["units_resumed"]:
             yield f"    {found['units_resumed']:,} units had been done by the run before"
         warn(name, found)

@@ -124,6 +124,11 @@ class RefreshParameters(Parameters, Named):
     tickers_file: TickersFile = None
     timeframes: Timeframes = DEFAULT_TIMEFRAMES
     statements: Statements = ALL_STATEMENTS
+    accept_withdrawals: Annotated[
+        bool,
+        Field(description="Withdraw what v2 no longer holds, however much of a ticker that is"),
+        Flag(),
+    ] = False
     lake: LakeFolder = None
     base_url: BaseUrl = None
 

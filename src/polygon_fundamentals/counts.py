@@ -38,12 +38,16 @@ class RequestCounts(Summable):
 
 @dataclass(frozen=True)
 class UpsertCounts(Summable):
-    """What a commit did; rows are counted once per ticker file they stand in."""
+    """What a commit did; rows are counted once per ticker file they stand in.
+
+    `rows_withheld` would have been withdrawn, had the answer not lacked too much of a ticker.
+    """
 
     rows_received: int = 0
     rows_new: int = 0
     rows_changed: int = 0
     rows_unchanged: int = 0
     rows_withdrawn: int = 0
+    rows_withheld: int = 0
     bytes_written: int = 0
     files_written: int = 0

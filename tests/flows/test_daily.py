@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from flows import shards
 from flows.__main__ import main
@@ -21,13 +22,15 @@ from flows.runs import report_of
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.plan import FEWEST_WITHHELD
 from polygon_fundamentals.lake.read import read_dataset, states
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_endpoint import v1_endpoint
 from sandbox import Sandbox, server
 from tests.builders.commands import call, where
 from tests.conftest import KEY
-from tests.servers import Answer, Asked, results, serving
+from tests.lakes import stored_rows
+from tests.servers import Answer, Asked, Script, results, serving
 
 ROOT = Path(__file__).parents[2]
 V1_END, V2_END = ("end_date", "fiscal_period"), ("period_end", "fiscal_quarter")
@@ -121,6 +124,43 @@ def test_days_then_a_refresh_equal_one_load(market: Sandbox, lake: Lake, tmp_pat
     new, changed = days_and_one_load(market, lake, Lake(tmp_path / "whole"), 3)
     assert new > 0
     assert changed > 0
+
+
+def counted(lake: Lake) -> dict[tuple[str, str], int]:
+    """Return the rows of v2 by statement and ticker."""
+    return {
+        (statement.value, ticker): len(rows)
+        for statement in Statement
+        for ticker, rows in stored_rows(lake, Generation.V2, statement).items()
+    }
+
+
+def halving(market: Sandbox) -> Script:
+    """Return a script that answers as the market, without every second row."""
+
+    def script(asked: Asked) -> Answer:
+        headers = {"Authorization": f"Bearer {KEY}"}
+        came = requests.get(market.url + asked.path, asked.query, headers=headers, timeout=60)
+        body = came.json()
+        return results(body["results"][::2], next_url=body.get("next_url"))
+
+    return script
+
+
+def test_a_refresh_from_a_server_that_drops_rows_empties_nothing(
+    market: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = counted(lake)
+    with serving(halving(market)) as half:
+        assert main(["refresh", *where(half.url, lake)]) == 1
+    said = capsys.readouterr().err
+    assert "were not in the answer and are still in the lake" in said
+    assert "refresh --accept-withdrawals" in said
+    after = counted(lake)
+    assert max(before[name] - after[name] for name in before) < FEWEST_WITHHELD
+    report = ledger.records(lake)[0][-1].found["generations"]["v2"]
+    assert report["rows_withheld"] > 0
+    assert report["ok"] is False
 
 
 @pytest.mark.slow

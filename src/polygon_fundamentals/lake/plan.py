@@ -19,6 +19,11 @@ from polygon_fundamentals.lake import codec, index, revisions
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.statements import Generation
 
+# A partial answer looks like a whole one. Where a ticker would lose at least so many periods, and
+# more than this share of those that it holds, they are kept and counted instead.
+FEWEST_WITHHELD = 4
+LARGEST_WITHDRAWN_SHARE = 0.2
+
 
 class Scope(StrEnum):
     """What an answer says about the records that it does not hold."""
@@ -26,6 +31,7 @@ class Scope(StrEnum):
     WINDOW = "window"  # nothing: a date window, a filter, a partial answer
     PERIODS = "periods"  # of the periods in it, these labels are all there are
     COMPANIES = "companies"  # of the companies in it, these records are all there are
+    ACCEPTED = "accepted"  # the same, however many records that withdraws
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,9 @@ def plan_ticker(
         losers.append(changed.pop(key))
     new = {key: i for key, i in winners.items() if key not in known.rows}
     withdrawn = _withdrawn(ticker, incoming, winners, known)
+    if incoming.scope is Scope.COMPANIES and _empties(withdrawn, winners, known):
+        counts["rows_withheld"] += len(withdrawn)
+        withdrawn = []
     plan = Plan(ticker, known)
     if losers:
         told = revisions.contents(dataset, ticker)
@@ -189,6 +198,23 @@ def _withdrawn(
         for k in known.rows
         if k not in winners and cik_of(k) in answered and timeframe_of(k) in incoming.timeframes
     ]
+
+
+def _empties(
+    withdrawn: Sequence[str], winners: Mapping[str, int], known: index.TickerIndex
+) -> bool:
+    """Return whether an answer would withdraw more of a ticker's periods than is believed.
+
+    A period that the answer has under another label is not lost.
+    """
+    lost = {_day_of(key) for key in withdrawn} - {_day_of(key) for key in winners}
+    held = {_day_of(key) for key in known.rows}
+    return len(lost) >= FEWEST_WITHHELD and len(lost) > LARGEST_WITHDRAWN_SHARE * len(held)
+
+
+def _day_of(key: str) -> str:
+    """Return timeframe and period end: a CIK that comes later moves no period."""
+    return period_of(key).split("|", 1)[1]
 
 
 def _revised(

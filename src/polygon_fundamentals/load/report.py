@@ -56,13 +56,14 @@ class LoadReport(UpsertCounts, RequestCounts):
 
     @property
     def ok(self) -> bool | None:
-        """Whether nothing is missing."""
-        return not self.failed
+        """Whether nothing is missing, and nothing was withheld."""
+        return not self.failed and not self.rows_withheld
 
     @property
     def exit_code(self) -> int:
-        """The command's exit code: the gravest failure's, 0 without one."""
-        return max((exit_code_of(failure.error) for failure in self.failed), default=0)
+        """The command's exit code: the gravest failure's, 1 where rows were withheld, else 0."""
+        withheld = 1 if self.rows_withheld else 0
+        return max((exit_code_of(failure.error) for failure in self.failed), default=withheld)
 
     def as_json(self) -> dict[str, Any]:
         """Return the generation's part of the JSON and of the ledger entry."""

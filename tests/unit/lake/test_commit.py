@@ -131,6 +131,36 @@ def test_a_refresh_withdraws_what_is_gone_but_no_company_that_is_gone_whole(
     ]
 
 
+QUARTERS = [
+    row(f"20{y}-03-31", f"20{y}-05-02", float(y), fiscal_year=2000 + y) for y in range(10, 26)
+]
+
+
+def test_a_refresh_that_lacks_much_of_a_ticker_withdraws_nothing(
+    lake: Lake, dataset: Dataset
+) -> None:
+    put(dataset, QUARTERS)
+    before = assets(lake)
+    corrected = QUARTERS[0] | {"total_assets": 5.5}
+    counts = put(dataset, [corrected, *QUARTERS[2::2]], Scope.COMPANIES, 5)
+    assert (counts.rows_withdrawn, counts.rows_withheld, counts.rows_changed) == (0, 8, 1)
+    assert assets(lake) == before | {("2010-03-31", 2010): 5.5}
+    counts = put(dataset, [corrected, *QUARTERS[2::2]], Scope.ACCEPTED, 10)
+    assert (counts.rows_withdrawn, counts.rows_withheld) == (8, 0)
+    assert len(assets(lake)) == 8
+
+
+def test_a_refresh_under_new_labels_or_with_a_few_periods_less_is_believed(
+    lake: Lake, dataset: Dataset
+) -> None:
+    put(dataset, QUARTERS)
+    relabelled = [r | {"fiscal_year": int(r["fiscal_year"]) + 1} for r in QUARTERS]
+    counts = put(dataset, relabelled, Scope.COMPANIES, 5)
+    assert (counts.rows_withdrawn, counts.rows_withheld) == (len(QUARTERS), 0)
+    counts = put(dataset, relabelled[3:], Scope.COMPANIES, 10)
+    assert (counts.rows_withdrawn, counts.rows_withheld) == (3, 0)
+
+
 @pytest.mark.parametrize("scope", [Scope.PERIODS, Scope.COMPANIES])
 def test_what_was_stored_after_an_answer_was_asked_for_is_not_withdrawn_by_it(
     lake: Lake, dataset: Dataset, scope: Scope
