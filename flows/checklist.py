@@ -31,7 +31,7 @@ def checklist_report(given: ChecklistParameters, record_checksums: bool = False)
         "steps": [asdict(item) for item in evaluated.items],
         "ok": not unmet,
         "exit_code": 1 if unmet else 0,
-        "message": f"unmet: {', '.join(unmet)}" if unmet else "every line is met",
+        "message": evaluated.sentence(),
     }
     publish("checklist", report)
     return report

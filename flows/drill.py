@@ -7,7 +7,7 @@ from prefect import flow
 from flows.parameters import DrillParameters
 from flows.runs import Report
 from flows.signature import takes
-from flows.switching import lake_of, recorded, switch_context, today
+from flows.switching import checklist_of, lake_of, recorded, switch_context, today
 from polygon_fundamentals.cutover.drill import drill as rehearse
 
 
@@ -22,4 +22,6 @@ def drill_report(given: DrillParameters) -> Report:
     """Carry out a drill; return its report."""
     where = lake_of(given.lake)
     context = switch_context(where, given.readers)
-    return recorded(where, "drill", {}, lambda: rehearse(where, context, today()))
+    report = recorded(where, "drill", {}, lambda: rehearse(where, context, today()))
+    checklist = checklist_of(where).sentence()
+    return {**report, "message": f"{report['message']}; checklist: {checklist}"}

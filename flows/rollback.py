@@ -45,21 +45,25 @@ def rollback_report(given: RollbackParameters) -> Report:
     if delayed and leads_to(where) is Generation.V2:
         # v2 stays primary until v1 is complete and checked, so a failure here changes nothing.
         refuse_rollback(where, v1_days(where), today(), True)
-        first = [step(where, base_url) for step in (_still_served, _backfilled, _checked)]
+        first = [step(where, base_url) for step in (_still_served, _backfilled)]
+        first.append(_checked(where, base_url, given.accept_parity))
     days = v1_days(where)
 
     def body() -> Report:
         return switch(
             where,
             context,
-            Options(),
+            Options(accept_parity=given.accept_parity),
             days,
             today(),
             accept_stale=accept_stale,
             v1_current=delayed,
         )
 
-    report = recorded(where, "rollback", {"delayed": delayed, "accept_stale": accept_stale}, body)
+    parameters: dict[str, Any] = {"delayed": delayed, "accept_stale": accept_stale}
+    if given.accept_parity:
+        parameters["accept_parity"] = given.accept_parity
+    report = recorded(where, "rollback", parameters, body)
     return {**report, "steps": [*first, *report["steps"]]}
 
 
@@ -141,11 +145,11 @@ def _backfilled(where: Lake, base_url: str | None) -> dict[str, Any]:
     return _step("backfill v1", f"since {since}: {found['message']}")
 
 
-def _checked(where: Lake, base_url: str | None) -> dict[str, Any]:
-    """Run parity on the lake.
+def _checked(where: Lake, base_url: str | None, accepted: str | None) -> dict[str, Any]:
+    """Run parity on the lake; with a reason it may fail, as it does where v2 is at fault.
 
     Raises:
-        AnswerIsNo: it does not pass.
+        AnswerIsNo: it does not pass, and no reason accepts that.
     """
     # Great Expectations takes seconds to import, and a rollback in a hurry does not need it.
     from flows.parity import parity
@@ -153,8 +157,12 @@ def _checked(where: Lake, base_url: str | None) -> dict[str, Any]:
     state = parity(lake=str(where.root), base_url=base_url, return_state=True)
     found = report_of(state)
     if found is None or found.get("exit_code"):
+        words = " ".join(str(state.message).split())
+        if accepted:
+            return _step("parity", f"accepted ({accepted}): did not pass: {words}")
         raise AnswerIsNo(
-            f"parity does not pass ({state.message}); v2 stays primary. Look at its report, then "
-            "run again or roll back with --accept-stale"
+            f"parity does not pass ({words}); v1 is filled and v2 stays primary. Look at the "
+            "report. Where v2 is at fault, roll back to v1 with `python -m flows rollback "
+            "--delayed --accept-parity REASON --execute`"
         )
     return _step("parity", str(found.get("message", "passed")))

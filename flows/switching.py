@@ -19,15 +19,12 @@ from flows.runs import Report, flow_run_id
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.cutover import evidence
-from polygon_fundamentals.cutover.checklist import (
-    Checklist,
-    evaluate_checklist,
-    load_thresholds,
-)
+from polygon_fundamentals.cutover.checklist import Checklist, evaluate_checklist
 from polygon_fundamentals.cutover.context import SwitchContext
 from polygon_fundamentals.cutover.reader_checks import load_checks
 from polygon_fundamentals.cutover.runner import OperationReport
 from polygon_fundamentals.cutover.sign_offs import load_contacts
+from polygon_fundamentals.cutover.thresholds import load_thresholds
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.settings import existing_lake_root
 from polygon_fundamentals.statements import Generation
@@ -89,9 +86,9 @@ def publish(flow: str, report: Report) -> None:
 
 
 def v1_days(lake: Lake) -> list[Any]:
-    """Return the days on which v1 was brought up to date without anything missing."""
+    """Return the days whose filings some successful load of v1 took in, nothing missing."""
     records = ledger.records(lake, datetime.now(UTC) - timedelta(days=120))[0]
-    return sorted({s.day for s in evidence.successes(records, Generation.V1)})
+    return sorted(evidence.covered_days(records, Generation.V1))
 
 
 def today() -> Any:

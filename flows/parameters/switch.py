@@ -78,6 +78,11 @@ class RollbackParameters(Parameters):
     delayed: Annotated[
         bool, Field(description="Fill v1's missed days and check parity first"), Flag()
     ] = False
+    accept_parity: Annotated[
+        str | None,
+        Field(description="A reason goes on with a delayed rollback though parity does not pass"),
+        Flag(metavar="REASON", help="pass a parity that fails; kept in the journal"),
+    ] = None
     accept_stale: Annotated[bool, Field(description="Take v1 as it is, days missing"), Flag()] = (
         False
     )

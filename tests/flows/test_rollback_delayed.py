@@ -145,8 +145,35 @@ def test_where_parity_does_not_pass_v2_stays_primary(lake: Lake, later: Sandbox)
     assert code == 1
     assert "parity does not pass" in report["error"]
     assert "v2 stays primary" in report["error"]
+    assert "rollback --delayed --accept-parity REASON --execute" in report["error"]
     assert leads_to(lake) is Generation.V2
     assert journals.last_done(lake, "rollback") is None
+    # v1 is filled: one window covers all of the days that were missed.
+    code, report = call("rollback", *here)
+    assert (code, report["steps"][0]["detail"].split("; ")[1]) == (
+        0,
+        "0 business days missed since the cutover",
+    )
+    reason = ["--accept-parity", "v2 lost its assets"]
+    code, report = call("rollback", "--delayed", *reason, "--execute", *here)
+    assert (code, leads_to(lake)) == (0, Generation.V1)
+    (step,) = [s for s in report["steps"] if s["name"] == "parity"]
+    assert step["detail"].startswith("accepted (v2 lost its assets): did not pass: ")
+    done = journals.last_done(lake, "rollback")
+    assert done is not None
+    assert done.parameters["accept_parity"] == "v2 lost its assets"
+    entry = ledger.records(lake)[0][-1].found
+    assert (entry["flow"], entry["parameters"]["accept_parity"]) == ("rollback", reason[1])
+
+
+def test_of_a_v1_known_to_be_gone_no_line_advises_to_fill_it(lake: Lake, later: Sandbox) -> None:
+    later.v1_retired = True
+    here = where(later.url, lake)
+    call("daily-update", "--generation", "v1", *here)
+    code, report = call("rollback", "--execute", *here)
+    assert code == 1
+    assert "its endpoint is retired since" in report["error"]
+    assert "--delayed" not in report["error"]
 
 
 def test_v1s_archive_comes_back_before_it_is_filled(lake: Lake, later: Sandbox) -> None:

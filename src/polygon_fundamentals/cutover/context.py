@@ -56,7 +56,8 @@ class Options:
 
     `wait_seconds`: how long v1's running jobs are waited for. `settle_seconds`: how long,
     after v1's folder has got its archive name for the first time, readers that resolved
-    the path before that have to finish before the pointer moves on.
+    the path before that have to finish before the pointer moves on. `accept_parity`: why a
+    rollback goes on though parity does not pass.
     """
 
     force: str | None = None
@@ -64,3 +65,4 @@ class Options:
     wait_seconds: float = 1800.0
     settle_seconds: float = 1.0
     allow_gap: bool = False
+    accept_parity: str | None = None

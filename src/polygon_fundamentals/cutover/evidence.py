@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from statistics import median
 from typing import Any
 
@@ -39,29 +39,49 @@ def ended(record: Record) -> datetime:
 
 
 def successes(records: Iterable[Record], generation: Generation) -> list[Success]:
-    """Return the daily updates of a generation, of the whole lake, in which no unit is missing."""
-    found = []
+    """Return the daily updates of a generation, of the whole lake, in which no unit is missing.
+
+    Each took in all up to its own day; the business day before will do, since a run may begin
+    before the first filing of its day.
+    """
+    return [
+        Success(day, float(report.get("seconds", 0.0)))
+        for day, _, last, report in _whole_updates(records, generation)
+        if last >= previous_business_day(day)
+    ]
+
+
+def covered_days(records: Iterable[Record], generation: Generation) -> set[date]:
+    """Return the days whose filings some whole daily update of a generation took in.
+
+    They are those of its window, and the day it ran on where the window reaches it.
+    """
+    days: set[date] = set()
+    for day, first, last, _ in _whole_updates(records, generation):
+        span = (min(last, day) - first).days + 1
+        days |= {first + timedelta(days=n) for n in range(span)}
+        if last >= previous_business_day(day):
+            days.add(day)
+    return days
+
+
+def _whole_updates(
+    records: Iterable[Record], generation: Generation
+) -> Iterator[tuple[date, date, date, Mapping[str, Any]]]:
+    """Yield (day it ran on, first and last day of its window, report) of whole daily updates."""
     for record in records:
         report = generations(record).get(generation.value)
         if record.found["flow"] != DAILY or record.outcome not in (SUCCEEDED, FAILED):
             continue
         if not isinstance(report, Mapping) or report.get("failed") or is_retired(report):
             continue
-        if _was_left_out(report) or not _is_whole(record, report):
+        scope = {**WHOLE, "universe": record.found["parameters"].get("universe")}
+        window = report.get("window") or {}
+        if _was_left_out(report) or not covers(record, scope) or "to" not in window:
             continue
-        found.append(Success(day_of(record.started), float(report.get("seconds", 0.0))))
-    return found
-
-
-def _is_whole(record: Record, report: Mapping[str, Any]) -> bool:
-    """Say whether a daily update took in all that its lake follows, up to its own day.
-
-    The business day before will do: a run may begin before the first filing of its day.
-    """
-    scope = {**WHOLE, "universe": record.found["parameters"].get("universe")}
-    last = str((report.get("window") or {}).get("to", ""))
-    before = previous_business_day(day_of(record.started))
-    return covers(record, scope) and last >= before.isoformat()
+        last = date.fromisoformat(str(window["to"]))
+        first = date.fromisoformat(str(window.get("from") or last))
+        yield day_of(record.started), first, last, report
 
 
 def _was_left_out(report: Mapping[str, Any]) -> bool:

@@ -33,6 +33,7 @@ from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.lake.storage.probe import probe
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.v1_endpoint import LEDGER_DAYS, v1_endpoint
 
 SWITCH_STEPS = ("adopt pointer", "move pointer", "move silver", "verify")
 
@@ -115,13 +116,18 @@ def cutover(
         if journal is None and leads_to(lake) is Generation.V2:
             return _nothing_to_do(lake, "the pointer leads to v2 already")
         if journal is None:
-            unmet = evaluate().unmet
+            checklist = evaluate()
+            unmet = checklist.unmet
             if unmet and options.force is None:
                 raise AnswerIsNo(
                     f"the checklist is unmet ({', '.join(unmet)}); see `python -m flows "
                     "checklist`, or pass the lines with --force REASON"
                 )
             checked = "every line of the checklist is met"
+            if checklist.not_judged:
+                checked += f", but for {', '.join(checklist.not_judged)}, which is not judged"
+            if not checklist.items:
+                checked = "the checklist is not asked"
             if unmet:
                 checked = f"forced ({options.force}): {', '.join(unmet)}"
             facts = Facts(checked=checked, forced={"reason": options.force, "unmet": unmet})
@@ -142,8 +148,8 @@ def rollback(
 ) -> JournalReport:
     """Make v1 primary again.
 
-    `v1_days` are the days on which v1 was loaded whole; `v1_current` says that v1 has been brought
-    up to date and checked (`--delayed`), so its silver is built anew.
+    `v1_days` are the days that whole loads of v1 covered; `v1_current` says that v1 has been
+    brought up to date and checked (`--delayed`), so its silver is built anew.
 
     Raises:
         LakeLockedError, LakeError, UsageError, HalfUndoneError: as `cutover`.
@@ -215,10 +221,18 @@ def refuse_rollback(lake: Lake, v1_days: Sequence[date], today: date, accept_sta
         return "v1's data is there; no journal of a cutover"
     missed = missed_since(journals.moment(before), v1_days, today)
     if missed and not accept_stale:
+        now = journals.now()
+        endpoint = v1_endpoint(ledger.records(lake, now - LEDGER_DAYS)[0], now)
+        remedy = "fill them with `rollback --delayed`, or take v1 as it is with --accept-stale"
+        if endpoint.state == "frozen":
+            remedy = (
+                f"its endpoint is retired since {endpoint.since}, so they cannot be filled; take "
+                "v1 as it is with --accept-stale, or give old readers v2's records in v1's form: "
+                "`python -m flows export --shape v1 --continue-v1 --output DIR`"
+            )
         raise AnswerIsNo(
             f"v1 missed {len(missed)} business days since the cutover ({missed[0]} to "
-            f"{missed[-1]}); fill them with `rollback --delayed`, or take v1 as it is with "
-            "--accept-stale"
+            f"{missed[-1]}); {remedy}"
         )
     return f"v1's data is there; {len(missed)} business days missed since the cutover"
 

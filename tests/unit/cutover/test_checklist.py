@@ -15,13 +15,10 @@ import pytest
 
 from polygon_fundamentals.business_days import missed_since, streak
 from polygon_fundamentals.cutover import checksums
-from polygon_fundamentals.cutover.checklist import (
-    ChecklistItem,
-    Thresholds,
-    evaluate_checklist,
-    load_thresholds,
-)
+from polygon_fundamentals.cutover.checklist import evaluate_checklist
+from polygon_fundamentals.cutover.checklist_items import ChecklistItem
 from polygon_fundamentals.cutover.sign_offs import Contacts, Person, load_contacts, sign
+from polygon_fundamentals.cutover.thresholds import Thresholds, load_thresholds
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.statements import Generation, Statement
@@ -224,20 +221,61 @@ def test_storage_is_judged_by_bytes_and_by_room(ready: Lake) -> None:
     assert "storage" in unmet(lines(ready, free_space_ratio=1e12))
     shutil.rmtree(ready.pointer)
     line = lines(ready)["storage"]
-    assert (line.ok, line.remedy.split(";")[0]) == (False, "load v1")
+    assert (line.ok, line.remedy.split(";")[0]) == (None, "load v1")
+
+
+NOT_JUDGED = {
+    "parallel runs": "no successful daily update of the whole lake is in the ledger",
+    "parity": "parity has not been run",
+    "run time": "no business day up to now on which both ran",
+    "silver": "no drill has built it from v2 yet",
+    "drill": "the rollback has not been drilled on this lake",
+    "only our writers": "no load of v1 in the ledger to judge by",
+}
+
+
+def test_what_nobody_measured_is_not_judged_and_unmet(lake: Lake) -> None:
+    fill(lake)
+    checklist = evaluate_checklist(
+        lake, Thresholds(storage_ratio=50.0), PEOPLE, v1="live", clock=lambda: NOW
+    )
+    assert {i.name: i.detail for i in checklist.items if i.ok is None} == NOT_JUDGED
+    assert checklist.unmet == [i.name for i in checklist.items if not i.ok]
+    assert [i.name for i in checklist.items if i.ok] == ["storage"]
+    assert "v1 checksums" in evaluate_checklist(lake, Thresholds(), PEOPLE, v1="retired").not_judged
+
+
+def test_silver_without_readers_checks_is_not_judged_but_not_in_the_way(ready: Lake) -> None:
+    entry(ready, "drill", NOW, passed=True, schema_same=True, answers_differ=[], checks=0)
+    checklist = evaluate_checklist(
+        ready, Thresholds(storage_ratio=50.0), PEOPLE, v1="live", clock=lambda: NOW
+    )
+    assert (checklist.unmet, checklist.not_judged) == ([], ["silver"])
+    assert checklist.sentence() == "every line is met, but silver is not judged"
+    (line,) = [item for item in checklist.items if item.name == "silver"]
+    assert "no readers' checks are listed to compare answers by" in line.detail
+
+
+def test_a_drill_that_ended_in_an_error_is_told_in_words(ready: Lake) -> None:
+    entry(ready, "drill", NOW, outcome="failed", message="LakeError: no room")
+    found = unmet(lines(ready))
+    words = "the drill of 2026-06-12 22:00 UTC ended in an error: LakeError: no room"
+    assert found == {"silver": words, "drill": words}
 
 
 def test_checksums_of_links_and_of_names_that_are_no_utf_8(ready: Lake, tmp_path: Path) -> None:
-    (ready.pointer / os.fsdecode(b"notes-\xe9.txt")).write_bytes(b"notes")
+    folder = ready.pointer / "cash_flow"
+    (folder / os.fsdecode(b"notes-\xe9.txt")).write_bytes(b"notes")
     (tmp_path / "disk").mkdir()
-    (ready.pointer / "year=2011").symlink_to(tmp_path / "disk")
-    assert checksums.record(ready).keys() >= {"notes-\\xe9.txt", "year=2011"}
+    (folder / "year=2011").symlink_to(tmp_path / "disk")
+    names = {"cash_flow/notes-\\xe9.txt", "cash_flow/year=2011"}
+    assert checksums.record(ready).keys() >= names
     assert unmet(lines(ready, v1="retired")) == {}
-    (ready.pointer / os.fsdecode(b"notes-\xe9.txt")).write_bytes(b"other")
-    (ready.pointer / "year=2011").unlink()
-    (ready.pointer / "year=2011").symlink_to("elsewhere")
+    (folder / os.fsdecode(b"notes-\xe9.txt")).write_bytes(b"other")
+    (folder / "year=2011").unlink()
+    (folder / "year=2011").symlink_to("elsewhere")
     detail = unmet(lines(ready, v1="retired"))["v1 checksums"]
-    assert detail == "2 files changed since: notes-\\xe9.txt, year=2011"
+    assert detail == "2 files changed since: " + ", ".join(sorted(names))
 
 
 def test_a_file_that_no_run_of_ours_wrote_is_named(ready: Lake) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +123,15 @@ def test_a_load_under_way_may_write_until_now() -> None:
         (NOW - 2 * day, NOW - 2 * day + timedelta(hours=1)),
         (NOW - day, NOW),
     ]
+
+
+def test_a_window_covers_the_days_that_were_missed_before_it() -> None:
+    friday, monday = date(2026, 8, 14), date(2026, 8, 17)
+    window = {"from": "2026-08-10", "to": "2026-08-17"}
+    late = record(days_ago=-3, generations={"v1": {**GOOD, "window": window}})
+    covered = evidence.covered_days([late], Generation.V1)
+    assert {friday, monday} <= covered
+    assert {date(2026, 8, 9), date(2026, 8, 18)}.isdisjoint(covered)
+    # One that was asked for earlier days covers those alone.
+    old = up_to("2026-08-12")
+    assert max(evidence.covered_days([old], Generation.V1)) == date(2026, 8, 12)

@@ -13,7 +13,8 @@ import pytest
 from flows.cutover import cutover_report
 from flows.parameters import CutoverParameters
 from polygon_fundamentals.cutover import journal as journals
-from polygon_fundamentals.cutover.checklist import Checklist, ChecklistItem
+from polygon_fundamentals.cutover.checklist import Checklist
+from polygon_fundamentals.cutover.checklist_items import ChecklistItem
 from polygon_fundamentals.cutover.checksums import checksums
 from polygon_fundamentals.cutover.context import Options
 from polygon_fundamentals.cutover.operations import cutover, plan_of_cutover

@@ -1,0 +1,263 @@
+"""The lines of the checklist: each judges one matter by its evidence."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from polygon_fundamentals.business_days import day_of, streak
+from polygon_fundamentals.cutover import checksums, companions, evidence, quarantine, sign_offs
+from polygon_fundamentals.cutover.thresholds import Thresholds
+from polygon_fundamentals.lake.listing import states
+from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.ledger import Record
+from polygon_fundamentals.statements import Generation, Statement
+
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class ChecklistItem:
+    """One line as judged: `detail` is the evidence, `remedy` how to meet it.
+
+    `ok` is None where the line is not judged, and `detail` says what is missing. Such a line is
+    unmet, unless it is not `required` of a cutover.
+    """
+
+    name: str
+    ok: bool | None
+    detail: str
+    remedy: str
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the lines are judged by."""
+
+    lake: Lake
+    records: Sequence[Record]
+    thresholds: Thresholds
+    contacts: sign_offs.Contacts
+    now: datetime
+    retired: bool
+
+
+def _daily_days(case: Case, generation: Generation) -> set[Any]:
+    return {s.day for s in evidence.successes(case.records, generation)}
+
+
+def parallel_runs_item(case: Case) -> ChecklistItem:
+    """Return on how many business days in a row both pipelines succeeded."""
+    both = _daily_days(case, Generation.V1) & _daily_days(case, Generation.V2)
+    return _row_line("parallel runs", case, both, "both", "both pipelines succeeded")
+
+
+def v2_runs_item(case: Case) -> ChecklistItem:
+    """Return on how many business days in a row v2 succeeded."""
+    days = _daily_days(case, Generation.V2)
+    return _row_line("v2 runs", case, days, "v2", "v1 is retired; v2 succeeded")
+
+
+def _row_line(name: str, case: Case, days: set[Any], generation: str, words: str) -> ChecklistItem:
+    remedy = (
+        f"run `daily-update --generation {generation}` on every business day, for today and "
+        "without --tickers or fewer statements and timeframes"
+    )
+    if not days:
+        detail = "no successful daily update of the whole lake is in the ledger"
+        return ChecklistItem(name, None, detail, remedy)
+    row, least = streak(days, day_of(case.now)), case.thresholds.business_days
+    span = f" ({row[0]} to {row[-1]})" if row else ""
+    return ChecklistItem(
+        name,
+        len(row) >= least,
+        f"{words} on {len(row)} business days in a row{span}; {least} are asked for",
+        remedy,
+    )
+
+
+def parity_item(case: Case) -> ChecklistItem:
+    """Return what the last parity said, of how much, and whether it is newer than the last load."""
+    remedy = "run `python -m flows parity` after the last load, and mend what it names"
+    last = evidence.last_of(case.records, "parity")
+    if last is None:
+        return ChecklistItem("parity", None, "parity has not been run", remedy)
+    found = last.found
+    if "passed" not in found:
+        return ChecklistItem("parity", False, _ended_in_an_error("parity", last), remedy)
+    tickers = {s.ticker for st in Statement for s in states(case.lake.dataset(Generation.V1, st))}
+    compared = int(found["tickers_compared"])
+    least = len(tickers) if case.retired else min(case.thresholds.parity_tickers, len(tickers))
+    whole = found.get("sample") is None
+    changed = evidence.last_change(case.records)
+    fresh = changed is None or last.started >= changed
+    enough = compared >= least and (whole or not case.retired)
+    words = [
+        "passed" if found["passed"] else "did not pass",
+        f"{compared:,} of v1's {len(tickers):,} tickers compared",
+        "whole history" if whole else "a sample",
+    ]
+    if not fresh:
+        words.append(f"older than the last load ({changed:%Y-%m-%d %H:%M} UTC)")
+    if not enough:
+        words.append(
+            f"{least:,} tickers{' and the whole history' if case.retired else ''} are asked for"
+        )
+    ok = bool(found["passed"]) and fresh and enough and bool(tickers)
+    return ChecklistItem("parity", ok, ", ".join(words), remedy)
+
+
+def run_time_item(case: Case) -> ChecklistItem:
+    """Return how long v2's daily updates take beside v1's."""
+    remedy = "run `daily-update --generation both` on a business day: it times both"
+    found = {g: evidence.successes(case.records, g) for g in Generation}
+    both = {s.day for s in found[Generation.V1]} & {s.day for s in found[Generation.V2]}
+    row = streak(both, day_of(case.now))[-case.thresholds.business_days :]
+    v1, v2 = (evidence.median_seconds(found[g], row) for g in (Generation.V1, Generation.V2))
+    if v1 is None or v2 is None:
+        detail = "no business day up to now on which both ran"
+        return ChecklistItem("run time", None, detail, remedy)
+    remedy = "raise POLYGON_THREADS or the rate limit for v2, or the threshold run_time_ratio"
+    limit = case.thresholds.run_time_ratio
+    return ChecklistItem(
+        "run time",
+        v2 <= v1 * limit,
+        f"median v2 {v2:.1f} s, v1 {v1:.1f} s over {len(row)} days; at most {limit:g} times v1's",
+        remedy,
+    )
+
+
+def storage_item(case: Case) -> ChecklistItem:
+    """Return how large v2 is beside v1, and the room on the disk."""
+    size = {
+        g: sum(s.size for st in Statement for s in states(case.lake.dataset(g, st)))
+        for g in Generation
+    }
+    v1, v2 = size[Generation.V1], size[Generation.V2]
+    free = shutil.disk_usage(case.lake.root).free
+    limits = case.thresholds
+    small, room = v2 < v1 * limits.storage_ratio, free >= v2 * limits.free_space_ratio
+    if not v1:
+        remedy = "load v1; where it can be loaded no more, pass the line: `cutover --force REASON`"
+    elif small:
+        remedy = "free space on the lake's disk"
+    else:
+        remedy = (
+            "find what makes v2 large, or raise storage_ratio in deployments/checklist.toml with a "
+            "reason"
+        )
+    return ChecklistItem(
+        "storage",
+        small and room if v1 else None,
+        f"v2 {v2:,} bytes, v1 {v1:,} (under {limits.storage_ratio:.0%} of it is asked for); "
+        f"{free:,} free",
+        remedy,
+    )
+
+
+def _ended_in_an_error(flow: str, last: Record) -> str:
+    """Return in words that a run ended without a report."""
+    message = str(last.found.get("message") or last.outcome)
+    return f"the {flow} of {last.started:%Y-%m-%d %H:%M} UTC ended in an error: {message}"
+
+
+def _drill_report(case: Case) -> Record | None:
+    return evidence.last_of(case.records, "drill")
+
+
+def silver_item(case: Case) -> ChecklistItem:
+    """Return whether the last drill's silver agreed."""
+    remedy = "run `python -m flows drill`: it builds silver from both and asks the readers' checks"
+    last = _drill_report(case)
+    if last is None:
+        return ChecklistItem("silver", None, "no drill has built it from v2 yet", remedy)
+    if "schema_same" not in last.found:
+        return ChecklistItem("silver", False, _ended_in_an_error("drill", last), remedy)
+    same, answers = bool(last.found["schema_same"]), last.found["answers_differ"]
+    words = "same schema" if same else "another schema"
+    if same and not answers and not last.found["checks"]:
+        detail = f"from v2: {words}; no readers' checks are listed to compare answers by"
+        remedy = "list what your readers ask in deployments/readers.toml, then run the drill again"
+        return ChecklistItem("silver", None, detail, remedy, required=False)
+    compared = "; ".join(answers[:SHOWN]) or f"{last.found['checks']} readers' checks agree"
+    return ChecklistItem("silver", same and not answers, f"from v2: {words}; {compared}", remedy)
+
+
+def drill_item(case: Case) -> ChecklistItem:
+    """Return how the last drill went, and how old it is."""
+    remedy = "run `python -m flows drill`"
+    last = _drill_report(case)
+    if last is None:
+        detail = "the rollback has not been drilled on this lake"
+        return ChecklistItem("drill", None, detail, remedy)
+    if "passed" not in last.found:
+        return ChecklistItem("drill", False, _ended_in_an_error("drill", last), remedy)
+    age = (case.now - last.started) / timedelta(days=1)
+    passed = bool(last.found["passed"])
+    fresh = age <= case.thresholds.drill_days
+    words = f"{'passed' if passed else 'failed'} {age:.1f} days ago"
+    return ChecklistItem(
+        "drill", passed and fresh, f"{words}; {case.thresholds.drill_days} are allowed", remedy
+    )
+
+
+def sign_offs_item(case: Case) -> ChecklistItem:
+    """Return which sign-offs are missing."""
+    missing = sign_offs.missing(case.lake, case.contacts)
+    left = ", ".join(f"{item} ({role})" for item, role in missing)
+    detail = f"missing: {left}" if missing else f"{', '.join(case.contacts.sign_offs)}: all signed"
+    item = missing[0][0] if missing else "ITEM"
+    return ChecklistItem(
+        "sign-offs",
+        not missing,
+        detail,
+        f"`python -m flows sign-off {item} --by NAME`, names in deployments/contacts.toml",
+    )
+
+
+def only_ours_item(case: Case) -> ChecklistItem:
+    """Return which files of v1 something else wrote."""
+    remedy = "find the cron job or script that still writes there, stop it, then load again"
+    spans = evidence.windows(case.records, Generation.V1, case.now)
+    if not spans:
+        detail = "no load of v1 in the ledger to judge by"
+        remedy = "load v1 once: `python -m flows daily-update --generation both`"
+        return ChecklistItem("only our writers", None, detail, remedy)
+    found = quarantine.written_by_others(case.lake, Generation.V1, spans)
+    shown = ", ".join(str(p.relative_to(case.lake.root)) for p in found[:SHOWN])
+    detail = (
+        f"{len(found)} files changed without a run: {shown}"
+        if found
+        else (f"every change in v1's folder belongs to one of {len(spans)} loads")
+    )
+    return ChecklistItem("only our writers", not found, detail, remedy)
+
+
+def other_data_item(case: Case) -> ChecklistItem:
+    """Return what lies beside the statements."""
+    names, both = companions.all_companions(case.lake), companions.in_both(case.lake)
+    detail = f"stays reachable at its path: {companions.in_words(names)}"
+    if both:
+        detail = f"in v1's folder and in v2's, so one would be hidden: {companions.in_words(both)}"
+    remedy = f"join the two in {case.lake.pointer}, and remove the other"
+    return ChecklistItem("other data", not both, detail, remedy)
+
+
+def checksums_item(case: Case) -> ChecklistItem:
+    """Return whether v1's files are what their recorded checksums say."""
+    remedy = "record them with `python -m flows checklist --record-checksums`"
+    known = checksums.recorded(case.lake)
+    if known is None:
+        return ChecklistItem("v1 checksums", None, "not recorded", remedy)
+    changed = checksums.changed_since(case.lake, known)
+    shown = ", ".join(changed[:SHOWN])
+    detail = (
+        f"{len(changed)} files changed since: {shown}"
+        if changed
+        else (f"{len(known):,} files, unchanged since they were recorded")
+    )
+    return ChecklistItem("v1 checksums", bool(known) and not changed, detail, remedy)
