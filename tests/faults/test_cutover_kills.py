@@ -18,8 +18,10 @@ from typing import Any
 import pytest
 
 from polygon_fundamentals.cutover import journal as journals
+from polygon_fundamentals.cutover.companions import link_companions
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.pointer import ignore
+from polygon_fundamentals.statements import Generation
 from tests.cutover_world import Killer, fill, load_later, run, silver_of, state
 
 ROOT = Path(__file__).parents[2]
@@ -140,6 +142,27 @@ def test_killed_at_every_point_a_restore_joins_what_was_loaded_after_the_cleanup
     assert {"set aside", "in place", "joined"} <= set(names)
 
 
+BESIDE = "short_interest/data.parquet"
+
+
+def put_beside(lake: Lake) -> None:
+    """Put other data beside v1's statements, as an older tool does."""
+    path = lake.generation_folder(Generation.V1) / BESIDE
+    path.parent.mkdir()
+    path.write_bytes(b"other data")
+    if lake.pointer.is_symlink():
+        link_companions(lake, lake.generation_folder(Generation.V2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("operation", ["cutover", "rollback", "cleanup"])
+def test_killed_at_every_point_what_lies_beside_the_statements_is_at_its_path(
+    operation: str, folder: Path, forks: subprocess.Popen[str]
+) -> None:
+    names = kill_everywhere(operation, [operation], folder, forks, "fake", put_beside)
+    assert "done keep other data" in names
+
+
 def kill_everywhere(
     operation: str,
     followed_by: list[str],
@@ -153,6 +176,7 @@ def kill_everywhere(
     start = template(folder / "template", operation, real)
     if first is not None:
         first(start)
+    beside = (start.pointer / BESIDE).exists()
     counted = Killer(0)
     whole = copied(start, folder / "whole")
     outcome(whole, operation, on_reached=counted, silver=silver_of(silver, counted))
@@ -164,7 +188,9 @@ def kill_everywhere(
             lake = copied(start, folder / "killed")
             assert kill(forks, lake, operation, at, silver) == -9, name
             assert lake.pointer.exists(), f"after a kill at {name} the path leads nowhere"
+            assert (lake.pointer / BESIDE).exists() == beside, name
             outcome(lake, following, silver=real)
+            assert (lake.pointer / BESIDE).exists() == beside, name
             wanted = finished if following == operation else begun
             found = state(lake)
             if following != operation and found["bronze"] != wanted["bronze"]:
