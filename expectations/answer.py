@@ -13,6 +13,7 @@ import orjson
 
 from expectations import project
 from expectations.outcome import Outcome
+from expectations.publishing import building, publish
 from expectations.review import Review, make_review
 from expectations.suites import make_suites
 from polygon_fundamentals.errors import UsageError
@@ -86,7 +87,7 @@ def answer(
         settings = project.read_settings(home / "gx")
         actions = project.read_actions(home / "gx")
         frames = home / "frames" / identity
-        with project.building(home, identity) as built:
+        with building(home, identity) as built:
             rows = write_frames(frames, founds, tolerances, asked.today)
             if not rows["tickers"]:
                 raise UsageError(
@@ -136,7 +137,7 @@ def answer(
             replace_file(reports / "summary.md", text.encode())
             shown = {k: v for k, v in summary.items() if k != "missing_periods"}
             replace_file(reports / "summary.json", orjson.dumps(shown, option=orjson.OPT_INDENT_2))
-            project.publish(built, home, frames)
+            publish(built, home, frames)
     return {**summary, "markdown": text}
 
 

@@ -1,8 +1,4 @@
-"""The Great Expectations project of a lake: written, run and put in place.
-
-A run builds it in a folder beside and puts it in place file by file, the site's index last. So a
-run that is killed at any moment leaves the last whole project and site.
-"""
+"""The Great Expectations project of a lake: read, written and run."""
 
 from __future__ import annotations
 
@@ -11,8 +7,7 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,15 +23,14 @@ from great_expectations.core import ExpectationSuite, RunIdentifier
 from great_expectations.exceptions import GreatExpectationsError
 
 from expectations import plugin
+from expectations.publishing import RUNS_KEPT
 from expectations.suites import identity
 from polygon_fundamentals.errors import UsageError
-from polygon_fundamentals.lake.storage.local import link_or_copy, replace_file
 
 NAME = "parity"
 PLUGIN = "polygon_parity"
 # Of the layout below. A folder of a later one is left alone.
 FORMAT = 1
-RUNS_KEPT = 10
 LISTED = 50
 DOCS_ACTION = {"name": "data docs", "type": "update_data_docs", "site_names": ["data_docs"]}
 # The stored project reads its rules from its plugins; in this process they are there already.
@@ -252,81 +246,3 @@ def run_checkpoint(project: Path, run: str, started: datetime) -> CheckpointResu
     finally:
         sys.path[:] = path  # Great Expectations appends the plugins, which are loaded already
     return checkpoint.run(run_id=RunIdentifier(run_name=run, run_time=started))
-
-
-@contextmanager
-def building(parity: Path, run: str) -> Iterator[Path]:
-    """Yield a folder with a copy of `gx` and `data_docs` as they are; it is gone afterwards.
-
-    Whoever builds holds the lock of the lake's checkpoint: what other builds left is removed.
-    """
-    for dead in parity.glob(".building-*"):
-        shutil.rmtree(dead, ignore_errors=True)
-    folder = parity / f".building-{run}"
-    for name in ("gx", "data_docs"):
-        (folder / name).mkdir(parents=True)
-        _copy(parity / name, folder / name)
-    _prune(folder / "gx" / "validations")
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy a folder; results and their pages, which nobody writes again, as links."""
-    for path in _files(source):
-        relative = path.relative_to(source)
-        if relative.parts[0] in ("plugins", "static", "runs"):
-            continue
-        to = target / relative
-        to.parent.mkdir(parents=True, exist_ok=True)
-        if relative.parts[0] in ("validations", "reviews"):
-            link_or_copy(path, to)
-        else:
-            shutil.copyfile(path, to)
-
-
-def _prune(validations: Path) -> None:
-    """Remove the results of all but the newest runs; one more is to come."""
-    runs = sorted({p.name for p in validations.glob("*/*") if p.is_dir()}, reverse=True)
-    for run in runs[RUNS_KEPT - 1 :]:
-        for folder in validations.glob(f"*/{run}"):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def publish(built: Path, parity: Path, frames: Path) -> None:
-    """Put a built project and site in the place of the last ones, the index last.
-
-    Then what is no longer part of them goes, and the frames of other runs.
-    """
-    last = built / "data_docs" / "index.html"
-    every = [p for name in ("gx", "data_docs") for p in _files(built / name) if p != last]
-    for path in [*every, last]:
-        target = parity / path.relative_to(built)
-        data = path.read_bytes()
-        if not target.is_file() or target.read_bytes() != data:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(target, data)
-    for name in ("gx", "data_docs"):
-        wanted = {p.relative_to(built) for p in _files(built / name)}
-        for path in _files(parity / name):
-            if path.relative_to(parity) not in wanted and "__pycache__" not in path.parts:
-                path.unlink(missing_ok=True)
-        for folder in sorted((parity / name).rglob("*"), reverse=True):
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
-    for other in frames.parent.iterdir():
-        if other != frames:
-            shutil.rmtree(other, ignore_errors=True)
-
-
-def page_of(built: Path, run: str) -> Path:
-    """Return where in the site the page of a run's values is."""
-    site = built / "data_docs"
-    [page] = site.glob(f"validations/values/{run}/*/*.html")
-    return page.relative_to(site)
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())

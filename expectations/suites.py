@@ -13,7 +13,7 @@ from uuid import NAMESPACE_URL, uuid5
 from great_expectations.core import ExpectationSuite
 from great_expectations.expectations.expectation import Expectation
 
-from expectations.plugin import rules
+from expectations.plugin import rules, values
 from polygon_fundamentals.field_map import Relation, Unit, primary_pairs
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
 from polygon_fundamentals.parity.records import v2_identities
@@ -127,7 +127,7 @@ def _values(tolerances: Tolerances) -> Iterator[Expectation]:
         for entry in primary_pairs(statement):
             field = entry.v2 or ""
             tolerance = tolerances.tolerance(statement, field, entry.unit)
-            yield rules.ExpectV2ValueToEqualV1(
+            yield values.ExpectV2ValueToEqualV1(
                 statement=statement.value,
                 v2_field=field,
                 limit=tolerance.limit,
@@ -146,7 +146,7 @@ def _budgets(tolerances: Tolerances) -> Iterator[Expectation]:
     for kind in (*DIFFERENCE_KINDS, *APART_KINDS):
         own = [b for b in tolerances.scoped_budgets if b.finding is kind]
         budget = tolerances.budgets[kind]
-        yield rules.ExpectFindingToStayWithinItsBudget(
+        yield values.ExpectFindingToStayWithinItsBudget(
             finding=kind.value,
             at_most=_limit(budget),
             except_for=[[b.statement.value, b.v2_field] for b in own],
@@ -156,7 +156,7 @@ def _budgets(tolerances: Tolerances) -> Iterator[Expectation]:
         )
         for scoped in own:
             field = scoped.v2_field
-            yield rules.ExpectFindingToStayWithinItsBudget(
+            yield values.ExpectFindingToStayWithinItsBudget(
                 statement=scoped.statement.value,
                 finding=kind.value,
                 v2_field=field,
@@ -174,10 +174,10 @@ def _budgets(tolerances: Tolerances) -> Iterator[Expectation]:
 
 def _accepted(accepted: Sequence[Accepted]) -> Expectation:
     listed = sorted(
-        (one.model_dump(mode="json", include=set(rules.ACCEPTED_KEY)) for one in accepted),
+        (one.model_dump(mode="json", include=set(values.ACCEPTED_KEY)) for one in accepted),
         key=str,
     )
-    return rules.ExpectAcceptedDifferenceToBeListed(
+    return values.ExpectAcceptedDifferenceToBeListed(
         accepted=listed,
         at_most=0,
         notes=[f"{a.statement.value} {a.cik} {a.v2_field}: {a.reason} ({a.by})" for a in accepted]

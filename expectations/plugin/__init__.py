@@ -6,9 +6,9 @@ repository reads and runs the stored suites. Nothing here imports anything of th
 
 from __future__ import annotations
 
-from . import rules
+from . import rules, values
 from .pages import ParityIndexPages, ParityPages
 from .site import ParityIndex
 from .stores import ExpectationsStore
 
-__all__ = ["ExpectationsStore", "ParityIndex", "ParityIndexPages", "ParityPages", "rules"]
+__all__ = ["ExpectationsStore", "ParityIndex", "ParityIndexPages", "ParityPages", "rules", "values"]

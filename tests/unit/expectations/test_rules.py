@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from expectations.outcome import Outcome, RuleResult
-from expectations.plugin import rules
+from expectations.plugin import rules, values
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.statements import Generation, Statement
@@ -125,7 +125,7 @@ def tell_periods_twice(lake: Lake) -> None:
 BREAKS: list[tuple[type, Callable[[Lake], None], str, int]] = [
     (rules.ExpectEveryV1TickerToBeInV2, lose_ticker, "", 1),
     (rules.ExpectEveryV1PeriodToBeInV2, lose_period, "", 1),
-    (rules.ExpectFindingToStayWithinItsBudget, wrong_value, "restated", 1),
+    (values.ExpectFindingToStayWithinItsBudget, wrong_value, "restated", 1),
     (rules.ExpectFieldNotToBeLost, lose_field, "", 1),
     (rules.ExpectRecordKeyToBeUnique, second_content(V1, "source_filing_url", "other"), "v1", 2),
     (rules.ExpectRecordKeyToBeUnique, second_content(V2, "dividends", -4.25), "v2", 2),
@@ -179,7 +179,7 @@ def test_every_rule_holds_on_identical_facts(whole_lake: Lake) -> None:
     outcome = run_rules(whole_lake)
     assert outcome.passed
     assert [r for r in outcome.rules if not r.passed or r.error] == []
-    every = {name for name in vars(rules) if name.startswith("Expect")}
+    every = {n for module in (rules, values) for n in vars(module) if n.startswith("Expect")}
     assert {r.rule for r in outcome.rules} == every
     assert {r.of for r in outcome.rules if r.suite == "tickers" and r.where == CF.value} == {3}
     # A percentage is of all that was compared, not of what differs.

@@ -1,0 +1,258 @@
+"""The stored project: the same rules in every lake, opened by Great Expectations alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from expectations import answer as answering
+from expectations import project, publishing
+from expectations.answer import TOLERANCES_FILE, Asked
+from expectations.project import ProjectError
+from expectations.suites import make_suites
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.parity import ToleranceError, load_accepted, load_tolerances
+from polygon_fundamentals.statements import Statement
+from tests.unit.expectations.checking import TOLERANCES, ask, findings
+
+TODAY = date(2026, 10, 1)
+DOCS = Path(__file__).parents[3] / "docs" / "parity.md"
+
+
+def run(lake: Lake, name: str) -> dict[str, Any]:
+    founds = findings(lake, list(Statement), TODAY)
+    asked = Asked(name, 3, None, None, False, TODAY, False)
+    return answering.answer(lake, founds, asked, TOLERANCES, ())
+
+
+@pytest.fixture(scope="module")
+def stored(whole_lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A lake that parity has been run on; not to be changed."""
+    root = tmp_path_factory.mktemp("stored") / "lake"
+    shutil.copytree(whole_lake.root, root)
+    assert run(Lake(root), "first")["passed"]
+    return Lake(root)
+
+
+@pytest.fixture
+def mine(stored: Lake, tmp_path: Path) -> Lake:
+    shutil.copytree(stored.root, tmp_path / "mine")
+    return Lake(tmp_path / "mine")
+
+
+def frames_of(lake: Lake) -> Path:
+    [folder] = (lake.ops / "parity" / "frames").iterdir()
+    return folder
+
+
+def change(path: Path, name: str, row: int, value: object) -> None:
+    table = pq.read_table(path)
+    column = table[name].to_pylist()
+    column[row] = value
+    kind = table.schema.field(name).type
+    array = pa.array(column, kind.value_type if pa.types.is_dictionary(kind) else kind)
+    position = table.schema.get_field_index(name)
+    pq.write_table(table.set_column(position, name, array), path)
+
+
+def test_a_line_of_the_yaml_changes_just_its_rule(tmp_path: Path) -> None:
+    text = TOLERANCES_FILE.read_text()
+    line = "unexplained: {at_most: 0, reason: Nothing explains the difference.}"
+    assert line in text
+    changed = tmp_path / "tolerances.yaml"
+    changed.write_text(text.replace(line, line.replace("at_most: 0", "at_most: 7")))
+    before, after = (
+        {
+            rule["id"]: rule
+            for suite in make_suites(t, ())
+            for rule in suite.to_json_dict()["expectations"]
+        }
+        for t in (TOLERANCES, load_tolerances(changed))
+    )
+    [identity] = [i for i in before if before[i] != after[i]]
+    assert before.keys() == after.keys()
+    assert after[identity]["kwargs"]["finding"] == "unexplained"
+    assert after[identity]["kwargs"]["at_most"] == 7
+    assert after[identity]["notes"] == [
+        "At most 7 unexplained may stand. Nothing explains the difference."
+    ]
+
+
+def test_two_lakes_have_the_same_suites(mine: Lake, tmp_path: Path) -> None:
+    project.write_project(tmp_path / "gx", make_suites(TOLERANCES, ()), {}, [], tmp_path)
+    folder = mine.ops / "parity" / "gx"
+    for name in ("expectations", "validation_definitions", "checkpoints"):
+        files = sorted(path.name for path in (folder / name).iterdir())
+        assert files == sorted(path.name for path in (tmp_path / "gx" / name).iterdir())
+        for file in files:
+            assert (folder / name / file).read_bytes() == (
+                tmp_path / "gx" / name / file
+            ).read_bytes()
+
+
+@pytest.mark.parametrize("statement", list(Statement))
+def test_a_value_that_its_finding_does_not_bear_out_fails(
+    mine: Lake, tmp_path: Path, statement: Statement
+) -> None:
+    shutil.copytree(frames_of(mine), tmp_path / "frames")
+    values = tmp_path / "frames" / "values.parquet"
+    table = pq.read_table(values)
+    tally = table.filter(pc.equal(table["statement"], statement.value)).slice(0, 1).to_pylist()[0]
+    figures = {"v1_value": 1.0, "v2_value": 9e9, "difference": 0.2}
+    case = {**tally, **figures, "ticker": "AAPL", "finding": "rounding", "count": 1}
+    row = pa.Table.from_pylist([case], schema=table.schema)
+    pq.write_table(pa.concat_tables([table, row]).unify_dictionaries(), values)
+    outcome = ask(tmp_path)
+    assert not outcome.passed
+    assert [(r.rule, r.where, r.broken) for r in outcome.broken] == [
+        ("ExpectV2ValueToEqualV1", statement.value, 1)
+    ]
+    assert outcome.broken[0].cases[0]["v2_value"] == "9,000,000,000"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [k.value for k, b in TOLERANCES.budgets.items() if b.at_most == 0 and k.value != "missing"],
+)
+def test_a_finding_renamed_to_one_that_may_not_stand_fails(
+    mine: Lake, tmp_path: Path, kind: str
+) -> None:
+    shutil.copytree(frames_of(mine), tmp_path / "frames")
+    values = tmp_path / "frames" / "values.parquet"
+    frame = pd.read_parquet(values)
+    rows = frame[frame["ticker"].notna() & frame["difference"].notna()]
+    change(values, "finding", int(rows.index[0]), kind)
+    outcome = ask(tmp_path)
+    assert not outcome.passed
+    assert [(r.rule, r.detail) for r in outcome.broken] == [
+        ("ExpectFindingToStayWithinItsBudget", kind)
+    ]
+
+
+def test_great_expectations_alone_gives_the_same_answer(mine: Lake, tmp_path: Path) -> None:
+    """The steps of docs/parity.md, in a process that knows nothing of this repository."""
+    [code] = [part for part in DOCS.read_text().split("```python\n")[1:] if "get_context" in part]
+    code = code.split("```")[0].replace("LAKE", str(mine.root))
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines()[-1] == "True"
+    said = json.loads(
+        next((mine.ops / "parity" / "reports").glob("*/checkpoint.json")).read_bytes()
+    )
+    counts = [r["result"]["unexpected_count"] for suite in said.values() for r in suite["results"]]
+    assert f"{len(counts)} rules, {sum(counts)} cases" in done.stdout
+
+
+def test_an_action_that_a_user_added_stays(mine: Lake) -> None:
+    stored = mine.ops / "parity" / "gx" / "checkpoints" / "parity.json"
+    checkpoint = json.loads(stored.read_text())
+    slack = {
+        "name": "slack",
+        "type": "slack",
+        "slack_webhook": "http://127.0.0.1:9/hook",
+        "notify_on": "failure",
+    }
+    checkpoint["actions"].append(slack)
+    stored.write_text(json.dumps(checkpoint))
+    assert run(mine, "second")["passed"]
+    actions = json.loads(stored.read_text())["actions"]
+    assert [a["type"] for a in actions] == ["update_data_docs", "slack"]
+    assert actions[1]["slack_webhook"] == slack["slack_webhook"]
+    # Both runs are in the site, and in the stored results.
+    runs = {path.name for path in (mine.ops / "parity" / "gx" / "validations").glob("values/*")}
+    assert {name.split("-")[1] for name in runs} == {"first", "second"}
+
+
+def spoil(name: str, text: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_text(text) and None
+
+
+@pytest.mark.parametrize(
+    ("spoils", "message"),
+    [
+        (
+            spoil("checkpoints/parity.json", "{"),
+            r"parity\.json is not a checkpoint .* move .*gx away",
+        ),
+        (spoil("great_expectations.yml", "a: ["), r"great_expectations\.yml is not YAML"),
+        (spoil("great_expectations.yml", "[]"), r"does not say config_version: 4\.0"),
+        (spoil("great_expectations.yml", "config_version: 4.0"), r"has no data_docs_sites"),
+        (spoil("format", "99"), r"names format '99', not 1"),
+        (
+            spoil("checkpoints/parity.json", '{"actions": [{"type": "no such action"}]}'),
+            r"cannot be loaded",
+        ),
+    ],
+)
+def test_a_project_of_nonsense_is_one_line_and_the_site_stays(
+    mine: Lake, spoils: Callable[[Path], None], message: str
+) -> None:
+    home = mine.ops / "parity"
+    spoils(home / "gx")
+    before = {p: p.read_bytes() for p in (home / "data_docs").rglob("*") if p.is_file()}
+    with pytest.raises(ProjectError, match=message) as caught:
+        run(mine, "second")
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, UsageError)
+    assert {p: p.read_bytes() for p in (home / "data_docs").rglob("*") if p.is_file()} == before
+
+
+def test_a_run_that_dies_while_it_publishes_leaves_a_whole_site(
+    mine: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = mine.ops / "parity"
+    index = (home / "data_docs" / "index.html").read_bytes()
+    really, written = publishing.replace_file, []
+
+    def dies(path: Path, data: bytes) -> None:
+        written.append(path)
+        if len(written) == 12:
+            raise KeyboardInterrupt
+        really(path, data)
+
+    monkeypatch.setattr(publishing, "replace_file", dies)
+    with pytest.raises(KeyboardInterrupt):
+        run(mine, "second")
+    monkeypatch.undo()
+    assert (home / "data_docs" / "index.html").read_bytes() == index
+    assert next((home / "data_docs").glob("validations/values/*-first/*/*.html")).is_file()
+    assert run(mine, "third")["passed"]
+    assert len(list((home / "frames").iterdir())) == 1
+    assert list(home.glob(".building-*")) == []
+
+
+def test_an_acceptance_that_has_run_out_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "accepted.yaml"
+    path.write_text(
+        "accepted:\n  - {statement: cash_flow, cik: '0000320193', timeframe: quarterly, "
+        "period_end: 2024-12-28, v2_field: net_cash_from_operating_activities, "
+        "v1_value: 1, v2_value: 2, "
+        "reason: Somebody looked., by: A, until: 2026-01-31}\n"
+    )
+    assert len(load_accepted(path)) == 1
+    with pytest.raises(ToleranceError, match=r"no longer accepted: cash_flow .*until 2026-01-31"):
+        load_accepted(path, date(2026, 2, 1))
+
+
+def test_nothing_of_v1_in_what_was_asked_is_one_line(mine: Lake) -> None:
+    empty = Lake(mine.root.parent / "empty")
+    empty.prepare()
+    with pytest.raises(UsageError, match=r"tickers\.parquet has no row: v1 has nothing to compare"):
+        run(empty, "first")
+    assert not (empty.ops / "parity" / "data_docs").exists()
