@@ -318,7 +318,8 @@ def last_covered(found: Sequence[Record], generation: str, scope: Mapping[str, A
     It is the last day of the newest `daily-update` that succeeded for the generation and
     covered `scope` (its tickers, universe, statements and timeframes). Before the first of
     them, it is the day of the oldest historical load that had no last day and may have
-    stored anything, however it ended. No run covers days after the one it started on.
+    stored anything, however it ended. No run covers days after the one it started on, and none
+    that was given no row at all covers any: an outage may answer with nothing.
 
     Updates that asked the API at the same address count (`base_url` of `scope`), and entries older
     than that parameter. Where there is none, the API may have moved, or the lake have been tried
@@ -336,7 +337,8 @@ def _updated(found: Sequence[Record], generation: str, scope: Mapping[str, Any])
     days = []
     for record in found:
         told = (record.found.get("generations") or {}).get(generation) or {}
-        if record.found["flow"] == "daily-update" and told.get("ok") and covers(record, scope):
+        came = told.get("ok") and told.get("rows_received", 1)
+        if record.found["flow"] == "daily-update" and came and covers(record, scope):
             days.append(min(date.fromisoformat(told["window"]["to"]), day_of(record.started)))
     return max(days, default=None)
 

@@ -113,6 +113,20 @@ def test_what_was_covered_last(lake: Lake) -> None:
     assert covered(lake, statements=["cash_flow", "balance_sheets"]) == date(2026, 6, 20)
 
 
+def test_an_update_that_was_given_nothing_covers_no_day(lake: Lake) -> None:
+    """An outage that answers 200 with no row looks like a quiet week."""
+    for day, rows in (("2026-08-04", 3), ("2026-08-05", 0)):
+        told = {"ok": True, "rows_received": rows, "window": {"from": day, "to": day}}
+        entry(
+            lake,
+            day,
+            started=f"{day}T20:00:00+00:00",
+            outcome="succeeded",
+            generations={"v2": told},
+        )
+    assert covered(lake) == date(2026, 8, 4)
+
+
 def test_what_another_server_gave_hides_no_missed_days(lake: Lake) -> None:
     real, sandbox = "https://api.massive.com", "http://127.0.0.1:8080"
 

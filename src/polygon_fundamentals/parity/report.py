@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
@@ -19,6 +20,7 @@ from polygon_fundamentals.parity.tolerances import Tolerances
 from polygon_fundamentals.parity.totals import Parity
 
 _ROWS_IN_MARKDOWN = 60
+_FORMULA = r"^[=+\-@\t\r]"
 _WRITE = pa_csv.WriteOptions(quoting_style="needed")
 
 
@@ -39,8 +41,22 @@ def write_report(folder: Path, founds: Iterable[Found]) -> dict[str, Path]:
                     if name not in writers:
                         beside = ends.enter_context(replacing(path))
                         writers[name] = ends.enter_context(_writer(beside, path, table.schema))
-                    writers[name].write_table(table)
+                    writers[name].write_table(
+                        table if path.suffix == ".parquet" else _without_formulas(table)
+                    )
     return paths
+
+
+def _without_formulas(table: pa.Table) -> pa.Table:
+    """Return the table with an apostrophe before texts that a spreadsheet would calculate."""
+    for position, field in enumerate(table.schema):
+        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+            text = table.column(position)
+            is_formula = pc.match_substring_regex(text, _FORMULA)
+            safe = pc.binary_join_element_wise("'", text, "")
+            column = pc.if_else(is_formula, safe, text)
+            table = table.set_column(position, field, column.cast(field.type))
+    return table
 
 
 def _rows(found: Found, name: str) -> Iterator[pa.Table]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from expectations.answer import TOLERANCES_FILE
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity import load_tolerances
 from polygon_fundamentals.parity.findings import NAMES
-from polygon_fundamentals.parity.report import write_report
+from polygon_fundamentals.parity.report import _without_formulas, write_report
 from polygon_fundamentals.parity.run import Question
 from polygon_fundamentals.statements import Statement
 from tests.filled import comparison, filled
@@ -38,3 +39,10 @@ def test_a_report_of_statements_with_rows_and_without(tmp_path: Path) -> None:
     assert values.num_rows == sum(rows) > 0
     assert paths["tickers"].read_text().count("income_statements") == 2
     assert not [path for path in paths["values"].parent.iterdir() if path.suffix == ".tmp"]
+
+
+def test_a_spreadsheet_calculates_nothing_of_a_report() -> None:
+    table = pa.table({"company": ["=1+cmd|x", "Plain", None, "-2", "@sum"], "v1": [-1.0] * 5})
+    written = _without_formulas(table)
+    assert written["company"].to_pylist() == ["'=1+cmd|x", "Plain", None, "'-2", "'@sum"]
+    assert written["v1"].equals(table["v1"])
