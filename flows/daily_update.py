@@ -4,27 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Annotated, Any
 
 from prefect import flow, get_run_logger, runtime
-from prefect.states import State
 from prefect.task_runners import ThreadPoolTaskRunner
-from pydantic import Field
 
 from flows.historical_load import generations_of
-from flows.parameters import (
-    BaseUrl,
-    Day,
-    GenerationChoice,
-    LakeFolder,
-    Statements,
-    Tickers,
-    TickersFile,
-    Timeframes,
-    Universe,
-)
-from flows.runs import Report, ended, recorded_run, sentence
+from flows.parameters import DailyUpdateParameters
+from flows.runs import Report, recorded_run, sentence
 from flows.runtime.artifacts import publish_load
+from flows.signature import takes
 from flows.status import tell_status
 from flows.updating import Update, update_side_by_side, windows_of
 from polygon_fundamentals import ledger
@@ -36,17 +24,13 @@ from polygon_fundamentals.load.companies import write_companies
 from polygon_fundamentals.load.report import WindowReport
 from polygon_fundamentals.reference.tickers import universe as whole_universe
 from polygon_fundamentals.settings import (
-    Settings,
     existing_lake_root,
     lake_root,
     load_settings,
     threads,
 )
-from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES, Generation
-from polygon_fundamentals.tickers import read_tickers
+from polygon_fundamentals.statements import Generation
 from tasks.context import RunSpec, close, context
-
-DaysBack = Annotated[int, Field(ge=0, le=3660, description="Days before the last one to ask for")]
 
 
 def _run_name() -> str:
@@ -60,82 +44,47 @@ def _run_name() -> str:
     task_runner=ThreadPoolTaskRunner(max_workers=threads()),
     persist_result=False,
 )
-def daily_update(
-    generation: GenerationChoice = "both",
-    days_back: DaysBack = 7,
-    day: Day = None,
-    tickers: Tickers = None,
-    tickers_file: TickersFile = None,
-    universe: Universe = None,
-    timeframes: Timeframes = DEFAULT_TIMEFRAMES,
-    statements: Statements = ALL_STATEMENTS,
-    lake: LakeFolder = None,
-    base_url: BaseUrl = None,
-) -> State[Any]:
+@takes(DailyUpdateParameters)
+def daily_update(given: DailyUpdateParameters) -> Report:
     """Take in what was filed in the days up to `day` (today in New York).
 
     For the tickers in the lake, unless some are named or `universe` adds the whole market.
     The window goes back to the last success by itself where days were missed.
     """
-
-    def body() -> Report:
-        names = read_tickers(tickers, tickers_file)
-        if names and universe is not None:
-            raise UsageError("give tickers or --universe, not both")
-        today = today_in_new_york()
-        last = day or today
-        if last > today:
-            raise UsageError(
-                f"the last day {last} lies after today in New York, {today}: give a day up to "
-                "today, or leave it out"
-            )
-        # Without tickers it is for those of a lake that is there.
-        root = lake_root if names or universe else existing_lake_root
-        where = Lake(root(lake))
-        settings = load_settings(base_url)
-        parameters = {
-            "generation": generation,
-            "tickers": names,
-            "universe": universe,
-            "statements": [s.value for s in statements],
-            "timeframes": [t.value for t in timeframes],
-            "days_back": days_back,
-            "date": last.isoformat(),
-            "base_url": settings.base_url,
-        }
-        # Of both, an archived v1 is left out; alone it is refused.
-        writes = [Generation.V1] if generation == "v1" else [Generation.V2]
-        with recorded_run("daily-update", where, parameters, writes=writes) as run:
-            report = _updated(
-                run, settings, generation, names, universe, statements, timeframes, base_url
-            )
-            held = catalogue.counts(where, every_file=False)
-            run.report["records"] = _records(held)
-        publish_load(
-            "daily-update", {name: report[name] for name in ("v1", "v2") if name in report}
+    today = today_in_new_york()
+    last = given.day or today
+    if last > today:
+        raise UsageError(
+            f"the last day {last} lies after today in New York, {today}: give a day up to "
+            "today, or leave it out"
         )
-        tell_status(where, report, held)
-        return report
+    # Without tickers it is for those of a lake that is there.
+    root = lake_root if given.names or given.universe else existing_lake_root
+    where = Lake(root(given.lake))
+    settings = load_settings(given.base_url)
+    # Of both, an archived v1 is left out; alone it is refused.
+    writes = [Generation.V1] if given.generation == "v1" else [Generation.V2]
+    parameters = given.recorded(last, settings.base_url)
+    with recorded_run("daily-update", where, parameters, writes=writes) as run:
+        report = _updated(run, given)
+        held = catalogue.counts(where, every_file=False)
+        run.report["records"] = _records(held)
+    publish_load("daily-update", {name: report[name] for name in ("v1", "v2") if name in report})
+    tell_status(where, report, held)
+    return report
 
-    return ended(body)
 
-
-def _updated(
-    run: ledger.Run,
-    settings: Settings,
-    generation: str,
-    names: list[str],
-    universe: str | None,
-    statements: Statements,
-    timeframes: Timeframes,
-    base_url: str | None,
-) -> Report:
+def _updated(run: ledger.Run, given: DailyUpdateParameters) -> Report:
     """Run the update of a run that is being recorded; return the flow's report."""
-    spec = RunSpec(run=run.id, lake=str(run.lake.root), base_url=base_url)
+    spec = RunSpec(run=run.id, lake=str(run.lake.root), base_url=given.base_url)
     file = run.lake.ops / "cache" / f"companies-{run.id}.json"
     last = date.fromisoformat(str(run.parameters["date"]))
     windows = windows_of(
-        run, generations_of(generation), last, int(run.parameters["days_back"]), run.parameters
+        run,
+        generations_of(given.generation),
+        last,
+        int(run.parameters["days_back"]),
+        run.parameters,
     )
     archived = archived_since(run.lake)
     v1_window = windows.pop(Generation.V1) if archived and Generation.V1 in windows else None
@@ -156,11 +105,11 @@ def _updated(
     try:
         context(spec)  # no key, or no limit on the server: said before the first task
         followed = catalogue.companies(run.lake)
-        if names:
-            followed = {name: followed.get(name, []) for name in names}
-        if universe is not None:
+        if given.names:
+            followed = {name: followed.get(name, []) for name in given.names}
+        if given.universe is not None:
             client = context(spec).client
-            wanted = whole_universe(client, active_only=universe == "active")
+            wanted = whole_universe(client, active_only=given.universe == "active")
             followed |= {name: [] for name in wanted if name not in followed}
             run.report["universe_requests"] = client.counts.requests
         if not followed:
@@ -169,7 +118,7 @@ def _updated(
                 "load them with historical-load, or give --universe active"
             )
         write_companies(file, followed)
-        update = Update(spec, run, names, statements, timeframes, file, windows)
+        update = Update(spec, run, given.names, given.statements, given.timeframes, file, windows)
         found = update_side_by_side(update)
     finally:
         close(spec)

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 from prefect import flow, runtime
-from prefect.states import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.load_tasks import LoadPlan, load_generation
-from flows.parameters import (
-    BaseUrl,
-    Day,
-    GenerationChoice,
-    LakeFolder,
-    Statements,
-    Tickers,
-    TickersFile,
-    Timeframes,
-    Universe,
-    Witness,
-)
-from flows.runs import Report, ended, recorded_run, sentence
+from flows.parameters import HistoricalLoadParameters
+from flows.runs import Report, recorded_run, sentence
 from flows.runtime.artifacts import publish_load
+from flows.signature import takes
 from polygon_fundamentals import ledger
-from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.load.query import Filters
@@ -42,12 +29,9 @@ from polygon_fundamentals.settings import (
     threads,
 )
 from polygon_fundamentals.statements import (
-    ALL_STATEMENTS,
-    DEFAULT_TIMEFRAMES,
     Generation,
     Statement,
 )
-from polygon_fundamentals.tickers import read_tickers
 from tasks.context import RunSpec, close, context
 
 # Below this many units the writer processes cost more to start than they save.
@@ -66,21 +50,8 @@ def _run_name() -> str:
     task_runner=ThreadPoolTaskRunner(max_workers=threads()),
     persist_result=False,
 )
-def historical_load(
-    generation: GenerationChoice = "both",
-    tickers: Tickers = None,
-    tickers_file: TickersFile = None,
-    universe: Universe = None,
-    timeframes: Timeframes = DEFAULT_TIMEFRAMES,
-    statements: Statements = ALL_STATEMENTS,
-    from_date: Day = None,
-    to_date: Day = None,
-    lake: LakeFolder = None,
-    base_url: BaseUrl = None,
-    resume: bool = True,
-    original_dates: bool = False,
-    witness: Witness = None,
-) -> State[Any]:
+@takes(HistoricalLoadParameters)
+def historical_load(given: HistoricalLoadParameters) -> Report:
     """Load all history of the given tickers into the lake.
 
     Name them with `tickers`, `tickers_file` or `universe`. Running it twice changes
@@ -88,44 +59,22 @@ def historical_load(
     `resume` is off. Both days are included and mean filing dates. With `original_dates`
     the filings index is asked when v2's periods were first filed, with a witness SEC EDGAR first.
     """
-    filters = filters_of(timeframes, from_date, to_date)
-
-    def body() -> Report:
-        names = read_tickers(tickers, tickers_file)
-        if bool(names) == (universe is not None):
-            raise UsageError(
-                "historical-load needs tickers: give --tickers A,B, --tickers-file F or "
-                "--universe active, and only one of names and universe"
-            )
-        parameters = {
-            "generation": generation,
-            "tickers": names,
-            "universe": universe,
-            "statements": [s.value for s in statements],
-            **filters.as_json(),
-        }
-        if original_dates and generation == "v1":
-            raise UsageError("--original-dates is for v2's periods: give --generation v2 or both")
-        if witness and not original_dates:
-            raise UsageError("--witness is for original dates here: give --original-dates too")
-        if witness:
-            load_edgar_settings()
-        return run_load(
-            "historical-load",
-            parameters,
-            generations_of(generation),
-            names,
-            statements,
-            filters,
-            lake=lake,
-            base_url=base_url,
-            universe=universe,
-            resume=resume,
-            original_dates=original_dates,
-            witness=witness,
-        )
-
-    return ended(body)
+    if given.witness:
+        load_edgar_settings()
+    return run_load(
+        "historical-load",
+        given.recorded,
+        generations_of(given.generation),
+        given.names,
+        given.statements,
+        given.filters,
+        lake=given.lake,
+        base_url=given.base_url,
+        universe=given.universe,
+        resume=given.resume,
+        original_dates=given.original_dates,
+        witness=given.witness,
+    )
 
 
 def with_original_dates(
@@ -157,15 +106,6 @@ def with_original_dates(
             "message": message,
         }
     return {**report, "original_dates": found}
-
-
-def filters_of(timeframes: Sequence[Any], first: date | None, last: date | None) -> Filters:
-    """Return the filters of a window whose both ends are included."""
-    return Filters(
-        timeframes=tuple(timeframes),
-        filing_date_gte=first.isoformat() if first else None,
-        filing_date_lt=(last + timedelta(days=1)).isoformat() if last else None,
-    )
 
 
 def generations_of(choice: str) -> list[Generation]:

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from prefect import flow
-from prefect.states import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.historical_load import UNITS_WORTH_PROCESSES
 from flows.load_tasks import LoadPlan, load_generation
-from flows.parameters import (
-    BaseUrl,
-    LakeFolder,
-    Statements,
-    Tickers,
-    TickersFile,
-    Timeframes,
-)
-from flows.runs import Report, ended, recorded_run, sentence
+from flows.parameters import RefreshParameters
+from flows.runs import Report, recorded_run, sentence
 from flows.runtime.artifacts import publish_load
+from flows.signature import takes
 from flows.status import tell_status
 from polygon_fundamentals import ledger
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake, catalogue
 from polygon_fundamentals.lake.commit import Scope
-from polygon_fundamentals.load.query import Filters
 from polygon_fundamentals.settings import (
     Settings,
     existing_lake_root,
@@ -33,8 +23,7 @@ from polygon_fundamentals.settings import (
     load_settings,
     threads,
 )
-from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES, Generation
-from polygon_fundamentals.tickers import read_tickers
+from polygon_fundamentals.statements import Generation
 from tasks.context import RunSpec, close, context
 
 
@@ -43,15 +32,8 @@ from tasks.context import RunSpec, close, context
     task_runner=ThreadPoolTaskRunner(max_workers=threads()),
     persist_result=False,
 )
-def refresh(
-    tickers: Tickers = None,
-    tickers_file: TickersFile = None,
-    timeframes: Timeframes = DEFAULT_TIMEFRAMES,
-    statements: Statements = ALL_STATEMENTS,
-    accept_withdrawals: bool = False,
-    lake: LakeFolder = None,
-    base_url: BaseUrl = None,
-) -> State[Any]:
+@takes(RefreshParameters)
+def refresh(given: RefreshParameters) -> Report:
     """Read all of v2 again for the tickers in the lake, or for those named.
 
     Splits and corrections change rows without a new filing date, so no window shows them.
@@ -60,38 +42,18 @@ def refresh(
     fifth of a ticker's periods it may be partial: they are kept, and the run ends with exit code 1
     unless `accept_withdrawals` is set.
     """
-
-    def body() -> Report:
-        names = read_tickers(tickers, tickers_file)
-        where = Lake(lake_root(lake) if names else existing_lake_root(lake))
-        settings = load_settings(base_url)
-        filters = Filters(timeframes=tuple(timeframes))
-        parameters = {
-            "generation": Generation.V2.value,
-            "tickers": names,
-            "statements": [s.value for s in statements],
-            **filters.as_json(),
-            "base_url": settings.base_url,
-        }
-        scope = Scope.ACCEPTED if accept_withdrawals else Scope.COMPANIES
-        with recorded_run("refresh", where, parameters, writes=[Generation.V2]) as run:
-            report = _refreshed(run, settings, names, statements, filters, base_url, scope)
-        publish_load("refresh", {"v2": report["v2"]})
-        tell_status(where, report, catalogue.counts(where, every_file=False))
-        return report
-
-    return ended(body)
+    where = Lake(lake_root(given.lake) if given.names else existing_lake_root(given.lake))
+    settings = load_settings(given.base_url)
+    parameters = given.recorded(settings.base_url)
+    with recorded_run("refresh", where, parameters, writes=[Generation.V2]) as run:
+        report = _refreshed(run, settings, given)
+    publish_load("refresh", {"v2": report["v2"]})
+    tell_status(where, report, catalogue.counts(where, every_file=False))
+    return report
 
 
-def _refreshed(
-    run: ledger.Run,
-    settings: Settings,
-    names: list[str],
-    statements: Statements,
-    filters: Filters,
-    base_url: str | None,
-    scope: Scope,
-) -> Report:
+def _refreshed(run: ledger.Run, settings: Settings, given: RefreshParameters) -> Report:
+    names, statements = given.names, given.statements
     followed = catalogue.companies(run.lake)
     if names:
         followed = {name: followed.get(name, []) for name in names}
@@ -103,7 +65,7 @@ def _refreshed(
     spec = RunSpec(
         run=run.id,
         lake=str(run.lake.root),
-        base_url=base_url,
+        base_url=given.base_url,
         processes=settings.processes if many else 0,
     )
     try:
@@ -114,8 +76,8 @@ def _refreshed(
             run,
             list(followed),
             statements,
-            filters,
-            scope=scope,
+            given.filters,
+            scope=Scope.ACCEPTED if given.accept_withdrawals else Scope.COMPANIES,
             ciks=followed,
             one_by_one=False,
         )

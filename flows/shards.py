@@ -9,28 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
 
 from prefect import flow, runtime
-from prefect.states import State
-from pydantic import Field
 
-from flows.historical_load import filters_of, generations_of
-from flows.parameters import (
-    BaseUrl,
-    Day,
-    GenerationChoice,
-    LakeFolder,
-    Statements,
-    Tickers,
-    TickersFile,
-    Timeframes,
-    Universe,
-    Witness,
-)
-from flows.runs import Report, ended, flow_run_id, sentence
+from flows.historical_load import generations_of
+from flows.parameters import ShardedLoadParameters
+from flows.runs import Report, flow_run_id, sentence
 from flows.runtime.artifacts import publish_load
 from flows.shard_runs import Shard, carry_out
+from flows.signature import takes
 from polygon_fundamentals import ledger
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
@@ -39,11 +26,7 @@ from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.load.report import UnitFailure
 from polygon_fundamentals.reference.tickers import universe as whole_universe
 from polygon_fundamentals.settings import lake_root, server_configured
-from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES
-from polygon_fundamentals.tickers import read_tickers
 from tasks.context import RunSpec, close, context
-
-Shards = Annotated[int, Field(ge=1, le=500, description="Flow runs to split the load into")]
 
 
 def _run_name() -> str:
@@ -52,76 +35,40 @@ def _run_name() -> str:
 
 
 @flow(name="sharded-load", flow_run_name=_run_name, persist_result=False)
-def sharded_load(
-    shards: Shards = 4,
-    generation: GenerationChoice = "both",
-    tickers: Tickers = None,
-    tickers_file: TickersFile = None,
-    universe: Universe = None,
-    timeframes: Timeframes = DEFAULT_TIMEFRAMES,
-    statements: Statements = ALL_STATEMENTS,
-    from_date: Day = None,
-    to_date: Day = None,
-    lake: LakeFolder = None,
-    base_url: BaseUrl = None,
-    resume: bool = True,
-    original_dates: bool = False,
-    witness: Witness = None,
-) -> State[Any]:
+@takes(ShardedLoadParameters)
+def sharded_load(given: ShardedLoadParameters) -> Report:
     """Load all history of the given tickers, split over the workers of the pool.
 
     Every worker needs the same lake, under the same path. The run fails where a shard did.
     """
-
-    def body() -> Report:
-        if not server_configured():
-            raise UsageError(
-                "a sharded load needs a Prefect server and its workers: set PREFECT_API_URL, or "
-                "leave out --shards"
-            )
-        names = read_tickers(tickers, tickers_file)
-        if bool(names) == (universe is not None):
-            raise UsageError("a sharded load needs tickers or a universe, and only one of them")
-        where = Lake(lake_root(lake))
-        where.prepare()
-        if generation != "v2":
-            refuse_archived(where)
-        filters = filters_of(timeframes, from_date, to_date)
-        parameters = {"generation": generation, "shards": shards, "universe": universe}
-        recorded = {**parameters, **filters.as_json()}
-        run = ledger.Run(where, "sharded-load", recorded, flow_run_id=flow_run_id())
-        with ledger.recorded(run):
-            spec = RunSpec(run=run.id, lake=str(where.root), base_url=base_url)
-            try:
-                client = context(spec).client
-                if universe is not None:
-                    names = whole_universe(client, active_only=universe == "active")
-            finally:
-                close(spec)
-            planned = _planned(where, run.id, names, shards)
-            common = {
-                "generation": generation,
-                "timeframes": [t.value for t in timeframes],
-                "statements": [s.value for s in statements],
-                "from_date": from_date.isoformat() if from_date else None,
-                "to_date": to_date.isoformat() if to_date else None,
-                "lake": str(where.root),
-                "base_url": base_url,
-                "resume": resume,
-                "original_dates": original_dates,
-                "witness": witness,
-            }
-            carry_out(where, planned, common)
-            report = _tallied(planned, generation, [s.value for s in statements])
-            run.report.update(
-                ok=report["exit_code"] == 0,
-                message=report["message"],
-                generations={g: report[g] for g in ("v1", "v2") if g in report},
-            )
-        publish_load("sharded-load", {g: report[g] for g in ("v1", "v2") if g in report})
-        return {**report, "lake": str(where.root), "run": run.id}
-
-    return ended(body)
+    if not server_configured():
+        raise UsageError(
+            "a sharded load needs a Prefect server and its workers: set PREFECT_API_URL, or "
+            "leave out --shards"
+        )
+    where, names = Lake(lake_root(given.lake)), given.names
+    where.prepare()
+    if given.generation != "v2":
+        refuse_archived(where)
+    run = ledger.Run(where, "sharded-load", given.recorded, flow_run_id=flow_run_id())
+    with ledger.recorded(run):
+        spec = RunSpec(run=run.id, lake=str(where.root), base_url=given.base_url)
+        try:
+            client = context(spec).client
+            if given.universe is not None:
+                names = whole_universe(client, active_only=given.universe == "active")
+        finally:
+            close(spec)
+        planned = _planned(where, run.id, names, given.shards)
+        carry_out(where, planned, given.of_a_shard(str(where.root)))
+        report = _tallied(planned, given.generation, [s.value for s in given.statements])
+        run.report.update(
+            ok=report["exit_code"] == 0,
+            message=report["message"],
+            generations={g: report[g] for g in ("v1", "v2") if g in report},
+        )
+    publish_load("sharded-load", {g: report[g] for g in ("v1", "v2") if g in report})
+    return {**report, "lake": str(where.root), "run": run.id}
 
 
 def _planned(lake: Lake, run: str, tickers: Sequence[str], count: int) -> list[Shard]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, model_validator
@@ -28,7 +28,12 @@ from flows.parameters.shared import (
 )
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.load.query import Filters, as_cik
-from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES, Timeframe
+from polygon_fundamentals.statements import (
+    ALL_STATEMENTS,
+    DEFAULT_TIMEFRAMES,
+    Generation,
+    Timeframe,
+)
 from polygon_fundamentals.tickers import read_tickers
 
 DAYS_WITHOUT_DATES = 180
@@ -83,6 +88,17 @@ class HistoricalLoadParameters(Parameters, Named):
             raise UsageError("--witness is for original dates here: give --original-dates too")
         return self
 
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """The parameters as the ledger has them; a run that was cut off is known by them."""
+        return {
+            "generation": self.generation,
+            "tickers": self.names,
+            "universe": self.universe,
+            "statements": [s.value for s in self.statements],
+            **self.filters.as_json(),
+        }
+
 
 class _Shards(Parameters):
     shards: Annotated[
@@ -92,6 +108,17 @@ class _Shards(Parameters):
 
 class ShardedLoadParameters(HistoricalLoadParameters, _Shards):
     """A historical load split over workers; `shards` comes first in the form."""
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """The parameters as the ledger has them."""
+        own = {"generation": self.generation, "shards": self.shards, "universe": self.universe}
+        return {**own, **self.filters.as_json()}
+
+    def of_a_shard(self, lake: str) -> dict[str, Any]:
+        """Return the parameters of each shard's run, as JSON; its tickers come in a file."""
+        own = {"shards", "tickers", "tickers_file", "universe"}
+        return {**self.model_dump(mode="json", exclude=own), "lake": lake}
 
 
 class DailyUpdateParameters(Parameters, Named):
@@ -116,6 +143,19 @@ class DailyUpdateParameters(Parameters, Named):
             raise UsageError("give tickers or --universe, not both")
         return self
 
+    def recorded(self, last: date, base_url: str) -> dict[str, Any]:
+        """Return the parameters as the ledger has them; `last` is the day asked for."""
+        return {
+            "generation": self.generation,
+            "tickers": self.names,
+            "universe": self.universe,
+            "statements": [s.value for s in self.statements],
+            "timeframes": [t.value for t in self.timeframes],
+            "days_back": self.days_back,
+            "date": last.isoformat(),
+            "base_url": base_url,
+        }
+
 
 class RefreshParameters(Parameters, Named):
     """All of v2 again."""
@@ -136,6 +176,21 @@ class RefreshParameters(Parameters, Named):
     def _check(self) -> Self:
         _ = self.names
         return self
+
+    @property
+    def filters(self) -> Filters:
+        """The filters: these periods, whenever they were filed."""
+        return Filters(timeframes=tuple(self.timeframes))
+
+    def recorded(self, base_url: str) -> dict[str, Any]:
+        """Return the parameters as the ledger has them."""
+        return {
+            "generation": Generation.V2.value,
+            "tickers": self.names,
+            "statements": [s.value for s in self.statements],
+            **self.filters.as_json(),
+            "base_url": base_url,
+        }
 
 
 class FundamentalsParameters(Parameters):
@@ -204,7 +259,20 @@ class FundamentalsParameters(Parameters):
     def _check(self) -> Self:
         if not self.names and self.cik is None:
             raise UsageError("name a ticker, such as `fundamentals AAPL`, or give --cik")
-        if self.cik is not None:
-            as_cik(self.cik)
-        _ = self.filters
+        _ = self.known_cik, self.filters
         return self
+
+    @property
+    def known_cik(self) -> str | None:
+        """The CIK in its ten digits."""
+        return None if self.cik is None else as_cik(self.cik)
+
+    def recorded(self, generation: Generation) -> dict[str, Any]:
+        """Return the parameters as the ledger has them."""
+        return {
+            "generation": generation.value,
+            "tickers": self.names,
+            "cik": self.known_cik,
+            "statements": [s.value for s in self.statements],
+            **self.filters.as_json(),
+        }
