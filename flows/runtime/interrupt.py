@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -16,9 +17,11 @@ def requests_end_at_ctrl_c() -> Iterator[None]:
     """Give up every request of this process when SIGINT arrives, then raise KeyboardInterrupt.
 
     Without this the main thread would wait for the threads of a run, and they for the server. A
-    process that was started with SIGINT ignored, or that has a handler of its own, keeps it.
+    process that was started with SIGINT ignored, or that has a handler of its own, keeps it;
+    so does a command that runs in another thread.
     """
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    here = threading.current_thread() is threading.main_thread()
+    if not here or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
     signal.signal(signal.SIGINT, _interrupt)
