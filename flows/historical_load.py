@@ -138,6 +138,7 @@ def run_load(
     settings = load_settings(base_url)
     parameters = {**parameters, "base_url": settings.base_url}
     with recorded_run(flow_name, where, parameters, writes=generations, resume=resume) as run:
+        run.report["requests_per_minute"] = settings.requests_per_minute
         found = _loaded(
             run,
             settings,

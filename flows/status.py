@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from prefect import flow
 from prefect.events import emit_event
 
+from flows.lake_status import status_of
 from flows.parameters import StatusParameters
 from flows.runs import Report
 from flows.runtime.artifacts import publish_text
@@ -18,9 +18,8 @@ from polygon_fundamentals import ledger
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.catalogue import DatasetCounts
 from polygon_fundamentals.settings import existing_lake_root
-from polygon_fundamentals.status import Row, as_json, as_markdown, gather, judge, load_targets
+from polygon_fundamentals.status import Row, alarms, as_json, as_markdown
 
-TARGETS_FILE = Path(__file__).parents[1] / "deployments" / "targets.toml"
 # What an automation can listen for: EVENT + "warning." + the row's kind, and EVENT + "failed".
 EVENT = "polygon-fundamentals."
 _DETAIL = 500
@@ -47,12 +46,10 @@ def publish_status(lake: Lake, datasets: Sequence[DatasetCounts] | None = None) 
 
     `datasets` are the counts where they have just been taken; else every file is counted.
     """
-    figures = gather(lake, load_targets(TARGETS_FILE), datasets=datasets)
-    rows = judge(figures)
+    figures, rows = status_of(lake, datasets=datasets)
     publish_text("status", as_markdown(figures, rows), "Both pipelines side by side.")
-    for row in rows:
-        if not row.ok:
-            _emit_warning(lake, row)
+    for row in alarms(rows):
+        _emit_warning(lake, row)
     return as_json(figures, rows)
 
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from polygon_fundamentals.status import Figures, Row
 
-TARGETS_FILE = Path(__file__).parents[2] / "deployments" / "targets.toml"
-
 
 class StatusCommand(StatusParameters):
     """The status once or in place, in the terminal and as a page."""
@@ -38,10 +36,11 @@ class StatusCommand(StatusParameters):
 
 
 def run(given: StatusCommand, as_json: bool) -> int:
-    """Show the status; 1 where something is amiss."""
+    """Show the status; return 1 where a row is not ok. A row that is not judged is no alarm."""
+    from flows.lake_status import TARGETS_FILE, status_of
     from polygon_fundamentals import ledger
     from polygon_fundamentals.lake.storage.local import replace_file
-    from polygon_fundamentals.status import as_html, gather, judge, load_targets
+    from polygon_fundamentals.status import alarms, as_html
     from polygon_fundamentals.status import as_json as json_of
 
     root = existing_lake_root(given.lake)
@@ -49,31 +48,27 @@ def run(given: StatusCommand, as_json: bool) -> int:
         raise UsageError(f"--targets {given.targets} is no file")
     if given.watch and as_json:
         raise UsageError("--watch goes without --json")
-    lake, targets = Lake(root), load_targets(Path(given.targets or TARGETS_FILE))
-
-    def look() -> tuple[Figures, list[Row]]:
-        figures = gather(lake, targets)
-        return figures, judge(figures)
-
+    lake, targets = Lake(root), Path(given.targets or TARGETS_FILE)
     with suppress(OSError):  # a lake that cannot be written has its status too
         ledger.close_crashed(lake)
-    figures, rows = look()
+    figures, rows = status_of(lake, targets)
+    code = 1 if alarms(rows) else 0
     if given.html:
         replace_file(Path(given.html).absolute(), as_html(figures, rows).encode())
     if as_json:
         print(json.dumps(json_of(figures, rows)))
-        return 0 if all(row.ok for row in rows) else 1
+        return code
     from rich.console import Console
     from rich.live import Live
 
     if not given.watch:
         # A file or a pipe has no width: wide enough that nothing is cut.
         Console(width=None if sys.stdout.isatty() else 100).print(shown(figures, rows))
-        return 0 if all(row.ok for row in rows) else 1
+        return code
     with Live(shown(figures, rows), auto_refresh=False) as live:
         while True:
             time.sleep(given.every)
-            live.update(shown(*look()), refresh=True)
+            live.update(shown(*status_of(lake, targets)), refresh=True)
 
 
 def shown(figures: Figures, rows: list[Row]) -> RenderableType:
@@ -102,11 +97,8 @@ def shown(figures: Figures, rows: list[Row]) -> RenderableType:
         runs.add_column(name)
     for cells in render.run_cells(figures):
         runs.add_row(*(escape(cell) for cell in cells))
-    datasets_named = {f"{d.generation} {d.statement}" for d in figures.datasets}
     rest = Table(show_header=False, box=None)
-    for row in rows:
-        if row.ok and row.name in datasets_named:
-            continue
-        style = "" if row.ok else "bold red"
-        rest.add_row(Text("ok" if row.ok else "!", style), Text(row.name), Text(row.detail, style))
+    for row in render.beside_datasets(figures, rows):
+        style = {True: "", False: "bold red", None: "dim"}[row.ok]
+        rest.add_row(Text(render.mark(row), style), Text(row.name), Text(row.detail, style))
     return Group(datasets, runs, rest) if figures.runs else Group(datasets, rest)

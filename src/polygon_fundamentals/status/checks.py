@@ -1,8 +1,8 @@
-"""What the figures mean: one row each, fine or not, and why."""
+"""What the figures mean: one row each, which is ok, not ok or not judged, and why."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -11,24 +11,33 @@ from polygon_fundamentals.lake.catalogue import DatasetCounts
 from polygon_fundamentals.ledger import RUNNING
 from polygon_fundamentals.statements import Generation
 from polygon_fundamentals.status.figures import Figures
+from polygon_fundamentals.status.targets import REMEDIES, Measured
 
 # A quarter and the longest delay of a quarterly report: after it something is amiss.
 STALE_DAYS = 140
 REFRESH_DAYS = 8
 # By how much the difference in counts may grow, as a share of the records.
-# States of v1 in which nothing more is taken in.
-ENDED = ("frozen", "archived")
 WIDENING = 0.01
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the status; `kind` names what it is about, for events."""
+    """One row of the status.
+
+    `ok` is None where the row is not judged; `reason` then says what is missing. `remedy` names
+    the next command. `kind` says what the row is about, for events.
+    """
 
     name: str
-    ok: bool
-    detail: str
+    ok: bool | None
+    reason: str
     kind: str = "figure"
+    remedy: str = ""
+
+    @property
+    def detail(self) -> str:
+        """The reason, and the next command where there is one."""
+        return "; ".join(filter(None, (self.reason, self.remedy)))
 
 
 def judge(figures: Figures) -> list[Row]:
@@ -36,38 +45,67 @@ def judge(figures: Figures) -> list[Row]:
     return [*_lake(figures), *_runs(figures), *_comparison(figures)]
 
 
+def alarms(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that are not ok; one that is not judged is no alarm."""
+    return [row for row in rows if row.ok is False]
+
+
 def _lake(figures: Figures) -> Iterator[Row]:
-    yield Row("pointer", True, f"readers see {figures.primary}: {figures.pointer}")
-    v1 = figures.v1
-    details = {
-        "unknown": "no recent answer, and its sunset has passed" if v1.retired else "not asked yet",
-        "live": f"live, sunset announced for {v1.sunset}" if v1.sunset else "live",
-        "browning out": f"browning out before its sunset on {v1.sunset or 'a day not announced'}",
-        "frozen": f"frozen since {v1.since}: retired, nothing new comes",
-        "archived": f"not asked: v1 is in the archive since {v1.since}",
-    }
-    yield Row("v1 endpoint", v1.state != "browning out", details[v1.state], "v1")
-    for dataset in figures.datasets:
-        yield Row(
-            f"{dataset.generation} {dataset.statement}",
-            not dataset.unreadable,
-            described(dataset, figures),
-            "damaged",
-        )
+    there = None if figures.pointer == "not there yet" else True
+    yield Row("pointer", there, f"readers see {figures.primary}: {figures.pointer}")
+    yield _endpoint(figures)
+    yield from (_dataset(dataset, figures) for dataset in figures.datasets)
     for path in figures.damaged:
-        yield Row("ledger", False, f"{path} cannot be read and was passed over", "damaged")
+        yield Row(
+            "ledger",
+            False,
+            f"{path} cannot be read and was passed over",
+            "damaged",
+            f"restore it or remove it: `rm {path}`",
+        )
+
+
+def _endpoint(figures: Figures) -> Row:
+    v1, name, kind = figures.v1, "v1 endpoint", "v1"
+    if v1.state == "archived":
+        return Row(name, True, f"not asked: v1 is in the archive since {v1.since}", kind)
+    if v1.state == "frozen":
+        return Row(name, True, f"frozen since {v1.since}: retired, nothing new comes", kind)
+    if v1.state == "live":
+        sunset = f", sunset announced for {v1.sunset}" if v1.sunset else ""
+        return Row(name, True, f"live{sunset}", kind)
+    if v1.state == "browning out":
+        reason = f"browning out before its sunset on {v1.sunset or 'a day not announced'}"
+        if figures.v1_rests:
+            return Row(name, None, f"{reason}; {figures.v1_rests}", kind)
+        remedy = "run `daily-update --generation v1` again in an hour"
+        return Row(name, False, reason, kind, remedy)
+    if v1.retired:
+        return Row(name, None, "no recent answer, and its sunset has passed", kind)
+    return Row(name, None, "not asked yet", kind)
+
+
+def _dataset(dataset: DatasetCounts, figures: Figures) -> Row:
+    name = f"{dataset.generation} {dataset.statement}"
+    if dataset.unreadable:
+        shown = ", ".join(dataset.unreadable[:3])
+        reason = f"{len(dataset.unreadable)} unreadable: {shown}"
+        remedy = "move them away, then load their tickers: `historical-load --tickers SYMBOL`"
+        return Row(name, False, reason, "damaged", remedy)
+    if not dataset.files:
+        archived = dataset.generation is Generation.V1 and figures.v1.state == "archived"
+        reason = f"empty: archived since {figures.v1.since}" if archived else "empty"
+        return Row(name, None, reason, "damaged")
+    return Row(name, True, described(dataset, figures), "damaged")
 
 
 def described(dataset: DatasetCounts, figures: Figures) -> str:
     """Return a dataset's figures in a line."""
-    if not dataset.files:
-        return "empty"
     dates = f"filed {dataset.first_filed} to {dataset.last_filed}"
-    lost = f"; {len(dataset.unreadable)} unreadable" if dataset.unreadable else ""
     return (
         f"{dataset.records:,} records, {dataset.tickers:,} tickers, {dataset.periods:,} periods, "
         f"{dates}, newest {freshness(dataset, figures)} old, {dataset.files:,} files, "
-        f"{dataset.bytes / 1e6:,.1f} MB{lost}"
+        f"{dataset.bytes / 1e6:,.1f} MB"
     )
 
 
@@ -80,34 +118,33 @@ def freshness(dataset: DatasetCounts, figures: Figures) -> str:
 
 def _runs(figures: Figures) -> Iterator[Row]:
     for name, update in figures.updates.items():
-        if name == Generation.V1 and figures.v1.state in ENDED:
-            words = f"{figures.v1.state} since {figures.v1.since}"
-            yield Row(f"{name} daily update", True, words, "late")
-            continue
-        if figures.updating_since is None:
-            yield Row(f"{name} daily update", True, "none has run yet", "late")
+        if name == Generation.V1 and figures.v1_rests:
+            yield Row(f"{name} daily update", None, figures.v1_rests, "late")
             continue
         yield _daily(figures, name)
         yield from _stale(figures, name)
         if update.failed is not None:
-            yield Row(f"{name} last run", False, update.failed, "failed")
+            remedy = f"run `daily-update --generation {name}` again"
+            yield Row(f"{name} last run", False, update.failed, "failed", remedy)
     if figures.runs and figures.runs[0].outcome not in (RUNNING, "succeeded"):
         last = figures.runs[0]
-        yield Row(
-            "last run", False, f"{last.flow} {last.run} {last.outcome}: {last.message}", "failed"
-        )
+        reason = f"{last.flow} {last.run} {last.outcome}: {last.message}"
+        yield Row("last run", False, reason, "failed", f"run `{last.flow}` again")
     yield _refresh(figures)
 
 
 def _daily(figures: Figures, name: str) -> Row:
     update, what = figures.updates[name], f"{name} daily update"
+    remedy = f"run `daily-update --generation {name}`"
+    if not update.asked:
+        return Row(what, None, "none has run yet", "late", remedy)
     if update.ended is None:
-        return Row(what, False, "none has succeeded yet; run daily-update", "late")
+        return Row(what, False, "none has succeeded yet", "late", remedy)
     missed = business_days_between(today_in_new_york(update.ended), today_in_new_york(figures.at))
-    told = f"last success for {update.until}, ended {update.ended:%Y-%m-%d %H:%M} UTC"
+    reason = f"last success for {update.until}, ended {update.ended:%Y-%m-%d %H:%M} UTC"
     if missed > 1:
-        return Row(what, False, f"{told}: {missed} business days ago; run daily-update", "late")
-    return Row(what, True, told, "late")
+        return Row(what, False, f"{reason}: {missed} business days ago", "late", remedy)
+    return Row(what, True, reason, "late")
 
 
 def _stale(figures: Figures, name: str) -> Iterator[Row]:
@@ -117,50 +154,77 @@ def _stale(figures: Figures, name: str) -> Iterator[Row]:
         return
     age = (update.until - max(days)).days
     if age > STALE_DAYS:
-        yield Row(
-            f"{name} freshness",
-            False,
-            f"the newest filing is {age} days older than the last window; is the endpoint still "
-            "fed?",
-            "stale",
-        )
+        reason = f"the newest filing is {age} days older than the last window"
+        remedy = f"ask for it again: `daily-update --generation {name} --days-back {age}`"
+        yield Row(f"{name} freshness", False, reason, "stale", remedy)
 
 
 def _refresh(figures: Figures) -> Row:
     if figures.refreshed is not None:
         age = figures.at - figures.refreshed
-        told = f"v2 was read whole {age.days} days ago"
-        return Row("refresh", age <= timedelta(days=REFRESH_DAYS), told, "late")
+        reason = f"v2 was read whole {age.days} days ago"
+        if age <= timedelta(days=REFRESH_DAYS):
+            return Row("refresh", True, reason, "late")
+        return Row("refresh", False, reason, "late", "run `refresh`")
     since = figures.updating_since
     due = since is not None and figures.at - since > timedelta(days=REFRESH_DAYS)
-    return Row("refresh", not due, "v2 was never read whole since its load", "late")
+    reason = "v2 was never read whole since its load"
+    if due:
+        return Row("refresh", False, reason, "late", "run `refresh`")
+    return Row("refresh", None, f"{reason}; due {REFRESH_DAYS} days after the first update", "late")
 
 
 def _comparison(figures: Figures) -> Iterator[Row]:
-    row = f"{figures.days_in_a_row} business days"
-    row += f" up to {figures.row_until}" if figures.row_until else ""
-    yield Row("both succeeded in a row", True, row, "figure")
+    yield _in_a_row(figures)
     for name, ratio in (
         ("run time v2 / v1", figures.time_ratio),
         ("storage v2 / v1", figures.storage_ratio),
     ):
-        yield Row(name, True, "not measured yet" if ratio is None else f"{ratio:.2f}")
+        reason = "needs both generations" if ratio is None else f"{ratio:.2f}"
+        yield Row(name, None, f"{reason}; `checklist` judges it before a cutover")
     then, now = figures.difference_then, figures.difference_now
     if then is not None and now is not None:
-        widening = now - then > WIDENING and figures.v1.state not in ENDED
-        told = f"record counts differ by {now:.1%}, {then:.1%} some runs ago"
-        yield Row("difference in counts", not widening, told, "counts")
-    for found in figures.targets:
-        target = found.target
-        goal = f"target {target.target:g}, acceptable {target.acceptable:g}"
-        told = f"not measured yet ({goal})"
-        if found.measured is not None:
-            measured = f"{found.measured:g} {target.unit}".strip()
-            told = f"{measured} ({goal}): {found.verdict}"
-        yield Row(target.title, found.verdict != "missed", told, "target")
-    if figures.parity is None:
-        yield Row("parity", True, "never compared yet", "parity")
-    else:
-        passed = bool(figures.parity["passed"])
-        verdict = "passed" if passed else "differs"
-        yield Row("parity", passed, f"{verdict}, {figures.parity['ended']}", "parity")
+        reason = f"record counts differ by {now:.1%}, {then:.1%} some runs ago"
+        if figures.v1_rests:
+            yield Row("difference in counts", None, f"{reason}; v1: {figures.v1_rests}", "counts")
+        else:
+            wide = now - then > WIDENING
+            remedy = "run `parity`, which names what is missing" if wide else ""
+            yield Row("difference in counts", not wide, reason, "counts", remedy)
+    yield from (_target(measured) for measured in figures.targets)
+    yield _parity(figures)
+
+
+def _in_a_row(figures: Figures) -> Row:
+    name, days = "both succeeded in a row", figures.days_in_a_row
+    if figures.v1_rests:
+        return Row(name, None, f"v1: {figures.v1_rests}")
+    if not days:
+        remedy = "run `daily-update --generation both` on every business day"
+        return Row(name, None, "no business day yet", remedy=remedy)
+    return Row(name, True, f"{days} business days up to {figures.row_until}")
+
+
+def _target(measured: Measured) -> Row:
+    target = measured.target
+    goal = f"target {target.target:g}, acceptable {target.acceptable:g}"
+    if measured.measured is None:
+        return Row(target.title, None, f"not measured: {measured.missing} ({goal})", "target")
+    value = f"{measured.measured:g} {target.unit}".strip()
+    missed = measured.verdict == "missed"
+    reason = f"{value} ({goal}): {measured.verdict}"
+    remedy = REMEDIES[measured.name] if missed else ""
+    return Row(target.title, not missed, reason, "target", remedy)
+
+
+def _parity(figures: Figures) -> Row:
+    parity = figures.parity
+    if parity is None:
+        return Row("parity", None, "never compared yet", "parity", "run `parity`")
+    if parity["passed"]:
+        return Row("parity", True, f"passed, {parity['ended']}", "parity")
+    if figures.v1.state == "archived":
+        reason = f"did not pass, {parity['ended']}; v1: {figures.v1_rests}"
+        return Row("parity", None, reason, "parity")
+    remedy = "read its report, then run `parity` again"
+    return Row("parity", False, f"did not pass, {parity['ended']}", "parity", remedy)

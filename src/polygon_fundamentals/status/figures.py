@@ -8,17 +8,18 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from polygon_fundamentals import ledger
-from polygon_fundamentals.business_days import NEW_YORK, days_in_a_row
+from polygon_fundamentals.business_days import days_in_a_row
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.lake.catalogue import DatasetCounts, counts
 from polygon_fundamentals.ledger import CRASHED, RUNNING, SUCCEEDED, Record
-from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.statements import Generation
+from polygon_fundamentals.status.measures import Evidence, ended_at, measure
 from polygon_fundamentals.status.targets import Measured, Target
 from polygon_fundamentals.v1_endpoint import LEDGER_DAYS, V1Endpoint, v1_endpoint
 
-GIGABYTE = 1e9
-LOADS = ("historical-load", "daily-update", "refresh")
+# States of v1 in which nothing more is taken in.
+ENDED = ("frozen", "archived")
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,12 @@ class RunLine:
 class Update:
     """What became of the daily updates of a generation.
 
-    `until` is the last day of the newest window taken in whole, `ended` when that run
-    ended, `failed` the reason where the newest run failed for this generation.
+    `asked` says whether any was run for this generation. `until` is the last day of the newest
+    window taken in whole, `ended` when that run ended, `failed` the reason where the newest run
+    failed for this generation.
     """
 
+    asked: bool = False
     until: date | None = None
     ended: datetime | None = None
     failed: str | None = None
@@ -72,6 +75,15 @@ class Figures:
     difference_now: float | None
     damaged: tuple[str, ...]
 
+    @property
+    def v1_rests(self) -> str:
+        """Why v1 is updated no more; empty while it should be."""
+        if self.v1.state in ENDED:
+            return f"{self.v1.state} since {self.v1.since}"
+        if self.primary == Generation.V2:
+            return "not updated since the cutover"
+        return "no recent answer, and its sunset has passed" if self.v1.retired else ""
+
 
 def gather(
     lake: Lake,
@@ -79,10 +91,12 @@ def gather(
     now: datetime | None = None,
     runs: int = 8,
     datasets: Sequence[DatasetCounts] | None = None,
+    requests_per_minute: int | None = None,
 ) -> Figures:
     """Return the figures of a lake. Writes nothing but the catalogue, which is derived.
 
     `datasets` are the counts where they have just been taken; else every file is counted.
+    `requests_per_minute` is the rate limit of runs whose entries name none.
 
     Raises:
         LakeError: the pointer leads to no generation of this lake.
@@ -108,7 +122,7 @@ def gather(
         row_until=until,
         time_ratio=_time_ratio(found),
         storage_ratio=_ratio(sizes[Generation.V2], sizes[Generation.V1]),
-        targets=_measured(found, datasets, targets, at),
+        targets=measure(Evidence(found, datasets, at, requests_per_minute), targets),
         parity=_parity(found),
         v1=v1_endpoint(found, at, archived_since(lake)),
         refreshed=_ended_well(found, "refresh"),
@@ -148,29 +162,26 @@ def _line(record: Record) -> RunLine:
     )
 
 
-def _ended(record: Record) -> datetime:
-    ended = record.found.get("ended")
-    return datetime.fromisoformat(ended) if ended else record.started
-
-
 def _update(daily: Sequence[Record], generation: Generation) -> Update:
+    asked = False
     until: date | None = None
     ended: datetime | None = None
     failed: str | None = None
     for record in daily:
         wanted = record.found["parameters"].get("generation") in (generation.value, "both")
+        asked = asked or wanted
         told = _told(record, generation)
         if told.get("ok"):
             day = date.fromisoformat(told["window"]["to"])
             until = max(until or day, day)
-            ended, failed = _ended(record), None
+            ended, failed = ended_at(record), None
         elif told.get("frozen_since") or told.get("archived_since"):
             failed = None
         elif wanted and _outcome(record) != RUNNING:
             reasons = [str(unit["reason"]) for unit in told.get("failed") or ()]
             message = str(record.found.get("message") or "")
             failed = (reasons or [message or _outcome(record)])[0]
-    return Update(until, ended, failed)
+    return Update(asked, until, ended, failed)
 
 
 def _row(daily: Sequence[Record]) -> tuple[int, date | None]:
@@ -211,7 +222,7 @@ def _time_ratio(found: Sequence[Record]) -> float | None:
 
 
 def _ended_well(found: Sequence[Record], flow: str) -> datetime | None:
-    ended = [_ended(r) for r in found if r.found["flow"] == flow and r.outcome == SUCCEEDED]
+    ended = [ended_at(r) for r in found if r.found["flow"] == flow and r.outcome == SUCCEEDED]
     return max(ended, default=None)
 
 
@@ -238,42 +249,3 @@ def _differences(daily: Sequence[Record]) -> tuple[float | None, float | None]:
     if len(shares) < 2:
         return None, None
     return shares[max(0, len(shares) - 6)], shares[-1]
-
-
-def _measured(
-    found: Sequence[Record],
-    datasets: Sequence[DatasetCounts],
-    targets: Mapping[str, Target],
-    at: datetime,
-) -> tuple[Measured, ...]:
-    v2_loads = [
-        (record, told)
-        for record in found
-        for told in [_told(record, Generation.V2)]
-        if record.outcome == SUCCEEDED and told.get("seconds") and told.get("units")
-    ]
-    figures: dict[str, float | None] = dict.fromkeys(targets)
-    history = [(r, t) for r, t in v2_loads if r.found["flow"] == "historical-load"]
-    if history:
-        record, told = history[-1]
-        statements = len(record.found["parameters"].get("statements") or Statement)
-        tickers = (told["units"] - told.get("units_resumed", 0)) / statements
-        if tickers:
-            figures["download"] = told["seconds"] / tickers * 1000 / 60
-        figures["requests"] = told["requests"] / told["seconds"] * 60
-    v2 = [d for d in datasets if d.generation is Generation.V2]
-    years = {year for d in v2 for year in d.bytes_by_year if year < at.astimezone(NEW_YORK).year}
-    if years - {1900}:
-        figures["storage"] = sum(d.bytes_by_year.get(max(years), 0) for d in v2) / GIGABYTE
-    peaks = [r.found.get("peak_memory_bytes") for r in found if r.found["flow"] in LOADS]
-    if any(peaks):
-        figures["memory"] = max(p for p in peaks if p) / GIGABYTE
-    runs = [r for r in found if r.found["flow"] == "daily-update" and r.outcome == SUCCEEDED]
-    if runs:
-        planned = runs[-1].found.get("scheduled")
-        began = datetime.fromisoformat(planned) if planned else runs[-1].started
-        figures["lag"] = (_ended(runs[-1]) - began).total_seconds() / 60
-    return tuple(
-        Measured(name, target, None if figures[name] is None else round(figures[name] or 0.0, 3))
-        for name, target in targets.items()
-    )

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from html import escape
 from typing import Any
 
-from polygon_fundamentals.status.checks import Row, freshness
+from polygon_fundamentals.status.checks import Row, alarms, freshness
 from polygon_fundamentals.status.figures import Figures
 
 DATASET_COLUMNS = (
@@ -28,9 +28,9 @@ h1{font-size:1.4rem}h2{font-size:1.05rem;margin-top:2rem}
 table{border-collapse:collapse;width:100%}
 th,td{padding:.35rem .6rem;border-bottom:1px solid #d8dee6;text-align:left;vertical-align:top}
 td.n{text-align:right;font-variant-numeric:tabular-nums}
-tr.bad td{background:#fdecea}.mark{font-weight:600}
+tr.bad td{background:#fdecea}tr.open td{color:#5c6873}.mark{font-weight:600}
 @media(prefers-color-scheme:dark){body{color:#dfe6ee;background:#12181f}
-th,td{border-color:#2c3742}tr.bad td{background:#4a2220}}
+th,td{border-color:#2c3742}tr.bad td{background:#4a2220}tr.open td{color:#9aa7b3}}
 """
 
 
@@ -39,9 +39,10 @@ def as_json(figures: Figures, rows: Sequence[Row]) -> dict[str, Any]:
     return {
         "lake": figures.lake,
         "at": figures.at.isoformat(),
-        "ok": all(row.ok for row in rows),
+        "ok": not alarms(rows),
         "rows": [{"name": row.name, "ok": row.ok, "detail": row.detail} for row in rows],
-        "warnings": [f"{row.name}: {row.detail}" for row in rows if not row.ok],
+        "warnings": [f"{row.name}: {row.detail}" for row in alarms(rows)],
+        "not_judged": [row.name for row in rows if row.ok is None],
         "primary": figures.primary,
         "pointer": figures.pointer,
         "datasets": [
@@ -75,6 +76,7 @@ def as_json(figures: Figures, rows: Sequence[Row]) -> dict[str, Any]:
                 "acceptable": m.target.acceptable,
                 "measured": m.measured,
                 "verdict": m.verdict,
+                "missing": m.missing,
             }
             for m in figures.targets
         ],
@@ -83,6 +85,17 @@ def as_json(figures: Figures, rows: Sequence[Row]) -> dict[str, Any]:
         "refreshed": figures.refreshed.isoformat() if figures.refreshed else None,
         "damaged": list(figures.damaged),
     }
+
+
+def beside_datasets(figures: Figures, rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that go below the table of datasets: not those whose figures it shows."""
+    names = {f"{d.generation} {d.statement}" for d in figures.datasets}
+    return [row for row in rows if row.ok is False or row.name not in names]
+
+
+def mark(row: Row) -> str:
+    """Return what stands before a row: `ok`, `--` where it is not judged, or `!`."""
+    return "--" if row.ok is None else "ok" if row.ok else "!"
 
 
 def dataset_cells(figures: Figures) -> list[tuple[str, ...]]:
@@ -127,20 +140,26 @@ def as_html(figures: Figures, rows: Sequence[Row]) -> str:
         "<meta name=viewport content='width=device-width,initial-scale=1'>",
         f"<title>Status of {escape(figures.lake)}</title><style>{_STYLE}</style>",
         f"<h1>Status of {escape(figures.lake)}</h1>",
-        f"<p>{figures.at:%Y-%m-%d %H:%M} UTC · {len([r for r in rows if not r.ok])} warnings</p>",
+        f"<p>{figures.at:%Y-%m-%d %H:%M} UTC · {summary(rows)}</p>",
         "<h2>Datasets</h2>",
         *_table(DATASET_COLUMNS, dataset_cells(figures), numbers=True),
         "<h2>Last runs</h2>",
         *_table(RUN_COLUMNS, run_cells(figures)),
-        "<h2>All figures</h2><table><thead><tr><th></th><th>what</th><th>detail</th></tr></thead>",
+        "<h2>Judged</h2><table><thead><tr><th></th><th>what</th><th>detail</th></tr></thead>",
     ]
-    for row in rows:
-        mark, kind = ("ok", "") if row.ok else ("warning", " class=bad")
+    for row in beside_datasets(figures, rows):
+        kind = {True: "", False: " class=bad", None: " class=open"}[row.ok]
         parts.append(
-            f"<tr{kind}><td class=mark>{mark}</td><td>{escape(row.name)}</td>"
+            f"<tr{kind}><td class=mark>{mark(row)}</td><td>{escape(row.name)}</td>"
             f"<td>{escape(row.detail)}</td></tr>"
         )
     return "\n".join([*parts, "</table></html>"]) + "\n"
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """Return how many rows are ok, not ok and not judged."""
+    ok, bad, left = (sum(row.ok is state for row in rows) for state in (True, False, None))
+    return f"{ok} ok · {bad} not ok · {left} not judged (--)"
 
 
 def _table(
@@ -166,5 +185,6 @@ def as_markdown(figures: Figures, rows: Sequence[Row]) -> str:
     parts += [line(DATASET_COLUMNS), line(["---"] * len(DATASET_COLUMNS))]
     parts += [line(cells) for cells in dataset_cells(figures)]
     parts += ["", line(["", "what", "detail"]), line(["---"] * 3)]
-    parts += [line(["ok" if r.ok else "WARNING", r.name, r.detail]) for r in rows]
+    for row in beside_datasets(figures, rows):
+        parts.append(line(["WARNING" if row.ok is False else mark(row), row.name, row.detail]))
     return "\n".join(parts) + "\n"

@@ -31,8 +31,13 @@ class Target(BaseModel):
             return "met"
         return "acceptable" if sign * measured <= sign * self.acceptable else "missed"
 
+    def at_limit(self, requests_per_minute: float) -> Target:
+        """Return the target of a throughput, scaled from the plan's rate limit to this one."""
+        acceptable = requests_per_minute * self.acceptable / self.target
+        return self.model_copy(update={"target": requests_per_minute, "acceptable": acceptable})
 
-# The plan's figures; v1's baseline for a download of 1,000 tickers was 15 minutes.
+
+# The plan's figures, as deployments/targets.toml has them, which says how each is measured.
 PLANNED = {
     "download": Target(
         title="download of 1,000 tickers (v1's baseline: 15)",
@@ -47,6 +52,14 @@ PLANNED = {
     "memory": Target(title="peak memory", unit="GB", target=3, acceptable=5),
     "lag": Target(title="lag behind the schedule", unit="min", target=30, acceptable=45),
 }
+# What to do where one is missed.
+REMEDIES = {
+    "download": "raise `POLYGON_THREADS`, then run `historical-load` again",
+    "requests": "raise `POLYGON_THREADS`, then run `historical-load` again",
+    "storage": "compare the sizes in `status --json`; change the target with the reason beside it",
+    "memory": "lower `POLYGON_PROCESSES`, then run the load again",
+    "lag": "look for late runs with `prefect flow-run ls`, then run `daily-update`",
+}
 
 
 class _File(BaseModel):
@@ -57,11 +70,12 @@ class _File(BaseModel):
 
 @dataclass(frozen=True)
 class Measured:
-    """A target with what was measured, None where nothing was yet."""
+    """A target with what was measured; where nothing was, `missing` says why not."""
 
     name: str
     target: Target
     measured: float | None
+    missing: str = ""
 
     @property
     def verdict(self) -> str:
@@ -78,14 +92,14 @@ def load_targets(path: Path | None) -> dict[str, Target]:
     if path is None or not path.exists():
         return dict(PLANNED)
     try:
-        found = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).targets
+        given = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).targets
     except (OSError, ValueError, ValidationError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"targets file {path}: {reason}; correct it") from error
-    unknown = sorted(found.keys() - PLANNED.keys())
+    unknown = sorted(given.keys() - PLANNED.keys())
     if unknown:
         raise UsageError(
             f"targets file {path}: {', '.join(unknown)} is no target; there are "
             f"{', '.join(PLANNED)}"
         )
-    return PLANNED | found
+    return PLANNED | given

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flows.lake_status import TARGETS_FILE
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.status import as_html, as_json, gather, judge, load_targets
+from polygon_fundamentals.status import alarms, as_html, as_json, gather, judge, load_targets
 from polygon_fundamentals.status.targets import PLANNED
 from tests.builders.ledger import entry
 
@@ -92,7 +94,8 @@ def test_counts_that_drift_apart(lake: Lake) -> None:
         records = {"v1": {"cash_flow": 1000}, "v2": {"cash_flow": v2}}
         run_of(lake, day, {"ok": True}, {"ok": True}, records=records)
     assert warnings(lake) == [
-        "difference in counts: record counts differ by 5.0%, 0.0% some runs ago"
+        "difference in counts: record counts differ by 5.0%, 0.0% some runs ago; run `parity`, "
+        "which names what is missing"
     ]
 
 
@@ -131,3 +134,93 @@ def test_the_page_shows_data_as_data(lake: Lake) -> None:
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert "http" not in page
+
+
+def load_of(lake: Lake, tickers: int, requests: int, **more: Any) -> dict[str, dict[str, Any]]:
+    """Write a historical load of ten minutes; return name → target as the status has it."""
+    report = {"ok": True, "units": 3 * tickers, "requests": requests, "seconds": 600.0}
+    entry(
+        lake,
+        "load",
+        flow="historical-load",
+        started="2026-07-13T10:00:00+00:00",
+        ended="2026-07-13T10:10:00+00:00",
+        outcome="succeeded",
+        generations={"v2": report},
+        parameters={"generation": "v2", "statements": []},
+        **more,
+    )
+    figures = gather(lake, load_targets(None), MONDAY, requests_per_minute=300)
+    shown = as_json(figures, judge(figures))
+    return {target["name"]: target for target in shown["targets"]}
+
+
+@pytest.mark.parametrize(
+    ("tickers", "requests", "limit", "download", "throughput"),
+    [
+        # Few requests are no fault, nor is a load that sent all it needed within a minute.
+        (107, 213, {"requests_per_minute": None}, "missed", "no rate limit was set"),
+        (107, 213, {}, "missed", "needed 213 requests only"),
+        (800, 2700, {}, "acceptable", "acceptable"),
+        (1000, 3000, {}, "met", "met"),
+        (1000, 2300, {}, "met", "missed"),
+        (1000, 50, {"requests_per_minute": 5}, "the limit was 5", "met"),
+        (12, 60, {"requests_per_minute": 5}, "had 12 of 100 tickers", "met"),
+    ],
+)
+def test_a_load_is_judged_by_the_rate_limit_it_was_given(
+    lake: Lake, tickers: int, requests: int, limit: dict[str, Any], download: str, throughput: str
+) -> None:
+    targets = load_of(lake, tickers, requests, **limit)
+    for target, expected in ((targets["download"], download), (targets["requests"], throughput)):
+        assert expected in (target["missing"] or target["verdict"])
+    if targets["requests"]["measured"] is not None:
+        given = limit.get("requests_per_minute", 300)
+        assert targets["requests"]["target"] == given
+        assert targets["requests"]["acceptable"] == pytest.approx(0.8 * given)
+
+
+def test_loads_side_by_side_share_a_limit_and_are_not_judged(lake: Lake) -> None:
+    entry(
+        lake,
+        "other",
+        flow="historical-load",
+        started="2026-07-13T10:05:00+00:00",
+        ended="2026-07-13T10:20:00+00:00",
+        outcome="failed",
+    )
+    targets = load_of(lake, 1000, 1500)
+    assert "no other load beside it" in targets["requests"]["missing"]
+    assert "no other load beside it" in targets["download"]["missing"]
+
+
+def test_the_file_that_is_shipped_holds_the_plan_and_says_how_each_is_measured() -> None:
+    text = TARGETS_FILE.read_text()
+    assert load_targets(TARGETS_FILE) == PLANNED
+    assert tomllib.loads(text)["targets"].keys() == PLANNED.keys()
+    for name in PLANNED:
+        before = text.split(f"[targets.{name}]")[0].rstrip().splitlines()[-1]
+        assert before.startswith("# ")
+
+
+def test_every_alarm_names_the_next_command(lake: Lake) -> None:
+    run_of(lake, "2026-06-01", failed("answered 500"), {"ok": True}, peak_memory_bytes=9e9)
+    run_of(lake, "2026-06-02", failed(BROWNOUT), {"ok": True}, scheduled="2026-06-01T00:00:00Z")
+    day = "2026-06-02"
+    entry(lake, "p", flow="parity", outcome="failed", passed=False, started=f"{day}T21:00:00+00:00")
+    (lake.ops / "runs" / "20260702T0Z-x.json").write_text("{")
+    figures = gather(lake, load_targets(None), MONDAY)
+    bad = alarms(judge(figures))
+    assert {row.name for row in bad} == {
+        "v1 endpoint",
+        "ledger",
+        "v1 daily update",
+        "v1 last run",
+        "v2 daily update",
+        "last run",
+        "refresh",
+        "peak memory",
+        "parity",
+    }
+    for row in bad:
+        assert "`" in row.remedy, row

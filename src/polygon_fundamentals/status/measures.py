@@ -1,0 +1,156 @@
+"""What the ledger and the lake say of the plan's targets, and what is missing to say it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from polygon_fundamentals.business_days import NEW_YORK
+from polygon_fundamentals.lake.catalogue import DatasetCounts
+from polygon_fundamentals.ledger import RUNNING, SUCCEEDED, Record
+from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.status.targets import PLANNED, Measured, Target
+
+GIGABYTE = 1e9
+LOADS = ("historical-load", "daily-update", "refresh")
+# A smaller load says little of 1,000 tickers: what it takes to begin outweighs the rest.
+FEWEST_TICKERS = 100
+_UNDATED_YEAR = 1900
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the targets are measured by; `requests_per_minute` is the limit of the settings."""
+
+    records: Sequence[Record]
+    datasets: Sequence[DatasetCounts]
+    at: datetime
+    requests_per_minute: int | None = None
+
+
+def measure(evidence: Evidence, targets: Mapping[str, Target]) -> tuple[Measured, ...]:
+    """Return every target with what was measured, or with what is missing to measure it."""
+    return tuple(_MEASURES[name](evidence, name, target) for name, target in targets.items())
+
+
+def ended_at(record: Record) -> datetime:
+    """Return when a run ended; when it started, while it goes on."""
+    text = record.found.get("ended")
+    return datetime.fromisoformat(text) if text else record.started
+
+
+def _measured(name: str, target: Target, value: float) -> Measured:
+    return Measured(name, target, round(value, 3))
+
+
+def _download(evidence: Evidence, name: str, target: Target) -> Measured:
+    load = _newest_history(evidence)
+    if load is None:
+        return Measured(name, target, None, NO_HISTORY)
+    record, report = load
+    statements = len(record.found["parameters"].get("statements") or Statement)
+    tickers = (report["units"] - report.get("units_resumed", 0)) // statements
+    limit = _rate_limit(evidence, record)
+    if tickers < FEWEST_TICKERS:
+        missing = f"the newest `historical-load` had {tickers:,} of {FEWEST_TICKERS} tickers"
+        return Measured(name, target, None, missing)
+    if limit is not None and limit < PLANNED["requests"].target:
+        least = f"{PLANNED['requests'].target:g}"
+        missing = f"it supposes {least} requests a minute, and the limit was {limit:,}"
+        return Measured(name, target, None, missing)
+    return _measured(name, target, report["seconds"] / tickers * 1000 / 60)
+
+
+NO_HISTORY = "needs a `historical-load` of v2 that succeeded, with no other load beside it"
+
+
+def _requests(evidence: Evidence, name: str, target: Target) -> Measured:
+    load = _newest_history(evidence)
+    if load is None:
+        return Measured(name, target, None, NO_HISTORY)
+    record, report = load
+    limit, requests = _rate_limit(evidence, record), int(report.get("requests") or 0)
+    if limit is None:
+        missing = "no rate limit was set; POLYGON_REQUESTS_PER_MINUTE sets one"
+        return Measured(name, target, None, missing)
+    scaled = target.at_limit(limit)
+    if requests <= limit:
+        missing = f"the newest `historical-load` needed {requests:,} requests only"
+        return Measured(name, scaled, None, missing)
+    return _measured(name, scaled, requests / report["seconds"] * 60)
+
+
+def _storage(evidence: Evidence, name: str, target: Target) -> Measured:
+    v2 = [d for d in evidence.datasets if d.generation is Generation.V2]
+    present = evidence.at.astimezone(NEW_YORK).year
+    years = {year for d in v2 for year in d.bytes_by_year if _UNDATED_YEAR < year < present}
+    if not years:
+        return Measured(name, target, None, "needs a year of v2 that is over; `historical-load`")
+    size = sum(d.bytes_by_year.get(max(years), 0) for d in v2)
+    return _measured(name, target, size / GIGABYTE)
+
+
+def _memory(evidence: Evidence, name: str, target: Target) -> Measured:
+    newest = {
+        record.found["flow"]: int(record.found["peak_memory_bytes"])
+        for record in evidence.records
+        if record.found["flow"] in LOADS and record.found.get("peak_memory_bytes")
+    }
+    if not newest:
+        return Measured(name, target, None, "needs a load in the ledger; `historical-load`")
+    return _measured(name, target, max(newest.values()) / GIGABYTE)
+
+
+def _lag(evidence: Evidence, name: str, target: Target) -> Measured:
+    runs = [
+        record
+        for record in evidence.records
+        if record.found["flow"] == "daily-update" and record.outcome == SUCCEEDED
+    ]
+    if not runs:
+        return Measured(name, target, None, "needs a `daily-update` that succeeded")
+    planned = runs[-1].found.get("scheduled")
+    began = datetime.fromisoformat(planned) if planned else runs[-1].started
+    return _measured(name, target, (ended_at(runs[-1]) - began).total_seconds() / 60)
+
+
+_MEASURES: Mapping[str, Callable[[Evidence, str, Target], Measured]] = {
+    "download": _download,
+    "requests": _requests,
+    "storage": _storage,
+    "memory": _memory,
+    "lag": _lag,
+}
+
+
+def _newest_history(evidence: Evidence) -> tuple[Record, Mapping[str, Any]] | None:
+    """Return the newest historical load of v2 that succeeded, and its report.
+
+    Shards and loads that ran beside another one shared the rate limit: they say nothing alone.
+    """
+    for record in reversed(evidence.records):
+        generations = record.found.get("generations") or {}
+        report = generations.get(Generation.V2.value) or {}
+        whole = record.outcome == SUCCEEDED and report.get("seconds") and report.get("units")
+        if record.found["flow"] == "historical-load" and whole and _ran_alone(record, evidence):
+            return record, report
+    return None
+
+
+def _ran_alone(record: Record, evidence: Evidence) -> bool:
+    ended = ended_at(record)
+    return not any(
+        other.found["flow"] in LOADS
+        and other.found.get("run") != record.found.get("run")
+        and other.started < ended
+        and (other.outcome == RUNNING or ended_at(other) > record.started)
+        for other in evidence.records
+    )
+
+
+def _rate_limit(evidence: Evidence, record: Record) -> int | None:
+    """Return a run's rate limit: as its entry has it, in older entries that of the settings."""
+    limit = record.found.get("requests_per_minute", evidence.requests_per_minute)
+    return int(limit) if limit else None
