@@ -97,7 +97,7 @@ def test_parity_from_end_to_end(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> 
     with Path(told["report_csv"]).open(newline="") as lines:
         assert len(list(csv.DictReader(lines))) == len(found)
     assert "✗ broken" in Path(told["data_docs"]).read_text()
-    assert f">{c}<" in Path(told["data_docs_run"]).read_text()
+    assert f'"{c}"' in Path(told["data_docs_run"]).read_text()
 
     entries = [r.found for r in ledger.records(lake)[0] if r.found["flow"] == "parity"]
     assert [e["passed"] for e in entries] == [True, False]
