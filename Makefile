@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint serve deploy bench clean
+.PHONY: help setup demo test test-all lint docs serve deploy bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | \
@@ -44,6 +44,11 @@ lint: $(STAMP)  ## ruff and mypy
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 
+docs: $(STAMP)  ## the pages of docs/ as a site in site/; a broken link or anchor fails
+	@$(PIP) -e '.[docs]'
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict
+	@echo "open site/index.html"
+
 serve: $(STAMP)  ## try it out: a Prefect server, a worker and the schedules on this machine
 	@$(PY) -m flows serve
 
@@ -68,5 +73,5 @@ bench: $(STAMP) $(BENCH_VENV)/.stamp  ## measure beside other tools (BENCH_COMPA
 	@$(PY) -m benchmarks.report $(BENCH_OUT)
 
 clean:  ## remove .venv, caches and build products; lakes stay
-	@rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+	@rm -rf $(VENV) site build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
 	@find . -name __pycache__ -type d -not -path './data/*' -prune -exec rm -rf {} +

@@ -28,10 +28,28 @@ _INTRODUCTION = """\
 Generated from the field map (`src/polygon_fundamentals/field_map/`); a test keeps it current.
 Renew it with `python -m polygon_fundamentals.field_map.schema_page > docs/schema.md`.
 
-v1 is `GET /vX/reference/financials`; v2 is `GET /stocks/financials/v1/...`. In a v1 lake file a
-line's column is its section and name joined by a dot (`balance_sheet.assets`); in a v2 file it is
-v2's name. Labels and order are v1's, which v2 no longer sends; a field that only v2 has carries a
-readable name instead.
+v1 is `GET /vX/reference/financials`; v2 is `GET /stocks/financials/v1/...`. Labels and order are
+v1's, which v2 no longer sends; a field that only v2 has carries a readable name instead.
+
+## Columns of the files
+
+| column | v1's files | v2's files |
+| --- | --- | --- |
+| `ticker` | the symbol that the file is of | the same |
+| record fields | one column each, under v1's name | one column each, under v2's name |
+| lines | inside the column `financials`, a struct of sections, each a struct of lines: \
+`financials.balance_sheet.assets.value`, and beside it `unit`, `label`, `order` | one column of \
+type double each, under v2's name |
+| `absent_fields` | the known keys that the answer did not carry, as a list; so that absent and \
+null stay apart | the same |
+| `unmapped` | JSON text with keys that the map does not know, and numbers that a double would \
+change; null where there are none | the same |
+| `observed_at` | when this content was first seen, UTC | the same |
+
+In the tables below a v1 line of the section `balance_sheet` is a member of
+`financials.balance_sheet`. `export --shape v1` writes v1's form; `silver` has one flat schema.
+
+## Relations
 
 | relation | means | fields |
 | --- | --- | ---: |

@@ -42,7 +42,7 @@ ANNUAL_FORMS = ("10-K", "10-KT", "10-K405", "10-KSB")
 EXACT = "edgar"
 SURE = "index"
 ESTIMATE = "index_estimate"
-# The page's greatest length in the vendor's description is 50,000; entries are small.
+# The greatest page that the vendor's description allows.
 _PAGE = 10_000
 _CIKS_A_REQUEST = 50
 
