@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from prefect.blocks.webhook import Webhook
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.events import ResourceSpecification
 from prefect.events.actions import CallWebhook
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound
@@ -64,7 +65,7 @@ def steps(client: SyncPrefectClient) -> list[Step]:
         ]
     changes: tuple[str, ...] = () if there else (CREATE,)
     if url and there:
-        webhook = Webhook.load(BLOCK)
+        webhook = cast(Webhook, Webhook.load(BLOCK))
         same = (webhook.url.get_secret_value(), webhook.headers.get_secret_value())
         changes = () if same == (url, _HEADERS) else ("the address or its headers were replaced",)
     block = Step(
@@ -108,7 +109,8 @@ def _automation(client: SyncPrefectClient, name: str) -> Step:
             {
                 "expect": sorted(getattr(trigger, "expect", [])),
                 "match_related": trigger.match_related.model_dump(mode="json")
-                if isinstance(trigger, EventTrigger) and not isinstance(trigger.match_related, list)
+                if isinstance(trigger, EventTrigger)
+                and isinstance(trigger.match_related, ResourceSpecification)
                 else None,
                 "payload": action.payload if isinstance(action, CallWebhook) else None,
             },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import SyncPrefectClient
@@ -131,9 +131,9 @@ def secret(client: SyncPrefectClient) -> Step:
         client.read_block_document_by_name(SECRET_BLOCK, "secret")
     except ObjectNotFound:
         return Step(name, (CREATE,), lambda: Secret(value=key).save(SECRET_BLOCK, overwrite=True))
-    changed = (
-        () if Secret.load(SECRET_BLOCK, _sync=True).get() == key else ("the key was replaced",)
-    )
+    # Its decorator, which takes `_sync`, is not part of its type.
+    block = cast(Secret[str], Secret.load(SECRET_BLOCK, _sync=True))  # type: ignore[call-arg]
+    changed = () if block.get() == key else ("the key was replaced",)
     return Step(name, changed, lambda: Secret(value=key).save(SECRET_BLOCK, overwrite=True))
 
 

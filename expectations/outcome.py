@@ -45,7 +45,7 @@ class Outcome:
         return cls(
             passed=bool(result.success),
             rules=tuple(_rule(r, v.suite_name) for v in validations for r in v.results),
-            said={v.suite_name: v.to_json_dict() for v in validations},
+            said={v.suite_name: v.to_json_dict() for v in validations},  # type: ignore[no-untyped-call]
         )
 
     @property

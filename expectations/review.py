@@ -169,7 +169,9 @@ def _by_field(values: pd.DataFrame) -> dict[str, Any] | None:
     top = unequal.sum(axis=1).div(compared).sort_values(ascending=False).head(FIELDS_DRAWN).index
     shares = unequal.loc[top].div(compared.loc[top], axis=0) * 100
     name = "Which fields differ, and by what finding (percent of the values compared)"
-    svg = charts.stacked(name, [str(f) for f in top], {c: shares[c].tolist() for c in shares}, "%")
+    svg = charts.stacked(
+        name, [str(f) for f in top], {str(c): shares[c].tolist() for c in shares}, "%"
+    )
     whole = table.loc[compared.sort_values(ascending=False).index].reset_index()
     whole.insert(1, "compared", whole["field"].map(compared))
     return _picture(name, svg, whole)

@@ -70,7 +70,7 @@ def _suite(name: str, expectations: Iterable[Expectation]) -> ExpectationSuite:
     )
     for rule in suite.expectations:
         scope = (getattr(rule, part, None) for part in _SCOPE)
-        rule.description = f"{rule.heading}. {rule.description}"
+        rule.description = f"{rule.heading}. {rule.description}"  # type: ignore[attr-defined]
         rule.id = identity(name, rule.expectation_type, *(str(part) for part in scope if part))
     return suite
 

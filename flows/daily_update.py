@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from prefect import flow, get_run_logger, runtime
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.historical_load import generations_of
 from flows.parameters import DailyUpdateParameters
-from flows.runs import Report, recorded_run, sentence
+from flows.runs import Report, recorded_run, sentence, threads_runner
 from flows.runtime.artifacts import publish_load
 from flows.signature import takes
 from flows.status import tell_status
@@ -27,7 +26,6 @@ from polygon_fundamentals.settings import (
     existing_lake_root,
     lake_root,
     load_settings,
-    threads,
 )
 from polygon_fundamentals.statements import Generation
 from tasks.context import RunSpec, close, context
@@ -41,7 +39,7 @@ def _run_name() -> str:
 @flow(
     name="daily-update",
     flow_run_name=_run_name,
-    task_runner=ThreadPoolTaskRunner(max_workers=threads()),
+    task_runner=threads_runner(),
     persist_result=False,
 )
 @takes(DailyUpdateParameters)

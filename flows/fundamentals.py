@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from prefect import flow, runtime
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.historical_load import run_load
 from flows.parameters import FundamentalsParameters
-from flows.runs import Report
+from flows.runs import Report, threads_runner
 from flows.signature import takes
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.settings import lake_root, threads
+from polygon_fundamentals.settings import lake_root
 from polygon_fundamentals.statements import Generation
 
 
@@ -22,7 +21,7 @@ def _run_name() -> str:
 @flow(
     name="fundamentals",
     flow_run_name=_run_name,
-    task_runner=ThreadPoolTaskRunner(max_workers=threads()),
+    task_runner=threads_runner(),
     persist_result=False,
 )
 @takes(FundamentalsParameters)

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow, runtime
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.load_tasks import LoadPlan, load_generation
 from flows.parameters import HistoricalLoadParameters
-from flows.runs import Report, recorded_run, sentence
+from flows.runs import Report, recorded_run, sentence, threads_runner
 from flows.runtime.artifacts import publish_load
 from flows.signature import takes
 from polygon_fundamentals import ledger
@@ -26,7 +25,6 @@ from polygon_fundamentals.settings import (
     lake_root,
     load_edgar_settings,
     load_settings,
-    threads,
 )
 from polygon_fundamentals.statements import (
     Generation,
@@ -47,7 +45,7 @@ def _run_name() -> str:
 @flow(
     name="historical-load",
     flow_run_name=_run_name,
-    task_runner=ThreadPoolTaskRunner(max_workers=threads()),
+    task_runner=threads_runner(),
     persist_result=False,
 )
 @takes(HistoricalLoadParameters)

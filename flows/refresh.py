@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from prefect import flow
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.historical_load import UNITS_WORTH_PROCESSES
 from flows.load_tasks import LoadPlan, load_generation
 from flows.parameters import RefreshParameters
-from flows.runs import Report, recorded_run, sentence
+from flows.runs import Report, recorded_run, sentence, threads_runner
 from flows.runtime.artifacts import publish_load
 from flows.signature import takes
 from flows.status import tell_status
@@ -21,7 +20,6 @@ from polygon_fundamentals.settings import (
     existing_lake_root,
     lake_root,
     load_settings,
-    threads,
 )
 from polygon_fundamentals.statements import Generation
 from tasks.context import RunSpec, close, context
@@ -29,7 +27,7 @@ from tasks.context import RunSpec, close, context
 
 @flow(
     name="refresh",
-    task_runner=ThreadPoolTaskRunner(max_workers=threads()),
+    task_runner=threads_runner(),
     persist_result=False,
 )
 @takes(RefreshParameters)

@@ -16,6 +16,7 @@ from polygon_fundamentals.cutover.context import Options
 from polygon_fundamentals.cutover.journal import CUTOVER, last_done, moment
 from polygon_fundamentals.cutover.operations import refuse_rollback
 from polygon_fundamentals.cutover.operations import rollback as switch
+from polygon_fundamentals.cutover.runner import OperationReport
 from polygon_fundamentals.errors import AnswerIsNo, RetiredError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake, catalogue
@@ -49,7 +50,7 @@ def rollback_report(given: RollbackParameters) -> Report:
         first.append(_checked(where, base_url, given.accept_parity))
     days = v1_days(where)
 
-    def body() -> Report:
+    def body() -> OperationReport:
         return switch(
             where,
             context,
@@ -112,8 +113,11 @@ def _incomplete_since(where: Lake) -> date:
     """Return the first business day that v1 missed since the cutover; none: the cutover's."""
     done = last_done(where, CUTOVER)
     if done is None:
-        return max(v1_days(where), default=today())
-    return min(missed_since(moment(done), v1_days(where), today()), default=day_of(moment(done)))
+        latest: date = max(v1_days(where), default=today())
+        return latest
+    missed = missed_since(moment(done), v1_days(where), today())
+    first: date = min(missed, default=day_of(moment(done)))
+    return first
 
 
 def _backfilled(where: Lake, base_url: str | None) -> dict[str, Any]:

@@ -6,10 +6,12 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from prefect import runtime
+from prefect.futures import PrefectFuture
 from prefect.states import Completed, Failed, State
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from polygon_fundamentals import ledger
 from polygon_fundamentals.cutover.quarantine import quarantine_foreign_files
@@ -18,6 +20,7 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.archived_rows import refuse_archived
 from polygon_fundamentals.lake.commit import recover
 from polygon_fundamentals.locks import shared
+from polygon_fundamentals.settings import threads
 from polygon_fundamentals.statements import Generation
 
 LOCK_SECONDS = 10.0
@@ -48,6 +51,11 @@ class _SaidAlready(logging.Filter):
 
 for _name in ("prefect.flow_runs", "prefect.engine"):
     logging.getLogger(_name).addFilter(_SaidAlready())
+
+
+def threads_runner() -> TaskRunner[PrefectFuture[Any]]:
+    """Return the task runner of a loading flow, with as many threads as the settings say."""
+    return cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=threads()))
 
 
 def ended(body: Callable[[], Report]) -> State[Any]:

@@ -7,6 +7,7 @@ API key is read here, inside the run, and never becomes a parameter.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import cast
 from urllib.parse import urlsplit
 
 from prefect.blocks.system import Secret
@@ -82,7 +83,7 @@ def find_key() -> str:
             "no API key: set POLYGON_API_KEY in the worker's environment, or create the Secret "
             f"block {SECRET_BLOCK!r} (`make deploy` does, from your environment)"
         ) from error
-    return usable_key(str(block.get()), f"the Secret block {SECRET_BLOCK!r}")
+    return usable_key(str(cast(Secret[str], block).get()), f"the Secret block {SECRET_BLOCK!r}")
 
 
 def rate_limit(lake: Lake, settings: Settings) -> RateLimit:

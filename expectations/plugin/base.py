@@ -113,14 +113,14 @@ class ParityRule(BatchExpectation):
 
     @classmethod
     @renderer(renderer_type=LegacyDiagnosticRendererType.OBSERVED_VALUE)
-    def _diagnostic_observed_value_renderer(
+    def _diagnostic_observed_value_renderer(  # type: ignore[override]
         cls, configuration: Any = None, result: Any = None, **_: Any
     ) -> str:
         return str((result.result or {}).get("observed_value", "could not be evaluated"))
 
     @classmethod
     @renderer(renderer_type=LegacyDiagnosticRendererType.UNEXPECTED_STATEMENT)
-    def _diagnostic_unexpected_statement_renderer(
+    def _diagnostic_unexpected_statement_renderer(  # type: ignore[override]
         cls, configuration: Any = None, result: Any = None, **_: Any
     ) -> list[Any]:
         """What could not be evaluated; how many rows the table below leaves out."""
@@ -135,7 +135,7 @@ class ParityRule(BatchExpectation):
 
     @classmethod
     @renderer(renderer_type=LegacyDiagnosticRendererType.UNEXPECTED_TABLE)
-    def _diagnostic_unexpected_table_renderer(
+    def _diagnostic_unexpected_table_renderer(  # type: ignore[override]
         cls, configuration: Any = None, result: Any = None, **_: Any
     ) -> list[Any] | None:
         cases = (result.result or {}).get("partial_unexpected_index_list") or []
