@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from polygon_fundamentals.cutover.thresholds import load_thresholds
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.catalogue import DatasetCounts
 from polygon_fundamentals.settings import load_settings
 from polygon_fundamentals.status import Figures, Row, gather, judge, load_targets
 
-TARGETS_FILE = Path(__file__).parents[1] / "deployments" / "targets.toml"
+DEPLOYMENTS = Path(__file__).parents[1] / "deployments"
+TARGETS_FILE, THRESHOLDS = DEPLOYMENTS / "targets.toml", DEPLOYMENTS / "checklist.toml"
 
 
 def status_of(
@@ -21,8 +23,13 @@ def status_of(
     `datasets` are the counts where they have just been taken; else every file is counted.
 
     Raises:
-        UsageError: the targets or the environment cannot be used.
+        UsageError: the targets, the thresholds or the environment cannot be used.
     """
-    limit = load_settings().requests_per_minute
-    figures = gather(lake, load_targets(targets), datasets=datasets, requests_per_minute=limit)
+    figures = gather(
+        lake,
+        load_targets(targets),
+        datasets=datasets,
+        requests_per_minute=load_settings().requests_per_minute,
+        days_required=load_thresholds(THRESHOLDS).business_days,
+    )
     return figures, judge(figures)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
+from deployments.steps import CREATE, Step
 from flows.parameters import Flag, Parameters
 from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.server import LIMIT_NAME
 from polygon_fundamentals.settings import api_key, load_settings, server_configured
 
 
@@ -44,6 +47,7 @@ def run(given: ServeParameters, _: bool) -> int:
 
             done = deploy(plan=False)
             print(f"{len(done.steps)} things deployed, {done.changes} of them changed", flush=True)
+            print(rate_limit_line(done.steps, load_settings().requests_per_minute), flush=True)
             pool = read().deployments[0].work_pool.name
             with serving.worker(server, pool, None) as worker:
                 print(f"look at {server.url}; Ctrl-C ends everything", flush=True)
@@ -54,6 +58,21 @@ def run(given: ServeParameters, _: bool) -> int:
     except KeyboardInterrupt:
         print("\nended: server and worker are stopped, schedules rest until the next time")
     return 0
+
+
+def rate_limit_line(steps: Sequence[Step], requests_per_minute: int | None) -> str:
+    """Return in a line which rate limit the runs share, why, and how to change it."""
+    [step] = [step for step in steps if step.name == f"rate limit {LIMIT_NAME}"]
+    limit = step.note.partition(";")[0]
+    change = "set POLYGON_REQUESTS_PER_MINUTE to what your plan allows, then run this again"
+    if requests_per_minute is not None:
+        why = "as POLYGON_REQUESTS_PER_MINUTE says"
+        change = "change it there, then run this again"
+    elif CREATE in step.changes:
+        why = "as the free plan allows, since POLYGON_REQUESTS_PER_MINUTE is not set"
+    else:
+        why = "as this server has it from before, since POLYGON_REQUESTS_PER_MINUTE is not set"
+    return f"rate limit: {limit}, {why}; {change}"
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

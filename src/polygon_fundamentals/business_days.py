@@ -98,16 +98,3 @@ def missed_since(since: datetime, days: Collection[date], today: date) -> list[d
     first = day_of(since)
     between = (first + timedelta(days=n) for n in range(1, (today - first).days))
     return [day for day in between if is_business_day(day) and day not in days]
-
-
-def days_in_a_row(good: Collection[date], until: date) -> int:
-    """Return how many business days in a row are in `good`, backwards from `until`.
-
-    `until` itself does not break the row where it is no business day.
-    """
-    day = until if is_business_day(until) else previous_business_day(until)
-    count = 0
-    while day in good:
-        count += 1
-        day = previous_business_day(day)
-    return count

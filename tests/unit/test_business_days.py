@@ -8,10 +8,10 @@ import pytest
 
 from polygon_fundamentals.business_days import (
     business_days_between,
-    days_in_a_row,
     federal_holidays,
     is_business_day,
     previous_business_day,
+    streak,
     today_in_new_york,
 )
 
@@ -49,10 +49,10 @@ def test_single_days(day: str, business: bool) -> None:
 
 def test_days_in_a_row_pass_over_weekends_and_holidays() -> None:
     good = {date(2026, 7, 1), date(2026, 7, 2), date(2026, 7, 6)}
-    assert days_in_a_row(good, date(2026, 7, 6)) == 3
-    assert days_in_a_row(good, date(2026, 7, 4)) == 2
-    assert days_in_a_row(good - {date(2026, 7, 2)}, date(2026, 7, 6)) == 1
-    assert days_in_a_row(good, date(2026, 7, 7)) == 0
+    assert streak(good, date(2026, 7, 6)) == sorted(good)
+    assert len(streak(good, date(2026, 7, 4))) == 2
+    assert streak(good - {date(2026, 7, 2)}, date(2026, 7, 6)) == [date(2026, 7, 6)]
+    assert streak(good, date(2026, 7, 8)) == []
     assert previous_business_day(date(2026, 7, 6)) == date(2026, 7, 2)
     assert business_days_between(date(2026, 7, 2), date(2026, 7, 7)) == 2
 

@@ -7,20 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Literal
 
 from polygon_fundamentals import ledger
 from polygon_fundamentals.cutover import checklist_items as items
-from polygon_fundamentals.cutover import companions, sign_offs
+from polygon_fundamentals.cutover import companions, evidence, sign_offs
 from polygon_fundamentals.cutover.checklist_items import SHOWN, Case, ChecklistItem
 from polygon_fundamentals.cutover.journal import Clock, now
 from polygon_fundamentals.cutover.thresholds import Thresholds
 from polygon_fundamentals.errors import FundamentalsError, as_fundamentals_error
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.v1_endpoint import LEDGER_DAYS, v1_endpoint
-
-EVIDENCE_DAYS = timedelta(days=60)
 
 
 @dataclass(frozen=True)
@@ -63,8 +60,9 @@ def evaluate_checklist(
     """
     at = clock()
     everything, damaged = ledger.records(lake, at - LEDGER_DAYS)
+    everything = [record for record in everything if record.started <= at]
     retired = v1_endpoint(everything, at).retired if v1 is None else v1 == "retired"
-    records = [record for record in everything if record.started >= at - EVIDENCE_DAYS]
+    records = [record for record in everything if record.started >= at - evidence.EVIDENCE_DAYS]
     case = Case(lake, records, thresholds, contacts, at, retired)
     runs = (
         [("v2 runs", items.v2_runs_item)]

@@ -6,9 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from polygon_fundamentals.business_days import day_of, streak
 from polygon_fundamentals.cutover import checksums, companions, evidence, quarantine, sign_offs
 from polygon_fundamentals.cutover.thresholds import Thresholds
 from polygon_fundamentals.lake.listing import states
@@ -46,31 +44,27 @@ class Case:
     retired: bool
 
 
-def _daily_days(case: Case, generation: Generation) -> set[Any]:
-    return {s.day for s in evidence.successes(case.records, generation)}
-
-
 def parallel_runs_item(case: Case) -> ChecklistItem:
     """Return on how many business days in a row both pipelines succeeded."""
-    both = _daily_days(case, Generation.V1) & _daily_days(case, Generation.V2)
-    return _row_line("parallel runs", case, both, "both", "both pipelines succeeded")
+    return _row_line("parallel runs", case, list(Generation), "both pipelines succeeded")
 
 
 def v2_runs_item(case: Case) -> ChecklistItem:
     """Return on how many business days in a row v2 succeeded."""
-    days = _daily_days(case, Generation.V2)
-    return _row_line("v2 runs", case, days, "v2", "v1 is retired; v2 succeeded")
+    return _row_line("v2 runs", case, [Generation.V2], "v1 is retired; v2 succeeded")
 
 
-def _row_line(name: str, case: Case, days: set[Any], generation: str, words: str) -> ChecklistItem:
+def _row_line(name: str, case: Case, wanted: Sequence[Generation], words: str) -> ChecklistItem:
+    generation = wanted[0] if len(wanted) == 1 else "both"
     remedy = (
         f"run `daily-update --generation {generation}` on every business day, for today and "
         "without --tickers or fewer statements and timeframes"
     )
-    if not days:
+    if not evidence.successful_days(case.records, wanted, case.now):
         detail = "no successful daily update of the whole lake is in the ledger"
         return ChecklistItem(name, None, detail, remedy)
-    row, least = streak(days, day_of(case.now)), case.thresholds.business_days
+    row = evidence.days_in_a_row(case.records, wanted, case.now)
+    least = case.thresholds.business_days
     span = f" ({row[0]} to {row[-1]})" if row else ""
     return ChecklistItem(
         name,
@@ -115,8 +109,8 @@ def run_time_item(case: Case) -> ChecklistItem:
     """Return how long v2's daily updates take beside v1's."""
     remedy = "run `daily-update --generation both` on a business day: it times both"
     found = {g: evidence.successes(case.records, g) for g in Generation}
-    both = {s.day for s in found[Generation.V1]} & {s.day for s in found[Generation.V2]}
-    row = streak(both, day_of(case.now))[-case.thresholds.business_days :]
+    days = evidence.days_in_a_row(case.records, list(Generation), case.now)
+    row = days[-case.thresholds.business_days :]
     v1, v2 = (evidence.median_seconds(found[g], row) for g in (Generation.V1, Generation.V2))
     if v1 is None or v2 is None:
         detail = "no business day up to now on which both ran"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from statistics import median
 from typing import Any
 
-from polygon_fundamentals.business_days import day_of, previous_business_day
+from polygon_fundamentals.business_days import day_of, previous_business_day, streak
 from polygon_fundamentals.ledger import FAILED, RUNNING, SUCCEEDED, Record, covers
 from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES, Generation
 from polygon_fundamentals.v1_endpoint import is_retired
 
+# What happened earlier counts for nothing that is asked for in a row.
+EVIDENCE_DAYS = timedelta(days=60)
 DAILY = "daily-update"
 LOADS = ("daily-update", "historical-load", "fundamentals", "refresh")
 WHOLE = {"tickers": [], "statements": ALL_STATEMENTS, "timeframes": DEFAULT_TIMEFRAMES}
@@ -49,6 +51,25 @@ def successes(records: Iterable[Record], generation: Generation) -> list[Success
         for day, _, last, report in _whole_updates(records, generation)
         if last >= previous_business_day(day)
     ]
+
+
+def successful_days(
+    records: Iterable[Record], wanted: Collection[Generation], now: datetime
+) -> set[date]:
+    """Return the days of the last `EVIDENCE_DAYS` on which every wanted generation succeeded."""
+    recent = [record for record in records if now - EVIDENCE_DAYS <= record.started <= now]
+    return set.intersection(*({s.day for s in successes(recent, g)} for g in wanted))
+
+
+def days_in_a_row(
+    records: Iterable[Record], wanted: Collection[Generation], now: datetime
+) -> list[date]:
+    """Return the last business days in a row on which every wanted generation succeeded.
+
+    Status and checklist both show these, oldest first. The row ends today, or on the business
+    day before where today has not had its run yet.
+    """
+    return streak(successful_days(records, wanted, now), day_of(now))
 
 
 def covered_days(records: Iterable[Record], generation: Generation) -> set[date]:

@@ -196,13 +196,14 @@ def _comparison(figures: Figures) -> Iterator[Row]:
 
 
 def _in_a_row(figures: Figures) -> Row:
-    name, days = "both succeeded in a row", figures.days_in_a_row
+    name, row, least = "both succeeded in a row", figures.days_in_a_row, figures.days_required
+    days = f"{len(row)} business days ({row[0]} to {row[-1]})" if row else "no business day"
     if figures.v1_rests:
-        return Row(name, None, f"v1: {figures.v1_rests}")
-    if not days:
-        remedy = "run `daily-update --generation both` on every business day"
-        return Row(name, None, "no business day yet", remedy=remedy)
-    return Row(name, True, f"{days} business days up to {figures.row_until}")
+        return Row(name, None, f"v1: {figures.v1_rests}; v2: {days}")
+    if len(row) >= least:
+        return Row(name, True, days)
+    remedy = "run `daily-update --generation both` on every business day"
+    return Row(name, None, f"{days}, of the {least} that `checklist` asks for", remedy=remedy)
 
 
 def _target(measured: Measured) -> Row:

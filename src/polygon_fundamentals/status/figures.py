@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from polygon_fundamentals import ledger
-from polygon_fundamentals.business_days import days_in_a_row
+from polygon_fundamentals.cutover import evidence
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.lake.catalogue import DatasetCounts, counts
@@ -20,6 +20,7 @@ from polygon_fundamentals.v1_endpoint import LEDGER_DAYS, V1Endpoint, v1_endpoin
 
 # States of v1 in which nothing more is taken in.
 ENDED = ("frozen", "archived")
+RUNS_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,11 @@ class Update:
 
 @dataclass(frozen=True)
 class Figures:
-    """All figures at one moment. Ratios are v2's to v1's, None where one is missing."""
+    """All figures at one moment. Ratios are v2's to v1's, None where one is missing.
+
+    `v1_rests` says why v1 is updated no more, and is empty while it should be. `days_in_a_row`
+    are the business days on which both succeeded, or v2 where v1 rests.
+    """
 
     lake: str
     at: datetime
@@ -62,41 +67,34 @@ class Figures:
     datasets: tuple[DatasetCounts, ...]
     runs: tuple[RunLine, ...]
     updates: Mapping[str, Update]
-    days_in_a_row: int
-    row_until: date | None
+    days_in_a_row: tuple[date, ...]
+    days_required: int
     time_ratio: float | None
     storage_ratio: float | None
     targets: tuple[Measured, ...]
     parity: Mapping[str, Any] | None
     v1: V1Endpoint
+    v1_rests: str
     refreshed: datetime | None
     updating_since: datetime | None
     difference_then: float | None
     difference_now: float | None
     damaged: tuple[str, ...]
 
-    @property
-    def v1_rests(self) -> str:
-        """Why v1 is updated no more; empty while it should be."""
-        if self.v1.state in ENDED:
-            return f"{self.v1.state} since {self.v1.since}"
-        if self.primary == Generation.V2:
-            return "not updated since the cutover"
-        return "no recent answer, and its sunset has passed" if self.v1.retired else ""
-
 
 def gather(
     lake: Lake,
     targets: Mapping[str, Target],
     now: datetime | None = None,
-    runs: int = 8,
     datasets: Sequence[DatasetCounts] | None = None,
     requests_per_minute: int | None = None,
+    days_required: int = 5,
 ) -> Figures:
     """Return the figures of a lake. Writes nothing but the catalogue, which is derived.
 
     `datasets` are the counts where they have just been taken; else every file is counted.
-    `requests_per_minute` is the rate limit of runs whose entries name none.
+    `requests_per_minute` is the rate limit of runs whose entries name none, `days_required` the
+    days in a row that the checklist asks for.
 
     Raises:
         LakeError: the pointer leads to no generation of this lake.
@@ -107,30 +105,42 @@ def gather(
     if datasets is None:
         datasets = counts(lake)
     daily = [record for record in found if record.found["flow"] == "daily-update"]
-    row, until = _row(daily)
     then, present = _differences(daily)
+    v1 = v1_endpoint(found, at, archived_since(lake))
+    primary = lake.primary
+    rests = _v1_rests(v1, primary)
+    wanted = [Generation.V2] if rests else list(Generation)
     sizes = {g: sum(d.bytes for d in datasets if d.generation is g) for g in Generation}
     return Figures(
         lake=str(lake.root),
         at=at,
-        primary=lake.primary.value,
+        primary=primary.value,
         pointer=_pointer(lake),
         datasets=tuple(datasets),
-        runs=tuple(_line(record) for record in reversed(found[-runs:])),
+        runs=tuple(_line(record) for record in reversed(found[-RUNS_SHOWN:])),
         updates={g.value: _update(daily, g) for g in Generation},
-        days_in_a_row=row,
-        row_until=until,
+        days_in_a_row=tuple(evidence.days_in_a_row(found, wanted, at)),
+        days_required=days_required,
         time_ratio=_time_ratio(found),
         storage_ratio=_ratio(sizes[Generation.V2], sizes[Generation.V1]),
         targets=measure(Evidence(found, datasets, at, requests_per_minute), targets),
         parity=_parity(found),
-        v1=v1_endpoint(found, at, archived_since(lake)),
+        v1=v1,
+        v1_rests=rests,
         refreshed=_ended_well(found, "refresh"),
         updating_since=daily[0].started if daily else None,
         difference_then=then,
         difference_now=present,
         damaged=tuple(str(path) for path in damaged),
     )
+
+
+def _v1_rests(v1: V1Endpoint, primary: Generation) -> str:
+    if v1.state in ENDED:
+        return f"{v1.state} since {v1.since}"
+    if primary is Generation.V2:
+        return "not updated since the cutover"
+    return "no recent answer, and its sunset has passed" if v1.retired else ""
 
 
 def _pointer(lake: Lake) -> str:
@@ -182,29 +192,6 @@ def _update(daily: Sequence[Record], generation: Generation) -> Update:
             message = str(record.found.get("message") or "")
             failed = (reasons or [message or _outcome(record)])[0]
     return Update(asked, until, ended, failed)
-
-
-def _row(daily: Sequence[Record]) -> tuple[int, date | None]:
-    """Return on how many business days in a row both generations succeeded, and up to when.
-
-    A frozen or archived v1 counts as succeeded: there is nothing more to take in. The row is
-    counted back from the newest day that an update was run for.
-    """
-    good: dict[Generation, set[date]] = {g: set() for g in Generation}
-    tried: list[date] = []
-    for record in daily:
-        day = record.found["parameters"].get("date")
-        if not day:
-            continue
-        tried.append(date.fromisoformat(day))
-        for generation in Generation:
-            told = _told(record, generation)
-            if any(told.get(name) for name in ("ok", "frozen_since", "archived_since")):
-                good[generation].add(tried[-1])
-    if not tried:
-        return 0, None
-    both = good[Generation.V1] & good[Generation.V2]
-    return days_in_a_row(both, max(tried)), max(tried)
 
 
 def _ratio(above: float, below: float) -> float | None:

@@ -36,6 +36,7 @@ th,td{border-color:#2c3742}tr.bad td{background:#4a2220}tr.open td{color:#9aa7b3
 
 def as_json(figures: Figures, rows: Sequence[Row]) -> dict[str, Any]:
     """Return the status as plain JSON: `rows`, and the figures behind them."""
+    row = figures.days_in_a_row
     return {
         "lake": figures.lake,
         "at": figures.at.isoformat(),
@@ -63,8 +64,8 @@ def as_json(figures: Figures, rows: Sequence[Row]) -> dict[str, Any]:
             for d in figures.datasets
         ],
         "runs": [{**asdict(line), "started": line.started.isoformat()} for line in figures.runs],
-        "days_in_a_row": figures.days_in_a_row,
-        "days_in_a_row_until": figures.row_until.isoformat() if figures.row_until else None,
+        "days_in_a_row": len(row),
+        "days_in_a_row_until": row[-1].isoformat() if row else None,
         "time_ratio": figures.time_ratio,
         "storage_ratio": figures.storage_ratio,
         "targets": [

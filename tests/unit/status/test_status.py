@@ -16,6 +16,7 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.status import alarms, as_html, as_json, gather, judge, load_targets
 from polygon_fundamentals.status.targets import PLANNED
 from tests.builders.ledger import entry
+from tests.builders.status_lakes import WHOLE
 
 MONDAY = datetime(2026, 7, 13, 20, tzinfo=UTC)
 
@@ -28,7 +29,7 @@ def run_of(lake: Lake, day: str, v1: dict[str, Any], v2: dict[str, Any], **more:
         started=f"{day}T20:00:00+00:00",
         ended=f"{day}T20:01:00+00:00",
         outcome="succeeded" if v1.get("ok") is not False else "failed",
-        parameters={"generation": "both", "date": day},
+        parameters={**WHOLE, "generation": "both", "date": day},
         generations={"v1": window | v1, "v2": window | v2},
         **more,
     )
