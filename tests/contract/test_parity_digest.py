@@ -16,12 +16,14 @@ from pathlib import Path
 import polygon_fundamentals
 
 LIBRARY = Path(polygon_fundamentals.__file__).parent
-# What parity reaches and no value, pair or explanation depends on: names, errors, locks, where
+# What parity reaches and no value, pair or explanation depends on: names, errors, counters of what
+# a commit wrote, locks, where
 # the lake is, and the companies' reference data, which is in the cache's keys itself.
 WITHOUT_INFLUENCE = {
     "__init__",
     "business_days",
     "config_files",
+    "counts",
     "errors",
     "http",
     "locks",
