@@ -17,9 +17,10 @@ from tests.unit.v1_view.conftest import Pair
 from tests.v1_server import V1Server, serving_v1
 
 massive = pytest.importorskip("massive", reason="the vendor's client is a test dependency")
-polygon = pytest.importorskip("polygon", reason="its older client is a test dependency")
 
-CLIENTS = {"massive": massive.RESTClient, "polygon": polygon.RESTClient}
+# The older client, `polygon-api-client`, asks for a certifi of before 2026, so no set of pinned
+# versions can hold it beside the rest; where it is installed all the same, it is tested too.
+CLIENTS = ["massive", "polygon"]
 
 
 def queries(sandbox: Sandbox) -> list[dict[str, Any]]:
@@ -103,7 +104,8 @@ def only_v1(pair: Pair) -> Iterator[V1Server]:
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_every_query_lists_the_same_pages(pair: Pair, only_v1: V1Server, client: str) -> None:
-    assert_same(pair.sandbox, only_v1.url, CLIENTS[client])
+    module = pytest.importorskip(client, reason=f"the client {client} is not installed")
+    assert_same(pair.sandbox, only_v1.url, module.RESTClient)
 
 
 def test_v1s_own_records_are_all_there_beside_v2s(pair: Pair) -> None:
