@@ -130,7 +130,8 @@ def schema_text(build: Path) -> str | None:
     Raises:
         LakeError: the build's files differ in schema.
     """
-    files = sorted(build.glob("*/*.parquet"))
+    # Not all levels: the history that a build links to has another schema.
+    files = sorted({*build.glob("*.parquet"), *build.glob("*/*.parquet")})
     if not files:
         return None
     texts = {pq.read_schema(path).remove_metadata().to_string() for path in files}
