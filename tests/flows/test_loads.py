@@ -270,10 +270,10 @@ def test_a_lake_in_a_switch_is_waited_for_and_then_refused(
     lake: Lake,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from flows import historical_load
+    from flows import runs
     from polygon_fundamentals.locks import exclusive
 
-    monkeypatch.setattr(historical_load, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(runs, "LOCK_SECONDS", 0.1)
     with exclusive(lake.lock("writers")):
         code, report, error = call_with_errors("fundamentals", "AAA", *where(sandbox.url, lake))
     assert code == 4

@@ -225,6 +225,8 @@ def test_a_proxy_or_certificates_that_cannot_be_used_are_a_matter_of_configurati
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
+    for spared in ("NO_PROXY", "no_proxy"):  # a command that ran before spares this host its proxy
+        monkeypatch.delenv(spared, raising=False)
     client = client_at("https://127.0.0.1:9")
     with pytest.raises(errors.UsageError, match=name) as caught:
         client.get(PATH, {"limit": "1"})

@@ -75,7 +75,7 @@ def test_without_exchange_there_is_a_gap_which_must_be_allowed(
     assert os.listdir(both.pointer) == ["balance_sheets"]
     assert not (both.bronze / "fundamentals_v1_archive").is_symlink()
     seen: list[str] = []
-    assert adopt(both, allow_gap=True, point=seen.append) is True
+    assert adopt(both, allow_gap=True, on_reached=seen.append) is True
     assert seen == ["link made", "within the gap", "exchanged"]
     assert leads_to(both) is Generation.V1
 
@@ -88,7 +88,7 @@ def test_a_kill_within_the_gap_is_mended(both: Lake, monkeypatch: pytest.MonkeyP
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        adopt(both, allow_gap=True, point=kill)
+        adopt(both, allow_gap=True, on_reached=kill)
     assert not both.pointer.exists()
     assert adopt(both) is True
     assert leads_to(both) is Generation.V1
