@@ -42,13 +42,19 @@ def run(given: ServeParameters, _: bool) -> int:
     try:
         with serving.server(given.port, log) as server:
             os.environ["PREFECT_API_URL"] = server.api
+            from prefect.client.orchestration import get_client
+
             from deployments.apply import deploy
             from deployments.declared import read
+            from flows.runtime.settling import settle_runs
 
             done = deploy(plan=False)
             print(f"{len(done.steps)} things deployed, {done.changes} of them changed", flush=True)
             print(rate_limit_line(done.steps, load_settings().requests_per_minute), flush=True)
             pool = read().deployments[0].work_pool.name
+            with get_client(sync_client=True) as client:
+                for name in settle_runs(client, pool):
+                    print(f"settled: {name}: its worker had ended in the middle of it", flush=True)
             with serving.worker(server, pool, None) as worker:
                 print(f"look at {server.url}; Ctrl-C ends everything", flush=True)
                 code = worker.wait()

@@ -18,6 +18,7 @@ from sandbox import Sandbox
 from tests.server.world import KEY, ROOT, TODAY, World, free_port, processes_of, until
 
 pytestmark = pytest.mark.slow
+STILL = ("SCHEDULED", "PENDING", "RUNNING", "CANCELLING")
 WITHOUT_TRACEBACK = ("Traceback", "Error:", "Exception ")
 
 
@@ -25,7 +26,7 @@ class Serve:
     """A `serve` as a shell starts it: its terminal sends Ctrl-C to it and to nobody else."""
 
     def __init__(self, folder: Path, sandbox: Sandbox) -> None:
-        self.folder, self.port = folder, free_port()
+        self.folder, self.sandbox, self.port = folder, sandbox, free_port()
         self.home, self.log = folder / "prefect", folder / "told.log"
         plain = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "POLYGON"))}
         self.environment = plain | {
@@ -102,6 +103,49 @@ def test_what_it_started_ends_when_it_is_killed(serve: Serve) -> None:
     serve.process.kill()
     serve.process.wait()
     until(lambda: processes_of(serve.home) == [], 45, "server and worker ended")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_run_that_its_end_cut_off_is_settled_and_the_next_one_runs(
+    serve: Serve, number: signal.Signals
+) -> None:
+    """`daily-both` cancels a second run while the first one holds its place."""
+    lake = serve.folder / "lake"
+    loaded = subprocess.run(
+        [sys.executable, "-m", "flows", "historical-load", "--tickers", "AAPL,MSFT,NAN"],
+        cwd=ROOT,
+        env=serve.environment | {"POLYGON_REQUESTS_PER_MINUTE": "6000"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert loaded.returncode == 0, loaded.stderr
+    serve.sandbox.latency = 15.0
+    with Sandbox(companies=1, seed=7) as unused:
+        at = serving.Serving(f"http://127.0.0.1:{serve.port}", serve.environment)
+        world = World(serve.folder, at, unused, "sqlite")
+        place = f"/deployments/{world.deployments()['daily-both']['id']}/create_flow_run"
+        body = {"parameters": {"day": TODAY.isoformat()}, "state": {"type": "SCHEDULED"}}
+        first = world.api(place, body)["id"]
+        runs = lake / "ops" / "runs"
+        until(lambda: len(list(runs.rglob("*.json"))) > 1, 90, "the first run under way")
+        serve.ended_by(number)
+        until(lambda: processes_of(serve.home) == [], 60, "all processes ended")
+        serve.sandbox.latency = 0.0
+        serve.process = serve.started()
+        until(lambda: "Worker 'ProcessWorker" in serve.told(), 180, "serve is up again")
+
+        def state(run: str) -> str:
+            return str(world.api(f"/flow_runs/{run}", method="GET")["state"]["type"])
+
+        assert state(first) in ("CRASHED", "FAILED", "CANCELLED")
+        if number == signal.SIGKILL:
+            assert "settled: daily both" in serve.told(), serve.told()
+            assert state(first) == "CRASHED"
+        second = world.api(place, body)["id"]
+        ended = until(lambda: state(second) not in STILL and state(second), 120, "the next run")
+        assert ended == "COMPLETED", world.api(f"/flow_runs/{second}", method="GET")["state"]
 
 
 def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
