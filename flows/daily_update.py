@@ -20,8 +20,8 @@ from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake, catalogue
 from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.load.companies import write_companies
-from polygon_fundamentals.load.report import WindowReport
 from polygon_fundamentals.reference.tickers import universe as whole_universe
+from polygon_fundamentals.reports import WindowReport
 from polygon_fundamentals.settings import (
     existing_lake_root,
     lake_root,
@@ -141,7 +141,7 @@ def _updated(run: ledger.Run, given: DailyUpdateParameters) -> Report:
                 "to the next run, which goes on with them"
             )
     reports = {name: report.as_json() for name, report in found.items()}
-    message = "; ".join([sentence(reports), *notes])
+    message = "; ".join([sentence(found), *notes])
     run.report.update(ok=code == 0, message=message, generations=reports, notes=notes)
     run.report["tickers_followed"] = len(followed)
     return {

@@ -17,9 +17,9 @@ from polygon_fundamentals import ledger
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.load.query import Filters
-from polygon_fundamentals.load.report import LoadReport
 from polygon_fundamentals.reference.tickers import tickers_of_cik
 from polygon_fundamentals.reference.tickers import universe as whole_universe
+from polygon_fundamentals.reports import LoadReport
 from polygon_fundamentals.settings import (
     Settings,
     lake_root,
@@ -155,7 +155,7 @@ def run_load(
             "lake": str(where.root),
             "run": run.id,
             "exit_code": code,
-            "message": sentence(reports),
+            "message": sentence(found),
         }
         if original_dates:
             report = with_original_dates(report, tickers, base_url, witness)

@@ -14,7 +14,7 @@ from flows.runtime.progress import Progress
 from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.ledger import Run
 from polygon_fundamentals.load.query import BATCH, Filters, even_groups
-from polygon_fundamentals.load.report import LoadReport, UnitFailure
+from polygon_fundamentals.reports import LoadReport, UnitFailure
 from polygon_fundamentals.settings import Settings
 from polygon_fundamentals.statements import Generation, Statement
 from tasks.context import RunSpec

@@ -21,12 +21,12 @@ from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.ledger.v1_endpoint import LEDGER_DAYS, v1_endpoint
 from polygon_fundamentals.parity import load_accepted, load_tolerances
 from polygon_fundamentals.parity.run import sampled, v1_tickers, v2_tickers
 from polygon_fundamentals.reference.tickers import known_tickers
 from polygon_fundamentals.settings import existing_lake_root, load_edgar_settings, load_settings
 from polygon_fundamentals.statements import Statement
-from polygon_fundamentals.v1_endpoint import LEDGER_DAYS, v1_endpoint
 from tasks.context import RunSpec, find_key, rate_limit
 from tasks.parity import compare_one, drop_dead_work, drop_work, run_rules
 from tasks.witness import ask_witness, notes_of
@@ -85,7 +85,7 @@ def _answered(run: ledger.Run, given: ParityParameters) -> Report:
     chosen: list[str] | None = list(named) or None
     if sample is not None:
         chosen = sampled(everyone, sample, seed)
-    running = {str(r.found["run"]) for r in ledger.records(where)[0] if r.outcome == ledger.RUNNING}
+    running = {entry.run for entry in ledger.read_entries(where)[0] if entry.is_running}
     drop_dead_work(where, running)
     spec = RunSpec(run=run.id, lake=str(where.root), base_url=given.base_url)
     try:
@@ -93,7 +93,7 @@ def _answered(run: ledger.Run, given: ParityParameters) -> Report:
         known = known_tickers(where, lacking, lambda: _client(where, given.base_url), day)
         if known.note:
             log.warning(known.note)
-        records = ledger.records(where, datetime.now(UTC) - LEDGER_DAYS)[0]
+        entries = ledger.read_entries(where, datetime.now(UTC) - LEDGER_DAYS)[0]
         for statement in Statement:
             done = compare_one(
                 spec,
@@ -114,7 +114,7 @@ def _answered(run: ledger.Run, given: ParityParameters) -> Report:
             seed=seed,
             named=bool(named),
             today=day,
-            v1_is_frozen=v1_endpoint(records, datetime.now(UTC)).retired,
+            v1_is_frozen=v1_endpoint(entries, datetime.now(UTC)).retired,
             notes=(*((known.note,) if known.note else ()), *notes_of(witness)),
         )
         told = run_rules(spec, "all rules", asked)

@@ -83,7 +83,7 @@ def _refreshed(run: ledger.Run, settings: Settings, given: RefreshParameters) ->
     finally:
         close(spec)
     report = loaded.as_json()
-    message = f"{sentence({'v2': report})}, {report['rows_withdrawn']:,} withdrawn"
+    message = f"{sentence({'v2': loaded})}, {loaded.rows_withdrawn:,} withdrawn"
     if loaded.rows_withheld:
         message += f", {loaded.rows_withheld:,} withheld"
     code = loaded.exit_code

@@ -20,6 +20,7 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.archived_rows import refuse_archived
 from polygon_fundamentals.lake.commit import recover
 from polygon_fundamentals.locks import shared
+from polygon_fundamentals.reports import LoadReport
 from polygon_fundamentals.settings import threads
 from polygon_fundamentals.statements import Generation
 
@@ -84,14 +85,14 @@ def report_of(state: State[Any]) -> Report | None:
     return dict(found) if isinstance(found, Mapping) else None
 
 
-def sentence(generations: Mapping[str, Report]) -> str:
-    """Return what a load did in one line."""
+def sentence(reports: Mapping[str, LoadReport]) -> str:
+    """Return what a load did with each generation, in one line."""
     parts = []
-    for name, told_of in generations.items():
-        failed = f", {len(told_of['failed'])} missing" if told_of["failed"] else ""
+    for name, report in reports.items():
+        failed = f", {len(report.failed)} missing" if report.failed else ""
         parts.append(
-            f"{name}: {told_of['units']:,} units{failed}, {told_of['rows_new']:,} rows new, "
-            f"{told_of['rows_changed']:,} changed, {told_of['rows_unchanged']:,} unchanged"
+            f"{name}: {report.units:,} units{failed}, {report.rows_new:,} rows new, "
+            f"{report.rows_changed:,} changed, {report.rows_unchanged:,} unchanged"
         )
     return "; ".join(parts)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.states import Crashed, Scheduled
 
-from flows.runs import Report
 from polygon_fundamentals import ledger
 from polygon_fundamentals.errors import ApiError, UsageError
 from polygon_fundamentals.lake import Lake
@@ -39,13 +38,13 @@ class Shard:
     run: UUID | None = None
     attempts: int = 0
     began: float = 0.0
-    report: Report = field(default_factory=dict)
+    entry: ledger.RunEntry | None = None
     problem: str = ""
 
     @property
     def open(self) -> bool:
         """Whether it is still to be waited for."""
-        return not self.report and not self.problem
+        return self.entry is None and not self.problem
 
 
 def carry_out(lake: Lake, shards: list[Shard], common: dict[str, Any]) -> None:
@@ -65,7 +64,7 @@ def carry_out(lake: Lake, shards: list[Shard], common: dict[str, Any]) -> None:
             while any(shard.open for shard in shards):
                 time.sleep(POLL_SECONDS)
                 ledger.close_crashed(lake)
-                entries = {r.found.get("flow_run_id"): r for r in ledger.records(lake)[0]}
+                entries = {e.flow_run_id: e for e in ledger.read_entries(lake)[0]}
                 for shard in shards:
                     if not shard.open:
                         continue
@@ -104,24 +103,24 @@ def _known(shard: Shard) -> UUID:
     return shard.run
 
 
-def _look(shard: Shard, state: RunState[Any] | None, entry: ledger.Record | None) -> str:
+def _look(shard: Shard, state: RunState[Any] | None, entry: ledger.RunEntry | None) -> str:
     """Note what became of a shard; return why its run is lost, or an empty text."""
     kind = state.type if state else StateType.SCHEDULED
-    told = f"{state.name}: {state.message}" if state else ""
+    state_text = f"{state.name}: {state.message}" if state else ""
     if entry is not None and entry.outcome in (ledger.SUCCEEDED, ledger.FAILED):
-        if entry.found.get("generations"):
-            shard.report = dict(entry.found)
+        if entry.generations:
+            shard.entry = entry
         else:
-            shard.problem = str(entry.found.get("message") or told)
+            shard.problem = entry.message or state_text
         return ""
     if entry is not None and entry.outcome in (ledger.CRASHED, ledger.INTERRUPTED):
-        return f"its worker died ({entry.found.get('message')})"
+        return f"its worker died ({entry.message})"
     if kind is StateType.CANCELLED:
         shard.problem = "it was cancelled"
     elif kind is StateType.FAILED:
-        shard.problem = told
+        shard.problem = state_text
     elif kind is StateType.CRASHED:
-        return told
+        return state_text
     elif kind in (StateType.RUNNING, StateType.PENDING) and entry is None:
         shard.began = shard.began or time.monotonic()
         if time.monotonic() - shard.began > SILENT_SECONDS:

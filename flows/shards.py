@@ -8,7 +8,6 @@ found by the lake's ledger, closed as crashed, and started anew: it goes on wher
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from prefect import flow, runtime
 
@@ -23,9 +22,11 @@ from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.archived_rows import refuse_archived
 from polygon_fundamentals.lake.storage.local import replace_file
-from polygon_fundamentals.load.report import UnitFailure
+from polygon_fundamentals.ledger import RunEntry
 from polygon_fundamentals.reference.tickers import universe as whole_universe
+from polygon_fundamentals.reports import LoadReport, UnitFailure
 from polygon_fundamentals.settings import lake_root, server_configured
+from polygon_fundamentals.statements import Generation
 from tasks.context import RunSpec, close, context
 
 
@@ -61,7 +62,7 @@ def sharded_load(given: ShardedLoadParameters) -> Report:
             close(spec)
         planned = _planned(where, run.id, names, given.shards)
         carry_out(where, planned, given.of_a_shard(str(where.root)))
-        report = _tallied(planned, given.generation, [s.value for s in given.statements])
+        report = _summed(planned, given.generation, [s.value for s in given.statements])
         run.report.update(
             ok=report["exit_code"] == 0,
             message=report["message"],
@@ -89,72 +90,58 @@ def _planned(lake: Lake, run: str, tickers: Sequence[str], count: int) -> list[S
     return made
 
 
-def _tallied(shards: list[Shard], generation: str, statements: list[str]) -> Report:
+def _summed(shards: Sequence[Shard], generation: str, statements: Sequence[str]) -> Report:
     """Return the report over all shards; units of a shard without a report are missing."""
-    reports: dict[str, Report] = {}
-    for which in generations_of(generation):
-        total: Report = {}
-        for shard in shards:
-            part = (shard.report.get("generations") or {}).get(which.value)
-            units = len(shard.tickers) * len(statements)
-            if part is None:
-                reason = f"shard {shard.number}: {shard.problem or 'no report'}"
-                failed = [
-                    asdict(UnitFailure(t, s, reason)) for t in shard.tickers for s in statements
-                ]
-                part = {"units": units, "failed": failed}
-            _add(total, part)
-        counts = ("requests", "retries", "rows_received", "rows_new", "rows_changed")
-        more = ("rows_unchanged", "bytes_written", "units_resumed", "seconds")
-        reports[which.value] = {
-            **dict.fromkeys((*counts, *more), 0),
-            "tickers_without_rows": [],
-            **total,
-        }
-    code = 3 if any(found["failed"] for found in reports.values()) else 0
-    dates = _dates(shards)
+    reports = {
+        which.value: sum((_part(s, which, statements) for s in shards), LoadReport())
+        for which in generations_of(generation)
+    }
+    dates = _dates([shard.entry for shard in shards if shard.entry])
     message = f"{len(shards)} shards; {sentence(reports)}"
     if "error" in dates:
         message += f"; original dates: {dates['error']}"
+    codes = [int(s.entry.content.get("exit_code", 0)) for s in shards if s.entry]
     return {
-        **reports,
+        **{name: report.as_json() for name, report in reports.items()},
         **({"original_dates": dates} if dates else {}),
-        "shards": [
-            {
-                "shard": shard.number,
-                "tickers": len(shard.tickers),
-                "ok": bool(shard.report.get("outcome") == ledger.SUCCEEDED),
-                "attempts": shard.attempts,
-                "host": shard.report.get("host"),
-                "detail": shard.problem or shard.report.get("message", ""),
-            }
-            for shard in shards
-        ],
-        "exit_code": max([code, *(shard.report.get("exit_code", 0) for shard in shards)]),
+        "shards": [_line(shard) for shard in shards],
+        "exit_code": max([3 if any(r.failed for r in reports.values()) else 0, *codes]),
         "message": message,
     }
 
 
-def _dates(shards: list[Shard]) -> Report:
-    """Return what the filings index told all shards, and as `error` why it did not tell some."""
+def _part(shard: Shard, generation: Generation, statements: Sequence[str]) -> LoadReport:
+    report = shard.entry.generations.get(generation) if shard.entry else None
+    if report is not None:
+        return report
+    reason = f"shard {shard.number}: {shard.problem or 'no report'}"
+    lost = tuple(UnitFailure(t, s, reason) for t in shard.tickers for s in statements)
+    return LoadReport(units=len(lost), failed=lost)
+
+
+def _line(shard: Shard) -> Report:
+    entry = shard.entry
+    return {
+        "shard": shard.number,
+        "tickers": len(shard.tickers),
+        "ok": entry is not None and entry.outcome == ledger.SUCCEEDED,
+        "attempts": shard.attempts,
+        "host": entry.host if entry else None,
+        "detail": shard.problem or (entry.message if entry else ""),
+    }
+
+
+def _dates(entries: Sequence[RunEntry]) -> Report:
+    """Return what the filings index answered to all shards; `error` says why it failed for some.
+
+    Counts are added up, and lists joined.
+    """
     total: Report = {}
     reasons: dict[str, None] = {}
-    for shard in shards:
-        found = dict(shard.report.get("original_dates") or {})
-        if "error" in found:
-            reasons[found.pop("error")] = None
-        _add(total, found)
+    for entry in entries:
+        for name, value in (entry.content.get("original_dates") or {}).items():
+            if name == "error":
+                reasons[value] = None
+            else:
+                total[name] = total[name] + value if name in total else value
     return {**total, "error": "; ".join(reasons)} if reasons else total
-
-
-def _add(total: Report, part: Report) -> None:
-    """Add a shard's numbers and lists to the total; seconds are the longest shard's."""
-    for name, value in part.items():
-        if name == "seconds":
-            total[name] = max(total.get(name, 0.0), value)
-        elif isinstance(value, bool) or value is None or isinstance(value, str):
-            total.setdefault(name, value)
-        elif isinstance(value, int | float):
-            total[name] = total.get(name, 0) + value
-        elif isinstance(value, list):
-            total[name] = [*total.get(name, []), *value]

@@ -18,7 +18,6 @@ from prefect.context import FlowRunContext
 from flows.runs import Report, flow_run_id
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import day_of
-from polygon_fundamentals.cutover import evidence
 from polygon_fundamentals.cutover.checklist import Checklist, evaluate_checklist
 from polygon_fundamentals.cutover.context import SwitchContext
 from polygon_fundamentals.cutover.reader_checks import load_checks
@@ -26,6 +25,7 @@ from polygon_fundamentals.cutover.runner import OperationReport
 from polygon_fundamentals.cutover.sign_offs import load_contacts
 from polygon_fundamentals.cutover.thresholds import load_thresholds
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.ledger.queries import covered_days
 from polygon_fundamentals.settings import existing_lake_root
 from polygon_fundamentals.statements import Generation
 from tasks.schedules import schedules_of
@@ -87,8 +87,8 @@ def publish(flow: str, report: Report) -> None:
 
 def v1_days(lake: Lake) -> list[Any]:
     """Return the days whose filings some successful load of v1 took in, nothing missing."""
-    records = ledger.records(lake, datetime.now(UTC) - timedelta(days=120))[0]
-    return sorted(evidence.covered_days(records, Generation.V1))
+    entries = ledger.read_entries(lake, datetime.now(UTC) - timedelta(days=120))[0]
+    return sorted(covered_days(entries, Generation.V1))
 
 
 def today() -> Any:

@@ -15,10 +15,11 @@ from flows.load_tasks import task_report
 from polygon_fundamentals import ledger
 from polygon_fundamentals.errors import RetiredError
 from polygon_fundamentals.ledger import Run
-from polygon_fundamentals.load.report import WindowReport
+from polygon_fundamentals.ledger.coverage import last_covered
+from polygon_fundamentals.ledger.v1_endpoint import first_seen_frozen
 from polygon_fundamentals.load.window_v2 import WHOLE_MARKET, Window, window_until
+from polygon_fundamentals.reports import WindowReport
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
-from polygon_fundamentals.v1_endpoint import first_seen_frozen
 from tasks.context import RunSpec
 from tasks.load import update_v1_window, update_v2_statement
 
@@ -80,11 +81,9 @@ def windows_of(
     scope: Mapping[str, Any],
 ) -> dict[Generation, Window]:
     """Return each generation's window, widened back to its own last success."""
-    found, _ = ledger.records(run.lake)
+    entries, _ = ledger.read_entries(run.lake)
     return {
-        generation: window_until(
-            last, days_back, ledger.last_covered(found, generation.value, scope)
-        )
+        generation: window_until(last, days_back, last_covered(entries, generation, scope))
         for generation in generations
     }
 
@@ -115,7 +114,7 @@ def _report(
     if generation is Generation.V2 or left == report.failed:
         return report
     since = report.frozen_since or first_seen_frozen(
-        ledger.records(update.run.lake)[0], update.run.started.date()
+        ledger.read_entries(update.run.lake)[0], update.run.started.date()
     )
     # Beside v2, a retired v1 is no failure; a load of v1 alone cannot do what it was asked.
     failed = report.failed if len(update.windows) == 1 else left

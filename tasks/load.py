@@ -20,9 +20,9 @@ from polygon_fundamentals.load.companies import read_companies, resolve_bisectin
 from polygon_fundamentals.load.historical import load_v1, load_v2_bisecting
 from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import Filters
-from polygon_fundamentals.load.report import LoadReport
 from polygon_fundamentals.load.window_v1 import update_v1
 from polygon_fundamentals.load.window_v2 import Window, update_v2
+from polygon_fundamentals.reports import LoadReport
 from polygon_fundamentals.statements import Statement, Timeframe
 from tasks.context import RunSpec, context
 

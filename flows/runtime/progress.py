@@ -16,7 +16,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
-from polygon_fundamentals.counts import UpsertCounts
+from polygon_fundamentals.reports import UpsertCounts
 
 LINE_EVERY_SECONDS = 10.0
 

@@ -10,6 +10,7 @@ import orjson
 
 from polygon_fundamentals import ledger
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.ledger.process import process_started
 
 SCOPE = {"tickers": [], "universe": None, "statements": ["cash_flow"], "timeframes": ["annual"]}
 
@@ -22,7 +23,7 @@ def entry(lake: Lake, name: str, **changes: Any) -> None:
         "parameters": dict(SCOPE),
         "host": socket.gethostname(),
         "pid": os.getpid(),
-        "process_started": ledger.process_started(os.getpid()),
+        "process_started": process_started(os.getpid()),
         "started": "2026-07-01T10:00:00+00:00",
         "ended": None,
         "outcome": "running",

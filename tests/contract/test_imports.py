@@ -25,9 +25,9 @@ from tests.contract.imports import (
 )
 
 # Errors, counts, names, settings and locks: every room of the library may use them.
-GROUND = "business_days counts errors locks settings statements"
+GROUND = "business_days errors locks reports settings statements"
 THE_LIBRARY = (
-    "cutover v1_view parity status silver load reference v1_endpoint ledger tickers periods lake "
+    "cutover v1_view parity status silver load reference ledger tickers periods lake "
     f"normalise http datasets field_map server {GROUND}"
 )
 # From the top floor down: room → the rooms that it may import.
@@ -42,27 +42,26 @@ ROOMS = {
         "sandbox": "",
         LIBRARY: "",
         "console": "",
-        "status": f"cutover v1_endpoint ledger lake datasets {GROUND}",
-        "cutover": f"silver v1_endpoint ledger lake datasets {GROUND}",
+        "status": f"ledger lake datasets {GROUND}",
+        "cutover": f"silver ledger lake datasets {GROUND}",
         "v1_view": f"silver periods lake normalise datasets field_map {GROUND}",
         "parity": f"periods reference lake datasets field_map {GROUND}",
         "silver": f"periods reference lake datasets field_map {GROUND}",
         "load": f"http normalise lake datasets {GROUND}",
         "reference": f"http lake datasets {GROUND}",
-        "v1_endpoint": f"ledger {GROUND}",
         "ledger": f"lake {GROUND}",
         "tickers": f"lake {GROUND}",
         "periods": f"lake datasets field_map {GROUND}",
         "lake": f"normalise datasets {GROUND}",
         "normalise": f"datasets field_map {GROUND}",
-        "http": "counts settings locks errors",
+        "http": "reports settings locks errors",
         "datasets": f"field_map {GROUND}",
         "field_map": "errors statements",
         "server": "",
         "locks": "errors",
         "settings": "errors",
         "business_days": "",
-        "counts": "",
+        "reports": "errors",
         "statements": "",
         "errors": "",
     }.items()

@@ -23,7 +23,7 @@ WITHOUT_INFLUENCE = {
     "__init__",
     "business_days",
     "config_files",
-    "counts",
+    "reports",
     "errors",
     "http",
     "locks",

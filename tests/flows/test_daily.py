@@ -24,8 +24,8 @@ from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.plan import FEWEST_WITHHELD
 from polygon_fundamentals.lake.read import read_dataset, states
+from polygon_fundamentals.ledger.v1_endpoint import v1_endpoint
 from polygon_fundamentals.statements import Generation, Statement
-from polygon_fundamentals.v1_endpoint import v1_endpoint
 from sandbox import Sandbox, server
 from tests.builders.commands import call, where
 from tests.conftest import KEY
@@ -158,7 +158,7 @@ def test_a_refresh_from_a_server_that_drops_rows_empties_nothing(
     assert "refresh --accept-withdrawals" in said
     after = counted(lake)
     assert max(before[name] - after[name] for name in before) < FEWEST_WITHHELD
-    report = ledger.records(lake)[0][-1].found["generations"]["v2"]
+    report = ledger.read_entries(lake)[0][-1].content["generations"]["v2"]
     assert report["rows_withheld"] > 0
     assert report["ok"] is False
 
@@ -188,7 +188,7 @@ def test_a_day_of_2000_companies_costs_a_dozen_requests_a_generation(tmp_path: P
     v1 = sum(path == "/vX/reference/financials" for path in served)
     assert 2 < v1 <= 12
     assert 3 <= len(served) - v1 <= 12
-    record = ledger.records(lake)[0][-1].found["generations"]
+    record = ledger.read_entries(lake)[0][-1].content["generations"]
     assert record["v1"]["requests"] == told["v1"]["requests"] == v1
     assert record["v2"]["requests"] == told["v2"]["requests"] == len(served) - v1
     assert told["v1"]["rows_unfollowed"] > 250
@@ -221,7 +221,7 @@ def test_a_day_to_come_is_refused(market: Sandbox, tmp_path: Path) -> None:
     code, told = call("daily-update", "--date", str(tomorrow), *where(market.url, lake))
     assert code == 2
     assert f"the last day {tomorrow} lies after today in New York" in told["error"]
-    assert ledger.records(lake) == ([], [])
+    assert ledger.read_entries(lake) == ([], [])
 
 
 def test_a_new_label_makes_the_run_ask_for_the_period_again(market: Sandbox, lake: Lake) -> None:
@@ -261,9 +261,9 @@ def test_v1_failing_for_a_day_does_not_spoil_v2(
     assert [unit["ticker"] for unit in told["v1"]["failed"]] == ["*", "*", "*"]
     assert told["v2"]["failed"] == []
     assert told["v2"]["rows_new"] > 0
-    record = ledger.records(lake)[0][-1]
+    record = ledger.read_entries(lake)[0][-1]
     assert record.outcome == "failed"
-    assert record.found["generations"]["v2"]["ok"] is True
+    assert record.content["generations"]["v2"]["ok"] is True
     code, shown = call("status", *where(market.url, lake))
     assert code == 1
     assert any(w.startswith("v1 last run: ") and "answered 500" in w for w in shown["warnings"])
@@ -324,7 +324,7 @@ def test_an_archived_v1_is_left_out_and_never_loaded_beside_its_archive(
     assert code == 0
     assert (told["v1"]["ok"], told["v1"]["frozen_since"], told["v1"]["requests"]) == (None, None, 0)
     # What was not asked says nothing of v1's endpoint.
-    assert not v1_endpoint(ledger.records(lake)[0], datetime.now(UTC)).retired
+    assert not v1_endpoint(ledger.read_entries(lake)[0], datetime.now(UTC)).retired
     assert told["v2"]["rows_new"] > 0
     (note,) = told["notes"]
     assert note.startswith("v1 is in the archive since 20")
@@ -346,7 +346,7 @@ def test_an_archived_v1_is_left_out_and_never_loaded_beside_its_archive(
     assert refused is not None
     assert (refused["exit_code"], "v1 is in the archive" in refused["message"]) == (4, True)
     # Refused before anything began: the last that was recorded is the update of both.
-    assert ledger.records(lake)[0][-1].found["flow"] == "daily-update"
+    assert ledger.read_entries(lake)[0][-1].content["flow"] == "daily-update"
     assert not (lake.bronze / "fundamentals_v1_archive").exists()
     for statement, table in held.items():
         assert read_dataset(lake.dataset(Generation.V1, statement)).equals(table)
@@ -388,7 +388,7 @@ def test_two_updates_at_the_same_moment(market: Sandbox, lake: Lake, tmp_path: P
     for thread in threads:
         thread.join()
     assert codes == [0, 0]
-    found = [r for r in ledger.records(lake)[0] if r.found["flow"] == "daily-update"]
+    found = [r for r in ledger.read_entries(lake)[0] if r.content["flow"] == "daily-update"]
     assert [record.outcome for record in found] == ["succeeded", "succeeded"]
     assert daily(market, alone)[0] == 0
     assert_same_lakes(lake, alone)
@@ -439,12 +439,12 @@ def test_a_run_killed_half_way_is_told_and_made_good(
     child.kill()
     child.wait()
     market.latency = 0.0
-    assert ledger.records(lake)[0][-1].outcome == "running"
+    assert ledger.read_entries(lake)[0][-1].outcome == "running"
     code, shown = call("status", *where(market.url, lake))
     assert code == 1
     assert shown["runs"][0]["outcome"] == "crashed"
     assert any("the process died" in warning for warning in shown["warnings"])
     assert daily(market, lake)[0] == 0
-    assert [r.outcome for r in ledger.records(lake)[0]][-2:] == ["crashed", "succeeded"]
+    assert [r.outcome for r in ledger.read_entries(lake)[0]][-2:] == ["crashed", "succeeded"]
     assert daily(market, alone)[0] == 0
     assert_same_lakes(lake, alone)

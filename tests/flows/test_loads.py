@@ -14,8 +14,8 @@ from polygon_fundamentals import ledger
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.storage import local
+from polygon_fundamentals.ledger.v1_endpoint import V1Endpoint, v1_endpoint
 from polygon_fundamentals.statements import Generation, Statement
-from polygon_fundamentals.v1_endpoint import V1Endpoint, v1_endpoint
 from sandbox import Sandbox
 from tests.builders.commands import call, call_with_errors, where
 from tests.conftest import KEY
@@ -61,11 +61,11 @@ def test_history_of_both_generations_and_again(sandbox: Sandbox, lake: Lake) -> 
     assert code == 0
     assert [report[n]["rows_new"] + report[n]["rows_changed"] for n in ("v1", "v2")] == [0, 0]
     assert [report[n]["bytes_written"] for n in ("v1", "v2")] == [0, 0]
-    runs, damaged = ledger.records(lake)
+    runs, damaged = ledger.read_entries(lake)
     assert [r.outcome for r in runs] == ["succeeded", "succeeded"]
     assert damaged == []
-    assert runs[0].found["generations"]["v2"]["requests"] == 10
-    assert runs[0].found["flow_run_id"]
+    assert runs[0].content["generations"]["v2"]["requests"] == 10
+    assert runs[0].content["flow_run_id"]
 
 
 def test_fundamentals_loads_the_primary_generation_with_filters(
@@ -150,7 +150,7 @@ def test_what_the_api_refuses_is_told_in_one_line(
     assert words in report["v1"]["failed"][0]["reason"]
     assert error == ""
     assert not list((lake.bronze).rglob("*.parquet"))
-    assert ledger.records(lake)[0][0].outcome == "failed"
+    assert ledger.read_entries(lake)[0][0].outcome == "failed"
 
 
 def test_one_bad_ticker_costs_itself_only(sandbox: Sandbox, lake: Lake) -> None:
@@ -239,8 +239,8 @@ def test_a_run_that_was_cut_off_goes_on_where_it_stopped(sandbox: Sandbox, lake:
         *where(sandbox.url, lake),
     ]
     assert call(*words)[0] == 0
-    record = ledger.records(lake)[0][0]
-    entry = {**record.found, "outcome": "running", "pid": 2**22 + 1}
+    record = ledger.read_entries(lake)[0][0]
+    entry = {**record.content, "outcome": "running", "pid": 2**22 + 1}
     record.path.write_text(json.dumps(entry))
     record.done_file.write_text(
         "".join(f'["v1","{first}","{s.value}"]\n' for s in Statement) + '["v1","cut'
@@ -254,12 +254,12 @@ def test_a_run_that_was_cut_off_goes_on_where_it_stopped(sandbox: Sandbox, lake:
     assert report["v1"]["units"] == 6
     assert report["v1"]["units_resumed"] == 3
     assert {r.query.get("ticker") for r in sandbox.requests} == {second}
-    assert [r.outcome for r in ledger.records(lake)[0]] == [
+    assert [r.outcome for r in ledger.read_entries(lake)[0]] == [
         "crashed",
         "succeeded",  # at the other server
         "succeeded",
     ]
-    assert ledger.records(lake)[0][-1].found["parameters"]["base_url"] == sandbox.url
+    assert ledger.read_entries(lake)[0][-1].content["parameters"]["base_url"] == sandbox.url
     sandbox.forget_requests()
     call(*words)
     assert {r.query.get("ticker") for r in sandbox.requests} == {first, second}
@@ -402,7 +402,7 @@ def test_a_company_whose_number_holds_410_does_not_retire_v1(
     assert code == 3
     assert {unit["error"] for unit in report["v1"]["failed"]} == {error}
     assert "cik=0000410123" in report["v1"]["failed"][0]["reason"]
-    (stored,) = ledger.records(lake)[0]
-    assert stored.found["generations"]["v1"]["failed"] == report["v1"]["failed"]
+    (stored,) = ledger.read_entries(lake)[0]
+    assert stored.content["generations"]["v1"]["failed"] == report["v1"]["failed"]
     before_the_sunset = datetime(2026, 10, 8, tzinfo=UTC)
     assert v1_endpoint([stored], before_the_sunset) == V1Endpoint(state)

@@ -99,7 +99,7 @@ def test_parity_from_end_to_end(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> 
     assert "✗ broken" in Path(told["data_docs"]).read_text()
     assert f'"{c}"' in Path(told["data_docs_run"]).read_text()
 
-    entries = [r.found for r in ledger.records(lake)[0] if r.found["flow"] == "parity"]
+    entries = [r.content for r in ledger.read_entries(lake)[0] if r.content["flow"] == "parity"]
     assert [e["passed"] for e in entries] == [True, False]
     assert entries[1].keys() >= {
         "compared", "matched", "differences", "tickers_compared", "tickers_total", "sample",

@@ -20,5 +20,5 @@ def test_a_refresh_that_gets_no_row_fails_and_says_so(
         assert main(["refresh", "--tickers", "AAPL,MSFT", *where]) == 3
     answer = json.loads(capsys.readouterr().out)
     assert answer["message"].startswith("v2 gave no row for any of 2 tickers")
-    [record] = ledger.records(lake)[0]
+    [record] = ledger.read_entries(lake)[0]
     assert record.outcome == ledger.FAILED

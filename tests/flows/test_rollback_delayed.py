@@ -124,7 +124,7 @@ def test_v1_is_filled_and_checked_before_it_is_primary_again(
     assert v1_of(lake) == v1_of(fresh) != old
     # v2 stays for examination, and went on while v1 was filled.
     assert (lake.bronze / "fundamentals_v2" / "cash_flow").is_dir()
-    flows = [r.found["flow"] for r in ledger.records(lake)[0]]
+    flows = [r.content["flow"] for r in ledger.read_entries(lake)[0]]
     assert flows[-3:] == ["daily-update", "parity", "rollback"]
 
 
@@ -162,7 +162,7 @@ def test_where_parity_does_not_pass_v2_stays_primary(lake: Lake, later: Sandbox)
     done = journals.last_done(lake, "rollback")
     assert done is not None
     assert done.parameters["accept_parity"] == "v2 lost its assets"
-    entry = ledger.records(lake)[0][-1].found
+    entry = ledger.read_entries(lake)[0][-1].content
     assert (entry["flow"], entry["parameters"]["accept_parity"]) == ("rollback", reason[1])
 
 
@@ -206,14 +206,14 @@ def test_a_v1_that_is_gone_is_told_first_with_what_is_left(
 ) -> None:
     later.v1_retired = True
     here = where(later.url, lake)
-    before, runs = checksums(lake.bronze), len(ledger.records(lake)[0])
+    before, runs = checksums(lake.bronze), len(ledger.read_entries(lake)[0])
     code, report = call("rollback", "--delayed", *execute, *here)
     assert code == 1
     assert "v1 cannot be continued. What is left: " in report["error"]
     command = "export --shape v1 --continue-v1 --output DIR"
     assert f"`python -m flows {command}`" in report["error"]
     assert "--accept-stale" in report["error"]
-    assert (checksums(lake.bronze), len(ledger.records(lake)[0])) == (before, runs)
+    assert (checksums(lake.bronze), len(ledger.read_entries(lake)[0])) == (before, runs)
     if not execute:
         return
     # What it offers does what it says.

@@ -58,9 +58,9 @@ def test_load_build_look_back_and_export(sandbox: Sandbox, lake: Lake) -> None:
     assert len(errors.strip().splitlines()) == 1
     assert len(pd.read_parquet(lake.silver / "fundamentals_wide")) == len(table)
     # Every build can be found on the server, the one that failed too.
-    builds = [r for r in ledger.records(lake)[0] if r.found["flow"] == "silver"]
+    builds = [r for r in ledger.read_entries(lake)[0] if r.content["flow"] == "silver"]
     assert [r.outcome for r in builds] == ["succeeded"] * 3 + ["failed"]
-    assert all(r.found["flow_run_id"] for r in builds)
+    assert all(r.content["flow_run_id"] for r in builds)
 
 
 def test_shards_without_their_dates_fail_the_sharded_load(
@@ -77,7 +77,7 @@ def test_shards_without_their_dates_fail_the_sharded_load(
         """Run the shards in this process; the filings index is down from the second on."""
         for shard in shards:
             historical_load(**common, tickers_file=str(shard.file), return_state=True)
-            shard.report = dict(ledger.records(lake)[0][-1].found)
+            shard.entry = ledger.read_entries(lake)[0][-1]
             down.add(FILINGS_PATH)
 
     monkeypatch.setattr(server, "decide", index_down)
@@ -97,8 +97,8 @@ def test_shards_without_their_dates_fail_the_sharded_load(
     assert "answered 500" in report["original_dates"]["error"]
     assert report["original_dates"]["companies"] == 1
     assert report["original_dates"]["periods"] > 60
-    outcomes = {r.found["flow"]: r.outcome for r in ledger.records(lake)[0]}
-    assert all(r.found["flow_run_id"] for r in ledger.records(lake)[0])
+    outcomes = {r.content["flow"]: r.outcome for r in ledger.read_entries(lake)[0]}
+    assert all(r.content["flow_run_id"] for r in ledger.read_entries(lake)[0])
     assert outcomes == {"sharded-load": "failed", "historical-load": "failed"}
 
 

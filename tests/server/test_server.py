@@ -184,8 +184,8 @@ def test_a_scheduled_daily_run_is_taken_and_leaves_its_artifacts(
     expected = datetime.fromisoformat(run["expected_start_time"])
     assert (datetime.fromisoformat(run["start_time"]) - expected).total_seconds() < 60
     assert run["name"] == "daily both · 2026-06-30 − 60 d"
-    records = [r for r in ledger.records(Lake(served.lake))[0] if r.outcome == "succeeded"]
-    assert run["id"] in {r.found["flow_run_id"] for r in records}
+    records = [r for r in ledger.read_entries(Lake(served.lake))[0] if r.outcome == "succeeded"]
+    assert run["id"] in {r.content["flow_run_id"] for r in records}
     found = {"artifacts": {"flow_run_id": {"any_": [run["id"]]}}}
     keys = {a["key"] for a in served.api("/artifacts/filter", found)}
     assert {"daily-update-loaded", "status"} <= keys

@@ -11,13 +11,14 @@ from typing import Literal
 
 from polygon_fundamentals import ledger
 from polygon_fundamentals.cutover import checklist_items as items
-from polygon_fundamentals.cutover import companions, evidence, sign_offs
+from polygon_fundamentals.cutover import companions, sign_offs
 from polygon_fundamentals.cutover.checklist_items import SHOWN, Case, ChecklistItem
 from polygon_fundamentals.cutover.journal import Clock, now
 from polygon_fundamentals.cutover.thresholds import Thresholds
 from polygon_fundamentals.errors import FundamentalsError, as_fundamentals_error
 from polygon_fundamentals.lake.paths import Lake
-from polygon_fundamentals.v1_endpoint import LEDGER_DAYS, v1_endpoint
+from polygon_fundamentals.ledger.queries import EVIDENCE_DAYS
+from polygon_fundamentals.ledger.v1_endpoint import LEDGER_DAYS, v1_endpoint
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,11 @@ def evaluate_checklist(
     `v1` says whether its endpoint still answers; None: what the ledger knows of it.
     """
     at = clock()
-    everything, damaged = ledger.records(lake, at - LEDGER_DAYS)
-    everything = [record for record in everything if record.started <= at]
+    everything, damaged = ledger.read_entries(lake, at - LEDGER_DAYS)
+    everything = [entry for entry in everything if entry.started <= at]
     retired = v1_endpoint(everything, at).retired if v1 is None else v1 == "retired"
-    records = [record for record in everything if record.started >= at - evidence.EVIDENCE_DAYS]
-    case = Case(lake, records, thresholds, contacts, at, retired)
+    entries = [entry for entry in everything if entry.started >= at - EVIDENCE_DAYS]
+    case = Case(lake, entries, thresholds, contacts, at, retired)
     runs = (
         [("v2 runs", items.v2_runs_item)]
         if retired

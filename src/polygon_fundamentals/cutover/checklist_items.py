@@ -1,4 +1,4 @@
-"""The lines of the checklist: each judges one matter by its evidence."""
+"""The lines of the checklist: each judges one matter by its queries."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from polygon_fundamentals.cutover import checksums, companions, evidence, quarantine, sign_offs
+from polygon_fundamentals.cutover import checksums, companions, quarantine, sign_offs
 from polygon_fundamentals.cutover.thresholds import Thresholds
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.paths import Lake
-from polygon_fundamentals.ledger import Record
+from polygon_fundamentals.ledger import RunEntry, queries
 from polygon_fundamentals.statements import Generation, Statement
 
 SHOWN = 3
@@ -37,7 +37,7 @@ class Case:
     """What the lines are judged by."""
 
     lake: Lake
-    records: Sequence[Record]
+    entries: Sequence[RunEntry]
     thresholds: Thresholds
     contacts: sign_offs.Contacts
     now: datetime
@@ -60,10 +60,10 @@ def _row_line(name: str, case: Case, wanted: Sequence[Generation], words: str) -
         f"run `daily-update --generation {generation}` on every business day, for today and "
         "without --tickers or fewer statements and timeframes"
     )
-    if not evidence.successful_days(case.records, wanted, case.now):
+    if not queries.successful_days(case.entries, wanted, case.now):
         detail = "no successful daily update of the whole lake is in the ledger"
         return ChecklistItem(name, None, detail, remedy)
-    row = evidence.days_in_a_row(case.records, wanted, case.now)
+    row = queries.days_in_a_row(case.entries, wanted, case.now)
     least = case.thresholds.business_days
     span = f" ({row[0]} to {row[-1]})" if row else ""
     return ChecklistItem(
@@ -77,21 +77,24 @@ def _row_line(name: str, case: Case, wanted: Sequence[Generation], words: str) -
 def parity_item(case: Case) -> ChecklistItem:
     """Return what the last parity said, of how much, and whether it is newer than the last load."""
     remedy = "run `python -m flows parity` after the last load, and mend what it names"
-    last = evidence.last_of(case.records, "parity")
+    last = queries.newest(case.entries, "parity")
     if last is None:
         return ChecklistItem("parity", None, "parity has not been run", remedy)
-    found = last.found
-    if "passed" not in found:
+    result = last.parity
+    if result is None:
         return ChecklistItem("parity", False, _ended_in_an_error("parity", last), remedy)
     tickers = {s.ticker for st in Statement for s in states(case.lake.dataset(Generation.V1, st))}
-    compared = int(found["tickers_compared"])
+    compared = result.tickers_compared
+    if compared is None:
+        detail = "cannot be judged: the ledger does not say how many tickers were compared"
+        return ChecklistItem("parity", None, detail, remedy)
     least = len(tickers) if case.retired else min(case.thresholds.parity_tickers, len(tickers))
-    whole = found.get("sample") is None
-    changed = evidence.last_change(case.records)
+    whole = result.sample is None
+    changed = queries.last_change(case.entries)
     fresh = changed is None or last.started >= changed
     enough = compared >= least and (whole or not case.retired)
     words = [
-        "passed" if found["passed"] else "did not pass",
+        "passed" if result.passed else "did not pass",
         f"{compared:,} of v1's {len(tickers):,} tickers compared",
         "whole history" if whole else "a sample",
     ]
@@ -101,17 +104,17 @@ def parity_item(case: Case) -> ChecklistItem:
         words.append(
             f"{least:,} tickers{' and the whole history' if case.retired else ''} are asked for"
         )
-    ok = bool(found["passed"]) and fresh and enough and bool(tickers)
+    ok = result.passed and fresh and enough and bool(tickers)
     return ChecklistItem("parity", ok, ", ".join(words), remedy)
 
 
 def run_time_item(case: Case) -> ChecklistItem:
     """Return how long v2's daily updates take beside v1's."""
     remedy = "run `daily-update --generation both` on a business day: it times both"
-    found = {g: evidence.successes(case.records, g) for g in Generation}
-    days = evidence.days_in_a_row(case.records, list(Generation), case.now)
+    found = {g: queries.successful_updates(case.entries, g) for g in Generation}
+    days = queries.days_in_a_row(case.entries, list(Generation), case.now)
     row = days[-case.thresholds.business_days :]
-    v1, v2 = (evidence.median_seconds(found[g], row) for g in (Generation.V1, Generation.V2))
+    v1, v2 = (queries.median_seconds(found[g], row) for g in (Generation.V1, Generation.V2))
     if v1 is None or v2 is None:
         detail = "no business day up to now on which both ran"
         return ChecklistItem("run time", None, detail, remedy)
@@ -153,14 +156,14 @@ def storage_item(case: Case) -> ChecklistItem:
     )
 
 
-def _ended_in_an_error(flow: str, last: Record) -> str:
+def _ended_in_an_error(flow: str, last: RunEntry) -> str:
     """Return in words that a run ended without a report."""
-    message = str(last.found.get("message") or last.outcome)
+    message = last.message or last.outcome
     return f"the {flow} of {last.started:%Y-%m-%d %H:%M} UTC ended in an error: {message}"
 
 
-def _drill_report(case: Case) -> Record | None:
-    return evidence.last_of(case.records, "drill")
+def _drill_report(case: Case) -> RunEntry | None:
+    return queries.newest(case.entries, "drill")
 
 
 def silver_item(case: Case) -> ChecklistItem:
@@ -169,15 +172,16 @@ def silver_item(case: Case) -> ChecklistItem:
     last = _drill_report(case)
     if last is None:
         return ChecklistItem("silver", None, "no drill has built it from v2 yet", remedy)
-    if "schema_same" not in last.found:
+    result = last.drill
+    if result is None or result.schema_same is None:
         return ChecklistItem("silver", False, _ended_in_an_error("drill", last), remedy)
-    same, answers = bool(last.found["schema_same"]), last.found["answers_differ"]
+    same, answers = result.schema_same, result.answers_differ
     words = "same schema" if same else "another schema"
-    if same and not answers and not last.found["checks"]:
+    if same and not answers and not result.checks:
         detail = f"from v2: {words}; no readers' checks are listed to compare answers by"
         remedy = "list what your readers ask in deployments/readers.toml, then run the drill again"
         return ChecklistItem("silver", None, detail, remedy, required=False)
-    compared = "; ".join(answers[:SHOWN]) or f"{last.found['checks']} readers' checks agree"
+    compared = "; ".join(answers[:SHOWN]) or f"{result.checks} readers' checks agree"
     return ChecklistItem("silver", same and not answers, f"from v2: {words}; {compared}", remedy)
 
 
@@ -188,10 +192,10 @@ def drill_item(case: Case) -> ChecklistItem:
     if last is None:
         detail = "the rollback has not been drilled on this lake"
         return ChecklistItem("drill", None, detail, remedy)
-    if "passed" not in last.found:
+    if last.drill is None:
         return ChecklistItem("drill", False, _ended_in_an_error("drill", last), remedy)
     age = (case.now - last.started) / timedelta(days=1)
-    passed = bool(last.found["passed"])
+    passed = last.drill.passed
     fresh = age <= case.thresholds.drill_days
     words = f"{'passed' if passed else 'failed'} {age:.1f} days ago"
     return ChecklistItem(
@@ -216,7 +220,7 @@ def sign_offs_item(case: Case) -> ChecklistItem:
 def only_ours_item(case: Case) -> ChecklistItem:
     """Return which files of v1 something else wrote."""
     remedy = "find the cron job or script that still writes there, stop it, then load again"
-    spans = evidence.windows(case.records, Generation.V1, case.now)
+    spans = queries.load_spans(case.entries, Generation.V1, case.now)
     if not spans:
         detail = "no load of v1 in the ledger to judge by"
         remedy = "load v1 once: `python -m flows daily-update --generation both`"

@@ -10,7 +10,7 @@ from typing import Any
 
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import missed_since
-from polygon_fundamentals.cutover import companions, evidence
+from polygon_fundamentals.cutover import companions
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.checklist import Checklist
 from polygon_fundamentals.cutover.context import Options, SwitchContext
@@ -31,9 +31,10 @@ from polygon_fundamentals.lake.paths import V2_FOLDER, Lake
 from polygon_fundamentals.lake.pointer import check_folders, holds_data, leads_to
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.lake.storage.probe import probe
+from polygon_fundamentals.ledger.queries import load_spans
+from polygon_fundamentals.ledger.v1_endpoint import LEDGER_DAYS, v1_endpoint
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.statements import Generation, Statement
-from polygon_fundamentals.v1_endpoint import LEDGER_DAYS, v1_endpoint
 
 SWITCH_STEPS = ("adopt pointer", "move pointer", "move silver", "verify")
 
@@ -181,8 +182,8 @@ def _v1_changed_since(lake: Lake, before: Journal, context: SwitchContext) -> bo
     A load of one ticker counts, though it does not make a day complete. Other files too: those
     into which a load of v2 moved v1 rows that an old script had written through the pointer.
     """
-    since = ledger.records(lake, journals.moment(before))[0]
-    if evidence.windows(since, Generation.V1, context.clock()):
+    since = ledger.read_entries(lake, journals.moment(before))[0]
+    if load_spans(since, Generation.V1, context.clock()):
         return True
     began_ns = datetime.fromisoformat(before.started).timestamp() * 1e9
     return any(
@@ -222,7 +223,7 @@ def refuse_rollback(lake: Lake, v1_days: Sequence[date], today: date, accept_sta
     missed = missed_since(journals.moment(before), v1_days, today)
     if missed and not accept_stale:
         now = journals.now()
-        endpoint = v1_endpoint(ledger.records(lake, now - LEDGER_DAYS)[0], now)
+        endpoint = v1_endpoint(ledger.read_entries(lake, now - LEDGER_DAYS)[0], now)
         remedy = "fill them with `rollback --delayed`, or take v1 as it is with --accept-stale"
         if endpoint.state == "frozen":
             remedy = (

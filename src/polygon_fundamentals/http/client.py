@@ -15,7 +15,6 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import requests
 
-from polygon_fundamentals.counts import RequestCounts
 from polygon_fundamentals.errors import (
     ApiError,
     NotEntitledError,
@@ -29,6 +28,7 @@ from polygon_fundamentals.http.connections import WATCH
 from polygon_fundamentals.http.rate_limit import RateLimit
 from polygon_fundamentals.http.sender import Sender
 from polygon_fundamentals.http.transport import Bearer, Params
+from polygon_fundamentals.reports import RequestCounts
 from polygon_fundamentals.settings import Settings, usable_key
 
 # After this many requests in a row that failed for good, the endpoint is asked for a single row:

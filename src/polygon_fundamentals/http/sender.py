@@ -15,11 +15,11 @@ from typing import TypeVar
 import requests
 import tenacity
 
-from polygon_fundamentals.counts import RequestCounts
 from polygon_fundamentals.errors import BrownoutError, RateLimitedError, RetriableApiError
 from polygon_fundamentals.http.connections import WATCH
 from polygon_fundamentals.http.rate_limit import NoRateLimit, RateLimit
 from polygon_fundamentals.http.transport import Params, Transport
+from polygon_fundamentals.reports import RequestCounts
 from polygon_fundamentals.settings import Settings
 
 log = logging.getLogger(__name__)

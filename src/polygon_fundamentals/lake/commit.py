@@ -19,7 +19,6 @@ from pathlib import Path
 import orjson
 import pyarrow as pa
 
-from polygon_fundamentals.counts import UpsertCounts
 from polygon_fundamentals.datasets.flat import flattened
 from polygon_fundamentals.datasets.keys import content_hashes, record_keys
 from polygon_fundamentals.datasets.schemas import schema
@@ -29,6 +28,7 @@ from polygon_fundamentals.lake.paths import BUCKETS, Dataset, Lake, bucket_of, p
 from polygon_fundamentals.lake.plan import Incoming, Plan, Scope, plan_ticker
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.locks import exclusive
+from polygon_fundamentals.reports import UpsertCounts
 from polygon_fundamentals.statements import Generation, Statement
 
 # A fault of the Parquet writer must not wait for a reader: one in so many files is read back.

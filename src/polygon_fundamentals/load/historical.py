@@ -21,8 +21,8 @@ from polygon_fundamentals.load.query import (
     v2_request,
     v2_timeframes,
 )
-from polygon_fundamentals.load.report import LoadReport
 from polygon_fundamentals.load.store import Companies, Stored, StoreJob, store_v1, store_v2
+from polygon_fundamentals.reports import LoadReport
 from polygon_fundamentals.statements import V1_PATH, Statement
 
 

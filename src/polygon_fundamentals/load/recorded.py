@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from polygon_fundamentals.counts import UpsertCounts
 from polygon_fundamentals.datasets.keys import cik_of
 from polygon_fundamentals.errors import ApiError, UsageError
 from polygon_fundamentals.lake import Lake, index
@@ -25,6 +24,7 @@ from polygon_fundamentals.lake.paths import ticker_of_file
 from polygon_fundamentals.load.recorded_tables import is_table, table_rows
 from polygon_fundamentals.load.store import StoreJob, store_v1
 from polygon_fundamentals.normalise.exact import parse_exact, to_json
+from polygon_fundamentals.reports import UpsertCounts
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
 
 _DAY = re.compile(r"(?<!\d)(20\d\d)-(\d\d)-(\d\d)(?!\d)")

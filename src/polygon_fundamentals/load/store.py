@@ -18,7 +18,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from polygon_fundamentals.counts import UpsertCounts
 from polygon_fundamentals.datasets.keys import period_of, record_keys
 from polygon_fundamentals.errors import FormatError
 from polygon_fundamentals.lake import Lake, index
@@ -27,6 +26,7 @@ from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.normalise.columns import ten_digits
 from polygon_fundamentals.normalise.exact import parse_pieces, parse_rows
 from polygon_fundamentals.normalise.v1 import v1_positions
+from polygon_fundamentals.reports import UpsertCounts
 from polygon_fundamentals.statements import Generation, Statement
 
 Companies = Mapping[str, Sequence[str]]  # followed ticker → its CIKs

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import orjson
 
-from polygon_fundamentals.counts import UpsertCounts
 from polygon_fundamentals.errors import (
     ApiError,
     BadRequestError,
@@ -31,9 +30,9 @@ from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.load.bisect import raise_skipped, skip_bad_rows
 from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import V1_PAGE
-from polygon_fundamentals.load.report import WindowReport
 from polygon_fundamentals.load.store import Annual, Companies, StoreJob, store_v1, undated_missing
 from polygon_fundamentals.load.window_v2 import WHOLE_MARKET, Window
+from polygon_fundamentals.reports import UpsertCounts, WindowReport
 from polygon_fundamentals.statements import V1_PATH, Statement, Timeframe
 
 # v1's records without a filing date: how far back their periods may end.

@@ -12,15 +12,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
-from polygon_fundamentals.counts import UpsertCounts
 from polygon_fundamentals.errors import FundamentalsError, as_fundamentals_error
 from polygon_fundamentals.http.client import named
 from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.load.bisect import raise_skipped, skip_bad_rows
 from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import BATCH, VALUES, Filters, even_groups, v2_request
-from polygon_fundamentals.load.report import WindowReport
 from polygon_fundamentals.load.store import Companies, StoreJob, relabelled, store_v2
+from polygon_fundamentals.reports import UpsertCounts, WindowReport
 from polygon_fundamentals.statements import Statement, Timeframe
 
 WHOLE_MARKET = "*"

@@ -18,7 +18,6 @@ from typing import TypeVar
 import requests
 import tenacity
 
-from polygon_fundamentals.counts import RequestCounts
 from polygon_fundamentals.errors import (
     ApiError,
     EdgarIdentityError,
@@ -30,6 +29,7 @@ from polygon_fundamentals.http.sender import Sender
 from polygon_fundamentals.http.transport import Declared
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.locks import exclusive
+from polygon_fundamentals.reports import RequestCounts
 from polygon_fundamentals.settings import EDGAR_IDENTITY, EdgarSettings
 
 T = TypeVar("T")

@@ -8,15 +8,15 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from polygon_fundamentals import ledger
-from polygon_fundamentals.cutover import evidence
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.lake.catalogue import DatasetCounts, counts
-from polygon_fundamentals.ledger import CRASHED, RUNNING, SUCCEEDED, Record
+from polygon_fundamentals.ledger import CRASHED, RUNNING, SUCCEEDED, RunEntry
+from polygon_fundamentals.ledger.queries import days_in_a_row, newest
+from polygon_fundamentals.ledger.v1_endpoint import LEDGER_DAYS, V1Endpoint, v1_endpoint
 from polygon_fundamentals.statements import Generation
-from polygon_fundamentals.status.measures import Evidence, ended_at, measure
+from polygon_fundamentals.status.measures import Evidence, measure
 from polygon_fundamentals.status.targets import Measured, Target
-from polygon_fundamentals.v1_endpoint import LEDGER_DAYS, V1Endpoint, v1_endpoint
 
 # States of v1 in which nothing more is taken in.
 ENDED = ("frozen", "archived")
@@ -100,13 +100,13 @@ def gather(
         LakeError: the pointer leads to no generation of this lake.
     """
     at = now or datetime.now(UTC)
-    found, damaged = ledger.records(lake, at - LEDGER_DAYS)
-    found = [record for record in found if record.started <= at]
+    entries, damaged = ledger.read_entries(lake, at - LEDGER_DAYS)
+    entries = [entry for entry in entries if entry.started <= at]
     if datasets is None:
         datasets = counts(lake)
-    daily = [record for record in found if record.found["flow"] == "daily-update"]
+    daily = [entry for entry in entries if entry.flow == "daily-update"]
     then, present = _differences(daily)
-    v1 = v1_endpoint(found, at, archived_since(lake))
+    v1 = v1_endpoint(entries, at, archived_since(lake))
     primary = lake.primary
     rests = _v1_rests(v1, primary)
     wanted = [Generation.V2] if rests else list(Generation)
@@ -117,17 +117,17 @@ def gather(
         primary=primary.value,
         pointer=_pointer(lake),
         datasets=tuple(datasets),
-        runs=tuple(_line(record) for record in reversed(found[-RUNS_SHOWN:])),
+        runs=tuple(_line(entry) for entry in reversed(entries[-RUNS_SHOWN:])),
         updates={g.value: _update(daily, g) for g in Generation},
-        days_in_a_row=tuple(evidence.days_in_a_row(found, wanted, at)),
+        days_in_a_row=tuple(days_in_a_row(entries, wanted, at)),
         days_required=days_required,
-        time_ratio=_time_ratio(found),
+        time_ratio=_time_ratio(entries),
         storage_ratio=_ratio(sizes[Generation.V2], sizes[Generation.V1]),
-        targets=measure(Evidence(found, datasets, at, requests_per_minute), targets),
-        parity=_parity(found),
+        targets=measure(Evidence(entries, datasets, at, requests_per_minute), targets),
+        parity=_parity(entries),
         v1=v1,
         v1_rests=rests,
-        refreshed=_ended_well(found, "refresh"),
+        refreshed=_ended_well(entries, "refresh"),
         updating_since=daily[0].started if daily else None,
         difference_then=then,
         difference_now=present,
@@ -149,48 +149,41 @@ def _pointer(lake: Lake) -> str:
     return "v1's own folder" if lake.pointer.exists() else "not there yet"
 
 
-def _told(record: Record, generation: Generation) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = (record.found.get("generations") or {}).get(generation.value) or {}
-    return found
+def _outcome(entry: RunEntry) -> str:
+    return CRASHED if ledger.is_dead(entry) else entry.outcome
 
 
-def _outcome(record: Record) -> str:
-    return CRASHED if ledger.is_dead(record) else record.outcome
-
-
-def _line(record: Record) -> RunLine:
-    generations = record.found.get("generations") or {}
+def _line(entry: RunEntry) -> RunLine:
     return RunLine(
-        run=str(record.found.get("run")),
-        flow=str(record.found["flow"]),
-        generation=str(record.found["parameters"].get("generation") or ""),
-        started=record.started,
-        seconds=float(record.found.get("seconds") or 0.0),
-        outcome=_outcome(record),
-        message=str(record.found.get("message") or ""),
-        requests=sum(int(told.get("requests") or 0) for told in generations.values()),
+        run=entry.run,
+        flow=entry.flow,
+        generation=str(entry.parameters.get("generation") or ""),
+        started=entry.started,
+        seconds=entry.seconds,
+        outcome=_outcome(entry),
+        message=entry.message,
+        requests=sum(report.requests for report in entry.generations.values()),
     )
 
 
-def _update(daily: Sequence[Record], generation: Generation) -> Update:
+def _update(daily: Sequence[RunEntry], generation: Generation) -> Update:
     asked = False
     until: date | None = None
     ended: datetime | None = None
     failed: str | None = None
-    for record in daily:
-        wanted = record.found["parameters"].get("generation") in (generation.value, "both")
+    for entry in daily:
+        wanted = entry.asked_for(generation)
         asked = asked or wanted
-        told = _told(record, generation)
-        if told.get("ok"):
-            day = date.fromisoformat(told["window"]["to"])
+        report = entry.generations.get(generation)
+        if report and report.ok:
+            day = date.fromisoformat(report.window["to"])
             until = max(until or day, day)
-            ended, failed = ended_at(record), None
-        elif told.get("frozen_since") or told.get("archived_since"):
+            ended, failed = entry.last_moment, None
+        elif report and (report.frozen_since or report.archived_since):
             failed = None
-        elif wanted and _outcome(record) != RUNNING:
-            reasons = [str(unit["reason"]) for unit in told.get("failed") or ()]
-            message = str(record.found.get("message") or "")
-            failed = (reasons or [message or _outcome(record)])[0]
+        elif wanted and _outcome(entry) != RUNNING:
+            reasons = [unit.reason for unit in report.failed] if report else []
+            failed = (reasons or [entry.message or _outcome(entry)])[0]
     return Update(asked, until, ended, failed)
 
 
@@ -198,39 +191,36 @@ def _ratio(above: float, below: float) -> float | None:
     return round(above / below, 3) if above and below else None
 
 
-def _time_ratio(found: Sequence[Record]) -> float | None:
+def _time_ratio(entries: Sequence[RunEntry]) -> float | None:
     """Return v2's run time to v1's in the newest run that loaded both."""
-    for record in reversed(found):
-        told = {g: _told(record, g) for g in Generation}
-        whole = all(t.get("seconds") and not t.get("failed") for t in told.values())
-        if record.outcome == SUCCEEDED and whole and not told[Generation.V1].get("frozen_since"):
-            return _ratio(told[Generation.V2]["seconds"], told[Generation.V1]["seconds"])
+    for entry in reversed(entries):
+        v1, v2 = (entry.generations.get(g) for g in (Generation.V1, Generation.V2))
+        if entry.outcome != SUCCEEDED or v1 is None or v2 is None or v1.frozen_since:
+            continue
+        if v1.seconds and v2.seconds and not v1.failed and not v2.failed:
+            return _ratio(v2.seconds, v1.seconds)
     return None
 
 
-def _ended_well(found: Sequence[Record], flow: str) -> datetime | None:
-    ended = [ended_at(r) for r in found if r.found["flow"] == flow and r.outcome == SUCCEEDED]
-    return max(ended, default=None)
+def _ended_well(entries: Sequence[RunEntry], flow: str) -> datetime | None:
+    moments = [e.last_moment for e in entries if e.flow == flow and e.outcome == SUCCEEDED]
+    return max(moments, default=None)
 
 
-def _parity(found: Sequence[Record]) -> Mapping[str, Any] | None:
-    for record in reversed(found):
-        if record.found["flow"] == "parity" and record.outcome != RUNNING:
-            passed = record.found.get("passed")
-            return {
-                "passed": passed if isinstance(passed, bool) else record.outcome == SUCCEEDED,
-                "ended": record.found.get("ended"),
-                "message": record.found.get("message"),
-            }
-    return None
+def _parity(entries: Sequence[RunEntry]) -> Mapping[str, Any] | None:
+    entry = newest(entries, "parity")
+    if entry is None:
+        return None
+    passed = entry.parity.passed if entry.parity else entry.outcome == SUCCEEDED
+    ended = entry.content.get("ended")  # the text, as it stands in the JSON of status
+    return {"passed": passed, "ended": ended, "message": entry.content.get("message")}
 
 
-def _differences(daily: Sequence[Record]) -> tuple[float | None, float | None]:
+def _differences(daily: Sequence[RunEntry]) -> tuple[float | None, float | None]:
     """Return by which share the generations' counts of records differed, some runs ago and now."""
     shares = []
-    for record in daily:
-        records = record.found.get("records") or {}
-        v1, v2 = (sum((records.get(g.value) or {}).values()) for g in Generation)
+    for entry in daily:
+        v1, v2 = (sum(entry.records.get(g, {}).values()) for g in Generation)
         if v1 and v2:
             shares.append(abs(v1 - v2) / max(v1, v2))
     if len(shares) < 2:

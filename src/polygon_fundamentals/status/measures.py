@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from polygon_fundamentals.business_days import NEW_YORK
 from polygon_fundamentals.lake.catalogue import DatasetCounts
-from polygon_fundamentals.ledger import RUNNING, SUCCEEDED, Record
+from polygon_fundamentals.ledger import SUCCEEDED, RunEntry
+from polygon_fundamentals.ledger.queries import LOADS
+from polygon_fundamentals.reports import LoadReport
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.status.targets import PLANNED, Measured, Target
 
 GIGABYTE = 1e9
-LOADS = ("historical-load", "daily-update", "refresh")
 # A smaller load says little of 1,000 tickers: what it takes to begin outweighs the rest.
 FEWEST_TICKERS = 100
 _UNDATED_YEAR = 1900
@@ -24,7 +24,7 @@ _UNDATED_YEAR = 1900
 class Evidence:
     """What the targets are measured by; `requests_per_minute` is the limit of the settings."""
 
-    records: Sequence[Record]
+    entries: Sequence[RunEntry]
     datasets: Sequence[DatasetCounts]
     at: datetime
     requests_per_minute: int | None = None
@@ -35,12 +35,6 @@ def measure(evidence: Evidence, targets: Mapping[str, Target]) -> tuple[Measured
     return tuple(_MEASURES[name](evidence, name, target) for name, target in targets.items())
 
 
-def ended_at(record: Record) -> datetime:
-    """Return when a run ended; when it started, while it goes on."""
-    text = record.found.get("ended")
-    return datetime.fromisoformat(text) if text else record.started
-
-
 def _measured(name: str, target: Target, value: float) -> Measured:
     return Measured(name, target, round(value, 3))
 
@@ -49,10 +43,10 @@ def _download(evidence: Evidence, name: str, target: Target) -> Measured:
     load = _newest_history(evidence)
     if load is None:
         return Measured(name, target, None, NO_HISTORY)
-    record, report = load
-    statements = len(record.found["parameters"].get("statements") or Statement)
-    tickers = (report["units"] - report.get("units_resumed", 0)) // statements
-    limit = _rate_limit(evidence, record)
+    entry, report = load
+    statements = len(entry.parameters.get("statements") or Statement)
+    tickers = (report.units - report.units_resumed) // statements
+    limit = _rate_limit(evidence, entry)
     if tickers < FEWEST_TICKERS:
         missing = f"the newest `historical-load` had {tickers:,} of {FEWEST_TICKERS} tickers"
         return Measured(name, target, None, missing)
@@ -60,7 +54,7 @@ def _download(evidence: Evidence, name: str, target: Target) -> Measured:
         least = f"{PLANNED['requests'].target:g}"
         missing = f"it supposes {least} requests a minute, and the limit was {limit:,}"
         return Measured(name, target, None, missing)
-    return _measured(name, target, report["seconds"] / tickers * 1000 / 60)
+    return _measured(name, target, report.seconds / tickers * 1000 / 60)
 
 
 NO_HISTORY = "needs a `historical-load` of v2 that succeeded, with no other load beside it"
@@ -70,8 +64,8 @@ def _requests(evidence: Evidence, name: str, target: Target) -> Measured:
     load = _newest_history(evidence)
     if load is None:
         return Measured(name, target, None, NO_HISTORY)
-    record, report = load
-    limit, requests = _rate_limit(evidence, record), int(report.get("requests") or 0)
+    entry, report = load
+    limit, requests = _rate_limit(evidence, entry), report.requests
     if limit is None:
         missing = "no rate limit was set; POLYGON_REQUESTS_PER_MINUTE sets one"
         return Measured(name, target, None, missing)
@@ -79,7 +73,7 @@ def _requests(evidence: Evidence, name: str, target: Target) -> Measured:
     if requests <= limit:
         missing = f"the newest `historical-load` needed {requests:,} requests only"
         return Measured(name, scaled, None, missing)
-    return _measured(name, scaled, requests / report["seconds"] * 60)
+    return _measured(name, scaled, requests / report.seconds * 60)
 
 
 def _storage(evidence: Evidence, name: str, target: Target) -> Measured:
@@ -94,9 +88,9 @@ def _storage(evidence: Evidence, name: str, target: Target) -> Measured:
 
 def _memory(evidence: Evidence, name: str, target: Target) -> Measured:
     newest = {
-        record.found["flow"]: int(record.found["peak_memory_bytes"])
-        for record in evidence.records
-        if record.found["flow"] in LOADS and record.found.get("peak_memory_bytes")
+        entry.flow: entry.peak_memory_bytes
+        for entry in evidence.entries
+        if entry.flow in LOADS and entry.peak_memory_bytes
     }
     if not newest:
         return Measured(name, target, None, "needs a load in the ledger; `historical-load`")
@@ -105,15 +99,14 @@ def _memory(evidence: Evidence, name: str, target: Target) -> Measured:
 
 def _lag(evidence: Evidence, name: str, target: Target) -> Measured:
     runs = [
-        record
-        for record in evidence.records
-        if record.found["flow"] == "daily-update" and record.outcome == SUCCEEDED
+        entry
+        for entry in evidence.entries
+        if entry.flow == "daily-update" and entry.outcome == SUCCEEDED
     ]
     if not runs:
         return Measured(name, target, None, "needs a `daily-update` that succeeded")
-    planned = runs[-1].found.get("scheduled")
-    began = datetime.fromisoformat(planned) if planned else runs[-1].started
-    return _measured(name, target, (ended_at(runs[-1]) - began).total_seconds() / 60)
+    began = runs[-1].scheduled or runs[-1].started
+    return _measured(name, target, (runs[-1].last_moment - began).total_seconds() / 60)
 
 
 _MEASURES: Mapping[str, Callable[[Evidence, str, Target], Measured]] = {
@@ -125,32 +118,32 @@ _MEASURES: Mapping[str, Callable[[Evidence, str, Target], Measured]] = {
 }
 
 
-def _newest_history(evidence: Evidence) -> tuple[Record, Mapping[str, Any]] | None:
+def _newest_history(evidence: Evidence) -> tuple[RunEntry, LoadReport] | None:
     """Return the newest historical load of v2 that succeeded, and its report.
 
     Shards and loads that ran beside another one shared the rate limit: they say nothing alone.
     """
-    for record in reversed(evidence.records):
-        generations = record.found.get("generations") or {}
-        report = generations.get(Generation.V2.value) or {}
-        whole = record.outcome == SUCCEEDED and report.get("seconds") and report.get("units")
-        if record.found["flow"] == "historical-load" and whole and _ran_alone(record, evidence):
-            return record, report
+    for entry in reversed(evidence.entries):
+        report = entry.generations.get(Generation.V2)
+        if entry.flow != "historical-load" or entry.outcome != SUCCEEDED or report is None:
+            continue
+        if report.seconds and report.units and _ran_alone(entry, evidence):
+            return entry, report
     return None
 
 
-def _ran_alone(record: Record, evidence: Evidence) -> bool:
-    ended = ended_at(record)
+def _ran_alone(entry: RunEntry, evidence: Evidence) -> bool:
     return not any(
-        other.found["flow"] in LOADS
-        and other.found.get("run") != record.found.get("run")
-        and other.started < ended
-        and (other.outcome == RUNNING or ended_at(other) > record.started)
-        for other in evidence.records
+        other.flow in LOADS
+        and other.run != entry.run
+        and other.started < entry.last_moment
+        and (other.is_running or other.last_moment > entry.started)
+        for other in evidence.entries
     )
 
 
-def _rate_limit(evidence: Evidence, record: Record) -> int | None:
+def _rate_limit(evidence: Evidence, entry: RunEntry) -> int | None:
     """Return a run's rate limit: as its entry has it, in older entries that of the settings."""
-    limit = record.found.get("requests_per_minute", evidence.requests_per_minute)
-    return int(limit) if limit else None
+    if "requests_per_minute" in entry.content:
+        return entry.requests_per_minute
+    return evidence.requests_per_minute

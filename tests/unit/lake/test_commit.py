@@ -15,13 +15,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from polygon_fundamentals.counts import UpsertCounts
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake import Dataset, Lake, codec, index, revisions
 from polygon_fundamentals.lake import commit as commits
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit, recover
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.normalise import v1_tables, v2_table
+from polygon_fundamentals.reports import UpsertCounts
 from polygon_fundamentals.statements import Generation, Statement
 from tests.lakes import stored_rows, stray_files
 

@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from polygon_fundamentals.counts import UpsertCounts
 from polygon_fundamentals.datasets.keys import content_hashes
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import Lake, revisions
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.lake.read import read_dataset, repeated_rows
 from polygon_fundamentals.normalise import v1_tables
+from polygon_fundamentals.reports import UpsertCounts
 from polygon_fundamentals.statements import Generation, Statement
 
 DOWNLOADED = datetime(2024, 5, 3, 10, tzinfo=UTC)

@@ -11,7 +11,7 @@ from polygon_fundamentals.load.companies import resolve_companies
 from polygon_fundamentals.load.historical import load_v1, load_v2
 from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import Filters
-from polygon_fundamentals.load.report import LoadReport
+from polygon_fundamentals.reports import LoadReport
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
 from sandbox import Sandbox
 from tests.conftest import client_of

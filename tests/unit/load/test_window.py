@@ -15,10 +15,10 @@ from polygon_fundamentals.lake import Lake, revisions
 from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.load import store as store_module
 from polygon_fundamentals.load.loader import Loader
-from polygon_fundamentals.load.report import WindowReport
 from polygon_fundamentals.load.store import Stored, StoreJob, relabelled, store_v1, store_v2
 from polygon_fundamentals.load.window_v1 import PAGES_AT_ONCE, update_v1
 from polygon_fundamentals.load.window_v2 import Window, update_v2, window_until
+from polygon_fundamentals.reports import WindowReport
 from polygon_fundamentals.settings import Settings
 from polygon_fundamentals.statements import V1_PATH, Generation, Statement, Timeframe
 from sandbox import Sandbox

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from polygon_fundamentals.cutover import evidence
-from polygon_fundamentals.ledger import Record
+from polygon_fundamentals.ledger import RunEntry, queries
 from polygon_fundamentals.statements import Generation
 
 NOW = datetime(2026, 8, 14, 12, tzinfo=UTC)
@@ -29,7 +28,7 @@ def record(
     days_ago: float = 0.0,
     generations: Any = None,
     **found: Any,
-) -> Record:
+) -> RunEntry:
     """Return an entry as the ledger reads it."""
     started = NOW - timedelta(days=days_ago)
     ends = {} if outcome == "running" else {"ended": (started + timedelta(hours=1)).isoformat()}
@@ -42,18 +41,19 @@ def record(
         **({} if generations is None else {"generations": generations}),
         **found,
     }
-    return Record(Path("run.json"), content)
+    return RunEntry.of(content, Path("run.json"))
 
 
+LOST = {"ticker": "AAPL", "statement": "cash_flow", "reason": "503"}
 GOOD = {"failed": [], "seconds": 12.0, "window": {"from": "2026-08-07", "to": "2026-08-14"}}
 
 
-def asked(**parameters: Any) -> Record:
+def asked(**parameters: Any) -> RunEntry:
     """Return a successful update that was asked for something else."""
     return record(parameters={**WHOLE, **parameters}, generations={"v1": GOOD})
 
 
-def up_to(day: str, days_ago: float = 0.0) -> Record:
+def up_to(day: str, days_ago: float = 0.0) -> RunEntry:
     """Return a successful update of days up to one."""
     return record(days_ago=days_ago, generations={"v1": {**GOOD, "window": {"to": day}}})
 
@@ -63,14 +63,13 @@ def up_to(day: str, days_ago: float = 0.0) -> Record:
     [
         (record(generations={"v1": GOOD}), 1),
         # The other generation failed: this one's update still counts.
-        (record(outcome="failed", generations={"v1": GOOD, "v2": {"failed": [{}]}}), 1),
+        (record(outcome="failed", generations={"v1": GOOD, "v2": {"failed": [LOST]}}), 1),
         (record(outcome="crashed", generations={"v1": GOOD}), 0),
         (record(outcome="running", generations={"v1": GOOD}), 0),
         (record(flow="historical-load", generations={"v1": GOOD}), 0),
         (record(generations={"v2": GOOD}), 0),
-        (record(generations={"v1": {"failed": [{"reason": "503"}]}}), 0),
+        (record(generations={"v1": {"failed": [LOST]}}), 0),
         (record(generations={"v1": {**GOOD, "frozen_since": "2026-06-01"}}), 0),
-        (record(generations="damaged"), 0),
         # One that left something out does not ...
         (asked(tickers=["AAPL"]), 0),
         (asked(statements=["cash_flow"]), 0),
@@ -87,28 +86,28 @@ def up_to(day: str, days_ago: float = 0.0) -> Record:
         (record(generations={"v1": {"failed": []}}), 0),
     ],
 )
-def test_an_update_that_missed_nothing_counts(entry: Record, count: int) -> None:
-    assert len(evidence.successes([entry], Generation.V1)) == count
+def test_an_update_that_missed_nothing_counts(entry: RunEntry, count: int) -> None:
+    assert len(queries.successful_updates([entry], Generation.V1)) == count
 
 
 def test_the_median_is_of_the_days_asked_for() -> None:
     found = [
-        evidence.Success(NOW.date() - timedelta(days=i), seconds)
+        queries.SuccessfulUpdate(NOW.date() - timedelta(days=i), seconds)
         for i, seconds in enumerate((10.0, 30.0, 20.0, 999.0))
     ]
-    assert evidence.median_seconds(found, [s.day for s in found[:3]]) == 20.0
-    assert evidence.median_seconds(found, []) is None
+    assert queries.median_seconds(found, [s.day for s in found[:3]]) == 20.0
+    assert queries.median_seconds(found, []) is None
 
 
 def test_a_load_that_did_not_end_may_have_changed_everything() -> None:
-    assert evidence.last_change([]) is None
+    assert queries.last_change([]) is None
     quiet = record(days_ago=3, generations={"v1": {**GOOD, "rows_new": 0}})
-    assert evidence.last_change([quiet]) is None
+    assert queries.last_change([quiet]) is None
     told = record(days_ago=2, generations={"v1": {**GOOD, "rows_withdrawn": 1}})
-    assert evidence.last_change([quiet, told]) == NOW - timedelta(days=2) + timedelta(hours=1)
+    assert queries.last_change([quiet, told]) == NOW - timedelta(days=2) + timedelta(hours=1)
     crashed = record(days_ago=1, outcome="running")
-    assert evidence.last_change([quiet, told, crashed]) == NOW - timedelta(days=1)
-    assert evidence.last_change([record(flow="parity")]) is None
+    assert queries.last_change([quiet, told, crashed]) == NOW - timedelta(days=1)
+    assert queries.last_change([record(flow="parity")]) is None
 
 
 def test_a_load_under_way_may_write_until_now() -> None:
@@ -119,7 +118,7 @@ def test_a_load_under_way_may_write_until_now() -> None:
         record(flow="parity"),
     ]
     day = timedelta(days=1)
-    assert evidence.windows(entries, Generation.V1, NOW) == [
+    assert queries.load_spans(entries, Generation.V1, NOW) == [
         (NOW - 2 * day, NOW - 2 * day + timedelta(hours=1)),
         (NOW - day, NOW),
     ]
@@ -129,9 +128,9 @@ def test_a_window_covers_the_days_that_were_missed_before_it() -> None:
     friday, monday = date(2026, 8, 14), date(2026, 8, 17)
     window = {"from": "2026-08-10", "to": "2026-08-17"}
     late = record(days_ago=-3, generations={"v1": {**GOOD, "window": window}})
-    covered = evidence.covered_days([late], Generation.V1)
+    covered = queries.covered_days([late], Generation.V1)
     assert {friday, monday} <= covered
     assert {date(2026, 8, 9), date(2026, 8, 18)}.isdisjoint(covered)
     # One that was asked for earlier days covers those alone.
     old = up_to("2026-08-12")
-    assert max(evidence.covered_days([old], Generation.V1)) == date(2026, 8, 12)
+    assert max(queries.covered_days([old], Generation.V1)) == date(2026, 8, 12)

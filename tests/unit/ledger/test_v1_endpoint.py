@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +12,8 @@ from polygon_fundamentals.cutover import checklist
 from polygon_fundamentals.cutover.sign_offs import Contacts
 from polygon_fundamentals.cutover.thresholds import Thresholds
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.ledger import Record
-from polygon_fundamentals.v1_endpoint import V1Endpoint, v1_endpoint
+from polygon_fundamentals.ledger import RunEntry
+from polygon_fundamentals.ledger.v1_endpoint import V1Endpoint, v1_endpoint
 from tests.builders.ledger import entry
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -121,13 +120,19 @@ GOOD: dict[str, Any] = {"failed": [], "ok": True}
 def test_the_newest_load_that_says_anything_decides(
     runs: list[tuple[int, dict[str, Any]]], state: str, retired: bool
 ) -> None:
-    records = []
+    entries = []
     for days_ago, report in runs:
         started = (NOW - timedelta(days=days_ago)).isoformat()
         generations = {"v1": report} if report else {"v2": GOOD}
-        content = {"outcome": "failed", "started": started, "generations": generations}
-        records.append(Record(Path("run.json"), content))
-    endpoint = v1_endpoint(records, NOW)
+        content = {
+            "flow": "daily-update",
+            "parameters": {},
+            "outcome": "failed",
+            "started": started,
+            "generations": generations,
+        }
+        entries.append(RunEntry.of(content))
+    endpoint = v1_endpoint(entries, NOW)
     assert (endpoint.state, endpoint.retired) == (state, retired)
 
 

@@ -12,11 +12,13 @@ import pytest
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.ledger.coverage import last_covered
+from polygon_fundamentals.statements import Generation
 from tests.builders.ledger import SCOPE, entry
 
 
 def outcomes(lake: Lake) -> dict[str, str]:
-    return {str(r.found["run"]): r.outcome for r in ledger.records(lake)[0]}
+    return {str(r.content["run"]): r.outcome for r in ledger.read_entries(lake)[0]}
 
 
 def recently() -> str:
@@ -37,17 +39,17 @@ def recently() -> str:
 def test_which_runs_are_dead(lake: Lake, changes: dict[str, Any], dead: bool) -> None:
     entry(lake, "one", started=recently(), **changes)
     closed = ledger.close_crashed(lake)
-    assert [record.found["run"] for record in closed] == (["one"] if dead else [])
+    assert [record.content["run"] for record in closed] == (["one"] if dead else [])
     assert outcomes(lake)["one"] == ("crashed" if dead else changes.get("outcome", "running"))
 
 
 def test_a_silent_run_of_another_host_is_dead(lake: Lake) -> None:
     entry(lake, "far", started=recently(), host="elsewhere")
-    path = ledger.records(lake)[0][0].path
+    path = ledger.read_entries(lake)[0][0].path
     old = time.time() - 400
     os.utime(path, (old, old))
-    assert [r.found["run"] for r in ledger.close_crashed(lake)] == ["far"]
-    assert "the process died on elsewhere" in ledger.records(lake)[0][0].found["message"]
+    assert [r.content["run"] for r in ledger.close_crashed(lake)] == ["far"]
+    assert "the process died on elsewhere" in ledger.read_entries(lake)[0][0].content["message"]
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"outcome": "x"}', b"\xff\xfe"])
@@ -55,8 +57,8 @@ def test_a_damaged_file_is_named_and_skipped(lake: Lake, text: bytes) -> None:
     entry(lake, "good")
     path = ledger.runs_folder(lake) / "20260702T000000000000Z-daily-update-bad.json"
     path.write_bytes(text)
-    found, damaged = ledger.records(lake)
-    assert [record.found["run"] for record in found] == ["good"]
+    found, damaged = ledger.read_entries(lake)
+    assert [record.content["run"] for record in found] == ["good"]
     assert damaged == [path]
 
 
@@ -81,12 +83,12 @@ def test_a_year_is_read_quickly(lake: Lake) -> None:
             lake, f"r{number}", started=f"2026-01-01T00:{number // 60:02d}:{number % 60:02d}+00:00"
         )
     began = time.process_time()
-    assert len(ledger.records(lake)[0]) == 2000
+    assert len(ledger.read_entries(lake)[0]) == 2000
     assert time.process_time() - began < 2
 
 
 def covered(lake: Lake, **scope: Any) -> date | None:
-    return ledger.last_covered(ledger.records(lake)[0], "v2", SCOPE | scope)
+    return last_covered(ledger.read_entries(lake)[0], Generation.V2, SCOPE | scope)
 
 
 def test_what_was_covered_last(lake: Lake) -> None:

@@ -1,0 +1,132 @@
+"""What the entries say: successes by day, days in a row, run times, the newest run of a flow."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from statistics import median
+
+from polygon_fundamentals.business_days import day_of, previous_business_day, streak
+from polygon_fundamentals.ledger.coverage import covers
+from polygon_fundamentals.ledger.entry import FAILED, SUCCEEDED, RunEntry
+from polygon_fundamentals.ledger.v1_endpoint import is_retired
+from polygon_fundamentals.reports import WindowReport
+from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES, Generation
+
+# What happened earlier counts for nothing that is asked for in a row.
+EVIDENCE_DAYS = timedelta(days=60)
+DAILY = "daily-update"
+LOADS = ("daily-update", "historical-load", "fundamentals", "refresh")
+WHOLE = {"tickers": [], "statements": ALL_STATEMENTS, "timeframes": DEFAULT_TIMEFRAMES}
+
+
+@dataclass(frozen=True)
+class SuccessfulUpdate:
+    """A daily update of one generation, up to its day, that left out and missed nothing."""
+
+    day: date
+    seconds: float
+
+
+def successful_updates(
+    entries: Iterable[RunEntry], generation: Generation
+) -> list[SuccessfulUpdate]:
+    """Return the daily updates of a generation, of the whole lake, in which no unit is missing.
+
+    Each took in all up to its own day; the business day before will do, since a run may begin
+    before the first filing of its day.
+    """
+    return [
+        SuccessfulUpdate(day, report.seconds)
+        for day, _, last, report in _whole_updates(entries, generation)
+        if last >= previous_business_day(day)
+    ]
+
+
+def successful_days(
+    entries: Iterable[RunEntry], wanted: Collection[Generation], now: datetime
+) -> set[date]:
+    """Return the days of the last `EVIDENCE_DAYS` on which every wanted generation succeeded."""
+    recent = [entry for entry in entries if now - EVIDENCE_DAYS <= entry.started <= now]
+    return set.intersection(*({s.day for s in successful_updates(recent, g)} for g in wanted))
+
+
+def days_in_a_row(
+    entries: Iterable[RunEntry], wanted: Collection[Generation], now: datetime
+) -> list[date]:
+    """Return the last business days in a row on which every wanted generation succeeded.
+
+    Status and checklist both show these, oldest first. The row ends today, or on the business
+    day before where today has not had its run yet.
+    """
+    return streak(successful_days(entries, wanted, now), day_of(now))
+
+
+def covered_days(entries: Iterable[RunEntry], generation: Generation) -> set[date]:
+    """Return the days whose filings some whole daily update of a generation took in.
+
+    They are those of its window, and the day it ran on where the window reaches it.
+    """
+    days: set[date] = set()
+    for day, first, last, _ in _whole_updates(entries, generation):
+        span = (min(last, day) - first).days + 1
+        days |= {first + timedelta(days=n) for n in range(span)}
+        if last >= previous_business_day(day):
+            days.add(day)
+    return days
+
+
+def _whole_updates(
+    entries: Iterable[RunEntry], generation: Generation
+) -> Iterator[tuple[date, date, date, WindowReport]]:
+    """Yield (day it ran on, first and last day of its window, report) of whole daily updates."""
+    for entry in entries:
+        report = entry.generations.get(generation)
+        if entry.flow != DAILY or entry.outcome not in (SUCCEEDED, FAILED):
+            continue
+        if report is None or report.failed or is_retired(report) or "to" not in report.window:
+            continue
+        # An archived v1 was not asked, which says nothing of its endpoint.
+        scope = {**WHOLE, "universe": entry.parameters.get("universe")}
+        if report.archived_since or not covers(entry, scope):
+            continue
+        last = date.fromisoformat(report.window["to"])
+        first = date.fromisoformat(report.window.get("from") or report.window["to"])
+        yield day_of(entry.started), first, last, report
+
+
+def median_seconds(updates: Sequence[SuccessfulUpdate], days: Sequence[date]) -> float | None:
+    """Return the median run time on some days, in seconds; None without a run."""
+    seconds = [update.seconds for update in updates if update.day in set(days)]
+    return median(seconds) if seconds else None
+
+
+def newest(entries: Sequence[RunEntry], flow: str) -> RunEntry | None:
+    """Return the newest run of a flow that has ended, or None."""
+    return next((e for e in reversed(entries) if e.flow == flow and not e.is_running), None)
+
+
+def last_change(entries: Sequence[RunEntry]) -> datetime | None:
+    """Return when a load last changed rows, or ended without saying so; None: never."""
+    moments = [entry.last_moment for entry in entries if entry.flow in LOADS and _changed(entry)]
+    return max(moments, default=None)
+
+
+def _changed(entry: RunEntry) -> bool:
+    reports = entry.generations.values()
+    if entry.outcome == SUCCEEDED and reports:
+        return any(r.rows_new or r.rows_changed or r.rows_withdrawn for r in reports)
+    return True
+
+
+def load_spans(
+    entries: Iterable[RunEntry], generation: Generation, now: datetime
+) -> list[tuple[datetime, datetime]]:
+    """Return (start, end) of every load that may have written to a generation."""
+    return [
+        (entry.started, now if entry.is_running else entry.last_moment)
+        for entry in entries
+        if entry.flow in LOADS
+        and (entry.asked_for(generation) or entry.parameters.get("generation") is None)
+    ]

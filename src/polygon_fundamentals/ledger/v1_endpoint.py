@@ -1,0 +1,109 @@
+"""Whether v1's endpoint still answers: the one judgement that checklist, status and parity take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from polygon_fundamentals.business_days import day_of
+from polygon_fundamentals.errors import BrownoutError, RetiredError
+from polygon_fundamentals.ledger.earlier_errors import RETIRED
+from polygon_fundamentals.ledger.entry import RunEntry
+from polygon_fundamentals.reports import WindowReport
+from polygon_fundamentals.statements import Generation
+
+# How far back the ledger is read. Whoever asks for the state must read as far as all others.
+LEDGER_DAYS = timedelta(days=400)
+# The sunset that v1's answers announced.
+ANNOUNCED_SUNSET = datetime(2026, 10, 9, tzinfo=UTC)
+# A success as recent as this outweighs an announced sunset.
+FRESH = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class V1Endpoint:
+    """What the ledger knows of v1's endpoint.
+
+    `state` is `live`, `browning out`, `frozen` or `archived` (both with the day they began,
+    `since`), or `unknown` where no load of the last days says anything. `sunset` is as the API
+    sent it. `retired` says whether v1 is to be taken for gone: it is `frozen`, or nothing is
+    known and its sunset has passed.
+    """
+
+    state: str
+    since: str | None = None
+    sunset: str | None = None
+    retired: bool = False
+
+
+def v1_endpoint(
+    entries: Sequence[RunEntry], now: datetime, archived: datetime | None = None
+) -> V1Endpoint:
+    """Return the state of v1's endpoint by the newest load of v1 that says anything about it.
+
+    `entries` are the ledger's, oldest first, of the last `LEDGER_DAYS`; `archived` is when v1's
+    data was archived. Loads that left out an archived v1, and loads that failed for reasons of
+    their own without receiving a row, say nothing.
+    """
+    endpoint = _asked(entries, now)
+    if archived is None:
+        return endpoint
+    return V1Endpoint("archived", day_of(archived).isoformat(), retired=endpoint.retired)
+
+
+def _asked(entries: Sequence[RunEntry], now: datetime) -> V1Endpoint:
+    sunset: str | None = None
+    for entry, report in _newest_reports(entries):
+        sunset = sunset or report.sunset
+        if is_retired(report):
+            since = _retired_since(report) or day_of(entry.started).isoformat()
+            return V1Endpoint("frozen", since, since, retired=True)
+        browning = bool(report.brownouts) or BrownoutError.__name__ in _classes(report)
+        if browning or not report.failed or report.rows_received:
+            if now - entry.started > FRESH and _moment(sunset) <= now:
+                return V1Endpoint("unknown", None, sunset, retired=True)
+            return V1Endpoint("browning out" if browning else "live", None, sunset)
+    return V1Endpoint("unknown", None, sunset, retired=_moment(sunset) <= now)
+
+
+def _newest_reports(entries: Sequence[RunEntry]) -> Iterator[tuple[RunEntry, WindowReport]]:
+    for entry in reversed(entries):
+        report = entry.generations.get(Generation.V1)
+        if report is not None and not entry.is_running and not report.archived_since:
+            yield entry, report
+
+
+def is_retired(report: WindowReport) -> bool:
+    """Say whether every unit of a load was told that its endpoint is gone for good."""
+    return bool(report.frozen_since) or _classes(report) == {RetiredError.__name__}
+
+
+def _classes(report: WindowReport) -> set[str]:
+    return {unit.error for unit in report.failed}
+
+
+def _retired_since(report: WindowReport) -> str | None:
+    matches = (RETIRED.match(unit.reason) for unit in report.failed)
+    return report.frozen_since or next((m[1] for m in matches if m and m[1]), None)
+
+
+def _moment(sunset: str | None) -> datetime:
+    """Return an announced sunset; the known one where none was sent or it cannot be read."""
+    if not sunset:
+        return ANNOUNCED_SUNSET
+    try:
+        moment = datetime.fromisoformat(str(sunset))
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(str(sunset))
+        except ValueError:
+            return ANNOUNCED_SUNSET
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def first_seen_frozen(entries: Sequence[RunEntry], today: date) -> str:
+    """Return the day on which a run first found v1 retired, where no header names one."""
+    days = [report.frozen_since for _, report in _newest_reports(entries)]
+    return min((day for day in days if day), default=today.isoformat())
