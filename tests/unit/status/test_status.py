@@ -205,9 +205,7 @@ def test_the_file_that_is_shipped_holds_the_plan_and_says_how_each_is_measured()
 
 
 def test_every_alarm_names_the_next_command(lake: Lake) -> None:
-    run_of(
-        lake, "2026-06-01", failed("answered 500"), {"ok": True}, peak_memory_bytes=9_000_000_000
-    )
+    run_of(lake, "2026-06-01", failed("answered 500"), {"ok": True}, peak_memory_bytes=9 * 10**9)
     run_of(lake, "2026-06-02", failed(BROWNOUT), {"ok": True}, scheduled="2026-06-01T00:00:00Z")
     day = "2026-06-02"
     entry(lake, "p", flow="parity", outcome="failed", passed=False, started=f"{day}T21:00:00+00:00")
