@@ -31,6 +31,7 @@ def test_a_command_does_not_load_the_code_of_a_server() -> None:
     assert told.stdout.strip() == "False", told.stderr
 
 
+@pytest.mark.slow
 def test_a_command_starts_a_server_and_ends_it(tmp_path: Path) -> None:
     """The flow's end is in the database that the server wrote, and nothing is left over."""
     logs = tmp_path / "logs"
@@ -47,6 +48,7 @@ def test_a_command_starts_a_server_and_ends_it(tmp_path: Path) -> None:
     assert list(logs.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_run_has_the_threads_that_its_environment_names(tmp_path: Path) -> None:
     lock, under_way, most = threading.Lock(), 0, 0
 
@@ -89,6 +91,7 @@ def test_threads_that_are_no_number_are_told_in_one_line(tmp_path: Path) -> None
     assert run("-m", "flows", "refresh", "--help", POLYGON_THREADS="many").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_start_is_told_in_one_line(tmp_path: Path) -> None:
     nowhere = "sqlite+aiosqlite:////nonexistent/prefect.db"
     words = ("-m", "flows", "silver", "--lake", str(tmp_path))

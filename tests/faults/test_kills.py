@@ -98,6 +98,7 @@ def test_a_killed_command_leaves_no_process_behind(sandbox: Sandbox, tmp_path: P
     assert_none_is_left(home)
 
 
+@pytest.mark.slow
 def test_an_interrupted_command_says_how_to_go_on_and_ends_its_processes(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:

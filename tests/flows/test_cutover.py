@@ -102,6 +102,7 @@ def test_a_server_that_does_not_answer_is_told_in_one_line(lake: Lake) -> None:
         ServerSchedules(lake).recorded()
 
 
+@pytest.mark.slow
 def test_a_form_that_nobody_fills_in_is_a_no(monkeypatch: pytest.MonkeyPatch) -> None:
     from flows import cutover as module
 

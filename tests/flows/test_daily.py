@@ -120,6 +120,7 @@ def days_and_one_load(box: Sandbox, step: Lake, whole: Lake, days: int) -> tuple
     return new, changed
 
 
+@pytest.mark.slow
 def test_days_then_a_refresh_equal_one_load(market: Sandbox, lake: Lake, tmp_path: Path) -> None:
     new, changed = days_and_one_load(market, lake, Lake(tmp_path / "whole"), 3)
     assert new > 0
@@ -310,6 +311,7 @@ def test_v1_gone_for_good_is_no_failure(market: Sandbox, lake: Lake) -> None:
     assert {unit["error"] for unit in told["v1"]["failed"]} == {"RetiredError"}
 
 
+@pytest.mark.slow
 def test_an_archived_v1_is_left_out_and_never_loaded_beside_its_archive(
     market: Sandbox,
     lake: Lake,
@@ -373,6 +375,7 @@ def test_the_whole_market_in_twelve_months(market: Sandbox, tmp_path: Path) -> N
     assert shown["v1"]["sunset"] == "2099-10-09"
 
 
+@pytest.mark.slow
 def test_two_updates_at_the_same_moment(market: Sandbox, lake: Lake, tmp_path: Path) -> None:
     alone = copied(lake.root, tmp_path / "alone")
     market.advance(7)
@@ -422,6 +425,7 @@ with ledger.recorded(ledger.Run(lake, "daily-update", {"generation": "both"})):
 """
 
 
+@pytest.mark.slow
 def test_a_run_killed_half_way_is_told_and_made_good(
     market: Sandbox, lake: Lake, tmp_path: Path
 ) -> None:

@@ -104,6 +104,7 @@ def test_what_the_filings_prove_stands_in_the_report(
         assert d not in before
 
 
+@pytest.mark.slow
 def test_an_edgar_that_refuses_leaves_the_answer_what_it_was(
     lake: Lake, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

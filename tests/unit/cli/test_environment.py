@@ -11,6 +11,7 @@ from tests.console import NAME, from_cron
 DEAD = "http://127.0.0.1:9"
 
 
+@pytest.mark.slow
 def test_a_proxy_is_not_asked_for_the_servers_of_this_machine(tmp_path: Path) -> None:
     (tmp_path / "lake").mkdir()
     proxies = {"HTTP_PROXY": DEAD, "HTTPS_PROXY": DEAD, "ALL_PROXY": DEAD, "http_proxy": DEAD}
@@ -43,6 +44,7 @@ def test_a_proxy_is_not_asked_for_the_servers_of_this_machine(tmp_path: Path) ->
         ),
     ],
 )
+@pytest.mark.slow
 def test_what_prefect_cannot_use_is_told_in_one_line_with_the_remedy(
     line: str, variable: tuple[str, str], code: int, said: str, tmp_path: Path
 ) -> None:

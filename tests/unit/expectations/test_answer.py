@@ -19,6 +19,7 @@ from tests.filled import comparison
 TODAY = date(2026, 10, 1)
 
 
+@pytest.mark.slow
 def test_old_reports_go_and_of_the_others_only_the_newest_has_a_csv(
     whole_lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,6 +110,7 @@ def test_a_second_load_changes_nothing_and_touches_no_file(
     assert {p: p.stat().st_mtime_ns for p in lake.root.rglob("*.parquet")} == times
 
 
+@pytest.mark.slow
 def test_faults_on_the_way_leave_the_same_lake(loaded: tuple[Lake, list[str]], lake: Lake) -> None:
     from datetime import date
 

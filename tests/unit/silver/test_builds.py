@@ -207,6 +207,7 @@ def test_killed_at_any_moment(fed: tuple[Lake, Sandbox]) -> None:
     assert not [path for path in (lake.silver / "builds").iterdir() if "partial" in path.name]
 
 
+@pytest.mark.slow
 def test_some_companies_at_a_time_it_is_the_same_files(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
