@@ -13,18 +13,21 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from polygon_fundamentals.datasets.flat import flattened
+from polygon_fundamentals.datasets.flat import flat_schema, flattened
 from polygon_fundamentals.datasets.keys import filing_order, record_keys
 from polygon_fundamentals.datasets.schemas import MOMENT, TEXT, schema
-from polygon_fundamentals.lake import codec, revisions
+from polygon_fundamentals.lake import cache, codec, revisions
 from polygon_fundamentals.lake.archived_rows import read_kept
-from polygon_fundamentals.lake.paths import Dataset, Lake
+from polygon_fundamentals.lake.listing import states
+from polygon_fundamentals.lake.paths import Dataset, Lake, bucket_of
+from polygon_fundamentals.lake.read import by_bucket, read_dataset
 from polygon_fundamentals.periods.companies import ticker_ciks
 from polygon_fundamentals.silver import known_dates
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_view import form
-from polygon_fundamentals.v1_view.lake_files import REVISIONS, Place
+from polygon_fundamentals.v1_view.lake_files import ARCHIVED, REVISIONS, Place
 
 Parts = Mapping[str, Mapping[Place, object]]  # ticker → its files
 
@@ -33,7 +36,8 @@ Parts = Mapping[str, Mapping[Place, object]]  # ticker → its files
 class Versions:
     """All rows of v1 that the lake holds of some tickers in one statement.
 
-    `table` has the bronze schema with `event` and `superseded_at`, null for rows in files;
+    `table` has the bronze schema with `event` and `superseded_at`, null for rows in files; or the
+    flat schema with `place` too: the partition of a row's file, `REVISIONS` or `ARCHIVED`.
     `is_ours` says of each row whether it is from a file of ours.
     """
 
@@ -41,20 +45,28 @@ class Versions:
     is_ours: list[bool]
 
 
-def v1_filings(lake: Lake, parts: Parts, day: date | None) -> dict[Statement, pa.Table]:
+def v1_filings(
+    lake: Lake, parts: Parts, day: date | None, *, bare: bool = False
+) -> dict[Statement, pa.Table]:
     """Return the filings of some tickers in v1's bronze schema, by statement.
 
-    With `day` those that were known at its end, in the form that they had then.
+    With `day` those that were known at its end, in the form that they had then. With `bare` no
+    file is opened whose rows are in the lake's cache: what the tables have instead of the lines is
+    the `place` of each row.
 
     Raises:
         DamagedFileError: a file cannot be read; the text names it.
         FileNotFoundError: one moved meanwhile.
     """
-    found = {s: _versions(lake.dataset(Generation.V1, s), parts) for s in Statement}
+    versions_of = _listed_versions if bare else _versions
+    found = {s: versions_of(lake.dataset(Generation.V1, s), parts) for s in Statement}
     if day is None:
         return {s: _pick(v.table, _standing(v), _everything(v)) for s, v in found.items()}
     moment = np.datetime64(day, "D").astype("int64")
-    flat = {s: _flat(v.table, lake.dataset(Generation.V1, s)) for s, v in found.items()}
+    flat = {
+        s: v.table if bare else _flat(v.table, lake.dataset(Generation.V1, s))
+        for s, v in found.items()
+    }
     ciks = ticker_ciks(list(flat.values()), {})
     first = pd.concat([known_dates.first_filings(t, Generation.V1, ciks) for t in flat.values()])
     first = first.groupby(level=[0, 1]).min()
@@ -93,6 +105,41 @@ def _versions(dataset: Dataset, parts: Parts) -> Versions:
         ours += [True] * len(left)
     nothing = _standing_rows(wanted.empty_table())
     return Versions(pa.concat_tables([nothing, *(p.cast(nothing.schema) for p in pieces)]), ours)
+
+
+def _listed_versions(dataset: Dataset, parts: Parts) -> Versions:
+    """Return all rows in the flat schema, as the lake's cache has them, and where each is."""
+    statement = dataset.statement
+    flat = flat_schema(Generation.V1, statement).names[:-1]
+    shown = by_bucket(states(dataset))
+    read_dataset(dataset, parts, shown)  # brings the cache up to date
+    pieces, ours = [], []
+
+    def add(rows: pa.Table, places: pa.Array) -> None:
+        if "event" not in rows.schema.names:
+            rows = _standing_rows(rows)
+        pieces.append(rows.select([*flat, "event", "superseded_at"]).append_column("place", places))
+
+    for ticker, places in parts.items():
+        if (dataset.name, REVISIONS) in places:
+            rows = revisions.read(dataset, ticker)
+            add(_flat(rows, dataset), pa.repeat(pa.scalar(REVISIONS, pa.int32()), rows.num_rows))
+            ours += [True] * rows.num_rows
+    wanted = pa.array(sorted(parts), TEXT)
+    for bucket in sorted({bucket_of(ticker) for ticker in parts}):
+        rows = cache.rows(dataset, bucket)
+        rows = rows.filter(pc.is_in(rows["ticker"], wanted))
+        rows = rows.sort_by([("ticker", "ascending"), ("partition", "ascending")])
+        add(rows, rows["partition"].combine_chunks())
+        ours += rows[cache.OURS.name].to_pylist()
+    archived = read_kept(dataset, parts)
+    if archived is not None:
+        in_files = {key for piece in pieces for key in _records(piece)}
+        left = [i for i, key in enumerate(_records(archived)) if key not in in_files]
+        rows = archived.take(pa.array(left, pa.int64()))
+        add(rows, pa.repeat(pa.scalar(ARCHIVED, pa.int32()), len(left)))
+        ours += [True] * len(left)
+    return Versions(pa.concat_tables(pieces).combine_chunks(), ours)
 
 
 def _standing_rows(rows: pa.Table) -> pa.Table:

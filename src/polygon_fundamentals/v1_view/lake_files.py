@@ -18,6 +18,7 @@ from polygon_fundamentals.lake.paths import Dataset, Lake, bucket_of, ticker_fil
 from polygon_fundamentals.statements import Generation, Statement
 
 REVISIONS = -1
+ARCHIVED = -2
 # A folder changed so short a time before it was listed may change again within the same tick.
 _TICK_NS = 2_000_000_000
 # So many looks until every folder was listed again.

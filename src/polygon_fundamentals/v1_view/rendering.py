@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import repeat
 from typing import Any
 
 import orjson
@@ -48,9 +49,13 @@ class Draft:
     owners: set[str] = field(default_factory=set)
     # Statement → (when observed, sections as text, what the columns could not hold).
     parts: dict[Statement, tuple[int, dict[str, str], str | None]] = field(default_factory=dict)
+    # The rows of the lake that it is made from, where their text is left for later.
+    places: list[Any] = field(default_factory=list)
 
     def record(self) -> Record:
         """Return the record as it is served."""
+        if self.places:
+            return self._record(None, None, orjson.dumps(self.places))
         fields = self.fields
         head = [f"{orjson.dumps(n).decode()}:{_json(fields[n])}" for n in _FIRST if n in fields]
         sections = {name: text for _, mine, _ in self.parts.values() for name, text in mine.items()}
@@ -67,6 +72,12 @@ class Draft:
             if len(plain) < len(beside):
                 sourced = _with(text, beside)
             text = _with(text, plain) if plain else text
+        return self._record(
+            codec().pack(text.encode()), None if sourced is None else codec().pack(sourced.encode())
+        )
+
+    def _record(self, body: bytes | None, sourced: bytes | None, rows: bytes = b"") -> Record:
+        fields = self.fields
         return Record(
             cik=fields.get("cik") or "",
             company_name=fields.get("company_name") or "",
@@ -79,17 +90,24 @@ class Draft:
             label=f"{fields.get('fiscal_year') or ''} {fields.get('fiscal_period') or ''}",
             accepted=fields.get("acceptance_datetime") or "",
             generation=self.generation,
-            body=codec().pack(text.encode()),
-            sourced=None if sourced is None else codec().pack(sourced.encode()),
+            body=body,
+            sourced=sourced,
+            rows=rows,
         )
 
 
 def add_rows(
-    drafts: dict[tuple[Any, ...], Draft], table: pa.Table, statement: Statement, generation: str
+    drafts: dict[Any, Draft],
+    table: pa.Table,
+    statement: Statement,
+    generation: str,
+    names_of_drafts: Sequence[Any] | None = None,
 ) -> None:
     """Add the rows of a statement to the drafts of their records.
 
-    One record may stand under several tickers: the row that was observed last is taken.
+    One record may stand under several tickers: the row that was observed last is taken. Of rows
+    without `financials`, but with `place`, the drafts note where they are. `names_of_drafts`
+    names each row's draft where that is known.
     """
     names = list(V1_RECORD)
     plain = [
@@ -99,20 +117,26 @@ def add_rows(
         for name in names
     ]
     rows = pa.table(plain, names=names).to_pylist()
+    # The last two may be without end.
     beside = zip(
         rows,
         table["ticker"].to_pylist(),
         table["absent_fields"].to_pylist(),
         table["unmapped"].to_pylist(),
         table["observed_at"].cast(pa.int64()).to_pylist(),
-        _sections(table, statement),
-        strict=True,
+        _sections(table, statement) if "financials" in table.schema.names else repeat({}),
+        table["place"].to_pylist() if "place" in table.schema.names else repeat(None),
+        strict=False,
     )
-    for row, ticker, absent, unmapped, moment, sections in beside:
+    for i, (row, ticker, absent, unmapped, moment, sections, place) in enumerate(beside):
         key = (
-            row["cik"] or f"ticker:{ticker}",
-            *(row[n] for n in ("timeframe", "end_date", "fiscal_year", "fiscal_period")),
-            *(row[n] for n in ("filing_date", "acceptance_datetime")),
+            names_of_drafts[i]
+            if names_of_drafts is not None
+            else (
+                row["cik"] or f"ticker:{ticker}",
+                *(row[n] for n in ("timeframe", "end_date", "fiscal_year", "fiscal_period")),
+                *(row[n] for n in ("filing_date", "acceptance_datetime")),
+            )
         )
         missing = frozenset(names if absent is None else absent)
         fields = {n: v for n, v in row.items() if v is not None or n not in missing}
@@ -122,7 +146,9 @@ def add_rows(
         draft.owners.add(ticker)
         if generation == "v2":
             draft.fields["tickers"] = sorted(draft.owners)
-        if statement not in draft.parts or draft.parts[statement][0] < moment:
+        if place is not None:
+            draft.places.append([statement.value, ticker, place, moment])
+        elif statement not in draft.parts or draft.parts[statement][0] < moment:
             draft.parts[statement] = (moment, sections, unmapped)
 
 

@@ -22,16 +22,17 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from polygon_fundamentals.statements import V1_PATH
-from polygon_fundamentals.v1_view.index import Index
+from polygon_fundamentals.v1_view.index import WAIT_SECONDS, Index
 from polygon_fundamentals.v1_view.keys import Keys
 from polygon_fundamentals.v1_view.query import (
     BadQueryError,
+    Place,
     V1Query,
     decode_cursor,
     encode_cursor,
     problem_of,
 )
-from polygon_fundamentals.v1_view.state import NotReadyError, UnreadableError
+from polygon_fundamentals.v1_view.state import MovedError, NotReadyError, UnreadableError
 from polygon_fundamentals.v1_view.words import codec
 
 MAX_QUERY_BYTES = 4_096
@@ -94,6 +95,17 @@ class Pages:
         after = None
         if query.cursor is not None:
             query, after = decode_cursor(query.cursor)
+        until = time.monotonic() + WAIT_SECONDS
+        while True:
+            state = self._index.state
+            try:
+                return self._page(query, after, base)
+            except MovedError:
+                if not self._index.wait_for_other(state, until - time.monotonic()):
+                    raise NotReadyError("the lake is changing at the moment") from None
+
+    def _page(self, query: V1Query, after: Place | None, base: str) -> Answer:
+        """Return the page after a place; raises as `answer`, and MovedError."""
         records, number = self._index.records(query.ticker, query.cik)
         key = (number, query, after, base)
         with self._lock:
@@ -103,7 +115,8 @@ class Pages:
                 return known
         found, following = records.page(query, after)
         unpack = codec().unpack
-        rows = [unpack(r.sourced if query.include_sources and r.sourced else r.body) for r in found]
+        texts = self._index.texts(found)
+        rows = [unpack(s if query.include_sources and s else body) for body, s in texts]
         head = f'"count":{len(rows)}'
         if following is not None:
             head += f',"next_url":"{base}{V1_PATH}?cursor={encode_cursor(query, following)}"'
@@ -164,6 +177,7 @@ def make_app(index: Index, keys: Keys, public_url: str | None = None) -> Gate:
             "tickers": len(state.tickers),
             "tickers_ready": len(state.shelves),
             "complete": state.is_complete,
+            "tickers_full": sum(shelf.is_full for shelf in state.shelves.values()),
         }
 
     def refused(_: Request, error: Exception) -> Response:

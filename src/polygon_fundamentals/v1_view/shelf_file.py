@@ -1,13 +1,16 @@
-"""A shelf: the records of some tickers in v1's form, compressed, as one file.
+"""A shelf: the records of some tickers in v1's form, as one file.
 
 Tickers that share a company stand on one shelf. It says which state of the lake's files it was
 made from, so that nobody serves it after they changed. Derived: delete it and it is made anew.
+A bare shelf lists v1's records without their text, which is read from the lake when it is asked
+for; a full one holds the text of all, compressed.
 """
 
 from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from sys import intern
@@ -17,7 +20,7 @@ import orjson
 
 from polygon_fundamentals.lake.paths import ticker_file_name
 
-VERSION = 1
+VERSION = 2
 _MAGIC = b"v1shelf\n"
 _NUMBERS = count(1)
 
@@ -26,8 +29,9 @@ _NUMBERS = count(1)
 class Record:
     """One record as v1's answers hold it; `body` and `sourced` are its JSON text, compressed.
 
-    `sourced` has what `include_sources` asks for, and is None where the lake has none. `owners`
-    are the tickers under which the lake keeps the record. Dates are texts, "" for none.
+    Of a record on a bare shelf `body` is None, and `rows` says as JSON which rows of the lake it is
+    made from. `sourced` has what `include_sources` asks for, and is None where the lake has none.
+    `owners` are the tickers under which the lake keeps the record. Dates are texts, "" for none.
     """
 
     cik: str
@@ -41,8 +45,9 @@ class Record:
     label: str
     accepted: str
     generation: str
-    body: bytes
+    body: bytes | None
     sourced: bytes | None
+    rows: bytes = b""
 
     @property
     def ties(self) -> tuple[str, ...]:
@@ -70,13 +75,21 @@ class Shelf:
     error: str | None = None
     number: int = field(default_factory=lambda: next(_NUMBERS))
 
+    @cached_property
+    def is_full(self) -> bool:
+        """Whether the text of every record is there."""
+        return all(record.body is not None for record in self.records)
 
-_META = [name for name in Record.__dataclass_fields__ if name not in ("body", "sourced")]
+
+_BLOBS = ("body", "sourced", "rows")
+_META = [name for name in Record.__dataclass_fields__ if name not in _BLOBS]
+SUFFIXES = (".bare", ".shelf")
 
 
-def shelf_path(folder: Path, tickers: list[str]) -> Path:
+def shelf_path(folder: Path, shelf: Shelf) -> Path:
     """Return the file of a shelf: named for the first of its tickers."""
-    return folder / ticker_file_name(min(tickers)).replace(".parquet", ".shelf")
+    suffix = SUFFIXES[shelf.is_full]
+    return folder / ticker_file_name(min(shelf.digests)).replace(".parquet", suffix)
 
 
 def dump(shelf: Shelf) -> bytes:
@@ -87,11 +100,10 @@ def dump(shelf: Shelf) -> bytes:
         rows.append(
             [
                 *(getattr(record, name) for name in _META),
-                len(record.body),
-                None if record.sourced is None else len(record.sourced),
+                *(None if (b := getattr(record, name)) is None else len(b) for name in _BLOBS),
             ]
         )
-        blobs += [record.body, record.sourced or b""]
+        blobs += [record.body or b"", record.sourced or b"", record.rows]
     head = orjson.dumps(
         {
             "version": VERSION,
@@ -116,17 +128,16 @@ def load(path: Path) -> Shelf | None:
         if head["version"] != VERSION:
             return None
         records = []
-        for *meta, length, sourced in head["records"]:
+        for *meta, body, sourced, rows in head["records"]:
             names: dict[str, Any] = {
                 # Most of these texts stand in many records.
                 name: intern(told) if isinstance(told, str) else tuple(map(intern, told))
                 for name, told in zip(_META, meta, strict=True)
             }
-            body = data[at : at + length]
-            at += length
-            more = None if sourced is None else data[at : at + sourced]
-            at += sourced or 0
-            records.append(Record(**names, body=body, sourced=more))
+            for name, length in zip(_BLOBS, (body, sourced, rows), strict=True):
+                names[name] = None if length is None else data[at : at + length]
+                at += length or 0
+            records.append(Record(**names))
         if at != len(data):
             return None
         return Shelf(head["digests"], tuple(head["ciks"]), tuple(records), head["error"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import pyarrow.compute as pc
 
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake.listing import ATTEMPTS, states
-from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.paths import Lake, bucket_of
 from polygon_fundamentals.lake.read import by_bucket
-from polygon_fundamentals.lake.storage.local import replace_file
+from polygon_fundamentals.lake.storage.local import temporary_name
 from polygon_fundamentals.periods.companies import Cluster, batches, ciks_in, clusters_of
 from polygon_fundamentals.silver import wide_table
 from polygon_fundamentals.statements import Generation, Statement
@@ -27,33 +28,43 @@ from polygon_fundamentals.v1_view.view import View
 
 # A ticker takes some 40 MB while its shelf is made.
 BATCH_TICKERS = 4
+# While a bare shelf is made it takes a tenth of that.
+BATCH_BARE = 40
 
 
-def make_shelves(view: View, folder: str, companies: Sequence[Cluster]) -> list[str]:
-    """Write the shelves of some companies' tickers; return their files.
+def make_shelves(
+    view: View, folder: str, companies: Sequence[Cluster], *, bare: bool = False
+) -> list[str]:
+    """Write the shelves of some companies' tickers, full or `bare` ones; return their files.
 
     Raises:
         LakeError: their files moved in each of ten attempts.
     """
     lake = Lake(Path(view.root))
     written = []
-    for tickers in batches(companies, BATCH_TICKERS):
+    for tickers in batches(companies, BATCH_BARE if bare else BATCH_TICKERS):
         mine = [c for c in companies if c[0] in tickers]
-        for shelf in _unmoved_shelves(lake, view, tickers, mine):
-            path = shelf_file.shelf_path(Path(folder), list(shelf.digests))
-            replace_file(path, shelf_file.dump(shelf))
+        for shelf in _unmoved_shelves(lake, view, tickers, mine, bare):
+            path = shelf_file.shelf_path(Path(folder), shelf)
+            # Not flushed to disk: one that a crash cut short is none, and is made anew.
+            staged = temporary_name(path)
+            staged.write_bytes(shelf_file.dump(shelf))
+            os.replace(staged, path)
+            for suffix in shelf_file.SUFFIXES:
+                if suffix != path.suffix:
+                    path.with_suffix(suffix).unlink(missing_ok=True)
             written.append(str(path))
     return written
 
 
 def _unmoved_shelves(
-    lake: Lake, view: View, tickers: Sequence[str], companies: Sequence[Cluster]
+    lake: Lake, view: View, tickers: Sequence[str], companies: Sequence[Cluster], bare: bool
 ) -> list[Shelf]:
     """Return the shelves of some tickers, made from files that stayed as they were meanwhile."""
     for _ in range(ATTEMPTS):
         state = (shared_state(lake), lake.pointer.is_symlink(), stamps_of(lake, tickers))
         try:
-            found, error = _records(lake, view, state[2]), None
+            found, error = _records(lake, view, state[2], bare), None
         except DamagedFileError as damaged:
             found, error = [], str(damaged)
         except FileNotFoundError:
@@ -73,9 +84,9 @@ def _unmoved_shelves(
     )
 
 
-def _records(lake: Lake, view: View, parts: Parts) -> list[Record]:
+def _records(lake: Lake, view: View, parts: Parts, bare: bool) -> list[Record]:
     drafts: dict[tuple[Any, ...], Draft] = {}
-    filings = v1_filings(lake, parts, view.day)
+    filings = v1_filings(lake, parts, view.day, bare=bare)
     for statement, table in filings.items():
         add_rows(drafts, table, statement, Generation.V1.value)
     names = _company_names(drafts.values())
@@ -133,4 +144,6 @@ def companies_of(root: str, tickers: Sequence[str]) -> list[Cluster]:
             for ticker, mine in told.items():
                 if ticker in ciks:
                     ciks[ticker] |= mine
-    return clusters_of({ticker: sorted(mine) for ticker, mine in ciks.items()})
+    # Those of one bucket together, since the lake's cache is read by the bucket.
+    found = clusters_of({ticker: sorted(mine) for ticker, mine in ciks.items()})
+    return sorted(found, key=lambda company: (bucket_of(company[0]), company))

@@ -18,6 +18,10 @@ class NotReadyError(Exception):
     """What was asked for is still being read from the lake."""
 
 
+class MovedError(Exception):
+    """The lake changed since the state was taken: a later one will be there in a moment."""
+
+
 class UnreadableError(Exception):
     """A file of the lake behind what was asked for cannot be read."""
 
@@ -34,6 +38,11 @@ class State:
     def is_complete(self) -> bool:
         """Whether every ticker is on a shelf."""
         return len(self.shelves) == len(self.tickers) and self.tickers <= self.shelves.keys()
+
+    @cached_property
+    def is_full(self) -> bool:
+        """Whether the text of every record is on its shelf."""
+        return all(shelf.is_full for shelf in self.distinct)
 
     @cached_property
     def distinct(self) -> tuple[Shelf, ...]:
