@@ -15,6 +15,7 @@ from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.settings import existing_lake_root
 from polygon_fundamentals.silver import TABLE
+from polygon_fundamentals.silver.foreign import adopt_path, give_back_path, move_out
 from tasks.silver import build_silver
 
 
@@ -29,7 +30,8 @@ def silver(given: SilverParameters) -> Report:
     """Build the silver table beside the present one, then lead readers to it in one step.
 
     With `as_of`, the table as it could have been known at the end of that day in New York,
-    in `silver/as_of/`; the present table stays as it is.
+    in `silver/as_of/`; the present table stays as it is. `adopt_path` moves another tool's
+    folder at the table's path aside, `give_path_back` puts it back.
     """
     as_of, today = given.as_of, today_in_new_york()
     if as_of is not None and as_of >= today:
@@ -38,10 +40,13 @@ def silver(given: SilverParameters) -> Report:
             "leave it out for the table as it is now"
         )
     where = Lake(existing_lake_root(given.lake))
+    if given.give_path_back:
+        path = give_back_path(where)
+        return {"exit_code": 0, "path": path, "message": f"{path} is the other tool's again"}
     day = None if as_of is None else as_of.isoformat()
     # A cutover waits for this. A rollback does not: the build then follows the pointer.
     with recorded_run("silver", where, {"as_of": day}) as run:
-        found = _built(where, day)
+        found = _built(where, day, adopt=given.adopt_path)
         code = int(found.get("exit_code", 0))
         run.report.update(ok=code == 0, message=found["message"], silver=found)
     if code == 0:
@@ -49,8 +54,10 @@ def silver(given: SilverParameters) -> Report:
     return {**found, "lake": str(where.root), "run": run.id, "exit_code": code}
 
 
-def _built(lake: Lake, day: str | None) -> Report:
+def _built(lake: Lake, day: str | None, *, adopt: bool) -> Report:
     started = time.monotonic()
+    moved = move_out(lake)
+    aside = adopt_path(lake) if adopt else None
     label = f"as of {day}" if day else f"from {lake.primary}"
     state = build_silver(str(lake.root), label, day, return_state=True)
     found = state.result(raise_on_failure=False)
@@ -64,5 +71,10 @@ def _built(lake: Lake, day: str | None) -> Report:
         f"silver {made}: {found['rows']:,} rows in {found['files']} files, "
         f"{found['files_written']} of them new"
     )
+    if aside:
+        message += f"; the folder that was there is {aside} now"
+    if moved:
+        message += f"; {len(moved)} files of another tool moved out of it, such as {moved[0]}"
     seconds = round(time.monotonic() - started, 3)
+    found |= {"moved_aside": aside, "moved_out": moved}
     return {**found, "as_of": day, "path": str(path), "seconds": seconds, "message": message}

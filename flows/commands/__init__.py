@@ -10,6 +10,7 @@ from flows.commands import (
     demo,
     deploy,
     import_v1,
+    inspect,
     loads,
     parity,
     sandbox,
@@ -66,6 +67,15 @@ GROUPS: dict[str, dict[str, Command]] = {
             sandbox.run,
             ("sandbox --companies 20 --faults 429=.05,reset=.03",),
             (),
+        ),
+    },
+    "look first": {
+        "inspect": Command(
+            "say what a lake of v1 holds, whoever wrote it, and what to do (read only)",
+            inspect.InspectParameters,
+            inspect.run,
+            ("inspect --lake /data/lake",),
+            ("--json",),
         ),
     },
     "load": {

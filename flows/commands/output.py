@@ -190,6 +190,9 @@ def parity_lines(report: Mapping[str, Any]) -> Iterator[str]:
 
 def silver_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield what was built, for people."""
+    if "seconds" not in report:  # nothing was built
+        yield str(report["message"])
+        return
     yield f"{report['message']} ({report['seconds']:.1f} s)"
     yield f"table: {report['path']}"
 

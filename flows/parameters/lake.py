@@ -69,7 +69,23 @@ class SilverParameters(Parameters):
             help="the table as it could have been known at the end of that day, which must be over",
         ),
     ] = None
+    adopt_path: Annotated[
+        bool,
+        Field(description="Move another tool's folder at the table's path aside"),
+        Flag(help="move another tool's folder at the table's path aside"),
+    ] = False
+    give_path_back: Annotated[
+        bool,
+        Field(description="Put another tool's folder back to the table's path; build nothing"),
+        Flag(help="put such a folder back, and build nothing"),
+    ] = False
     lake: LakeFolder = None
+
+    @model_validator(mode="after")
+    def _check_path(self) -> Self:
+        if self.adopt_path + self.give_path_back + (self.as_of is not None) > 1:
+            raise UsageError("give one of --as-of, --adopt-path and --give-path-back")
+        return self
 
 
 class ExportParameters(Parameters):

@@ -42,7 +42,8 @@ def refuse_others(link: Path) -> None:
     """Refuse a link's path that is taken by something else; raises LakeError."""
     if link.exists() and not link.is_symlink():
         raise LakeError(
-            f"{link} is no link but something that another tool made; move it away, then run again"
+            f"{link} is no link but something that another tool made; `python -m flows silver "
+            "--adopt-path` moves such a folder aside (and `--give-path-back` puts it back)"
         )
 
 
@@ -67,8 +68,8 @@ def linked_build(lake: Lake) -> Path | None:
         )
     if link.exists():
         raise LakeError(
-            f"{link} is a folder that another tool wrote; move it away and build silver with "
-            "`python -m flows silver`, then run again"
+            f"{link} is a folder that another tool wrote; `python -m flows silver --adopt-path` "
+            "builds our table and moves the folder aside, then run again"
         )
     return None
 

@@ -1,0 +1,88 @@
+"""The command `inspect`: what a lake holds and what the migration will do to it, read only."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from flows.parameters import LakeFolder, Parameters
+from polygon_fundamentals.cutover.advice import Inspection, advise
+from polygon_fundamentals.cutover.inspection import examine
+from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.settings import existing_lake_root, load_settings
+
+LINE_EVERY_SECONDS = 2.0
+NAMED = 5
+
+
+class InspectParameters(Parameters):
+    """Which lake."""
+
+    lake: LakeFolder = None
+
+
+def run(given: InspectParameters, as_json: bool) -> int:
+    """Inspect a lake; return 1 where something stands in the way of a migration."""
+    lake = Lake(existing_lake_root(given.lake))
+    began, said = time.monotonic(), [time.monotonic()]
+
+    def progress(done: int, total: int) -> None:
+        if time.monotonic() - said[0] >= LINE_EVERY_SECONDS or (done == total and len(said) > 1):
+            said[:] = [time.monotonic(), 0.0]
+            print(f"inspect: {done:,} of {total:,} files", file=sys.stderr, flush=True)
+
+    limit = load_settings(None).requests_per_minute
+    answer = advise(examine(lake, datetime.now(UTC), progress), limit)
+    seconds = round(time.monotonic() - began, 1)
+    if as_json:
+        print(json.dumps({**answer.as_json(), "seconds": seconds}, default=str))
+    else:
+        print("\n".join(lines(answer)))
+    return answer.exit_code
+
+
+def lines(answer: Inspection) -> Iterator[str]:
+    """Yield an inspection for people."""
+    found, needs = answer.found, answer.needs
+    tools = ", ".join(f"{count:,} files by {tool}" for tool, count in found.tools.items())
+    yield f"{found.lake}: {found.tickers:,} tickers; {tools or 'no files of v1'}"
+    for item in found.statements:
+        differ = ", ".join(f"{n:,} {why}" for why, n in item.doubles_differing.items())
+        yield (
+            f"  {item.statement}: {item.files:,} files, {item.bytes / 1e6:,.1f} MB, "
+            f"{item.tickers:,} tickers, {item.records:,} records, {item.periods:,} periods, "
+            f"{item.doubles_alike:,} doubles alike, {differ or 'none that differ'}"
+        )
+    if found.named_only:
+        yield (
+            "  symbols that records name and no file has, which v1 filed under another one: "
+            f"{', '.join(found.named_only[:NAMED])}"
+            + (
+                f" and {len(found.named_only) - NAMED} more"
+                if len(found.named_only) > NAMED
+                else ""
+            )
+        )
+    yield f"  silver: {found.silver.state} ({found.silver.path})"
+    for writer in found.writers:
+        yield (
+            f"  written within a day: {writer.files:,} files {writer.pattern}, "
+            f"{writer.first:%Y-%m-%d %H:%M} to {writer.last:%H:%M} UTC"
+        )
+    for fate in answer.fates:
+        yield fate.what
+        yield f"    load: {fate.load}"
+        yield f"    cutover: {fate.cutover}"
+        yield f"    cleanup: {fate.cleanup}"
+    yield (
+        f"it takes about {needs.bytes_needed / 1e9:,.2f} GB of {needs.bytes_free / 1e9:,.1f} GB "
+        f"free, {needs.requests:,} requests and {needs.seconds / 60:,.1f} minutes of loading"
+    )
+    for obstacle in answer.obstacles:
+        yield f"NO  {obstacle}"
+    yield "the steps:"
+    for number, step in enumerate(answer.steps, 1):
+        yield f"  {number}. {step}"

@@ -1,0 +1,191 @@
+"""What the migration will do to a lake that another tool wrote, and the steps to take, in order."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from polygon_fundamentals.cutover.inspection import OURS, LakeFound
+from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER
+from polygon_fundamentals.statements import Statement
+
+# Measured on lakes of some 40 companies: v2's bytes a record of v1, and requests beside rows.
+V2_BYTES_A_RECORD = 3_500
+SILVER_BYTES_A_RECORD = 1_500
+SECONDS_A_TICKER = 0.5
+TICKERS_A_REQUEST = 160
+ROWS_A_REQUEST = 100
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What a load of both generations, a cutover and a cleanup do to one thing."""
+
+    what: str
+    load: str
+    cutover: str
+    cleanup: str
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Disk and time that the migration will take; estimates, and what they are made of."""
+
+    bytes_needed: int
+    bytes_free: int
+    requests: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """The answer of `inspect`: `obstacles` are what must be settled before the first load."""
+
+    found: LakeFound
+    fates: tuple[Fate, ...]
+    needs: Needs
+    obstacles: tuple[str, ...]
+    steps: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 1 where something stands in the way."""
+        return 1 if self.obstacles else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the inspection as JSON's own types."""
+        return {**asdict(self), "ok": not self.obstacles}
+
+
+def advise(found: LakeFound, requests_per_minute: int | None) -> Inspection:
+    """Return what will happen to a lake, and the steps to take."""
+    needs = _needs(found, requests_per_minute)
+    return Inspection(
+        found, tuple(_fates(found)), needs, tuple(_obstacles(found, needs)), tuple(_steps(found))
+    )
+
+
+def _needs(found: LakeFound, limit: int | None) -> Needs:
+    records = sum(statement.records for statement in found.statements)
+    v1 = sum(statement.bytes for statement in found.statements)
+    batches = -(-found.tickers // TICKERS_A_REQUEST)
+    requests = len(Statement) * max(batches, -(-records // len(Statement) // ROWS_A_REQUEST))
+    requests += found.tickers  # v1 is asked for each ticker by itself
+    seconds = found.tickers * SECONDS_A_TICKER
+    if limit:
+        seconds = max(seconds, 60 * requests / limit)
+    # Originals of what is rewritten, and the archive of a cleanup beside v1's own files.
+    needed = records * (V2_BYTES_A_RECORD + SILVER_BYTES_A_RECORD) + 2 * v1
+    return Needs(needed, shutil.disk_usage(found.lake).free, requests, round(seconds, 1))
+
+
+def _fates(found: LakeFound) -> list[Fate]:
+    foreign = {tool: n for tool, n in found.tools.items() if tool != OURS}
+    fates = []
+    if foreign:
+        named = ", ".join(f"{n:,} by {tool}" for tool, n in foreign.items())
+        fates.append(
+            Fate(
+                f"v1's files ({named})",
+                "keep columns, types and sections; one is written anew only where rows of it are "
+                "new, changed or doubled, and its original goes to ops/adopted",
+                f"move to bronze/{V1_ARCHIVE} with their folder; readers see v2",
+                "go to archive/, after 90 days, and can be restored",
+            )
+        )
+    alike = sum(s.doubles_alike for s in found.statements)
+    differing = sum(sum(s.doubles_differing.values()) for s in found.statements)
+    if alike or differing:
+        fates.append(
+            Fate(
+                f"rows that stand twice ({alike:,} alike, {differing:,} not alike)",
+                "count once; of those not alike the later filing stands, and the other goes to "
+                "ops/revisions",
+                "nothing",
+                "nothing",
+            )
+        )
+    if found.companions:
+        fates.append(
+            Fate(
+                f"beside the statements: {', '.join(found.companions)}",
+                "nothing",
+                "stay at their path, linked through",
+                "stay at their path, moved into v2's folder",
+            )
+        )
+    if found.silver.state == "another's":
+        fates.append(
+            Fate(
+                f"{found.silver.path}, a folder of {found.silver.files:,} files "
+                f"({found.silver.pattern})",
+                "nothing",
+                "refused until `silver --adopt-path` has moved it aside",
+                "nothing",
+            )
+        )
+    return fates
+
+
+def _obstacles(found: LakeFound, needs: Needs) -> list[str]:
+    obstacles = []
+    for statement in found.statements:
+        if statement.unreadable:
+            path, reason = statement.unreadable[0]
+            obstacles.append(
+                f"{len(statement.unreadable):,} files of {statement.statement} cannot be read, "
+                f"such as {path} ({reason}): restore them, or move them away"
+            )
+    if not any(statement.files for statement in found.statements):
+        obstacles.append(
+            f"no file of v1 below {Path(found.lake) / 'bronze' / 'fundamentals'}: is this the lake?"
+        )
+    if found.hidden:
+        obstacles.append(
+            f"{', '.join(found.hidden)}: in v1's folder and in bronze/{V2_FOLDER}, so a cutover "
+            "would hide one; join the two in the first, remove the second"
+        )
+    if found.silver.state == "another's":
+        obstacles.append(
+            f"{found.silver.path} is another tool's folder: `silver --adopt-path` moves it aside, "
+            "and `silver --give-path-back` puts it back"
+        )
+    if found.silver.foreign:
+        obstacles.append(
+            f"{len(found.silver.foreign):,} files in our build of silver are another tool's, such "
+            f"as {found.silver.foreign[0]}: stop its job; `silver` moves them out"
+        )
+    if needs.bytes_free < needs.bytes_needed:
+        obstacles.append(
+            f"the disk has {needs.bytes_free / 1e9:,.1f} GB free, and the migration takes about "
+            f"{needs.bytes_needed / 1e9:,.1f} GB: free some first"
+        )
+    return obstacles
+
+
+def _steps(found: LakeFound) -> list[str]:
+    here = f"--lake {found.lake}"
+    steps = []
+    if any(statement.unreadable for statement in found.statements):
+        steps.append("restore the files that cannot be read, or move them away")
+    if found.writers:
+        steps.append(
+            "leave the old cron running until the cutover, or stop it now and let `daily-update "
+            "--generation both` do its work; never both for long"
+        )
+    steps.append(
+        f"python -m flows historical-load --generation both --tickers-file tickers.txt {here}"
+    )
+    if found.silver.state == "another's":
+        steps.append(f"python -m flows silver --adopt-path {here}")
+    steps += [
+        f"python -m flows daily-update --generation both {here}  # every business day, five times",
+        f"python -m flows parity {here}",
+        f"python -m flows drill {here}",
+        f"python -m flows checklist {here}",
+        f"python -m flows cutover --execute {here}",
+        f"python -m flows cleanup --execute {here}  # 90 days later",
+    ]
+    return steps

@@ -1,0 +1,311 @@
+"""What a lake of v1 that another tool wrote holds, found by reading alone.
+
+Every file's footer is read, and of its rows the columns that name a record. Only where a record
+stands twice are the whole rows read, since only they tell whether the copies are alike.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from multiprocessing import get_context
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from polygon_fundamentals.cutover import companions
+from polygon_fundamentals.datasets.keys import content_hashes, filing_order, record_keys
+from polygon_fundamentals.datasets.schemas import MARK_KEY
+from polygon_fundamentals.errors import DamagedFileError
+from polygon_fundamentals.lake import codec
+from polygon_fundamentals.lake.listing import FileState, states
+from polygon_fundamentals.lake.paths import Dataset, Lake
+from polygon_fundamentals.silver import foreign, links
+from polygon_fundamentals.statements import Generation, Statement
+
+OURS, QUANTMINI = "polygon-fundamentals", "quantmini"
+YOUNG = timedelta(days=1)
+FILES_AT_ONCE = 200
+_NAMING = ("cik", "timeframe", "end_date", "fiscal_year", "fiscal_period")
+_PATTERN = re.compile(r"=[^/]+?(?=/|\.parquet$)")
+Progress = Callable[[int, int], None]
+RowId = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ScannedFile:
+    """One file as its footer and naming columns show it; `reason` says why it cannot be read."""
+
+    partition: int
+    ticker: str
+    tool: str = ""
+    rows: tuple[RowId, ...] = ()
+    named: frozenset[str] = frozenset()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """All files of some tickers, their records, and how many stand twice, alike or not."""
+
+    files: list[ScannedFile]
+    records: set[tuple[str, RowId]]
+    alike: int
+    differing: Counter[str]
+    unreadable: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Who wrote files within the last day where readers look, by the pattern of their paths."""
+
+    pattern: str
+    files: int
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True)
+class Silver:
+    """What stands at the path of the silver table: `state` is none, ours or another's."""
+
+    state: str
+    path: str
+    files: int = 0
+    pattern: str = ""
+    foreign: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StatementFound:
+    """What one dataset of v1 holds; rows count as alike where only what a tool adds differs."""
+
+    statement: str
+    files: int
+    bytes: int
+    tickers: int
+    records: int
+    periods: int
+    doubles_alike: int
+    doubles_differing: dict[str, int]
+    unreadable: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class LakeFound:
+    """What a lake holds, as found by reading alone."""
+
+    lake: str
+    tools: dict[str, int]
+    statements: tuple[StatementFound, ...]
+    tickers: int
+    named_only: tuple[str, ...]
+    companions: tuple[str, ...]
+    hidden: tuple[str, ...]
+    silver: Silver
+    writers: tuple[Writer, ...]
+
+
+def examine(lake: Lake, now: datetime, progress: Progress = lambda done, of: None) -> LakeFound:
+    """Return what a lake holds. Nothing is written, not even a cache."""
+    datasets = [lake.dataset(Generation.V1, statement) for statement in Statement]
+    listed = [(dataset, states(dataset)) for dataset in datasets]
+    total, done = sum(len(files) for _, files in listed), 0
+    tools, named = Counter[str](), set[str]()
+    found, tickers = [], set[str]()
+    for dataset, files in listed:
+        parts = []
+        for part in _scanned(dataset, files):
+            parts.append(part)
+            done += len(part.files)
+            progress(done, total)
+        scanned = [file for part in parts for file in part.files]
+        tools.update(file.tool for file in scanned if file.tool)
+        named |= {name for file in scanned for name in file.named}
+        tickers |= {file.ticker for file in files}
+        found.append(_of_statement(dataset, files, parts))
+    return LakeFound(
+        str(lake.root),
+        dict(tools.most_common()),
+        tuple(found),
+        len(tickers),
+        tuple(sorted(named - tickers)),
+        companions.shown(lake),
+        tuple(companions.in_both(lake)),
+        _silver(lake),
+        tuple(_writers(lake, listed, now)),
+    )
+
+
+def _scanned(dataset: Dataset, files: Sequence[FileState]) -> Iterator[Part]:
+    """Yield the files as read, some tickers at a time; in two processes where there are many."""
+    parts: list[list[FileState]] = [[]]
+    for _, some in groupby(sorted(files, key=lambda f: f.ticker), key=lambda f: f.ticker):
+        if len(parts[-1]) >= FILES_AT_ONCE:
+            parts.append([])
+        parts[-1] += some
+    root = str(dataset.lake.root)
+    if len(parts) < 2 or (os.cpu_count() or 1) < 2:
+        for part in parts:
+            yield scan(root, dataset.statement, part)
+        return
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        jobs = [pool.submit(scan, root, dataset.statement, part) for part in parts]
+        for job in jobs:
+            yield job.result()
+
+
+def scan(root: str, statement: Statement, files: Sequence[FileState]) -> Part:
+    """Read the footers and naming columns of all files of some tickers of v1, and their doubles."""
+    dataset = Lake(Path(root)).dataset(Generation.V1, statement)
+    scanned = [_scan(dataset, file) for file in files]
+    months: dict[tuple[str, RowId], list[int]] = {}
+    for file in scanned:
+        for row in file.rows:
+            months.setdefault((file.ticker, row), []).append(file.partition)
+    doubled: dict[str, set[int]] = {}
+    for (ticker, _), places in months.items():
+        if len(places) > 1:
+            doubled.setdefault(ticker, set()).update(places)
+    alike, differing, unreadable = 0, Counter[str](), []
+    for ticker, partitions in doubled.items():
+        try:
+            same, others = _doubles(dataset, ticker, sorted(partitions))
+        except DamagedFileError as error:
+            unreadable.append((ticker, str(error)))
+            continue
+        alike += same
+        differing += others
+    return Part(scanned, set(months), alike, differing, unreadable)
+
+
+def _scan(dataset: Dataset, state: FileState) -> ScannedFile:
+    path = dataset.file(state.partition, state.ticker)
+    try:
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            names = schema.names
+            columns = [n for n in (*_NAMING, "tickers") if n in names]
+            table = file.read(columns=columns, use_threads=False)
+            tool = _tool(file.metadata.metadata or {}, schema)
+    except (OSError, pa.ArrowException) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        return ScannedFile(state.partition, state.ticker, reason=reason)
+    rows = zip(*(_texts(table, name) for name in _NAMING), strict=True)
+    lists = table["tickers"].to_pylist() if "tickers" in columns else []
+    named = frozenset(str(name) for some in lists if isinstance(some, list) for name in some)
+    return ScannedFile(state.partition, state.ticker, tool, tuple(rows), named)
+
+
+def _texts(table: pa.Table, name: str) -> list[str]:
+    """Return the column as text, a CIK in ten digits; empty where there is none."""
+    if name not in table.schema.names:
+        return [""] * table.num_rows
+    texts = ["" if value is None else str(value)[:10] for value in table[name].to_pylist()]
+    return (
+        [text.zfill(10) if text.isdigit() else text for text in texts] if name == "cik" else texts
+    )
+
+
+def _tool(metadata: dict[bytes, bytes], schema: pa.Schema) -> str:
+    """Return which tool wrote a file, from what it leaves in footer and columns."""
+    names = set(schema.names)
+    if MARK_KEY.encode() in metadata:
+        return OURS
+    if any(name.startswith("_sdc_") for name in names):
+        return "a Singer tap"
+    whole = "financials" in names and pa.types.is_struct(schema.field("financials").type)
+    if whole and "downloaded_at" in names:
+        return QUANTMINI
+    return "pandas" if b"pandas" in metadata else "another tool"
+
+
+def _of_statement(
+    dataset: Dataset, files: Sequence[FileState], parts: Sequence[Part]
+) -> StatementFound:
+    records = {row for part in parts for row in part.records}
+    unreadable = [
+        (str(dataset.file(file.partition, file.ticker)), file.reason)
+        for part in parts
+        for file in part.files
+        if file.reason
+    ]
+    return StatementFound(
+        dataset.statement.value,
+        len(files),
+        sum(file.size for file in files),
+        len({file.ticker for file in files}),
+        len(records),
+        len({(row[0] or ticker, *row[1:3]) for ticker, row in records}),
+        sum(part.alike for part in parts),
+        dict(sum((part.differing for part in parts), Counter[str]())),
+        (*unreadable, *(problem for part in parts for problem in part.unreadable)),
+    )
+
+
+def _doubles(dataset: Dataset, ticker: str, months: Sequence[int]) -> tuple[int, Counter[str]]:
+    """Return how many rows of a ticker are a copy of another, and why others differ."""
+    table = pa.concat_tables(
+        [codec.read(dataset.file(month, ticker), dataset, ticker)[0] for month in months]
+    ).combine_chunks()
+    keys, hashes = record_keys(table, Generation.V1), content_hashes(table)
+    filings = [tuple(filing) for filing in filing_order(table, Generation.V1).tolist()]
+    versions: dict[str, dict[str, tuple[int, ...]]] = {}
+    alike, differing = 0, Counter[str]()
+    for key, digest, filing in zip(keys, hashes, filings, strict=True):
+        known = versions.setdefault(key, {})
+        if digest in known:
+            alike += 1
+        elif known:
+            again = filing in known.values()
+            differing["the same filing with other values" if again else "an amendment"] += 1
+        known[digest] = filing
+    return alike, differing
+
+
+def _silver(lake: Lake) -> Silver:
+    link = links.link_of(lake)
+    if link.is_symlink():
+        return Silver("ours", str(link), foreign=tuple(foreign.foreign_files(link)))
+    if not link.exists():
+        return Silver("none", str(link))
+    files = [path for path in sorted(link.rglob("*")) if path.is_file()]
+    pattern = _pattern(str(files[0].relative_to(lake.root))) if files else ""
+    return Silver("another's", str(link), len(files), pattern)
+
+
+def _pattern(path: str) -> str:
+    return _PATTERN.sub("=…", path)
+
+
+def _writers(
+    lake: Lake,
+    listed: Sequence[tuple[Dataset, Sequence[FileState]]],
+    now: datetime,
+) -> Iterator[Writer]:
+    """Yield what wrote within a day: into v1's statements, beside them, and into silver."""
+    moments: dict[str, list[float]] = {}
+    since = (now - YOUNG).timestamp()
+    for dataset, some in listed:
+        for file in some:
+            if file.changed_ns / 1e9 > since:
+                path = dataset.file(file.partition, file.ticker).relative_to(lake.root)
+                moments.setdefault(_pattern(str(path)), []).append(file.changed_ns / 1e9)
+    folder = lake.generation_folder(Generation.V1)
+    beside = [folder / name for name in companions.companions(folder)]
+    if not links.link_of(lake).is_symlink():
+        beside.append(links.link_of(lake))
+    for place in beside:
+        for path in [place] if place.is_file() else place.rglob("*"):
+            if path.is_file() and (changed := path.stat().st_mtime) > since:
+                moments.setdefault(_pattern(str(path.relative_to(lake.root))), []).append(changed)
+    for pattern, times in sorted(moments.items()):
+        first, last = (datetime.fromtimestamp(t, UTC) for t in (min(times), max(times)))
+        yield Writer(pattern, len(times), first, last)

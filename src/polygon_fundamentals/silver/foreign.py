@@ -1,0 +1,94 @@
+"""Another tool's silver: its folder at the path of our link, and what it writes into our builds."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from polygon_fundamentals.errors import AnswerIsNo, LakeError
+from polygon_fundamentals.lake.paths import SILVER_NOTE, Lake
+from polygon_fundamentals.lake.storage import probe
+from polygon_fundamentals.lake.storage.local import flush_folder
+from polygon_fundamentals.silver import builds
+from polygon_fundamentals.silver.links import HISTORY_FOLDER, TABLE, link_of, lock_link
+
+ASIDE = f"{TABLE}_before"
+_OURS = re.compile(r"year=-?[0-9]+/part-[0-9a-f]{16}\.parquet")
+
+
+def foreign_files(link: Path) -> list[str]:
+    """Return the files below a build that are not of it, relative to it, sorted."""
+    found = []
+    for folder, names, files in os.walk(Path(os.path.realpath(link))):
+        names[:] = [name for name in names if name != HISTORY_FOLDER]
+        place = Path(folder).relative_to(os.path.realpath(link))
+        found += [str(place / name) for name in files]
+    return sorted(n for n in found if n != SILVER_NOTE and not _OURS.fullmatch(n))
+
+
+def move_out(lake: Lake) -> list[str]:
+    """Move what another tool wrote into the present build out of it; return where to, sorted.
+
+    Readers of the table cannot open a folder with files of two schemas.
+    """
+    link = link_of(lake)
+    if not link.is_symlink() or not (names := foreign_files(link)):
+        return []
+    build = Path(os.path.realpath(link))
+    target = lake.silver / "foreign" / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z"
+    for name in names:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        os.rename(build / name, target / name)
+        folder = (build / name).parent
+        while folder != build and not any(folder.iterdir()):
+            folder.rmdir()
+            folder = folder.parent
+    return [str((target / name).relative_to(lake.root)) for name in names]
+
+
+def adopt_path(lake: Lake) -> str | None:
+    """Build our table and give it the path of another tool's folder, in one step.
+
+    Returns where the folder is now, with all its files; None where there is no such folder.
+
+    Raises:
+        LakeError: the name beside it is taken, or two names cannot be swapped here.
+    """
+    link, aside = link_of(lake), lake.silver / ASIDE
+    if link.is_symlink() or not link.exists():
+        return None
+    if os.path.lexists(aside):
+        raise LakeError(f"{aside} is there already; move it away, then run again")
+    build = builds.build(lake, link=False).path
+    with lock_link(lake):
+        # Made under the other name, then swapped: readers find a table at every moment.
+        aside.symlink_to(os.path.relpath(os.path.realpath(build), os.path.realpath(lake.silver)))
+        try:
+            probe.exchange(aside, link)
+        except probe.NoExchangeError as error:
+            aside.unlink()
+            raise LakeError(
+                f"two names cannot be swapped in {lake.silver} ({error}); move {link} away by "
+                "hand while nobody reads it, then run `python -m flows silver`"
+            ) from error
+        flush_folder(lake.silver)
+    return str(aside)
+
+
+def give_back_path(lake: Lake) -> str:
+    """Put another tool's folder back to its path, in one step; our builds stay.
+
+    Raises:
+        AnswerIsNo: none was moved aside.
+        LakeError: two names cannot be swapped here.
+    """
+    link, aside = link_of(lake), lake.silver / ASIDE
+    if not aside.is_dir() or aside.is_symlink() or not link.is_symlink():
+        raise AnswerIsNo(f"no folder of another tool was moved aside to {aside}; nothing to do")
+    with lock_link(lake):
+        probe.exchange(aside, link)
+        aside.unlink()
+        flush_folder(lake.silver)
+    return str(link)
