@@ -38,6 +38,9 @@ def build_silver(lake: str, label: str, day: str | None) -> State[Any]:
         "files": found.files,
         "files_written": found.files_written,
         "bytes_written": found.bytes_written,
+        "history_rows": found.history_rows,
+        "history_files": found.history_files,
+        "history_files_written": found.history_files_written,
         "build": str(found.path),
     }
     return Completed(message=f"{found.rows:,} rows, {found.files_written} files new", data=result)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
-from flows import shards
+from flows import rollback, shards
 from flows.historical_load import historical_load
 from flows.runs import report_of
 from flows.shard_runs import Shard
-from polygon_fundamentals import ledger
+from polygon_fundamentals import ledger, silver
 from polygon_fundamentals.business_days import today_in_new_york
+from polygon_fundamentals.field_map import Relation, v1_sources
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.reference.original_dates import FILINGS_PATH
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox, server
-from tests.builders.commands import call, call_with_errors
+from tests.builders.commands import call, call_with_errors, where
+from tests.conftest import KEY
 
 
 def test_load_build_look_back_and_export(sandbox: Sandbox, lake: Lake) -> None:
@@ -61,6 +66,59 @@ def test_load_build_look_back_and_export(sandbox: Sandbox, lake: Lake) -> None:
     builds = [r for r in ledger.read_entries(lake)[0] if r.content["flow"] == "silver"]
     assert [r.outcome for r in builds] == ["succeeded"] * 3 + ["failed"]
     assert all(r.content["flow_run_id"] for r in builds)
+
+
+def seen(lake: Lake, days: Iterable[date]) -> dict[date, pd.DataFrame]:
+    """Return day → what the history that readers open says was known, by row."""
+    history = silver.read_history(lake)
+    assert history.schema == pq.read_schema(
+        next(lake.silver.glob(f"{silver.HISTORY_TABLE}/*/*.parquet"))
+    )
+    key = ["ticker", "cik", "timeframe", "period_end"]
+    return {day: silver.known_on(history, day).to_pandas().set_index(key) for day in days}
+
+
+@pytest.mark.slow
+def test_a_cutover_and_a_rollback_change_no_row_of_the_history_in_exact_fields(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollback, "today", lambda: date(2026, 7, 1))
+    market = Sandbox(
+        companies=4, quirks=False, start=date(2022, 1, 1), today=date(2026, 7, 1), api_key=KEY
+    )
+    with market as server:
+        common = where(server.url, lake)
+        names = ",".join(server.tickers)
+        frames = ["--timeframe=quarterly", "--timeframe=annual", "--timeframe=ttm"]
+        words = ["historical-load", "--generation", "both", "--tickers", names, *frames]
+        assert call(*words, *common)[0] == 0
+        assert call("silver", "--lake", str(lake.root))[0] == 0
+        first = silver.read_history(lake)
+        days = sorted({*first["known_from"].to_pylist(), date(2026, 6, 30)})
+        assert len(days) > 40
+        before = seen(lake, days)
+        assert call("cutover", "--execute", "--force", "test", *common)[0] == 0
+        after = seen(lake, days)
+        origins = set(silver.read_history(lake)["generation"].to_pylist())
+        # v2's filings are later repetitions: until then v1's records say what was known.
+        assert origins == {"v1", "v2", "v2+v1"}
+        assert call("rollback", "--execute", "--accept-stale", *common)[0] == 0
+    assert silver.read_history(lake).equals(first)
+    exact = [
+        column
+        for statement, field, column in silver.value_columns()
+        if (sources := v1_sources(statement, field))
+        and sources[0].relation in (Relation.EXACT, Relation.SIGN_FLIPPED)
+    ]
+    assert len(exact) > 20
+    labels = ["fiscal_year", "fiscal_quarter", "fiscal_period", "first_filing_date"]
+    for day in days:
+        assert before[day].index.equals(after[day].index), day
+        assert before[day][labels].equals(after[day][labels]), day
+        v1, v2 = before[day][exact], after[day][exact]
+        # v1 leaves a line out now and then; where both have it they agree.
+        assert (v1.isna() | (v1 == v2)).all(axis=None), day
+        assert v1.notna().sum().sum() > 0.9 * v2.notna().sum().sum(), day
 
 
 def test_shards_without_their_dates_fail_the_sharded_load(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
@@ -18,14 +19,16 @@ from polygon_fundamentals.silver.schema import SORTED_BY
 
 # Small enough that a ticker's rows are found without reading a year, large enough to compress.
 ROW_GROUP = 4_000
+# Rows a batch on the way to their files, and how many of those batches are in memory.
+_SPOOLED, _BATCHES = 1_000, 64
 _STATISTICS = (*SORTED_BY, "fiscal_year", "known_from", "known_to")
 
 
 class TableFiles:
     """The files of one table of a build: one per partition; those that `base` has too are linked.
 
-    Rows are added in parts and go through files of their own in `folder`, so that one partition is
-    in memory at a time.
+    Rows are added in parts, each sorted, and go through files of their own in `folder`, so that no
+    partition is ever in memory.
     """
 
     def __init__(
@@ -48,18 +51,18 @@ class TableFiles:
         ):
             if label not in self._writers:
                 self._writers[label] = pa.ipc.new_file(self._spool / label, part.schema)
-            self._writers[label].write_table(part.take(pa.array(order[low:high])))
+            some = part.take(pa.array(order[low:high]))
+            self._writers[label].write_table(some, max_chunksize=_SPOOLED)
 
     def finish(self) -> None:
         """Write or link the file of each partition, sorted and named for its content."""
         for label, writer in sorted(self._writers.items()):
             writer.close()
-            with pa.ipc.open_file(self._spool / label) as file:
-                rows = file.read_all()
-            data = _encode(rows.sort_by(_order(rows.schema)).combine_chunks())
+            with pa.ipc.open_file(self._spool / label) as rows:
+                data, count = _encoded(rows, self._spool / label)
             name = f"{label}/part-{blake2b(data, digest_size=8).hexdigest()}.parquet"
             (self._folder / label).mkdir()
-            self.rows, self.files = self.rows + rows.num_rows, self.files + 1
+            self.rows, self.files = self.rows + count, self.files + 1
             if self._base is None or not _linked(self._base / name, self._folder / name):
                 local.write_bytes(self._folder / name, data)
                 self.written, self.size = self.written + 1, self.size + data.size
@@ -91,21 +94,40 @@ def _order(schema: pa.Schema) -> list[tuple[str, str]]:
     return [(name, "ascending") for name in (*SORTED_BY, "known_from") if name in schema.names]
 
 
-def _encode(table: pa.Table) -> pa.Buffer:
-    """Return a partition as Parquet: the same rows always give the same bytes."""
-    sink = pa.BufferOutputStream()
-    texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
-    keys = [name for name in table.schema.names if name in _STATISTICS]
-    pq.write_table(
-        table,
-        sink,
-        compression="zstd",
-        row_group_size=ROW_GROUP,
-        use_dictionary=texts,
-        write_statistics=keys,
-        sorting_columns=pq.SortingColumn.from_ordering(table.schema, _order(table.schema)),
+def _encoded(rows: pa.ipc.RecordBatchFileReader, path: Path) -> tuple[pa.Buffer, int]:
+    """Return a partition as Parquet, sorted, and its number of rows.
+
+    The same rows always give the same bytes, in whatever parts they were added. A row group is made
+    at a time, from the few batches that have its rows: each part was added in order.
+    """
+    schema, order = rows.schema, _order(rows.schema)
+    keys = pa.ipc.IpcReadOptions(
+        included_fields=[schema.get_field_index(name) for name, _ in order]
     )
-    return sink.getvalue()
+    with pa.ipc.open_file(path, options=keys) as file:
+        batches = [file.get_batch(i) for i in range(file.num_record_batches)]
+    place = pc.sort_indices(pa.Table.from_batches(batches), sort_keys=order)
+    place = place.to_numpy().astype(np.int64)
+    first = np.cumsum([0, *(batch.num_rows for batch in batches)])
+    batch_of = lru_cache(maxsize=_BATCHES)(rows.get_batch)
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(
+        sink,
+        schema,
+        compression="zstd",
+        use_dictionary=[field.name for field in schema if pa.types.is_string(field.type)],
+        write_statistics=[name for name in schema.names if name in _STATISTICS],
+        sorting_columns=pq.SortingColumn.from_ordering(schema, order),
+    ) as writer:
+        for low in range(0, len(place), ROW_GROUP):
+            mine = place[low : low + ROW_GROUP]
+            batch = np.searchsorted(first, mine, "right") - 1
+            used, here = np.unique(batch, return_inverse=True)
+            some = [batch_of(number) for number in used.tolist()]
+            starts = np.cumsum([0, *(b.num_rows for b in some)])
+            group = pa.Table.from_batches(some).take(pa.array(mine - first[batch] + starts[here]))
+            writer.write_table(group.combine_chunks(), row_group_size=ROW_GROUP)
+    return sink.getvalue(), len(place)
 
 
 def _linked(source: Path, target: Path) -> bool:

@@ -51,11 +51,12 @@ def wide_schema() -> pa.Schema:
     return pa.schema([*(pa.field(n, t) for n, t in RECORD.items()), *values, *ratios])
 
 
-# What the history adds: from when to when a row stood, and how `values_known_from` is known.
+# What the history adds: from when to when a row stood, how that is known, and of which filing.
 HISTORY = {
     "known_from": DAY,
     "known_to": DAY,
     "knowledge": TEXT,
+    "accession_number": TEXT,
 }
 
 

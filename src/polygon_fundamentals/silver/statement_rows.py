@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polygon_fundamentals.field_map import Relation, Unit, entries, v1_sources, v2_fields
+from polygon_fundamentals.silver import accessions
 from polygon_fundamentals.silver.current_spans import current_spans
 from polygon_fundamentals.silver.names import Names
 from polygon_fundamentals.silver.timeline import (
@@ -39,7 +40,8 @@ class Side:
     """The current records of one statement: at any moment one a ticker file and period.
 
     `keys` has the numbers of `Names.keys`, since and until (days since 1970), fiscal_year,
-    fiscal_quarter, filing_date, known_from (days since 1970), loaded_at (microseconds since 1970).
+    fiscal_quarter, filing_date, known_from (days since 1970), loaded_at (microseconds since 1970),
+    accession (see `accessions`).
     `values` has a column for each of `v2_fields`, NaN for none. `debt` is what is owed, zeros still
     in place. The rows are in the order of the table that they were read from, then of time.
     """
@@ -122,6 +124,8 @@ def side_of(
     keys["filing_date"] = table["filing_date"].cast(pa.int32()).cast(pa.float64()).to_numpy()
     keys["known_from"] = life["known_from"]
     keys["loaded_at"] = table["observed_at"].cast(pa.int64()).to_numpy()
+    v1 = generation is Generation.V1
+    keys["accession"] = accessions.in_urls(table["source_filing_url"]) if v1 else 0
     side = Side(generation, statement, keys, matrix, _owed(matrix, statement))
     return _with_quarters(side) if generation is Generation.V1 else side
 

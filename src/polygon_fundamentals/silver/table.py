@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from polygon_fundamentals.datasets.schemas import DAY
 from polygon_fundamentals.lake.archived_rows import read_kept
 from polygon_fundamentals.lake.listing import states
-from polygon_fundamentals.lake.paths import Dataset, Lake
+from polygon_fundamentals.lake.paths import Dataset, Lake, bucket_of
 from polygon_fundamentals.lake.read import Shown, by_bucket
 from polygon_fundamentals.periods.companies import (
     batches,
@@ -23,6 +23,7 @@ from polygon_fundamentals.periods.companies import (
     clusters_of,
     ticker_ciks,
 )
+from polygon_fundamentals.reference.edgar_cache import EdgarCache
 from polygon_fundamentals.reference.original_dates import by_source, load_dates
 from polygon_fundamentals.silver import known_dates, versions
 from polygon_fundamentals.silver.combine import FirstFilings, combine, dates_of_v2, moved_first
@@ -42,9 +43,9 @@ from polygon_fundamentals.silver.timeline import (
 from polygon_fundamentals.silver.wide import assemble
 from polygon_fundamentals.statements import Generation, Statement
 
-# Tickers whose rows are in memory together. Measured: with 1,000 since 2010, of both generations,
-# the process needs 600 MB, and 660 MB with all of them in one batch.
-BATCH_TICKERS = 600
+# Tickers whose rows are in memory together: of 1,000 since 2010, of both generations, the process
+# needs 1.0 GB, and 1.3 GB with 600 at a time.
+BATCH_TICKERS = 300
 
 
 def history_table(
@@ -113,19 +114,20 @@ def as_of(lake: Lake, day: date, generation: Generation | None = None) -> pa.Tab
 
 @dataclass(frozen=True)
 class _Source:
-    """What the table is built from: the folders as they were listed, and the original dates."""
+    """What the table is built from: the folders as listed, and what others say of dates."""
 
     generation: Generation
     datasets: Mapping[Generation, Mapping[Statement, Dataset]]
     shown: Mapping[Dataset, Shown]
     dates: pa.Table
+    edgar: EdgarCache
 
     @classmethod
     def of(cls, lake: Lake, generation: Generation) -> _Source:
         generations = [Generation.V1] if generation is Generation.V1 else list(Generation)
         datasets = {g: {s: lake.dataset(g, s) for s in Statement} for g in generations}
         shown = {d: by_bucket(states(d)) for group in datasets.values() for d in group.values()}
-        return cls(generation, datasets, shown, load_dates(lake))
+        return cls(generation, datasets, shown, load_dates(lake), EdgarCache(lake))
 
     def batches(self) -> Iterator[frozenset[str] | None]:
         """Yield tickers whose companies have no other; None for all where they are not many."""
@@ -145,6 +147,8 @@ class _Source:
                 for ticker, mine in told.items():
                     ciks[ticker] |= mine
         clusters = clusters_of({ticker: sorted(mine) for ticker, mine in ciks.items()})
+        # Tickers of one bucket together: the cache of a bucket is read whole.
+        clusters = sorted(clusters, key=lambda cluster: bucket_of(cluster[0]))
         yield from map(frozenset, batches(clusters, BATCH_TICKERS))
 
     def table(self, tickers: frozenset[str] | None) -> pa.Table:
@@ -172,7 +176,7 @@ class _Source:
         sides = [side for side in sides if len(side)]
         if not sides:
             return history_schema().empty_table()
-        return assemble(sides, self.generation, FirstFilings(sources), names)
+        return assemble(sides, self.generation, FirstFilings(sources), names, self.edgar)
 
     def _estimates(self, names: Names) -> list[tuple[str, pd.DataFrame]]:
         """Return the dates that the filings index gives, each known from itself on."""

@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 
 from polygon_fundamentals.datasets.schemas import MOMENT
 from polygon_fundamentals.field_map import v2_fields
+from polygon_fundamentals.reference.edgar_cache import EdgarCache
 from polygon_fundamentals.reference.original_dates import EXACT
+from polygon_fundamentals.silver import accessions
 from polygon_fundamentals.silver.combine import FirstFilings
 from polygon_fundamentals.silver.names import Names
 from polygon_fundamentals.silver.ratios import RATIOS, EarlierPeriods, Rows
@@ -46,7 +48,11 @@ _TICKER_END = ("ticker", "company", "end")
 
 
 def assemble(
-    sides: Sequence[Side], primary: Generation, first: FirstFilings, names: Names
+    sides: Sequence[Side],
+    primary: Generation,
+    first: FirstFilings,
+    names: Names,
+    cache: EdgarCache,
 ) -> pa.Table:
     """Return the history in `history_schema`, sorted by ticker, period end, timeframe, CIK, time.
 
@@ -93,7 +99,8 @@ def assemble(
     begins, ends = _runs(rows, columns)
     rows = rows.iloc[begins].assign(until=until[ends])
     order = np.lexsort([rows[n] for n in ("since", "company", "timeframe", "end", "ticker")])
-    rows, begins = rows.iloc[order], begins[order]
+    rows, begins = rows.iloc[order].reset_index(drop=True), begins[order]
+    accessions.add_listed(rows, names.companies, cache)
     schema = history_schema()
     arrays = [
         pa.array(columns[name][begins], from_pandas=True)
@@ -148,7 +155,7 @@ def _label(
         rows[name] = np.iinfo(np.int32).min
     for name in ("loaded_at", "balance_loaded"):
         rows[name] = np.iinfo(np.int64).min
-    rows["income"] = -1
+    rows["income"], rows["accession"] = -1, 0
     labelled = np.zeros(len(rows), dtype=bool)
     held = {generation: np.zeros(len(rows), dtype=bool) for generation in Generation}
     rank = np.full(len(rows), len(KNOWLEDGE), dtype=np.int64)
@@ -171,7 +178,10 @@ def _label(
             known > before, mine, np.where(known == before, np.minimum(rank[to], mine), rank[to])
         )
         rows.loc[to, "values_known_from"] = np.maximum(before, known)
-        rows.loc[to, "filing_date"] = np.fmax(rows["filing_date"].to_numpy()[to], filed)
+        dated, number = rows["filing_date"].to_numpy()[to], rows["accession"].to_numpy()[to]
+        later = (filed > dated) | np.isnan(dated) | ((filed == dated) & (number == 0))
+        rows.loc[to, "accession"] = np.where(later, keys["accession"], number)
+        rows.loc[to, "filing_date"] = np.fmax(dated, filed)
         loaded = keys["loaded_at"].to_numpy()
         rows.loc[to, "loaded_at"] = np.maximum(rows["loaded_at"].to_numpy()[to], loaded)
         if side.statement is Statement.BALANCE_SHEETS:
@@ -247,6 +257,8 @@ def _record_column(rows: pd.DataFrame, name: str, kind: pa.DataType, names: Name
     if name in ("known_from", "known_to"):
         days = rows["since" if name == "known_from" else "until"].to_numpy()
         return pa.array(days, pa.int64(), mask=days == FOREVER).cast(pa.int32()).cast(kind)
+    if name == "accession_number":
+        return accessions.as_text(rows["accession"].to_numpy())
     if pa.types.is_string(kind):
         return pa.array(rows[name].to_numpy(dtype=object), kind, from_pandas=True)
     if kind == MOMENT:

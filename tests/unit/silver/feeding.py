@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from polygon_fundamentals.lake import Lake
@@ -99,3 +99,21 @@ def v2_balance(filed: str | None, assets: float, **other: Any) -> dict[str, Any]
         **other,
     }
     return {name: value for name, value in row.items() if value is not None}
+
+
+def noon(day: date) -> datetime:
+    """Return a moment of a day that is the same day in New York."""
+    return datetime(day.year, day.month, day.day, 20, tzinfo=UTC)
+
+
+# Amended annual reports, a split to come, a late filer, restatements to come, two share classes'
+# plain neighbour, a stray label, a delisting.
+COMPANIES = {
+    "AMND": [company(25)],
+    "SPLT": [company(20)],
+    "LATE": [company(41)],
+    "RSTA": [company(44)],
+    "RSTB": [company(45)],
+    "STRY": [company(24)],
+    "GONE": [company(16)],
+}

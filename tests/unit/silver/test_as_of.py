@@ -18,23 +18,15 @@ from polygon_fundamentals.reference import original_dates
 from polygon_fundamentals.silver import versions
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox
-from tests.unit.silver.feeding import answers, company, put, store, v2_balance
-
-# Amended annual reports, a split to come, a late filer, restatements to come, two share classes'
-# plain neighbour, a stray label, a delisting.
-COMPANIES = {
-    "AMND": [company(25)],
-    "SPLT": [company(20)],
-    "LATE": [company(41)],
-    "RSTA": [company(44)],
-    "RSTB": [company(45)],
-    "STRY": [company(24)],
-    "GONE": [company(16)],
-}
-
-
-def noon(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, 20, tzinfo=UTC)
+from tests.unit.silver.feeding import (
+    COMPANIES,
+    answers,
+    company,
+    noon,
+    put,
+    store,
+    v2_balance,
+)
 
 
 @pytest.mark.slow

@@ -14,16 +14,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from polygon_fundamentals import silver
 from polygon_fundamentals.errors import LakeError, UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.statements import Generation, Statement
-from tests.unit.silver import oracle
 from tests.unit.silver.feeding import put, v2_balance
-from tests.unit.silver.test_history import gaps_and_overlaps
 
 V2 = Generation.V2
 INCOME = Statement.INCOME_STATEMENTS
@@ -214,70 +210,3 @@ def test_what_stands_in_the_place_of_its_link_is_refused(lake: Lake) -> None:
     (lake.silver / silver.HISTORY_TABLE).mkdir(parents=True)
     with pytest.raises(LakeError, match="fundamentals_history is no link but something"):
         silver.build(lake, V2)
-
-
-ENDS = [date(2024, 3, 31), date(2024, 6, 30), date(2024, 9, 30)]
-OBSERVATION = st.tuples(
-    st.integers(0, 2),  # which period
-    st.integers(20, 700),  # filed so many days after its end
-    st.integers(0, 300),  # seen so many days later
-    st.sampled_from([None, 1.0, 2.0, 3.0]),  # total assets
-    st.integers(0, 1),  # under its own fiscal quarter, or the next
-)
-
-
-def stored(lake: Lake, observations: list[tuple[int, int, int, float | None, int]]) -> None:
-    """Store the observations in the order in which they were seen."""
-    rows = []
-    for period, filed, seen, assets, moved in observations:
-        day = ENDS[period] + timedelta(days=filed)
-        row = v2_balance(
-            day.isoformat(),
-            assets or 0.0,
-            period_end=ENDS[period].isoformat(),
-            fiscal_quarter=period + 1 + moved,
-            total_liabilities=10.0 * (period + 1),
-        )
-        rows.append((day + timedelta(days=seen), row))
-    for seen_on, row in sorted(rows, key=lambda item: item[0]):
-        put(lake, V2, row, f"{seen_on}T20:00")
-
-
-@pytest.mark.slow
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(observations=st.lists(OBSERVATION, min_size=1, max_size=7))
-def test_for_any_order_of_observations(
-    tmp_path_factory: pytest.TempPathFactory,
-    observations: list[tuple[int, int, int, float | None, int]],
-) -> None:
-    """No value before its day, no hole, no overlap, no older period after a newer one."""
-    lake = Lake(tmp_path_factory.mktemp("lake"))
-    lake.prepare()
-    stored(lake, observations)
-    history = silver.history_table(lake, V2)
-    assert gaps_and_overlaps(history) == (0, 0)
-    for row in history.to_pylist():
-        period = ENDS.index(row["period_end"])
-        sooner = [
-            ENDS[period] + timedelta(days=filed)
-            for p, filed, _, assets, _ in observations
-            if p == period and (assets or None) == row["bs_total_assets"]
-        ]
-        assert min(sooner) <= row["known_from"]
-    days = sorted(
-        {day for row in history.to_pylist() for day in (row["known_from"], row["known_to"])}
-        - {None}
-    )
-    for day in days:
-        for near in (day - timedelta(days=1), day):
-            assert silver.known_on(history, near).equals(oracle.wide_table(lake, V2, near)), near
-    silver.build(lake, V2)
-    found = joined(lake, *map(str, days))
-    ends = [row["period_end"] for row in found]
-    assert ends == sorted(ends)
-    assert all(
-        row["period_end"] == max(silver.known_on(history, row["date"])["period_end"].to_pylist())
-        for row in found
-    )

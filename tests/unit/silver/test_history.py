@@ -16,8 +16,7 @@ from polygon_fundamentals.silver import versions
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox
 from tests.unit.silver import oracle
-from tests.unit.silver.feeding import answers, company, store
-from tests.unit.silver.test_as_of import COMPANIES, noon
+from tests.unit.silver.feeding import COMPANIES, answers, company, noon, store
 
 # Besides `COMPANIES`: fourth quarters that v1 lacks, early dates, zeros for absent lines, two share
 # classes in one row, and a company whose ticker changes.
@@ -112,14 +111,3 @@ def test_any_past_day_is_a_filter_of_the_history(
     assert (unproven["values_known_from"] > unproven["known_from"]).any() == (
         generation is Generation.V2
     )
-
-
-def gaps_and_overlaps(history: pa.Table) -> tuple[int, int]:
-    """Return how many rows begin later, and how many sooner, than the one before them ended."""
-    rows = history.select(["ticker", "cik", "timeframe", "period_end", "known_from", "known_to"])
-    frame = rows.to_pandas().sort_values(list(rows.schema.names), na_position="last")
-    before = frame.groupby(rows.schema.names[:4], dropna=False)["known_to"].shift()
-    told = frame.duplicated(rows.schema.names[:4])
-    late = frame["known_from"][told] > before[told].fillna(date.max)
-    soon = frame["known_from"][told] < before[told].fillna(date.max)
-    return int(late.sum()), int(soon.sum())
