@@ -100,6 +100,9 @@ class ServerRateLimit:
             self._permits -= 1
         return time.monotonic() - started
 
+    def release(self) -> None:
+        """Do nothing: a permit is used up."""
+
     def _take_block(self) -> int:
         if time.monotonic() - self._checked > CHECK_SECONDS:
             self._limit = read_limit(self._allowance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import shutil
 import subprocess
@@ -165,3 +166,18 @@ def test_the_pages_need_nothing_but_themselves(site: Site) -> None:
         assert re.findall(r"\bsrc\s*=\s*[\"']?(?:https?:)?//", text) == [], page
         hosts = set(re.findall(r"href\s*=\s*[\"'](?:https?:)?//([^/\"']+)", text))
         assert hosts <= {"www.sec.gov"}, page
+
+
+def test_the_accession_numbers_of_a_proof_lead_to_their_filings(site: Site, tmp_path: Path) -> None:
+    text = (site.folder / "review.html").read_text(encoding="utf-8")
+    start, end = re.search(r'id="data">(.*?)</script>', text, re.S).span(1)  # type: ignore[union-attr]
+    data = json.loads(text[start:end])
+    proof = "Revenues is 5 in 10-Q 0009000000-24-000013 (2024-07-31), then 6 in 8-K 0009000000-26-7"
+    data["detail"]["words"] = [proof for _ in data["detail"]["words"]]
+    page = tmp_path / "proven.html"
+    changed = json.dumps(data).replace("<", "\\u003c")
+    page.write_text(text[:start] + changed + text[end:], encoding="utf-8")
+    links = re.findall(r'<a href="([^"]+)" rel="noreferrer">0009000000-24-000013</a>', opened(page))
+    assert len(links) >= sum(at >= 0 for at in data["detail"]["at"][:50]) > 0
+    address = r"https://www\.sec\.gov/Archives/edgar/data/9\d+/000900000024000013/"
+    assert all(re.fullmatch(address, link) for link in links)

@@ -41,11 +41,12 @@ def test_the_demo_serves_itself_and_leaves_nothing_running(tmp_path: Path) -> No
     assert re.search(r"^Done in \d+ s. Where to look:$", told.stdout, re.M)
     assert processes_of(lake / "prefect") == []
     proven = re.search(
-        r"^note: proven: .* in 8-K (\d{10}-\d\d-\d{6}) .*; https://www.sec.gov/", said, re.M
+        r"^note: proven: .* in 8-K (\d{10}-\d\d-\d{6}) .*; (https://www.sec.gov/\S+)$", said, re.M
     )
     assert proven
-    pages = (lake / "ops" / "parity" / "data_docs" / "runs").glob("*.html")
-    assert any(proven[1] in page.read_text() for page in pages)
+    page = (lake / "ops" / "parity" / "data_docs" / "review.html").read_text()
+    assert proven[1] in proven[2]
+    assert f'href="{proven[2]}"' in page
     assert not home.exists()
     with sqlite3.connect(lake / "prefect" / "prefect.db") as database:
         assert database.execute("SELECT count(*) FROM deployment").fetchone() == (len(declared()),)

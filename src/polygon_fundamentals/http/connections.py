@@ -53,7 +53,7 @@ class _Watch:
         Raises:
             InterruptedRequestError: `stop` was called.
         """
-        self._refuse_when_stopping()
+        self.refuse_when_stopping()
         me, until = threading.get_ident(), time.monotonic() + seconds
         late: list[bool] = []
         with self._lock:
@@ -64,7 +64,7 @@ class _Watch:
         try:
             yield late
         except Exception:
-            self._refuse_when_stopping()
+            self.refuse_when_stopping()
             raise
         finally:
             with self._lock:
@@ -72,9 +72,10 @@ class _Watch:
             # A body without a stated length that was cut off ends like a whole one.
             if time.monotonic() >= until:
                 late.append(True)
-        self._refuse_when_stopping()
+        self.refuse_when_stopping()
 
-    def _refuse_when_stopping(self) -> None:
+    def refuse_when_stopping(self) -> None:
+        """Raise InterruptedRequestError if `stop` was called."""
         if self.stopping.is_set():
             raise InterruptedRequestError("the run was interrupted; run it again to go on")
 

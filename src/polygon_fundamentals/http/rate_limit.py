@@ -1,8 +1,8 @@
 """The rate limit: at most n requests in any minute, over all threads and runs of a host.
 
 Without a Prefect server the limit lives in one small file, shared through a file lock:
-the times of the last n requests. A request may go when the oldest of them is more than
-a minute old; so a burst of n is granted at once, and no minute ever holds more than n.
+the times of the last n requests, reserved ones too. A request may go when the oldest of them is
+more than a minute old; so a burst of n is granted at once, and no minute ever holds more than n.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ class RateLimit(Protocol):
     def acquire(self) -> float:
         """Wait until one more request may be sent; return the seconds waited."""
 
+    def release(self) -> None:
+        """Note that the request of this thread was answered, or has failed."""
+
 
 class NoRateLimit:
     """No limit of our own."""
@@ -34,6 +37,9 @@ class NoRateLimit:
     def acquire(self) -> float:
         """Return 0.0 at once."""
         return 0.0
+
+    def release(self) -> None:
+        """Do nothing."""
 
 
 class FileRateLimit:
@@ -66,20 +72,27 @@ class FileRateLimit:
                 turn = now
             else:
                 turn = max(now, times[-self._per_minute] + WINDOW_SECONDS)
-            times = [*times[-(self._per_minute - 1) :], turn] if self._per_minute > 1 else [turn]
-            self._path.write_bytes(struct.pack(f"<{len(times)}d", *times))
+            times = [*times, turn][-self._per_minute :]
+            self._path.write_bytes(struct.pack(f"<{len(times) + 1}d", now, *times))
         wait = turn - now
         if wait > 0:
             self._sleep(wait)
         return wait
 
+    def release(self) -> None:
+        """Do nothing: a request counts when it leaves."""
+
     def _read(self, now: float) -> list[float]:
-        """Return the remembered times, oldest first; those from a clock set back are dropped."""
+        """Return the remembered times, oldest first.
+
+        The first number of the file is when it was written. Where the clock was set back since
+        then, the times are too: however many turns are reserved, none is forgotten.
+        """
         try:
             data = self._path.read_bytes()
         except FileNotFoundError:
             return []
         count = len(data) // 8
-        times = list(struct.unpack(f"<{count}d", data[: count * 8]))
-        horizon = now + WINDOW_SECONDS * (1 + count / self._per_minute)
-        return [t for t in times if t <= horizon]
+        written, *times = struct.unpack(f"<{count}d", data[: count * 8]) or (now,)
+        back = max(0.0, written - now)
+        return [moment - back for moment in times]

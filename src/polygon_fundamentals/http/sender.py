@@ -69,7 +69,10 @@ class Sender:
 
         def once() -> T:
             self.count(RequestCounts(requests=1))
-            response = self._transport.get(path, params, what)
+            try:
+                response = self._transport.get(path, params, what)
+            finally:
+                self._rate_limit.release()
             self.count(RequestCounts(body_bytes=len(response.content)))
             return read(response, what)
 
@@ -89,7 +92,10 @@ class Sender:
         """
         self._rate_limit.acquire()
         self.count(RequestCounts(requests=1))
-        response, size = self._transport.download(path, what, sink)
+        try:
+            response, size = self._transport.download(path, what, sink)
+        finally:
+            self._rate_limit.release()
         self.count(RequestCounts(body_bytes=size))
         if response.status_code != 200:
             read(response, what)

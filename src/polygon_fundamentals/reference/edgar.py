@@ -10,21 +10,22 @@ from __future__ import annotations
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
 import requests
-import tenacity
 
 from polygon_fundamentals.errors import (
     ApiError,
     EdgarIdentityError,
     EdgarUnreachableError,
+    InterruptedRequestError,
     RateLimitedError,
     RetriableApiError,
 )
+from polygon_fundamentals.http.connections import WATCH
 from polygon_fundamentals.http.sender import Sender
 from polygon_fundamentals.http.transport import Declared
 from polygon_fundamentals.lake.paths import Lake
@@ -35,20 +36,21 @@ from polygon_fundamentals.settings import EDGAR_IDENTITY, EdgarSettings
 T = TypeVar("T")
 FACTS_ZIP = "/Archives/edgar/daily-index/xbrl/companyfacts.zip"
 SUBMISSIONS_ZIP = "/Archives/edgar/daily-index/bulkdata/submissions.zip"
-# A little more than a second's share, so that no second holds one more at its edges.
-_SPACING = 1.04
-# Seconds that the turns of all waiting threads may reach ahead.
-_LONGEST_QUEUE = 60.0
-_TIMES = struct.Struct("<2d")
+# Seconds after an answer until its slot is free: a second, and what clocks may differ in one.
+_REST = 1.02
+# A slot whose process died is free after this; a request has long arrived by then.
+_LEASE = 60.0
 # After so many companies in a row for which EDGAR gave no answer, the rest is not asked for.
 _FAILURES_UNTIL_UNREACHABLE = 3
 
 
 class EdgarLimit:
-    """Eight requests a second, and a pause for all, over all processes that share a lake.
+    """Eight requests in any second, and a pause for all, over all processes that share a lake.
 
-    One small file holds when the next request may leave and until when all pause. Requests leave
-    one by one, never as a burst: what is late on its way then meets few others.
+    There are eight slots. A request takes one, which is free again a second after the answer came.
+    So the requests of one slot reach EDGAR more than a second apart, however long each was on its
+    way, and no second can hold a ninth. One small file holds from when each slot is free and until
+    when all pause.
     """
 
     def __init__(
@@ -57,51 +59,71 @@ class EdgarLimit:
         settings: EdgarSettings,
         *,
         clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] = WATCH.stopping.wait,
     ) -> None:
         self._file = lake.ops / "locks" / "rate-edgar.bin"
-        self._spacing = _SPACING / settings.requests_per_second
+        self._slots = settings.requests_per_second
         self._pause = settings.pause
         self._clock, self._sleep = clock, sleep
+        self._mine = threading.local()
 
     def acquire(self) -> float:
-        """Wait until one more request may be sent; return the seconds waited.
+        """Take a slot, and wait until one is free; return the seconds waited.
 
-        A turn is reserved under the lock and waited for outside it. Where a pause began meanwhile,
-        or the turn has passed, another one is taken.
+        Raises:
+            InterruptedRequestError: the run was interrupted.
         """
         waited = 0.0
         while True:
             with self._held():
                 now = self._clock()
-                following, paused = self._read(now)
-                turn = max(now, following, paused)
-                self._file.write_bytes(_TIMES.pack(turn + self._spacing, paused))
-            if turn > now:
-                self._sleep(turn - now)
-                waited += turn - now
-                if self._clock() - turn > self._spacing:
-                    continue  # woken late, on a busy machine: the turns after it may have come
-            with self._held():
-                if self._read(self._clock())[1] <= turn:
+                paused, free = self._read(now)
+                slot = free.index(min(free))
+                wait = max(paused, free[slot]) - now
+                if wait <= 0:
+                    free[slot] = now + _LEASE
+                    self._mine.slot = slot
+                self._write(now, paused, free)
+                if wait <= 0:
                     return waited
+            # A slot whose answer comes meanwhile is free after that; a pause may be prolonged.
+            wait = wait if paused > now else min(wait, _REST)
+            self._sleep(wait)
+            waited += wait
+            WATCH.refuse_when_stopping()
+
+    def release(self) -> None:
+        """Let the slot that this thread has taken rest for a second: its request is answered."""
+        with self._held():
+            now = self._clock()
+            paused, free = self._read(now)
+            free[self._mine.slot] = now + _REST
+            self._write(now, paused, free)
 
     def pause(self) -> None:
         """Let nobody ask before the pause is over; it begins anew where one was on."""
         with self._held():
-            until = self._clock() + self._pause
-            self._file.write_bytes(_TIMES.pack(until, until))
+            now = self._clock()
+            self._write(now, now + self._pause, self._read(now)[1])
 
     def _held(self) -> AbstractContextManager[None]:
         return exclusive(self._file.with_suffix(".lock"))
 
-    def _read(self, now: float) -> tuple[float, float]:
-        """Return both times; of a file that was cut, or a clock set back, no more than can be."""
+    def _read(self, now: float) -> tuple[float, list[float]]:
+        """Return until when all pause and from when each slot is free.
+
+        Where the clock was set back since they were written, they are too. A file that was cut
+        says nothing.
+        """
         try:
-            following, paused = _TIMES.unpack(self._file.read_bytes())
+            written, *times = struct.unpack(f"<{self._slots + 2}d", self._file.read_bytes())
         except (FileNotFoundError, struct.error):
-            return 0.0, 0.0
-        return min(following, now + self._pause + _LONGEST_QUEUE), min(paused, now + self._pause)
+            return 0.0, [0.0] * self._slots
+        back = max(0.0, written - now)
+        return times[0] - back, [moment - back for moment in times[1:]]
+
+    def _write(self, now: float, paused: float, free: Sequence[float]) -> None:
+        self._file.write_bytes(struct.pack(f"<{self._slots + 2}d", now, paused, *free))
 
 
 class Edgar:
@@ -115,7 +137,7 @@ class Edgar:
         settings: EdgarSettings,
         limit: EdgarLimit,
         *,
-        sleep: Callable[[float], None] = tenacity.nap.sleep,
+        sleep: Callable[[float], object] = WATCH.stopping.wait,
     ) -> None:
         auth = Declared(settings.identity)
         self._settings, self._limit = settings, limit
@@ -166,6 +188,8 @@ class Edgar:
             raise type(self._refusal)(*self._refusal.args)
         try:
             answer = ask(_Reading(self._limit))
+        except InterruptedRequestError:
+            raise
         except EdgarIdentityError as error:
             self._refusal = error
             raise

@@ -62,7 +62,16 @@ def test_a_clock_set_back_does_not_stop_everything(tmp_path: Path) -> None:
     limit = FileRateLimit(tmp_path / "rate.bin", 1, clock=clock.time, sleep=clock.sleep)
     limit.acquire()
     clock.now -= 100_000
-    assert limit.acquire() == 0.0
+    assert limit.acquire() == WINDOW_SECONDS
+
+
+def test_turns_reserved_far_ahead_are_not_forgotten(tmp_path: Path) -> None:
+    clock = Clock()
+    waiting: list[float] = []
+    limit = FileRateLimit(tmp_path / "rate.bin", 2, clock=clock.time, sleep=waiting.append)
+    for _ in range(20):
+        limit.acquire()  # twenty threads, of which eighteen wait at once
+    assert waiting == [WINDOW_SECONDS * (1 + i // 2) for i in range(18)]
 
 
 def test_without_a_limit_nothing_waits() -> None:
