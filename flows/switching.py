@@ -34,6 +34,7 @@ DEPLOYMENTS = Path(__file__).parents[1] / "deployments"
 READERS = DEPLOYMENTS / "readers.toml"
 CONTACTS = DEPLOYMENTS / "contacts.toml"
 THRESHOLDS = DEPLOYMENTS / "checklist.toml"
+TRAINING = DEPLOYMENTS.parent / "docs" / "training.md"
 
 
 def lake_of(lake: str | None) -> Lake:

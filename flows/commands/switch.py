@@ -30,7 +30,7 @@ class ChecklistCommand(ChecklistParameters):
 class SignOffParameters(Parameters):
     """Who signs which item of the checklist off."""
 
-    item: Annotated[str, Flag("ITEM", help="what is signed, such as training")]
+    item: Annotated[str, Flag("ITEM", help="what is signed, such as parity")]
     by: Annotated[str, Flag(metavar="WHO", help="a name of contacts.toml")]
     lake: LakeFolder = None
 
@@ -44,11 +44,12 @@ def checklist(given: ChecklistCommand, as_json: bool) -> int:
 def sign_off(given: SignOffParameters, as_json: bool) -> int:
     """Record a sign-off."""
     from flows.runs import ended
-    from flows.switching import CONTACTS, lake_of
+    from flows.switching import CONTACTS, TRAINING, lake_of
     from polygon_fundamentals.cutover.sign_offs import load_contacts, sign
 
     def body() -> dict[str, Any]:
-        signed = sign(lake_of(given.lake), load_contacts(CONTACTS), given.item, given.by)
+        contacts = load_contacts(CONTACTS)
+        signed = sign(lake_of(given.lake), contacts, given.item, given.by, training=TRAINING)
         step = {"name": "sign-off", "ok": True, "detail": signed}
         return {"steps": [step], "exit_code": 0, "message": signed}
 

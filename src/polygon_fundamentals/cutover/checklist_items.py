@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from polygon_fundamentals.cutover import checksums, companions, quarantine, sign_offs
+from polygon_fundamentals.cutover import (
+    checksums,
+    companions,
+    quarantine,
+    sign_offs,
+    signed_parity,
+)
 from polygon_fundamentals.cutover.thresholds import Thresholds
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.paths import Lake
@@ -204,16 +210,26 @@ def drill_item(case: Case) -> ChecklistItem:
 
 
 def sign_offs_item(case: Case) -> ChecklistItem:
-    """Return which sign-offs are missing."""
+    """Return who signed what, which sign-offs are missing, and which must be given again."""
+    given = sign_offs.signatures(case.lake, case.contacts)
     missing = sign_offs.missing(case.lake, case.contacts)
+    again = {
+        (one.item, one.role): f"{one}, but {news}"
+        for one in given
+        if one.item == sign_offs.PARITY
+        and (news := signed_parity.beyond(case.lake, case.entries, one.subject))
+    }
+    words = [again.get((one.item, one.role), str(one)) for one in given]
     left = ", ".join(f"{item} ({role})" for item, role in missing)
-    detail = f"missing: {left}" if missing else f"{', '.join(case.contacts.sign_offs)}: all signed"
-    item = missing[0][0] if missing else "ITEM"
+    if left:
+        words.insert(0, f"missing: {left}")
+    item = next((name for name, _ in (*again, *missing)), "ITEM")
+    review = "read ops/parity/data_docs/review.html, then " if item == sign_offs.PARITY else ""
     return ChecklistItem(
         "sign-offs",
-        not missing,
-        detail,
-        f"`python -m flows sign-off {item} --by NAME`, names in deployments/contacts.toml",
+        not missing and not again,
+        "; ".join(words) or "nothing is to be signed",
+        f"{review}`python -m flows sign-off {item} --by NAME`, names in deployments/contacts.toml",
     )
 
 

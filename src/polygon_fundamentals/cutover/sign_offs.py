@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from polygon_fundamentals import ledger
+from polygon_fundamentals.cutover import signed_parity
 from polygon_fundamentals.cutover.journal import Clock, folder, now
 from polygon_fundamentals.errors import DamagedFileError, UsageError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.local import replace_file
+
+TRAINING, PARITY = "training", "parity"
+_LOOK_BACK = timedelta(days=60)
 
 
 class Person(BaseModel):
@@ -41,7 +49,8 @@ class Contacts(BaseModel):
     rollback_authority: Person = Person()
     sign_offs: Mapping[str, tuple[str, ...]] = Field(
         default={
-            "training": ("migration_lead", "rollback_authority"),
+            TRAINING: ("migration_lead", "rollback_authority"),
+            PARITY: ("migration_lead",),
             "cutover": ("migration_lead",),
             "rollback": ("rollback_authority",),
         }
@@ -79,11 +88,43 @@ def load_contacts(path: Path | None) -> Contacts:
     return contacts
 
 
-def sign(lake: Lake, contacts: Contacts, item: str, who: str, clock: Clock = now) -> str:
-    """Record that somebody signs an item off; return it in words.
+@dataclass(frozen=True)
+class Signature:
+    """A sign-off as given: by whom, when, and what was signed with it."""
+
+    item: str
+    role: str
+    by: str
+    at: datetime
+    subject: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        said = f"{self.item}: {self.by} on {self.at:%Y-%m-%d}"
+        if self.item == TRAINING and self.subject:
+            return f"{said}, {self.subject['title']!r} (sha256 {self.subject['sha256'][:12]})"
+        if self.item == PARITY and self.subject:
+            stood = signed_parity.in_words(self.subject["findings"])
+            return (
+                f"{said}, run {self.subject['run']} of {self.subject['scope']} with {stood} "
+                f"(sha256 {self.subject['sha256'][:12]})"
+            )
+        return said
+
+
+def sign(
+    lake: Lake,
+    contacts: Contacts,
+    item: str,
+    who: str,
+    clock: Clock = now,
+    training: Path | None = None,
+) -> str:
+    """Record that somebody signs an item off, and what is signed; return it in words.
+
+    `training` is the page that the training is given by. Of parity the last run is signed.
 
     Raises:
-        UsageError: there is no such item, or `who` is not the one to sign it.
+        UsageError: there is no such item, nothing to sign, or `who` is not the one to sign it.
     """
     if item not in contacts.sign_offs:
         raise UsageError(
@@ -98,22 +139,63 @@ def sign(lake: Lake, contacts: Contacts, item: str, who: str, clock: Clock = now
         raise UsageError(
             f"{who!r} may not sign {item!r} off: deployments/contacts.toml has {named} for it"
         )
+    at = clock()
+    subject: dict[str, Any] = {}
+    if item == TRAINING and training is not None:
+        subject = _page(training)
+    elif item == PARITY:
+        subject = signed_parity.keep_results(lake, ledger.read_entries(lake, at - _LOOK_BACK)[0])
     given = _given(lake, item)
-    given.update({role: {"by": who.strip(), "at": clock().isoformat()} for role in own})
+    entry = {"by": who.strip(), "at": at.isoformat(), **({"signed": subject} if subject else {})}
+    given.update({role: entry for role in own})
     replace_file(_file(lake, item), orjson.dumps(given, option=orjson.OPT_INDENT_2))
-    missing = [role for role in roles if role not in given]
-    return f"{item}: signed by {who}" + (
-        f"; still to sign: {', '.join(missing)}" if missing else ""
-    )
+    if item == PARITY:
+        digests = {str(one.get("signed", {}).get("sha256", "")) for one in given.values()}
+        signed_parity.forget_other_results(lake, digests)
+    left = [role for role in roles if role not in given]
+    signed = Signature(item, own[0], who.strip(), at, subject)
+    return f"signed {signed}" + (f"; still to sign: {', '.join(left)}" if left else "")
+
+
+def _page(path: Path) -> dict[str, str]:
+    """Return the title of a page of documentation, and its digest."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}); it is what is signed") from (
+            error
+        )
+    first = next((line for line in data.decode().splitlines() if line.startswith("# ")), path.name)
+    return {"title": first.removeprefix("# "), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def signatures(lake: Lake, contacts: Contacts) -> list[Signature]:
+    """Return the sign-offs that were given by today's holders of their roles."""
+    return [
+        Signature(
+            item,
+            role,
+            str(entry["by"]),
+            datetime.fromisoformat(entry["at"]),
+            entry.get("signed", {}),
+        )
+        for item, roles in contacts.sign_offs.items()
+        for role in roles
+        if (entry := _given(lake, item).get(role))
+        and contacts.person(role).is_called(str(entry.get("by", "")))
+        # A signature of an earlier version does not say which run was signed.
+        and (item != PARITY or "signed" in entry)
+    ]
 
 
 def missing(lake: Lake, contacts: Contacts) -> list[tuple[str, str]]:
     """Return (item, role) of every sign-off that has not been given by today's holder."""
+    given = {(one.item, one.role) for one in signatures(lake, contacts)}
     return [
         (item, role)
         for item, roles in contacts.sign_offs.items()
         for role in roles
-        if not contacts.person(role).is_called(str(_given(lake, item).get(role, {}).get("by", "")))
+        if (item, role) not in given
     ]
 
 

@@ -35,11 +35,15 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 @dataclass(frozen=True)
 class ParityResult:
-    """What a run of `parity` answered; `sample` is None where the whole history was compared."""
+    """What a run of `parity` answered; `sample` is None where the whole history was compared.
+
+    `report` is the file of its values that are not matched, where the lake was at that time.
+    """
 
     passed: bool
     tickers_compared: int | None = None
     sample: int | None = None
+    report: str = ""
 
 
 @dataclass(frozen=True)

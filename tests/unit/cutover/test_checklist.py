@@ -22,6 +22,7 @@ from polygon_fundamentals.cutover.thresholds import Thresholds, load_thresholds
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.statements import Generation, Statement
+from tests.builders.parity_report import parity_report
 from tests.cutover_world import fill
 
 # Friday evening in New York; the five business days before it had their runs.
@@ -40,12 +41,13 @@ def ready(lake: Lake) -> Lake:
     for day in WEEK:
         daily(lake, day)
     at = NOW - timedelta(hours=1)
-    entry(lake, "parity", at, passed=True, tickers_compared=2, sample=None)
+    report = parity_report(lake, "signed")
+    entry(lake, "parity", at, tickers_compared=2, sample=None, **report)
     entry(lake, "drill", at, passed=True, schema_same=True, answers_differ=[], checks=2)
     for item in PEOPLE.sign_offs:
         for who in ("Ada", "Grace"):
             if any(PEOPLE.person(role).is_called(who) for role in PEOPLE.sign_offs[item]):
-                sign(lake, PEOPLE, item, who)
+                sign(lake, PEOPLE, item, who, clock=lambda: NOW)
     return lake
 
 

@@ -1,0 +1,169 @@
+"""What is signed of parity: the results of one run, and what a later run has beyond them.
+
+The signed results are kept beside the sign-off, since reports are removed after some runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pandas as pd
+import pyarrow.parquet as pq
+
+from polygon_fundamentals.cutover.journal import folder
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.storage.local import link_or_copy
+from polygon_fundamentals.ledger import RunEntry
+
+# Of a run's report: its totals, what Great Expectations said, and every case.
+_FILES = ("summary.json", "checkpoint.json", "values.parquet", "missing_periods.csv", "tickers.csv")
+_VALUE = (
+    "statement", "cik", "ticker", "timeframe", "period_end", "v2_field", "v1_value", "v2_value",
+    "kind",
+)  # fmt: skip
+_PERIOD = ("statement", "cik", "ticker", "timeframe", "period_end")
+_TICKER = ("statement", "ticker", "kind")
+
+
+def last_run(entries: Sequence[RunEntry]) -> RunEntry | None:
+    """Return the newest run of parity that left a report, or None."""
+    return next(
+        (e for e in reversed(entries) if e.parity and e.parity.report and not e.is_running), None
+    )
+
+
+def keep_results(lake: Lake, entries: Sequence[RunEntry]) -> dict[str, Any]:
+    """Keep the results of the last run of parity; return what is signed with them.
+
+    Raises:
+        UsageError: there is no such run, it did not pass, or its report is gone.
+    """
+    last = last_run(entries)
+    if last is None or last.parity is None:
+        raise UsageError("parity has not been run; run `python -m flows parity`, read its review")
+    if not last.parity.passed:
+        raise UsageError(
+            f"the last parity ({_when(last)}) did not pass: mend what it names, or raise a budget "
+            "in expectations/tolerances.yaml with the reason, and run it again"
+        )
+    report = _report(lake, last)
+    if not all((report / name).is_file() for name in _FILES):
+        raise UsageError(f"{report} is not whole; run `python -m flows parity` again")
+    digest = _digest(report)
+    kept = _kept(lake, digest)
+    if not kept.is_dir():
+        beside = kept.with_name(f".{kept.name}")
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        for name in _FILES:
+            link_or_copy(report / name, beside / name)
+        beside.rename(kept)
+    summary = orjson.loads((report / "summary.json").read_bytes())
+    return {
+        "run": report.name.split("-", 1)[-1],
+        "started": last.started.isoformat(timespec="seconds"),
+        "scope": summary["scope"],
+        "compared": summary["compared"],
+        "findings": _findings(report, summary),
+        "sha256": digest,
+    }
+
+
+def forget_other_results(lake: Lake, digests: set[str]) -> None:
+    """Remove the kept results that no sign-off names any more."""
+    wanted = {_kept(lake, digest) for digest in digests}
+    for path in _kept(lake, "").parent.glob("parity-*"):
+        if path not in wanted:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def beyond(lake: Lake, entries: Sequence[RunEntry], signed: Mapping[str, Any]) -> str:
+    """Return in words what the last run has that the signed one had not; empty for nothing."""
+    kept = _kept(lake, str(signed["sha256"]))
+    if not kept.is_dir() or _digest(kept) != signed["sha256"]:
+        return f"what was signed is no longer in {kept}"
+    last = last_run(entries)
+    if last is None or (later := _report(lake, last)).name.split("-", 1)[-1] == signed["run"]:
+        return ""
+    summary = orjson.loads((later / "summary.json").read_bytes())
+    new: Counter[str] = Counter({"broken rules": len(summary["rules_broken"])})
+    cases = _values(later, summary["differences"])
+    new.update(cases[_are_new(cases, _values(kept, summary["differences"]))]["kind"].astype(str))
+    periods = _table(later / "missing_periods.csv", _PERIOD)
+    new["missing periods"] += int(
+        _are_new(periods, _table(kept / "missing_periods.csv", _PERIOD)).sum()
+    )
+    tickers = _absent(later)
+    new.update(f"{kind} tickers" for kind in tickers[_are_new(tickers, _absent(kept))]["kind"])
+    if not +new:
+        return ""
+    return f"the run of {_when(last)} has new cases: {in_words(+new)}"
+
+
+def in_words(findings: Mapping[str, int]) -> str:
+    """Return findings with their numbers, the most frequent first."""
+    ordered = sorted(findings.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{number:,} {kind}" for kind, number in ordered) or "no findings"
+
+
+def _findings(report: Path, summary: Mapping[str, Any]) -> dict[str, int]:
+    found = dict(summary["differences"])
+    found["missing periods"] = len(_table(report / "missing_periods.csv", _PERIOD))
+    found |= {f"{kind} tickers": len(names) for kind, names in summary["absent_tickers"].items()}
+    return {kind: number for kind, number in found.items() if number}
+
+
+def _values(report: Path, kinds: Mapping[str, int]) -> pd.DataFrame:
+    rows: pd.DataFrame = pq.read_table(
+        report / "values.parquet",
+        columns=list(_VALUE),
+        filters=[("kind", "in", sorted(kinds) or [""])],
+    ).to_pandas()
+    return rows
+
+
+def _absent(report: Path) -> pd.DataFrame:
+    tickers = _table(report / "tickers.csv", _TICKER)
+    return tickers[tickers["kind"] != "present"].reset_index(drop=True)
+
+
+def _table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    # A ticker may be called NA.
+    return pd.read_csv(path, usecols=list(columns), dtype=str, keep_default_na=False)
+
+
+def _are_new(rows: pd.DataFrame, known: pd.DataFrame) -> pd.Series[bool]:
+    """Which of the rows are not among the known ones."""
+    names = list(rows.columns)
+    both = rows.merge(known.drop_duplicates(), how="left", on=names, indicator=True)
+    return both["_merge"] == "left_only"
+
+
+def _digest(results: Path) -> str:
+    digest = hashlib.sha256()
+    for name in _FILES:
+        path = results / name
+        data = path.read_bytes() if path.is_file() else b""
+        digest.update(f"{name} {len(data)}\n".encode() + data)
+    return digest.hexdigest()
+
+
+def _kept(lake: Lake, digest: str) -> Path:
+    return folder(lake) / "sign_offs" / f"parity-{digest[:16]}"
+
+
+def _report(lake: Lake, entry: RunEntry) -> Path:
+    """The folder of a run's report, wherever the lake stands today."""
+    assert entry.parity  # of `last_run`
+    return lake.ops / "parity" / "reports" / Path(entry.parity.report).parent.name
+
+
+def _when(entry: RunEntry) -> str:
+    return f"{entry.started:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,156 @@
+"""Signing parity: which run, with what findings, and when it must be signed again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polygon_fundamentals.cutover.checklist import evaluate_checklist
+from polygon_fundamentals.cutover.checklist_items import ChecklistItem
+from polygon_fundamentals.cutover.sign_offs import Contacts, Person, load_contacts, sign
+from polygon_fundamentals.cutover.thresholds import Thresholds
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.lake import Lake
+from tests.builders.parity_report import parity_report
+
+NOW = datetime(2026, 6, 12, 22, tzinfo=UTC)
+PEOPLE = Contacts(
+    migration_lead=Person(name="Ada"),
+    rollback_authority=Person(name="Grace"),
+    sign_offs={"parity": ("migration_lead",)},
+)
+STOOD: list[dict[str, Any]] = [{}, {"v2_value": 3.0}, {"kind": "line_definition"}]
+
+
+def ran(lake: Lake, run: str, minutes: int, values: Any = (), **more: Any) -> None:
+    """Write the report and the ledger entry of a run of parity."""
+    at = NOW - timedelta(hours=2) + timedelta(minutes=minutes)
+    path = lake.ops / "runs" / f"{at:%Y%m%dT%H%M%S%f}Z-parity-{run}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    entry = {"flow": "parity", "outcome": "succeeded", "started": at.isoformat(), "parameters": {}}
+    path.write_text(json.dumps({**entry, **parity_report(lake, run, values, **more)}))
+
+
+def signed(lake: Lake) -> str:
+    return sign(lake, PEOPLE, "parity", "Ada", clock=lambda: NOW)
+
+
+def line(lake: Lake, contacts: Contacts = PEOPLE) -> ChecklistItem:
+    checklist = evaluate_checklist(lake, Thresholds(), contacts, v1="live", clock=lambda: NOW)
+    return next(item for item in checklist.items if item.name == "sign-offs")
+
+
+def test_the_run_its_digest_and_its_findings_are_recorded(lake: Lake) -> None:
+    ran(lake, "one", 0, STOOD)
+    assert not line(lake).ok
+    assert line(lake).detail == "missing: parity (migration_lead)"
+    assert "review.html, then `python -m flows sign-off parity" in line(lake).remedy
+    told = signed(lake)
+    entry = json.loads((lake.ops / "cutover" / "sign_offs" / "parity.json").read_text())
+    facts = entry["migration_lead"]["signed"]
+    assert (facts["run"], facts["scope"]) == ("one", "the whole history")
+    assert facts["findings"] == {"restated": 2, "line_definition": 1}
+    words = (
+        "parity: Ada on 2026-06-12, run one of the whole history with 2 restated, "
+        f"1 line_definition (sha256 {facts['sha256'][:12]})"
+    )
+    assert told == f"signed {words}"
+    assert (line(lake).ok, line(lake).detail) == (True, words)
+
+
+@pytest.mark.parametrize(
+    ("values", "more", "news"),
+    [
+        ([*STOOD, {"v2_value": 4.0}], {}, "1 restated"),
+        # As many as before, but others.
+        ([{}, {"v2_value": 5.0}, STOOD[2]], {}, "1 restated"),
+        ([{}, STOOD[1], {"kind": "sign"}], {}, "1 sign"),
+        (STOOD, {"missing_periods": ["2025-12-31"]}, "1 missing periods"),
+        (STOOD, {"tickers": ["NA"]}, "1 missing tickers"),
+        (STOOD, {"rules_broken": ["No field is lost"]}, "1 broken rules"),
+    ],
+)
+def test_something_new_must_be_signed_again(
+    lake: Lake, values: Any, more: dict[str, Any], news: str
+) -> None:
+    ran(lake, "one", 0, STOOD)
+    signed(lake)
+    ran(lake, "two", 5, values, **more)
+    assert not line(lake).ok
+    assert line(lake).detail.endswith(f"but the run of 2026-06-12 20:05 UTC has new cases: {news}")
+    if "rules_broken" not in more:
+        signed(lake)
+        assert line(lake).ok
+
+
+@pytest.mark.parametrize("values", [STOOD, STOOD[:1], [], [*STOOD, {"kind": "null_in_v1"}]])
+def test_the_same_or_better_need_not_be_signed_again(lake: Lake, values: Any) -> None:
+    ran(lake, "one", 0, STOOD, missing_periods=["2025-12-31"], tickers=["NA"])
+    signed(lake)
+    ran(lake, "two", 5, values)
+    summary = next((lake.ops / "parity" / "reports").glob("*-two/summary.json"))
+    told = json.loads(summary.read_text())
+    told["differences"].pop("null_in_v1", None)  # counted apart, so not among the differences
+    summary.write_text(json.dumps(told))
+    assert line(lake).ok, line(lake).detail
+
+
+def test_results_are_kept_when_the_report_goes_and_damage_is_seen(lake: Lake) -> None:
+    ran(lake, "one", 0, STOOD)
+    signed(lake)
+    ran(lake, "two", 5, STOOD)
+    signed(lake)
+    [kept] = (lake.ops / "cutover" / "sign_offs").glob("parity-*")
+    for path in (lake.ops / "parity" / "reports").glob("*-two/*.parquet"):
+        path.unlink()
+    assert line(lake).ok
+    summary = kept / "summary.json"
+    text = summary.read_text()
+    summary.unlink()
+    summary.write_text(text.replace("10", "11"))
+    assert not line(lake).ok
+    assert "what was signed is no longer in" in line(lake).detail
+
+
+def test_what_cannot_be_signed(lake: Lake) -> None:
+    with pytest.raises(UsageError, match="parity has not been run; run `python -m flows parity`"):
+        signed(lake)
+    ran(lake, "bad", 0, STOOD, rules_broken=["No field is lost"])
+    with pytest.raises(UsageError, match=r"\(2026-06-12 20:00 UTC\) did not pass: mend what it"):
+        signed(lake)
+    ran(lake, "gone", 5, STOOD)
+    next((lake.ops / "parity" / "reports").glob("*-gone/tickers.csv")).unlink()
+    with pytest.raises(UsageError, match="is not whole; run `python -m flows parity` again"):
+        signed(lake)
+    with pytest.raises(UsageError, match="'Grace' may not sign 'parity' off"):
+        sign(lake, PEOPLE, "parity", "Grace")
+
+
+def test_a_signature_of_an_earlier_version_names_no_run(lake: Lake) -> None:
+    ran(lake, "one", 0, STOOD)
+    file = lake.ops / "cutover" / "sign_offs" / "parity.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"migration_lead": {"by": "Ada", "at": NOW.isoformat()}}))
+    assert line(lake).detail == "missing: parity (migration_lead)"
+
+
+def test_the_training_is_signed_by_title_and_digest(lake: Lake, tmp_path: Path) -> None:
+    contacts = PEOPLE.model_copy(update={"sign_offs": {"training": ("migration_lead",)}})
+    page = tmp_path / "training.md"
+    with pytest.raises(UsageError, match=r"training\.md cannot be read"):
+        sign(lake, contacts, "training", "Ada", clock=lambda: NOW, training=page)
+    page.write_text("# Training: one hour\n\nRead this.\n")
+    sign(lake, contacts, "training", "Ada", clock=lambda: NOW, training=page)
+    digest = hashlib.sha256(page.read_bytes()).hexdigest()
+    words = f"training: Ada on 2026-06-12, 'Training: one hour' (sha256 {digest[:12]})"
+    assert (line(lake, contacts).ok, line(lake, contacts).detail) == (True, words)
+
+
+def test_the_shipped_contacts_ask_for_parity() -> None:
+    shipped = load_contacts(Path(__file__).parents[3] / "deployments" / "contacts.toml")
+    assert shipped.sign_offs["parity"] == ("migration_lead",)
