@@ -77,7 +77,7 @@ def steps(client: SyncPrefectClient) -> list[Step]:
 
 
 def _automation(client: SyncPrefectClient, name: str) -> Step:
-    found = client.read_automations_by_name(name)
+    existing = client.read_automations_by_name(name)
 
     def create() -> None:
         document = client.read_block_document_by_name(BLOCK, "webhook")
@@ -89,14 +89,14 @@ def _automation(client: SyncPrefectClient, name: str) -> Step:
             trigger=wanted["trigger"],
             actions=[action],
         )
-        if found:
-            client.update_automation(found[0].id, core)
+        if existing:
+            client.update_automation(existing[0].id, core)
         else:
             client.create_automation(core)
 
-    if not found:
+    if not existing:
         return Step(f"automation {name!r}", (CREATE,), create)
-    wanted, present = _wanted(name), found[0]
+    wanted, present = _wanted(name), existing[0]
     trigger, action = present.trigger, present.actions[0]
     return Step(
         f"automation {name!r}",

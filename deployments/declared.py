@@ -94,7 +94,7 @@ def read(path: Path = FILE) -> PrefectFile:
     except yaml.YAMLError as error:
         raise UsageError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
-        found = "; ".join(
+        faults = "; ".join(
             f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()
         )
-        raise UsageError(f"{path} does not hold: {found}") from error
+        raise UsageError(f"{path} does not hold: {faults}") from error

@@ -70,10 +70,10 @@ def _step(
 
     if RETIRED_TAG in present.tags:
         return Step(name, (), create, "retired by `cleanup`: left alone")
-    found = _found(present)
+    stored = _as_stored(present)
 
     def update() -> None:
-        same_slugs = wanted["schedules"].keys() == found["schedules"].keys()
+        same_slugs = wanted["schedules"].keys() == stored["schedules"].keys()
         client.update_deployment(
             present.id,
             DeploymentUpdate(
@@ -102,7 +102,7 @@ def _step(
             # One by one they keep their ids, which a cutover's journal may hold.
             by_slug = {s.slug: s.id for s in present.schedules}
             for schedule in declared.schedules:
-                if wanted["schedules"][schedule.slug] != found["schedules"][schedule.slug]:
+                if wanted["schedules"][schedule.slug] != stored["schedules"][schedule.slug]:
                     client.update_deployment_schedule(
                         present.id,
                         by_slug[schedule.slug],
@@ -110,7 +110,7 @@ def _step(
                         schedule=CronSchedule(cron=schedule.cron, timezone=schedule.timezone),
                     )
 
-    return Step(name, differences(wanted, found), update, note)
+    return Step(name, differences(wanted, stored), update, note)
 
 
 def _wanted(
@@ -145,13 +145,13 @@ def form(flow: Flow[..., Any]) -> dict[str, Any]:
     schema = parameter_schema(flow).model_dump(mode="json", exclude_unset=True)
     for name, hint in get_type_hints(flow.fn, include_extras=True).items():
         marks = getattr(hint, "__metadata__", ())
-        told = [mark.description for mark in marks if isinstance(mark, FieldInfo)]
-        if name in schema["properties"] and any(told):
-            schema["properties"][name]["description"] = told[-1]
+        descriptions = [mark.description for mark in marks if isinstance(mark, FieldInfo)]
+        if name in schema["properties"] and any(descriptions):
+            schema["properties"][name]["description"] = descriptions[-1]
     return schema
 
 
-def _found(present: DeploymentResponse) -> dict[str, Any]:
+def _as_stored(present: DeploymentResponse) -> dict[str, Any]:
     """Return a deployment as the server has it, in the words of `_wanted`."""
     limit, options = present.global_concurrency_limit, present.concurrency_options
     return {

@@ -33,7 +33,7 @@ def pool(client: SyncPrefectClient, name: str, kind: str) -> Step:
     paused is started again.
     """
     try:
-        found = client.read_work_pool(name)
+        existing = client.read_work_pool(name)
     except ObjectNotFound:
         return Step(
             f"work pool {name} ({kind})",
@@ -48,8 +48,8 @@ def pool(client: SyncPrefectClient, name: str, kind: str) -> Step:
             ),
         )
     return Step(
-        f"work pool {name} ({found.type})",
-        differences({"is_paused": False}, {"is_paused": found.is_paused}),
+        f"work pool {name} ({existing.type})",
+        differences({"is_paused": False}, {"is_paused": existing.is_paused}),
         lambda: client.update_work_pool(name, WorkPoolUpdate(is_paused=False)),
     )
 
@@ -81,10 +81,10 @@ def limit(client: SyncPrefectClient) -> Step:
     allowance = load_settings().requests_per_minute
     name = f"rate limit {LIMIT_NAME}"
     try:
-        found = client.read_global_concurrency_limit_by_name(LIMIT_NAME)
+        existing = client.read_global_concurrency_limit_by_name(LIMIT_NAME)
     except ObjectNotFound:
         wanted = DecayLimit.within(allowance or FREE_PLAN)
-        told = "" if allowance else "; for another plan set POLYGON_REQUESTS_PER_MINUTE"
+        hint = "" if allowance else "; for another plan set POLYGON_REQUESTS_PER_MINUTE"
         return Step(
             name,
             (CREATE,),
@@ -96,9 +96,9 @@ def limit(client: SyncPrefectClient) -> Step:
                     slot_decay_per_second=wanted.decay,
                 )
             ),
-            f"at most {allowance or FREE_PLAN} requests in any minute{told}",
+            f"at most {allowance or FREE_PLAN} requests in any minute{hint}",
         )
-    present = DecayLimit(found.limit, found.slot_decay_per_second)
+    present = DecayLimit(existing.limit, existing.slot_decay_per_second)
     wanted = DecayLimit.within(allowance) if allowance else present
     values = {"limit": wanted.slots, "slot_decay_per_second": wanted.decay, "active": True}
     return Step(
@@ -108,7 +108,7 @@ def limit(client: SyncPrefectClient) -> Step:
             {
                 "limit": present.slots,
                 "slot_decay_per_second": present.decay,
-                "active": found.active,
+                "active": existing.active,
             },
         ),
         lambda: client.update_global_concurrency_limit(
@@ -152,6 +152,6 @@ def variable(client: SyncPrefectClient) -> Step:
 
 def switched(client: SyncPrefectClient) -> dict[str, bool]:
     """Return what a cutover switched: deployment → active."""
-    found = client.read_variable_by_name(SWITCHED)
-    value = found.value if found else {}
+    stored = client.read_variable_by_name(SWITCHED)
+    value = stored.value if stored else {}
     return {str(k): bool(v) for k, v in value.items()} if isinstance(value, dict) else {}

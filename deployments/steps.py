@@ -19,12 +19,12 @@ class Step:
     note: str = ""
 
 
-def differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[str, ...]:
+def differences(wanted: Mapping[str, Any], stored: Mapping[str, Any]) -> tuple[str, ...]:
     """Return `field: old → new` for every field of `wanted` that is otherwise in `found`."""
     return tuple(
-        f"{field}: {_short(found.get(field))} → {_short(value)}"
+        f"{field}: {_short(stored.get(field))} → {_short(value)}"
         for field, value in wanted.items()
-        if found.get(field) != value
+        if stored.get(field) != value
     )
 
 

@@ -65,10 +65,10 @@ def daily_update(given: DailyUpdateParameters) -> Report:
     parameters = given.recorded(last, settings.base_url)
     with recorded_run("daily-update", where, parameters, writes=writes) as run:
         report = _updated(run, given)
-        held = catalogue.counts(where, every_file=False)
-        run.report["records"] = _records(held)
+        counts = catalogue.counts(where, every_file=False)
+        run.report["records"] = _records(counts)
     publish_load("daily-update", {name: report[name] for name in ("v1", "v2") if name in report})
-    tell_status(where, report, held)
+    tell_status(where, report, counts)
     return report
 
 
@@ -117,7 +117,7 @@ def _updated(run: ledger.Run, given: DailyUpdateParameters) -> Report:
             )
         write_companies(file, followed)
         update = Update(spec, run, given.names, given.statements, given.timeframes, file, windows)
-        found = update_side_by_side(update)
+        reports_by_generation = update_side_by_side(update)
     finally:
         close(spec)
         file.unlink(missing_ok=True)
@@ -125,9 +125,9 @@ def _updated(run: ledger.Run, given: DailyUpdateParameters) -> Report:
         # An archived v1 is asked for nothing.
         since = day_of(archived).isoformat()
         left_out = WindowReport(window=v1_window.as_json(), archived_since=since)
-        found = {"v1": left_out, **found}
-    code = max(report.exit_code for report in found.values())
-    for name, report in found.items():
+        reports_by_generation = {"v1": left_out, **reports_by_generation}
+    code = max(report.exit_code for report in reports_by_generation.values())
+    for name, report in reports_by_generation.items():
         if report.archived_since:
             notes.append(
                 f"{name} is in the archive since {report.archived_since} and was left out: "
@@ -140,8 +140,8 @@ def _updated(run: ledger.Run, given: DailyUpdateParameters) -> Report:
                 f"{name}: {report.fourths_left} fourth quarters without a filing date are left "
                 "to the next run, which goes on with them"
             )
-    reports = {name: report.as_json() for name, report in found.items()}
-    message = "; ".join([sentence(found), *notes])
+    reports = {name: report.as_json() for name, report in reports_by_generation.items()}
+    message = "; ".join([sentence(reports_by_generation), *notes])
     run.report.update(ok=code == 0, message=message, generations=reports, notes=notes)
     run.report["tickers_followed"] = len(followed)
     return {
@@ -155,9 +155,9 @@ def _updated(run: ledger.Run, given: DailyUpdateParameters) -> Report:
     }
 
 
-def _records(held: Sequence[catalogue.DatasetCounts]) -> dict[str, dict[str, int]]:
+def _records(counts: Sequence[catalogue.DatasetCounts]) -> dict[str, dict[str, int]]:
     """Return the number of records by generation and statement, for the ledger."""
-    found: dict[str, dict[str, int]] = {}
-    for counted in held:
-        found.setdefault(counted.generation.value, {})[counted.statement.value] = counted.records
-    return found
+    records: dict[str, dict[str, int]] = {}
+    for counted in counts:
+        records.setdefault(counted.generation.value, {})[counted.statement.value] = counted.records
+    return records

@@ -92,10 +92,10 @@ def with_original_dates(
         state = ask_original_dates(spec, label, list(tickers), witness, return_state=True)
     finally:
         close(spec)
-    found = state.result(raise_on_failure=False)
-    if not isinstance(found, dict) or "error" in found:
-        reason = found["error"] if isinstance(found, dict) else str(state.message or found)
-        code = max(report["exit_code"], found["exit_code"] if isinstance(found, dict) else 3)
+    result = state.result(raise_on_failure=False)
+    if not isinstance(result, dict) or "error" in result:
+        reason = result["error"] if isinstance(result, dict) else str(state.message or result)
+        code = max(report["exit_code"], result["exit_code"] if isinstance(result, dict) else 3)
         message = f"{report['message']}; original dates: {reason}"
         return {
             **report,
@@ -103,7 +103,7 @@ def with_original_dates(
             "exit_code": code,
             "message": message,
         }
-    return {**report, "original_dates": found}
+    return {**report, "original_dates": result}
 
 
 def generations_of(choice: str) -> list[Generation]:
@@ -137,7 +137,7 @@ def run_load(
     parameters = {**parameters, "base_url": settings.base_url}
     with recorded_run(flow_name, where, parameters, writes=generations, resume=resume) as run:
         run.report["requests_per_minute"] = settings.requests_per_minute
-        found = _loaded(
+        load_reports = _loaded(
             run,
             settings,
             generations,
@@ -148,14 +148,14 @@ def run_load(
             universe,
             cik,
         )
-        code = max(report.exit_code for report in found.values())
-        reports = {name: report.as_json() for name, report in found.items()}
+        code = max(report.exit_code for report in load_reports.values())
+        reports = {name: report.as_json() for name, report in load_reports.items()}
         report = {
             **reports,
             "lake": str(where.root),
             "run": run.id,
             "exit_code": code,
-            "message": sentence(found),
+            "message": sentence(load_reports),
         }
         if original_dates:
             report = with_original_dates(report, tickers, base_url, witness)
@@ -198,7 +198,7 @@ def _loaded(
             names = tickers_of_cik(context(spec).client, cik)
         ciks = {name: [cik] for name in names} if cik is not None else {}
         plan = LoadPlan(spec, settings, run, names, statements, filters, run.done_before, ciks=ciks)
-        found = {g.value: load_generation(plan, g) for g in generations}
+        reports = {g.value: load_generation(plan, g) for g in generations}
     finally:
         close(spec)
-    return found
+    return reports

@@ -117,15 +117,15 @@ def _answered(run: ledger.Run, given: ParityParameters) -> Report:
             v1_is_frozen=v1_endpoint(entries, datetime.now(UTC)).retired,
             notes=(*((known.note,) if known.note else ()), *notes_of(witness)),
         )
-        told = run_rules(spec, "all rules", asked)
+        result = run_rules(spec, "all rules", asked)
     finally:
         drop_work(where, run.id)
     return {
-        **told,
+        **result,
         **({"witness": witness} if witness else {}),
         "run": run.id,
-        "exit_code": 0 if told["passed"] else 1,
-        "message": _sentence(told),
+        "exit_code": 0 if result["passed"] else 1,
+        "message": _sentence(result),
     }
 
 
@@ -135,11 +135,11 @@ def _client(where: Lake, base_url: str | None) -> Client:
     return Client(settings, find_key(), rate_limit(where, settings))
 
 
-def _sentence(told: Mapping[str, Any]) -> str:
-    if told["passed"]:
-        return f"passed: {told['compared']:,} values compared, {told['matched']:,} equal"
-    rules = list(dict.fromkeys(broken["rule"] for broken in told["rules_broken"]))
-    return f"not passed: {'; '.join(rules)}; see {told['data_docs']}"[:500]
+def _sentence(result: Mapping[str, Any]) -> str:
+    if result["passed"]:
+        return f"passed: {result['compared']:,} values compared, {result['matched']:,} equal"
+    rules = list(dict.fromkeys(broken["rule"] for broken in result["rules_broken"]))
+    return f"not passed: {'; '.join(rules)}; see {result['data_docs']}"[:500]
 
 
 def _publish(report: Report) -> None:

@@ -131,22 +131,22 @@ def _backfilled(where: Lake, base_url: str | None) -> dict[str, Any]:
     """
     from flows.daily_update import daily_update
 
-    held = {*DEFAULT_TIMEFRAMES, *catalogue.timeframes(where, Generation.V1)}
+    timeframes = {*DEFAULT_TIMEFRAMES, *catalogue.timeframes(where, Generation.V1)}
     since = _incomplete_since(where)
     state = daily_update(
         generation="v1",
         days_back=(today() - since).days + LOOK_BACK_DAYS,
-        timeframes=[timeframe for timeframe in Timeframe if timeframe in held],
+        timeframes=[timeframe for timeframe in Timeframe if timeframe in timeframes],
         lake=str(where.root),
         base_url=base_url,
         return_state=True,
     )
-    found = report_of(state)
-    if found is None or found.get("exit_code"):
+    report = report_of(state)
+    if report is None or report.get("exit_code"):
         raise AnswerIsNo(
             f"v1 could not be filled since {since} ({state.message}); v2 stays primary. Run again"
         )
-    return _step("backfill v1", f"since {since}: {found['message']}")
+    return _step("backfill v1", f"since {since}: {report['message']}")
 
 
 def _checked(where: Lake, base_url: str | None, accepted: str | None) -> dict[str, Any]:
@@ -159,8 +159,8 @@ def _checked(where: Lake, base_url: str | None, accepted: str | None) -> dict[st
     from flows.parity import parity
 
     state = parity(lake=str(where.root), base_url=base_url, return_state=True)
-    found = report_of(state)
-    if found is None or found.get("exit_code"):
+    report = report_of(state)
+    if report is None or report.get("exit_code"):
         words = " ".join(str(state.message).split())
         if accepted:
             return _step("parity", f"accepted ({accepted}): did not pass: {words}")
@@ -169,4 +169,4 @@ def _checked(where: Lake, base_url: str | None, accepted: str | None) -> dict[st
             "report. Where v2 is at fault, roll back to v1 with `python -m flows rollback "
             "--delayed --accept-parity REASON --execute`"
         )
-    return _step("parity", str(found.get("message", "passed")))
+    return _step("parity", str(report.get("message", "passed")))

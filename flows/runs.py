@@ -29,7 +29,7 @@ LOCK_SECONDS = 10.0
 Report = dict[str, Any]
 
 
-class NotDone(Exception):
+class FlowFailed(Exception):
     """What a Failed state of ours holds: the message and, for the command line, the report.
 
     Prefect raises what such a state holds; of anything but an exception it makes a TypeError.
@@ -47,7 +47,7 @@ class _SaidAlready(logging.Filter):
     """Drops the traceback that Prefect's engine adds to a state of ours: the state says it."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not (record.exc_info and isinstance(record.exc_info[1], NotDone))
+        return not (record.exc_info and isinstance(record.exc_info[1], FlowFailed))
 
 
 for _name in ("prefect.flow_runs", "prefect.engine"):
@@ -59,7 +59,7 @@ def threads_runner() -> TaskRunner[PrefectFuture[Any]]:
     return cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=threads()))
 
 
-def ended(body: Callable[[], Report]) -> State[Any]:
+def finish_flow(body: Callable[[], Report]) -> State[Any]:
     """Run a flow's body; return its end state with the report as data, see `report_of`.
 
     The report's `exit_code` decides: 0 is Completed, anything else Failed with the
@@ -73,16 +73,16 @@ def ended(body: Callable[[], Report]) -> State[Any]:
         report = {"error": str(ours), "exit_code": ours.exit_code, "message": str(ours)}
     message = str(report.get("message", ""))
     if report.get("exit_code"):
-        return Failed(message=message, data=NotDone(message, report))
+        return Failed(message=message, data=FlowFailed(message, report))
     return Completed(message=message, data=report)
 
 
 def report_of(state: State[Any]) -> Report | None:
-    """Return the report of an end state; None where the run ended otherwise than by `ended`."""
-    found = state.result(raise_on_failure=False)
-    if isinstance(found, NotDone):
-        return found.report
-    return dict(found) if isinstance(found, Mapping) else None
+    """Return the report of an end state; None where `finish_flow` did not make the state."""
+    result = state.result(raise_on_failure=False)
+    if isinstance(result, FlowFailed):
+        return result.report
+    return dict(result) if isinstance(result, Mapping) else None
 
 
 def sentence(reports: Mapping[str, LoadReport]) -> str:
@@ -99,8 +99,8 @@ def sentence(reports: Mapping[str, LoadReport]) -> str:
 
 def flow_run_id() -> str | None:
     """Return the id of the present Prefect run, for the ledger."""
-    found = runtime.flow_run.id
-    return str(found) if found else None
+    run_id = runtime.flow_run.id
+    return str(run_id) if run_id else None
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_type_hints
 from prefect import State
 
 from flows.parameters import Parameters
-from flows.runs import Report, ended
+from flows.runs import Report, finish_flow
 
 P = TypeVar("P", bound=Parameters)
 
@@ -19,7 +19,7 @@ def takes(model: type[P]) -> Callable[[Callable[[P], Report]], Callable[..., Sta
     """Return a decorator for a flow's body that takes one record of parameters.
 
     The flow's signature, of which Prefect makes the form, consists of the model's fields; its end
-    state is that of the body's report (`ended`). Values that the model refuses end it too.
+    state is that of the body's report (`finish_flow`). Values that the model refuses end it too.
     """
     hints = get_type_hints(model, include_extras=True)
     fields = {name: hints[name] for name in model.model_fields}
@@ -39,7 +39,7 @@ def takes(model: type[P]) -> Callable[[Callable[[P], Report]], Callable[..., Sta
     def decorate(body: Callable[[P], Report]) -> Callable[..., State[Any]]:
         def flat(*args: Any, **kwargs: Any) -> State[Any]:
             values = signature.bind(*args, **kwargs).arguments
-            return ended(lambda: body(model.of(**values)))
+            return finish_flow(lambda: body(model.of(**values)))
 
         update_wrapper(flat, body)
         del flat.__wrapped__  # type: ignore[attr-defined]  # inspect would see the body's signature

@@ -46,12 +46,12 @@ def silver(given: SilverParameters) -> Report:
     day = None if as_of is None else as_of.isoformat()
     # A cutover waits for this. A rollback does not: the build then follows the pointer.
     with recorded_run("silver", where, {"as_of": day}) as run:
-        found = _built(where, day, adopt=given.adopt_path)
-        code = int(found.get("exit_code", 0))
-        run.report.update(ok=code == 0, message=found["message"], silver=found)
+        result = _built(where, day, adopt=given.adopt_path)
+        code = int(result.get("exit_code", 0))
+        run.report.update(ok=code == 0, message=result["message"], silver=result)
     if code == 0:
-        publish_text("silver", f"{found['message']}\n\n`{found['path']}`", "The silver table.")
-    return {**found, "lake": str(where.root), "run": run.id, "exit_code": code}
+        publish_text("silver", f"{result['message']}\n\n`{result['path']}`", "The silver table.")
+    return {**result, "lake": str(where.root), "run": run.id, "exit_code": code}
 
 
 def _built(lake: Lake, day: str | None, *, adopt: bool) -> Report:
@@ -60,21 +60,25 @@ def _built(lake: Lake, day: str | None, *, adopt: bool) -> Report:
     aside = adopt_path(lake) if adopt else None
     label = f"as of {day}" if day else f"from {lake.primary}"
     state = build_silver(str(lake.root), label, day, return_state=True)
-    found = state.result(raise_on_failure=False)
-    if not isinstance(found, dict):
-        return {"error": str(state.message or found), "message": str(state.message), "exit_code": 3}
-    if "error" in found:
-        return {**found, "message": found["error"]}
+    result = state.result(raise_on_failure=False)
+    if not isinstance(result, dict):
+        return {
+            "error": str(state.message or result),
+            "message": str(state.message),
+            "exit_code": 3,
+        }
+    if "error" in result:
+        return {**result, "message": result["error"]}
     path = lake.silver / "as_of" / day if day else lake.silver / TABLE
-    made = f"as of {day}" if day else f"from {found['generation']}"
+    made = f"as of {day}" if day else f"from {result['generation']}"
     message = (
-        f"silver {made}: {found['rows']:,} rows in {found['files']} files, "
-        f"{found['files_written']} of them new"
+        f"silver {made}: {result['rows']:,} rows in {result['files']} files, "
+        f"{result['files_written']} of them new"
     )
     if aside:
         message += f"; the folder that was there is {aside} now"
     if moved:
         message += f"; {len(moved)} files of another tool moved out of it, such as {moved[0]}"
     seconds = round(time.monotonic() - started, 3)
-    found |= {"moved_aside": aside, "moved_out": moved}
-    return {**found, "as_of": day, "path": str(path), "seconds": seconds, "message": message}
+    result |= {"moved_aside": aside, "moved_out": moved}
+    return {**result, "as_of": day, "path": str(path), "seconds": seconds, "message": message}

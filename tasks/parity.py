@@ -73,5 +73,5 @@ def run_rules(spec: RunSpec, label: str, asked: Asked) -> dict[str, Any]:
     folder = work_folder(lake, spec.run)
     tolerances, accepted = load_tolerances(TOLERANCES_FILE), load_accepted(ACCEPTED_FILE)
 
-    founds = [Found(statement, folder / statement.value) for statement in Statement]
-    return answer(lake, founds, asked, tolerances, accepted)
+    findings = [Found(statement, folder / statement.value) for statement in Statement]
+    return answer(lake, findings, asked, tolerances, accepted)

@@ -79,9 +79,9 @@ class ServerSchedules:
                 client.update_deployment_schedule(
                     UUID(entry["deployment_id"]), UUID(name), active=entry["active"]
                 )
-        found = {entry["schedule_id"]: entry["active"] for entry in self._recorded(client)}
+        applied = {entry["schedule_id"]: entry["active"] for entry in self._recorded(client)}
         for entry in wanted:
-            if found.get(entry["schedule_id"], entry["active"]) != entry["active"]:
+            if applied.get(entry["schedule_id"], entry["active"]) != entry["active"]:
                 raise ServerError(
                     f"the schedule of {entry['deployment']} is not as it was set; look at it in "
                     "the Prefect UI, then run again"
@@ -115,15 +115,15 @@ class ServerSchedules:
         return names
 
     def _deployments(self, client: SyncPrefectClient) -> list[DeploymentResponse]:
-        found: list[DeploymentResponse] = []
+        deployments: list[DeploymentResponse] = []
         while True:
-            page = client.read_deployments(limit=PAGE, offset=len(found))
-            found += page
+            page = client.read_deployments(limit=PAGE, offset=len(deployments))
+            deployments += page
             if len(page) < PAGE:
                 break
         return [
             d
-            for d in found
+            for d in deployments
             if d.parameters.get("generation") in GENERATIONS and self._is_mine(d.parameters)
         ]
 
@@ -135,11 +135,11 @@ class ServerSchedules:
 def _note_switched(client: SyncPrefectClient, wanted: Recorded) -> None:
     """Note on the server what was switched, so that a later deploy does not undo it."""
     now = {entry["deployment"]: entry["active"] for entry in wanted}
-    found = client.read_variable_by_name(SWITCHED)
-    if found is None:
+    variable = client.read_variable_by_name(SWITCHED)
+    if variable is None:
         client.create_variable(VariableCreate(name=SWITCHED, value=now))
         return
-    before = found.value if isinstance(found.value, dict) else {}
+    before = variable.value if isinstance(variable.value, dict) else {}
     client.update_variable(VariableUpdate(name=SWITCHED, value={**before, **now}))
 
 

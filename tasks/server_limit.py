@@ -35,15 +35,15 @@ def read_limit(allowance: int | None) -> DecayLimit:
     name = f"the concurrency limit {LIMIT_NAME!r}"
     try:
         with _answering(), get_client(sync_client=True) as client:
-            found = client.read_global_concurrency_limit_by_name(LIMIT_NAME)
+            present = client.read_global_concurrency_limit_by_name(LIMIT_NAME)
     except ObjectNotFound as error:
         raise UsageError(
             f"{name} is missing on the configured Prefect server, so nothing would keep the "
             f"runs within the API's allowance; {remedy}"
         ) from error
-    if not found.active:
+    if not present.active:
         raise UsageError(f"{name} is inactive on the configured Prefect server; {remedy}")
-    limit = DecayLimit(found.limit, found.slot_decay_per_second)
+    limit = DecayLimit(present.limit, present.slot_decay_per_second)
     if limit.slots < 1 or limit.decay <= 0:
         raise UsageError(
             f"{name} has {limit.slots} slots and a decay of {limit.decay:g}: no rate; {remedy}"

@@ -29,21 +29,21 @@ def build_silver(lake: str, label: str, day: str | None) -> State[Any]:
     """Build the table that readers are to see and lead them to it; on a past day with `day`."""
     past = None if day is None else date.fromisoformat(day)
     try:
-        found = silver.build(Lake(Path(lake)), day=past)
+        build = silver.build(Lake(Path(lake)), day=past)
     except (FundamentalsError, OSError) as error:
         return _failed(error)
     result = {
-        "generation": found.generation,
-        "rows": found.rows,
-        "files": found.files,
-        "files_written": found.files_written,
-        "bytes_written": found.bytes_written,
-        "history_rows": found.history_rows,
-        "history_files": found.history_files,
-        "history_files_written": found.history_files_written,
-        "build": str(found.path),
+        "generation": build.generation,
+        "rows": build.rows,
+        "files": build.files,
+        "files_written": build.files_written,
+        "bytes_written": build.bytes_written,
+        "history_rows": build.history_rows,
+        "history_files": build.history_files,
+        "history_files_written": build.history_files_written,
+        "build": str(build.path),
     }
-    return Completed(message=f"{found.rows:,} rows, {found.files_written} files new", data=result)
+    return Completed(message=f"{build.rows:,} rows, {build.files_written} files new", data=result)
 
 
 @task(name="original dates", task_run_name="original dates · {label}", persist_result=False)

@@ -48,27 +48,27 @@ def ask_witness(
     """Ask SEC EDGAR about the companies with open differences; write what its filings prove."""
     lake = Lake(lake_root(spec.lake))
     folder = work_folder(lake, spec.run)
-    founds = [Found(statement, folder / statement.value) for statement in Statement]
-    companies = open_companies(founds)
+    findings = [Found(statement, folder / statement.value) for statement in Statement]
+    companies = open_companies(findings)
     asked = ask_edgar(lake, list(companies), with_facts=True)
-    told = settle(lake, founds, companies, partial(_facts, EdgarCache(lake)), reference)
+    report = settle(lake, findings, companies, partial(_facts, EdgarCache(lake)), reference)
     return {
         "witness": witness,
         **{name: value for name, value in asdict(asked).items() if name != "problems"},
-        "companies_without_facts": told.companies_without_facts,
-        "settled": dict(told.settled),
-        "evidence": dict(told.evidence),
-        "examples": told.examples,
-        "sentence": _sentence(asked, told),
+        "companies_without_facts": report.companies_without_facts,
+        "settled": dict(report.settled),
+        "evidence": dict(report.evidence),
+        "examples": report.examples,
+        "sentence": _sentence(asked, report),
     }
 
 
-def notes_of(told: Mapping[str, Any] | None) -> tuple[str, ...]:
+def notes_of(report: Mapping[str, Any] | None) -> tuple[str, ...]:
     """Return what the report says of the witness."""
-    if told is None:
+    if report is None:
         return ()
-    examples = (f"proven: {example}" for example in told["examples"])
-    return tuple(note for note in (told["note"], told["sentence"], *examples) if note)
+    examples = (f"proven: {example}" for example in report["examples"])
+    return tuple(note for note in (report["note"], report["sentence"], *examples) if note)
 
 
 def _facts(cache: EdgarCache, cik: str) -> CompanyFacts | None:
@@ -76,11 +76,11 @@ def _facts(cache: EdgarCache, cik: str) -> CompanyFacts | None:
     return None if entry is None or entry.note.nothing else CompanyFacts.of(cik, entry.rows)
 
 
-def _sentence(asked: EdgarReport, told: WitnessReport) -> str:
-    known = told.companies - told.companies_without_facts
-    changes = ", ".join(f"{count:,} {what}" for what, count in sorted(told.settled.items()))
+def _sentence(asked: EdgarReport, report: WitnessReport) -> str:
+    known = report.companies - report.companies_without_facts
+    changes = ", ".join(f"{count:,} {what}" for what, count in sorted(report.settled.items()))
     return (
-        f"SEC EDGAR: {told.companies:,} companies have open differences, facts of {known:,} are "
+        f"SEC EDGAR: {report.companies:,} companies have open differences, facts of {known:,} are "
         f"known ({asked.requests:,} requests); {changes or 'nothing was settled'}; "
-        f"{told.evidence.total():,} others gained the filings as evidence"
+        f"{report.evidence.total():,} others gained the filings as evidence"
     )

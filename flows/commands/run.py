@@ -59,8 +59,8 @@ def run_here(body: str, given: Parameters, lines: Lines, as_json: bool, *more: A
     A rollback must neither wait for a server to start nor fail because one is down.
     """
     quiet.import_prefect()
-    from flows.runs import ended
+    from flows.runs import finish_flow
 
     module, _, name = body.rpartition(".")
     function = getattr(import_module(module), name)
-    return finish(ended(lambda: function(given, *more)), lines, as_json)
+    return finish(finish_flow(lambda: function(given, *more)), lines, as_json)

@@ -43,7 +43,7 @@ def checklist(given: ChecklistCommand, as_json: bool) -> int:
 
 def sign_off(given: SignOffParameters, as_json: bool) -> int:
     """Record a sign-off."""
-    from flows.runs import ended
+    from flows.runs import finish_flow
     from flows.switching import CONTACTS, TRAINING, lake_of
     from polygon_fundamentals.cutover.sign_offs import load_contacts, sign
 
@@ -53,7 +53,7 @@ def sign_off(given: SignOffParameters, as_json: bool) -> int:
         step = {"name": "sign-off", "ok": True, "detail": signed}
         return {"steps": [step], "exit_code": 0, "message": signed}
 
-    return finish(ended(body), switch_lines, as_json)
+    return finish(finish_flow(body), switch_lines, as_json)
 
 
 def cutover(given: CutoverParameters, as_json: bool) -> int:

@@ -17,21 +17,23 @@ def publish_load(flow_name: str, reports: dict[str, dict[str, Any]]) -> None:
         table=[
             {
                 "generation": name,
-                "units": found["units"],
-                "missing": len(found["failed"]),
-                "rows new": found["rows_new"],
-                "rows changed": found["rows_changed"],
-                "rows unchanged": found["rows_unchanged"],
-                "requests": found["requests"],
-                "retries": found["retries"],
-                "seconds": found["seconds"],
-                "bytes written": found["bytes_written"],
+                "units": report["units"],
+                "missing": len(report["failed"]),
+                "rows new": report["rows_new"],
+                "rows changed": report["rows_changed"],
+                "rows unchanged": report["rows_unchanged"],
+                "requests": report["requests"],
+                "retries": report["retries"],
+                "seconds": report["seconds"],
+                "bytes written": report["bytes_written"],
             }
-            for name, found in reports.items()
+            for name, report in reports.items()
         ],
     )
     missing = [
-        {"generation": name, **unit} for name, found in reports.items() for unit in found["failed"]
+        {"generation": name, **unit}
+        for name, report in reports.items()
+        for unit in report["failed"]
     ]
     if missing:
         create_table_artifact(

@@ -27,7 +27,7 @@ class Progress:
     def __init__(self, what: str, total: int) -> None:
         self._what, self._total = what, total
         self._done = self._failed = 0
-        self._started = self._told = time.monotonic()
+        self._started = self._last_line = time.monotonic()
         self._bar: Bar | None = None
         if sys.stderr.isatty():
             self._bar = Bar(
@@ -55,7 +55,7 @@ class Progress:
     ) -> None:
         if self._bar:
             self._bar.stop()
-        elif self._told > self._started:
+        elif self._last_line > self._started:
             self._line()
 
     def advance(self, units: int, *, failed: int, rows: UpsertCounts) -> None:
@@ -69,8 +69,8 @@ class Progress:
         if self._bar:
             written = rows.rows_new + rows.rows_changed
             self._bar.update(self._task, advance=units, rate=f"{rate} · {written:,} rows written")
-        elif now - self._told >= LINE_EVERY_SECONDS:
-            self._told = now
+        elif now - self._last_line >= LINE_EVERY_SECONDS:
+            self._last_line = now
             self._line()
 
     def _line(self) -> None:

@@ -1,6 +1,6 @@
 """Business days: Monday to Friday without the federal holidays of the United States.
 
-Fact: 5 U.S.C. 6103 names the days; one that falls on a Saturday is kept on the Friday
+Fact: 5 U.S.C. 6103 names the days; one that falls on a Saturday is observed on the Friday
 before, on a Sunday on the Monday after. The SEC takes filings on business days only.
 """
 
@@ -44,21 +44,21 @@ def _weekday_of_month(year: int, month: int, weekday: int, which: int) -> date:
     return last - timedelta(days=(last.weekday() - weekday) % 7)
 
 
-def _kept(day: date) -> date:
-    """Return the day on which a holiday with a fixed date is kept."""
+def _observed(day: date) -> date:
+    """Return the day on which a holiday with a fixed date is observed."""
     return day + timedelta(days={5: -1, 6: 1}.get(day.weekday(), 0))
 
 
 @cache
 def federal_holidays(year: int) -> frozenset[date]:
-    """Return the days of a year on which a federal holiday is kept.
+    """Return the days of a year on which a federal holiday is observed.
 
-    New Year's Day of the next year may be kept on the last day of this one.
+    New Year's Day of the next year may be observed on the last day of this one.
     """
     fixed = [date(year, month, day) for month, day in _FIXED] + [date(year + 1, 1, 1)]
-    kept = [_kept(day) for day in fixed if day.month != 6 or year >= _JUNETEENTH_SINCE]
+    observed = [_observed(day) for day in fixed if day.month != 6 or year >= _JUNETEENTH_SINCE]
     moving = [_weekday_of_month(year, *rule) for rule in _MOVING]
-    return frozenset(day for day in (*kept, *moving) if day.year == year)
+    return frozenset(day for day in (*observed, *moving) if day.year == year)
 
 
 def is_business_day(day: date) -> bool:

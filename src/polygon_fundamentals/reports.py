@@ -116,9 +116,9 @@ class LoadReport(UpsertCounts, RequestCounts):
 
     def as_json(self) -> dict[str, Any]:
         """Return the generation's part of the JSON and of the ledger entry."""
-        found = {**asdict(self), "seconds": round(self.seconds, 3), "ok": self.ok}
-        del found["tickers_with_rows"]
-        return found
+        report = {**asdict(self), "seconds": round(self.seconds, 3), "ok": self.ok}
+        del report["tickers_with_rows"]
+        return report
 
 
 @dataclass(frozen=True)

@@ -270,8 +270,8 @@ def existing_lake_root(argument: str | Path | None = None) -> Path:
 
 def environment_with(more: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment for a command of the user's, without the API key."""
-    kept = {name: value for name, value in os.environ.items() if name not in KEY_VARIABLES}
-    return kept | dict(more)
+    without_key = {name: value for name, value in os.environ.items() if name not in KEY_VARIABLES}
+    return without_key | dict(more)
 
 
 def server_configured() -> bool:
@@ -289,7 +289,7 @@ def server_configured() -> bool:
     home = os.environ.get("PREFECT_HOME") or "~/.prefect"
     file = Path(os.environ.get("PREFECT_PROFILES_PATH") or f"{home}/profiles.toml").expanduser()
     try:
-        found = tomllib.loads(file.read_text(encoding="utf-8"))
+        profiles = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return False
     except (OSError, ValueError) as error:
@@ -297,5 +297,5 @@ def server_configured() -> bool:
             f"Prefect's profiles in {file} cannot be read ({type(error).__name__}); mend the file, "
             "or name the server in PREFECT_API_URL"
         ) from error
-    name = os.environ.get("PREFECT_PROFILE") or found.get("active")
-    return bool(found.get("profiles", {}).get(name, {}).get("PREFECT_API_URL"))
+    name = os.environ.get("PREFECT_PROFILE") or profiles.get("active")
+    return bool(profiles.get("profiles", {}).get(name, {}).get("PREFECT_API_URL"))

@@ -154,20 +154,20 @@ def read_back(tar: Path) -> dict[str, str]:
     Raises:
         DamagedFileError: the archive cannot be read to its end.
     """
-    found = {}
+    digests = {}
     with _tar_reader(tar) as archive:
         for member in archive:
             if not member.name.startswith(f"{DATA}/"):
                 continue
             name = member.name[len(DATA) + 1 :]
             if member.issym():
-                found[name] = f"-> {member.linkname}"
+                digests[name] = f"-> {member.linkname}"
             elif member.isfile():
-                found[name] = _digest(archive.extractfile(member))
+                digests[name] = _digest(archive.extractfile(member))
             elif member.islnk():
                 # Two names of one file: tar keeps the bytes once, under the first.
-                found[name] = found[member.linkname[len(DATA) + 1 :]]
-    return found
+                digests[name] = digests[member.linkname[len(DATA) + 1 :]]
+    return digests
 
 
 def _digest(file: IO[bytes] | None) -> str:
@@ -185,14 +185,14 @@ def expected(manifest: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def refuse_differences(found: Mapping[str, str], manifest: Mapping[str, Any], where: str) -> None:
+def refuse_differences(digests: Mapping[str, str], manifest: Mapping[str, Any], where: str) -> None:
     """Refuse what is not, file by file, what the manifest says.
 
     Raises:
         DamagedFileError: files are missing, new or different; the first are named.
     """
     wanted = expected(manifest)
-    differ = sorted(n for n in wanted.keys() | found.keys() if wanted.get(n) != found.get(n))
+    differ = sorted(n for n in wanted.keys() | digests.keys() if wanted.get(n) != digests.get(n))
     if differ:
         raise DamagedFileError(
             f"{where}: {len(differ)} files differ from the manifest ({', '.join(differ[:3])}); "
@@ -216,13 +216,13 @@ def extract(tar: Path, manifest: Mapping[str, Any], folder: Path) -> None:
     inner.mkdir(exist_ok=True)
     for name in manifest["folders"]:
         (inner / name).mkdir(parents=True, exist_ok=True)
-    found = {
+    digests = {
         str(path.relative_to(inner)): f"-> {os.readlink(path)}"
         if path.is_symlink()
         else checksum(path)
         for path in walk(inner)
     }
-    refuse_differences(found, manifest, str(folder))
+    refuse_differences(digests, manifest, str(folder))
     for name, entry in manifest["files"].items():
         os.chmod(inner / name, entry["mode"])
         os.utime(inner / name, ns=(entry["mtime_ns"], entry["mtime_ns"]))

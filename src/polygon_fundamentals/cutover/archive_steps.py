@@ -305,14 +305,16 @@ def _joined(dataset: Dataset, folder: Path, at: datetime) -> int:
 
 def _refuse_touched(folder: Path, manifest: archive_file.Manifest) -> None:
     """Refuse files whose size or time of change is not the manifest's (read back just now)."""
-    found = {}
+    stamps = {}
     for path in checksums.walk(folder):
         stat = path.lstat()
-        found[str(path.relative_to(folder))] = (stat.st_size, stat.st_mtime_ns)
+        stamps[str(path.relative_to(folder))] = (stat.st_size, stat.st_mtime_ns)
     wanted = {n: (e["size"], e["mtime_ns"]) for n, e in manifest["files"].items()}
     links = manifest["links"]
     touched = sorted(
-        n for n in found.keys() | wanted.keys() if n not in links and found.get(n) != wanted.get(n)
+        n
+        for n in stamps.keys() | wanted.keys()
+        if n not in links and stamps.get(n) != wanted.get(n)
     )
     if touched:
         raise LakeError(

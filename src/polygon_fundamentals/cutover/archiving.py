@@ -211,10 +211,10 @@ def newest_archive(lake: Lake) -> str:
             f"first holds its history, a later one only what was loaded since. Bring the first "
             f"back: `python -m flows restore --execute --archive {made[0]}`"
         )
-    found = sorted((lake.root / "archive").glob("fundamentals_v1_*.manifest.json"))
-    if not found:
+    manifests = sorted((lake.root / "archive").glob("fundamentals_v1_*.manifest.json"))
+    if not manifests:
         raise LakeError(f"{lake.root / 'archive'} holds no archive of v1; nothing to restore")
-    return found[-1].name.removesuffix(".manifest.json") + ".tar.zst"
+    return manifests[-1].name.removesuffix(".manifest.json") + ".tar.zst"
 
 
 def _cut_off(lake: Lake, operation: str) -> Journal | None:

@@ -117,10 +117,10 @@ def parity_item(case: Case) -> ChecklistItem:
 def run_time_item(case: Case) -> ChecklistItem:
     """Return how long v2's daily updates take beside v1's."""
     remedy = "run `daily-update --generation both` on a business day: it times both"
-    found = {g: queries.successful_updates(case.entries, g) for g in Generation}
+    updates = {g: queries.successful_updates(case.entries, g) for g in Generation}
     days = queries.days_in_a_row(case.entries, list(Generation), case.now)
     row = days[-case.thresholds.business_days :]
-    v1, v2 = (queries.median_seconds(found[g], row) for g in (Generation.V1, Generation.V2))
+    v1, v2 = (queries.median_seconds(updates[g], row) for g in (Generation.V1, Generation.V2))
     if v1 is None or v2 is None:
         detail = "no business day up to now on which both ran"
         return ChecklistItem("run time", None, detail, remedy)
@@ -241,14 +241,14 @@ def only_ours_item(case: Case) -> ChecklistItem:
         detail = "no load of v1 in the ledger to judge by"
         remedy = "load v1 once: `python -m flows daily-update --generation both`"
         return ChecklistItem("only our writers", None, detail, remedy)
-    found = quarantine.written_by_others(case.lake, Generation.V1, spans)
-    shown = ", ".join(str(p.relative_to(case.lake.root)) for p in found[:SHOWN])
+    foreign = quarantine.written_by_others(case.lake, Generation.V1, spans)
+    shown = ", ".join(str(p.relative_to(case.lake.root)) for p in foreign[:SHOWN])
     detail = (
-        f"{len(found)} files changed without a run: {shown}"
-        if found
+        f"{len(foreign)} files changed without a run: {shown}"
+        if foreign
         else (f"every change in v1's folder belongs to one of {len(spans)} loads")
     )
-    return ChecklistItem("only our writers", not found, detail, remedy)
+    return ChecklistItem("only our writers", not foreign, detail, remedy)
 
 
 def other_data_item(case: Case) -> ChecklistItem:

@@ -42,7 +42,7 @@ class QuarantinedFile:
     """One file that something else wrote: where it is now, and what became of its rows."""
 
     file: str
-    kept: str
+    quarantined_as: str
     ticker: str
     statement: str
     v1_rows: int
@@ -58,20 +58,20 @@ class QuarantinedFile:
             else ""
         )
         return (
-            f"{self.file} was written by something else: kept as {self.kept}, {self.v1_rows} v1 "
-            f"rows moved to v1, {self.v2_rows_restored} v2 rows restored{lost}"
+            f"{self.file} was written by something else: kept as {self.quarantined_as}, "
+            f"{self.v1_rows} v1 rows moved to v1, {self.v2_rows_restored} v2 rows restored{lost}"
         )
 
 
 def foreign_files(lake: Lake) -> list[tuple[Dataset, int, str]]:
     """Return (dataset, partition, ticker) of v2's files that lack our mark. Writes nothing."""
-    found = []
+    foreign = []
     for statement in Statement:
         dataset = lake.dataset(Generation.V2, statement)
         for state in unindexed(dataset):
             if not is_ours(dataset.file(state.partition, state.ticker), dataset):
-                found.append((dataset, state.partition, state.ticker))
-    return found
+                foreign.append((dataset, state.partition, state.ticker))
+    return foreign
 
 
 def quarantine_foreign_files(lake: Lake) -> list[QuarantinedFile]:
@@ -97,14 +97,14 @@ def _mend(dataset: Dataset, partition: int, ticker: str) -> Iterator[Quarantined
     with exclusive(dataset.lake.lock(f"{dataset.name}.{bucket_of(ticker):02d}")):
         if not path.exists() or is_ours(path, dataset):
             return
-        kept = _keep(dataset, partition, path)
-        foreign = _read(kept)
-        v1_rows = _move_v1_rows(dataset, ticker, kept, foreign)
+        quarantined = _keep(dataset, partition, path)
+        foreign = _read(quarantined)
+        v1_rows = _move_v1_rows(dataset, ticker, quarantined, foreign)
         restored, lost = _restore(dataset, partition, ticker, foreign)
     root = dataset.lake.root
     yield QuarantinedFile(
         str(path.relative_to(root)),
-        str(kept.relative_to(root)),
+        str(quarantined.relative_to(root)),
         ticker,
         dataset.statement.value,
         v1_rows,
@@ -118,14 +118,14 @@ def _keep(dataset: Dataset, partition: int, path: Path) -> Path:
     changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     name = f"{path.name}.{changed:%Y%m%dT%H%M%S%f}"
     folder = dataset.lake.ops / "quarantine" / dataset.name / partition_folder(partition)
-    kept = folder / name
-    if not kept.exists():
+    target = folder / name
+    if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        beside = kept.with_name(f".{name}.{os.getpid()}")
+        beside = target.with_name(f".{name}.{os.getpid()}")
         # Bytes and no link: the script may still hold the file open and write on.
         shutil.copy2(path, beside)
-        os.replace(beside, kept)
-    return kept
+        os.replace(beside, target)
+    return target
 
 
 def _read(path: Path) -> pa.Table | None:
@@ -137,7 +137,9 @@ def _read(path: Path) -> pa.Table | None:
         return None
 
 
-def _move_v1_rows(dataset: Dataset, ticker: str, kept: Path, foreign: pa.Table | None) -> int:
+def _move_v1_rows(
+    dataset: Dataset, ticker: str, quarantined: Path, foreign: pa.Table | None
+) -> int:
     """Upsert the rows in v1's nested form into v1; return how many there were.
 
     With v1's folder archived they stay in the quarantine, where nothing is lost.
@@ -148,10 +150,10 @@ def _move_v1_rows(dataset: Dataset, ticker: str, kept: Path, foreign: pa.Table |
     there = dataset.lake.generation_folder(Generation.V1).is_dir()
     if rows.num_rows == 0 or not there or archived_since(dataset.lake) is not None:
         return 0
-    aside = kept.with_name(f".{kept.name}.v1")
+    aside = quarantined.with_name(f".{quarantined.name}.v1")
     try:
         pq.write_table(_nested_only(rows), aside)
-        shutil.copystat(kept, aside)
+        shutil.copystat(quarantined, aside)
         target = dataset.lake.dataset(Generation.V1, dataset.statement)
         table, _ = codec.read(aside, target, ticker)
     finally:
@@ -161,7 +163,7 @@ def _move_v1_rows(dataset: Dataset, ticker: str, kept: Path, foreign: pa.Table |
         {ticker: range(table.num_rows)},
         Scope.WINDOW,
         frozenset(),
-        datetime.fromtimestamp(kept.stat().st_mtime, UTC),
+        datetime.fromtimestamp(quarantined.stat().st_mtime, UTC),
     )
     commit(target, incoming)
     return int(table.num_rows)
@@ -184,12 +186,12 @@ def _restore(
     path = dataset.file(partition, ticker)
     index = written(dataset, ticker)
     wanted = {key: row[1] for key, row in index.rows.items() if row[0] == partition}
-    found: dict[str, pa.Table] = {}
+    rows_by_key: dict[str, pa.Table] = {}
     for source in _sources(dataset, ticker, foreign):
         for key, digest, position in _identified(dataset, source):
-            if key not in found and wanted.get(key) == digest:
-                found[key] = source.slice(position, 1)
-    rows = [found[key] for key in wanted if key in found]
+            if key not in rows_by_key and wanted.get(key) == digest:
+                rows_by_key[key] = source.slice(position, 1)
+    rows = [rows_by_key[key] for key in wanted if key in rows_by_key]
     if rows:
         table = pa.concat_tables(rows).combine_chunks()
         data = codec.encode(table, dataset)
@@ -203,7 +205,7 @@ def _restore(
         index.files[partition] = (*stat, len(rows))
         index.checksums[partition] = bytes_checksum(data)
     # A key that is not in the index counts as new, so the next load brings a lost row back.
-    index.rows = {k: v for k, v in index.rows.items() if k not in wanted or k in found}
+    index.rows = {k: v for k, v in index.rows.items() if k not in wanted or k in rows_by_key}
     index_file = dataset.index_file(ticker)
     if index_file.exists():
         local.replace_file(index_file, index.dumps())
@@ -262,7 +264,7 @@ def written_by_others(
     """
     first = int(min(start for start, _ in spans).timestamp() * 1e9)
     windows = [(int(a.timestamp() * 1e9), int(b.timestamp() * 1e9)) for a, b in spans]
-    found = []
+    foreign = []
     for statement in Statement:
         dataset = lake.dataset(generation, statement)
         for state in unindexed(dataset):
@@ -273,5 +275,5 @@ def written_by_others(
                 start - SLACK_NS <= state.changed_ns <= end + SLACK_NS for start, end in windows
             )
             if not within or not is_ours(path, dataset):
-                found.append(path)
-    return sorted(found)
+                foreign.append(path)
+    return sorted(foreign)

@@ -69,7 +69,7 @@ def _ask(check: Check, lake: Lake, bronze: Path, silver: Path) -> Any:
     places = {"bronze": str(bronze), "silver": str(silver), "lake": str(lake.root)}
     command = [_filled(part, places) for part in check.command]
     try:
-        ended = subprocess.run(
+        completed = subprocess.run(
             command,
             capture_output=True,
             text=True,
@@ -84,11 +84,11 @@ def _ask(check: Check, lake: Lake, bronze: Path, silver: Path) -> Any:
         raise AnswerIsNo(
             f"check {check.name!r} took over {check.timeout:g} s; raise its timeout or mend it"
         ) from error
-    if ended.returncode:
-        last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
-        raise AnswerIsNo(f"check {check.name!r} ended with {ended.returncode}: {last[:200]}")
+    if completed.returncode:
+        last = (completed.stderr.strip().splitlines() or ["no message"])[-1]
+        raise AnswerIsNo(f"check {check.name!r} ended with {completed.returncode}: {last[:200]}")
     try:
-        return json.loads(ended.stdout)
+        return json.loads(completed.stdout)
     except json.JSONDecodeError as error:
         raise AnswerIsNo(
             f"check {check.name!r} printed no JSON; see deployments/readers.toml"
@@ -109,8 +109,8 @@ def differences(
     for check in checks:
         if check.name not in before:
             continue
-        found = _differ(before[check.name], after[check.name], check, "")
-        lines += [f"{check.name}{place}: {old!r} became {new!r}" for place, old, new in found]
+        differing = _differ(before[check.name], after[check.name], check, "")
+        lines += [f"{check.name}{place}: {old!r} became {new!r}" for place, old, new in differing]
     return lines
 
 

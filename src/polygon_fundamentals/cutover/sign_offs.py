@@ -58,11 +58,11 @@ class Contacts(BaseModel):
 
     def person(self, role: str) -> Person:
         """Return who has a role."""
-        found = {
+        people = {
             "migration_lead": self.migration_lead,
             "rollback_authority": self.rollback_authority,
         }
-        return found[role]
+        return people[role]
 
 
 def load_contacts(path: Path | None) -> Contacts:
@@ -206,9 +206,9 @@ def _file(lake: Lake, item: str) -> Path:
 def _given(lake: Lake, item: str) -> dict[str, Any]:
     path = _file(lake, item)
     try:
-        found: dict[str, Any] = orjson.loads(path.read_bytes())
+        sign_off: dict[str, Any] = orjson.loads(path.read_bytes())
     except FileNotFoundError:
         return {}
     except orjson.JSONDecodeError as error:
         raise DamagedFileError(f"{path} cannot be read; remove it and sign off anew") from error
-    return found
+    return sign_off

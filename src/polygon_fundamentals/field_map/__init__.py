@@ -83,8 +83,8 @@ def v1_sources(statement: Statement, v2_field: str) -> tuple[FieldEntry, ...]:
     """
     if v2_field not in _V2_FIELDS[statement]:
         raise FieldMapError(f"v2 has no field {v2_field!r} in {statement.value}")
-    found = [e for e in pairs(statement) if e.v2 == v2_field]
-    return tuple(sorted(found, key=lambda e: e.source_rank))
+    sources = [e for e in pairs(statement) if e.v2 == v2_field]
+    return tuple(sorted(sources, key=lambda e: e.source_rank))
 
 
 def v1_entry(statement: Statement, section: str, name: str) -> FieldEntry:

@@ -147,9 +147,9 @@ def check_entries(entries: Iterable[FieldEntry]) -> None:
         if e.v2 is not None:
             ranks.setdefault((e.statement, e.v2), set()).add(e.source_rank)
     faults += [
-        f"v2 {s}.{n}: the ranks of its v1 sources are {sorted(found)}, not 1 and on"
-        for (s, n), found in ranks.items()
-        if found != set(range(1, len(found) + 1))
+        f"v2 {s}.{n}: the ranks of its v1 sources are {sorted(source_ranks)}, not 1 and on"
+        for (s, n), source_ranks in ranks.items()
+        if source_ranks != set(range(1, len(source_ranks) + 1))
     ]
     if faults:
         raise FieldMapError("field map: " + "; ".join(faults))

@@ -58,7 +58,7 @@ def _ask_whose(client: Client, tickers: Sequence[str], companies: dict[str, set[
     params.pop("timeframe.any_of", None)
     silent, strangers = dict.fromkeys(tickers), False
     for page in client.pages(statement.v2_path, params):
-        rows = page.heads
+        rows = page.row_ids
         alone = {tickers[0]: list(range(len(rows)))} if len(tickers) == 1 else None
         places = alone or follow(rows, {ticker: sorted(companies[ticker]) for ticker in tickers})
         said = ((i, ten_digits(row["cik"])) for i, row in enumerate(rows))

@@ -111,11 +111,11 @@ class Filters:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, found: dict[str, object]) -> Filters:
+    def from_json(cls, fields: dict[str, object]) -> Filters:
         """Return the filters that `as_json` wrote."""
-        names = found.pop("timeframes") if "timeframes" in (found := dict(found)) else ()
+        names = fields.pop("timeframes") if "timeframes" in (fields := dict(fields)) else ()
         timeframes = tuple(Timeframe(name) for name in names)  # type: ignore[attr-defined]
-        return replace(cls(**found), timeframes=timeframes)  # type: ignore[arg-type]
+        return replace(cls(**fields), timeframes=timeframes)  # type: ignore[arg-type]
 
 
 def v1_requests(who: dict[str, str], filters: Filters) -> list[dict[str, str]]:

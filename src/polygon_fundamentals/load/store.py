@@ -191,13 +191,13 @@ def _annuals(
     rows: Sequence[Mapping[str, Any]], places: Mapping[str, Sequence[int]]
 ) -> list[Annual]:
     """Return the fiscal years of which a followed company filed the annual report."""
-    found = {
+    annuals = {
         (str(rows[i]["cik"]), str(rows[i]["end_date"]))
         for positions in places.values()
         for i in positions
         if _timeframe(rows[i]) == "annual" and rows[i].get("cik") and rows[i].get("end_date")
     }
-    return sorted(found)
+    return sorted(annuals)
 
 
 def relabelled(job: StoreJob) -> dict[str, list[str]]:

@@ -195,7 +195,7 @@ def _to_first_dated(
 
 
 def _has_dated(page: Page) -> bool:
-    return any(row["filing_date"] for row in page.heads)
+    return any(row["filing_date"] for row in page.row_ids)
 
 
 def _page_undated_on(
@@ -228,10 +228,10 @@ def _page_undated_on(
 
 def _cursor(path: Path) -> dict[str, str] | None:
     try:
-        found = orjson.loads(path.read_bytes())
+        cursor = orjson.loads(path.read_bytes())
     except (FileNotFoundError, orjson.JSONDecodeError):
         return None
-    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else None
+    return {str(k): str(v) for k, v in cursor.items()} if isinstance(cursor, dict) else None
 
 
 def _missing_fourths(run: _V1Run, max_pages: int) -> int:

@@ -57,10 +57,10 @@ def column(
     fit = _fitter(name, kind)
     fitted = []
     for value, misfit in zip(values, misfits, strict=True):
-        kept, lost = (None, False) if value is None else fit(value)
+        fitting, lost = (None, False) if value is None else fit(value)
         if lost:
             misfit[name] = value
-        fitted.append(kept)
+        fitted.append(fitting)
     return pa.array(fitted, kind)
 
 

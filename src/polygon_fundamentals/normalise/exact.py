@@ -66,9 +66,9 @@ def _has_tiny(text: bytes) -> bool:
 
     A quarter of the time of searching for the two bytes of `e-`.
     """
-    found = np.frombuffer(text, np.uint8)
-    minus = np.flatnonzero(found == ord("-"))
-    exponents = minus[(found[minus - 1] | 32) == ord("e")].tolist()
+    octets = np.frombuffer(text, np.uint8)
+    minus = np.flatnonzero(octets == ord("-"))
+    exponents = minus[(octets[minus - 1] | 32) == ord("e")].tolist()
     return any(text[at + 1 : at + 4].isdigit() for at in exponents)
 
 

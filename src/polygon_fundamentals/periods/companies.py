@@ -62,7 +62,7 @@ def ciks_in(dataset: Dataset, tickers: Collection[str], shown: Shown) -> dict[st
     DamagedFileError as `read_dataset`.
     """
     archived = read_kept(dataset, tickers, ["ticker", "cik"])
-    found = {} if archived is None else ciks_of(archived)
+    ciks_by_ticker = {} if archived is None else ciks_of(archived)
     buckets: dict[int, list[str]] = defaultdict(list)
     for ticker in tickers:
         if bucket_of(ticker) in shown:
@@ -70,20 +70,20 @@ def ciks_in(dataset: Dataset, tickers: Collection[str], shown: Shown) -> dict[st
     bring_up_cache(dataset, tickers, shown)
     for bucket, some in buckets.items():
         rows = cache.ciks(dataset, bucket, shown[bucket])
-        told = ciks_of(read_dataset(dataset, some, shown) if rows is None else rows)
-        for ticker, ciks in told.items():
-            found.setdefault(ticker, set()).update(ciks)
-    return found
+        bucket_ciks = ciks_of(read_dataset(dataset, some, shown) if rows is None else rows)
+        for ticker, ciks in bucket_ciks.items():
+            ciks_by_ticker.setdefault(ticker, set()).update(ciks)
+    return ciks_by_ticker
 
 
 def ciks_of(rows: pa.Table) -> dict[str, set[str]]:
     """The CIKs, in ten digits, by ticker, in rows with `ticker` and `cik`."""
     pairs = rows.select(["ticker", "cik"]).group_by(["ticker", "cik"]).aggregate([])
-    found: dict[str, set[str]] = defaultdict(set)
+    ciks_by_ticker: dict[str, set[str]] = defaultdict(set)
     for ticker, cik in zip(pairs["ticker"].to_pylist(), pairs["cik"].to_pylist(), strict=True):
         if cik and cik.strip():
-            found[ticker].add(cik.strip().zfill(10))
-    return found
+            ciks_by_ticker[ticker].add(cik.strip().zfill(10))
+    return ciks_by_ticker
 
 
 def ticker_ciks(tables: Iterable[pa.Table], reference: Mapping[str, str | None]) -> dict[str, str]:

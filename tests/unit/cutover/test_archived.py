@@ -97,7 +97,7 @@ def test_nothing_is_written_to_an_archived_v1(archived: Lake) -> None:
     append_as_the_old_script(archived.pointer / PLACE)
     (found,) = quarantine_foreign_files(archived)
     assert found.v1_rows == 0
-    assert (archived.root / found.kept).exists()
+    assert (archived.root / found.quarantined_as).exists()
     assert assets(archived) == JOINED
 
 

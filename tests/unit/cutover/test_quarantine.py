@@ -31,7 +31,7 @@ def test_v1_rows_go_to_v1_and_v2s_file_is_as_it_was(switched: Lake) -> None:
     (found,) = quarantine_foreign_files(switched)
     assert (found.v1_rows, found.v2_rows_restored, found.v2_rows_lost) == (1, 1, 0)
     assert pq.read_table(target, partitioning=None).to_pylist() == before
-    assert (switched.root / found.kept).exists()
+    assert (switched.root / found.quarantined_as).exists()
     v1 = switched.dataset(Generation.V1, Statement.BALANCE_SHEETS).file(202505, "AAA")
     values = pq.read_table(v1, partitioning=None).to_pylist()
     assert sorted(r["financials"]["balance_sheet"]["assets"]["value"] for r in values) == [

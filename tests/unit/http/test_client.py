@@ -146,7 +146,7 @@ def test_a_body_nested_too_deep_is_asked_for_once_and_told() -> None:
 def test_a_number_beyond_float64_is_told_with_its_request() -> None:
     with serving(in_turn(Answer(200, b'{"results":[{"cik":"1","x":1e400}]}'))) as server:
         page = client_at(server.url).get(PATH, {"limit": "1"})
-    assert page.heads == [{"cik": "1", "tickers": None, "filing_date": None}]
+    assert page.row_ids == [{"cik": "1", "tickers": None, "filing_date": None}]
     with pytest.raises(errors.ContentError, match=r"a row of /.*limit=1 cannot be read"):
         print(page.results)
 

@@ -14,7 +14,7 @@ from polygon_fundamentals.normalise.exact import parse_rows
 
 sys.setswitchinterval(1e-6)
 body = b'{"results":[{"cik":"1","tickers":["A"],"filing_date":null}],"count":1}'
-for use in (lambda: read_page(200, {}, body, "x").heads, lambda: parse_rows(body)):
+for use in (lambda: read_page(200, {}, body, "x").row_ids, lambda: parse_rows(body)):
     together, found = threading.Barrier(32), []
 
     def first():
