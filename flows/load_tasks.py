@@ -20,13 +20,16 @@ from polygon_fundamentals.statements import Generation, Statement
 from tasks.context import RunSpec
 from tasks.load import (
     CompaniesReport,
+    fetch_v2_statement,
     find_companies,
     load_v1_tickers,
     load_v2_statement,
+    store_v2_statement,
 )
 
-# Up to here a task run a ticker and statement is useful to look at; above, batches.
-UNITS_SHOWN_ONE_BY_ONE = 300
+# Up to here there is a task run per ticker and statement; each costs some 30 ms, and beyond, tasks
+# are batches. What is fetched in one request does not depend on it.
+UNITS_SHOWN_ONE_BY_ONE = 60
 V1_BATCH = 25
 
 Unit = tuple[str, str]  # ticker, statement
@@ -59,11 +62,9 @@ class LoadPlan:
 
     @property
     def in_batches(self) -> bool:
-        """Whether tasks are batches: many units, or a rate limit that one by one would wait on."""
+        """Whether a task is a batch of tickers, not one ticker's statement."""
         units = len(self.tickers) * len(self.statements)
-        limit = self.settings.requests_per_minute
-        many = units > UNITS_SHOWN_ONE_BY_ONE or (limit is not None and units > limit)
-        return many or not self.one_by_one
+        return units > UNITS_SHOWN_ONE_BY_ONE or not self.one_by_one
 
 
 def load_generation(plan: LoadPlan, generation: Generation) -> LoadReport:
@@ -130,23 +131,47 @@ def _submit_v1(plan: LoadPlan, todo: Sequence[Unit]) -> Iterator[Submitted]:
 def _submit_v2(
     plan: LoadPlan, todo: Sequence[Unit], companies: Mapping[str, Sequence[str]]
 ) -> Iterator[Submitted]:
-    jobs: list[tuple[str, dict[str, list[str]]]] = []
     wanted = set(todo)
-    for tickers in v2_groups(companies, todo, BATCH if plan.in_batches else 1):
+    for tickers in v2_groups(companies, todo, BATCH):
         for name in (statement.value for statement in plan.statements):
             asked = {t: list(companies[t]) for t in tickers if (t, name) in wanted}
-            if asked:
-                jobs.append((name, asked))
-    futures = load_v2_statement.map(
+            if not asked:
+                continue
+            elif plan.in_batches:
+                yield _submit_batch(plan, name, asked)
+            else:
+                yield from _submit_units(plan, name, asked)
+
+
+def _submit_batch(plan: LoadPlan, statement: str, companies: dict[str, list[str]]) -> Submitted:
+    tickers = list(companies)
+    text = f"{statement} · {label(tickers)}"
+    future = load_v2_statement.submit(
+        plan.spec, text, statement, companies, plan.filters, plan.scope
+    )
+    return future, [(ticker, statement) for ticker in tickers]
+
+
+def _submit_units(
+    plan: LoadPlan, statement: str, companies: dict[str, list[str]]
+) -> Iterator[Submitted]:
+    """Submit one task that fetches the rows of all tickers, and one per ticker that stores."""
+    tickers = list(companies)
+    text = f"{statement} · {label(tickers)}"
+    fetched = fetch_v2_statement.submit(plan.spec, text, statement, companies, plan.filters)
+    yield fetched, []
+    futures = store_v2_statement.map(
         unmapped(plan.spec),
-        [f"{statement} · {label(list(group))}" for statement, group in jobs],
-        [statement for statement, _ in jobs],
-        [group for _, group in jobs],
+        [f"{statement} · {ticker}" for ticker in tickers],
+        unmapped(statement),
+        tickers,
+        [companies[ticker] for ticker in tickers],
         unmapped(plan.filters),
         unmapped(plan.scope),
+        unmapped(fetched),
     )
-    for future, (statement, group) in zip(futures, jobs, strict=True):
-        yield future, [(ticker, statement) for ticker in group]
+    for future, ticker in zip(futures, tickers, strict=True):
+        yield future, [(ticker, statement)]
 
 
 def v2_groups(

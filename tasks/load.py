@@ -17,7 +17,13 @@ from prefect.states import Completed, Failed, State
 from polygon_fundamentals.errors import FundamentalsError, RetiredError, as_fundamentals_error
 from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.load.companies import read_companies, resolve_bisecting
-from polygon_fundamentals.load.historical import load_v1, load_v2_bisecting
+from polygon_fundamentals.load.historical import (
+    FetchedRows,
+    fetch_v2,
+    load_v1,
+    load_v2_bisecting,
+    store_fetched,
+)
 from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import Filters
 from polygon_fundamentals.load.window_v1 import update_v1
@@ -102,6 +108,50 @@ def load_v2_statement(
     except (FundamentalsError, OSError) as error:
         failed = [(ticker, statement) for ticker in companies]
         report = LoadReport.of_failure(failed, as_fundamentals_error(error))
+    return _end_state(loader, report)
+
+
+@dataclass(frozen=True)
+class FetchReport(LoadReport):
+    """The requests of a fetch, and the rows that they gave."""
+
+    rows: FetchedRows | None = None
+
+
+@task(name="v2 fetch", task_run_name="fetch · {label}", persist_result=False)
+def fetch_v2_statement(
+    spec: RunSpec, label: str, statement: str, companies: dict[str, list[str]], filters: Filters
+) -> State[Any]:
+    """Fetch one statement of some tickers from v2 together, for the tasks that store each one.
+
+    It is Completed where a ticker failed too: the ticker's own task reports that.
+    """
+    loader = _loader(spec)
+    rows = fetch_v2(loader, companies, Statement(statement), filters)
+    report = FetchReport(rows=rows, rows_unfollowed=rows.unfollowed)
+    return _end_state(loader, report)
+
+
+@task(name="v2 statement", task_run_name="{label}", persist_result=False)
+def store_v2_statement(
+    spec: RunSpec,
+    label: str,
+    statement: str,
+    ticker: str,
+    ciks: list[str],
+    filters: Filters,
+    scope: Scope | None,
+    fetched: FetchReport,
+) -> State[Any]:
+    """Store one statement of one ticker, of the rows that were fetched for several."""
+    loader = _loader(spec)
+    assert fetched.rows is not None
+    try:
+        report = store_fetched(
+            loader, fetched.rows, ticker, ciks, Statement(statement), filters, scope
+        )
+    except (FundamentalsError, OSError) as error:
+        report = LoadReport.of_failure([(ticker, statement)], as_fundamentals_error(error))
     return _end_state(loader, report)
 
 

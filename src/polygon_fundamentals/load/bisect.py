@@ -62,6 +62,16 @@ def bisect_failures(
     return failed
 
 
+def raw_rows(body: bytes) -> list[bytes]:
+    """Return the rows of a page, each as it stands in the answer."""
+    return [bytes(row) for row in _DECODER.decode(body).results or ()]
+
+
+def page_of(rows: Sequence[bytes]) -> bytes:
+    """Return a page that holds rows as they stood in an answer."""
+    return b'{"results":[' + b",".join(rows) + b"]}"
+
+
 def skip_bad_rows(
     bodies: Sequence[bytes], work: Callable[[Sequence[bytes]], None]
 ) -> dict[bytes, FundamentalsError]:
@@ -70,13 +80,13 @@ def skip_bad_rows(
         work(bodies)
     except ContentError as error:
         try:
-            rows = [bytes(row) for body in bodies for row in _DECODER.decode(body).results or ()]
+            rows = [row for body in bodies for row in raw_rows(body)]
         except RecursionError:  # as deep as can just be read
             raise error from None
         # Of two rows under one key the later one of the answer stands.
         return bisect_failures(
             rows,
-            lambda some: work([b'{"results":[' + b",".join(some) + b"]}"]),
+            lambda some: work([page_of(some)]),
             ContentError,
             in_order=True,
         )

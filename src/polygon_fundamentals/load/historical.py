@@ -7,11 +7,16 @@ good fails its units and writes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, TypedDict
 
+import msgspec
+
+from polygon_fundamentals.errors import ContentError, FundamentalsError
 from polygon_fundamentals.http.client import Client, named
 from polygon_fundamentals.lake.commit import Scope
-from polygon_fundamentals.load.bisect import bisect_failures
+from polygon_fundamentals.load.bisect import bisect_failures, page_of, raw_rows
 from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import (
     VALUES,
@@ -21,9 +26,19 @@ from polygon_fundamentals.load.query import (
     v2_request,
     v2_timeframes,
 )
-from polygon_fundamentals.load.store import Companies, Stored, StoreJob, store_v1, store_v2
+from polygon_fundamentals.load.store import Companies, Stored, StoreJob, follow, store_v1, store_v2
 from polygon_fundamentals.reports import LoadReport
 from polygon_fundamentals.statements import V1_PATH, Statement
+
+
+class _Owner(TypedDict, total=False):
+    """What of a row says to which tickers it belongs."""
+
+    cik: Any
+    tickers: Any
+
+
+_OWNER_DECODER = msgspec.json.Decoder(_Owner)
 
 
 def _fetch(client: Client, path: str, requests: Sequence[Mapping[str, str]]) -> list[bytes]:
@@ -87,30 +102,136 @@ def load_v2(
         LakeError, OSError: the lake cannot be used.
     """
     observed_at = datetime.now(UTC)
-    timeframes = v2_timeframes(statement, filters)
-    if not timeframes:  # only trailing twelve months wanted, which balance sheets have not
-        return LoadReport(units=len(companies), tickers_without_rows=tuple(sorted(companies)))
+    with loader.writers.room():
+        bodies = _fetch(loader.client, statement.v2_path, _requests(companies, statement, filters))
+        return _store(loader, companies, statement, filters, scope, bodies, observed_at)
+
+
+def _requests(companies: Companies, statement: Statement, filters: Filters) -> list[dict[str, str]]:
+    """Return the requests for a statement; none where only twelve months are wanted of a balance
+    sheet, which has none.
+    """
+    if not v2_timeframes(statement, filters):
+        return []
     ciks = sorted({cik for known in companies.values() for cik in known})
     symbols = [ticker for ticker, known in companies.items() if not known]
-    requests = [v2_request(statement, filters, ciks=some) for some in even_groups(ciks, VALUES)]
-    requests += [
+    by_cik = [v2_request(statement, filters, ciks=some) for some in even_groups(ciks, VALUES)]
+    return by_cik + [
         v2_request(statement, filters, tickers=some) for some in even_groups(symbols, VALUES)
     ]
-    if scope is None:
-        scope = Scope.PERIODS if filters.whole_periods else Scope.WINDOW
+
+
+def _store(
+    loader: Loader,
+    companies: Companies,
+    statement: Statement,
+    filters: Filters,
+    scope: Scope | None,
+    bodies: Sequence[bytes],
+    observed_at: datetime,
+) -> LoadReport:
+    timeframes = v2_timeframes(statement, filters)
+    if not timeframes:
+        return LoadReport(units=len(companies), tickers_without_rows=tuple(sorted(companies)))
+    symbols = [ticker for ticker, known in companies.items() if not known]
+    job = StoreJob(
+        root=str(loader.lake.root),
+        statements=[statement],
+        bodies=bodies,
+        companies=dict(companies),
+        scope=scope or (Scope.PERIODS if filters.whole_periods else Scope.WINDOW),
+        timeframes=frozenset(timeframes),
+        observed_at=observed_at,
+        owner=symbols[0] if symbols and len(companies) == 1 else None,
+    )
+    request = named(statement.v2_path, _requests(companies, statement, filters)[0])
+    return _report(loader.store_rows(request, store_v2, job), companies, len(companies))
+
+
+@dataclass(frozen=True)
+class FetchedRows:
+    """The rows of one statement, fetched for some tickers together and not stored yet.
+
+    `pages` holds each ticker's rows as bodies of answers, `failures` the error of each ticker
+    whose rows could not be fetched. `unfollowed` rows belong to none of the tickers.
+    """
+
+    observed_at: datetime
+    pages: Mapping[str, Sequence[bytes]]
+    failures: Mapping[str, FundamentalsError]
+    unfollowed: int = 0
+
+
+def fetch_v2(
+    loader: Loader, companies: Companies, statement: Statement, filters: Filters
+) -> FetchedRows:
+    """Return one statement of some tickers from v2, asked for together and split by ticker.
+
+    What fails for good is asked for in halves, until the failing ticker is alone.
+    """
+    observed_at = datetime.now(UTC)
+    pages: dict[str, Sequence[bytes]] = {}
+    unfollowed = 0
+
+    def fetch(some: Sequence[str]) -> None:
+        nonlocal unfollowed
+        batch = {ticker: companies[ticker] for ticker in some}
+        requests = _requests(batch, statement, filters)
+        bodies = _fetch(loader.client, statement.v2_path, requests)
+        if len(some) == 1:
+            pages[some[0]] = bodies
+        elif requests:
+            try:
+                own, others = _split_by_ticker(bodies, batch)
+            except (msgspec.MsgspecError, RecursionError) as error:
+                raise ContentError(
+                    f"{named(statement.v2_path, requests[0])} answered 200, but its rows cannot be "
+                    f"assigned to companies ({type(error).__name__}); run again"
+                ) from error
+            pages.update(own)
+            unfollowed += others
+
+    by_cik = [ticker for ticker, ciks in companies.items() if ciks]
+    failures = bisect_failures(by_cik, fetch) if by_cik else {}
+    # A renamed company's rows name its new ticker alone, so a symbol is asked for by itself.
+    for ticker in companies:
+        if ticker not in by_cik:
+            failures |= bisect_failures([ticker], fetch)
+    return FetchedRows(observed_at, pages, failures, unfollowed)
+
+
+def _split_by_ticker(
+    bodies: Sequence[bytes], companies: Companies
+) -> tuple[dict[str, list[bytes]], int]:
+    """Return ticker → one page of its rows, and how many rows belong to none of the tickers."""
+    rows = [row for body in bodies for row in raw_rows(body)]
+    places = follow([_OWNER_DECODER.decode(row) for row in rows], companies)
+    followed = {position for positions in places.values() for position in positions}
+    pages = {t: [page_of([rows[i] for i in positions])] for t, positions in places.items()}
+    return pages, len(rows) - len(followed)
+
+
+def store_fetched(
+    loader: Loader,
+    fetched: FetchedRows,
+    ticker: str,
+    ciks: Sequence[str],
+    statement: Statement,
+    filters: Filters,
+    scope: Scope | None = None,
+) -> LoadReport:
+    """Store the rows of one ticker that `fetch_v2` has fetched.
+
+    Raises:
+        FundamentalsError: they could not be fetched, or a row cannot be stored.
+        LakeError, OSError: the lake cannot be used.
+    """
+    if ticker in fetched.failures:
+        raise fetched.failures[ticker]
     with loader.writers.room():
-        job = StoreJob(
-            root=str(loader.lake.root),
-            statements=[statement],
-            bodies=_fetch(loader.client, statement.v2_path, requests),
-            companies=dict(companies),
-            scope=scope,
-            timeframes=frozenset(timeframes),
-            observed_at=observed_at,
-            owner=symbols[0] if len(symbols) == 1 and not ciks else None,
-        )
-        stored = loader.store_rows(named(statement.v2_path, requests[0]), store_v2, job)
-    return _report(stored, companies, len(companies))
+        pages = fetched.pages.get(ticker, ())
+        company = {ticker: ciks}
+        return _store(loader, company, statement, filters, scope, pages, fetched.observed_at)
 
 
 def load_v2_bisecting(
