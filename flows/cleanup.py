@@ -15,6 +15,7 @@ from polygon_fundamentals.cutover.archive_steps import Retention
 from polygon_fundamentals.cutover.archiving import cleanup as tidy
 from polygon_fundamentals.cutover.archiving import plan_of_cleanup, plan_of_restore
 from polygon_fundamentals.cutover.archiving import restore as bring_back
+from polygon_fundamentals.cutover.originals import give_back
 
 
 @flow(name="cleanup", persist_result=False)
@@ -40,13 +41,20 @@ def cleanup_report(given: CleanupParameters) -> Report:
 @flow(name="restore", persist_result=False)
 @takes(RestoreParameters)
 def restore(given: RestoreParameters) -> Report:
-    """Bring v1's data back from its archive, byte for byte."""
+    """Bring v1's data back from its archive, byte for byte.
+
+    With `adopted`, v1's files as another tool wrote them, before our loads wrote them anew.
+    """
     return restore_report(given)
 
 
 def restore_report(given: RestoreParameters) -> Report:
     """Carry out a restore, or without `execute` say what it would do."""
     where, archive = lake_of(given.lake), given.archive
+    if given.adopted and given.execute:
+        return recorded(where, "restore", {"adopted": True}, lambda: give_back(where, execute=True))
+    if given.adopted:
+        return give_back(where, execute=False).as_json()
     if given.execute:
         return recorded(
             where,

@@ -14,7 +14,7 @@ from flows.runs import Report, recorded_run, sentence, threads_runner
 from flows.runtime.artifacts import publish_load
 from flows.signature import takes
 from polygon_fundamentals import ledger
-from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake import Lake, their_form
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.load.query import Filters
 from polygon_fundamentals.reference.tickers import tickers_of_cik
@@ -59,6 +59,8 @@ def historical_load(given: HistoricalLoadParameters) -> Report:
     """
     if given.witness:
         load_edgar_settings()
+    if given.adopt:
+        their_form.adopt(Lake(lake_root(given.lake)))
     return run_load(
         "historical-load",
         given.recorded,

@@ -56,6 +56,11 @@ class HistoricalLoadParameters(Parameters, Named):
     lake: LakeFolder = None
     base_url: BaseUrl = None
     resume: Annotated[bool, Flag("--fresh", help="do not go on where a cut-off run stopped")] = True
+    adopt: Annotated[
+        bool,
+        Field(description="Write v1's files in our form, where another tool wrote them"),
+        Flag(help="write v1's files in our form from now on; originals go to ops/adopted"),
+    ] = False
     original_dates: Annotated[
         bool, Flag(help="ask the filings index when v2's periods were first filed")
     ] = False

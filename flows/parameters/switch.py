@@ -122,9 +122,14 @@ class CleanupParameters(Parameters):
 
 
 class RestoreParameters(Parameters):
-    """v1's data back from its archive."""
+    """v1's data back from its archive, or its files as another tool wrote them."""
 
     execute: Execute = False
+    adopted: Annotated[
+        bool,
+        Field(description="Give v1's folder the files back that another tool wrote"),
+        Flag(help="instead: v1's files as another tool wrote them, before our loads"),
+    ] = False
     archive: Annotated[
         str | None,
         Field(description="Its file name; none: the newest"),

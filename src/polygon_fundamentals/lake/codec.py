@@ -132,6 +132,12 @@ def read(
         raise _unreadable(path, error) from error
 
 
+def read_theirs(table: pa.Table, dataset: Dataset, ticker: str) -> pa.Table:
+    """Return the rows of another tool's table in the dataset's schema."""
+    now = datetime.now(UTC)
+    return with_ticker(adopted(table, dataset.generation, dataset.statement, now), ticker)
+
+
 _NOT_READ = (pa.ArrowException, ApiError, ArithmeticError, RecursionError, TypeError, ValueError)
 
 

@@ -23,7 +23,7 @@ from polygon_fundamentals.datasets.flat import flattened
 from polygon_fundamentals.datasets.keys import content_hashes, record_keys
 from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.errors import DamagedFileError
-from polygon_fundamentals.lake import cache, codec, index, revisions
+from polygon_fundamentals.lake import cache, codec, index, revisions, their_form
 from polygon_fundamentals.lake.paths import BUCKETS, Dataset, Lake, bucket_of, partition_folder
 from polygon_fundamentals.lake.plan import Incoming, Plan, Scope, plan_ticker
 from polygon_fundamentals.lake.storage import local
@@ -51,6 +51,7 @@ def commit(dataset: Dataset, incoming: Incoming) -> UpsertCounts:
     months = codec.filing_partitions(incoming.table)
     flat: pa.Table | None = None
     damaged: DamagedFileError | None = None
+    keeps_form = their_form.is_kept(dataset)
     buckets: dict[int, list[str]] = {}
     for ticker in sorted(incoming.rows):
         buckets.setdefault(bucket_of(ticker), []).append(ticker)
@@ -65,6 +66,8 @@ def commit(dataset: Dataset, incoming: Incoming) -> UpsertCounts:
                     plan = plan_ticker(
                         dataset, ticker, known, incoming, keys, hashes, months, counts
                     )
+                    if plan is not None and keeps_form:
+                        their_form.encode_plan(dataset, plan, incoming, keys)
                 except DamagedFileError as error:
                     damaged = damaged or error
                     continue
@@ -166,17 +169,20 @@ def _carry_out(
         for plan in plans:
             for partition, table in sorted(plan.contents.items()):
                 path = dataset.file(partition, plan.ticker)
-                if partition in plan.adopted:
+                if partition in plan.adopted and partition not in plan.index.checksums:
                     _keep_original(dataset, partition, path)
                 moved = plan.moved_out.get(partition)
                 if partition in plan.arrivals and moved is not None:
                     # Rows that leave this file stay in it until they stand in their new one.
                     both = pa.concat_tables([table, moved])
-                    moves.append((_stage(staging, both, dataset, counts)[0], path))
-                    staged, checksums[path] = _stage(staging, table, dataset, counts)
+                    data = plan.theirs.get((partition, True))
+                    moves.append((_stage(staging, both, dataset, counts, data)[0], path))
+                    data = plan.theirs.get((partition, False))
+                    staged, checksums[path] = _stage(staging, table, dataset, counts, data)
                     departures.append((staged, path))
-                elif partition in plan.arrivals or table.num_rows:
-                    staged, checksums[path] = _stage(staging, table, dataset, counts)
+                elif partition in plan.arrivals or table.num_rows or plan.keeps_loose(partition):
+                    data = plan.theirs.get((partition, False))
+                    staged, checksums[path] = _stage(staging, table, dataset, counts, data)
                     (moves if partition in plan.arrivals else departures).append((staged, path))
                 else:
                     departures.append((None, path))
@@ -201,12 +207,20 @@ def _carry_out(
 
 
 def _stage(
-    staging: Path, table: pa.Table, dataset: Dataset, counts: Counter[str]
+    staging: Path,
+    table: pa.Table,
+    dataset: Dataset,
+    counts: Counter[str],
+    data: bytes | None = None,
 ) -> tuple[Path, str]:
-    """Write a file's new content beside the lake's files; return where, and its checksum."""
-    data = codec.encode(table, dataset)
-    if counts["files_written"] % FILES_A_PROOF == 0:
-        codec.prove(data, table, dataset)
+    """Write a file's new content beside the lake's files; return where, and its checksum.
+
+    `data` are its bytes where the file stays in another tool's form.
+    """
+    if data is None:
+        data = codec.encode(table, dataset)
+        if counts["files_written"] % FILES_A_PROOF == 0:
+            codec.prove(data, table, dataset)
     staged = staging / str(counts["files_written"])
     local.write_bytes(staged, data)
     counts["bytes_written"] += len(data)
@@ -225,9 +239,11 @@ def _into_place(staged: Path, path: Path) -> None:
 def _keep_original(dataset: Dataset, partition: int, path: Path) -> None:
     """Keep a file that another tool wrote, as it was, before it is written anew."""
     kept = dataset.lake.ops / "adopted" / dataset.name / partition_folder(partition) / path.name
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        local.link_or_copy(path, kept)
+    if kept.exists():
+        # Written by the other tool again since: its last version is what it has to get back.
+        kept.unlink()
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    local.link_or_copy(path, kept)
 
 
 def _index(dataset: Dataset, plan: Plan, checksums: Mapping[Path, str]) -> None:
@@ -280,7 +296,10 @@ def recover(lake: Lake) -> list[str]:
                     for ticker in unfinished:
                         known = index.load(dataset, ticker, unfinished[ticker])
                         plan = plan_ticker(dataset, ticker, known, nothing, [], [], [], Counter())
-                        plans.append(plan or Plan(ticker, known))
+                        plan = plan or Plan(ticker, known)
+                        if their_form.is_kept(dataset):
+                            their_form.encode_plan(dataset, plan, nothing, [])
+                        plans.append(plan)
                     _carry_out(dataset, bucket, plans, Counter(), unfinished)
                 mended.append(f"{dataset.name}.{bucket:02d}")
     return mended

@@ -59,6 +59,12 @@ def partition_folder(partition: int) -> str:
     return f"year={partition // 100:04d}/month={partition % 100:02d}"
 
 
+def partition_of_folder(month: Path) -> int | None:
+    """Return the partition of a `year=YYYY/month=MM` folder, None where it is none."""
+    found = re.fullmatch(r"year=(\d{4})/month=(\d{2})", f"{month.parent.name}/{month.name}")
+    return int(found[1]) * 100 + int(found[2]) if found else None
+
+
 def bucket_of(ticker: str) -> int:
     """Return which of the lock buckets a ticker belongs to."""
     return crc32(ticker.encode()) % BUCKETS

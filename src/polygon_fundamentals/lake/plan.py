@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import pyarrow as pa
 
@@ -39,7 +40,8 @@ class Incoming:
     """The rows of an answer for one dataset.
 
     `rows`: ticker → positions in `table`. `timeframes`: those asked for, in the
-    generation's own spelling; with `Scope.COMPANIES` only they are complete.
+    generation's own spelling; with `Scope.COMPANIES` only they are complete. `raw`: v1's records as
+    they were sent, one for each row of `table`, for files in another tool's form.
     """
 
     table: pa.Table
@@ -47,6 +49,7 @@ class Incoming:
     scope: Scope
     timeframes: frozenset[str]
     observed_at: datetime
+    raw: Sequence[Mapping[str, Any]] | None = None
 
 
 @dataclass
@@ -61,8 +64,14 @@ class Plan:
     arrivals: set[int] = field(default_factory=set)
     moved_out: dict[int, pa.Table] = field(default_factory=dict)
     adopted: set[int] = field(default_factory=set)
+    # (Partition, with `moved_out`) → bytes of a file that stays in another tool's form.
+    theirs: dict[tuple[int, bool], bytes] = field(default_factory=dict)
     # Partition → positions in the answer, of files that will hold nothing else.
     fresh: dict[int, list[int]] = field(default_factory=dict)
+
+    def keeps_loose(self, partition: int) -> bool:
+        """Say whether a file without rows of ours stays, for records of other statements in it."""
+        return bool(self.theirs.get((partition, False)))
 
 
 def plan_ticker(

@@ -112,7 +112,8 @@ def store_v1(job: StoreJob) -> Stored:
     for statement in job.statements:
         position = {row: i for i, row in enumerate(by_statement[statement])}
         own = {t: [position[i] for i in mine if i in position] for t, mine in places.items()}
-        incoming = Incoming(tables[statement], own, job.scope, job.timeframes, job.observed_at)
+        raw = [rows[i] for i in by_statement[statement]]
+        incoming = Incoming(tables[statement], own, job.scope, job.timeframes, job.observed_at, raw)
         counts += commit(lake.dataset(Generation.V1, statement), incoming)
     annuals = _annuals(rows, places) if job.window else ()
     return _stored(counts, places, len(rows), annuals)

@@ -73,6 +73,14 @@ def adopted(
     return _with_notes(_observed(answer, moments, generation), notes)
 
 
+def carried(table: pa.Table, statement: Statement, touched: datetime) -> list[tuple[int, datetime]]:
+    """Return position and moment of the rows of v1 of which `adopted` makes rows of a statement."""
+    kinds = {field.name: field.type for field in schema(Generation.V1, statement)}
+    rows = table.to_pylist()
+    places = v1_positions([as_answer(row, kinds) for row in rows])[statement]
+    return [(place, _moment(rows[place], touched)) for place in places]
+
+
 def _moment(row: dict[str, Any], touched: datetime) -> datetime:
     """Return when a tool says that it had the row, if it can be so, else the file's own time."""
     for name in _MOMENTS:

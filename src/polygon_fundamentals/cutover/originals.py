@@ -1,0 +1,133 @@
+"""The originals of v1's files that our loads wrote anew, and the way back to them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from polygon_fundamentals.cutover.runner import OperationReport, StepResult
+from polygon_fundamentals.errors import AnswerIsNo
+from polygon_fundamentals.lake import index, their_form
+from polygon_fundamentals.lake.paths import Dataset, Lake, partition_of_folder, ticker_of_file
+from polygon_fundamentals.lake.storage import local
+from polygon_fundamentals.locks import exclusive
+from polygon_fundamentals.statements import Generation, Statement
+
+LOCK_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Originals:
+    """What a return would do: `back` are (original, its place), `added` files of ours alone.
+
+    `changed` are files of ours that another tool wrote again since: they stay as they are.
+    """
+
+    back: tuple[tuple[Path, Path], ...]
+    added: tuple[Path, ...]
+    changed: tuple[Path, ...]
+
+    @property
+    def bytes(self) -> int:
+        """The size of the originals."""
+        return sum(original.stat().st_size for original, _ in self.back)
+
+    def sentence(self) -> str:
+        """Return it in one line."""
+        words = (
+            f"{len(self.back):,} originals ({self.bytes / 1e6:,.1f} MB) to their places in v1's "
+            f"folder, {len(self.added):,} files that our loads added to ops/adopted_away"
+        )
+        if self.changed:
+            words += (
+                f"; {len(self.changed):,} files that another tool wrote again since stay, such as "
+                f"{self.changed[0]}"
+            )
+        return words
+
+
+def originals(lake: Lake) -> Originals:
+    """Return what `give_back` would do. Nothing is written."""
+    back, changed = list[tuple[Path, Path]](), list[tuple[Path, Path]]()
+    added = list[Path]()
+    for statement in Statement:
+        dataset = lake.dataset(Generation.V1, statement)
+        kept = {place: original for original, place in _kept(dataset)}
+        for place, original in kept.items():
+            (back if _is_as_we_wrote(dataset, place) else changed).append((original, place))
+        for partition, ticker, _ in dataset.files():
+            place = dataset.file(partition, ticker)
+            if place not in kept and _is_as_we_wrote(dataset, place):
+                added.append(place)
+    return Originals(tuple(back), tuple(added), tuple(place for _, place in changed))
+
+
+def _kept(dataset: Dataset) -> Iterator[tuple[Path, Path]]:
+    folder = dataset.lake.ops / "adopted" / dataset.name
+    for path in sorted(folder.glob("year=*/month=*/*.parquet")):
+        yield path, dataset.folder / path.relative_to(folder)
+
+
+def _is_as_we_wrote(dataset: Dataset, place: Path) -> bool:
+    """Say whether a file has the bytes that our last write gave it, or went with its rows."""
+    ticker, partition = ticker_of_file(place.name), partition_of_folder(place.parent)
+    if ticker is None or partition is None:
+        return False
+    known = index.written(dataset, ticker)
+    if not place.exists():
+        return partition not in known.files
+    checksum = known.checksums.get(partition)
+    return checksum is not None and index.bytes_checksum(place.read_bytes()) == checksum
+
+
+def give_back(lake: Lake, *, execute: bool) -> OperationReport:
+    """Give v1's folder the files back that another tool wrote; without `execute` say what that is.
+
+    Rows that only our loads brought leave v1's folder with the files that hold them; the next load
+    brings them again. Safe to repeat.
+
+    Raises:
+        AnswerIsNo: no original is kept.
+        LakeLockedError: a load is running.
+    """
+    found = originals(lake)
+    if not found.back and not found.added:
+        raise AnswerIsNo(f"no original of v1's files is kept in {lake.ops / 'adopted'}")
+    words = found.sentence()
+    if not execute:
+        step = StepResult("originals", True, words)
+        return OperationReport(f"{words}; --execute carries it out", (step,), executed=False)
+    with exclusive(lake.lock("writers"), LOCK_SECONDS, "a load or switch of this lake"):
+        found = originals(lake)
+        words = found.sentence()
+        away = lake.ops / "adopted_away" / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z"
+        folder = lake.generation_folder(Generation.V1)
+        for place in found.added:
+            target = away / place.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.rename(place, target)
+            _remove_empty(place.parent, folder)
+        for original, place in found.back:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            beside = local.temporary_name(place)
+            local.link_or_copy(original, beside)
+            os.replace(beside, place)
+            original.unlink()
+        for statement in Statement:
+            dataset = lake.dataset(Generation.V1, statement)
+            # Both speak of the files that were written over; the next load reads v1 anew.
+            shutil.rmtree(lake.ops / "index" / dataset.name, ignore_errors=True)
+        if not found.changed:
+            shutil.rmtree(lake.ops / "adopted", ignore_errors=True)
+        their_form.form_file(lake).unlink(missing_ok=True)
+    return OperationReport(f"given back: {words}", (StepResult("originals", True, words),))
+
+
+def _remove_empty(folder: Path, until: Path) -> None:
+    while folder != until and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
