@@ -14,6 +14,7 @@ import orjson
 from expectations import project
 from expectations.outcome import Outcome
 from expectations.publishing import building, publish
+from expectations.readers import read_figures
 from expectations.review import Review, make_review
 from expectations.suites import make_suites
 from polygon_fundamentals.errors import UsageError
@@ -124,7 +125,12 @@ def answer(
             summary["periods"] = sum(r.periods for r in parity.results)
             summary["missing_periods_total"] = len(summary["missing_periods"])
             review = Review(
-                frames, outcome, [*_earlier(reports), summary], summary["notes"], accessions(founds)
+                frames,
+                outcome,
+                [*_earlier(reports), summary],
+                summary["notes"],
+                accessions(founds),
+                read_figures(lake),
             )
             site = built / "data_docs"
             (site / "reviews").mkdir(exist_ok=True)

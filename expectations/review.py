@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from expectations import charts
 from expectations.outcome import Outcome
+from expectations.readers import ReaderFigures
 from polygon_fundamentals.parity.kinds import APART_KINDS, Kind
 
 # A page of some 3 MB: a browser opens it at once, and the report has what does not fit.
@@ -51,7 +52,7 @@ class Review:
     summaries: Sequence[Mapping[str, Any]]
     notes: Sequence[str]
     accessions: pd.DataFrame
-    readers: pd.DataFrame | None = None
+    readers: ReaderFigures | None = None
 
 
 def make_review(review: Review, home: str = "") -> str:

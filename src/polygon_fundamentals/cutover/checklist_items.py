@@ -186,7 +186,7 @@ def silver_item(case: Case) -> ChecklistItem:
     if same and not answers and not result.checks:
         detail = f"from v2: {words}; no readers' checks are listed to compare answers by"
         remedy = "list what your readers ask in deployments/readers.toml, then run the drill again"
-        return ChecklistItem("silver", None, detail, remedy, required=False)
+        return ChecklistItem("silver", None, detail, remedy)
     compared = "; ".join(answers[:SHOWN]) or f"{result.checks} readers' checks agree"
     return ChecklistItem("silver", same and not answers, f"from v2: {words}; {compared}", remedy)
 

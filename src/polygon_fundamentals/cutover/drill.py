@@ -23,11 +23,13 @@ from polygon_fundamentals.cutover.checksums import checksums, walk
 from polygon_fundamentals.cutover.context import Options, SwitchContext
 from polygon_fundamentals.cutover.journal import Facts
 from polygon_fundamentals.cutover.operations import cutover, rollback
+from polygon_fundamentals.cutover.reader_checks import figures_file
 from polygon_fundamentals.cutover.runner import JournalReport, OperationReport
 from polygon_fundamentals.cutover.schedules import NoSchedules
 from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER, Lake
 from polygon_fundamentals.lake.pointer import leads_to
+from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.silver import links
 from polygon_fundamentals.statements import Generation
@@ -75,6 +77,8 @@ def drill(
                 before = _sums(lake)
             copied = time.monotonic() - started
             report = _over_and_back(copy, context, today)
+            if figures_file(copy).is_file():
+                replace_file(figures_file(lake), figures_file(copy).read_bytes())
             after = _sums(lake)
         finally:
             shutil.rmtree(where.parent, ignore_errors=True)

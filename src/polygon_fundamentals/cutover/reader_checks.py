@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import math
 import subprocess
+import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from polygon_fundamentals.errors import AnswerIsNo, UsageError
 from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.settings import environment_with
 
 SHOWN = 3
@@ -22,8 +27,9 @@ SHOWN = 3
 class Check(BaseModel):
     """One reader's check.
 
-    `command` may hold `{bronze}`, `{silver}` and `{lake}`. `tolerance` is relative, for
-    numbers; values under the keys in `may_differ` are not compared.
+    `command` may hold `{bronze}`, `{silver}`, `{lake}` and `{python}`, this interpreter.
+    `tolerance` is relative, for numbers; values under the keys in `may_differ` are not compared,
+    and with `only_in_both` neither are keys that one of the answers lacks.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,6 +38,7 @@ class Check(BaseModel):
     command: tuple[str, ...] = Field(min_length=1)
     tolerance: float = Field(default=0.0, ge=0.0, le=1.0)
     may_differ: tuple[str, ...] = ()
+    only_in_both: bool = False
     timeout: float = Field(default=120.0, gt=0.0)
 
 
@@ -67,7 +74,7 @@ def answers(checks: Sequence[Check], lake: Lake, bronze: Path, silver: Path) -> 
 
 def _ask(check: Check, lake: Lake, bronze: Path, silver: Path) -> Any:
     places = {"bronze": str(bronze), "silver": str(silver), "lake": str(lake.root)}
-    command = [_filled(part, places) for part in check.command]
+    command = [_filled(part, {**places, "python": sys.executable}) for part in check.command]
     try:
         completed = subprocess.run(
             command,
@@ -101,36 +108,72 @@ def _filled(part: str, places: Mapping[str, str]) -> str:
     return part
 
 
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a check: where in the answer it stands, and what it was and is."""
+
+    check: str
+    place: str
+    before: Any
+    after: Any
+    agrees: bool
+
+    def __str__(self) -> str:
+        return f"{self.check}{self.place}: {self.before!r} became {self.after!r}"
+
+
+def figures(
+    checks: Sequence[Check], before: Mapping[str, Any], after: Mapping[str, Any]
+) -> list[Figure]:
+    """Return every figure of two rounds of answers that is compared, of checks asked in both."""
+    return [
+        Figure(check.name, place, old, new, _agree(old, new, check))
+        for check in checks
+        if check.name in before
+        for place, old, new in _pairs(before[check.name], after[check.name], check, "")
+    ]
+
+
 def differences(
     checks: Sequence[Check], before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> list[str]:
     """Return what differs between two rounds of answers, a line a value; empty: all the same."""
-    lines: list[str] = []
-    for check in checks:
-        if check.name not in before:
-            continue
-        differing = _differ(before[check.name], after[check.name], check, "")
-        lines += [f"{check.name}{place}: {old!r} became {new!r}" for place, old, new in differing]
-    return lines
+    compared = figures(checks, before, after)
+    empty = {c.name for c in checks if c.only_in_both and c.name in before}
+    empty -= {figure.check for figure in compared}
+    lines = [f"{name}: the two answers have no figure in common" for name in sorted(empty)]
+    return lines + [str(figure) for figure in compared if not figure.agrees]
 
 
-def _differ(old: Any, new: Any, check: Check, place: str) -> list[tuple[str, Any, Any]]:
+def _pairs(old: Any, new: Any, check: Check, place: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (place, before, after) of each figure of two answers."""
     if isinstance(old, dict) and isinstance(new, dict):
-        keys = [k for k in dict.fromkeys((*old, *new)) if k not in check.may_differ]
-        return [
-            item
-            for key in keys
-            for item in _differ(old.get(key), new.get(key), check, f"{place}.{key}")
-        ]
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        return [
-            item
-            for i, (a, b) in enumerate(zip(old, new, strict=True))
-            for item in _differ(a, b, check, f"{place}[{i}]")
-        ]
+        for key in dict.fromkeys((*old, *new)):
+            in_both = key in old and key in new
+            if key not in check.may_differ and (in_both or not check.only_in_both):
+                yield from _pairs(old.get(key), new.get(key), check, f"{place}.{key}")
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for i, (a, b) in enumerate(zip(old, new, strict=True)):
+            yield from _pairs(a, b, check, f"{place}[{i}]")
+    else:
+        yield place, old, new
+
+
+def _agree(old: Any, new: Any, check: Check) -> bool:
     if _number(old) and _number(new):
-        return [] if math.isclose(old, new, rel_tol=check.tolerance) else [(place, old, new)]
-    return [] if old == new else [(place, old, new)]
+        return math.isclose(old, new, rel_tol=check.tolerance)
+    return bool(old == new)
+
+
+def write_figures(lake: Lake, compared: Sequence[Figure], at: datetime) -> None:
+    """Write what the checks said of both generations, for the review page of parity."""
+    content = {"at": at.isoformat(), "figures": [asdict(figure) for figure in compared]}
+    replace_file(figures_file(lake), orjson.dumps(content))
+
+
+def figures_file(lake: Lake) -> Path:
+    """Return the file of the figures that the last drill or cutover compared."""
+    return lake.ops / "cutover" / "reader_figures.json"
 
 
 def _number(value: Any) -> bool:

@@ -198,6 +198,9 @@ class Switch:
             self.journal.note({"answers": answers})
         after = self._silver_after
         answers = reader_checks.answers(checks, self.lake, self._folder, after)
+        if self.target is Generation.V2:
+            compared = reader_checks.figures(checks, self.facts["answers"], answers)
+            reader_checks.write_figures(self.lake, compared, self.context.clock())
         return reader_checks.refuse_differences(
             checks, self.facts["answers"], answers, "v2 beside v1"
         )

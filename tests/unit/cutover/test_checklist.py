@@ -247,13 +247,13 @@ def test_what_nobody_measured_is_not_judged_and_unmet(lake: Lake) -> None:
     assert "v1 checksums" in evaluate_checklist(lake, Thresholds(), PEOPLE, v1="retired").not_judged
 
 
-def test_silver_without_readers_checks_is_not_judged_but_not_in_the_way(ready: Lake) -> None:
+def test_silver_without_readers_checks_is_never_met(ready: Lake) -> None:
     entry(ready, "drill", NOW, passed=True, schema_same=True, answers_differ=[], checks=0)
     checklist = evaluate_checklist(
         ready, Thresholds(storage_ratio=50.0), PEOPLE, v1="live", clock=lambda: NOW
     )
-    assert (checklist.unmet, checklist.not_judged) == ([], ["silver"])
-    assert checklist.sentence() == "every line is met, but silver is not judged"
+    assert (checklist.unmet, checklist.not_judged) == (["silver"], ["silver"])
+    assert checklist.sentence() == "unmet: silver"
     (line,) = [item for item in checklist.items if item.name == "silver"]
     assert "no readers' checks are listed to compare answers by" in line.detail
 

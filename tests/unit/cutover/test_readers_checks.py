@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 import time
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from polygon_fundamentals.cutover import reader_checks
+from polygon_fundamentals.cutover import exact_figures, reader_checks
 from polygon_fundamentals.cutover.context import BuiltSilver
+from polygon_fundamentals.cutover.drill import drill
 from polygon_fundamentals.cutover.reader_checks import Check, load_checks
 from polygon_fundamentals.errors import AnswerIsNo, LakeError, UsageError
+from polygon_fundamentals.field_map import Relation, Unit, primary_pairs
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.silver import links
-from polygon_fundamentals.statements import Generation
-from tests.cutover_world import fill, run
+from polygon_fundamentals.silver.schema import PREFIXES
+from polygon_fundamentals.statements import Generation, Statement
+from tests.cutover_world import TODAY, context, fill, run
+
+READERS = Path(__file__).parents[3] / "deployments" / "readers.toml"
 
 
 def test_the_file_of_checks(tmp_path: Path) -> None:
@@ -109,7 +116,10 @@ def test_silver_that_is_no_link_of_ours(lake: Lake) -> None:
     link = links.link_of(lake)
     assert links.linked_build(lake) is None
     link.mkdir(parents=True)
-    with pytest.raises(LakeError, match="is a folder that another tool wrote; move it away"):
+    with pytest.raises(
+        LakeError,
+        match="is a folder that another tool wrote; `python -m flows silver --adopt-path`",
+    ):
         links.linked_build(lake)
     found = run(lake, "cutover", checks=())
     assert (found["exit_code"], found["state"], lake.primary) == (4, "undone", "v1")
@@ -173,3 +183,60 @@ def test_a_build_that_was_cleared_meanwhile_is_made_again(lake: Lake) -> None:
 
 # Answers alike until the pointer itself is what it is asked about.
 LINKED = "import json, os, sys; print(json.dumps(os.path.islink(sys.argv[1])))"
+
+
+def test_keys_of_one_answer_alone_are_not_compared_where_the_check_says_so() -> None:
+    check = Check(name="c", command=("x",), only_in_both=True)
+    old, new = {"c": {"A": {"2024": 1.0}}}, {"c": {"A": {"2025": 5.0, "2024": 1.0}, "B": {}}}
+    assert reader_checks.differences([check], old, new) == []
+    figure = reader_checks.Figure("c", ".A.2024", 1.0, 1.0, agrees=True)
+    assert reader_checks.figures([check], old, new) == [figure]
+    none_in_common = {"c": {"B": {"2024": 1.0}}}
+    assert reader_checks.differences([check], old, none_in_common) == [
+        "c: the two answers have no figure in common"
+    ]
+
+
+def test_the_check_that_ships_reads_the_last_years_of_a_build(lake: Lake, tmp_path: Path) -> None:
+    rows = [
+        {
+            "ticker": ticker,
+            "timeframe": timeframe,
+            "period_end": date(year, 12, 31),
+            **dict.fromkeys(exact_figures.COLUMNS, float(year)),
+            "bs_total_equity": None,
+        }
+        for ticker in ("A", "NA")
+        for year in range(2020, 2026)
+        for timeframe in ("annual", "quarterly")
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "part.parquet")
+    [shipped] = load_checks(READERS)
+    answer = reader_checks.answers([shipped], lake, lake.bronze, tmp_path)[shipped.name]
+    assert answer.keys() == {"A", "NA"}
+    assert list(answer["NA"]) == ["2025-12-31", "2024-12-31", "2023-12-31"]
+    assert answer["NA"]["2024-12-31"] == {
+        name: 2024.0 for name in exact_figures.COLUMNS if name != "bs_total_equity"
+    }
+
+
+def test_its_columns_are_exact_in_the_field_map() -> None:
+    exact = {
+        PREFIXES[statement] + str(entry.v2)
+        for statement in Statement
+        for entry in primary_pairs(statement)
+        if entry.relation is Relation.EXACT and entry.unit is Unit.USD
+    }
+    assert set(exact_figures.COLUMNS) <= exact
+
+
+def test_a_drill_leaves_the_figures_of_both_generations(lake: Lake) -> None:
+    fill(lake)
+    code = "import json; print(json.dumps({'rows': 5, 'name': 'x'}))"
+    check = Check(name="c", command=(sys.executable, "-Sc", code))
+    assert drill(lake, context(lake, checks=(check,)), TODAY).passed
+    content = json.loads(reader_checks.figures_file(lake).read_text())
+    assert [(f["place"], f["before"], f["after"], f["agrees"]) for f in content["figures"]] == [
+        (".rows", 5, 5, True),
+        (".name", "x", "x", True),
+    ]
