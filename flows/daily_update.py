@@ -9,6 +9,7 @@ from prefect import flow, get_run_logger, runtime
 
 from flows.historical_load import generations_of
 from flows.parameters import DailyUpdateParameters
+from flows.ratios import with_ratios
 from flows.runs import Report, recorded_run, sentence, threads_runner
 from flows.runtime.artifacts import publish_load
 from flows.signature import takes
@@ -29,6 +30,8 @@ from polygon_fundamentals.settings import (
 )
 from polygon_fundamentals.statements import Generation
 from tasks.context import RunSpec, close, context
+
+_SHOWN = ("v1", "v2", "ratios")
 
 
 def _run_name() -> str:
@@ -67,7 +70,7 @@ def daily_update(given: DailyUpdateParameters) -> Report:
         report = _updated(run, given)
         counts = catalogue.counts(where, every_file=False)
         run.report["records"] = _records(counts)
-    publish_load("daily-update", {name: report[name] for name in ("v1", "v2") if name in report})
+    publish_load("daily-update", {name: report[name] for name in _SHOWN if name in report})
     tell_status(where, report, counts)
     return report
 
@@ -142,9 +145,7 @@ def _updated(run: ledger.Run, given: DailyUpdateParameters) -> Report:
             )
     reports = {name: report.as_json() for name, report in reports_by_generation.items()}
     message = "; ".join([sentence(reports_by_generation), *notes])
-    run.report.update(ok=code == 0, message=message, generations=reports, notes=notes)
-    run.report["tickers_followed"] = len(followed)
-    return {
+    whole: Report = {
         **reports,
         "lake": str(run.lake.root),
         "run": run.id,
@@ -153,6 +154,13 @@ def _updated(run: ledger.Run, given: DailyUpdateParameters) -> Report:
         "exit_code": code,
         "message": message,
     }
+    if given.ratios:
+        whole = with_ratios(whole, list(followed), given.base_url)
+        run.report["ratios"] = whole["ratios"]
+    ok = whole["exit_code"] == 0
+    run.report.update(ok=ok, message=whole["message"], generations=reports, notes=notes)
+    run.report["tickers_followed"] = len(followed)
+    return whole
 
 
 def _records(counts: Sequence[catalogue.DatasetCounts]) -> dict[str, dict[str, int]]:

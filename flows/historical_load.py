@@ -10,6 +10,7 @@ from prefect import flow, runtime
 
 from flows.load_tasks import LoadPlan, load_generation
 from flows.parameters import HistoricalLoadParameters
+from flows.ratios import with_ratios
 from flows.runs import Report, recorded_run, sentence, threads_runner
 from flows.runtime.artifacts import publish_load
 from flows.signature import takes
@@ -74,6 +75,7 @@ def historical_load(given: HistoricalLoadParameters) -> Report:
         resume=given.resume,
         original_dates=given.original_dates,
         witness=given.witness,
+        ratios=given.ratios,
     )
 
 
@@ -128,6 +130,7 @@ def run_load(
     cik: str | None = None,
     original_dates: bool = False,
     witness: str | None = None,
+    ratios: bool = False,
 ) -> Report:
     """Load the generations one after the other; record the run; return the report.
 
@@ -152,7 +155,7 @@ def run_load(
         )
         code = max(report.exit_code for report in load_reports.values())
         reports = {name: report.as_json() for name, report in load_reports.items()}
-        report = {
+        report: Report = {
             **reports,
             "lake": str(where.root),
             "run": run.id,
@@ -162,6 +165,9 @@ def run_load(
         if original_dates:
             report = with_original_dates(report, tickers, base_url, witness)
             run.report["original_dates"] = report["original_dates"]
+        if ratios:
+            report = with_ratios(report, tickers, base_url)
+            run.report["ratios"] = report["ratios"]
         # A sharded load knows its shards by what the ledger says of them.
         run.report.update(
             ok=report["exit_code"] == 0,
@@ -169,7 +175,7 @@ def run_load(
             message=report["message"],
             generations=reports,
         )
-    publish_load(flow_name, reports)
+    publish_load(flow_name, reports | ({"ratios": report["ratios"]} if ratios else {}))
     return report
 
 

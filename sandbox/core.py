@@ -15,7 +15,7 @@ from typing import Any
 
 from .edgar import Edgar
 from .faults import FaultDice, Faults
-from .fields import V1_PATH, V2_PATHS
+from .fields import RATIOS_PATH, V1_PATH, V2_PATHS
 from .oddities import oddities
 from .plant import Planted
 from .query import Params
@@ -184,10 +184,12 @@ class Sandbox:
     def rows(self, generation: str, statement: str | None = None) -> list[dict[str, Any]]:
         """Return all rows now served, unfiltered; v2 needs a statement, v1 takes none.
 
-        Statements: balance_sheets, cash_flow, income_statements. Faults do not apply.
+        Statements: balance_sheets, cash_flow, income_statements, ratios. Faults do not apply.
         """
         if generation == "v1":
             path = V1_PATH
+        elif generation == "v2" and statement == "ratios":
+            path = RATIOS_PATH
         elif generation == "v2":
             path = {name: path for path, name in V2_PATHS.items()}[statement or ""]
         else:

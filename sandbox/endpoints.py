@@ -1,8 +1,15 @@
-"""The six endpoints, as the vendor documents their filters, limits and orders."""
+"""The seven endpoints, as the vendor documents their filters, limits and orders."""
 
 from __future__ import annotations
 
-from .fields import FILINGS_PATH, TICKERS_PATH, V1_PATH, V2_PATHS
+from .fields import (
+    FILINGS_PATH,
+    RATIO_FIELDS,
+    RATIOS_PATH,
+    TICKERS_PATH,
+    V1_PATH,
+    V2_PATHS,
+)
 from .query import Column, Endpoint
 
 _RANGE = frozenset({"gt", "gte", "lt", "lte"})
@@ -69,6 +76,19 @@ def _v2(path: str) -> Endpoint:
 
 
 V2 = {path: _v2(path) for path in V2_PATHS}
+
+RATIOS = Endpoint(
+    path=RATIOS_PATH,
+    columns=(
+        Column("ticker", "ticker", operators=_ANY),
+        Column("cik", "cik", operators=_ANY),
+        *(Column(name, name, "number", _ALL) for name in RATIO_FIELDS),
+    ),
+    default_limit=100,
+    max_limit=50_000,
+    default_sort="ticker.asc",
+    sortable=frozenset({"ticker", "cik", "date", *RATIO_FIELDS}),
+)
 
 TICKERS = Endpoint(
     path=TICKERS_PATH,

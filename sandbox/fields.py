@@ -277,6 +277,29 @@ V2_PATHS: dict[str, str] = {
 V1_PATH = "/vX/reference/financials"
 TICKERS_PATH = "/v3/reference/tickers"
 FILINGS_PATH = "/stocks/filings/vX/index"
+RATIOS_PATH = "/stocks/financials/v1/ratios"
+RATIO_FIELDS: tuple[str, ...] = (
+    "average_volume",
+    "cash",
+    "current",
+    "debt_to_equity",
+    "dividend_yield",
+    "earnings_per_share",
+    "enterprise_value",
+    "ev_to_ebitda",
+    "ev_to_sales",
+    "free_cash_flow",
+    "market_cap",
+    "price",
+    "price_to_book",
+    "price_to_cash_flow",
+    "price_to_earnings",
+    "price_to_free_cash_flow",
+    "price_to_sales",
+    "quick",
+    "return_on_assets",
+    "return_on_equity",
+)
 
 #: v2 keys that are zero-filled where the line is absent, whatever the company.
 V2_ALWAYS_ZERO: frozenset[str] = frozenset(

@@ -6,11 +6,12 @@ import gc
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from datetime import date
+from functools import partial
 from typing import Any
 
 from .companies import build_roster
 from .company import Company
-from .endpoints import FILINGS, TICKERS, V1, V2
+from .endpoints import FILINGS, RATIOS, TICKERS, V1, V2
 from .fields import V2_PATHS
 from .plant import Plantings
 from .query import (
@@ -21,6 +22,7 @@ from .query import (
     build_tests,
     parse_sort,
 )
+from .ratios import RatioRow, ratio_rows
 from .reference import FilingEntry, TickerEntry, filing_entries, ticker_entries
 from .rows import Row
 from .v1_rows import V1Company
@@ -173,6 +175,8 @@ class World:
             return self._tickers(params)
         if path == FILINGS.path:
             return self._filings(params)
+        if path == RATIOS.path:
+            return self._ratios(params)
         endpoint = V2.get(path, V1)
         order = parse_sort(params, endpoint)
         tests = build_tests(params, endpoint)
@@ -212,6 +216,20 @@ class World:
             if all(test(entry) for test in tests)
         ]
         return apply_sort(entries, [*order, ("accession_number", False)])
+
+    def _ratios(self, params: Params) -> list[RatioRow]:
+        order, tests = parse_sort(params, RATIOS), build_tests(params, RATIOS)
+        asked = params.get("ticker.any_of", params.get("ticker"))
+        chosen: Iterable[int] = range(len(self.profiles))
+        if asked is not None:
+            chosen = sorted({i for s in asked.split(",") for i in self.by_v2_symbol.get(s, [])})
+        rows = [
+            row
+            for index in chosen
+            for row in ratio_rows(partial(self.v2_rows, index), self.today)
+            if all(test(row) for test in tests)
+        ]
+        return apply_sort(rows, [*order, ("ticker", False)])
 
     def warm(self, render: bool) -> None:
         """Build the lists of all rows now, and with `render` their content too."""

@@ -26,10 +26,11 @@ from polygon_fundamentals.load.historical import (
 )
 from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import Filters
+from polygon_fundamentals.load.ratios import load_ratios
 from polygon_fundamentals.load.window_v1 import update_v1
 from polygon_fundamentals.load.window_v2 import Window, update_v2
 from polygon_fundamentals.reports import LoadReport
-from polygon_fundamentals.statements import Statement, Timeframe
+from polygon_fundamentals.statements import Snapshot, Statement, Timeframe
 from tasks.context import RunSpec, context
 
 Report = TypeVar("Report", bound=LoadReport)
@@ -166,6 +167,18 @@ def find_companies(spec: RunSpec, label: str, units: Units) -> State[Any]:
     report = CompaniesReport(companies=companies)
     for ticker, failure in failures.items():
         report += CompaniesReport.of_failure(_units({ticker: units[ticker]}), failure)
+    return _end_state(loader, report)
+
+
+@task(name="v2 ratios", task_run_name="ratios · {label}", persist_result=False)
+def load_daily_ratios(spec: RunSpec, label: str, tickers: list[str]) -> State[Any]:
+    """Store the present ratios of some tickers."""
+    loader = _loader(spec)
+    try:
+        report = load_ratios(loader, tickers)
+    except (FundamentalsError, OSError) as error:
+        units = [(ticker, Snapshot.RATIOS.value) for ticker in tickers]
+        report = LoadReport.of_failure(units, as_fundamentals_error(error))
     return _end_state(loader, report)
 
 

@@ -27,6 +27,7 @@ from flows.parameters import (
     DrillParameters,
     Parameters,
     ParityParameters,
+    RatiosParameters,
     RefreshParameters,
     RestoreParameters,
     RollbackParameters,
@@ -106,6 +107,12 @@ GROUPS: dict[str, dict[str, Command]] = {
                 "daily-update --generation both --days-back 7",
                 "daily-update --universe active",
             ),
+        ),
+        "ratios": Command(
+            "take in the vendor's ratios of the last trading day (daily)",
+            RatiosParameters,
+            loads.ratios,
+            ("ratios", "ratios --universe active"),
         ),
         "refresh": Command(
             "read all of v2 again and withdraw what is gone (weekly)",

@@ -14,6 +14,7 @@ from flows.parameters import (
     Flag,
     FundamentalsParameters,
     HistoricalLoadParameters,
+    RatiosParameters,
     RefreshParameters,
 )
 from flows.parameters.loads import MAX_SHARDS
@@ -96,6 +97,12 @@ def daily(given: DailyUpdateParameters, as_json: bool) -> int:
     makes_lake = bool(given.names or given.universe)
     check_load(given.lake, given.base_url, makes_lake=makes_lake)
     return run_flow("flows.daily_update.daily_update", given.values(), daily_lines, as_json)
+
+
+def ratios(given: RatiosParameters, as_json: bool) -> int:
+    """Run `ratios`."""
+    check_load(given.lake, given.base_url, makes_lake=bool(given.names or given.universe))
+    return run_flow("flows.ratios.ratios", given.values(), load_lines, as_json)
 
 
 def refresh(given: RefreshParameters, as_json: bool) -> int:

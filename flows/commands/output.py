@@ -79,12 +79,12 @@ def complain(message: str, code: int, as_json: bool) -> int:
 
 def load_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a load did, for people; what is missing goes to standard error."""
-    for name in ("v1", "v2"):
+    for name in ("v1", "v2", "ratios"):
         if name not in report:
             continue
         found = report[name]
         yield (
-            f"{name}  {found['units']:>6,} units  {found['rows_new']:>9,} rows new  "
+            f"{name:<2}  {found['units']:>6,} units  {found['rows_new']:>9,} rows new  "
             f"{found['rows_changed']:>7,} changed  {found['rows_unchanged']:>9,} unchanged  "
             f"{found['requests']:>6,} requests  {found['seconds']:>7.1f} s  "
             f"{found['bytes_written'] / 1e6:>8.1f} MB"

@@ -15,6 +15,7 @@ from flows.parameters.loads import (
     DailyUpdateParameters,
     FundamentalsParameters,
     HistoricalLoadParameters,
+    RatiosParameters,
     RefreshParameters,
     ShardedLoadParameters,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "LakeFolder",
     "Parameters",
     "ParityParameters",
+    "RatiosParameters",
     "RefreshParameters",
     "RestoreParameters",
     "RollbackParameters",

@@ -24,6 +24,7 @@ from flows.parameters.shared import (
     TickersFile,
     Timeframes,
     Universe,
+    WithRatios,
     Witness,
 )
 from polygon_fundamentals.errors import UsageError
@@ -68,6 +69,8 @@ class HistoricalLoadParameters(Parameters, Named):
         Witness, Flag(help="with --original-dates: ask SEC EDGAR first, whose dates are exact")
     ] = None
 
+    ratios: WithRatios = False
+
     @property
     def filters(self) -> Filters:
         """The filters of a window whose both ends are included."""
@@ -89,6 +92,8 @@ class HistoricalLoadParameters(Parameters, Named):
             )
         if self.original_dates and self.generation == "v1":
             raise UsageError("--original-dates is for v2's periods: give --generation v2 or both")
+        if self.ratios and self.generation == "v1":
+            raise UsageError("--ratios is a dataset of v2: give --generation v2 or both")
         if self.witness and not self.original_dates:
             raise UsageError("--witness is for original dates here: give --original-dates too")
         return self
@@ -102,6 +107,7 @@ class HistoricalLoadParameters(Parameters, Named):
             "universe": self.universe,
             "statements": [s.value for s in self.statements],
             **self.filters.as_json(),
+            **({"ratios": True} if self.ratios else {}),
         }
 
 
@@ -141,9 +147,12 @@ class DailyUpdateParameters(Parameters, Named):
     statements: Statements = ALL_STATEMENTS
     lake: LakeFolder = None
     base_url: BaseUrl = None
+    ratios: WithRatios = False
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.ratios and self.generation == "v1":
+            raise UsageError("--ratios is a dataset of v2: give --generation v2 or both")
         if self.names and self.universe is not None:
             raise UsageError("give tickers or --universe, not both")
         return self
@@ -159,7 +168,28 @@ class DailyUpdateParameters(Parameters, Named):
             "days_back": self.days_back,
             "date": last.isoformat(),
             "base_url": base_url,
+            **({"ratios": True} if self.ratios else {}),
         }
+
+
+class RatiosParameters(Parameters, Named):
+    """The vendor's ratios of the last trading day."""
+
+    tickers: Annotated[Tickers, replace(TICKERS_FLAG, unset="those in the lake")] = None
+    tickers_file: TickersFile = None
+    universe: Universe = None
+    lake: LakeFolder = None
+    base_url: BaseUrl = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.names and self.universe is not None:
+            raise UsageError("give tickers or --universe, not both")
+        return self
+
+    def recorded(self, base_url: str) -> dict[str, Any]:
+        """Return the parameters as the ledger has them."""
+        return {"tickers": self.names, "universe": self.universe, "base_url": base_url}
 
 
 class RefreshParameters(Parameters, Named):

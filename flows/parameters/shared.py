@@ -62,6 +62,11 @@ BaseUrl = Annotated[
     Field(description="Another address of the API, or a sandbox"),
     Flag(metavar="URL", group=WHERE),
 ]
+WithRatios = Annotated[
+    bool,
+    Field(description="Also take in the vendor's ratios of the last trading day"),
+    Flag("--ratios", help="also the vendor's ratios of the last trading day"),
+]
 Witness = Annotated[
     Literal["edgar"] | None,
     Field(description="Ask SEC EDGAR, whose filings settle what v1 and v2 say differently"),

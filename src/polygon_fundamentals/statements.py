@@ -37,6 +37,17 @@ class Statement(StrEnum):
         return tuple(Timeframe)
 
 
+class Snapshot(StrEnum):
+    """A dataset of v2 that says how things stand on a day, whatever was filed when."""
+
+    RATIOS = "ratios"
+
+    @property
+    def v2_path(self) -> str:
+        """The path of the endpoint that serves the dataset."""
+        return "/stocks/financials/v1/ratios"
+
+
 class Timeframe(StrEnum):
     """The span of a period, in v1's spelling, which is also the lake's and the command line's."""
 

@@ -67,7 +67,7 @@ def test_loads_share_their_parameters() -> None:
     assert {k: v for k, v in sharded.items() if k != "shards"} == one
     shared = {k: v for k, v in daily.items() if k not in ("days_back", "day")}
     assert shared == {k: one[k] for k in shared}
-    assert len(shared) == 8
+    assert len(shared) == 9
 
 
 def test_what_changes_the_lake_for_good_asks_to_be_told_so() -> None:

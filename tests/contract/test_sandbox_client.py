@@ -48,6 +48,16 @@ def test_v2_rows_through_the_vendors_client(
         assert theirs == {name: mine.get(name) for name in theirs}
 
 
+@pytest.mark.parametrize("limit", [9, 50_000])
+def test_ratios_through_the_vendors_client(sandbox: Sandbox, client: Any, limit: int) -> None:
+    got = [_known(row) for row in client.list_financials_ratios(limit=limit)]
+    held = sandbox.rows("v2", "ratios")
+    assert len(got) == len(held) > 50
+    for mine, theirs in zip(held, got, strict=True):
+        assert set(mine) <= set(theirs)
+        assert theirs == {name: mine.get(name) for name in theirs}
+
+
 def test_v1_records_through_the_vendors_client(sandbox: Sandbox, client: Any) -> None:
     got = list(client.vx.list_stock_financials(limit=71))
     held = sandbox.rows("v1")

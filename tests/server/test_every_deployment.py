@@ -31,6 +31,7 @@ EXPECTED: dict[str, tuple[dict[str, Any], str]] = {
     "daily-v1": (DAY, "COMPLETED: v1: 3 units, 0 rows new"),
     "daily-v2": (DAY, "COMPLETED: v2: 3 units, 0 rows new"),
     "daily-both": (DAY, "COMPLETED: v1: 3 units, .*; v2: 3 units, "),
+    "ratios-daily": ({}, "COMPLETED: ratios: 3 units, 3 rows new"),
     "refresh-weekly": ({}, "COMPLETED: v2: 9 units, 0 rows new, 0 changed"),
     "verify-weekly": ({}, r"COMPLETED: [1-9][\d,]* files, none of them damaged$"),
     "parity-nightly": ({"day": "2026-06-30"}, r"COMPLETED: passed: [1-9][\d,]* values compared"),

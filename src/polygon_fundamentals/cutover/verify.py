@@ -86,6 +86,7 @@ def verify(lake: Lake, say: Callable[[str], None] = lambda _: None) -> VerifyRep
             dataset = lake.dataset(generation, statement)
             say(f"verifying {dataset.name}")
             parts += [_files_of(dataset), _revisions_of(dataset)]
+    parts += [_files_of(lake.ratios), _revisions_of(lake.ratios)]
     parts += [_v1_checksums(lake), *_archives(lake), _silver(lake)]
     problems = tuple(problem for part in parts for problem in part.problems)
     files = sum(part.files for part in parts)

@@ -28,13 +28,16 @@ def record_keys(table: pa.Table, generation: Generation) -> list[str]:
     """Return `cik|timeframe|period_end|fiscal_year|fiscal_period` for every row.
 
     A record without a CIK is named by the file's ticker instead, and then belongs to
-    that file only.
+    that file only. A snapshot's key is `cik|day|date||`.
     """
     end, year, period = PERIOD[generation]
     cik = pc.coalesce(
         table["cik"],
         pc.binary_join_element_wise("ticker:", pc.coalesce(table["ticker"], ""), ""),
     )
+    if is_snapshot(table):
+        ends = pc.binary_join_element_wise(cik, "day", table["date"].cast(pa.string()), "", "", "|")
+        return list(ends.to_pylist())
     parts = [
         cik,
         table["timeframe"],
@@ -49,6 +52,16 @@ def record_keys(table: pa.Table, generation: Generation) -> list[str]:
     return keys
 
 
+def is_snapshot(table: pa.Table) -> bool:
+    """Return whether the rows are snapshots of a day instead of filings."""
+    return "date" in table.schema.names
+
+
+def file_days(table: pa.Table) -> pa.ChunkedArray:
+    """Return the day of every row whose month names the folder of its file."""
+    return table["date" if is_snapshot(table) else "filing_date"]
+
+
 def filing_order(table: pa.Table, generation: Generation) -> npt.NDArray[np.int64]:
     """Return for every row what tells the later of two filings of one period: the greater.
 
@@ -56,7 +69,7 @@ def filing_order(table: pa.Table, generation: Generation) -> npt.NDArray[np.int6
     with and without signs compare), then the filing date. v2: the filing date. One that is
     missing comes before all others.
     """
-    filed = table["filing_date"].cast(pa.int32()).cast(pa.int64())
+    filed = file_days(table).cast(pa.int32()).cast(pa.int64())
     columns = [pc.fill_null(filed, np.iinfo(np.int64).min)]
     if generation is Generation.V1:
         digits = pc.replace_substring_regex(table["acceptance_datetime"], r"\D", "")

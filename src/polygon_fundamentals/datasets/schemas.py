@@ -11,8 +11,8 @@ from functools import cache
 
 import pyarrow as pa
 
-from polygon_fundamentals.field_map import v1_fields, v2_fields
-from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.field_map import RATIO_FIELDS, v1_fields, v2_fields
+from polygon_fundamentals.statements import Generation, Snapshot, Statement
 
 DAY = pa.date32()
 TEXT = pa.string()
@@ -58,9 +58,12 @@ def section_type(statement: Statement, section: str) -> pa.StructType:
 
 
 @cache
-def schema(generation: Generation, statement: Statement) -> pa.Schema:
+def schema(generation: Generation, statement: Statement | Snapshot) -> pa.Schema:
     """Return the schema of the files of a dataset; the first column is the file's ticker."""
     ticker = [pa.field("ticker", TEXT)]
+    if isinstance(statement, Snapshot):
+        numbers = [pa.field(field.name, pa.float64()) for field in RATIO_FIELDS]
+        return pa.schema([*ticker, pa.field("cik", TEXT), pa.field("date", DAY), *numbers, *_TAIL])
     if generation is Generation.V2:
         record = [pa.field(name, kind) for name, kind in V2_RECORD.items()]
         numbers = [pa.field(name, pa.float64()) for name in v2_fields(statement)]
@@ -70,7 +73,7 @@ def schema(generation: Generation, statement: Statement) -> pa.Schema:
     return pa.schema([*ticker, *record, pa.field("financials", pa.struct(sections)), *_TAIL])
 
 
-def mark(generation: Generation, statement: Statement) -> str:
+def mark(generation: Generation, statement: Statement | Snapshot) -> str:
     """Return the mark that our files carry in the Parquet footer."""
     return f"{generation}.{statement}.1"
 

@@ -13,13 +13,19 @@ from polygon_fundamentals.field_map.entries import (
     Confidence,
     FieldEntry,
     FieldMapError,
+    RatioField,
     RecordField,
     Relation,
     Unit,
     V1Field,
     check_entries,
 )
-from polygon_fundamentals.field_map.tables import read_entries, read_record_fields, shipped
+from polygon_fundamentals.field_map.tables import (
+    read_entries,
+    read_ratio_fields,
+    read_record_fields,
+    shipped,
+)
 from polygon_fundamentals.statements import Statement
 
 FIELD_MAP: tuple[FieldEntry, ...] = tuple(
@@ -29,6 +35,7 @@ FIELD_MAP: tuple[FieldEntry, ...] = tuple(
 )
 check_entries(FIELD_MAP)
 RECORD_FIELDS: tuple[RecordField, ...] = read_record_fields(shipped("record_fields.csv"))
+RATIO_FIELDS: tuple[RatioField, ...] = read_ratio_fields(shipped("ratios.csv"))
 
 _ENTRIES = {
     statement: tuple(e for e in FIELD_MAP if e.statement is statement) for statement in Statement
@@ -97,12 +104,14 @@ def v1_entry(statement: Statement, section: str, name: str) -> FieldEntry:
 
 __all__ = [
     "FIELD_MAP",
+    "RATIO_FIELDS",
     "RECORD_FIELDS",
     "REFUSED_V1_NAMES",
     "REFUSED_V2_NAMES",
     "Confidence",
     "FieldEntry",
     "FieldMapError",
+    "RatioField",
     "RecordField",
     "Relation",
     "Unit",

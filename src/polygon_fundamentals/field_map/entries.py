@@ -86,6 +86,15 @@ class V1Field:
         return f"{self.section}.{self.name}"
 
 
+@dataclass(frozen=True)
+class RatioField:
+    """A number of a ratios snapshot: its name in the answer and the files, unit and definition."""
+
+    name: str
+    unit: str
+    meaning: str
+
+
 @dataclass(frozen=True, slots=True)
 class RecordField:
     """A field of the record itself, outside the statement's lines."""

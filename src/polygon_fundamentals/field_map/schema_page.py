@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 
-from polygon_fundamentals.field_map import FIELD_MAP, RECORD_FIELDS, entries
+from polygon_fundamentals.field_map import FIELD_MAP, RATIO_FIELDS, RECORD_FIELDS, entries
 from polygon_fundamentals.field_map.entries import FieldEntry, Relation
 from polygon_fundamentals.statements import Statement
 
@@ -54,6 +54,18 @@ In the tables below a v1 line of the section `balance_sheet` is a member of
 | relation | means | fields |
 | --- | --- | ---: |
 """
+_RATIOS = """
+## Ratios
+
+Dataset `ratios` in `bronze/ratios_v2`, v2 path `/stocks/financials/v1/ratios`: one row per company,
+ticker and day; its columns are `ticker`, `cik`, `date` (the trading day) and the fields below, all
+of type double, and the last three of the table above. The definitions are the vendor's, who omits a
+field that cannot be calculated. [ratios.md](ratios.md) says how they are loaded, and why they look
+ahead.
+
+| field | unit | definition |
+| --- | --- | --- |
+"""
 _MEANINGS = {
     Relation.EXACT: "the same quantity with the same sign",
     Relation.SIGN_FLIPPED: "the same quantity, v2 with the opposite sign",
@@ -84,6 +96,8 @@ def render_schema_reference() -> str:
             parts += _table(e for e in rows if e.v1_section == section)
         parts.append("\n### Only in v2\n")
         parts += _table(e for e in rows if e.relation is Relation.V2_ONLY)
+    parts.append(_RATIOS)
+    parts += [f"| `{f.name}` | {f.unit} | {f.meaning} |\n" for f in RATIO_FIELDS]
     return "".join(parts)
 
 

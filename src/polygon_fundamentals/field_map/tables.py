@@ -14,6 +14,7 @@ from polygon_fundamentals.field_map.entries import (
     Confidence,
     FieldEntry,
     FieldMapError,
+    RatioField,
     RecordField,
     Relation,
     Unit,
@@ -32,6 +33,7 @@ _ENTRY_COLUMNS = (
     "source_rank",
     "note",
 )
+_RATIO_COLUMNS = ("field", "unit", "meaning")
 _RECORD_COLUMNS = ("v1", "v2", "relation", "note")
 
 
@@ -61,6 +63,16 @@ def read_record_fields(text: str) -> tuple[RecordField, ...]:
         RecordField(row["v1"] or None, row["v2"] or None, _relation(row, where), row["note"])
         for where, row in rows
     )
+
+
+def read_ratio_fields(text: str) -> tuple[RatioField, ...]:
+    """Return the fields of a snapshot of ratios.
+
+    Raises:
+        FieldMapError: as `read_entries`.
+    """
+    rows = _rows(text, "ratios.csv", _RATIO_COLUMNS)
+    return tuple(RatioField(row["field"], row["unit"], row["meaning"]) for _, row in rows)
 
 
 def shipped(name: str) -> str:

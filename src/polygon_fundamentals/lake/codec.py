@@ -18,12 +18,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from arro3.io import write_parquet
 
-from polygon_fundamentals.datasets.keys import content_hashes
+from polygon_fundamentals.datasets.keys import content_hashes, file_days
 from polygon_fundamentals.datasets.schemas import MARK_KEY, mark, schema
 from polygon_fundamentals.errors import ApiError, DamagedFileError, LakeError
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.normalise.legacy import adopted
-from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.statements import Generation, Snapshot, Statement
 
 # A dictionary and the Arrow schema cost more than they save in a file of one row, and a page of one
 # figure only grows under compression.
@@ -48,7 +48,9 @@ def encode(table: pa.Table, dataset: Dataset, kind: str = "") -> bytes:
 
 
 @cache
-def _text_columns(generation: Generation, statement: Statement) -> dict[str | Sequence[str], str]:
+def _text_columns(
+    generation: Generation, statement: Statement | Snapshot
+) -> dict[str | Sequence[str], str]:
     """Return the columns of text → zstd."""
     columns = schema(generation, statement)
     return {field.name: "zstd(1)" for field in columns if field.type == pa.string()}
@@ -177,7 +179,7 @@ def pick(table: pa.Table, positions: Sequence[int]) -> pa.Table:
 
 def filing_partitions(table: pa.Table) -> list[int]:
     """Return the partition (YYYYMM) of every row, 190001 where there is no filing date."""
-    days = table["filing_date"]
+    days = file_days(table)
     months = pc.add(pc.multiply(pc.year(days), 100), pc.month(days))
     values: list[int] = pc.coalesce(months, 190001).to_pylist()
     return values
@@ -192,5 +194,5 @@ def is_ours(path: Path, dataset: Dataset) -> bool:
     return bool(metadata.get(MARK_KEY.encode()) == mark(*_names(dataset)).encode())
 
 
-def _names(dataset: Dataset) -> tuple[Generation, Statement]:
+def _names(dataset: Dataset) -> tuple[Generation, Statement | Snapshot]:
     return dataset.generation, dataset.statement

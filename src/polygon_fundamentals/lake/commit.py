@@ -24,7 +24,14 @@ from polygon_fundamentals.datasets.keys import content_hashes, record_keys
 from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import cache, codec, index, revisions, their_form
-from polygon_fundamentals.lake.paths import BUCKETS, Dataset, Lake, bucket_of, partition_folder
+from polygon_fundamentals.lake.paths import (
+    BUCKETS,
+    Dataset,
+    Lake,
+    RatiosDataset,
+    bucket_of,
+    partition_folder,
+)
 from polygon_fundamentals.lake.plan import Incoming, Plan, Scope, plan_ticker
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.locks import exclusive
@@ -74,7 +81,8 @@ def commit(dataset: Dataset, incoming: Incoming) -> UpsertCounts:
                 if plan is not None:
                     plans.append(plan)
             _carry_out(dataset, bucket, plans, counts, unfinished)
-            if any(plan.fresh for plan in plans):
+            # The cache is for parity and silver, which read no snapshots.
+            if not isinstance(dataset, RatiosDataset) and any(plan.fresh for plan in plans):
                 flat = (
                     flattened(incoming.table, dataset.generation, dataset.statement)
                     if flat is None
@@ -276,30 +284,28 @@ def recover(lake: Lake) -> list[str]:
     """
     mended = []
     local.remove_leftovers(lake.ops)
-    for generation in Generation:
-        for statement in Statement:
-            dataset = lake.dataset(generation, statement)
-            for bucket in range(BUCKETS):
-                note = _note(dataset, bucket)
-                if not note.exists() and not _staging(dataset, bucket).exists():
-                    continue
-                with _bucket(dataset, bucket) as unfinished:
-                    empty = schema(generation, statement).empty_table()
-                    nothing = Incoming(
-                        empty,
-                        dict.fromkeys(unfinished, ()),
-                        Scope.WINDOW,
-                        frozenset(),
-                        datetime.now(UTC),
-                    )
-                    plans = []
-                    for ticker in unfinished:
-                        known = index.load(dataset, ticker, unfinished[ticker])
-                        plan = plan_ticker(dataset, ticker, known, nothing, [], [], [], Counter())
-                        plan = plan or Plan(ticker, known)
-                        if their_form.is_kept(dataset):
-                            their_form.encode_plan(dataset, plan, nothing, [])
-                        plans.append(plan)
-                    _carry_out(dataset, bucket, plans, Counter(), unfinished)
-                mended.append(f"{dataset.name}.{bucket:02d}")
+    for dataset in (*(lake.dataset(g, s) for g in Generation for s in Statement), lake.ratios):
+        for bucket in range(BUCKETS):
+            note = _note(dataset, bucket)
+            if not note.exists() and not _staging(dataset, bucket).exists():
+                continue
+            with _bucket(dataset, bucket) as unfinished:
+                empty = schema(dataset.generation, dataset.statement).empty_table()
+                nothing = Incoming(
+                    empty,
+                    dict.fromkeys(unfinished, ()),
+                    Scope.WINDOW,
+                    frozenset(),
+                    datetime.now(UTC),
+                )
+                plans = []
+                for ticker in unfinished:
+                    known = index.load(dataset, ticker, unfinished[ticker])
+                    plan = plan_ticker(dataset, ticker, known, nothing, [], [], [], Counter())
+                    plan = plan or Plan(ticker, known)
+                    if their_form.is_kept(dataset):
+                        their_form.encode_plan(dataset, plan, nothing, [])
+                    plans.append(plan)
+                _carry_out(dataset, bucket, plans, Counter(), unfinished)
+            mended.append(f"{dataset.name}.{bucket:02d}")
     return mended

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 from zlib import crc32
 
 from polygon_fundamentals.errors import LakeError, UsageError
-from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.statements import Generation, Snapshot, Statement
 
 # A record without a filing date: pandas cannot read a folder that holds Hive's null partition.
 UNDATED = 190001
@@ -21,6 +21,9 @@ BUCKETS = 16
 POINTER = "fundamentals"
 V1_ARCHIVE = "fundamentals_v1_archive"
 V2_FOLDER = "fundamentals_v2"
+# Beside both generations' folders: a switch moves nothing of it, and an older tool's folder
+# `ratios`, wherever it is, stays its own.
+RATIOS_FOLDER = "ratios_v2"
 # In every build of silver; its time says when readers were last led to the build.
 SILVER_NOTE = "_build.json"
 _FILE = re.compile(r"ticker=(.+)\.parquet")
@@ -115,6 +118,19 @@ class Dataset:
         for year in _numbered(self.folder, "year="):
             for month in _numbered(self.folder / year.name, "month="):
                 yield int(year.name[5:]) * 100 + int(month.name[6:]), month
+
+
+@dataclass(frozen=True)
+class RatiosDataset(Dataset):
+    """The daily ratios: written, indexed and recovered as a statement, compared with nothing."""
+
+    # Parity, silver and the switch go by Statement, and are never given this dataset.
+    statement: Snapshot  # type: ignore[assignment]
+
+    @cached_property
+    def folder(self) -> Path:
+        """The one folder of the ratios."""
+        return self.lake.bronze / RATIOS_FOLDER
 
 
 def ticker_files(folder: os.DirEntry[str]) -> Iterator[tuple[str, os.DirEntry[str]]]:
@@ -229,6 +245,11 @@ class Lake:
     def dataset(self, generation: Generation, statement: Statement) -> Dataset:
         """Return one dataset of the lake."""
         return Dataset(self, generation, statement)
+
+    @property
+    def ratios(self) -> RatiosDataset:
+        """The daily ratios, of which there is one generation."""
+        return RatiosDataset(self, Generation.V2, Snapshot.RATIOS)
 
     def lock(self, name: str) -> Path:
         """Return the path of a lock file."""

@@ -1,7 +1,7 @@
 """Revisions: every superseded or withdrawn row, kept for good.
 
 One file a ticker and dataset. Beside the row as it stood: `event` (`superseded` or
-`withdrawn`), `known_from` (the row's own filing date: when it could be known) and
+`withdrawn`), `known_from` (the row's own filing date, or its day: when it could be known) and
 `superseded_at` (when its successor was observed); the row's `observed_at` says when it
 was first seen.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polygon_fundamentals.datasets.keys import content_hashes, record_keys
+from polygon_fundamentals.datasets.keys import content_hashes, file_days, record_keys
 from polygon_fundamentals.datasets.schemas import DAY, MOMENT, TEXT, schema
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake.codec import encode
@@ -35,7 +35,7 @@ def as_revisions(table: pa.Table, events: list[str], superseded_at: datetime) ->
     """Return rows of a dataset as revisions."""
     return (
         table.append_column("event", pa.array(events, TEXT))
-        .append_column("known_from", table["filing_date"])
+        .append_column("known_from", file_days(table))
         .append_column("superseded_at", pa.array([superseded_at] * len(events), MOMENT))
     )
 

@@ -16,7 +16,7 @@ from polygon_fundamentals.datasets.schemas import MOMENT, schema
 from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.normalise.exact import exact_decimal, parse_exact, to_json
 from polygon_fundamentals.normalise.v1 import v1_positions
-from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.statements import Generation, Snapshot, Statement
 
 # Columns that tools add to what the vendor said. They are no content: a row that was downloaded
 # again is the same row.
@@ -45,7 +45,7 @@ _NOTES = {
 
 
 def adopted(
-    table: pa.Table, generation: Generation, statement: Statement, touched: datetime
+    table: pa.Table, generation: Generation, statement: Statement | Snapshot, touched: datetime
 ) -> pa.Table:
     """Return the rows of a file that another tool wrote, in our schema, without a ticker.
 
@@ -67,6 +67,7 @@ def adopted(
     if generation is Generation.V2:
         answer = v2_table(rows, statement, touched)
     else:
+        assert isinstance(statement, Statement)
         positions = pa.array(v1_positions(rows)[statement], pa.int64())
         answer = v1_tables(rows, touched)[statement]
         notes, moments = notes.take(positions), moments.take(positions)

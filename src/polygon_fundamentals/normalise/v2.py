@@ -11,11 +11,11 @@ import pyarrow as pa
 from polygon_fundamentals.datasets.schemas import MOMENT, TEXT, schema
 from polygon_fundamentals.normalise.columns import Misfits, column, refuse_another_format
 from polygon_fundamentals.normalise.exact import to_json
-from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.statements import Generation, Snapshot, Statement
 
 
 def v2_table(
-    rows: Sequence[dict[str, Any]], statement: Statement, observed_at: datetime
+    rows: Sequence[dict[str, Any]], statement: Statement | Snapshot, observed_at: datetime
 ) -> pa.Table:
     """Return the rows in the schema of v2's `statement` dataset, in their order.
 

@@ -1,0 +1,92 @@
+"""`ratios`: the vendor's ratios of today, and the same after a load that asks for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from prefect import flow
+
+from flows.load_tasks import label, task_report
+from flows.parameters import RatiosParameters
+from flows.runs import Report, recorded_run, sentence
+from flows.runtime.artifacts import publish_load
+from flows.signature import takes
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.lake import Lake, catalogue
+from polygon_fundamentals.reference.tickers import universe
+from polygon_fundamentals.reports import LoadReport
+from polygon_fundamentals.settings import existing_lake_root, lake_root, load_settings
+from polygon_fundamentals.statements import Snapshot
+from tasks.context import RunSpec, close, context
+from tasks.load import load_daily_ratios
+
+RATIOS = Snapshot.RATIOS.value
+
+
+@flow(name="ratios", persist_result=False)
+@takes(RatiosParameters)
+def ratios(given: RatiosParameters) -> Report:
+    """Take in the vendor's ratios of the last trading day, of the tickers in the lake.
+
+    Of others where some are named or `universe` adds the whole market. The vendor serves the last
+    day alone: a day on which this does not run is missing for good.
+    """
+    root = lake_root if given.names or given.universe else existing_lake_root
+    where = Lake(root(given.lake))
+    settings = load_settings(given.base_url)
+    parameters = given.recorded(settings.base_url)
+    with recorded_run("ratios", where, parameters) as run:
+        spec = RunSpec(run=run.id, lake=str(where.root), base_url=given.base_url)
+        try:
+            tickers = given.names or list(catalogue.companies(where))
+            if given.universe is not None:
+                client = context(spec).client
+                listed = universe(client, active_only=given.universe == "active")
+                tickers = list(dict.fromkeys((*tickers, *listed)))
+            if not tickers:
+                raise UsageError(
+                    f"the lake {where.root} follows no ticker yet: name some with --tickers A,B, "
+                    "load them with historical-load, or give --universe active"
+                )
+            loaded = _load(spec, tickers)
+        finally:
+            close(spec)
+        report = loaded.as_json()
+        message = sentence({RATIOS: loaded})
+        ok = loaded.exit_code == 0
+        run.report.update(ok=ok, message=message, ratios=report)
+    publish_load("ratios", {RATIOS: report})
+    return {
+        RATIOS: report,
+        "lake": str(where.root),
+        "run": run.id,
+        "exit_code": loaded.exit_code,
+        "message": message,
+    }
+
+
+def with_ratios(report: Report, tickers: Sequence[str], base_url: str | None) -> Report:
+    """Return a load's report, to which the ratios of its tickers are added."""
+    where = Lake(Path(report["lake"]))
+    spec = RunSpec(run=report["run"], lake=report["lake"], base_url=base_url)
+    try:
+        loaded = _load(spec, tickers or list(catalogue.companies(where)))
+    finally:
+        close(spec)
+    found = loaded.as_json()
+    return {
+        **report,
+        RATIOS: found,
+        "exit_code": max(report["exit_code"], loaded.exit_code),
+        "message": f"{report['message']}; {sentence({RATIOS: loaded})}",
+    }
+
+
+def _load(spec: RunSpec, tickers: Sequence[str]) -> LoadReport:
+    started = time.monotonic()
+    future = load_daily_ratios.submit(spec, label(tickers), list(tickers))
+    report = task_report(future, [(ticker, RATIOS) for ticker in tickers])
+    return replace(report, seconds=time.monotonic() - started)
