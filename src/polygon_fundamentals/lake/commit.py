@@ -9,6 +9,7 @@ point, files are whole, and the next commit finds the note and puts the index ri
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 from collections import Counter
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import orjson
 import pyarrow as pa
 
@@ -23,7 +25,7 @@ from polygon_fundamentals.datasets.flat import flattened
 from polygon_fundamentals.datasets.keys import content_hashes, record_keys
 from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.errors import DamagedFileError
-from polygon_fundamentals.lake import cache, codec, index, revisions, their_form
+from polygon_fundamentals.lake import cache, codec, dataset_summary, index, revisions, their_form
 from polygon_fundamentals.lake.paths import (
     BUCKETS,
     Dataset,
@@ -37,6 +39,8 @@ from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.reports import UpsertCounts
 from polygon_fundamentals.statements import Generation, Statement
+
+log = logging.getLogger(__name__)
 
 # A fault of the Parquet writer must not wait for a reader: one in so many files is read back.
 FILES_A_PROOF = 100
@@ -100,18 +104,27 @@ def _bucket(dataset: Dataset, bucket: int) -> Iterator[dict[str, set[int]]]:
     name = f"{dataset.name}.{bucket:02d}"
     with exclusive(dataset.lake.lock(name)):
         shutil.rmtree(_staging(dataset, bucket), ignore_errors=True)
-        yield _read_note(_note(dataset, bucket))
+        yield _read_note(dataset, bucket)
 
 
 def _note(dataset: Dataset, bucket: int) -> Path:
     return dataset.lake.ops / "unfinished" / f"{dataset.name}.{bucket:02d}.json"
 
 
-def _read_note(path: Path) -> dict[str, set[int]]:
+def _read_note(dataset: Dataset, bucket: int) -> dict[str, set[int]]:
+    """Return the note of a killed commit; where it is damaged, all that may have stood in it."""
+    path = _note(dataset, bucket)
     try:
-        return {ticker: set(months) for ticker, months in orjson.loads(path.read_bytes()).items()}
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, set[int]])
     except FileNotFoundError:
         return {}
+    except msgspec.MsgspecError:
+        log.warning("%s cannot be read; every file of its tickers is looked at again", path)
+        touched: dict[str, set[int]] = {}
+        for partition, ticker, _ in dataset.files():
+            if bucket_of(ticker) == bucket:
+                touched.setdefault(ticker, set()).add(partition)
+        return touched
 
 
 def _staging(dataset: Dataset, bucket: int) -> Path:
@@ -120,9 +133,14 @@ def _staging(dataset: Dataset, bucket: int) -> Path:
 
 
 def _left_by_others(dataset: Dataset, ticker: str) -> set[int]:
-    """Return the partitions in which older tools left this ticker, until it has an index."""
+    """Return the partitions in which older tools left this ticker, until it has an index.
+
+    A ticker that was counted as one of the lake's has lost its index: all its files are looked at.
+    """
     if dataset.index_file(ticker).exists():
         return set()
+    if ticker in dataset_summary.counted_tickers(dataset):
+        return dataset.partitions_of(ticker)
     return _listing(dataset).get(ticker, set())
 
 
@@ -134,16 +152,15 @@ def _listing(dataset: Dataset) -> dict[str, set[int]]:
     """
     path = dataset.lake.ops / "index" / dataset.name / "found.json"
     try:
-        found = orjson.loads(path.read_bytes())
-    except FileNotFoundError:
-        collected: dict[str, list[int]] = {}
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, set[int]])
+    except (FileNotFoundError, msgspec.MsgspecError):
+        # A damaged list is made anew: files of ours, too, are looked at once more then.
+        listed: dict[str, set[int]] = {}
         for partition, ticker, _ in dataset.files():
-            collected.setdefault(ticker, []).append(partition)
-        found = collected
+            listed.setdefault(ticker, set()).add(partition)
         with exclusive(dataset.lake.lock(f"{dataset.name}.found")):
-            if not path.exists():
-                local.replace_file(path, orjson.dumps(found))
-    return {ticker: set(months) for ticker, months in found.items()}
+            local.replace_file(path, msgspec.json.encode(listed, order="deterministic"))
+        return listed
 
 
 def _carry_out(

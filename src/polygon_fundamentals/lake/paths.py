@@ -114,10 +114,28 @@ class Dataset:
                 yield partition, ticker, entry
 
     def partitions(self) -> Iterator[tuple[int, os.DirEntry[str]]]:
-        """Yield (partition, its folder's entry) of every month that has a folder."""
+        """Yield (partition, its folder's entry) of every month that has a folder.
+
+        Raises:
+            LakeError: a folder is not named as the lake names months, such as `month=5`: its files
+                would be read and never written again.
+        """
         for year in _numbered(self.folder, "year="):
             for month in _numbered(self.folder / year.name, "month="):
-                yield int(year.name[5:]) * 100 + int(month.name[6:]), month
+                partition = int(year.name[5:]) * 100 + int(month.name[6:])
+                named = f"{year.name}/{month.name}"
+                if partition_folder(partition) != named or not 1 <= partition % 100 <= 12:
+                    raise LakeError(
+                        f"{month.path} is not named as the lake names months: rename it to "
+                        "year=YYYY/month=MM (or move its files there, where that folder exists), "
+                        "then run again"
+                    )
+                yield partition, month
+
+    def partitions_of(self, ticker: str) -> set[int]:
+        """Return the partitions in which a ticker has a file now."""
+        name = ticker_file_name(ticker)
+        return {p for p, folder in self.partitions() if os.path.exists(f"{folder.path}/{name}")}
 
 
 @dataclass(frozen=True)

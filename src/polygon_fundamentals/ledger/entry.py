@@ -17,7 +17,7 @@ import orjson
 from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.ledger.earlier_errors import error_class
-from polygon_fundamentals.ledger.process import process_started
+from polygon_fundamentals.ledger.process import process_namespace, process_started
 from polygon_fundamentals.reports import WindowReport
 from polygon_fundamentals.statements import Generation
 
@@ -81,6 +81,7 @@ class RunEntry:
     host: str = ""
     pid: int = 0
     process_started: str | None = None
+    process_namespace: str | None = None
     peak_memory_bytes: int = 0
     requests_per_minute: int | None = None
     scheduled: Moment | None = None
@@ -184,7 +185,8 @@ def is_dead(entry: RunEntry) -> bool:
     """Say whether a run that is not closed has died."""
     if not entry.is_running:
         return False
-    if entry.host == socket.gethostname():
+    visible = entry.process_namespace in (None, process_namespace())
+    if entry.host == socket.gethostname() and visible:
         try:
             os.kill(entry.pid, 0)
         except ProcessLookupError:

@@ -32,7 +32,12 @@ from polygon_fundamentals.ledger.entry import (
     read_entries,
     runs_folder,
 )
-from polygon_fundamentals.ledger.process import code_version, peak_memory_bytes, process_started
+from polygon_fundamentals.ledger.process import (
+    code_version,
+    peak_memory_bytes,
+    process_namespace,
+    process_started,
+)
 from polygon_fundamentals.locks import exclusive
 
 HEARTBEAT_SECONDS = 15.0
@@ -70,6 +75,7 @@ class Run:
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "process_started": process_started(os.getpid()),
+            "process_namespace": process_namespace(),
             "started": self.started.isoformat(),
             "ended": None if outcome == RUNNING else now.isoformat(),
             "seconds": round((now - self.started).total_seconds(), 3),

@@ -16,9 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from polygon_fundamentals.errors import DamagedFileError, LakeError
-from polygon_fundamentals.lake import Dataset, Lake, codec, index, revisions
+from polygon_fundamentals.lake import Dataset, Lake, catalogue, codec, index, revisions
 from polygon_fundamentals.lake import commit as commits
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit, recover
+from polygon_fundamentals.lake.paths import bucket_of
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.reports import UpsertCounts
@@ -466,6 +467,41 @@ def test_an_index_that_was_lost_is_built_anew(lake: Lake, dataset: Dataset) -> N
     dataset.index_file("AAA").write_text("{ damaged")
     assert put(dataset, rows, minutes=2).rows_unchanged == 2
     assert json.loads(dataset.index_file("AAA").read_bytes())["version"] == index.VERSION
+
+
+def test_one_index_that_was_lost_does_not_double_a_period_that_moves(
+    lake: Lake, dataset: Dataset
+) -> None:
+    """`found.json` was written before our first file and knows of none of ours."""
+    put(dataset, [row("2024-03-31", "2024-05-02", 1.0)])
+    catalogue.counts(lake)
+    dataset.index_file("AAA").unlink()
+    put(dataset, [row("2024-03-31", "2024-08-02", 1.0)], minutes=1)
+    assert assets(lake) == {("2024-03-31", 2024): 1.0}
+    assert dataset.partitions_of("AAA") == {202408}
+
+
+@pytest.mark.parametrize("damage", [b"{", b"[]", b'{"AAA": "x"}', b"\xff"])
+def test_notes_that_were_damaged_are_derived_from_the_files(
+    lake: Lake, dataset: Dataset, damage: bytes
+) -> None:
+    rows = [row("2024-03-31", "2024-05-02", 1.0)]
+    put(dataset, rows)
+    note = lake.ops / "unfinished" / f"{dataset.name}.{bucket_of('AAA'):02d}.json"
+    for path in (note, dataset.index_file("AAA").with_name("found.json")):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(damage)
+    assert put(dataset, rows, minutes=1, tickers=("AAA", "BBB")).rows_unchanged == 1
+    assert assets(lake, "BBB") == {("2024-03-31", 2024): 1.0}
+    assert not note.exists()
+
+
+@pytest.mark.parametrize("named", ["year=2024/month=5", "year=24/month=05", "year=2024/month=13"])
+def test_a_folder_that_is_not_named_as_months_are_is_refused(dataset: Dataset, named: str) -> None:
+    put(dataset, [row("2024-03-31", "2024-05-02", 1.0)])
+    (dataset.folder / named).mkdir(parents=True)
+    with pytest.raises(LakeError, match="is not named as the lake names months: rename it to"):
+        read_dataset(dataset)
 
 
 def test_a_file_changed_behind_our_back_is_read_again(lake: Lake, dataset: Dataset) -> None:

@@ -121,9 +121,9 @@ def meanwhile(
 
 
 def move_last(dataset: Dataset) -> None:
-    """Move the last file to a month that follows all others."""
+    """Move the last file to a year that follows all others."""
     last = states(dataset)[-1]
-    target = dataset.file(max(last.partition + 1, LATER), last.ticker)
+    target = dataset.file(max(last.partition + 100, LATER), last.ticker)
     target.parent.mkdir(parents=True, exist_ok=True)
     os.rename(dataset.file(last.partition, last.ticker), target)
 

@@ -33,6 +33,8 @@ def recently() -> str:
         ({"process_started": "another-boot:1"}, True),
         ({"process_started": None}, False),
         ({"host": "elsewhere"}, False),
+        # A container of the same host name: its processes cannot be seen from here.
+        ({"pid": 2**22 - 1, "process_namespace": "pid:[1]"}, False),
         ({"outcome": "succeeded", "pid": 2**22 - 1}, False),
     ],
 )
