@@ -9,6 +9,7 @@ from prefect import flow, runtime
 
 from flows.parameters import ExportParameters
 from flows.runs import Report
+from flows.runtime.progress import still_running
 from flows.signature import takes
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.settings import existing_lake_root
@@ -25,9 +26,15 @@ def export(given: ExportParameters) -> Report:
     """Write the whole lake in v1's form and layout into a new folder."""
     where, output = Lake(existing_lake_root(given.lake)), Path(given.output)
     statements, differing = given.statements, given.differing
-    rows = view.export_folder(
-        where, output, statements, differing=differing, continue_v1=given.continue_v1
-    )
+    with still_running("export"):
+        rows = view.export_folder(
+            where,
+            output,
+            statements,
+            differing=differing,
+            continue_v1=given.continue_v1,
+            dates=given.dates,
+        )
     return {
         "shape": "v1",
         "output": str(output.absolute()),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flows.commands import (
+    accept,
     demo,
     deploy,
     import_v1,
@@ -134,6 +135,17 @@ GROUPS: dict[str, dict[str, Command]] = {
             ParityParameters,
             parity.parity,
             ("parity", "parity --sample 100 --seed 1"),
+        ),
+        "accept": Command(
+            "accept differences of the last report, with a reason, in accepted.yaml",
+            accept.AcceptParameters,
+            accept.run,
+            (
+                "accept restated --ticker AAPL --period 2024-12-28 --field revenue "
+                "--reason 'the 10-Q/A corrects it' --by 'Ada Lovelace'",
+                "accept --from-report values.csv --by 'Ada Lovelace'",
+            ),
+            ("--json",),
         ),
     },
     "switch": {

@@ -41,6 +41,10 @@ class ExportCommand(Parameters):
     continue_v1: Annotated[
         bool, Flag(help="v1's own records as they are, v2's only for the periods that v1 lacks")
     ] = False
+    dates: Annotated[
+        Literal["text", "date"],
+        Flag(help="with --output: dates as text, as v1's readers had them, or as dates"),
+    ] = "text"
     lake: LakeFolder = None
 
     @property

@@ -38,6 +38,7 @@ class StatusCommand(StatusParameters):
 def run(given: StatusCommand, as_json: bool) -> int:
     """Show the status; return 1 where a row is not ok. A row that is not judged is no alarm."""
     from flows.lake_status import TARGETS_FILE, status_of
+    from flows.runtime.progress import still_running
     from polygon_fundamentals import ledger
     from polygon_fundamentals.lake.storage.local import replace_file
     from polygon_fundamentals.status import alarms, as_html
@@ -51,7 +52,8 @@ def run(given: StatusCommand, as_json: bool) -> int:
     lake, targets = Lake(root), Path(given.targets or TARGETS_FILE)
     with suppress(OSError):  # a lake that cannot be written has its status too
         ledger.close_crashed(lake)
-    figures, rows = status_of(lake, targets)
+    with still_running("status: reading the files that changed"):
+        figures, rows = status_of(lake, targets)
     code = 1 if alarms(rows) else 0
     if given.html:
         replace_file(Path(given.html).absolute(), as_html(figures, rows).encode())

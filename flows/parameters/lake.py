@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -99,6 +99,10 @@ class ExportParameters(Parameters):
     continue_v1: Annotated[
         bool, Field(description="v1's own records as they are, v2's only where v1 ends")
     ] = False
+    dates: Annotated[
+        Literal["text", "date"],
+        Field(description="How dates are written: text, as v1's readers had them, or dates"),
+    ] = "text"
     lake: LakeFolder = None
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console
@@ -19,6 +22,26 @@ from rich.progress import Progress as Bar
 from polygon_fundamentals.reports import UpsertCounts
 
 LINE_EVERY_SECONDS = 10.0
+STILL_EVERY_SECONDS = 3.0
+
+
+@contextmanager
+def still_running(what: str) -> Iterator[None]:
+    """Say now and then on standard error that the body goes on; nothing where it is quick."""
+    ended, started = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        while not ended.wait(STILL_EVERY_SECONDS):
+            seconds = time.monotonic() - started
+            print(f"{what}, {seconds:.0f} s so far", file=sys.stderr, flush=True)
+
+    teller = threading.Thread(target=tell, name="still running", daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()
 
 
 class Progress:

@@ -181,6 +181,8 @@ class Accepted(_Frozen):
     """One difference that a reviewer found to be fine, while both values stay what they are."""
 
     statement: Statement
+    # For the reader alone: an entry holds for the company, under all of its tickers.
+    ticker: str | None = None
     cik: Annotated[str, BeforeValidator(_cik)]
     timeframe: Timeframe
     period_end: date

@@ -33,6 +33,7 @@ from polygon_fundamentals.silver.wide import BOTH
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_view import form, v1_records
 
+DATES, TEXT_DATES = "date", "text"
 _SAME = frozenset((Relation.EXACT, Relation.SIGN_FLIPPED))
 
 
@@ -205,12 +206,14 @@ def export_folder(
     *,
     differing: bool = False,
     continue_v1: bool = False,
+    dates: str = DATES,
 ) -> dict[str, int]:
     """Write the whole lake in v1's form and layout into a new folder; return rows by statement.
 
     `folder` takes the place of `bronze/fundamentals`: `{statement}/year=YYYY/month=MM/
     ticker=SYMBOL.parquet`. It appears whole or not at all. With `continue_v1` every record
-    that v1 has is given as v1 gave it, and v2's only for the periods that v1 lacks.
+    that v1 has is given as v1 gave it, and v2's only for the periods that v1 lacks. `dates` are
+    written as such, or as the text that v1 sends (`TEXT_DATES`).
 
     Raises:
         UsageError: the folder is there already.
@@ -230,7 +233,8 @@ def export_folder(
         for statement in statements:
             tables = list(view.tables(statement))
             counts[statement.value] = sum(table.num_rows for table in tables)
-            _write(lake, pa.concat_tables(tables), partial, statement)
+            whole = pa.concat_tables(tables)
+            _write(lake, whole, partial, statement, as_text=dates == TEXT_DATES)
         local.flush_to_disk(partial)
         os.replace(partial, folder)
     finally:
@@ -238,7 +242,9 @@ def export_folder(
     return counts
 
 
-def _write(lake: Lake, table: pa.Table, folder: Path, statement: Statement) -> None:
+def _write(
+    lake: Lake, table: pa.Table, folder: Path, statement: Statement, *, as_text: bool
+) -> None:
     """Write rows into a file for each ticker and month of filing."""
     dataset = lake.dataset(Generation.V1, statement)
     (folder / statement.value).mkdir()
@@ -249,6 +255,10 @@ def _write(lake: Lake, table: pa.Table, folder: Path, statement: Statement) -> N
     codes = tickers.indices.to_numpy()
     order = np.lexsort((codes, months))
     table = table.take(pa.array(order)).combine_chunks()
+    if as_text:
+        for position, field in enumerate(table.schema):
+            if pa.types.is_date(field.type):
+                table = table.set_column(position, field.name, table[field.name].cast(TEXT))
     months, codes = months[order], codes[order]
     starts = np.flatnonzero((np.diff(months, prepend=-1) != 0) | (np.diff(codes, prepend=-1) != 0))
     made: set[Path] = set()
@@ -259,4 +269,5 @@ def _write(lake: Lake, table: pa.Table, folder: Path, statement: Statement) -> N
             made.add(place)
         name = ticker_file_name(tickers.dictionary[int(codes[start])].as_py())
         rows = table.slice(int(start), int(end - start))
-        local.write_bytes(place / name, codec.encode(rows, dataset))
+        # The mark of a file of ours promises its types.
+        local.write_bytes(place / name, codec.encode(rows, dataset, ".text" if as_text else ""))

@@ -301,3 +301,15 @@ def test_an_archived_history_is_not_continued(frozen: Lake, tmp_path: Path) -> N
     with pytest.raises(LakeError, match="nothing of v1 to be continued"):
         export.export_folder(lake, tmp_path / "new", ALL, continue_v1=True)
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(("dates", "kind"), [("text", "string"), ("date", "date32[day]")])
+def test_dates_are_text_as_v1s_readers_had_them_or_dates(
+    lake: Lake, tmp_path: Path, dates: str, kind: str
+) -> None:
+    target = tmp_path / "as_v1"
+    export.export_folder(fill(lake), target, ALL, dates=dates)
+    files = list(target.rglob("*.parquet"))
+    assert {str(pq.read_schema(f).field("end_date").type) for f in files} == {kind}
+    days = {str(day) for f in files for day in pq.ParquetFile(f).read()["end_date"].to_pylist()}
+    assert days == {end for end, _, _ in QUARTERS}

@@ -1,0 +1,87 @@
+"""The command `accept`: a reviewer's decision about differences, written into accepted.yaml."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from flows.parameters import Day, Flag, LakeFolder, Parameters
+from polygon_fundamentals.business_days import today_in_new_york
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.settings import existing_lake_root
+from polygon_fundamentals.statements import Statement, Timeframe
+from polygon_fundamentals.tickers import read_tickers
+
+ACCEPTED_FILE = Path(__file__).parents[2] / "expectations" / "accepted.yaml"
+VALID_DAYS = 365
+
+
+class AcceptParameters(Parameters):
+    """Which findings of the last report, why, and who says so."""
+
+    finding: Annotated[list[str], Flag("FINDING", help="a kind of finding, such as restated")] = (
+        Field(default_factory=list)
+    )
+    tickers: Annotated[
+        list[str], Flag("--ticker", metavar="T", help="whose", unset="required with FINDING")
+    ] = Field(default_factory=list)
+    period: Annotated[Day, Flag(metavar="DAY", help="the period's end", unset="all")] = None
+    field: Annotated[str | None, Flag(metavar="F", help="v2's field", unset="all")] = None
+    statement: Annotated[Statement | None, Flag(metavar="S", unset="all")] = None
+    timeframe: Annotated[Timeframe | None, Flag(metavar="T", unset="all")] = None
+    from_report: Annotated[
+        str | None,
+        Flag(metavar="FILE", help="instead: a values.csv to which somebody added `reason`"),
+    ] = None
+    reason: Annotated[str | None, Flag(metavar="TEXT", help="why they may stand")] = None
+    by: Annotated[str | None, Flag(metavar="WHO", help="who has looked at them")] = None
+    until: Annotated[Day, Flag(metavar="DAY", help="the last day", unset="a year from now")] = None
+    accepted: Annotated[str | None, Flag(metavar="FILE", unset="expectations/accepted.yaml")] = None
+    lake: LakeFolder = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.from_report:
+            if self.finding or self.names or self.reason:
+                raise UsageError("--from-report goes without FINDING, --ticker and --reason")
+        elif not (len(self.finding) == 1 and self.names and self.reason and self.by):
+            raise UsageError("give FINDING, --ticker, --reason and --by, or --from-report FILE")
+        return self
+
+    @property
+    def names(self) -> list[str]:
+        """The tickers that are named, each once."""
+        return read_tickers(self.tickers)
+
+
+def run(given: AcceptParameters, as_json: bool) -> int:
+    """Write entries into accepted.yaml; return 0, or 1 where the report has no such finding."""
+    from polygon_fundamentals.parity import acceptance
+
+    until = given.until or today_in_new_york() + timedelta(days=VALID_DAYS)
+    if given.from_report:
+        entries = acceptance.entries_of_report(Path(given.from_report), given.by, until)
+    else:
+        lake = Lake(existing_lake_root(given.lake))
+        report = acceptance.last_report(lake.ops / "parity" / "reports")
+        case = acceptance.Case(
+            given.finding[0],
+            given.names,
+            given.period,
+            given.field,
+            given.statement,
+            given.timeframe.value if given.timeframe else None,
+        )
+        entries = acceptance.entries_of_case(report, case, str(given.reason), str(given.by), until)
+    path = Path(given.accepted or ACCEPTED_FILE)
+    count = acceptance.write_accepted(path, entries)
+    if as_json:
+        print(json.dumps({"accepted": entries, "file": str(path)}, default=str))
+    else:
+        print(f"{count} differences accepted until {until} in {path}; run `parity` again")
+    return 0

@@ -1,0 +1,148 @@
+"""`accept`: a finding of a report becomes an entry of accepted.yaml, and parity passes with it."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+import yaml
+
+from expectations import answer
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.parity import acceptance, load_accepted
+from polygon_fundamentals.statements import Generation, Statement
+from sandbox import Sandbox
+from tests.builders.commands import call
+from tests.conftest import KEY
+from tests.filled import change_rows, fill
+
+IS = Statement.INCOME_STATEMENTS
+
+
+def one_more(table: pa.Table) -> pa.Table:
+    """Return the rows with another revenue in second quarters."""
+    here = pc.and_(
+        pc.equal(table["fiscal_quarter"], 2),
+        pc.equal(table["timeframe"], "quarterly"),
+    )
+    column = pc.if_else(here, pc.add(pc.multiply(table["revenue"], 1.37), 11.0), table["revenue"])
+    place = table.schema.get_field_index("revenue")
+    return table.set_column(place, table.schema.field(place), column)
+
+
+@pytest.fixture
+def accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of accepted.yaml that parity reads."""
+    path = tmp_path / "accepted.yaml"
+    shutil.copyfile(answer.ACCEPTED_FILE, path)
+    for module in ("flows.commands.accept", "flows.parity", "tasks.parity"):
+        monkeypatch.setattr(f"{module}.ACCEPTED_FILE", path)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("prefect_server")
+def test_parity_passes_once_the_differences_are_accepted(
+    lake: Lake, accepted: Path, tmp_path: Path
+) -> None:
+    with Sandbox(companies=2, seed=3, api_key=KEY, quirks=False, start=date(2025, 1, 1)) as server:
+        fill(lake, server, server.tickers)
+        change_rows(lake, Generation.V2, IS, one_more)
+        here = ["--lake", str(lake.root)]
+        code, report = call("parity", *here, "--base-url", server.url)
+        assert code == 1
+        values = pd.read_csv(report["report_csv"], dtype={"cik": str})
+        found = values[(values["v2_field"] == "revenue") & values["v1_value"].notna()]
+        first = found.iloc[0]
+        words = ["--field", "revenue", "--timeframe", "quarterly", "--by", "Ada Lovelace"]
+        because = ["--reason", "The filing was looked at."]
+        for row in found.itertuples():
+            code, answered = call(
+                "accept", row.kind, "--ticker", row.ticker, *words, *because, *here
+            )
+            assert (code, len(answered["accepted"])) == (0, 1)
+        entries = load_accepted(accepted)
+        assert {(e.ticker, e.by) for e in entries} == {(t, "Ada Lovelace") for t in found["ticker"]}
+        assert accepted.read_text().startswith("# Single differences that a reviewer")
+        code, answered = call(
+            "accept", "sign", "--ticker", first["ticker"], *words, *because, *here
+        )
+        assert (code, "has no sign of" in answered["error"]) == (1, True)
+        # What follows from it, a reviewer accepts in the file.
+        values["reason"] = "Follows from the revenue."
+        open_kinds = values["kind"].isin(set(found["kind"]) | {"unexplained", "v1_breaks_identity"})
+        values[open_kinds].to_csv(tmp_path / "values.csv", index=False)
+        file = ["--from-report", str(tmp_path / "values.csv"), "--by", "A. Reviewer"]
+        assert call("accept", *file)[0] == 0
+        code, report = call("parity", *here, "--base-url", server.url)
+        assert report["differences"]["accepted"] >= len(found)
+
+
+def report(folder: Path, **columns: object) -> Path:
+    """Write a report with one finding."""
+    row = {
+        "statement": "income_statements", "ticker": "AAA", "cik": "0000000001",
+        "timeframe": "quarterly", "period_end": pd.Timestamp("2025-06-30"), "v2_field": "revenue",
+        "v1_value": 1.0, "v2_value": 2.0, "kind": "unexplained", **columns,
+    }  # fmt: skip
+    path = folder / "ops/parity/reports/20260101T000000Z-a/values.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame([row]).to_parquet(path)
+    pd.DataFrame([row]).to_csv(path.with_suffix(".csv"), index=False)
+    return path
+
+
+WORDS = ("accept", "unexplained", "--ticker", "AAA", "--reason", "It was looked at.", "--by", "Ada")
+
+
+def test_an_entry_is_replaced_and_comments_stay(lake: Lake, accepted: Path) -> None:
+    report(lake.root)
+    here = ["--lake", str(lake.root), "--until", "2099-01-01"]
+    before = accepted.read_text()
+    assert call(*WORDS, *here)[0] == 0
+    report(lake.root, v2_value=3.0)
+    assert call(*WORDS, *here)[0] == 0
+    [entry] = load_accepted(accepted)
+    assert (entry.v1_value, entry.v2_value, entry.until) == (1.0, 3.0, date(2099, 1, 1))
+    assert accepted.read_text().startswith(before.removesuffix("accepted: []\n"))
+    assert yaml.safe_load(accepted.read_text())["accepted"][0]["cik"] == "0000000001"
+
+
+def test_from_a_report_only_rows_with_a_reason(lake: Lake, accepted: Path) -> None:
+    path = report(lake.root).with_suffix(".csv")
+    code, answered = call("accept", "--from-report", str(path), "--by", "Ada")
+    assert (code, "with a column `reason` added" in answered["error"]) == (2, True)
+    rows = pd.read_csv(path, dtype={"cik": str})
+    rows.assign(reason="").to_csv(path, index=False)
+    code, answered = call("accept", "--from-report", str(path), "--by", "Ada")
+    assert (code, "nothing to accept" in answered["error"]) == (1, True)
+    rows.assign(reason="It was looked at.").to_csv(path, index=False)
+    code, answered = call("accept", "--from-report", str(path))
+    assert (code, "give --by" in answered["error"]) == (2, True)
+    rows.assign(reason="It was looked at.", by="Ada").to_csv(path, index=False)
+    assert call("accept", "--from-report", str(path))[0] == 0
+    assert [(e.cik, e.by) for e in load_accepted(accepted)] == [("0000000001", "Ada")]
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (WORDS[:4], "give FINDING, --ticker, --reason and --by, or --from-report FILE"),
+        ((*WORDS, "--from-report", "x"), "--from-report goes without FINDING"),
+    ],
+)
+def test_what_is_missing_is_said(lake: Lake, words: tuple[str, ...], reason: str) -> None:
+    code, answered = call(*words, "--lake", str(lake.root))
+    assert (code, reason in answered["error"]) == (2, True)
+
+
+def test_without_a_report_and_the_command_of_a_case(lake: Lake) -> None:
+    code, answered = call(*WORDS, "--lake", str(lake.root))
+    assert (code, "run `python -m flows parity` first" in answered["error"]) == (1, True)
+    command = acceptance.command_for("restated", "AAA", "2025-06-30", "revenue")
+    assert command.startswith("python -m flows accept restated --ticker AAA --period 2025-06-30")
