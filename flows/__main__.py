@@ -10,12 +10,11 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from flows.commands import COMMANDS
 from flows.commands.options import parameters_of
-from flows.commands.output import complain, unanswered, unforeseen
-from flows.commands.parser import INSTALLED, parser
+from flows.commands.output import complain, program, unanswered, unforeseen
+from flows.commands.parser import parser
 from flows.runtime import quiet
 from flows.runtime.interrupt import requests_end_at_ctrl_c
 from polygon_fundamentals.errors import FundamentalsError, as_fundamentals_error
@@ -23,8 +22,7 @@ from polygon_fundamentals.errors import FundamentalsError, as_fundamentals_error
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
-    program = INSTALLED if Path(sys.argv[0]).name == INSTALLED else "python -m flows"
-    arguments = parser(program).parse_args(argv)
+    arguments = parser(program()).parse_args(argv)
     command, as_json = COMMANDS[arguments.command], getattr(arguments, "json", False)
     quiet.apply(verbose=getattr(arguments, "verbose", False))
     try:

@@ -13,6 +13,7 @@ from prefect.futures import PrefectFuture
 from prefect.states import Completed, Failed, State
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from flows.contacts import whom_to_tell
 from polygon_fundamentals import ledger
 from polygon_fundamentals.cutover.quarantine import quarantine_foreign_files
 from polygon_fundamentals.errors import FundamentalsError, as_fundamentals_error
@@ -63,8 +64,8 @@ def finish_flow(body: Callable[[], Report]) -> State[Any]:
     """Run a flow's body; return its end state with the report as data, see `report_of`.
 
     The report's `exit_code` decides: 0 is Completed, anything else Failed with the
-    report's `message`. An error with a remedy is a Failed state with that one line, not a
-    traceback.
+    report's `message` and whom to tell. An error with a remedy is a Failed state with that one
+    line, not a traceback.
     """
     try:
         report = body()
@@ -73,7 +74,9 @@ def finish_flow(body: Callable[[], Report]) -> State[Any]:
         report = {"error": str(ours), "exit_code": ours.exit_code, "message": str(ours)}
     message = str(report.get("message", ""))
     if report.get("exit_code"):
-        return Failed(message=message, data=FlowFailed(message, report))
+        # The webhook sends the state's message; the command line prints the report's.
+        told = "; ".join(filter(None, (message, whom_to_tell())))
+        return Failed(message=told, data=FlowFailed(message, report))
     return Completed(message=message, data=report)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from prefect import flow
 from prefect.events import emit_event
 
+from flows.contacts import whom_to_tell
 from flows.lake_status import status_of
 from flows.parameters import StatusParameters
 from flows.runs import Report
@@ -38,7 +39,8 @@ def status(given: StatusParameters) -> Report:
         ledger.close_crashed(where)
     report = publish_status(where)
     code = 0 if report["ok"] else 1
-    return {**report, "exit_code": code, "message": "; ".join(report["warnings"])}
+    message = "; ".join(report["warnings"])
+    return {**report, "contacts": whom_to_tell(), "exit_code": code, "message": message}
 
 
 def publish_status(lake: Lake, datasets: Sequence[DatasetCounts] | None = None) -> Report:

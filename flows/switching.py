@@ -15,6 +15,7 @@ from typing import Any
 from prefect.artifacts import create_table_artifact
 from prefect.context import FlowRunContext
 
+from flows.contacts import CONTACTS
 from flows.runs import Report, flow_run_id
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import day_of
@@ -32,7 +33,6 @@ from tasks.schedules import schedules_of
 
 DEPLOYMENTS = Path(__file__).parents[1] / "deployments"
 READERS = DEPLOYMENTS / "readers.toml"
-CONTACTS = DEPLOYMENTS / "contacts.toml"
 THRESHOLDS = DEPLOYMENTS / "checklist.toml"
 TRAINING = DEPLOYMENTS.parent / "docs" / "training.md"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -19,7 +20,7 @@ from flows.parameters import (
 )
 from flows.parameters.loads import MAX_SHARDS
 from polygon_fundamentals.errors import UsageError
-from polygon_fundamentals.settings import server_configured
+from polygon_fundamentals.settings import lake_root, server_configured
 
 MANY = "many workers"
 
@@ -85,8 +86,13 @@ class FundamentalsCommand(FundamentalsParameters):
 def fundamentals(given: FundamentalsCommand, as_json: bool) -> int:
     """Run `fundamentals`."""
     lake = given.lake
-    if lake is None and given.output_dir is not None:
-        lake = lake_of(given.output_dir, given.generation)
+    if given.output_dir is not None:
+        named = lake_of(given.output_dir, given.generation)
+        if lake is not None and lake_root(lake) != Path(named):
+            raise UsageError(
+                f"--lake {lake} and --output-dir {given.output_dir} name two lakes; give one"
+            )
+        lake = named
     check_load(lake, given.base_url, makes_lake=True)
     values = {**given.values(FundamentalsParameters), "lake": lake}
     return run_flow("flows.fundamentals.fundamentals", values, load_lines, as_json)

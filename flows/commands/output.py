@@ -8,14 +8,26 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from tempfile import mkstemp
 from typing import Any
 
 from polygon_fundamentals.errors import ApiError
 
+INSTALLED = "polygon-fundamentals"
 Lines = Callable[[Mapping[str, Any]], Iterable[str]]
 MARKS = {True: "ok ", False: "NO ", None: " ? "}  # None: not judged
 REASONS_SHOWN = MISSING_SHOWN = 5
+
+
+def program() -> str:
+    """Return how the user called this program."""
+    return INSTALLED if Path(sys.argv[0]).name == INSTALLED else "python -m flows"
+
+
+def reworded(text: str) -> str:
+    """Return a message with the commands that it names as the user can type them here."""
+    return text.replace("python -m flows", program())
 
 
 def finish(state: Any, lines: Lines, as_json: bool) -> int:
@@ -38,7 +50,7 @@ def finish(state: Any, lines: Lines, as_json: bool) -> int:
         print(json.dumps({k: v for k, v in report.items() if k not in hidden}))
     else:
         for line in lines(report):
-            print(line)
+            print(reworded(line))
     return int(report["exit_code"])
 
 
@@ -71,7 +83,7 @@ def unforeseen(error: Exception) -> str:
 def complain(message: str, code: int, as_json: bool) -> int:
     """Print an error in one line (with --json, as the JSON object too); return the code."""
     text = " ".join(message.split())
-    print(f"error: {text}", file=sys.stderr)
+    print(reworded(f"error: {text}"), file=sys.stderr)
     if as_json:
         print(json.dumps({"error": text, "exit_code": code}))
     return code
@@ -151,7 +163,7 @@ def warn(name: str, found: Mapping[str, Any]) -> None:
 def daily_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a daily update did, for people; its notes go to standard error."""
     for note in report["notes"]:
-        print(f"note: {note}", file=sys.stderr)
+        print(reworded(f"note: {note}"), file=sys.stderr)
     yield from load_lines(report)
     unfollowed = {g: report[g]["rows_unfollowed"] for g in ("v1", "v2") if g in report}
     passed = ", ".join(f"{count:,} in {name}" for name, count in unfollowed.items() if count)

@@ -8,8 +8,8 @@ from typing import Any
 
 from flows.commands import COMMANDS, GROUPS
 from flows.commands.options import add_options
+from flows.commands.output import INSTALLED
 
-INSTALLED = "polygon-fundamentals"
 SHELLS = ("bash", "zsh", "tcsh")
 DESCRIPTION = """Move a lake of company fundamentals from Polygon's deprecated API (v1) to the
 official one (v2)."""

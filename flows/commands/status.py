@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from flows.commands.output import reworded
+from flows.contacts import whom_to_tell
 from flows.parameters import Flag, StatusParameters
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake.paths import Lake
@@ -58,7 +60,7 @@ def run(given: StatusCommand, as_json: bool) -> int:
     if given.html:
         replace_file(Path(given.html).absolute(), as_html(figures, rows).encode())
     if as_json:
-        print(json.dumps(json_of(figures, rows)))
+        print(json.dumps(json_of(figures, rows) | {"contacts": whom_to_tell()}))
         return code
     from rich.console import Console
     from rich.live import Live
@@ -102,5 +104,9 @@ def shown(figures: Figures, rows: list[Row]) -> RenderableType:
     rest = Table(show_header=False, box=None)
     for row in render.beside_datasets(figures, rows):
         style = {True: "", False: "bold red", None: "dim"}[row.ok]
-        rest.add_row(Text(render.mark(row), style), Text(row.name), Text(row.detail, style))
+        detail = Text(reworded(row.detail), style)
+        rest.add_row(Text(render.mark(row), style), Text(row.name), detail)
+    whom = whom_to_tell()
+    if whom and any(row.ok is False for row in rows):
+        rest.add_row("", "", Text(whom))
     return Group(datasets, runs, rest) if figures.runs else Group(datasets, rest)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.__main__ import main
 from flows.commands.output_dir import lake_of
 from polygon_fundamentals.errors import UsageError
 
@@ -59,3 +60,12 @@ def test_what_would_nest_or_load_the_other_generation_is_refused(
     with pytest.raises(UsageError) as raised:
         lake_of(text, generation)
     assert reason.format(lake=tmp_path / "lake") in str(raised.value)
+
+
+def test_beside_another_lake_it_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["fundamentals", "AAPL", "--use-v2", "--output-dir", str(tmp_path / "one")]
+    assert main([*words, "--lake", str(tmp_path / "two")]) == 2
+    assert "name two lakes; give one" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
