@@ -9,9 +9,11 @@ import sys
 import time
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals import silver
@@ -19,9 +21,10 @@ from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.pointer import point_to
 from polygon_fundamentals.silver import builds, table
+from polygon_fundamentals.silver.schema import SORTED_BY
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox
-from tests.unit.silver.feeding import company, feed
+from tests.unit.silver.feeding import COMPANIES, company, feed, noon
 
 FOLLOWED = {"AAA": [company(0)], "BBB": [company(1)]}
 
@@ -33,9 +36,17 @@ def fed(lake: Lake) -> tuple[Lake, Sandbox]:
     return lake, sandbox
 
 
+def files(build: silver.Build) -> dict[str, Path]:
+    """Return the files of both tables of a build, named for their content."""
+    return {
+        str(path.relative_to(folder)): path
+        for folder in (build.path, (build.path / "_history").resolve())
+        for path in folder.glob("*/*.parquet")
+    }
+
+
 def inodes(build: silver.Build) -> dict[str, int]:
-    files = build.path.rglob("*.parquet")
-    return {str(path.relative_to(build.path)): path.stat().st_ino for path in files}
+    return {name: path.stat().st_ino for name, path in files(build).items()}
 
 
 def test_a_days_update_writes_only_its_fiscal_years(fed: tuple[Lake, Sandbox]) -> None:
@@ -51,9 +62,10 @@ def test_a_days_update_writes_only_its_fiscal_years(fed: tuple[Lake, Sandbox]) -
     kept = {name for name in new if old.get(name) == new[name]}
     assert {name.split("/")[0] for name in kept} == {"year=2021"}
     assert {name.split("/")[0] for name in new.keys() - kept} == {
-        f"year={year}" for year in (2022, 2023, 2024, 2025)
+        *(f"year={year}" for year in (2022, 2023, 2024, 2025)),
+        *("initial=A", "initial=B"),
     }
-    assert second.files_written == 4
+    assert (second.files_written, second.history_files_written) == (4, 2)
     assert first.path.is_dir()  # kept for a day
     # Three years are touched: a 10-K carries the two years before its own. The same from nothing:
     (lake.silver / silver.TABLE).unlink()
@@ -205,6 +217,36 @@ def test_killed_at_any_moment(fed: tuple[Lake, Sandbox]) -> None:
     assert seen == {"v1", "v2"}
     silver.build(lake, Generation.V1)
     assert not [path for path in (lake.silver / "builds").iterdir() if "partial" in path.name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("generation", Generation)
+def test_after_each_of_many_updates_a_build_is_the_one_from_nothing(
+    lake: Lake, generation: Generation
+) -> None:
+    followed = COMPANIES | {"ONE": [company(0)], "EARL": [company(34)], "BANK": [company(5)]}
+    sandbox = Sandbox(companies=46, start=date(2021, 1, 1), today=date(2025, 4, 20))
+    written = []
+    for days in (0, 1, 1, 7, 1, 40, 1):
+        sandbox.advance(days)
+        feed(sandbox, lake, followed, noon(sandbox.today))
+        built = silver.build(lake, generation)
+        (lake.silver / silver.TABLE).unlink()
+        whole = silver.build(lake, generation, link=False)
+        silver.point(lake, built)
+        ours, theirs = files(built), files(whole)
+        assert ours.keys() == theirs.keys()
+        assert all(ours[name].read_bytes() == theirs[name].read_bytes() for name in ours)
+        assert whole.history_files == whole.history_files_written == 8
+        written.append(built.history_files_written)
+        stands = silver.known_on(silver.read_history(lake), None)
+        wide = pa.concat_tables(
+            pq.ParquetFile(path).read() for name, path in ours.items() if name.startswith("y")
+        )
+        assert stands.equals(wide.sort_by([(name, "ascending") for name in SORTED_BY]))
+    assert written[0] == 8
+    assert any(0 < number < 8 for number in written[1:])
+    assert 0 in written
 
 
 @pytest.mark.slow
