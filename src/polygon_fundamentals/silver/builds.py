@@ -19,8 +19,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -255,7 +254,7 @@ def _clear(lake: Lake, found: Build) -> None:
         if folder.resolve() in kept:
             continue
         note = folder / SILVER_NOTE
-        with _passing():
+        with suppress(FileNotFoundError):  # somebody removed it by hand
             complete = not folder.name.endswith(_PARTIAL)
             if complete and time.time() - note.stat().st_mtime < KEPT_SECONDS:
                 continue
@@ -270,12 +269,3 @@ def _entries(folder: Path) -> list[Path]:
         return [path for path in folder.iterdir() if not path.name.startswith(".")]
     except FileNotFoundError:
         return []
-
-
-@contextmanager
-def _passing() -> Iterator[None]:
-    """Pass over a build whose note is gone: somebody removed it by hand."""
-    try:
-        yield
-    except FileNotFoundError:
-        return

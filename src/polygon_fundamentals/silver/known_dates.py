@@ -38,20 +38,6 @@ from polygon_fundamentals.statements import Generation
 
 NEW_YORK = "America/New_York"
 _STANDING = np.iinfo(np.int64).max
-Days = npt.NDArray[np.datetime64]
-
-
-def known_days(
-    table: pa.Table, generation: Generation, ciks: Mapping[str, str], first: pd.Series[int]
-) -> Days:
-    """Return for each version of `table` the day from which it could be known.
-
-    `table` holds all versions of its records, under all tickers of their companies. `first` gives
-    the first filing by company and period end, as days since 1970, for records without a filing
-    date.
-    """
-    known = _known(table, _chains(table, generation), generation, ciks, first)
-    return known.sort_index().to_numpy(dtype="int64").astype("datetime64[D]")
 
 
 def _known(
@@ -61,7 +47,12 @@ def _known(
     ciks: Mapping[str, str],
     first: pd.Series[int],
 ) -> pd.Series[float]:
-    """Return `known_days` as numbers, in the order of `frame`, which is of `_chains`."""
+    """Return the day from which each version could be known, in the order of `frame`.
+
+    `frame` is of `_chains`. `table` holds all versions of its records, under all tickers of their
+    companies. `first` gives the first filing by company and period end, as days since 1970, for
+    records without a filing date.
+    """
     undated = frame["filed"].isna()
     # Seen beside a row of the lake that had been there before: it tells nothing of that row.
     late = frame["aside"] & (frame["moment"] > frame.groupby("record")["moment"].transform("min"))

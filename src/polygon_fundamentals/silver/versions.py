@@ -43,28 +43,13 @@ _UNUSED = (
 
 
 def versions_schema(dataset: Dataset) -> pa.Schema:
-    """Return the columns of `versions` and `current`: the flat ones in use, event and its moment.
+    """Return the columns of `versions`: the flat ones in use, event and its moment.
 
     `event` is null for a row that stands in the lake.
     """
     flat = flat_schema(dataset.generation, dataset.statement)
     kept = [field for field in flat if field.name not in _UNUSED]
     return pa.schema([*kept, ("event", TEXT), ("superseded_at", MOMENT)])
-
-
-def current(
-    dataset: Dataset, tickers: frozenset[str] | None = None, shown: Shown | None = None
-) -> pa.Table:
-    """Return the rows that stand in the lake, in `versions_schema`; `shown` as in `read_dataset`.
-
-    Raises:
-        DamagedFileError: a file cannot be read; the text names it.
-    """
-    table = read_dataset(dataset, tickers, shown)
-    names = [n for n in versions_schema(dataset).names if n not in ("event", "superseded_at")]
-    table = table.select(names)
-    table = table.append_column("event", pa.nulls(table.num_rows, TEXT))
-    return table.append_column("superseded_at", pa.nulls(table.num_rows, MOMENT))
 
 
 def superseded(dataset: Dataset) -> pa.Table:
@@ -90,14 +75,19 @@ def superseded(dataset: Dataset) -> pa.Table:
 def versions(
     dataset: Dataset, tickers: frozenset[str] | None = None, shown: Shown | None = None
 ) -> pa.Table:
-    """Return current and superseded rows together, in `versions_schema`; `shown` as in `current`.
+    """Return current and superseded rows together, in `versions_schema`.
+
+    `shown` as in `read_dataset`.
 
     Raises:
         DamagedFileError: a file cannot be read; the text names it.
     """
     # In this order a row that a load changes meanwhile is there twice, never not at all: without
     # its version before, a correction would seem to be known since the first filing.
-    standing = current(dataset, tickers, shown)
+    names = versions_schema(dataset).names[:-2]
+    standing = read_dataset(dataset, tickers, shown).select(names)
+    for field in ("event", TEXT), ("superseded_at", MOMENT):
+        standing = standing.append_column(field[0], pa.nulls(standing.num_rows, field[1]))
     before = superseded(dataset)
     if tickers is not None:
         before = before.filter(pc.is_in(before["ticker"], pa.array(sorted(tickers), TEXT)))

@@ -135,7 +135,7 @@ def check(lake: Lake, found: list[Observation], *, withdrawn: bool, with_oracle:
         for day, end in zip(near, ends, strict=True):
             known = silver.known_on(history, day)
             assert end == max(known["period_end"].to_pylist(), default=None)
-            if with_oracle:
+            if with_oracle and day in days:
                 assert known.equals(oracle.wide_table(lake, generation, day)), day
         if not withdrawn:
             known_ends = [end for _, end in sorted(zip(near, ends, strict=True)) if end]
@@ -177,7 +177,7 @@ def test_for_any_order_of_observations(
 
 
 @pytest.mark.slow
-@examples(100)
+@examples(40)
 @given(found=ONE_COMPANY)
 def test_for_any_order_of_observations_as_the_oracle_has_it(
     tmp_path_factory: pytest.TempPathFactory, found: list[Observation]
@@ -187,7 +187,7 @@ def test_for_any_order_of_observations_as_the_oracle_has_it(
 
 
 @pytest.mark.slow
-@examples(100)
+@examples(40)
 @given(found=ANYTHING)
 def test_with_withdrawals_and_a_ticker_that_goes_to_another_company(
     tmp_path_factory: pytest.TempPathFactory, found: list[Observation]

@@ -22,6 +22,7 @@ from polygon_fundamentals.silver.versions import superseded, versions_schema
 from polygon_fundamentals.statements import Generation, Statement
 from tests.cutover_world import v1_row
 from tests.unit.silver.feeding import put, v2_balance
+from tests.unit.silver.oracle.known_dates import known_days
 
 V1, V2 = Generation.V1, Generation.V2
 
@@ -96,7 +97,7 @@ def test_an_undated_record_counts_from_its_first_filing_or_from_when_it_was_seen
     days = np.datetime64("2024-09-08").astype("int64"), np.datetime64("2024-03-31").astype("int64")
     key = pd.MultiIndex.from_tuples([("0000000001", days[1])])
     first = pd.Series([days[0]], index=key)
-    found = known_dates.known_days(table, Generation.V2, {}, first)
+    found = known_days(table, Generation.V2, {}, first)
     assert found.tolist() == [date.fromisoformat(known)]
 
 
@@ -323,9 +324,9 @@ def test_a_record_without_a_filing_date_borrows_that_of_its_period() -> None:
     first = known_dates.first_filings(
         rows_of(("2025-03-01T12:00", "2024-05-10", "", None, 100.0)), Generation.V2, {}
     )
-    known = known_dates.known_days(table, Generation.V2, {}, first)
+    known = known_days(table, Generation.V2, {}, first)
     assert known.tolist() == [date(2024, 5, 10)]
-    nobody = known_dates.known_days(table, Generation.V2, {}, first[:0])
+    nobody = known_days(table, Generation.V2, {}, first[:0])
     assert nobody.tolist() == [date(2025, 3, 1)]
 
 

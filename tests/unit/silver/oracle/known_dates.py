@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 
-from polygon_fundamentals.silver.known_dates import Days, _chains, first_filings, known_days
+from polygon_fundamentals.silver.known_dates import _chains, first_filings, lifetimes
 from polygon_fundamentals.statements import Generation
 
 __all__ = ["earliest", "first_filings", "known_days", "known_on"]
 
 Positions = npt.NDArray[np.int64]
+Days = npt.NDArray[np.datetime64]
+
+
+def known_days(
+    table: pa.Table, generation: Generation, ciks: Mapping[str, str], first: pd.Series[int]
+) -> Days:
+    """Return for each version of `table` the day from which it could be known."""
+    since = lifetimes(table, generation, ciks, first)["since"]
+    return since.to_numpy(dtype="int64").astype("datetime64[D]")
 
 
 def known_on(table: pa.Table, generation: Generation, known: Days, day: np.datetime64) -> Positions:

@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 
 from polygon_fundamentals.field_map import Relation, Unit, entries, v1_sources, v2_fields
 from polygon_fundamentals.periods.current import current_rows, period_keys
-from polygon_fundamentals.silver.known_dates import Days
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
 
+Days = npt.NDArray[np.datetime64]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
