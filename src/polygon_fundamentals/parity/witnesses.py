@@ -189,11 +189,25 @@ class _Case:
         if not shown or not all(self._is(f, claim.v2) for f in last):
             return None
         if any(f.is_value(own.value) for f in last):
-            return None  # one figure within the filer's rounding: nothing was changed
+            return self._rounded(own, last[0])
         changed = next(f for f in known if f.filed > own.filed and self._is(f, claim.v2))
         kind, words = nature(claim)
         detail = f"{self._said(own)}, then {_figure(changed)} in {_filing(changed)}"
         return Proof(kind, f"{words}: {detail}" if words else detail, own, changed)
+
+    def _rounded(self, own: Fact, last: Fact) -> Proof | None:
+        """Both are one figure within the filer's rounding: nothing was changed, but its unit may.
+
+        A difference of two rounded figures may be off by a whole unit, so both sides must have
+        the very figures.
+        """
+        v1, v2 = self.claim.v1, self.claim.v2
+        exact = same(abs(own.value), abs(v1)) and same(abs(last.value), abs(v2))
+        if not exact or not own.slack < last.slack or v1 % last.slack == 0:
+            return None
+        detail = f"{self._said(own)}, then {_figure(last)} in {_filing(last)}"
+        words = f"rounded to {last.slack:,.0f}"
+        return Proof(Kind.ROUNDED_BY_FILER, f"{words}: {detail}", own, last)
 
     def accusation(self, all_agreed: bool) -> Proof | None:
         """The concept has one side's value only, and the other side's own filing is there."""

@@ -231,7 +231,8 @@ def _true(facts: CompanyFacts, case: Case, habits: Habits, result: Result) -> No
     result.true[kind] += 1
     proof = prove(facts, claim, habits)
     if proof is not None and proof.kind in CHANGES:
-        assert proof.kind == kind
+        # A quarter by difference may be off by a whole unit of the filer's.
+        assert proof.kind == kind or (case.derived and proof.kind is Kind.ROUNDED_BY_FILER)
         result.true_found[kind] += 1
     elif proof is not None:
         result.wrongly_accused += 1

@@ -23,7 +23,7 @@ from polygon_fundamentals.parity.witness_facts import (
     duration_of,
 )
 from polygon_fundamentals.parity.witnesses import Claim, Habit, Habits, Voice, learn, prove
-from tests.unit.parity.planted_faults import DATA, Case, company, histories, lines
+from tests.unit.parity.planted_faults import DATA, Case, company, derived_quarters, histories, lines
 
 _QTRS = {0: INSTANT, 1: QUARTER, 2: "half", 3: "nine", 4: YEAR}
 LONG_AGO = {date(1990, 3, day) for day in (1, 2, 3)}
@@ -297,3 +297,21 @@ def test_a_company_without_facts_settles_nothing() -> None:
     assert prove(CompanyFacts("0000000001", []), claim, habits) is None
     nothing = replace(claim, v1=float("nan"))
     assert prove(facts_of("AAPL"), nothing, habits) is None
+
+
+def test_a_quarter_by_difference_rounded_by_its_filer_needs_the_very_figures() -> None:
+    """A difference of figures rounded to 100,000 may be off by as much, so near is not enough."""
+    some = [c.claim for c in derived_quarters(facts_of("MRVL"))["revenue", QUARTER]]
+    habits = learn(facts_of("MRVL"), some)
+    claim = next(c for c in some if c.period.end == date(2022, 1, 29))
+    assert (claim.v1, claim.v2) == (1_342_978_000, 1_343_000_000)
+    proof = prove(facts_of("MRVL"), claim, habits)
+    assert proof is not None
+    assert proof.kind is Kind.ROUNDED_BY_FILER
+    assert proof.detail.startswith("rounded to 100,000: ")
+    for near in (
+        replace(claim, v2=claim.v2 + 50_000),
+        replace(claim, v1=claim.v1 + 500),
+        replace(claim, v1=claim.v2, v2=claim.v1),
+    ):
+        assert prove(facts_of("MRVL"), near, habits) is None
