@@ -15,7 +15,7 @@ from typing import Any
 from prefect.artifacts import create_table_artifact
 from prefect.context import FlowRunContext
 
-from flows.contacts import CONTACTS
+from flows import contacts as people
 from flows.runs import Report, flow_run_id
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import day_of
@@ -31,6 +31,7 @@ from polygon_fundamentals.settings import existing_lake_root
 from polygon_fundamentals.statements import Generation
 from tasks.schedules import schedules_of
 
+CONTACTS = people.CONTACTS
 DEPLOYMENTS = Path(__file__).parents[1] / "deployments"
 READERS = DEPLOYMENTS / "readers.toml"
 THRESHOLDS = DEPLOYMENTS / "checklist.toml"

@@ -43,9 +43,8 @@ def checklist(given: ChecklistCommand, as_json: bool) -> int:
 
 def sign_off(given: SignOffParameters, as_json: bool) -> int:
     """Record a sign-off."""
-    from flows.contacts import CONTACTS
     from flows.runs import finish_flow
-    from flows.switching import TRAINING, lake_of
+    from flows.switching import CONTACTS, TRAINING, lake_of
     from polygon_fundamentals.cutover.sign_offs import load_contacts, sign
 
     def body() -> dict[str, Any]:
