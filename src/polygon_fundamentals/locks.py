@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from polygon_fundamentals.errors import LakeLockedError
+
+log = logging.getLogger(__name__)
+WARN_SECONDS = 30.0
 
 
 @contextmanager
@@ -47,9 +52,38 @@ def _held(path: Path, kind: int, timeout: float | None, what: str) -> Iterator[N
         os.close(descriptor)
 
 
+@contextmanager
+def _telling_of_the_wait(what: str) -> Iterator[None]:
+    """Log a warning now and then while the body waits: a stopped process keeps its locks."""
+    done = threading.Event()
+
+    def warn() -> None:
+        waited = 0.0
+        while not done.wait(WARN_SECONDS):
+            waited += WARN_SECONDS
+            log.warning(
+                "waiting for the lock %s for %.0f s; `python -m flows status` names the runs "
+                "under way, and one that is stopped must be continued or killed",
+                what,
+                waited,
+            )
+
+    thread = threading.Thread(target=warn, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
 def _lock(descriptor: int, kind: int, timeout: float | None, what: str) -> None:
     if timeout is None:
-        fcntl.flock(descriptor, kind)
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with _telling_of_the_wait(what):
+                fcntl.flock(descriptor, kind)
         return
     until = time.monotonic() + timeout
     while True:

@@ -161,7 +161,8 @@ def _pairs(old: Any, new: Any, check: Check, place: str) -> Iterator[tuple[str, 
 
 def _agree(old: Any, new: Any, check: Check) -> bool:
     if _number(old) and _number(new):
-        return math.isclose(old, new, rel_tol=check.tolerance)
+        both_missing = math.isnan(old) and math.isnan(new)  # NaN equals nothing, itself included
+        return both_missing or math.isclose(old, new, rel_tol=check.tolerance)
     return bool(old == new)
 
 

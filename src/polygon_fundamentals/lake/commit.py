@@ -79,6 +79,8 @@ def commit(dataset: Dataset, incoming: Incoming) -> UpsertCounts:
                     )
                     if plan is not None and keeps_form:
                         their_form.encode_plan(dataset, plan, incoming, keys)
+                    if plan is not None and plan.revisions:
+                        revisions.read(dataset, ticker)  # nothing is superseded without a trace
                 except DamagedFileError as error:
                     damaged = damaged or error
                     continue
@@ -254,11 +256,29 @@ def _stage(
 
 
 def _into_place(staged: Path, path: Path) -> None:
+    _make_later(staged, path)
     try:
         os.replace(staged, path)
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.replace(staged, path)
+
+
+def _make_later(staged: Path, path: Path) -> None:
+    """Give a file a later time of change than the one that it replaces.
+
+    Caches know a file's content by its size and time of change, and two writes may fall into one
+    tick of the file system's clock (a whole second on some).
+    """
+    try:
+        old, new = path.stat(), staged.stat()
+    except FileNotFoundError:
+        return
+    for later in (1, 1_000_000_000, 2_000_000_000):
+        if new.st_mtime_ns > old.st_mtime_ns:
+            return
+        os.utime(staged, ns=(new.st_atime_ns, old.st_mtime_ns + later))
+        new = staged.stat()
 
 
 def _keep_original(dataset: Dataset, partition: int, path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -259,6 +259,9 @@ def _rewrite(
         for partition in sorted(leaving | arriving.keys())
     }
     late: set[str] = set()
+    # A row observed in the future was stamped by a clock that was fast; it must not stand until
+    # the real time has passed it.
+    now = datetime.now(UTC)
     for partition, file in stored.items():
         if file is None:
             continue
@@ -270,7 +273,7 @@ def _rewrite(
                 key in gone
                 and (file.ours or key not in changed)
                 and known.rows[key][0] == partition
-                and moments[position] > incoming.observed_at
+                and incoming.observed_at < moments[position] <= now
             ):
                 late.add(key)
     gone -= late

@@ -104,6 +104,14 @@ def test_checks_that_were_not_asked_before_are_not_compared() -> None:
     assert reader_checks.differences([check], {"new": "1"}, {"new": 1}) == ["new: '1' became 1"]
 
 
+def test_a_missing_number_agrees_with_a_missing_number_alone() -> None:
+    check = Check(name="x", command=("y",), tolerance=1e-9)
+    nan = float("nan")
+    assert reader_checks.differences([check], {"x": [nan, 1.0]}, {"x": [nan, 1.0]}) == []
+    assert reader_checks.differences([check], {"x": nan}, {"x": 1.0}) == ["x: nan became 1.0"]
+    assert reader_checks.differences([check], {"x": 1}, {"x": nan}) == ["x: 1 became nan"]
+
+
 def test_many_differences_are_counted() -> None:
     check = Check(name="c", command=("x",))
     old, new = {"c": dict.fromkeys("abcde", 1)}, {"c": dict.fromkeys("abcde", 2)}

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import tempfile
+import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -311,6 +312,41 @@ def test_an_answer_older_than_what_the_lake_saw_does_not_win(lake: Lake, dataset
     assert (late.rows_changed, late.rows_unchanged) == (0, 1)
     assert assets(lake) == {("2024-03-31", 2024): 2.0}
     assert [r[0] for r in old(dataset)] == [1.0]
+
+
+def test_rows_that_a_fast_clock_stamped_give_way_to_the_next_answer(
+    lake: Lake, dataset: Dataset
+) -> None:
+    a_day_ahead = round((datetime.now(UTC) - MOMENT).total_seconds() / 60) + 24 * 60
+    put(dataset, [row("2024-03-31", "2024-05-02", 2.0)], minutes=a_day_ahead)
+    put(dataset, [row("2024-03-31", "2024-05-02", 1.0)], minutes=10)
+    assert assets(lake) == {("2024-03-31", 2024): 1.0}
+    assert [r[0] for r in old(dataset)] == [2.0]
+
+
+def test_damaged_revisions_stop_their_own_ticker_alone(lake: Lake, dataset: Dataset) -> None:
+    everyone = ("AAA", "BBB", "CCC")
+    put(dataset, [row("2024-03-31", "2024-05-02", 1.0)], tickers=everyone)
+    put(dataset, [row("2024-03-31", "2024-05-02", 2.0)], minutes=1, tickers=everyone)
+    dataset.revisions_file("AAA").write_bytes(b"PAR1 not really")
+    with pytest.raises(DamagedFileError, match=r"revisions.*ticker=AAA"):
+        put(dataset, [row("2024-03-31", "2024-05-02", 3.0)], minutes=2, tickers=everyone)
+    stored = [assets(lake, ticker)["2024-03-31", 2024] for ticker in everyone]
+    assert stored == [2.0, 3.0, 3.0]
+    assert dataset.revisions_file("AAA").read_bytes() == b"PAR1 not really"
+
+
+def test_a_value_changed_within_one_tick_is_read(lake: Lake, dataset: Dataset) -> None:
+    """The file keeps its size, and the clock gives both writes one time of change."""
+    put(dataset, [row("2024-03-31", "2024-05-02", 1.0)])
+    path = dataset.file(202405, "AAA")
+    ahead = time.time_ns() + 10**12
+    os.utime(path, ns=(ahead, ahead))
+    put(dataset, [row("2024-03-31", "2024-05-02", 1.0)], minutes=1)
+    assert read_dataset(dataset)["total_assets"].to_pylist() == [1.0]
+    put(dataset, [row("2024-03-31", "2024-05-02", 2.0)], minutes=2)
+    assert path.stat().st_mtime_ns > ahead
+    assert read_dataset(dataset)["total_assets"].to_pylist() == [2.0]
 
 
 def test_rows_that_change_places_are_never_missing(
