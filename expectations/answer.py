@@ -12,10 +12,11 @@ from typing import Any
 import orjson
 
 from expectations import project
+from expectations.companies import COMPANIES_SHOWN, write_pages
 from expectations.outcome import Outcome
 from expectations.publishing import building, publish
 from expectations.readers import read_figures
-from expectations.review import Review, make_review
+from expectations.review import Review, make_review, worst_tickers
 from expectations.suites import make_suites
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake.paths import Lake
@@ -23,9 +24,10 @@ from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.parity import merge
 from polygon_fundamentals.parity.findings import Found
-from polygon_fundamentals.parity.frames import accessions, write_frames
+from polygon_fundamentals.parity.frames import accessions, names_of, write_frames
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
 from polygon_fundamentals.parity.report import markdown, raised_budgets, write_report
+from polygon_fundamentals.parity.run import Question, company_values
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
 from polygon_fundamentals.parity.totals import Parity
 
@@ -124,6 +126,7 @@ def answer(
             summary["scope"] = asked.what
             summary["periods"] = sum(r.periods for r in parity.results)
             summary["missing_periods_total"] = len(summary["missing_periods"])
+            companies = worst_tickers(frames, outcome, COMPANIES_SHOWN)
             review = Review(
                 frames,
                 outcome,
@@ -131,14 +134,22 @@ def answer(
                 summary["notes"],
                 accessions(founds),
                 read_figures(lake),
+                companies,
             )
             site = built / "data_docs"
             (site / "reviews").mkdir(exist_ok=True)
             page = make_review(review)
             (site / "review.html").write_text(page, encoding="utf-8")
             (site / "reviews" / f"{identity}.html").write_text(
-                page.replace('href="index.html"', 'href="../index.html"', 1), encoding="utf-8"
+                page.replace('href="index.html"', 'href="../index.html"', 1).replace(
+                    'href="companies/', 'href="../companies/'
+                ),
+                encoding="utf-8",
             )
+            question = Question(tolerances, tuple(accepted), {}, asked.today)
+            values = company_values(lake, question, companies)
+            names = {name: known for found in founds for name, known in names_of(found).items()}
+            write_pages(site, companies, values, names)
             text = markdown(summary, parity, tolerances)
             replace_file(reports / "summary.md", text.encode())
             shown = {k: v for k, v in summary.items() if k != "missing_periods"}

@@ -18,7 +18,9 @@ def stacked(
 ) -> str:
     """Return horizontal bars, one a label, each of the parts that `series` names."""
     pygal, options = _tools(title)
-    chart = pygal.HorizontalStackedBar(height=180 + 24 * len(labels), **options)
+    chart = pygal.HorizontalStackedBar(
+        height=180 + 24 * len(labels), legend_at_bottom_columns=2, **options
+    )
     chart.x_labels = list(reversed(labels))
     for name, values in series.items():
         chart.add(name, list(reversed(values)), formatter=lambda v: f"{v:,.4g} {unit}")

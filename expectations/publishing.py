@@ -39,7 +39,7 @@ def _copy(source: Path, target: Path) -> None:
     """Copy a folder; results and their pages, which nobody writes again, as links."""
     for path in _files(source):
         relative = path.relative_to(source)
-        if relative.parts[0] in ("plugins", "static", "runs"):
+        if relative.parts[0] in ("plugins", "static", "runs", "companies"):
             continue
         to = target / relative
         to.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from expectations import charts
+from expectations.companies import has_page, page_of
 from expectations.outcome import Outcome
 from expectations.readers import ReaderFigures
 from polygon_fundamentals.parity.kinds import APART_KINDS, Kind
@@ -44,7 +45,8 @@ class Review:
     """What the page is made of.
 
     `summaries`: those of the runs so far, this one last. `accessions`: the number of the SEC
-    filing that v1 names, by ticker, timeframe and period end.
+    filing that v1 names, by ticker, timeframe and period end. `companies`: the tickers that have a
+    page of their own.
     """
 
     frames: Path
@@ -53,6 +55,7 @@ class Review:
     notes: Sequence[str]
     accessions: pd.DataFrame
     readers: ReaderFigures | None = None
+    companies: Sequence[str] = ()
 
 
 def make_review(review: Review, home: str = "") -> str:
@@ -74,8 +77,20 @@ def make_review(review: Review, home: str = "") -> str:
         total=len(cases),
         shown=len(shown),
         readers=review.readers,
+        companies=[(ticker, page_of(ticker)) for ticker in review.companies],
         data=Markup(_as_json(shown)),
     )
+
+
+def worst_tickers(frames: Path, outcome: Outcome, most: int) -> list[str]:
+    """The tickers whose cases come first on the page; others fill up in their order."""
+    values = pd.read_parquet(
+        frames / "values.parquet", columns=["ticker", "finding", "difference", "v1_value"]
+    )
+    cases = _worst_first(values[values["ticker"].notna()], outcome)
+    every = pd.read_parquet(frames / "tickers.parquet", columns=["ticker"])["ticker"]
+    ordered = [*cases["ticker"].astype(str).unique(), *sorted(every.astype(str).unique())]
+    return [ticker for ticker in dict.fromkeys(ordered) if has_page(ticker)][:most]
 
 
 def _sentence(summary: Mapping[str, Any], outcome: Outcome) -> str:

@@ -6,7 +6,7 @@ holds: any two lakes have the same suites, byte by byte.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -86,40 +86,69 @@ def _limit(budget: Budget) -> int | None:
 
 
 def _states(tolerances: Tolerances, *kinds: Kind) -> tuple[dict[str, int | None], list[str]]:
-    """How often each state may stand, and why."""
+    """How often each state may stand in one statement, and why."""
     budgets = {kind.value: tolerances.budgets[kind] for kind in kinds}
     limits: dict[str, int | None] = {PRESENT: None}
     limits |= {kind: _limit(budget) for kind, budget in budgets.items()}
-    return limits, [_may_stand(k, b.at_most, b.reason) for k, b in budgets.items()]
+    return limits, [
+        _may_stand(kind, b.at_most, f"Counted in each statement by itself. {b.reason}")
+        for kind, b in budgets.items()
+    ]
+
+
+def _each(
+    kind: Callable[..., Expectation], rule: Rule, description: str, **more: Any
+) -> Iterator[Expectation]:
+    """Yield a rule for each statement, that may be broken as often as tolerances.yaml says."""
+    for statement in Statement:
+        yield kind(
+            statement=statement.value,
+            at_most=rule.at_most,
+            notes=[f"At most {rule.at_most} may break the rule. {rule.reason}"],
+            description=description,
+            **more,
+        )
+
+
+def _each_state(
+    kind: Callable[..., Expectation],
+    tolerances: Tolerances,
+    kinds: Sequence[Kind],
+    description: str,
+) -> Iterator[Expectation]:
+    """Yield a rule for each statement on how often each state may stand."""
+    limits, notes = _states(tolerances, *kinds)
+    for statement in Statement:
+        yield kind(
+            statement=statement.value,
+            may_stand=limits,
+            at_most=0,
+            notes=notes,
+            description=description,
+        )
 
 
 def _tickers(tolerances: Tolerances) -> Iterator[Expectation]:
-    limits, notes = _states(tolerances, Kind.DELISTED, Kind.RENAMED, Kind.MISSING)
-    for statement in Statement:
-        yield rules.ExpectEveryV1TickerToBeInV2(
-            statement=statement.value,
-            may_stand=limits,
-            at_most=0,
-            notes=notes,
-            description="Each ticker that v1 has must be in v2, under its own name or its "
-            "company's present one (renamed), or be known as delisted: v2 serves listed names "
-            "only, and silver keeps v1's records of the others. A ticker in state 'missing' would "
-            "be lost to readers.",
-        )
+    return _each_state(
+        rules.ExpectEveryV1TickerToBeInV2,
+        tolerances,
+        (Kind.DELISTED, Kind.RENAMED, Kind.MISSING),
+        "Each ticker that v1 has must be in v2, under its own name or its "
+        "company's present one (renamed), or be known as delisted: v2 serves listed names "
+        "only, and silver keeps v1's records of the others. A ticker in state 'missing' would "
+        "be lost to readers.",
+    )
 
 
 def _periods(tolerances: Tolerances) -> Iterator[Expectation]:
-    limits, notes = _states(tolerances, Kind.MISSING, Kind.EXTRA)
-    for statement in Statement:
-        yield rules.ExpectEveryV1PeriodToBeInV2(
-            statement=statement.value,
-            may_stand=limits,
-            at_most=0,
-            notes=notes,
-            description="Each period that v1 reports for a company that v2 has must be in v2, by "
-            "company, timeframe and period end; never by filing date. Periods of absent companies "
-            "go with their ticker. 'extra' periods are in v2 alone.",
-        )
+    return _each_state(
+        rules.ExpectEveryV1PeriodToBeInV2,
+        tolerances,
+        (Kind.MISSING, Kind.EXTRA),
+        "Each period that v1 reports for a company that v2 has must be in v2, by "
+        "company, timeframe and period end; never by filing date. Periods of absent companies "
+        "go with their ticker. 'extra' periods are in v2 alone.",
+    )
 
 
 def _values(tolerances: Tolerances) -> Iterator[Expectation]:
@@ -188,102 +217,84 @@ def _accepted(accepted: Sequence[Accepted]) -> Expectation:
 
 
 def _unique_keys(tolerances: Tolerances, generation: Generation) -> Iterator[Expectation]:
-    rule = tolerances.rules.unique_keys
-    for statement in Statement:
-        yield rules.ExpectRecordKeyToBeUnique(
-            statement=statement.value,
-            generation=generation.value,
-            at_most=rule.at_most,
-            notes=_reason(rule),
-            description="Each record key (company, timeframe, period end and the fiscal label it "
-            "claims) stands once in each ticker's files. The same row written twice by an older "
-            "tool is read as one; two different contents under one key leave open which is true.",
-        )
+    return _each(
+        rules.ExpectRecordKeyToBeUnique,
+        tolerances.rules.unique_keys,
+        "Each record key (company, timeframe, period end and the fiscal label it "
+        "claims) stands once in each ticker's files. The same row written twice by an older "
+        "tool is read as one; two different contents under one key leave open which is true.",
+        generation=generation.value,
+    )
 
 
 def _v2_records(tolerances: Tolerances) -> Iterator[Expectation]:
-    limits = tolerances.rules
+    identities = tolerances.rules.identities
     yield from _unique_keys(tolerances, Generation.V2)
     for statement in Statement:
         for name in v2_identities(statement):
             yield rules.ExpectV2IdentityToHold(
                 statement=statement.value,
                 identity=name,
-                at_most=limits.identities.at_most,
-                notes=_reason(limits.identities),
+                at_most=identities.at_most,
+                notes=[f"At most {identities.at_most} may break the rule. {identities.reason}"],
                 description=f"In each record of v2 that has the lines: {name}. What is left over "
                 "may be no more than rounding the lines explains.",
             )
-        yield rules.ExpectNoFilingDateInTheFuture(
-            statement=statement.value,
-            at_most=limits.future_filings.at_most,
-            notes=_reason(limits.future_filings),
-            description="A filing date after the day of the run (in New York) cannot be true, and "
-            "a backtest that uses it would look ahead.",
-        )
+    yield from _each(
+        rules.ExpectNoFilingDateInTheFuture,
+        tolerances.rules.future_filings,
+        "A filing date after the day of the run (in New York) cannot be true, and "
+        "a backtest that uses it would look ahead.",
+    )
 
 
 def _recency(tolerances: Tolerances) -> Iterator[Expectation]:
     fresh, behind = tolerances.rules.freshness, tolerances.rules.behind_v1
-    for statement in Statement:
-        yield rules.ExpectV2ToBeFresh(
-            statement=statement.value,
-            limit=fresh.limit,
-            at_most=fresh.at_most,
-            notes=_reason(fresh),
-            description=f"The newest record of v2 was seen at most {fresh.limit:g} days before the "
-            "run: every company files once a quarter, so a lake without anything new for longer "
-            "is not being updated.",
-        )
-        yield rules.ExpectV2NotToLagBehindV1(
-            statement=statement.value,
-            limit=behind.limit,
-            at_most=behind.at_most,
-            notes=_reason(behind),
-            description=f"v2's newest filing may be at most {behind.limit:g} days older than v1's, "
-            "of the tickers that v2 has too.",
-        )
+    yield from _each(
+        rules.ExpectV2ToBeFresh,
+        fresh,
+        f"The newest record of v2 was seen at most {fresh.limit:g} days before the "
+        "run: every company files once a quarter, so a lake without anything new for longer "
+        "is not being updated.",
+        limit=fresh.limit,
+    )
+    yield from _each(
+        rules.ExpectV2NotToLagBehindV1,
+        behind,
+        f"v2's newest filing may be at most {behind.limit:g} days older than v1's, "
+        "of the tickers that v2 has too.",
+        limit=behind.limit,
+    )
 
 
 def _v2_files(tolerances: Tolerances) -> Iterator[Expectation]:
-    rule = tolerances.rules.flat_files
-    for statement in Statement:
-        yield rules.ExpectV2FileToBeFlat(
-            statement=statement.value,
-            at_most=rule.at_most,
-            notes=_reason(rule),
-            description="Each file of v2 is flat: no nested `financials` column, no column that "
-            "docs/schema.md does not list, none of another type.",
-        )
+    return _each(
+        rules.ExpectV2FileToBeFlat,
+        tolerances.rules.flat_files,
+        "Each file of v2 is flat: no nested `financials` column, no column that "
+        "docs/schema.md does not list, none of another type.",
+    )
 
 
 def _counts(tolerances: Tolerances) -> Iterator[Expectation]:
     rule = tolerances.rules.plausible_counts
-    for statement in Statement:
-        yield rules.ExpectCountPerTickerToBePlausible(
-            statement=statement.value,
-            slack=rule.limit,
-            at_most=rule.at_most,
-            notes=_reason(rule),
-            description="Between a company's first and last period the calendar holds one quarter "
-            f"every three months and one year every twelve; over {rule.limit:g} more periods than "
-            "that are the same ones twice, under other dates.",
-        )
+    return _each(
+        rules.ExpectCountPerTickerToBePlausible,
+        rule,
+        "Between a company's first and last period the calendar holds one quarter "
+        f"every three months and one year every twelve; over {rule.limit:g} more periods than "
+        "that are the same ones twice, under other dates.",
+        slack=rule.limit,
+    )
 
 
 def _lost_fields(tolerances: Tolerances) -> Iterator[Expectation]:
     rule = tolerances.rules.lost_fields
-    for statement in Statement:
-        yield rules.ExpectFieldNotToBeLost(
-            statement=statement.value,
-            limit=rule.limit,
-            at_most=rule.at_most,
-            notes=_reason(rule),
-            description="A field that v1 fills for at least half of the companies must have values "
-            f"in v2 too: at most {rule.limit:.0%} of v1's values may be without one. Single values "
-            "without one are null_in_v2: v2 leaves some lines of banks and insurers out.",
-        )
-
-
-def _reason(rule: Rule) -> list[str]:
-    return [f"At most {rule.at_most} may break the rule. {rule.reason}"]
+    return _each(
+        rules.ExpectFieldNotToBeLost,
+        rule,
+        "A field that v1 fills for at least half of the companies must have values "
+        f"in v2 too: at most {rule.limit:.0%} of v1's values may be without one. Single values "
+        "without one are null_in_v2: v2 leaves some lines of banks and insurers out.",
+        limit=rule.limit,
+    )

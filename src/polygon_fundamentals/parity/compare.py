@@ -52,17 +52,7 @@ def compare_statement(
     meeting = meet(v1, v2, statement, reference)
     v1_keys, v2_keys, company_tickers = meeting.v1_keys, meeting.v2_keys, meeting.company_tickers
     paired = meeting.paired
-    pairs = pairs_of(paired)
-    # Infinities are findings of their own; the arithmetic around them need not warn.
-    with np.errstate(invalid="ignore", over="ignore"):
-        evidence = gather(paired, pairs)
-        findings = [
-            explain(
-                paired, pair, evidence, tolerances.limit(statement, pair.v2_field, pair.entry.unit)
-            )
-            for pair in pairs
-        ]
-
+    findings = _findings(paired, tolerances)
     values = _values(paired, findings)
     unused = _accept(values, [a for a in accepted if a.statement is statement], day)
     tallies = tally(paired, findings, values)
@@ -105,11 +95,46 @@ def compare_statement(
     )
 
 
-def _values(paired: Paired, findings: list[Findings]) -> pd.DataFrame:
+def list_values(
+    v1: pa.Table,
+    v2: pa.Table,
+    statement: Statement,
+    tolerances: Tolerances,
+    reference: Mapping[str, ReferenceTicker],
+    accepted: Sequence[Accepted],
+    today: date,
+) -> pd.DataFrame:
+    """Every value that either record of a period has, matched ones too.
+
+    Columns as of `StatementParity.values`; the arguments are those of `compare_statement`.
+    """
+    paired = meet(v1, v2, statement, reference).paired
+    values = _values(paired, _findings(paired, tolerances), with_matched=True)
+    _accept(values, [a for a in accepted if a.statement is statement], today)
+    return values
+
+
+def _findings(paired: Paired, tolerances: Tolerances) -> list[Findings]:
+    statement, pairs = paired.statement, pairs_of(paired)
+    # Infinities are findings of their own; the arithmetic around them need not warn.
+    with np.errstate(invalid="ignore", over="ignore"):
+        evidence = gather(paired, pairs)
+        return [
+            explain(
+                paired, pair, evidence, tolerances.limit(statement, pair.v2_field, pair.entry.unit)
+            )
+            for pair in pairs
+        ]
+
+
+def _values(
+    paired: Paired, findings: list[Findings], *, with_matched: bool = False
+) -> pd.DataFrame:
     """Every value that is not matched, one a row."""
     parts: list[dict[str, npt.NDArray[Any]]] = []
     for found in findings:
-        rows = np.flatnonzero((found.kind >= 0) & (found.kind != code_of(Kind.MATCHED)))
+        listed = (found.kind >= 0) & (with_matched | (found.kind != code_of(Kind.MATCHED)))
+        rows = np.flatnonzero(listed)
         pair = found.pair
         names = np.array([e.v1 for e in pair.entries], dtype=object)
         with np.errstate(invalid="ignore"):

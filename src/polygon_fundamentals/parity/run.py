@@ -15,6 +15,7 @@ from datetime import date
 from pathlib import Path
 
 import orjson
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -26,7 +27,7 @@ from polygon_fundamentals.lake.read import Shown, by_bucket, read_dataset
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.parity.cache import code_digest, key_of, listing, state_of
-from polygon_fundamentals.parity.compare import compare_statement
+from polygon_fundamentals.parity.compare import compare_statement, list_values
 from polygon_fundamentals.parity.findings import Found, tables_of, writing
 from polygon_fundamentals.parity.records import file_faults, record_rows
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
@@ -147,6 +148,25 @@ def compare_lake(
             writer.add_tickers(whole, members)
     anew = sum(map(len, stale))
     return Answer(found, anew, len(members) - anew)
+
+
+def company_values(lake: Lake, question: Question, tickers: Sequence[str]) -> pd.DataFrame:
+    """Every value of some tickers in all statements, those that are equal too."""
+    frames = []
+    for statement in Statement:
+        files = _files(lake, statement)
+        shown = {
+            g: by_bucket(s for mine in files.values() for s in mine[g] if s.partition != KEPT)
+            for g in Generation
+        }
+        v1, v2 = (read_dataset(lake.dataset(g, statement), tickers, shown[g]) for g in Generation)
+        reference = {t: question.reference[t] for t in tickers if t in question.reference}
+        frames.append(
+            list_values(
+                v1, v2, statement, question.tolerances, reference, question.accepted, question.today
+            )
+        )
+    return pd.concat(frames, ignore_index=True)
 
 
 def _tickers(dataset: Dataset) -> set[str]:
