@@ -193,10 +193,16 @@ def test_an_unreadable_file_is_named(filled: Lake) -> None:
     assert catalogue.count(dataset).unreadable == (str(path),)
 
 
-def test_a_damaged_catalogue_is_built_anew(filled: Lake) -> None:
+@pytest.mark.parametrize(
+    "damage", [(b"{", b"["), (b'"files":{', b'"files":[]}, "x":{'), (b"[", b"{")]
+)
+def test_a_damaged_catalogue_is_built_anew(filled: Lake, damage: tuple[bytes, bytes]) -> None:
     dataset = filled.dataset(Generation.V1, Statement.BALANCE_SHEETS)
     before = catalogue.count(dataset)
-    (filled.ops / "cache" / f"catalogue.{dataset.name}.json").write_bytes(b"{")
+    path = filled.ops / "cache" / f"catalogue.{dataset.name}.json"
+    text = path.read_bytes()
+    assert damage[0] in text
+    path.write_bytes(text.replace(*damage, 1))
     assert catalogue.count(dataset) == before
 
 

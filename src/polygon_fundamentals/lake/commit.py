@@ -9,6 +9,7 @@ point, files are whole, and the next commit finds the note and puts the index ri
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import shutil
@@ -258,10 +259,21 @@ def _stage(
 def _into_place(staged: Path, path: Path) -> None:
     _make_later(staged, path)
     try:
-        os.replace(staged, path)
+        _replace(staged, path)
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(staged, path)
+
+
+def _replace(staged: Path, path: Path) -> None:
+    try:
         os.replace(staged, path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # A year may lie on another device: copied beside its place first, it is whole there too.
+        local.replace_file(path, staged.read_bytes())
+        staged.unlink()
 
 
 def _make_later(staged: Path, path: Path) -> None:

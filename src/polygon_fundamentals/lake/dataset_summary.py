@@ -26,6 +26,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 import pyarrow.compute as pc
 
@@ -75,16 +76,26 @@ class Stock:
     edges: dict[str, Any] = field(default_factory=dict)
 
 
+class _Saved(msgspec.Struct):
+    version: int
+    folder: str
+    tickers: dict[str, Entry]
+    folders: Folders
+    edges: dict[str, Any]
+
+
+_DECODER = msgspec.json.Decoder(_Saved)
+
+
 def _load(dataset: Dataset) -> Stock:
     """Return the stock as it was last taken; empty where it never was of this folder."""
     try:
-        found = orjson.loads(_cache_file(dataset).read_bytes())
-        if found["version"] != VERSION or found["folder"] != str(dataset.folder):
-            return Stock()
-        tickers = {name: Entry(**entry) for name, entry in found["tickers"].items()}
-        return Stock(tickers, found["folders"], found["edges"])
-    except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
+        saved = _DECODER.decode(_cache_file(dataset).read_bytes())
+    except (OSError, msgspec.MsgspecError):
         return Stock()
+    if saved.version != VERSION or saved.folder != str(dataset.folder):
+        return Stock()
+    return Stock(saved.tickers, saved.folders, saved.edges)
 
 
 def counted_tickers(dataset: Dataset) -> frozenset[str]:

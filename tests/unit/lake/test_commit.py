@@ -336,6 +336,19 @@ def test_damaged_revisions_stop_their_own_ticker_alone(lake: Lake, dataset: Data
     assert dataset.revisions_file("AAA").read_bytes() == b"PAR1 not really"
 
 
+def test_a_year_on_another_device_is_written_too(lake: Lake, dataset: Dataset) -> None:
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == lake.root.stat().st_dev:
+        pytest.skip("needs /dev/shm on another device than the temporary folder")
+    with tempfile.TemporaryDirectory(dir=memory) as elsewhere:
+        dataset.folder.mkdir(parents=True)
+        (dataset.folder / "year=2024").symlink_to(elsewhere)
+        put(dataset, [row("2024-03-31", "2024-05-02", 1.0), row("2025-03-31", "2025-05-02", 3.0)])
+        put(dataset, [row("2024-03-31", "2024-05-02", 2.0)], minutes=1)
+        assert assets(lake) == {("2024-03-31", 2024): 2.0, ("2025-03-31", 2024): 3.0}
+        assert stray_files(lake) == []
+
+
 def test_a_value_changed_within_one_tick_is_read(lake: Lake, dataset: Dataset) -> None:
     """The file keeps its size, and the clock gives both writes one time of change."""
     put(dataset, [row("2024-03-31", "2024-05-02", 1.0)])
