@@ -8,7 +8,7 @@ from typing import Any
 
 from prefect import flow, runtime
 
-from flows.load_tasks import LoadPlan, load_generation
+from flows.load_tasks import LoadPlan, load_generations
 from flows.parameters import HistoricalLoadParameters
 from flows.ratios import with_ratios
 from flows.runs import Report, recorded_run, sentence, threads_runner
@@ -206,7 +206,8 @@ def _loaded(
             names = tickers_of_cik(context(spec).client, cik)
         ciks = {name: [cik] for name in names} if cik is not None else {}
         plan = LoadPlan(spec, settings, run, names, statements, filters, run.done_before, ciks=ciks)
-        reports = {g.value: load_generation(plan, g) for g in generations}
+        loaded = load_generations(plan, generations)
+        reports = {generation.value: report for generation, report in loaded.items()}
     finally:
         close(spec)
     return reports

@@ -67,29 +67,40 @@ class LoadPlan:
         return units > UNITS_SHOWN_ONE_BY_ONE or not self.one_by_one
 
 
-def load_generation(plan: LoadPlan, generation: Generation) -> LoadReport:
-    """Load one generation; return what was done. A unit that fails does not stop the others."""
-    started = time.monotonic()
+def load_generations(
+    plan: LoadPlan, generations: Sequence[Generation]
+) -> dict[Generation, LoadReport]:
+    """Load generations one after the other; return what was done with each.
+
+    A unit that fails does not stop the others.
+    """
+    totals = {f"{generation} history": len(plan.todo(generation)) for generation in generations}
+    with Progress(totals) as progress:
+        return {generation: _load(plan, generation, progress) for generation in generations}
+
+
+def _load(plan: LoadPlan, generation: Generation, progress: Progress) -> LoadReport:
+    started, name = time.monotonic(), f"{generation} history"
     todo = plan.todo(generation)
     units = len(plan.tickers) * len(plan.statements)
     report = LoadReport(units_resumed=units - len(todo))
-    with Progress(f"{generation} history", len(todo)) as progress:
-        if generation is Generation.V1:
-            submitted = _submit_v1(plan, todo)
-        else:
-            companies, unresolved = _companies(plan, todo)
-            report += unresolved
-            submitted = _submit_v2(plan, todo, companies)
-        pending = dict(submitted)
-        for future in as_completed(list(pending)):
-            mine = pending[future]
-            part = task_report(future, mine)
-            report += part
-            failed = {(failure.ticker, failure.statement) for failure in part.failed}
-            good = [unit for unit in mine if unit not in failed]
-            if good:
-                plan.run.done([(generation.value, *unit) for unit in good])
-            progress.advance(len(mine), failed=len(failed), rows=report)
+    progress.begin(name)
+    if generation is Generation.V1:
+        submitted = _submit_v1(plan, todo)
+    else:
+        companies, unresolved = _companies(plan, todo)
+        report += unresolved
+        submitted = _submit_v2(plan, todo, companies)
+    pending = dict(submitted)
+    for future in as_completed(list(pending)):
+        mine = pending[future]
+        part = task_report(future, mine)
+        report += part
+        failed = {(failure.ticker, failure.statement) for failure in part.failed}
+        good = [unit for unit in mine if unit not in failed]
+        if good:
+            plan.run.done([(generation.value, *unit) for unit in good])
+        progress.advance(name, len(mine), failed=len(failed), rows=report)
     return replace(report, units=units, seconds=time.monotonic() - started)
 
 

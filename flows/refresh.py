@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import flow
 
 from flows.historical_load import UNITS_WORTH_PROCESSES
-from flows.load_tasks import LoadPlan, load_generation
+from flows.load_tasks import LoadPlan, load_generations
 from flows.parameters import RefreshParameters
 from flows.runs import Report, recorded_run, sentence, threads_runner
 from flows.runtime.artifacts import publish_load
@@ -79,7 +79,7 @@ def _refreshed(run: ledger.Run, settings: Settings, given: RefreshParameters) ->
             ciks=followed,
             one_by_one=False,
         )
-        loaded = load_generation(plan, Generation.V2)
+        loaded = load_generations(plan, [Generation.V2])[Generation.V2]
     finally:
         close(spec)
     report = loaded.as_json()

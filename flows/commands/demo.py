@@ -14,6 +14,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from flows.commands.output import program
 from flows.parameters import Flag, Parameters
 from flows.runtime import quiet
 from polygon_fundamentals.errors import UsageError
@@ -25,6 +26,7 @@ KEY = "demo-key"
 COMPANIES = 12
 REQUESTS_PER_MINUTE = 60_000  # the limit is shown at work, not felt
 DAYS_TO_PASS = 60  # no two months pass without a filing
+SCREENS = 6
 MARK = ".made-by-demo"
 _THEIRS = ("PREFECT_", "POLYGON_", "MASSIVE_", "EDGAR_")
 
@@ -59,6 +61,7 @@ def run(given: DemoParameters, _: bool) -> int:
         with _prefect(lake):
             code = _carried_out(lake, sandbox)
     if code == 0:
+        _headline(SCREENS, "Where to look")
         print(_last_screen(lake, time.monotonic() - started))
     return code
 
@@ -96,76 +99,99 @@ def _prefect(lake: Path) -> Iterator[None]:
 
 
 def _carried_out(lake: Path, sandbox: Sandbox) -> int:
-    """Run the steps; return the exit code of the first that ends otherwise, else 0."""
-    for number, step in enumerate(_steps(lake, sandbox.url), 1):
-        if step.days_pass:
-            sandbox.advance(days=step.days_pass)
+    """Show the screens; return the exit code of the first step that ends otherwise, else 0."""
+    for number, screen in enumerate(_screens(lake, sandbox.url), 1):
+        _headline(number, screen.title)
+        print(screen.why, flush=True)
+        if screen.days_pass:
+            sandbox.advance(days=screen.days_pass)
             # A company gives another figure for an earlier quarter.
             sandbox.plant(
                 "restated", statement="balance_sheets", field="property_plant_equipment_net"
             )
-        code = _carry_out(number, step)
-        if code not in step.ends_with:
-            print(f"error: step {number} ended with {code}, not {step.ends_with}", file=sys.stderr)
-            return code or 1
+        for step in screen.steps:
+            code = _carry_out(step)
+            if code not in step.ends_with:
+                words = shlex.join(step.words)
+                print(f"error: {words!r} ended with {code}, not {step.ends_with}", file=sys.stderr)
+                return code or 1
     return 0
 
 
 @dataclass(frozen=True)
 class Step:
-    """One command of the demo: why, its words, and the exit codes that are right for it."""
+    """One command of the demo: its words, and the exit codes that are right for it."""
 
-    why: str
     words: list[str]
     ends_with: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A screen of the demo: what it is about, and its commands."""
+
+    title: str
+    why: str
+    steps: tuple[Step, ...]
     days_pass: int = 0
 
 
-def _steps(lake: Path, url: str) -> list[Step]:
+def _screens(lake: Path, url: str) -> list[Screen]:
     here = ["--lake", str(lake)]
     api = [*here, "--base-url", url]
-    history = ["historical-load", "--tickers-file", str(lake / "tickers.txt"), *api]
+    history = Step(["historical-load", "--tickers-file", str(lake / "tickers.txt"), *api])
     return [
-        Step("Load the history of both generations.", history),
-        Step("Load it again: nothing changes, no file is touched.", history),
-        Step(
-            f"{DAYS_TO_PASS} days pass; take in what was filed in them.",
-            ["daily-update", "--days-back", str(DAYS_TO_PASS), *api],
+        Screen(
+            "Load",
+            "The history of both generations; then again: nothing changes, no file is touched.",
+            (history, history),
+        ),
+        Screen(
+            "Update",
+            f"{DAYS_TO_PASS} days pass. What was filed in them is taken in from both APIs.",
+            (Step(["daily-update", "--days-back", str(DAYS_TO_PASS), *api]),),
             days_pass=DAYS_TO_PASS,
         ),
-        Step(
-            "Compare both, value by value, and build the data docs. What differs is explained; the "
-            "SEC's filings, which the sandbox has too, prove a restatement.",
-            ["parity", "--witness", "edgar", *api],
-            (0, 1),
+        Screen(
+            "Compare",
+            "Value by value. What differs is explained; the SEC's filings, which the sandbox has "
+            "too,\nprove a restatement.",
+            (Step(["parity", "--witness", "edgar", *api], (0, 1)),),
         ),
-        Step("Build the silver table from the generation that readers see: v1.", ["silver", *here]),
-        Step(
-            "Both pipelines side by side.",
-            ["status", *here],
-            (0, 1),
+        Screen(
+            "Read and watch",
+            "The silver table, built from the generation that readers see: v1. Both pipelines side "
+            "by side.",
+            (Step(["silver", *here]), Step(["status", *here], (0, 1))),
         ),
-        Step("Rehearse the cutover and the rollback on a copy made of links.", ["drill", *here]),
-        Step(
-            "What still stands between here and the cutover? Much (exit code 1).",
-            ["checklist", *here],
-            (1,),
+        Screen(
+            "Switch and back",
+            "Rehearsed on a copy made of links. Much is unmet for a real cutover (exit code 1);\n"
+            "the demo switches all the same: bronze/fundamentals leads to v2, seconds later to v1.",
+            (
+                Step(["drill", *here]),
+                Step(["checklist", *here], (1,)),
+                Step(["cutover", "--execute", "--force", "a demo", *here]),
+                Step(["rollback", "--execute", *here]),
+            ),
         ),
-        Step(
-            "Switch all the same: bronze/fundamentals now leads to v2.",
-            ["cutover", "--execute", "--force", "a demo", *here],
-        ),
-        Step("And back, in seconds.", ["rollback", "--execute", *here]),
     ]
 
 
-def _carry_out(number: int, step: Step) -> int:
+def _headline(number: int, title: str) -> None:
+    from rich.console import Console
+    from rich.rule import Rule
+
+    print()
+    width = None if sys.stdout.isatty() else 80
+    Console(width=width).print(Rule(f"{number} of {SCREENS} · {title}", align="left"))
+
+
+def _carry_out(step: Step) -> int:
     from flows.__main__ import main
 
-    print(f"{number}. {step.why}\n   $ python -m flows {shlex.join(step.words)}", flush=True)
-    code = main(step.words)
-    print(flush=True)
-    return code
+    print(f"\n$ {program()} {shlex.join(step.words)}", flush=True)
+    return main(step.words)
 
 
 def _fresh_lake(lake: Path) -> Path:
@@ -180,28 +206,28 @@ def _fresh_lake(lake: Path) -> Path:
 
 
 def _last_screen(lake: Path, seconds: float) -> str:
-    """Return where to look, in the order in which a newcomer would."""
-    pages = sorted(lake.rglob("index.html"), key=lambda path: len(path.parts))
-    file = max((lake / "bronze" / "fundamentals_v2").rglob("*.parquet"))
-    places = [
-        (lake / "bronze" / "fundamentals", "what readers open; before a cutover v1's files"),
-        (lake / "bronze" / "fundamentals_v2", "the same companies from the official API"),
-        (lake / "silver" / "fundamentals_wide", "one table, whichever generation is primary"),
-        *((page, "the data docs of the comparison: open it in a browser") for page in pages[:1]),
-        (lake / "ops" / "revisions", "every row that was superseded, as it stood"),
-        (lake / "ops" / "runs", "one small file a run: what it did, and how it ended"),
-    ]
-    width = max(len(str(path)) for path, _ in places)
+    """Return where the review page is, what to try next, and where the data is."""
+    page = lake / "ops" / "parity" / "data_docs" / "review.html"
+    at = f"--lake {shlex.quote(str(lake))}"
+    places = {
+        "bronze/fundamentals": "what readers open: v1's files before a cutover, v2's after it",
+        "bronze/fundamentals_v2": "the same companies from the official API",
+        "silver/fundamentals_wide": "one table, whichever generation is primary",
+        "ops/revisions": "every row that was superseded, as it stood",
+    }
     return "\n".join(
         [
-            f"Done in {seconds:.0f} s. Where to look:",
-            *(f"  {path!s:<{width}}  {what}" for path, what in places),
-            "Read one of the files:",
-            f"  .venv/bin/python -c \"import pandas as pd; print(pd.read_parquet('{file}').T)\"",
+            f"Done in {seconds:.0f} s. Open the review page: what differs, and why:",
+            f"  {page}",
+            "",
+            "Three commands to try next:",
+            f"  .venv/bin/python -m flows status {at}",
+            f"  .venv/bin/python -m flows cutover --execute --force training {at}",
+            "  .venv/bin/python -m flows fundamentals AAPL --use-v2    # needs POLYGON_API_KEY",
+            "",
+            f"In {lake}:",
+            *(f"  {name:<26}{what}" for name, what in places.items()),
             "Its flow runs in Prefect's UI, until Ctrl-C:",
             f"  PREFECT_HOME={lake / 'prefect'} .venv/bin/prefect server start",
-            "With your own key (POLYGON_API_KEY in the environment):",
-            "  .venv/bin/python -m flows fundamentals AAPL --use-v2",
-            "Every command: .venv/bin/python -m flows --help; the migration: docs/migration.md",
         ]
     )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -44,26 +46,56 @@ def still_running(what: str) -> Iterator[None]:
         teller.join()
 
 
-class Progress:
-    """Shows units done of units planned, the rate, and the time that remains."""
+@dataclass
+class _Part:
+    """How far one generation is; `began` is when its first units were submitted."""
 
-    def __init__(self, what: str, total: int) -> None:
-        self._what, self._total = what, total
-        self._done = self._failed = 0
-        self._started = self._last_line = time.monotonic()
+    name: str
+    total: int
+    done: int = 0
+    failed: int = 0
+    began: float | None = None
+    ended: float | None = None
+    bar: TaskID | None = None
+
+    def rate(self, now: float) -> float:
+        """Return the units a second since the part began."""
+        return self.done / max(now - (self.began or now), 1e-9) if self.done else 0.0
+
+    def line(self, now: float) -> str:
+        """Return the part in a line."""
+        if self.began is None:
+            return f"{self.name}: waits, {self.total} units"
+        now = self.ended or now
+        rate = self.rate(now)
+        left = f", about {(self.total - self.done) / rate:.0f} s left" if rate else ""
+        failed = f", {self.failed} failed" if self.failed else ""
+        return (
+            f"{self.name}: {self.done} of {self.total} units{failed}, {rate:.1f} units/s, "
+            f"{now - self.began:.0f} s so far{left}"
+        )
+
+
+class Progress:
+    """Shows each part's units done of units planned, the rate, and the time that remains."""
+
+    def __init__(self, totals: Mapping[str, int]) -> None:
+        self._parts = {name: _Part(name, total) for name, total in totals.items()}
+        self._started = self._told = time.monotonic()
         self._bar: Bar | None = None
         if sys.stderr.isatty():
             self._bar = Bar(
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("units · {task.fields[rate]}"),
+                TextColumn("units {task.fields[rate]}"),
                 TimeElapsedColumn(),
                 TextColumn("left"),
                 TimeRemainingColumn(),
                 console=Console(stderr=True),
             )
-            self._task = self._bar.add_task(what, total=total, rate="")
+            for part in self._parts.values():
+                part.bar = self._bar.add_task(part.name, start=False, total=part.total, rate="")
 
     def __enter__(self) -> Progress:
         if self._bar:
@@ -78,32 +110,34 @@ class Progress:
     ) -> None:
         if self._bar:
             self._bar.stop()
-        elif self._last_line > self._started:
-            self._line()
+        elif self._told > self._started:
+            self._lines()
 
-    def advance(self, units: int, *, failed: int, rows: UpsertCounts) -> None:
-        """Count units that ended, `failed` of them without their rows."""
-        self._done += units
-        self._failed += failed
-        now = time.monotonic()
-        rate = f"{self._done / max(now - self._started, 1e-9):.1f} units/s"
-        if self._failed:
-            rate += f" · {self._failed} failed"
-        if self._bar:
+    def begin(self, name: str) -> None:
+        """Start the clock of a part; before that it waits."""
+        part = self._parts[name]
+        part.began = time.monotonic()
+        if self._bar and part.bar is not None:
+            self._bar.start_task(part.bar)
+
+    def advance(self, name: str, units: int, *, failed: int, rows: UpsertCounts) -> None:
+        """Count units of a part that ended, `failed` of them without their rows."""
+        part, now = self._parts[name], time.monotonic()
+        part.done += units
+        part.failed += failed
+        if part.done >= part.total:
+            part.ended = now
+        if self._bar and part.bar is not None:
             written = rows.rows_new + rows.rows_changed
-            self._bar.update(self._task, advance=units, rate=f"{rate} · {written:,} rows written")
-        elif now - self._last_line >= LINE_EVERY_SECONDS:
-            self._last_line = now
-            self._line()
+            rate = f"· {part.rate(now):.1f}/s · {written:,} rows written"
+            if part.failed:
+                rate += f" · {part.failed} failed"
+            self._bar.update(part.bar, advance=units, rate=rate)
+        elif now - self._told >= LINE_EVERY_SECONDS:
+            self._told = now
+            self._lines()
 
-    def _line(self) -> None:
-        seconds = time.monotonic() - self._started
-        rate = self._done / max(seconds, 1e-9)
-        left = (self._total - self._done) / rate if rate else 0.0
-        failed = f", {self._failed} failed" if self._failed else ""
-        print(
-            f"{self._what}: {self._done} of {self._total} units{failed}, {rate:.1f} units/s, "
-            f"{seconds:.0f} s so far, about {left:.0f} s left",
-            file=sys.stderr,
-            flush=True,
-        )
+    def _lines(self) -> None:
+        now = time.monotonic()
+        for part in self._parts.values():
+            print(part.line(now), file=sys.stderr, flush=True)

@@ -38,7 +38,12 @@ def test_the_demo_serves_itself_and_leaves_nothing_running(tmp_path: Path) -> No
     said = told.stdout + told.stderr
     assert [word for word in ("Traceback", "Exception", "Warning") if word in said] == [], said
     assert re.search(r"its runs and schedules can be looked at: http://127.0.0.1:\d+\n", said)
-    assert re.search(r"^Done in \d+ s. Where to look:$", told.stdout, re.M)
+    assert re.findall(r"^(\d) of 6 · ", told.stdout, re.M) == list("123456")
+    page = re.search(r"^Done in \d+ s. Open the review page: .*\n  (.+)$", told.stdout, re.M)
+    assert page
+    assert Path(page[1]).is_file()
+    after = told.stdout.partition("Three commands to try next:\n")[2].splitlines()[:3]
+    assert [line.split()[:3] for line in after] == [[".venv/bin/python", "-m", "flows"]] * 3
     assert processes_of(lake / "prefect") == []
     proven = re.search(
         r"^note: proven: .* in 8-K (\d{10}-\d\d-\d{6}) .*; (https://www.sec.gov/\S+)$", said, re.M
