@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from polygon_fundamentals.cutover.other_writers import other_writers
 from polygon_fundamentals.cutover.thresholds import load_thresholds
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.catalogue import DatasetCounts
@@ -31,5 +32,6 @@ def status_of(
         datasets=datasets,
         requests_per_minute=load_settings().requests_per_minute,
         days_required=load_thresholds(THRESHOLDS).business_days,
+        others=other_writers(lake),
     )
     return figures, judge(figures)

@@ -15,7 +15,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.contacts import whom_to_tell
 from polygon_fundamentals import ledger
-from polygon_fundamentals.cutover.quarantine import quarantine_foreign_files
+from polygon_fundamentals.cutover.other_writers import mend_others
 from polygon_fundamentals.errors import FundamentalsError, as_fundamentals_error
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.archived_rows import refuse_archived
@@ -131,9 +131,8 @@ def recorded_run(
         if Generation.V1 in writes:
             refuse_archived(lake)
         recover(lake)
-        if writes:
-            for quarantined in quarantine_foreign_files(lake):
-                print(f"warning: {quarantined.sentence()}", file=sys.stderr, flush=True)
+        if writes and (found := mend_others(lake)):
+            print(f"warning: {found}", file=sys.stderr, flush=True)
         run = ledger.Run(lake, flow, parameters, flow_run_id=flow_run_id())
         with ledger.recorded(run):
             if resume:

@@ -27,6 +27,7 @@ from polygon_fundamentals.datasets.keys import content_hashes, record_keys
 from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import cache, codec, dataset_summary, index, revisions, their_form
+from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import (
     BUCKETS,
     Dataset,
@@ -333,28 +334,54 @@ def recover(lake: Lake) -> list[str]:
     """
     mended = []
     local.remove_leftovers(lake.ops)
-    for dataset in (*(lake.dataset(g, s) for g in Generation for s in Statement), lake.ratios):
-        for bucket in range(BUCKETS):
-            note = _note(dataset, bucket)
-            if not note.exists() and not _staging(dataset, bucket).exists():
-                continue
-            with _bucket(dataset, bucket) as unfinished:
-                empty = schema(dataset.generation, dataset.statement).empty_table()
-                nothing = Incoming(
-                    empty,
-                    dict.fromkeys(unfinished, ()),
-                    Scope.WINDOW,
-                    frozenset(),
-                    datetime.now(UTC),
-                )
-                plans = []
-                for ticker in unfinished:
-                    known = index.load(dataset, ticker, unfinished[ticker])
-                    plan = plan_ticker(dataset, ticker, known, nothing, [], [], [], Counter())
-                    plan = plan or Plan(ticker, known)
-                    if their_form.is_kept(dataset):
-                        their_form.encode_plan(dataset, plan, nothing, [])
-                    plans.append(plan)
-                _carry_out(dataset, bucket, plans, Counter(), unfinished)
-            mended.append(f"{dataset.name}.{bucket:02d}")
+    for generation in Generation:
+        for statement in Statement:
+            dataset = lake.dataset(generation, statement)
+            for bucket in range(BUCKETS):
+                note = _note(dataset, bucket)
+                if not note.exists() and not _staging(dataset, bucket).exists():
+                    continue
+                with _bucket(dataset, bucket) as unfinished:
+                    _put_right(dataset, bucket, unfinished)
+                mended.append(f"{dataset.name}.{bucket:02d}")
     return mended
+
+
+def rewritten_since(dataset: Dataset) -> list[FileState]:
+    """Return the files of tickers that we loaded which another tool wrote since. Writes nothing."""
+    return [s for s in index.unindexed(dataset) if dataset.index_file(s.ticker).exists()]
+
+
+def take_in(dataset: Dataset) -> list[Path]:
+    """Take in what another tool wrote since our last load, doubles out; return those files.
+
+    Raises:
+        DamagedFileError: one cannot be read; nothing of its bucket is written.
+    """
+    buckets: dict[int, dict[str, set[int]]] = {}
+    files = rewritten_since(dataset)
+    for state in files:
+        tickers = buckets.setdefault(bucket_of(state.ticker), {})
+        tickers.setdefault(state.ticker, set()).add(state.partition)
+    for bucket, tickers in buckets.items():
+        with _bucket(dataset, bucket) as unfinished:
+            for ticker, partitions in tickers.items():
+                unfinished.setdefault(ticker, set()).update(partitions)
+            _put_right(dataset, bucket, unfinished)
+    return [dataset.file(state.partition, state.ticker) for state in files]
+
+
+def _put_right(dataset: Dataset, bucket: int, unfinished: Mapping[str, set[int]]) -> None:
+    """Make index and files of some tickers agree; the bucket's lock is held."""
+    empty = schema(dataset.generation, dataset.statement).empty_table()
+    names = dict.fromkeys(unfinished, ())
+    nothing = Incoming(empty, names, Scope.WINDOW, frozenset(), datetime.now(UTC))
+    plans = []
+    for ticker in unfinished:
+        known = index.load(dataset, ticker, unfinished[ticker])
+        plan = plan_ticker(dataset, ticker, known, nothing, [], [], [], Counter())
+        plan = plan or Plan(ticker, known)
+        if their_form.is_kept(dataset):
+            their_form.encode_plan(dataset, plan, nothing, [])
+        plans.append(plan)
+    _carry_out(dataset, bucket, plans, Counter(), unfinished)

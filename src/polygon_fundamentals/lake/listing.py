@@ -27,6 +27,19 @@ class FileState:
         return f"{self.partition}/{self.ticker}"
 
 
+@dataclass(frozen=True)
+class OtherWriters:
+    """Files that another tool wrote, relative to the lake.
+
+    `v1`: since our last load of their tickers, while v1 is in that tool's form; `v2`: among v2's
+    files, through the pointer; `silver`: in our present build.
+    """
+
+    v1: tuple[str, ...] = ()
+    v2: tuple[str, ...] = ()
+    silver: tuple[str, ...] = ()
+
+
 def states(dataset: Dataset) -> list[FileState]:
     """Return every ticker file of a dataset, from folder listings alone.
 

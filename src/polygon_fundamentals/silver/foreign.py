@@ -15,7 +15,8 @@ from polygon_fundamentals.silver import builds
 from polygon_fundamentals.silver.links import HISTORY_FOLDER, TABLE, link_of, lock_link
 
 ASIDE = f"{TABLE}_before"
-_OURS = re.compile(r"year=-?[0-9]+/part-[0-9a-f]{16}\.parquet")
+# Earlier versions wrote one file at the root.
+_OURS = re.compile(r"(year=-?[0-9]+/)?part-[0-9a-f]+\.parquet")
 
 
 def foreign_files(link: Path) -> list[str]:

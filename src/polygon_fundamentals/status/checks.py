@@ -55,6 +55,7 @@ def _lake(figures: Figures) -> Iterator[Row]:
     yield Row("pointer", there, f"readers see {figures.primary}: {figures.pointer}")
     yield _endpoint(figures)
     yield from (_dataset(dataset, figures) for dataset in figures.datasets)
+    yield from _others(figures)
     for path in figures.damaged:
         yield Row(
             "ledger",
@@ -62,6 +63,24 @@ def _lake(figures: Figures) -> Iterator[Row]:
             f"{path} cannot be read and was passed over",
             "damaged",
             f"restore it or remove it: `rm {path}`",
+        )
+
+
+def _others(figures: Figures) -> Iterator[Row]:
+    """Yield what another tool wrote; of v1 before the cutover that is as it should be."""
+    name, kind = "other writers", "others"
+    if count := len(figures.others.v1):
+        reason = f"{count:,} files of v1 since our last load, such as {figures.others.v1[0]}"
+        remedy = "`daily-update --generation both` takes them in"
+        yield Row(f"{name} of v1", None, reason, kind, remedy)
+    if count := len(figures.others.v2):
+        reason = f"{count:,} files among v2's, where readers meet them: {figures.others.v2[0]}"
+        remedy = "stop what writes there, then run `daily-update`, which mends them"
+        yield Row(f"{name} of v2", False, reason, kind, remedy)
+    if count := len(figures.others.silver):
+        reason = f"{count:,} files in our build of silver, such as {figures.others.silver[0]}"
+        yield Row(
+            f"{name} of silver", False, reason, kind, "stop what writes there, then run `silver`"
         )
 
 

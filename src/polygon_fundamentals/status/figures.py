@@ -11,6 +11,7 @@ from polygon_fundamentals import ledger
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.lake.catalogue import DatasetCounts, counts
+from polygon_fundamentals.lake.listing import OtherWriters
 from polygon_fundamentals.ledger import CRASHED, RUNNING, SUCCEEDED, RunEntry
 from polygon_fundamentals.ledger.queries import days_in_a_row, newest
 from polygon_fundamentals.ledger.v1_endpoint import LEDGER_DAYS, V1Endpoint, v1_endpoint
@@ -57,7 +58,8 @@ class Figures:
     """All figures at one moment. Ratios are v2's to v1's, None where one is missing.
 
     `v1_rests` says why v1 is updated no more, and is empty while it should be. `days_in_a_row`
-    are the business days on which both succeeded, or v2 where v1 rests.
+    are the business days on which both succeeded, or v2 where v1 rests. `others` are files that
+    another tool wrote.
     """
 
     lake: str
@@ -80,6 +82,7 @@ class Figures:
     difference_then: float | None
     difference_now: float | None
     damaged: tuple[str, ...]
+    others: OtherWriters
 
 
 def gather(
@@ -89,6 +92,7 @@ def gather(
     datasets: Sequence[DatasetCounts] | None = None,
     requests_per_minute: int | None = None,
     days_required: int = 5,
+    others: OtherWriters = OtherWriters(),  # noqa: B008 - it is frozen
 ) -> Figures:
     """Return the figures of a lake. Writes nothing but the catalogue, which is derived.
 
@@ -132,6 +136,7 @@ def gather(
         difference_then=then,
         difference_now=present,
         damaged=tuple(str(path) for path in damaged),
+        others=others,
     )
 
 
