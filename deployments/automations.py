@@ -53,7 +53,7 @@ def steps(client: SyncPrefectClient) -> list[Step]:
     """
     url = os.environ.get(WEBHOOK_VARIABLE, "").strip()
     if url and not url.startswith(("http://", "https://")):
-        raise UsageError(f"{WEBHOOK_VARIABLE} is no http(s) address; set it anew")
+        raise UsageError(f"{WEBHOOK_VARIABLE} is not an http(s) address; set it again")
     try:
         client.read_block_document_by_name(BLOCK, "webhook")
         there = True

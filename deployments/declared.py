@@ -19,7 +19,7 @@ class _Model(BaseModel):
 
 
 class Schedule(_Model):
-    """When a deployment runs by itself."""
+    """When a deployment is scheduled to run."""
 
     slug: str = Field(pattern=r"^[a-z0-9-]+$")
     cron: str
@@ -70,7 +70,7 @@ class PrefectFile(_Model):
         names = [deployment.name for deployment in self.deployments]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"deployment names stand twice: {', '.join(twice)}")
+            raise ValueError(f"deployment names are repeated: {', '.join(twice)}")
         return self
 
     def pull_steps(self) -> list[dict[str, Any]]:
@@ -85,16 +85,16 @@ def read(path: Path = FILE) -> PrefectFile:
     """Return what a `prefect.yaml` declares.
 
     Raises:
-        UsageError: it is missing, no YAML, or holds what it should not; all told at once.
+        UsageError: it is missing, not YAML, or has invalid entries; the text lists all of them.
     """
     try:
         return PrefectFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise UsageError(f"{path} is missing; run from the project's root") from error
     except yaml.YAMLError as error:
-        raise UsageError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()
         )
-        raise UsageError(f"{path} does not hold: {faults}") from error
+        raise UsageError(f"{path} is not valid: {faults}") from error

@@ -58,7 +58,7 @@ def template(kind: str) -> dict[str, Any]:
     """Return the job template of a new work pool.
 
     Raises:
-        UsageError: there is none of this type.
+        UsageError: there is no template for this type.
     """
     if kind == "process":
         from prefect.workers.process import ProcessWorker

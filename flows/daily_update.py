@@ -47,7 +47,7 @@ def _run_name() -> str:
 )
 @takes(DailyUpdateParameters)
 def daily_update(given: DailyUpdateParameters) -> Report:
-    """Take in what was filed in the days up to `day` (today in New York).
+    """Load what was filed in the days up to `day` (by default today in New York).
 
     For the tickers in the lake, unless some are named or `universe` adds the whole market.
     The window goes back to the last success by itself where days were missed.
@@ -104,7 +104,7 @@ def _updated(run: ledger.Run, given: DailyUpdateParameters) -> Report:
     for note in notes:
         log.warning(note)
     try:
-        context(spec)  # no key, or no limit on the server: said before the first task
+        context(spec)  # refuses a missing key or server limit before the first task
         followed = catalogue.companies(run.lake)
         if given.names:
             followed = {name: followed.get(name, []) for name in given.names}

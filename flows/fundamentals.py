@@ -26,7 +26,7 @@ def _run_name() -> str:
 )
 @takes(FundamentalsParameters)
 def fundamentals(given: FundamentalsParameters) -> Report:
-    """Load some tickers once, from the primary generation unless told otherwise.
+    """Load some tickers once, from the primary generation by default.
 
     Without any date or period, what was filed in the last 180 days.
     """

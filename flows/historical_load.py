@@ -198,7 +198,7 @@ def _loaded(
         processes=settings.processes if many else 0,
     )
     try:
-        context(spec)  # no key, or no limit on the server: said before the first task
+        context(spec)  # refuses a missing key or server limit before the first task
         names = list(tickers)
         if universe is not None:
             names = whole_universe(context(spec).client, active_only=universe == "active")

@@ -38,7 +38,7 @@ Submitted = tuple["PrefectFuture[Any]", list[Unit]]  # a future and its units
 
 @dataclass(frozen=True)
 class LoadPlan:
-    """A load as the flows plan it; `one_by_one` shows a task a unit where these are few."""
+    """A load as the flows plan it; `one_by_one` submits one task per unit where there are few."""
 
     spec: RunSpec
     settings: Settings

@@ -31,7 +31,7 @@ from tasks.context import RunSpec, find_key, rate_limit
 from tasks.parity import compare_one, drop_dead_work, drop_work, run_rules
 from tasks.witness import ask_witness, notes_of
 
-# In the ledger entry and on the first lines of an artifact; the lists stand in the report.
+# In the ledger entry and on the first lines of an artifact; the lists are in the report.
 _IN_LEDGER = (
     "passed", "compared", "matched", "differences", "counted_apart", "missing_tickers",
     "extra_periods", "tickers_compared", "tickers_total", "sample", "seed", "v1_last_filing",

@@ -67,7 +67,7 @@ def _refreshed(run: ledger.Run, settings: Settings, given: RefreshParameters) ->
         processes=settings.processes if many else 0,
     )
     try:
-        context(spec)  # no key, or no limit on the server: said before the first task
+        context(spec)  # refuses a missing key or server limit before the first task
         plan = LoadPlan(
             spec,
             settings,

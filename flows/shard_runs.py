@@ -23,7 +23,7 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.server import SHARD_DEPLOYMENT
 
 POLL_SECONDS = 2.0
-# A shard that its worker began and that left no sign in the ledger is started anew after this.
+# A shard that its worker began and that left no sign in the ledger is started again after this.
 SILENT_SECONDS = ledger.SILENT_SECONDS
 ATTEMPTS = 3
 
@@ -73,7 +73,7 @@ def carry_out(lake: Lake, shards: list[Shard], common: dict[str, Any]) -> None:
                     if lost and shard.attempts >= ATTEMPTS:
                         shard.problem = f"{lost}, {ATTEMPTS} times; look at the workers"
                     elif lost:
-                        log.warning("shard %d: %s; started anew", shard.number, lost)
+                        log.warning("shard %d: %s; started again", shard.number, lost)
                         client.set_flow_run_state(_known(shard), Crashed(message=lost), force=True)
                         _start(client, deployment, shard, common)
     except (httpx.HTTPError, PrefectException) as error:

@@ -42,7 +42,7 @@ def lake_of(lake: str | None) -> Lake:
     """Return the lake that a flow works on.
 
     Raises:
-        UsageError: there is none: a switch makes no lake.
+        UsageError: the lake is missing: a switch does not create one.
     """
     return Lake(existing_lake_root(lake))
 

@@ -53,7 +53,7 @@ def compare_one(
     reference: dict[str, ReferenceTicker],
     day: str,
 ) -> dict[str, int]:
-    """Compare one statement; return how many tickers were compared anew, and how many not."""
+    """Compare one statement; return how many tickers were compared and how many were cached."""
     lake, which = Lake(Path(spec.lake)), Statement(statement)
     question = Question(
         load_tolerances(TOLERANCES_FILE),

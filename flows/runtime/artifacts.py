@@ -13,7 +13,7 @@ def publish_load(flow_name: str, reports: dict[str, dict[str, Any]]) -> None:
     """Publish what was loaded as a table, and what is missing as a second one."""
     create_table_artifact(
         key=f"{flow_name}-loaded",
-        description="What was loaded, by generation. Rows are counted once a ticker file.",
+        description="What was loaded, by generation. Rows are counted once per ticker file.",
         table=[
             {
                 "generation": name,

@@ -169,7 +169,7 @@ def free_port() -> int:
 
 
 def tell_all() -> None:
-    """Wait until this process has told the server its events.
+    """Wait until this process has sent its events to the server.
 
     Else it would try to at its exit, when a server that it started itself is gone.
     """

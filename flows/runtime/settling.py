@@ -26,7 +26,7 @@ def settle_runs(client: SyncPrefectClient, pool: str) -> list[str]:
         for run in runs:
             cancelling = run.state_type is StateType.CANCELLING
             state: State[Any] = (Cancelled if cancelling else Crashed)(message=_MESSAGE)
-            # Forced, so that no rule refuses it; the place is given back all the same.
+            # Forced, so that no rule refuses it; its slot is released either way.
             client.set_flow_run_state(run.id, state, force=True)
             names.append(run.name)
     return names

@@ -107,7 +107,7 @@ class _TemporaryServer(AbstractContextManager[None]):
         """Wait for it.
 
         Raises:
-            ServingError: it ended, or does not answer in time.
+            ServingError: the server ended, or does not answer in time.
         """
         until = time.monotonic() + START_SECONDS
         while not answers(f"{self._api}/health"):
@@ -122,7 +122,7 @@ class _TemporaryServer(AbstractContextManager[None]):
         self._ends.callback(tell_all)
 
     def __exit__(self, *error: Any) -> None:
-        # What it says while it is stopped is of no matter: a query of its own was cut off.
+        # Its messages while it stops do not matter: one of its own queries was cut off.
         complained = self._log.stat().st_size > 0
         self._ends.close()
         if complained:

@@ -107,7 +107,7 @@ class LakeError(FundamentalsError):
 
 
 class LakeLockedError(LakeError):
-    """Another run holds what this one needs."""
+    """Another run holds a lock that this one needs."""
 
 
 class DamagedFileError(LakeError):
@@ -127,7 +127,7 @@ def class_of(error: FundamentalsError) -> str:
 
 
 def exit_code_of(name: str) -> int:
-    """Return the exit code of the error class of a name; 3 where it is none of ours."""
+    """Return the exit code of a named error class; 3 for a class that is not ours."""
     kind = globals().get(name)
     if isinstance(kind, type) and issubclass(kind, FundamentalsError):
         return kind.exit_code

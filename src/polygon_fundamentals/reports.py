@@ -44,7 +44,7 @@ class RequestCounts(Summable):
 
 @dataclass(frozen=True)
 class UpsertCounts(Summable):
-    """What a commit did; rows are counted once per ticker file they stand in.
+    """What a commit did; rows are counted once per ticker file that holds them.
 
     `rows_withheld` would have been withdrawn, had the answer not lacked too much of a ticker.
     """
@@ -110,7 +110,7 @@ class LoadReport(UpsertCounts, RequestCounts):
 
     @property
     def exit_code(self) -> int:
-        """The command's exit code: the gravest failure's, 1 where rows were withheld, else 0."""
+        """The command's exit code: the worst failure's, 1 where rows were withheld, else 0."""
         withheld = 1 if self.rows_withheld else 0
         return max((exit_code_of(failure.error) for failure in self.failed), default=withheld)
 

@@ -70,7 +70,7 @@ class EdgarSettings:
 
 
 def load_edgar_settings() -> EdgarSettings | None:
-    """Return how to reach EDGAR, None where EDGAR_IDENTITY says not who asks.
+    """Return how to reach EDGAR, or None where EDGAR_IDENTITY is not set.
 
     Raises:
         UsageError: the identity or an address cannot be used. The text does not hold it.
@@ -105,7 +105,7 @@ def load_settings(base_url: str | None = None) -> Settings:
     """Return the settings of this process: arguments, then environment, then defaults.
 
     Raises:
-        UsageError: every unusable value, told at once.
+        UsageError: the text lists every unusable value.
     """
     problems: list[str] = []
     url = base_url or os.environ.get("POLYGON_BASE_URL") or DEFAULT_BASE_URL
@@ -146,7 +146,7 @@ def load_settings(base_url: str | None = None) -> Settings:
 
 
 def _problem_of(url: str) -> str | None:
-    """Return why a base URL cannot be used, or None; of the URL only scheme and host are said."""
+    """Return why a base URL cannot be used, or None; the text names only its scheme and host."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
@@ -163,7 +163,7 @@ def _problem_of(url: str) -> str | None:
 
 
 def threads() -> int:
-    """Return the threads of a run, for the flows' task runners, which are made at import.
+    """Return the number of threads of a run, for the task runners, which are made at import.
 
     No import fails: what `load_settings` refuses, a flow refuses when it runs.
     """
@@ -205,7 +205,7 @@ def reader_keys() -> list[str]:
 
 
 def keys_in(path: Path) -> list[str]:
-    """Return the keys of a file: one a line; empty lines and those that begin with # are not.
+    """Return the keys of a file: one per line, without empty lines and those that begin with #.
 
     Raises:
         UsageError: the file cannot be read, or has no key. The text never holds one.
@@ -236,7 +236,7 @@ def usable_key(value: str, where: str) -> str:
     key = value.strip()
     if not _KEY.fullmatch(key):
         raise UsageError(
-            f"{where} is empty or holds spaces or characters that no key has; set it anew"
+            f"{where} is empty or holds spaces or characters that no key has; set it again"
         )
     return key
 
@@ -257,7 +257,7 @@ def lake_root(argument: str | Path | None = None) -> Path:
 
 
 def existing_lake_root(argument: str | Path | None = None) -> Path:
-    """Return `lake_root` for a command that makes no lake: a mistyped folder stays unmade.
+    """Return `lake_root` for a command that must not create a lake: a mistyped folder is refused.
 
     Raises:
         UsageError: there is no such folder, or it is the address of an object store.
@@ -277,9 +277,9 @@ def environment_with(more: Mapping[str, str]) -> dict[str, str]:
 def server_configured() -> bool:
     """Say whether a Prefect server or Cloud is named: in the environment, or in the active profile.
 
-    One that the command itself started for its own length is none.
+    A server that the command itself started does not count.
     `prefect cloud login` and `prefect config set` write the profile. It is read here as Prefect
-    reads it, so that wrong use is told without waiting for Prefect.
+    reads it, so that wrong use is reported without waiting for Prefect.
 
     Raises:
         UsageError: the file of profiles cannot be read.

@@ -71,10 +71,10 @@ class Timeframe(StrEnum):
         for timeframe in cls:
             if timeframe.v2 == text:
                 return timeframe
-        raise ValueError(f"{text!r} is no timeframe of v2; it knows {', '.join(t.v2 for t in cls)}")
+        raise ValueError(f"{text!r} is not a timeframe of v2; use {', '.join(t.v2 for t in cls)}")
 
 
-# What a load takes in unless it is told otherwise, and what makes an update of a lake whole.
+# The timeframes that a load fetches by default, and that a complete update of a lake covers.
 ALL_STATEMENTS = list(Statement)
 DEFAULT_TIMEFRAMES = [Timeframe.QUARTERLY, Timeframe.ANNUAL]
 

@@ -113,7 +113,7 @@ def test_every_daily_deployment_says_its_generation() -> None:
         ((), "deploymets", [], "deploymets: Extra inputs"),
         (("deployments", 0), "schedule", {"cron": "0 0 * * *"}, "deployments.0.schedule: Extra"),
         (("deployments", 0), "entrypoint", "flows/x.py:f", "deployments.0.entrypoint"),
-        (("deployments", 0), "name", "history-v2", "stand twice: history-v2"),
+        (("deployments", 0), "name", "history-v2", "are repeated: history-v2"),
         (("deployments", 4, "schedules", 0), "active", None, "schedules.0.active"),
         (("deployments", 4, "schedules", 0), "timezone", "UTC", "schedules.0.timezone"),
         (("deployments", 4, "schedules", 0), "slugs", "x", "schedules.0.slugs: Extra"),
@@ -137,7 +137,7 @@ def test_no_file_and_no_yaml_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is missing; run from the project's root"):
         read(tmp_path / "prefect.yaml")
     (tmp_path / "prefect.yaml").write_text("a: [", encoding="utf-8")
-    with pytest.raises(UsageError, match="is no YAML"):
+    with pytest.raises(UsageError, match="is not valid YAML"):
         read(tmp_path / "prefect.yaml")
 
 

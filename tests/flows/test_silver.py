@@ -163,7 +163,7 @@ def test_shards_without_their_dates_fail_the_sharded_load(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["silver", "--as-of", "yesterday"], "--as-of 'yesterday' is no day"),
+        (["silver", "--as-of", "yesterday"], "--as-of 'yesterday' is not a valid date"),
         (["silver", "--as-of", "2999-01-01"], "2999-01-01 is not over in New York, where it is "),
         (["silver", "--as-of", today_in_new_york().isoformat()], " is not over in New York"),
         (["export", "--shape", "v1"], "give --ticker T to print records, or --output DIR"),

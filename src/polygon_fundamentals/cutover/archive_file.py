@@ -186,7 +186,7 @@ def expected(manifest: Mapping[str, Any]) -> dict[str, str]:
 
 
 def refuse_differences(digests: Mapping[str, str], manifest: Mapping[str, Any], where: str) -> None:
-    """Refuse what is not, file by file, what the manifest says.
+    """Refuse files that differ from the manifest.
 
     Raises:
         DamagedFileError: files are missing, new or different; the first are named.
@@ -252,7 +252,7 @@ def load_manifest(path: Path) -> Manifest:
     except ValueError as error:
         reason = str(error)[:120]
         raise DamagedFileError(
-            f"{path} is no readable manifest; use another copy ({reason})"
+            f"{path} is not a readable manifest; use another copy ({reason})"
         ) from error
     names = [*manifest["files"], *manifest["links"], *manifest["folders"]]
     outside = [name for name in names if leads_out(name)]
@@ -272,7 +272,7 @@ def leads_out(name: str, start: Path = Path()) -> bool:
 
 
 def refuse_unarchivable(folder: Path) -> None:
-    """Refuse a folder that holds what an archive cannot give back.
+    """Refuse a folder with entries that an archive cannot restore.
 
     Raises:
         LakeError: a link that leads out of it, a pipe, a socket or a device, or a name that is not

@@ -153,7 +153,7 @@ class Cleanup:
         return "archive removed"
 
     def read_back(self) -> str:
-        """Restore the archive into a folder of its own, compare it with the manifest and the lake.
+        """Restore the archive into a separate folder, compare it with the manifest and the lake.
 
         What a restore would refuse is found here, while v1 is still there.
         """
@@ -170,7 +170,7 @@ class Cleanup:
         return f"{len(manifest['files']):,} files, the same in archive, manifest and lake"
 
     def keep(self) -> str:
-        """Keep v1's records in one file a statement, for silver and parity."""
+        """Write v1's records to one file per statement, for silver and parity."""
         if self._removal_began():
             return "kept before"
         datasets = [self.lake.dataset(Generation.V1, s) for s in Statement]
@@ -178,7 +178,7 @@ class Cleanup:
         return f"{rows:,} records kept for silver"
 
     def drop_kept(self) -> str:
-        """Remove the kept records, now that the folder itself is there."""
+        """Remove the archived records, now that the folder itself is back."""
         for statement in Statement:
             kept_file(self.lake.dataset(Generation.V1, statement)).unlink(missing_ok=True)
         return "removed"

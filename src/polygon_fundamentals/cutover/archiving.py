@@ -53,7 +53,7 @@ def refuse_cleanup(lake: Lake, retention: Retention, at: datetime) -> bool:
         )
     for script in retention.scripts:
         if not script.is_file():
-            raise UsageError(f"--script {script} is not a file; name it anew or leave it out")
+            raise UsageError(f"--script {script} is not a file; correct the path or leave it out")
     data = age >= retention.data_days and holds_data(lake.bronze / V1_ARCHIVE)
     if data:
         companions.refuse_unmovable(lake)

@@ -81,7 +81,7 @@ def _row_line(name: str, case: Case, wanted: Sequence[Generation], words: str) -
 
 
 def parity_item(case: Case) -> ChecklistItem:
-    """Return what the last parity said, of how much, and whether it is newer than the last load."""
+    """Return the last parity's result, its scope, and whether it is newer than the last load."""
     remedy = "run `python -m flows parity` after the last load, and mend what it names"
     last = queries.newest(case.entries, "parity")
     if last is None:

@@ -44,7 +44,7 @@ def all_companions(lake: Lake) -> list[str]:
 
 
 def in_both(lake: Lake) -> list[str]:
-    """Return the names that stand in both generations' folders, each with an entry of its own."""
+    """Return the names that are separate entries in both generations' folders."""
     first, second = (set(companions(lake.generation_folder(g))) for g in Generation)
     return sorted(first & second)
 
@@ -114,7 +114,7 @@ def refuse_unmovable(lake: Lake) -> None:
     """Refuse companions that v1's folder cannot give up when it goes.
 
     Raises:
-        LakeError: a name stands in both folders, is a mount point, or is a link into v1's own data.
+        LakeError: a name is in both folders, is a mount point, or is a link into v1's own data.
     """
     refuse_in_both(lake)
     archive = lake.bronze / V1_ARCHIVE

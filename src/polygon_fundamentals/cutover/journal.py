@@ -193,7 +193,7 @@ def _read(path: Path, lake: Lake) -> Journal:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:120]
         raise DamagedFileError(
-            f"{path} is no readable journal ({reason}); look at where {lake.pointer} leads, then "
+            f"{path} is not a readable journal ({reason}); see where {lake.pointer} leads, then "
             "move the file away"
         ) from error
     return journal

@@ -50,7 +50,7 @@ class QuarantinedFile:
     v2_rows_lost: int
 
     def sentence(self) -> str:
-        """Return it in one line, with what to do."""
+        """Return one line that describes the file and what to do."""
         lost = (
             f", {self.v2_rows_lost} v2 rows to load again: `historical-load --generation v2 "
             f"--tickers {self.ticker}`"
@@ -129,7 +129,7 @@ def _keep(dataset: Dataset, partition: int, path: Path) -> Path:
 
 
 def _read(path: Path) -> pa.Table | None:
-    """Return the rows of a quarantined file; None where it is no readable Parquet file."""
+    """Return the rows of a quarantined file; None where it is not a readable Parquet file."""
     try:
         with pq.ParquetFile(path, memory_map=False) as file:
             return file.read(use_threads=False)
@@ -182,7 +182,7 @@ def _nested_only(rows: pa.Table) -> pa.Table:
 def _restore(
     dataset: Dataset, partition: int, ticker: str, foreign: pa.Table | None
 ) -> tuple[int, int]:
-    """Make v2's file as the index has it; return (rows restored, rows that were not found)."""
+    """Restore v2's file as the index has it; return (rows restored, rows lost)."""
     path = dataset.file(partition, ticker)
     index = written(dataset, ticker)
     wanted = {key: row[1] for key, row in index.rows.items() if row[0] == partition}

@@ -49,7 +49,7 @@ class _File(BaseModel):
 
 
 def load_checks(path: Path | None) -> tuple[Check, ...]:
-    """Return the checks of a TOML file; none where there is no such file.
+    """Return the checks of a TOML file, or an empty list where the file is missing.
 
     Raises:
         UsageError: the file is no TOML, or says something that is not known.
@@ -137,7 +137,7 @@ def figures(
 def differences(
     checks: Sequence[Check], before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> list[str]:
-    """Return what differs between two rounds of answers, a line a value; empty: all the same."""
+    """Return the differences between two rounds of answers, one line per value."""
     compared = figures(checks, before, after)
     empty = {c.name for c in checks if c.only_in_both and c.name in before}
     empty -= {figure.check for figure in compared}

@@ -66,7 +66,7 @@ class Contacts(BaseModel):
 
 
 def load_contacts(path: Path | None) -> Contacts:
-    """Return the contacts of a TOML file; nobody where there is no such file.
+    """Return the contacts of a TOML file; empty ones where the file is missing.
 
     Raises:
         UsageError: it is no TOML, or names an unknown role or key.
@@ -83,7 +83,7 @@ def load_contacts(path: Path | None) -> Contacts:
         raise UsageError(f"{path}: {reason}; correct the file, then run again") from error
     except KeyError as error:
         raise UsageError(
-            f"{path}: {error} is no role; use migration_lead or rollback_authority"
+            f"{path}: {error} is not a role; use migration_lead or rollback_authority"
         ) from error
     return contacts
 
@@ -210,5 +210,5 @@ def _given(lake: Lake, item: str) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except orjson.JSONDecodeError as error:
-        raise DamagedFileError(f"{path} cannot be read; remove it and sign off anew") from error
+        raise DamagedFileError(f"{path} cannot be read; remove it and sign off again") from error
     return sign_off

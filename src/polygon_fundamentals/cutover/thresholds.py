@@ -24,7 +24,7 @@ class Thresholds(BaseModel):
 
 
 def load_thresholds(path: Path | None) -> Thresholds:
-    """Return the thresholds of a TOML file, or the defaults where there is none.
+    """Return the thresholds of a TOML file, or the defaults without such a file.
 
     Raises:
         UsageError: it is no TOML, or says something that is not known.

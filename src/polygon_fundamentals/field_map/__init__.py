@@ -84,7 +84,7 @@ def primary_pairs(statement: Statement) -> tuple[FieldEntry, ...]:
 
 
 def v1_sources(statement: Statement, v2_field: str) -> tuple[FieldEntry, ...]:
-    """The v1 lines behind a v2 field, in the order in which they stand in for it.
+    """Return the v1 lines behind a v2 field, in the order in which they are tried.
 
     Empty for a v2-only field. Raises FieldMapError if v2 has no such field.
     """

@@ -176,10 +176,10 @@ def _faults_of(entry: FieldEntry) -> list[str]:
     ):
         faults.append(f"{where}: section and order belong to v1 lines, and to each of them")
     if entry.v1_section is not None and entry.v1_section not in entry.statement.v1_sections:
-        faults.append(f"{where}: {entry.v1_section} is no section of the statement")
+        faults.append(f"{where}: {entry.v1_section} is not a section of the statement")
     for name, refused in ((entry.v1, REFUSED_V1_NAMES), (entry.v2, REFUSED_V2_NAMES)):
         if name is not None and (name in refused or not _NAME.fullmatch(name)):
-            faults.append(f"{where}: {name} is no field of that API")
+            faults.append(f"{where}: {name} is not a field of that API")
     if not entry.label:
         faults.append(f"{where}: no label")
     return faults

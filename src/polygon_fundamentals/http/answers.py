@@ -147,7 +147,7 @@ def quoted(words: object, secret: str, most: int = 200) -> str:
 
 
 def _said(body: bytes, secret: str) -> str:
-    """Return the API's own words, after a colon; empty where it said nothing readable."""
+    """Return the API's own message after a colon, or an empty text without a readable one."""
     try:
         envelope = orjson.loads(body)
     except orjson.JSONDecodeError:

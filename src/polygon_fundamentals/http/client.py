@@ -87,7 +87,7 @@ class Client:
         return self._sender.counts
 
     def with_own_counts(self) -> Client:
-        """Return this client with counts of its own; sessions and limits stay shared."""
+        """Return this client with its own counts; sessions and limits stay shared."""
         twin = copy.copy(self)
         twin._sender = self._sender.with_own_counts()
         return twin

@@ -43,7 +43,7 @@ class NoRateLimit:
 
 
 class FileRateLimit:
-    """A limit of `per_minute` requests kept in `path`, for all processes of this host."""
+    """A limit of `per_minute` requests recorded in `path`, shared by all processes of this host."""
 
     def __init__(
         self,

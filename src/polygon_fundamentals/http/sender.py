@@ -47,7 +47,7 @@ class Sender:
         self.counts = RequestCounts()
 
     def with_own_counts(self) -> Sender:
-        """Return this sender with counts of its own; sessions and limits stay shared."""
+        """Return this sender with its own counts; sessions and limits stay shared."""
         twin = copy.copy(self)
         twin.counts = RequestCounts()
         return twin

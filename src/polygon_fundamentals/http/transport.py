@@ -117,7 +117,7 @@ def _failures_named(what: str, seconds: float) -> Iterator[None]:
             yield
     except (requests.exceptions.InvalidURL, LocationValueError) as error:
         raise UsageError(
-            f"{what} is no valid address: check --base-url, and HTTPS_PROXY where one is set"
+            f"{what} is not a valid address: check --base-url, and HTTPS_PROXY where one is set"
         ) from error
     except (
         requests.exceptions.ConnectionError,

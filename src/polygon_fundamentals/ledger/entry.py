@@ -121,7 +121,7 @@ class RunEntry:
         return self.path.with_suffix(".done")
 
     def asked_for(self, generation: Generation) -> bool:
-        """Say whether the run was asked for a generation, by itself or beside the other."""
+        """Return whether the run's parameters include a generation."""
         return self.parameters.get("generation") in (generation.value, "both")
 
 

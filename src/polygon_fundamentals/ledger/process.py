@@ -1,4 +1,4 @@
-"""What tells one process, and one version of this code, from another."""
+"""Identifies a process, and a version of this code."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def peak_memory_bytes() -> int:
 
 
 def process_started(pid: int) -> str | None:
-    """Return a text that tells a process from any other of the same number, or None.
+    """Return a text that identifies a process beyond its number, or None.
 
     From Linux's /proc: the boot and the moment in it; elsewhere None.
     """

@@ -126,7 +126,7 @@ def recorded(run: Run) -> Iterator[Run]:
     except Exception as error:
         run.write(FAILED, f"{type(error).__name__}: {error}"[:500])
         raise
-    except BaseException:  # Ctrl-C, or a worker told to stop
+    except BaseException:  # Ctrl-C, or a worker that was asked to stop
         run.write(INTERRUPTED, "interrupted")
         raise
     else:

@@ -76,7 +76,7 @@ def _newest_reports(entries: Sequence[RunEntry]) -> Iterator[tuple[RunEntry, Win
 
 
 def is_retired(report: WindowReport) -> bool:
-    """Say whether every unit of a load was told that its endpoint is gone for good."""
+    """Return whether the API answered every unit of a load that the endpoint is gone for good."""
     return bool(report.frozen_since) or _classes(report) == {RetiredError.__name__}
 
 

@@ -50,8 +50,8 @@ def resolve_companies(client: Client, lake: Lake, tickers: Sequence[str]) -> dic
 def _ask_whose(client: Client, tickers: Sequence[str], companies: dict[str, set[str]]) -> None:
     """Add the CIKs behind some tickers to `companies`.
 
-    A row may lack its `tickers`. What a single ticker gives is its own all the same, so those
-    that seem to have none are asked again in halves where a company came that is nobody's.
+    A row may lack its `tickers`. What a single ticker gives is its own in any case, so tickers
+    that seem to have none are asked again in halves where an unknown company came.
     """
     statement = Statement.BALANCE_SHEETS
     params = v2_request(statement, Filters(), tickers=tickers)

@@ -36,14 +36,14 @@ def as_day(text: str, name: str) -> date:
             raise ValueError
         return date.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"{name} {text!r} is no day; write it as YYYY-MM-DD") from None
+        raise UsageError(f"{name} {text!r} is not a valid date; write it as YYYY-MM-DD") from None
 
 
 def as_cik(text: str) -> str:
     """Return a CIK in its ten digits.
 
     Raises:
-        UsageError: the text is none.
+        UsageError: the text is not a date.
     """
     if not re.fullmatch(r"[0-9]{1,10}", text):
         raise UsageError(f"--cik {text!r} is no CIK: up to ten digits")
@@ -89,7 +89,7 @@ class Filters:
                 "the first day must not come after the last"
             )
         if self.fiscal_year is not None and not 1000 <= self.fiscal_year <= 9999:
-            raise UsageError(f"--fiscal-year {self.fiscal_year} is no year; write it as YYYY")
+            raise UsageError(f"--fiscal-year {self.fiscal_year} is not a year; write it as YYYY")
         if self.fiscal_quarter is not None and not 1 <= self.fiscal_quarter <= 4:
             raise UsageError(f"--fiscal-quarter {self.fiscal_quarter} is not 1 to 4")
         if self.page is not None and not 1 <= self.page <= V2_PAGE:

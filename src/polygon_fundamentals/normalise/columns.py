@@ -47,7 +47,7 @@ def column(
             return pa.array(values, kind)
         if pa.types.is_string(kind):
             return pa.array(values, kind)
-        # Without a type: told that it is float64, Arrow would take true for 1.0.
+        # Without a type: given float64, Arrow would take true for 1.0.
         numbers = pa.array(values)
         if not any(is_kind(numbers.type) for is_kind in _NUMBERS):
             raise TypeError("no numbers")
@@ -89,7 +89,7 @@ def refuse_another_format(misfits: Misfits) -> None:
 
 
 def ten_digits(cik: Any) -> Any:
-    """Return a CIK in ten digits, as the vendor writes it; what is none comes back as it is."""
+    """Return a CIK in ten digits, as the vendor writes it; any other value unchanged."""
     if type(cik) is str and len(cik) < 10 and cik.isascii() and cik.isdigit():
         return cik.zfill(10)
     if type(cik) is int and 0 <= cik < 10**10:

@@ -38,9 +38,9 @@ _TIMEFRAME_OF_PERIOD = {
 
 
 def v1_tables(rows: Sequence[dict[str, Any]], observed_at: datetime) -> dict[Statement, pa.Table]:
-    """Return one table a statement, each with the records that carry that statement.
+    """Return one table per statement, each with the records that carry that statement.
 
-    A record that carries none of the known sections stands in all three, so that it is
+    A record without any of the known sections is in all three, so that it is
     not lost. The `ticker` column is null: the lake fills it in.
     """
     return {statement: _table(rows, statement, observed_at) for statement in Statement}

@@ -1,4 +1,4 @@
-"""v2 rows to a table: flat records, nulls and absent keys told apart."""
+"""v2 rows to a table: flat records, with nulls distinct from absent keys."""
 
 from __future__ import annotations
 

@@ -56,9 +56,9 @@ def batches(clusters: Sequence[Cluster], size: int) -> Iterator[list[str]]:
 
 
 def ciks_in(dataset: Dataset, tickers: Collection[str], shown: Shown) -> dict[str, set[str]]:
-    """The CIKs, in ten digits, in the records of those of some tickers that have any.
+    """Return ticker → the CIKs, in ten digits, in its records; tickers without any are left out.
 
-    Of others too that share a bucket with them; one bucket is in memory at a time. Raises
+    Other tickers of the same buckets may be included; one bucket is in memory at a time. Raises
     DamagedFileError as `read_dataset`.
     """
     archived = read_kept(dataset, tickers, ["ticker", "cik"])
@@ -77,7 +77,7 @@ def ciks_in(dataset: Dataset, tickers: Collection[str], shown: Shown) -> dict[st
 
 
 def ciks_of(rows: pa.Table) -> dict[str, set[str]]:
-    """The CIKs, in ten digits, by ticker, in rows with `ticker` and `cik`."""
+    """Return ticker → the CIKs, in ten digits, in rows with `ticker` and `cik`."""
     pairs = rows.select(["ticker", "cik"]).group_by(["ticker", "cik"]).aggregate([])
     ciks_by_ticker: dict[str, set[str]] = defaultdict(set)
     for ticker, cik in zip(pairs["ticker"].to_pylist(), pairs["cik"].to_pylist(), strict=True):
@@ -113,6 +113,6 @@ def company_keys(table: pa.Table, ciks: Mapping[str, str]) -> npt.NDArray[np.obj
 
 
 def _ten_digits(cik: pd.Series[str]) -> pd.Series[str]:
-    """CIKs as both APIs write them; an empty one is none."""
+    """Return CIKs as both APIs write them, without empty ones."""
     text = cik.astype("string").str.strip()
     return text.where(text.str.len() > 0).str.zfill(10)

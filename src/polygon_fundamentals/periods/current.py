@@ -62,7 +62,7 @@ def current_rows(
     """The positions, ascending, of the current records of `table`, one a period.
 
     `table` is one statement of one generation as the lake delivers it. With `by_ticker` a company
-    keeps one record a period in each of its ticker files; without, one in all. `ciks` is
+    keeps one record per period in each of its ticker files; without, one in all. `ciks` is
     `ticker_ciks` of all that is read together; by default of the table alone.
     """
     if table.num_rows == 0:

@@ -29,7 +29,7 @@ class Matches:
 def match_periods(v1: pd.DataFrame, v2: pd.DataFrame) -> Matches:
     """Meet the periods of both generations.
 
-    Each frame has one row a period with columns `company`, `timeframe`, `period_end`, as
+    Each frame has one row per period with columns `company`, `timeframe`, `period_end`, as
     `current.period_keys` gives them. Periods of equal dates meet. Of the rest, those that v1 dates
     2010 or earlier meet the one period of v2 that ends within ten days, if each is the other's
     only candidate.

@@ -46,7 +46,7 @@ def judge(figures: Figures) -> list[Row]:
 
 
 def alarms(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows that are not ok; one that is not judged is no alarm."""
+    """Return the rows that failed; a check without an answer raises no alarm."""
     return [row for row in rows if row.ok is False]
 
 

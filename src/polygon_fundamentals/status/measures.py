@@ -57,7 +57,7 @@ def _download(evidence: Evidence, name: str, target: Target) -> Measured:
     return _measured(name, target, report.seconds / tickers * 1000 / 60)
 
 
-NO_HISTORY = "needs a `historical-load` of v2 that succeeded, with no other load beside it"
+NO_HISTORY = "needs a `historical-load` of v2 that succeeded, with no other load at the same time"
 
 
 def _requests(evidence: Evidence, name: str, target: Target) -> Measured:

@@ -99,7 +99,7 @@ def load_targets(path: Path | None) -> dict[str, Target]:
     unknown = sorted(given.keys() - PLANNED.keys())
     if unknown:
         raise UsageError(
-            f"targets file {path}: {', '.join(unknown)} is no target; there are "
+            f"targets file {path}: {', '.join(unknown)} is not a target; the targets are "
             f"{', '.join(PLANNED)}"
         )
     return PLANNED | given

@@ -207,5 +207,5 @@ def test_a_journal_of_another_form_is_damage(switched: Lake, name: str, value: o
     (journal,) = journals.journals(switched)
     entry = orjson.loads(journal.path.read_bytes())
     journal.path.write_bytes(orjson.dumps({**entry, name: value}))
-    with pytest.raises(DamagedFileError, match=r"is no readable journal .* move the file away"):
+    with pytest.raises(DamagedFileError, match=r"is not a readable journal .* move the file away"):
         journals.journals(switched)

@@ -327,7 +327,7 @@ def test_settings_that_nobody_knows_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"x\.toml"):
         load_thresholds(file)
     file.write_text('[sign_offs]\ntraining = ["janitor"]\n')
-    with pytest.raises(UsageError, match="is no role"):
+    with pytest.raises(UsageError, match="is not a role"):
         load_contacts(file)
     assert load_thresholds(None) == Thresholds()
     file.write_text("business_days = 3\n")

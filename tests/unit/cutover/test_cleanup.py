@@ -227,7 +227,7 @@ def lose_archive(lake: Lake) -> None:
             "1 files differ from the manifest (cash_flow/new.parquet)",
         ),
         ("after keep records", point_back, 1, "leads to v1; nothing was removed"),
-        ("after take checksums", lose_manifest, 4, "is no readable manifest; use another copy"),
+        ("after take checksums", lose_manifest, 4, "is not a readable manifest; use another copy"),
         ("after write archive", lose_archive, 4, "is not there; put the archive back"),
     ],
     ids=lambda v: getattr(v, "__name__", None),
@@ -360,5 +360,5 @@ def test_a_cutover_of_the_future_has_not_aged(switched: Lake) -> None:
 
 def test_a_manifest_of_another_form_is_damage(tmp_path: Path) -> None:
     (tmp_path / "m.json").write_text('{"files": {}}')
-    with pytest.raises(DamagedFileError, match="is no readable manifest"):
+    with pytest.raises(DamagedFileError, match="is not a readable manifest"):
         archive_file.load_manifest(tmp_path / "m.json")

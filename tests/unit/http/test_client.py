@@ -152,7 +152,7 @@ def test_a_number_beyond_float64_is_told_with_its_request() -> None:
 
 
 def test_a_host_that_no_name_server_takes_is_a_matter_of_configuration() -> None:
-    with pytest.raises(errors.UsageError, match=r"no valid address: check --base-url"):
+    with pytest.raises(errors.UsageError, match=r"not a valid address: check --base-url"):
         client_at("http://exa_mple..com").get(PATH, {})
 
 

@@ -282,12 +282,12 @@ def test_parameters_of_both_generations() -> None:
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"filing_date_gte": "2024-1-1"}, "is no day"),
-        ({"period_end": "soon"}, "is no day"),
+        ({"filing_date_gte": "2024-1-1"}, "is not a valid date"),
+        ({"period_end": "soon"}, "is not a valid date"),
         ({"filing_date_gte": "2024-02-01", "filing_date_lt": "2024-02-01"}, "no day lies between"),
         ({"fiscal_quarter": 0}, "is not 1 to 4"),
-        ({"fiscal_year": 24}, "is no year"),
-        ({"fiscal_year": 10**19}, "is no year"),
+        ({"fiscal_year": 24}, "is not a year"),
+        ({"fiscal_year": 10**19}, "is not a year"),
         ({"page": 50_001}, "rows a page"),
     ],
 )

@@ -121,7 +121,7 @@ def test_targets_of_a_file(tmp_path: Path) -> None:
     path.write_text('[targets.lag]\ntitle = "lag"\nunit = "min"\ntarget = 5\nacceptable = 9\n')
     assert load_targets(path)["lag"].acceptable == 9
     path.write_text('[targets.nonsense]\ntitle="x"\nunit=""\ntarget=1\nacceptable=1\n')
-    with pytest.raises(UsageError, match="nonsense is no target"):
+    with pytest.raises(UsageError, match="nonsense is not a target"):
         load_targets(path)
     path.write_text("[targets.lag]\ntarget = 5\n")
     with pytest.raises(UsageError, match="correct it"):
