@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, cast
+from typing import cast
 
 from prefect.blocks.webhook import Webhook
 from prefect.client.orchestration import SyncPrefectClient
@@ -46,6 +47,14 @@ _RUNS: dict[str, tuple[str, set[str], str]] = {
 }
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What an automation waits for, and what it sends."""
+
+    trigger: EventTrigger
+    payload: str
+
+
 def steps(client: SyncPrefectClient) -> list[Step]:
     """Return the steps of the webhook block and the automations.
 
@@ -82,11 +91,11 @@ def _automation(client: SyncPrefectClient, name: str) -> Step:
     def create() -> None:
         document = client.read_block_document_by_name(BLOCK, "webhook")
         wanted = _wanted(name)
-        action = CallWebhook(block_document_id=document.id, payload=wanted["payload"])
+        action = CallWebhook(block_document_id=document.id, payload=wanted.payload)
         core = AutomationCore(
             name=name,
             description="Made by `make deploy`.",
-            trigger=wanted["trigger"],
+            trigger=wanted.trigger,
             actions=[action],
         )
         if existing:
@@ -102,16 +111,13 @@ def _automation(client: SyncPrefectClient, name: str) -> Step:
         f"automation {name!r}",
         differences(
             {
-                "expect": sorted(wanted["trigger"].expect),
-                "match_related": wanted["trigger"].match_related.model_dump(mode="json"),
-                "payload": wanted["payload"],
+                "expect": sorted(wanted.trigger.expect),
+                "match_related": _related(wanted.trigger),
+                "payload": wanted.payload,
             },
             {
                 "expect": sorted(getattr(trigger, "expect", [])),
-                "match_related": trigger.match_related.model_dump(mode="json")
-                if isinstance(trigger, EventTrigger)
-                and isinstance(trigger.match_related, ResourceSpecification)
-                else None,
+                "match_related": _related(trigger),
                 "payload": action.payload if isinstance(action, CallWebhook) else None,
             },
         ),
@@ -119,7 +125,13 @@ def _automation(client: SyncPrefectClient, name: str) -> Step:
     )
 
 
-def _wanted(name: str) -> dict[str, Any]:
+def _related(trigger: object) -> object:
+    """Return the related resources that a trigger names, as JSON."""
+    related = trigger.match_related if isinstance(trigger, EventTrigger) else None
+    return related.model_dump(mode="json") if isinstance(related, ResourceSpecification) else None
+
+
+def _wanted(name: str) -> _Wanted:
     words, events, tag = _RUNS[name]
     trigger = EventTrigger.model_validate(
         {
@@ -134,4 +146,4 @@ def _wanted(name: str) -> dict[str, Any]:
             "within": timedelta(0),
         }
     )
-    return {"trigger": trigger, "payload": _PAYLOAD % words}
+    return _Wanted(trigger, _PAYLOAD % words)

@@ -13,6 +13,9 @@ from polygon_fundamentals.errors import UsageError
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "prefect.yaml"
 
+# An object of YAML or JSON, as it came.
+JsonObject = dict[str, Any]
+
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,7 +41,7 @@ class Pool(_Model):
     """Where the runs of a deployment go."""
 
     name: str
-    job_variables: dict[str, Any] = {}
+    job_variables: JsonObject = {}
 
 
 class Deployment(_Model):
@@ -48,7 +51,7 @@ class Deployment(_Model):
     entrypoint: str = Field(pattern=r"^flows\.[a-z_.]+$")
     description: str = Field(min_length=20)
     tags: list[str] = Field(min_length=1)
-    parameters: dict[str, Any]
+    parameters: JsonObject
     schedules: list[Schedule]
     concurrency_limit: Concurrency | None
     work_pool: Pool
@@ -59,10 +62,10 @@ class PrefectFile(_Model):
 
     name: str
     prefect_version: str = Field(alias="prefect-version")
-    definitions: dict[str, Any] = {}
+    definitions: JsonObject = {}
     build: None = None
     push: None = None
-    pull: list[dict[str, Any]] | None = None
+    pull: list[JsonObject] | None = None
     deployments: list[Deployment] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -73,7 +76,7 @@ class PrefectFile(_Model):
             raise ValueError(f"deployment names are repeated: {', '.join(twice)}")
         return self
 
-    def pull_steps(self) -> list[dict[str, Any]]:
+    def pull_steps(self) -> list[JsonObject]:
         """Return how a worker gets the code: as the file says, else this folder."""
         if self.pull is not None:
             return self.pull

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from prefect import Flow
@@ -19,15 +21,34 @@ from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 from pydantic.fields import FieldInfo
 
-from deployments.declared import Deployment, PrefectFile, Schedule
+from deployments.declared import Deployment, JsonObject, PrefectFile, Schedule
 from deployments.steps import CREATE, Step, differences
 
 # Set by `cleanup` on the deployments that it takes out of service.
 RETIRED_TAG = "retired"
 
 
+@dataclass(frozen=True)
+class _Settings:
+    """What can differ between a deployment as declared and as the server has it."""
+
+    entrypoint: str | None
+    description: str | None
+    tags: list[str]
+    parameters: Mapping[str, object]
+    schedules: Mapping[str, list[object]]  # slug → cron, timezone, whether it is active
+    concurrency_limit: int | None
+    collision_strategy: str | None
+    work_pool: str | None
+    job_variables: Mapping[str, object] | None
+    pull_steps: list[JsonObject] | None
+    parameter_openapi_schema: JsonObject | None
+    enforce_parameter_schema: bool
+    paused: bool
+
+
 def steps(client: SyncPrefectClient, file: PrefectFile, switched: dict[str, bool]) -> list[Step]:
-    """Return a step a deployment; `switched` overrides `active` of a deployment's schedules."""
+    """Return one step per deployment; `switched` overrides `active` of a deployment's schedules."""
     return [_step(client, file, declared, switched) for declared in file.deployments]
 
 
@@ -50,15 +71,15 @@ def _step(
             name=declared.name,
             entrypoint=declared.entrypoint,
             description=declared.description,
-            tags=wanted["tags"],
+            tags=wanted.tags,
             parameters=declared.parameters,
             schedules=[_new_schedule(s, active) for s in declared.schedules],
-            concurrency_limit=wanted["concurrency_limit"],
+            concurrency_limit=wanted.concurrency_limit,
             concurrency_options=_options(declared),
             work_pool_name=declared.work_pool.name,
             job_variables=declared.work_pool.job_variables,
             pull_steps=file.pull_steps(),
-            parameter_openapi_schema=wanted["parameter_openapi_schema"],
+            parameter_openapi_schema=wanted.parameter_openapi_schema,
             enforce_parameter_schema=True,
             paused=False,
         )
@@ -73,20 +94,20 @@ def _step(
     stored = _as_stored(present)
 
     def update() -> None:
-        same_slugs = wanted["schedules"].keys() == stored["schedules"].keys()
+        same_slugs = wanted.schedules.keys() == stored.schedules.keys()
         client.update_deployment(
             present.id,
             DeploymentUpdate(
                 entrypoint=declared.entrypoint,
                 description=declared.description,
-                tags=wanted["tags"],
+                tags=wanted.tags,
                 parameters=declared.parameters,
-                concurrency_limit=wanted["concurrency_limit"],
+                concurrency_limit=wanted.concurrency_limit,
                 concurrency_options=_options(declared),
                 work_pool_name=declared.work_pool.name,
                 job_variables=declared.work_pool.job_variables,
                 pull_steps=file.pull_steps(),
-                parameter_openapi_schema=wanted["parameter_openapi_schema"],
+                parameter_openapi_schema=wanted.parameter_openapi_schema,
                 enforce_parameter_schema=True,
                 paused=False,
                 # Sent, though empty, where the slugs differ: a list that is left out keeps the
@@ -102,7 +123,7 @@ def _step(
             # One by one they keep their ids, which a cutover's journal may hold.
             by_slug = {s.slug: s.id for s in present.schedules}
             for schedule in declared.schedules:
-                if wanted["schedules"][schedule.slug] != stored["schedules"][schedule.slug]:
+                if wanted.schedules[schedule.slug] != stored.schedules[schedule.slug]:
                     client.update_deployment_schedule(
                         present.id,
                         by_slug[schedule.slug],
@@ -110,34 +131,34 @@ def _step(
                         schedule=CronSchedule(cron=schedule.cron, timezone=schedule.timezone),
                     )
 
-    return Step(name, differences(wanted, stored), update, note)
+    return Step(name, differences(vars(wanted), vars(stored)), update, note)
 
 
 def _wanted(
     flow: Flow[..., Any], file: PrefectFile, declared: Deployment, active: bool | None
-) -> dict[str, Any]:
+) -> _Settings:
     limit = declared.concurrency_limit
-    return {
-        "entrypoint": declared.entrypoint,
-        "description": declared.description,
-        "tags": sorted(declared.tags),
-        "parameters": declared.parameters,
-        "schedules": {
+    return _Settings(
+        entrypoint=declared.entrypoint,
+        description=declared.description,
+        tags=sorted(declared.tags),
+        parameters=declared.parameters,
+        schedules={
             s.slug: [s.cron, s.timezone, s.active if active is None else active]
             for s in declared.schedules
         },
-        "concurrency_limit": limit.limit if limit else None,
-        "collision_strategy": limit.collision_strategy if limit else None,
-        "work_pool": declared.work_pool.name,
-        "job_variables": declared.work_pool.job_variables,
-        "pull_steps": file.pull_steps(),
-        "parameter_openapi_schema": form(flow),
-        "enforce_parameter_schema": True,
-        "paused": False,
-    }
+        concurrency_limit=limit.limit if limit else None,
+        collision_strategy=limit.collision_strategy if limit else None,
+        work_pool=declared.work_pool.name,
+        job_variables=declared.work_pool.job_variables,
+        pull_steps=file.pull_steps(),
+        parameter_openapi_schema=form(flow),
+        enforce_parameter_schema=True,
+        paused=False,
+    )
 
 
-def form(flow: Flow[..., Any]) -> dict[str, Any]:
+def form(flow: Flow[..., Any]) -> JsonObject:
     """Return the schema of a flow's parameters, with the descriptions of their annotations.
 
     Prefect takes descriptions from docstrings only and drops those of `Field`.
@@ -151,15 +172,15 @@ def form(flow: Flow[..., Any]) -> dict[str, Any]:
     return schema
 
 
-def _as_stored(present: DeploymentResponse) -> dict[str, Any]:
-    """Return a deployment as the server has it, in the words of `_wanted`."""
+def _as_stored(present: DeploymentResponse) -> _Settings:
+    """Return a deployment's settings as the server has them."""
     limit, options = present.global_concurrency_limit, present.concurrency_options
-    return {
-        "entrypoint": present.entrypoint,
-        "description": present.description,
-        "tags": sorted(present.tags),
-        "parameters": present.parameters,
-        "schedules": {
+    return _Settings(
+        entrypoint=present.entrypoint,
+        description=present.description,
+        tags=sorted(present.tags),
+        parameters=present.parameters,
+        schedules={
             s.slug or str(s.id): [
                 getattr(s.schedule, "cron", str(s.schedule)),
                 s.schedule.timezone if isinstance(s.schedule, CronSchedule) else None,
@@ -167,17 +188,17 @@ def _as_stored(present: DeploymentResponse) -> dict[str, Any]:
             ]
             for s in present.schedules
         },
-        "concurrency_limit": limit.limit if limit else None,
-        "collision_strategy": (
+        concurrency_limit=limit.limit if limit else None,
+        collision_strategy=(
             options.collision_strategy.value if limit and options is not None else None
         ),
-        "work_pool": present.work_pool_name,
-        "job_variables": present.job_variables,
-        "pull_steps": present.pull_steps,
-        "parameter_openapi_schema": present.parameter_openapi_schema,
-        "enforce_parameter_schema": present.enforce_parameter_schema,
-        "paused": present.paused,
-    }
+        work_pool=present.work_pool_name,
+        job_variables=present.job_variables,
+        pull_steps=present.pull_steps,
+        parameter_openapi_schema=present.parameter_openapi_schema,
+        enforce_parameter_schema=present.enforce_parameter_schema,
+        paused=present.paused,
+    )
 
 
 def _options(declared: Deployment) -> ConcurrencyOptions | None:

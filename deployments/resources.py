@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import SyncPrefectClient
@@ -17,6 +17,7 @@ from prefect.client.schemas.actions import (
 )
 from prefect.exceptions import ObjectNotFound
 
+from deployments.declared import JsonObject
 from deployments.steps import CREATE, Step, differences
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.http.decay import FREE_PLAN, DecayLimit
@@ -54,7 +55,7 @@ def pool(client: SyncPrefectClient, name: str, kind: str) -> Step:
     )
 
 
-def template(kind: str) -> dict[str, Any]:
+def template(kind: str) -> JsonObject:
     """Return the job template of a new work pool.
 
     Raises:
@@ -65,7 +66,7 @@ def template(kind: str) -> dict[str, Any]:
 
         return ProcessWorker.get_default_base_job_template()
     try:
-        read: dict[str, Any] = json.loads((TEMPLATES / f"{kind}.json").read_text("utf-8"))
+        read: JsonObject = json.loads((TEMPLATES / f"{kind}.json").read_text("utf-8"))
     except FileNotFoundError as error:
         known = ", ".join(["process", *sorted(p.stem for p in TEMPLATES.glob("*.json"))])
         raise UsageError(f"no job template for a {kind} pool; there are {known}") from error

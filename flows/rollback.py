@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
 
 from prefect import flow
 
@@ -42,7 +41,7 @@ def rollback_report(given: RollbackParameters) -> Report:
     if not given.execute:
         return _plan(where, delayed, accept_stale, base_url)
     context = switch_context(where, given.readers)
-    first: list[dict[str, Any]] = []
+    first: list[dict[str, object]] = []
     if delayed and leads_to(where) is Generation.V2:
         # v2 stays primary until v1 is complete and checked, so a failure here changes nothing.
         refuse_rollback(where, v1_days(where), today(), True)
@@ -61,7 +60,7 @@ def rollback_report(given: RollbackParameters) -> Report:
             v1_current=delayed,
         )
 
-    parameters: dict[str, Any] = {"delayed": delayed, "accept_stale": accept_stale}
+    parameters: dict[str, object] = {"delayed": delayed, "accept_stale": accept_stale}
     if given.accept_parity:
         parameters["accept_parity"] = given.accept_parity
     report = recorded(where, "rollback", parameters, body)
@@ -81,15 +80,15 @@ def _plan(where: Lake, delayed: bool, accept_stale: bool, base_url: str | None) 
     return _planned(steps, f"{words}; --execute carries it out")
 
 
-def _planned(steps: list[dict[str, Any]], message: str) -> Report:
+def _planned(steps: list[dict[str, object]], message: str) -> Report:
     return {"executed": False, "steps": steps, "exit_code": 0, "message": message}
 
 
-def _step(name: str, detail: str) -> dict[str, Any]:
+def _step(name: str, detail: str) -> dict[str, object]:
     return {"name": name, "ok": True, "detail": detail}
 
 
-def _still_served(where: Lake, base_url: str | None) -> dict[str, Any]:
+def _still_served(where: Lake, base_url: str | None) -> dict[str, object]:
     """Ask v1 for one record.
 
     Raises:
@@ -120,7 +119,7 @@ def _incomplete_since(where: Lake) -> date:
     return first
 
 
-def _backfilled(where: Lake, base_url: str | None) -> dict[str, Any]:
+def _backfilled(where: Lake, base_url: str | None) -> dict[str, object]:
     """Bring v1 up to date for every day since it was last complete.
 
     A daily update, since it also asks for what a window of filing dates cannot see; of
@@ -149,7 +148,7 @@ def _backfilled(where: Lake, base_url: str | None) -> dict[str, Any]:
     return _step("backfill v1", f"since {since}: {report['message']}")
 
 
-def _checked(where: Lake, base_url: str | None, accepted: str | None) -> dict[str, Any]:
+def _checked(where: Lake, base_url: str | None, accepted: str | None) -> dict[str, object]:
     """Run parity on the lake; with a reason it may fail, as it does where v2 is at fault.
 
     Raises:

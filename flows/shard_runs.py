@@ -47,7 +47,7 @@ class Shard:
         return self.entry is None and not self.problem
 
 
-def carry_out(lake: Lake, shards: list[Shard], common: dict[str, Any]) -> None:
+def carry_out(lake: Lake, shards: list[Shard], common: dict[str, object]) -> None:
     """Start every shard and wait until each has ended; replace the runs that died."""
     log = get_run_logger()
     try:
@@ -84,7 +84,7 @@ def carry_out(lake: Lake, shards: list[Shard], common: dict[str, Any]) -> None:
 
 
 def _start(
-    client: SyncPrefectClient, deployment: UUID, shard: Shard, common: dict[str, Any]
+    client: SyncPrefectClient, deployment: UUID, shard: Shard, common: dict[str, object]
 ) -> None:
     shard.attempts += 1
     shard.began = 0.0

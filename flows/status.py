@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 from prefect import flow
 from prefect.events import emit_event
@@ -66,7 +65,7 @@ def _emit_warning(lake: Lake, row: Row) -> None:
     emit(lake, f"warning.{row.kind}", {"row": row.name, "detail": row.detail[:_DETAIL]})
 
 
-def emit(lake: Lake, name: str, payload: dict[str, Any]) -> None:
+def emit(lake: Lake, name: str, payload: dict[str, object]) -> None:
     """Emit an event about a lake."""
     emit_event(
         event=EVENT + name,

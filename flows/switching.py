@@ -7,10 +7,10 @@ seconds for a temporary server, nor fail because the configured one is down.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from prefect.artifacts import create_table_artifact
 from prefect.context import FlowRunContext
@@ -56,14 +56,14 @@ def switch_context(lake: Lake, readers: str | None = None) -> SwitchContext:
     )
 
 
-def checklist_of(lake: Lake, v1: Any = None) -> Checklist:
+def checklist_of(lake: Lake, v1: Literal["live", "retired"] | None = None) -> Checklist:
     """Return the checklist as evaluated now."""
     thresholds, contacts = load_thresholds(THRESHOLDS), load_contacts(CONTACTS)
     return evaluate_checklist(lake, thresholds, contacts, v1=v1)
 
 
 def recorded(
-    lake: Lake, flow: str, parameters: dict[str, Any], body: Callable[[], OperationReport]
+    lake: Lake, flow: str, parameters: Mapping[str, object], body: Callable[[], OperationReport]
 ) -> Report:
     """Run a body under its own ledger entry; return its report."""
     lake.prepare()
@@ -87,12 +87,12 @@ def publish(flow: str, report: Report) -> None:
     )
 
 
-def v1_days(lake: Lake) -> list[Any]:
+def v1_days(lake: Lake) -> list[date]:
     """Return the days whose filings some successful load of v1 took in, nothing missing."""
     entries = ledger.read_entries(lake, datetime.now(UTC) - timedelta(days=120))[0]
     return sorted(covered_days(entries, Generation.V1))
 
 
-def today() -> Any:
+def today() -> date:
     """Return today in New York."""
     return day_of(datetime.now(UTC))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import httpx
@@ -127,9 +127,9 @@ class ServerSchedules:
             if d.parameters.get("generation") in GENERATIONS and self._is_mine(d.parameters)
         ]
 
-    def _is_mine(self, parameters: dict[str, Any]) -> bool:
+    def _is_mine(self, parameters: dict[str, object]) -> bool:
         named = parameters.get("lake")
-        return named is None or Path(named).resolve() == self._lake.root.resolve()
+        return named is None or Path(str(named)).resolve() == self._lake.root.resolve()
 
 
 def _note_switched(client: SyncPrefectClient, wanted: Recorded) -> None:

@@ -44,7 +44,7 @@ def ask_edgar(lake: Lake, ciks: Sequence[str], *, with_facts: bool) -> EdgarRepo
 @task(name="witness", task_run_name="witness · {witness}", persist_result=False)
 def ask_witness(
     spec: RunSpec, witness: str, reference: dict[str, ReferenceTicker]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Ask SEC EDGAR about the companies with open differences; write what its filings prove."""
     lake = Lake(lake_root(spec.lake))
     folder = work_folder(lake, spec.run)

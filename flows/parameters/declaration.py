@@ -74,6 +74,6 @@ class Parameters(BaseModel):
             wrong = f": {error['msg'][:1].lower()}{error['msg'][1:]}"
         return f"{cls.flag_name(name)} {error['input']}{wrong}"
 
-    def values(self, model: type[Parameters] | None = None) -> dict[str, Any]:
+    def values(self, model: type[Parameters] | None = None) -> dict[str, object]:
         """Return the values by name, as a flow takes them; of a `model`'s fields alone if given."""
         return {name: getattr(self, name) for name in (model or type(self)).model_fields}

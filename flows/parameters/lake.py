@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -53,7 +53,7 @@ class ParityParameters(Parameters, Named):
         return self
 
     @property
-    def recorded(self) -> dict[str, Any]:
+    def recorded(self) -> dict[str, object]:
         """The parameters as the ledger has them."""
         asked = {"witness": self.witness} if self.witness else {}
         return {"tickers": self.names, "sample": self.sample, "seed": self.seed, **asked}

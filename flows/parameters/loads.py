@@ -99,7 +99,7 @@ class HistoricalLoadParameters(Parameters, Named):
         return self
 
     @property
-    def recorded(self) -> dict[str, Any]:
+    def recorded(self) -> dict[str, object]:
         """The parameters as the ledger has them; a run that was cut off is known by them."""
         return {
             "generation": self.generation,
@@ -121,7 +121,7 @@ class ShardedLoadParameters(HistoricalLoadParameters, _Shards):
     """A historical load split over workers; `shards` comes first in the form."""
 
     @property
-    def recorded(self) -> dict[str, Any]:
+    def recorded(self) -> dict[str, object]:
         """The parameters as the ledger has them."""
         own = {"generation": self.generation, "shards": self.shards, "universe": self.universe}
         return {**own, **self.filters.as_json()}
@@ -157,7 +157,7 @@ class DailyUpdateParameters(Parameters, Named):
             raise UsageError("give tickers or --universe, not both")
         return self
 
-    def recorded(self, last: date, base_url: str) -> dict[str, Any]:
+    def recorded(self, last: date, base_url: str) -> dict[str, object]:
         """Return the parameters as the ledger has them; `last` is the day asked for."""
         return {
             "generation": self.generation,
@@ -217,7 +217,7 @@ class RefreshParameters(Parameters, Named):
         """The filters: these periods, whenever they were filed."""
         return Filters(timeframes=tuple(self.timeframes))
 
-    def recorded(self, base_url: str) -> dict[str, Any]:
+    def recorded(self, base_url: str) -> dict[str, object]:
         """Return the parameters as the ledger has them."""
         return {
             "generation": Generation.V2.value,
@@ -302,7 +302,7 @@ class FundamentalsParameters(Parameters):
         """The CIK in its ten digits."""
         return None if self.cik is None else as_cik(self.cik)
 
-    def recorded(self, generation: Generation) -> dict[str, Any]:
+    def recorded(self, generation: Generation) -> dict[str, object]:
         """Return the parameters as the ledger has them."""
         return {
             "generation": generation.value,

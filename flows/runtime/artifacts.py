@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -9,7 +10,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 MISSING_SHOWN = 200
 
 
-def publish_load(flow_name: str, reports: dict[str, dict[str, Any]]) -> None:
+def publish_load(flow_name: str, reports: Mapping[str, Mapping[str, Any]]) -> None:
     """Publish what was loaded as a table, and what is missing as a second one."""
     create_table_artifact(
         key=f"{flow_name}-loaded",

@@ -114,7 +114,7 @@ class LoadReport(UpsertCounts, RequestCounts):
         withheld = 1 if self.rows_withheld else 0
         return max((exit_code_of(failure.error) for failure in self.failed), default=withheld)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the generation's part of the JSON and of the ledger entry."""
         report = {**asdict(self), "seconds": round(self.seconds, 3), "ok": self.ok}
         del report["tickers_with_rows"]

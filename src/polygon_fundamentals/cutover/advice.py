@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from polygon_fundamentals.cutover.inspection import OURS, LakeFound
 from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER
@@ -54,7 +53,7 @@ class Inspection:
         """0, or 1 where something stands in the way."""
         return 1 if self.obstacles else 0
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the inspection as JSON's own types."""
         return {**asdict(self), "ok": not self.obstacles}
 

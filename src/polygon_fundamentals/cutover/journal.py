@@ -90,7 +90,7 @@ class Journal:
     path: Path
     operation: str
     started: str
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, object] = field(default_factory=dict)
     state: str = OPEN
     direction: str = FORWARD
     ended: str | None = None

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any
 
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import missed_since
@@ -238,7 +237,7 @@ def refuse_rollback(lake: Lake, v1_days: Sequence[date], today: date, accept_sta
     return f"v1's data is there; {len(missed)} business days missed since the cutover"
 
 
-def _as_texts(options: Options) -> dict[str, Any]:
+def _as_texts(options: Options) -> dict[str, object]:
     return {
         name: str(value) if value is not None else None for name, value in vars(options).items()
     }

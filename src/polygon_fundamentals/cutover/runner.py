@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -54,9 +53,9 @@ class OperationReport:
     exit_code: int = 0
     executed: bool = True
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the report as JSON's own types, without the fields that are not set."""
-        entry: dict[str, Any] = msgspec.to_builtins(self)
+        entry = msgspec.to_builtins(self)
         return {**entry, "steps": list(entry["steps"])}
 
 

@@ -32,6 +32,9 @@ from polygon_fundamentals.errors import (
     UnauthorizedError,
 )
 
+# An object of JSON, as it came.
+JsonObject = dict[str, Any]
+
 
 class _Row(msgspec.Struct):
     """What of a row says whose it is and when it was filed; any type: it is data from outside."""
@@ -74,14 +77,14 @@ class Page:
     what: str = ""
 
     @property
-    def results(self) -> list[dict[str, Any]]:
+    def results(self) -> list[JsonObject]:
         """The rows as Python objects, parsed at every call.
 
         Raises:
             ContentError: a number is larger than a float64 can be, or a row is nested too deep.
         """
         try:
-            rows: list[dict[str, Any]] = orjson.loads(self.body).get("results") or []
+            rows: list[JsonObject] = orjson.loads(self.body).get("results") or []
         except orjson.JSONDecodeError as error:
             raise ContentError(
                 f"a row of {self.what} cannot be read ({error.msg}); report this request to the "
@@ -95,7 +98,7 @@ class Page:
         return blake2b(_RESULTS_DECODER.decode(self.body).results, digest_size=16).digest()
 
     @property
-    def row_ids(self) -> list[dict[str, Any]]:
+    def row_ids(self) -> list[JsonObject]:
         """`cik`, `tickers`, `filing_date` of every row: a tenth of the time of `results`."""
         return [
             msgspec.structs.asdict(row or _Row())

@@ -58,7 +58,7 @@ class ImportReport:
     counts: UpsertCounts = field(default_factory=UpsertCounts)
     problems: list[Problem] = field(default_factory=list)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the report as the command prints it."""
         names = ("rows_new", "rows_changed", "rows_unchanged", "bytes_written")
         return {

@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 
 from polygon_fundamentals.errors import FormatError
-from polygon_fundamentals.normalise.exact import ExactNumber, exact_decimal
+from polygon_fundamentals.normalise.exact import ExactNumber, JsonObject, exact_decimal
 
-Misfits = list[dict[str, Any]]
+Misfits = list[JsonObject]
 REFUSED = (pa.ArrowException, TypeError, ValueError, OverflowError)
 _NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_null)
 # Texts that a row may hold as a whole number → how they are written.
@@ -25,9 +25,7 @@ _MIDNIGHT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]00:00(:00(\.0+)?)?(Z|[-
 _DIGITS = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
-def column(
-    rows: Sequence[dict[str, Any]], name: str, kind: pa.DataType, misfits: Misfits
-) -> pa.Array:
+def column(rows: Sequence[JsonObject], name: str, kind: pa.DataType, misfits: Misfits) -> pa.Array:
     """Return the column `name` of `rows`.
 
     A value that its type cannot hold exactly is put into that row's dict in `misfits`

@@ -18,6 +18,9 @@ import orjson
 
 from polygon_fundamentals.errors import ApiError
 
+# An object of JSON, as it came.
+JsonObject = dict[str, Any]
+
 # Every byte that can stand inside a number becomes a 0, every other a space: a run of 16
 # is then found at the speed of a byte search.
 _NUMBER_BYTES = bytes(48 if chr(byte) in "0123456789." else 32 for byte in range(256))
@@ -89,12 +92,12 @@ class _Results(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Results)
 
 
-def parse_rows(body: bytes) -> list[dict[str, Any]]:
+def parse_rows(body: bytes) -> list[JsonObject]:
     """Return the `results` of an answer; numbers that float64 would change as ExactNumber."""
     return [row for rows in parse_pieces(body) for row in rows]
 
 
-def parse_pieces(body: bytes, most: int = 2_000) -> Iterator[list[dict[str, Any]]]:
+def parse_pieces(body: bytes, most: int = 2_000) -> Iterator[list[JsonObject]]:
     """Yield what `parse_rows` returns, so many rows at a time.
 
     As Python objects a page's rows take several times its size in memory.

@@ -22,7 +22,7 @@ from polygon_fundamentals.normalise.columns import (
     fit_number,
     refuse_another_format,
 )
-from polygon_fundamentals.normalise.exact import to_json
+from polygon_fundamentals.normalise.exact import JsonObject, to_json
 from polygon_fundamentals.statements import Generation, Statement
 
 _SECTIONS = frozenset(section for statement in Statement for section in statement.v1_sections)
@@ -37,7 +37,7 @@ _TIMEFRAME_OF_PERIOD = {
 }
 
 
-def v1_tables(rows: Sequence[dict[str, Any]], observed_at: datetime) -> dict[Statement, pa.Table]:
+def v1_tables(rows: Sequence[JsonObject], observed_at: datetime) -> dict[Statement, pa.Table]:
     """Return one table per statement, each with the records that carry that statement.
 
     A record without any of the known sections is in all three, so that it is
@@ -46,7 +46,7 @@ def v1_tables(rows: Sequence[dict[str, Any]], observed_at: datetime) -> dict[Sta
     return {statement: _table(rows, statement, observed_at) for statement in Statement}
 
 
-def v1_positions(rows: Sequence[dict[str, Any]]) -> dict[Statement, list[int]]:
+def v1_positions(rows: Sequence[JsonObject]) -> dict[Statement, list[int]]:
     """Return for each statement the positions of the records that its table holds."""
     return {
         statement: [i for i, row in enumerate(rows) if _carries(row, statement)]
@@ -54,19 +54,17 @@ def v1_positions(rows: Sequence[dict[str, Any]]) -> dict[Statement, list[int]]:
     }
 
 
-def _financials(row: dict[str, Any]) -> dict[str, Any]:
+def _financials(row: JsonObject) -> JsonObject:
     financials = row.get("financials")
     return financials if isinstance(financials, dict) else {}
 
 
-def _carries(row: dict[str, Any], statement: Statement) -> bool:
+def _carries(row: JsonObject, statement: Statement) -> bool:
     present = _SECTIONS.intersection(_financials(row))
     return not present or any(section in present for section in statement.v1_sections)
 
 
-def _table(
-    all_rows: Sequence[dict[str, Any]], statement: Statement, observed_at: datetime
-) -> pa.Table:
+def _table(all_rows: Sequence[JsonObject], statement: Statement, observed_at: datetime) -> pa.Table:
     rows = [row for row in all_rows if _carries(row, statement)]
     wanted = schema(Generation.V1, statement)
     misfits: Misfits = [{} for _ in rows]
@@ -102,7 +100,7 @@ def _timeframes(columns: dict[str, pa.Array]) -> pa.Array:
 
 
 def _section(
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[JsonObject],
     statement: Statement,
     section: str,
     misfits: Misfits,
@@ -119,14 +117,14 @@ def _section(
     return pa.array(fitted, kind)
 
 
-def _fitted(section: Any, name: str, misfit: dict[str, Any]) -> dict[str, Any] | None:
+def _fitted(section: Any, name: str, misfit: JsonObject) -> JsonObject | None:
     """Return the section with every value in its type; what does not fit goes to `misfit`."""
     if section is None:
         return None
     if not isinstance(section, dict):
         misfit[f"financials.{name}"] = section
         return None
-    fitted: dict[str, Any] = {}
+    fitted: JsonObject = {}
     for field, leaf in section.items():
         where = f"financials.{name}.{field}"
         if leaf is None:
@@ -134,7 +132,7 @@ def _fitted(section: Any, name: str, misfit: dict[str, Any]) -> dict[str, Any] |
         if not isinstance(leaf, dict):
             misfit[where] = leaf
             continue
-        clean: dict[str, Any] = {}
+        clean: JsonObject = {}
         for key, value in leaf.items():
             if value is None or key not in _LEAF_KEYS:
                 continue
@@ -154,8 +152,8 @@ def _fitted(section: Any, name: str, misfit: dict[str, Any]) -> dict[str, Any] |
 
 
 def _differences(
-    rows: Sequence[dict[str, Any]], statement: Statement
-) -> tuple[list[list[str]], list[dict[str, Any]], bool]:
+    rows: Sequence[JsonObject], statement: Statement
+) -> tuple[list[list[str]], list[JsonObject], bool]:
     """Return for every record the known fields it lacks and what nobody knows of it.
 
     And whether any holds what Arrow would take for something else without a word: an empty list

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import pyarrow as pa
 
 from polygon_fundamentals.datasets.schemas import MOMENT, TEXT, schema
 from polygon_fundamentals.normalise.columns import Misfits, column, refuse_another_format
-from polygon_fundamentals.normalise.exact import to_json
+from polygon_fundamentals.normalise.exact import JsonObject, to_json
 from polygon_fundamentals.statements import Generation, Snapshot, Statement
 
 
 def v2_table(
-    rows: Sequence[dict[str, Any]], statement: Statement | Snapshot, observed_at: datetime
+    rows: Sequence[JsonObject], statement: Statement | Snapshot, observed_at: datetime
 ) -> pa.Table:
     """Return the rows in the schema of v2's `statement` dataset, in their order.
 
@@ -44,7 +43,7 @@ def v2_table(
 
 
 def _differences(
-    rows: Sequence[dict[str, Any]], known: frozenset[str]
+    rows: Sequence[JsonObject], known: frozenset[str]
 ) -> tuple[list[list[str]], list[list[str]]]:
     """Return for every row the known keys that it lacks and the keys that nobody knows.
 

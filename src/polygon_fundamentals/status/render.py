@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from html import escape
-from typing import Any
 
 from polygon_fundamentals.status.checks import Row, alarms, freshness
 from polygon_fundamentals.status.figures import Figures
@@ -34,7 +33,7 @@ th,td{border-color:#2c3742}tr.bad td{background:#4a2220}tr.open td{color:#9aa7b3
 """
 
 
-def as_json(figures: Figures, rows: Sequence[Row]) -> dict[str, Any]:
+def as_json(figures: Figures, rows: Sequence[Row]) -> dict[str, object]:
     """Return the status as plain JSON: `rows`, and the figures behind them."""
     row = figures.days_in_a_row
     return {
