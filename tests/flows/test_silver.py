@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pandas as pd
@@ -66,6 +66,34 @@ def test_load_build_look_back_and_export(sandbox: Sandbox, lake: Lake) -> None:
     builds = [r for r in ledger.read_entries(lake)[0] if r.content["flow"] == "silver"]
     assert [r.outcome for r in builds] == ["succeeded"] * 3 + ["failed"]
     assert all(r.content["flow_run_id"] for r in builds)
+
+
+def test_edgars_dates_stand_above_those_of_the_index(
+    sandbox: Sandbox, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGAR_IDENTITY", "Jane Doe jane@example.com")
+    monkeypatch.setenv("EDGAR_DATA_URL", sandbox.url)
+    where = ["--lake", str(lake.root)]
+    load = ["historical-load", "--generation", "v2", "--tickers", "NAN", "--original-dates"]
+    lake.prepare()
+    lake.pointer.symlink_to("fundamentals_v2")
+    sources = []
+    for words in ([], ["--witness", "edgar"]):
+        code, _ = call(*load, *words, "--base-url", sandbox.url, *where)
+        assert code == 0
+        code, report = call("silver", *where)
+        assert code == 0
+        table = pd.read_parquet(report["path"])
+        sources.append(set(table["first_filing_source"]))
+    assert "edgar" not in sources[0]
+    assert sources[1] == {"edgar"}
+    first = {
+        (cik, date(1970, 1, 1) + timedelta(days=end)): date(1970, 1, 1) + timedelta(days=day)
+        for cik, days in sandbox.edgar.reports().items()
+        for end, day in days
+    }
+    true = [first[key] for key in zip(table["cik"], table["period_end"], strict=True)]
+    assert table["first_filing_date"].tolist() == true
 
 
 def seen(lake: Lake, days: Iterable[date]) -> dict[date, pd.DataFrame]:

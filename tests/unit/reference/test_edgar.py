@@ -9,7 +9,7 @@ import textwrap
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -265,6 +265,14 @@ def test_the_nightly_zips_hold_the_same(
     assert nobody is not None
     assert nobody.note.nothing
     assert not list(whole.folder.glob("zips-*"))
+    # Nothing is fetched that was asked for on this day, and one answer a company on the next one.
+    report = ask(whole, client(other, Clock()), [*CIKS, NOBODY], DAY, with_facts=True)
+    assert (report.note, report.requests) == (None, 0)
+    monkeypatch.setattr(edgar_cache, "ARCHIVES_FROM", 3)
+    report = ask(
+        whole, client(other, Clock()), [*CIKS, NOBODY], DAY + timedelta(days=1), with_facts=True
+    )
+    assert (report.note, report.requests) == (None, 5)
 
 
 def test_damaged_zips_leave_edgar_not_reachable(
