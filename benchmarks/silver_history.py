@@ -20,7 +20,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -47,7 +47,7 @@ _COLUMNS = ("is_revenue", "bs_total_assets", "net_margin")
 _FIRST, _DAYS = np.datetime64("2010-01-01"), 5_800
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Print one line a measurement."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--generations", nargs="+", choices=("v1", "v2"), default=["v2", "v1"])
     parser.add_argument("--runs", type=int, default=1, help="builds of each, in turn (1)")
     parser.add_argument("--rows", type=int, default=5_000_000, help="rows to join (5,000,000)")
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     work = Path(tempfile.mkdtemp(prefix="silver-history-"))
     try:
         code = {"before": given.before, "ours": tools.ROOT}
@@ -134,7 +134,7 @@ def one_ticker(lake: Lake) -> None:
     readers: dict[str, Callable[[str], object]] = {
         "read_history": lambda name: silver.read_history(lake, [name]),
         "pyarrow": lambda name: pq.read_table(folder, filters=[("ticker", "==", name)]),
-        "DuckDB": lambda name: duckdb.execute(
+        "DuckDB": lambda name: duckdb.query(
             f"select * from '{folder}/*/*.parquet' where ticker = '{name}'"
         ).to_arrow_table(),
     }

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import tools
+from benchmarks import silver_history, tools
 from benchmarks.kinds import TODAY, Bench
 from benchmarks.measure import measured
 from benchmarks.report import curves, page
 from benchmarks.results import Results, Row
+from polygon_fundamentals.lake import Lake
+from tests.cutover_world import fill
 
 COMPANIES = 2
 QUICK = frozenset(tools.LOADERS) - {"ours"}
@@ -117,3 +119,17 @@ def test_a_result_that_failed_is_tried_again(tmp_path: Path) -> None:
     results.add(row)
     assert results.has(row.key)
     assert len(results.rows()) == 1
+
+
+@pytest.mark.slow
+def test_silvers_history_is_measured_on_a_lake_that_stays_as_it_is(
+    lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(lake)
+    silver_history.main([str(lake.root), "--rows", "500", "--generations", "v2"])
+    printed = capsys.readouterr().out
+    assert "build v2, ours, run 1: cpu " in printed
+    assert "6 rows of the wide table, 6 of the history" in printed
+    assert "join_as_of, pandas, 500 rows" in printed
+    assert printed.count("one ticker, ") == 3
+    assert not lake.silver.exists() or not list(lake.silver.iterdir())
