@@ -23,11 +23,12 @@ from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.parity import merge
+from polygon_fundamentals.parity.company_values import company_values
 from polygon_fundamentals.parity.findings import Found
 from polygon_fundamentals.parity.frames import accessions, names_of, write_frames
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
 from polygon_fundamentals.parity.report import markdown, raised_budgets, write_report
-from polygon_fundamentals.parity.run import Question, company_values
+from polygon_fundamentals.parity.run import Question
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
 from polygon_fundamentals.parity.totals import Parity
 
@@ -99,7 +100,7 @@ def answer(
                 )
             suites = make_suites(tolerances, accepted)
             project.write_project(built / "gx", suites, settings, actions, frames)
-            result = project.run_checkpoint(built / "gx", identity, stamp)
+            result = project.run_checkpoint(built / "gx", home / "gx", identity, stamp)
             outcome = Outcome.of(result)
             paths = write_report(reports, founds)
             _prune(reports.parent)
@@ -138,6 +139,7 @@ def answer(
             )
             site = built / "data_docs"
             (site / "reviews").mkdir(exist_ok=True)
+            (site / "companies").mkdir(exist_ok=True)
             page = make_review(review)
             (site / "review.html").write_text(page, encoding="utf-8")
             (site / "reviews" / f"{identity}.html").write_text(
@@ -147,9 +149,9 @@ def answer(
                 encoding="utf-8",
             )
             question = Question(tolerances, tuple(accepted), {}, asked.today)
-            values = company_values(lake, question, companies)
             names = {name: known for found in founds for name, known in names_of(found).items()}
-            write_pages(site, companies, values, names)
+            for some, values in company_values(lake, question, companies):
+                write_pages(site, some, values, names)
             text = markdown(summary, parity, tolerances)
             replace_file(reports / "summary.md", text.encode())
             shown = {k: v for k, v in summary.items() if k != "missing_periods"}

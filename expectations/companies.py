@@ -43,7 +43,6 @@ def write_pages(
     site: Path, tickers: Sequence[str], values: pd.DataFrame, names: Mapping[str, str]
 ) -> None:
     """Write a page for each of some tickers to `site`; `values` has every pair of theirs."""
-    (site / "companies").mkdir(exist_ok=True)
     template = _ENVIRONMENT.get_template("company.html")
     for ticker in tickers:
         rows = values[values["ticker"] == ticker]

@@ -228,8 +228,10 @@ def _source(name: str, frames: Path) -> dict[str, Any]:
     }
 
 
-def run_checkpoint(project: Path, run: str, started: datetime) -> CheckpointResult:
-    """Run the stored checkpoint on the stored frames; the project keeps the results and the site.
+def run_checkpoint(project: Path, stored: Path, run: str, started: datetime) -> CheckpointResult:
+    """Run the checkpoint of a project on its frames; the project keeps the results and the site.
+
+    `stored` is where the lake has the project, for messages: `project` is one in the making.
 
     Raises ProjectError where Great Expectations cannot make sense of what the user added.
     """
@@ -242,7 +244,7 @@ def run_checkpoint(project: Path, run: str, started: datetime) -> CheckpointResu
             checkpoint = context.checkpoints.get(NAME)
     except (GreatExpectationsError, ValueError, TypeError, KeyError) as error:
         what = f"cannot be loaded ({' '.join(str(error).split())[:200]})"
-        raise ProjectError(what) from error
+        raise _nonsense(stored / "checkpoints" / f"{NAME}.json", what) from error
     finally:
         sys.path[:] = path  # Great Expectations appends the plugins, which are loaded already
     return checkpoint.run(run_id=RunIdentifier(run_name=run, run_time=started))

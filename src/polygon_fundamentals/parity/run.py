@@ -15,7 +15,6 @@ from datetime import date
 from pathlib import Path
 
 import orjson
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,7 +26,7 @@ from polygon_fundamentals.lake.read import Shown, by_bucket, read_dataset
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.parity.cache import code_digest, key_of, listing, state_of
-from polygon_fundamentals.parity.compare import compare_statement, list_values
+from polygon_fundamentals.parity.compare import compare_statement
 from polygon_fundamentals.parity.findings import Found, tables_of, writing
 from polygon_fundamentals.parity.records import file_faults, record_rows
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
@@ -91,7 +90,7 @@ def compare_lake(
     Writes the answer's tables to `folder`, which is the caller's alone, and the cache. Raises
     DamagedFileError for a file that cannot be read.
     """
-    files = _files(lake, statement)
+    files = lake_files(lake, statement)
     states = {ticker: state_of(mine) for ticker, mine in files.items()}
     shown = {
         g: by_bucket(s for mine in files.values() for s in mine[g] if s.partition != KEPT)
@@ -150,25 +149,6 @@ def compare_lake(
     return Answer(found, anew, len(members) - anew)
 
 
-def company_values(lake: Lake, question: Question, tickers: Sequence[str]) -> pd.DataFrame:
-    """Every value of some tickers in all statements, those that are equal too."""
-    frames = []
-    for statement in Statement:
-        files = _files(lake, statement)
-        shown = {
-            g: by_bucket(s for mine in files.values() for s in mine[g] if s.partition != KEPT)
-            for g in Generation
-        }
-        v1, v2 = (read_dataset(lake.dataset(g, statement), tickers, shown[g]) for g in Generation)
-        reference = {t: question.reference[t] for t in tickers if t in question.reference}
-        frames.append(
-            list_values(
-                v1, v2, statement, question.tolerances, reference, question.accepted, question.today
-            )
-        )
-    return pd.concat(frames, ignore_index=True)
-
-
 def _tickers(dataset: Dataset) -> set[str]:
     return _kept_tickers(dataset) | {ticker for _, ticker, _ in dataset.files()}
 
@@ -178,7 +158,7 @@ def _kept_tickers(dataset: Dataset) -> set[str]:
     return set() if kept is None else set(pc.unique(kept["ticker"]).to_pylist())
 
 
-def _files(lake: Lake, statement: Statement) -> dict[str, dict[Generation, list[FileState]]]:
+def lake_files(lake: Lake, statement: Statement) -> dict[str, dict[Generation, list[FileState]]]:
     """Each ticker's files; where v1 went to the archive, also the one that holds its records."""
     v1, v2 = (lake.dataset(g, statement) for g in Generation)
     kept = _kept(v1)  # before the folders: `restore` fills them before it removes the kept records

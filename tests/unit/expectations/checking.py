@@ -51,4 +51,4 @@ def ask(home: Path, tolerances: Tolerances = TOLERANCES) -> Outcome:
     stored = home / "gx" / "checkpoints" / "parity.json"
     without_site = {**orjson.loads(stored.read_bytes()), "actions": []}
     stored.write_bytes(orjson.dumps(without_site))
-    return Outcome.of(project.run_checkpoint(home / "gx", "run", datetime.now(UTC)))
+    return Outcome.of(project.run_checkpoint(home / "gx", home / "gx", "run", datetime.now(UTC)))

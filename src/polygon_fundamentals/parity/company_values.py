@@ -1,0 +1,48 @@
+"""Every value of some companies, equal ones too: compared once more, for their pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.read import Shown, by_bucket, read_dataset
+from polygon_fundamentals.parity.compare import list_values
+from polygon_fundamentals.parity.run import KEPT, Question, lake_files
+from polygon_fundamentals.statements import Generation, Statement
+
+# Some 40 MB of values at a time.
+COMPANIES_AT_A_TIME = 5
+
+
+def company_values(
+    lake: Lake, question: Question, tickers: Sequence[str]
+) -> Iterator[tuple[Sequence[str], pd.DataFrame]]:
+    """Yield (some of the tickers, every value of theirs in all statements, equal ones too)."""
+    shown: dict[tuple[Generation, Statement], Shown] = {}
+    for statement in Statement:
+        files = lake_files(lake, statement)
+        for g in Generation:
+            mine = (s for ticker in tickers for s in files.get(ticker, {}).get(g, ()))
+            shown[g, statement] = by_bucket(s for s in mine if s.partition != KEPT)
+    for start in range(0, len(tickers), COMPANIES_AT_A_TIME):
+        some = tickers[start : start + COMPANIES_AT_A_TIME]
+        frames = []
+        for statement in Statement:
+            v1, v2 = (
+                read_dataset(lake.dataset(g, statement), some, shown[g, statement])
+                for g in Generation
+            )
+            frames.append(
+                list_values(
+                    v1,
+                    v2,
+                    statement,
+                    question.tolerances,
+                    {t: question.reference[t] for t in some if t in question.reference},
+                    question.accepted,
+                    question.today,
+                )
+            )
+        yield some, pd.concat(frames, ignore_index=True)

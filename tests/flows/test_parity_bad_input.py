@@ -1,0 +1,169 @@
+"""Bad input to `parity`, and runs that die: one line with exit code 2, and the last whole site."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+import flows.parity
+import tasks.parity
+from expectations.answer import ACCEPTED_FILE, TOLERANCES_FILE
+from polygon_fundamentals.lake import Lake
+from sandbox import Sandbox
+from tests.builders.commands import call
+from tests.conftest import KEY
+from tests.filled import fill
+
+pytestmark = pytest.mark.slow
+NOWHERE = ["--base-url", "http://127.0.0.1:9"]
+ACCEPTED = """accepted:
+  - {statement: cash_flow, cik: '0000320193', timeframe: quarterly, period_end: 2024-12-28,
+     v2_field: net_cash_from_operating_activities, v1_value: 1, v2_value: 2,
+     reason: Somebody looked., by: A, until: 2026-01-31}
+"""
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A lake with the site of one run; not to be changed."""
+    lake = Lake(tmp_path_factory.mktemp("judged") / "lake")
+    lake.prepare()
+    with Sandbox(companies=1, seed=3, api_key=KEY, quirks=False, start=date(2024, 6, 1)) as server:
+        fill(lake, server, server.tickers)
+    assert call("parity", "--lake", str(lake.root), *NOWHERE)[0] == 0
+    return lake
+
+
+@pytest.fixture
+def mine(judged: Lake, tmp_path: Path) -> Lake:
+    shutil.copytree(judged.root, tmp_path / "mine")
+    return Lake(tmp_path / "mine")
+
+
+def site(lake: Lake) -> dict[Path, bytes]:
+    folder = lake.ops / "parity" / "data_docs"
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def refused(lake: Lake, *words: str) -> str:
+    """The message of a run that ends with 2 and leaves the site as it was."""
+    before = site(lake)
+    code, told = call("parity", "--lake", str(lake.root), *NOWHERE, *words)
+    assert code == 2, told
+    assert site(lake) == before
+    message = str(told["error"])
+    assert "\n" not in message
+    return message
+
+
+TEXT = TOLERANCES_FILE.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (TEXT + "\nextra_key: 1\n", "extra_key"),
+        (TEXT.replace("  sign: {", "  sihn: {"), "sihn"),
+        (TEXT.replace("unexplained: {at_most: 0", "unexplained: {at_most: -1"), "unexplained"),
+        (TEXT.replace("unique_keys: {at_most: 0", "unique_keys: {at_most: -1"), "unique_keys"),
+        ("a: [", "tolerances.yaml"),
+    ],
+)
+def test_tolerances_of_nonsense(
+    mine: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, words: str
+) -> None:
+    path = tmp_path / "tolerances.yaml"
+    path.write_text(text)
+    for module in (flows.parity, tasks.parity):
+        monkeypatch.setattr(module, "TOLERANCES_FILE", path)
+    message = refused(mine)
+    assert str(path) in message
+    assert words in message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (ACCEPTED, "no longer accepted: cash_flow"),
+        (ACCEPTED.replace("reason:", "raison:"), "raison"),
+        (ACCEPTED.replace("cash_flow", "cash"), "statement"),
+    ],
+)
+def test_acceptances_of_nonsense(
+    mine: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, words: str
+) -> None:
+    path = tmp_path / ACCEPTED_FILE.name
+    path.write_text(text)
+    for module in (flows.parity, tasks.parity):
+        monkeypatch.setattr(module, "ACCEPTED_FILE", path)
+    message = refused(mine)
+    assert str(path) in message
+    assert words in message
+
+
+def spoil(name: str, text: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_text(text) and None
+
+
+@pytest.mark.parametrize(
+    ("spoils", "words"),
+    [
+        (spoil("format", "99"), "names format '99'"),
+        (spoil("great_expectations.yml", "a: ["), "is not YAML"),
+        (spoil("checkpoints/parity.json", "{"), "is not a checkpoint of Great Expectations"),
+        (
+            spoil("checkpoints/parity.json", '{"actions": [{"type": "no such"}]}'),
+            "cannot be loaded",
+        ),
+    ],
+)
+def test_a_project_of_nonsense(mine: Lake, spoils: Callable[[Path], None], words: str) -> None:
+    gx = mine.ops / "parity" / "gx"
+    spoils(gx)
+    message = refused(mine)
+    assert words in message
+    assert str(gx) in message
+    assert "move " in message
+
+
+def test_tickers_that_v1_does_not_have(mine: Lake) -> None:
+    for folder in mine.pointer.glob("*/year=*"):
+        shutil.rmtree(folder)
+    assert "has nothing of v1 to compare; load it first" in refused(mine)
+
+
+@pytest.mark.parametrize("moment", [1, 10, -1])
+def test_a_killed_run_leaves_a_whole_site(mine: Lake, moment: int) -> None:
+    """The process dies at a moment of publishing; -1: before the index."""
+    code = f"""
+import os
+from expectations import publishing
+from flows.__main__ import main
+really, count = publishing.replace_file, 0
+def dies(path, data):
+    global count
+    count += 1
+    last = path.name == "index.html" and path.parent.name == "data_docs"
+    if count == {moment} or ({moment} == -1 and last):
+        os._exit(9)
+    really(path, data)
+publishing.replace_file = dies
+main(["parity", "--lake", {str(mine.root)!r}, "--base-url", "http://127.0.0.1:9"])
+"""
+    index = site(mine)[Path("index.html")]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 9, done.stderr
+    after = site(mine)
+    assert after[Path("index.html")] == index
+    links = re.findall(r'href="([^"]+)"', index.decode())
+    assert {link for link in links if Path(unquote(link)) not in after} == set()
+    assert call("parity", "--lake", str(mine.root), *NOWHERE)[0] == 0
+    assert not list((mine.ops / "parity").glob(".building-*"))
