@@ -55,9 +55,12 @@ class V1Server:
             answer = requests.get(page["next_url"], headers=BEARER, timeout=60)
 
     def wait_until_complete(self, seconds: float = 300) -> None:
-        """Wait until every ticker of the lake is read."""
+        """Wait until the text of every record of the lake is read."""
         until = time.monotonic() + seconds
-        while not requests.get(f"{self.url}/health", timeout=60).json()["complete"]:
+        while True:
+            health = requests.get(f"{self.url}/health", timeout=60).json()
+            if health["complete"] and health["tickers_full"] == health["tickers"]:
+                return
             assert time.monotonic() < until, self.log
             time.sleep(0.1)
 

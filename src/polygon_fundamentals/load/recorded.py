@@ -23,7 +23,7 @@ from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.lake.paths import ticker_of_file
 from polygon_fundamentals.load.recorded_tables import is_table, table_rows
 from polygon_fundamentals.load.store import StoreJob, store_v1
-from polygon_fundamentals.normalise.exact import parse_exact, to_json
+from polygon_fundamentals.normalise.exact import parse_exact, parse_text, to_json
 from polygon_fundamentals.reports import UpsertCounts
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
 
@@ -137,11 +137,11 @@ def _store(
 ) -> None:
     if not batch:
         return
-    body = to_json({"results": [row for row, _ in batch]}).encode()
     job = StoreJob(
         root=str(lake.root),
         statements=list(Statement),
-        bodies=[body],
+        bodies=[],
+        rows=[row for row, _ in batch],
         companies=companies,
         scope=Scope.WINDOW,
         timeframes=_TIMEFRAMES,
@@ -199,7 +199,11 @@ def _rows(path: Path, recorded: datetime | None, problems: list[Problem]) -> Ite
         return
     if is_table(data):
         try:
-            values: list[tuple[int | None, Any]] = [(None, row) for row in table_rows(data)]
+            values: list[tuple[int | None, Any]] = [
+                # As an answer would have it: a day is a text, and so is what is no number.
+                (None, parse_exact(to_json(row)))
+                for row in table_rows(data)
+            ]
         except (ValueError, ApiError) as error:
             problem("damaged", f"the table cannot be read ({str(error).splitlines()[0][:120]})")
             return
@@ -226,7 +230,7 @@ def _values(data: bytes, problem: Callable[..., None]) -> Iterator[tuple[int | N
         problem("skipped", "it is empty")
         return
     try:
-        yield None, parse_exact(text)
+        yield None, parse_text(text.encode())
         return
     except (ValueError, RecursionError) as error:
         lines = text.splitlines()
@@ -240,7 +244,7 @@ def _values(data: bytes, problem: Callable[..., None]) -> Iterator[tuple[int | N
         if not line.strip():
             continue
         try:
-            yield number, parse_exact(line)
+            yield number, parse_text(line.encode())
         except (ValueError, RecursionError) as error:
             problem("damaged", f"the line is cut off or no JSON ({str(error)[:80]})", number)
 

@@ -41,7 +41,7 @@ class StoreJob:
     `owner` is the ticker that alone was asked for: all rows are its own, whatever they say of
     themselves. `fiscal` is the fiscal year and quarter of v1 records to store, `window` says
     that records of other timeframes than those asked for are passed over, and `undated_only`
-    that dated ones are.
+    that dated ones are. `rows` of v1 may be given beside `bodies`, as `parse_rows` returns them.
     """
 
     root: str
@@ -55,6 +55,7 @@ class StoreJob:
     fiscal: tuple[int | None, int | None] = (None, None)
     window: bool = False
     undated_only: bool = False
+    rows: Sequence[dict[str, Any]] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ def store_v1(job: StoreJob) -> Stored:
         LakeError, OSError: as `commit`.
     """
     wanted = _in_window if job.window else _in_fiscal
-    rows = [row for body in job.bodies for row in parse_rows(body) if wanted(row, job)]
+    given = [*job.rows, *(row for body in job.bodies for row in parse_rows(body))]
+    rows = [row for row in given if wanted(row, job)]
     if job.owner and not job.window:
         refuse_strangers(rows, job.owner)
     if job.owner:

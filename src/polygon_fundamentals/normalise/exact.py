@@ -75,7 +75,12 @@ def _has_tiny(text: bytes) -> bool:
     return any(text[at + 1 : at + 4].isdigit() for at in exponents)
 
 
-def _parse(text: bytes) -> Any:
+def parse_text(text: bytes) -> Any:
+    """Return what `parse_exact` returns, several times as fast for nearly every text.
+
+    Raises:
+        ValueError, RecursionError: it is no JSON, or nested too deep.
+    """
     if _LONG not in text.translate(_NUMBER_BYTES) and not _has_tiny(text):
         try:
             return orjson.loads(text)
@@ -108,7 +113,7 @@ def parse_pieces(body: bytes, most: int = 2_000) -> Iterator[list[JsonObject]]:
     try:
         raw = _DECODER.decode(body).results or []
         for first in range(0, len(raw), most):
-            yield _parse(b"[" + b",".join(raw[first : first + most]) + b"]")
+            yield parse_text(b"[" + b",".join(raw[first : first + most]) + b"]")
     except RecursionError as error:
         raise _too_deep() from error
 

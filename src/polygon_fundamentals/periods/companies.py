@@ -67,13 +67,24 @@ def ciks_in(dataset: Dataset, tickers: Collection[str], shown: Shown) -> dict[st
     for ticker in tickers:
         if bucket_of(ticker) in shown:
             buckets[bucket_of(ticker)].append(ticker)
-    bring_up_cache(dataset, tickers, shown)
+    unread: dict[int, list[str]] = {}
     for bucket, some in buckets.items():
         rows = cache.ciks(dataset, bucket, shown[bucket])
-        bucket_ciks = ciks_of(read_dataset(dataset, some, shown) if rows is None else rows)
-        for ticker, ciks in bucket_ciks.items():
-            ciks_by_ticker.setdefault(ticker, set()).update(ciks)
+        if rows is None:
+            unread[bucket] = some
+        else:
+            _join(ciks_by_ticker, ciks_of(rows))
+    if unread:
+        bring_up_cache(dataset, [t for some in unread.values() for t in some], shown)
+    for bucket, some in unread.items():
+        rows = cache.ciks(dataset, bucket, shown[bucket])
+        _join(ciks_by_ticker, ciks_of(read_dataset(dataset, some, shown) if rows is None else rows))
     return ciks_by_ticker
+
+
+def _join(ciks_by_ticker: dict[str, set[str]], more: Mapping[str, set[str]]) -> None:
+    for ticker, ciks in more.items():
+        ciks_by_ticker.setdefault(ticker, set()).update(ciks)
 
 
 def ciks_of(rows: pa.Table) -> dict[str, set[str]]:

@@ -117,7 +117,7 @@ class Index:
         """Return `body` and `sourced` of some records.
 
         Raises:
-            MovedError: the lake changed: ask for the records anew.
+            MovedError: a file is not where it was: ask for the records anew.
             NotReadyError: they cannot be read now.
         """
         found: list[Text | None] = [
@@ -129,22 +129,28 @@ class Index:
             wanted = [(records[i].ties, records[i].rows) for i in missing]
             try:
                 future = self._foreground.submit(_texts_of, self.view.root, wanted)
+                # Also those that come too late for this request: it will be made again.
+                future.add_done_callback(lambda done: self._keep_texts(wanted, done))
                 texts = future.result(WAIT_SECONDS)
             except (FundamentalsError, OSError, BrokenProcessPool, TimeoutError) as error:
-                log.warning("records cannot be read at the moment: %s", error)
-                raise NotReadyError("the records cannot be read at the moment") from error
-            if len(self._texts) > _CACHED_TEXTS:
-                self._texts.clear()
-            for i, key, text in zip(missing, wanted, texts, strict=True):
+                log.warning("records are not read yet: %s", str(error) or type(error).__name__)
+                raise NotReadyError("the records are not read from the lake yet") from error
+            for i, text in zip(missing, texts, strict=True):
                 if text is None:
                     raise MovedError
-                found[i] = self._texts[key] = text
+                found[i] = text
         return [text for text in found if text is not None]
 
-    def wait_for_other(self, state: State, seconds: float) -> bool:
-        """Wait until another state takes the place of this one; say whether it did."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self.state is not state, seconds)
+    def _keep_texts(
+        self, wanted: Sequence[tuple[tuple[str, ...], bytes]], done: Future[list[Text | None]]
+    ) -> None:
+        if done.cancelled() or done.exception() is not None:
+            return
+        if len(self._texts) > _CACHED_TEXTS:
+            self._texts = {}
+        for key, text in zip(wanted, done.result(), strict=True):
+            if text is not None:
+                self._texts[key] = text
 
     def _shelf_now(self, ticker: str) -> Shelf:
         """Return the shelf of a ticker that is not on one yet, made at once."""
@@ -224,7 +230,9 @@ class Index:
         due = self._due(now)
         if due:
             companies = self._companies_of(due)
-            for shelf in _load(self._made(companies, bare=True)):
+            # Of a few, full ones at once: until they are there, the state before is served.
+            bare = len(companies) > BARE_COMPANIES
+            for shelf in _load(self._made(companies, bare=bare)):
                 pending |= dict.fromkeys(shelf.digests, shelf)
             for ticker in self._files.look():
                 self._dirty[ticker] = (self._dirty.get(ticker, (now, now))[0], time.monotonic())

@@ -20,8 +20,10 @@ import orjson
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse
 
 from polygon_fundamentals.statements import V1_PATH
+from polygon_fundamentals.v1_view.docs_page import docs_page
 from polygon_fundamentals.v1_view.index import WAIT_SECONDS, Index
 from polygon_fundamentals.v1_view.keys import Keys
 from polygon_fundamentals.v1_view.query import (
@@ -36,6 +38,7 @@ from polygon_fundamentals.v1_view.state import MovedError, NotReadyError, Unread
 from polygon_fundamentals.v1_view.words import codec
 
 MAX_QUERY_BYTES = 4_096
+RETRY_SECONDS = 0.1
 _CACHED_BYTES = 32_000_000
 _LOGGED_CHARACTERS = 300
 _HOST = re.compile(r"[A-Za-z0-9._~\-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
@@ -97,12 +100,14 @@ class Pages:
             query, after = decode_cursor(query.cursor)
         until = time.monotonic() + WAIT_SECONDS
         while True:
-            state = self._index.state
             try:
                 return self._page(query, after, base)
             except MovedError:
-                if not self._index.wait_for_other(state, until - time.monotonic()):
+                # A file changed, and a later state has it as it is; or a switch gave v1's folder
+                # another name, and it is there.
+                if time.monotonic() > until:
                     raise NotReadyError("the lake is changing at the moment") from None
+                time.sleep(RETRY_SECONDS)
 
     def _page(self, query: V1Query, after: Place | None, base: str) -> Answer:
         """Return the page after a place; raises as `answer`, and MovedError."""
@@ -149,6 +154,7 @@ def make_app(index: Index, keys: Keys, public_url: str | None = None) -> Gate:
         description="The vendor's retired `/vX/reference/financials`, read only. A record's "
         "`generation` says whether it is v1's own (`v1`) or a record of v2 in v1's form (`v2`).",
         version="1",
+        docs_url=None,
         redoc_url=None,
     )
     pages = Pages(index)
@@ -179,6 +185,10 @@ def make_app(index: Index, keys: Keys, public_url: str | None = None) -> Gate:
             "complete": state.is_complete,
             "tickers_full": sum(shelf.is_full for shelf in state.shelves.values()),
         }
+
+    @app.api_route("/docs", methods=["GET", "HEAD"], include_in_schema=False)
+    def docs() -> Response:
+        return HTMLResponse(docs_page(app.openapi()))
 
     def refused(_: Request, error: Exception) -> Response:
         if isinstance(error, RequestValidationError):

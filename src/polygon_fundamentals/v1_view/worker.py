@@ -59,14 +59,19 @@ class Worker:
         pool.shutdown(wait=False)
 
     def stop(self) -> None:
-        """End the process, whatever it does."""
+        """End the process: at once where it has nothing to do, else whatever it does."""
         with self._lock:
             pool, self._pool = self._pool, None
-        if pool is not None:
-            processes = list((pool._processes or {}).values())
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in processes:
-                process.kill()
+            is_idle = not self._under_way
+        if pool is None:
+            return
+        if is_idle:
+            pool.shutdown()
+            return
+        processes = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
 
 
 def _leave_signals() -> None:

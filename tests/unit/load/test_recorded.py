@@ -62,7 +62,7 @@ def pages(sandbox: Sandbox, limit: int) -> list[bytes]:
 
 def run(lake: Path, *words: str | Path) -> tuple[int, dict[str, Any], str]:
     """Run `import-v1`; return its exit code, its JSON and what it wrote to standard error."""
-    done = subprocess.run(command(lake, *words), capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command(lake, *words), capture_output=True, text=True, timeout=900)
     return done.returncode, json.loads(done.stdout or "{}"), done.stderr
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -37,6 +38,8 @@ class Served:
     whole: V1Server
     continued: V1Server
     before: list[dict[str, Any]]
+    whole_lake: Lake
+    continued_lake: Lake
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +67,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     ):
         one.wait_until_complete()
         other.wait_until_complete()
-        yield Served(one, other, before)
+        yield Served(one, other, before, whole, continued)
 
 
 def program(base: str) -> Table:
@@ -127,3 +130,54 @@ def test_every_record_says_which_generation_it_is(served: Served) -> None:
     assert answer.headers["X-Generation"] == "v1,v2"
     early = served.continued.get(period_of_report_date__lt="2025-09-01")
     assert early.headers["X-Generation"] == "v1"
+
+
+def unmarked(records: list[dict[str, Any]], generation: str) -> list[dict[str, Any]]:
+    """Return the records without their mark, which is one for all."""
+    assert {r["generation"] for r in records} == {generation}
+    return [{k: v for k, v in r.items() if k != "generation"} for r in records]
+
+
+def test_as_of_a_day_serves_what_was_known_then(served: Served) -> None:
+    day = (ENDED - timedelta(days=1)).isoformat()
+    with serving_v1(served.whole_lake.root, "--as-of", day, "--only", "v1") as server:
+        server.wait_until_complete()
+        assert unmarked(server.everything(limit=100), "v1") == served.before
+    with serving_v1(served.continued_lake.root, "--as-of", "2026-03-31") as server:
+        server.wait_until_complete()
+        records = server.everything(limit=100)
+    assert {r["generation"] for r in records} == {"v1", "v2"}
+    assert max(r["filing_date"] for r in records if r.get("filing_date")) <= "2026-03-31"
+    now = {json.dumps(r, sort_keys=True) for r in served.continued.everything(limit=100)}
+    then = {json.dumps(r, sort_keys=True) for r in records}
+    assert then < now
+
+
+def test_only_v1_leaves_v2_out(served: Served) -> None:
+    with serving_v1(served.continued_lake.root, "--only", "v1") as server:
+        server.wait_until_complete()
+        answer = server.get(limit=1)
+        assert answer.headers["X-Generation"] == "v1"
+        assert unmarked(server.everything(limit=100), "v1") == served.before
+
+
+def test_differing_adds_the_fields_that_v2_defines_differently(served: Served) -> None:
+    differing = {
+        (e.v1_section, e.v1)
+        for statement in Statement
+        for e in entries(statement)
+        if e.relation is Relation.DEFINITION_DIFFERS and e.source_rank == 1 and e.v1 and e.v2
+    }
+    plain = [r for r in served.continued.everything(limit=100) if r["generation"] == "v2"]
+    with serving_v1(served.continued_lake.root, "--differing") as server:
+        server.wait_until_complete()
+        more = [r for r in server.everything(limit=100) if r["generation"] == "v2"]
+    assert len(more) == len(plain)
+    added = set()
+    for record, with_more in zip(plain, more, strict=True):
+        for section, lines in with_more["financials"].items():
+            before = record["financials"].get(section, {})
+            assert {n: line for n, line in lines.items() if n in before} == before
+            added |= {(section, name) for name in lines.keys() - before.keys()}
+    assert added
+    assert added <= differing

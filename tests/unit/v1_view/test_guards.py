@@ -250,7 +250,12 @@ def test_health_and_docs_need_no_key(pair: Pair) -> None:
     described = requests.get(f"{pair.server.url}/openapi.json", timeout=60).json()
     names = {p["name"] for p in described["paths"][PATH]["get"]["parameters"]}
     assert {"ticker", "filing_date.gte", "company_name.search", "period_of_report_date.lt"} <= names
-    assert requests.get(f"{pair.server.url}/docs", timeout=60).status_code == 200
+    page = requests.get(f"{pair.server.url}/docs", timeout=60)
+    assert page.status_code == 200
+    assert all(f"<code>{name}</code>" in page.text for name in names)
+    # Nothing is loaded from anywhere.
+    assert re.findall(r'(?:src|href)="([^"]*)"', page.text) == ["openapi.json"]
+    assert not re.search(r"<script|<link|url\(|@import", page.text)
 
 
 def test_the_access_log_has_one_line_for_a_request(pair: Pair) -> None:

@@ -1,0 +1,238 @@
+"""What `serve-v1` costs: its start, its memory, one ticker's quarters, the whole market.
+
+    python -m benchmarks.serve_v1 --companies 300 --work DIR
+
+The load is made by locust, which BENCH_PYTHON has (`make bench` installs it). The lake is filled
+from the sandbox once and stays in DIR. Prints a table in Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import requests
+
+from polygon_fundamentals.lake import Lake
+
+KEY = "benchmark-key"
+PATH = "/vX/reference/financials"
+BEARER = {"Authorization": f"Bearer {KEY}"}
+HERE = Path(__file__).parent
+USERS = 8
+SECONDS = 20
+
+
+class Server:
+    """`serve-v1` of a lake, and the memory of all of its processes, sampled."""
+
+    def __init__(self, lake: Path) -> None:
+        self.began = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "flows", "serve-v1", "--lake", str(lake), "--port", "0"],
+            env={**os.environ, "POLYGON_API_KEY": KEY},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=HERE.parent,
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        self.url = next(word for word in line.split() if word.startswith("http")).split("/vX")[0]
+        self.peak = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the command was given."""
+        return time.monotonic() - self.began
+
+    def get(self, **terms: Any) -> dict[str, Any]:
+        """Return the answer to a query, asked again where it is not ready."""
+        while True:
+            answer = requests.get(self.url + PATH, terms, headers=BEARER, timeout=60)
+            if answer.status_code != 503:
+                answer.raise_for_status()
+                found: dict[str, Any] = answer.json()
+                return found
+            time.sleep(0.2)
+
+    def wait_for(self, name: str) -> float:
+        """Wait until all tickers are `ready` or `full`; return the server's age then."""
+        while True:
+            health = requests.get(f"{self.url}/health", timeout=60).json()
+            if health["tickers"] and health[f"tickers_{name}"] == health["tickers"]:
+                return self.age
+            time.sleep(0.1)
+
+    def memory(self) -> int:
+        """Return the proportional set size of all processes, in bytes."""
+        total, left = 0, [self.process.pid]
+        while left:
+            pid = left.pop()
+            try:
+                text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+                left += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            total += next(int(x.split()[1]) for x in text.splitlines() if x.startswith("Pss:"))
+        return total * 1024
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.5):
+            self.peak = max(self.peak, self.memory())
+
+    def stop(self) -> None:
+        """End it."""
+        self._stop.set()
+        self._thread.join()
+        self.process.terminate()
+        self.process.wait(timeout=30)
+
+
+@contextmanager
+def serving(lake: Path) -> Iterator[Server]:
+    """Serve a lake until the block ends."""
+    server = Server(lake)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def load(server: Server, tickers: list[str]) -> dict[str, float]:
+    """Ask for one ticker's quarters from eight clients; return locust's figures."""
+    python = os.environ.get("BENCH_PYTHON", sys.executable)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "tickers.txt").write_text("\n".join(tickers))
+        done = subprocess.run(
+            [
+                *(python, "-m", "locust", "-f", str(HERE / "serve_v1_load.py"), "--headless"),
+                *("--json", "--host", server.url, "-u", str(USERS), "-r", str(USERS)),
+                *("-t", f"{SECONDS}s", "--loglevel", "ERROR"),
+            ],
+            env={**os.environ, "LOAD_KEY": KEY, "LOAD_TICKERS": f"{folder}/tickers.txt"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if not done.stdout.strip():
+        raise SystemExit(f"locust did not run: {done.stderr.strip()[-300:]}")
+    (row,) = json.loads(done.stdout)
+    times = sorted((float(ms), n) for ms, n in row["response_times"].items())
+    middle, seen, centre = row["num_requests"] / 2, 0, 0.0
+    for ms, n in times:
+        seen += n
+        if seen >= middle:
+            centre = ms
+            break
+    seconds = row["last_request_timestamp"] - row["start_time"]
+    return {
+        "rate": row["num_requests"] / seconds,
+        "median": centre,
+        "requests": row["num_requests"],
+        "failed": row["num_failures"],
+    }
+
+
+def pages(server: Server, most: int) -> list[float]:
+    """Return the seconds of each page of the whole market at 100 a page."""
+    found = []
+    session = requests.Session()
+    url: str | None = f"{server.url}{PATH}?limit=100"
+    while url and len(found) < most:
+        began = time.monotonic()
+        while (answer := session.get(url, headers=BEARER, timeout=60)).status_code == 503:
+            time.sleep(0.2)
+        answer.raise_for_status()
+        url = answer.json().get("next_url")
+        found.append(time.monotonic() - began)
+    return found
+
+
+def filled(root: Path, companies: int) -> list[str]:
+    """Fill a lake from the sandbox where there is none; return its tickers."""
+    lake = Lake(root)
+    if not (root / "tickers.txt").exists():
+        from sandbox import Sandbox
+        from tests.filled import fill
+
+        lake.prepare()
+        with Sandbox(
+            companies=companies,
+            start=date(2009, 1, 1),
+            today=date(2026, 7, 1),
+            api_key="sandbox-key",
+        ) as sandbox:
+            fill(lake, sandbox, sandbox.tickers)
+            (root / "tickers.txt").write_text("\n".join(sandbox.tickers))
+    return (root / "tickers.txt").read_text().split()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--companies", type=int, default=300)
+    parser.add_argument("--work", type=Path, required=True, help="where the lake is, or is made")
+    parser.add_argument("--pages", type=int, default=10_000, help="of the market, at most")
+    given = parser.parse_args()
+    root = given.work / f"lake-{given.companies}"
+    os.environ.setdefault("POLYGON_API_KEY", "sandbox-key")
+    tickers = filled(root, given.companies)
+    rows: list[tuple[str, str]] = []
+
+    def note(what: str, figure: str) -> None:
+        rows.append((what, figure))
+        print(f"| {what} | {figure} |", flush=True)
+
+    print(f"| `serve-v1`, {given.companies} companies | |\n| --- | ---: |", flush=True)
+    shutil.rmtree(root / "ops" / "cache" / "serve_v1", ignore_errors=True)
+    with serving(root) as server:
+        note("first start: the port answers after", f"{server.age:.1f} s")
+        server.get(ticker=tickers[-1], timeframe="quarterly", limit=100)
+        note("first start: one ticker's quarters after", f"{server.age:.1f} s")
+        note("first start: the whole market is listed after", f"{server.wait_for('ready'):.0f} s")
+        some = pages(server, 20)
+        note("a page of the market before its texts are stored, median", f"{median(some):.2f} s")
+        note("first start: all texts are stored after", f"{server.wait_for('full'):.0f} s")
+        note("memory at most meanwhile, all processes", f"{server.peak / 1e6:.0f} MB")
+    with serving(root) as server:
+        note("later start: the port answers after", f"{server.age:.1f} s")
+        note("later start: everything is ready after", f"{server.wait_for('full'):.1f} s")
+        figures = load(server, tickers)
+        note(
+            f"one ticker's quarters, {USERS} clients, all tickers in turn",
+            f"{figures['rate']:.0f} requests a second",
+        )
+        note("the same, median (locust)", f"{figures['median']:.0f} ms")
+        note("the same, failed", f"{figures['failed']} of {figures['requests']:,}")
+        times = pages(server, given.pages)
+        part = len(times) // 4 or 1
+        note(
+            f"the market at 100 a page, {len(times)} pages",
+            f"{sum(times):.1f} s",
+        )
+        quarters = " ".join(
+            f"{1_000 * sum(times[i * part : (i + 1) * part]) / part:.1f}" for i in range(4)
+        )
+        note("the same, ms a page, by quarter of the way", quarters)
+        note("memory at most, all processes", f"{server.peak / 1e6:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""A record on a bare shelf has the text that a full one holds, read from its rows alone."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.v1_view import shelf_file
+from polygon_fundamentals.v1_view.shelf_file import Shelf
+from polygon_fundamentals.v1_view.shelving import companies_of, make_shelves
+from polygon_fundamentals.v1_view.texts import texts_of
+from polygon_fundamentals.v1_view.view import View
+from tests.cutover_world import fill, load_gone, load_later
+from tests.unit.v1_view.conftest import Pair
+
+
+def shelves(view: View, folder: Path, *, bare: bool) -> list[Shelf]:
+    lake = Lake(Path(view.root))
+    tickers = {t for g in Generation for s in Statement for _, t, _ in lake.dataset(g, s).files()}
+    folder.mkdir()
+    made = make_shelves(view, str(folder), companies_of(view.root, sorted(tickers)), bare=bare)
+    found = [shelf_file.load(Path(path)) for path in made]
+    return [shelf for shelf in found if shelf is not None]
+
+
+def assert_same(view: View, folder: Path) -> int:
+    """Compare the records of both kinds of shelves; return how many texts were read late."""
+    bare = shelves(view, folder / "bare", bare=True)
+    full = shelves(view, folder / "full", bare=False)
+    assert [s.digests for s in bare] == [s.digests for s in full]
+    late = 0
+    for one, other in zip(bare, full, strict=True):
+        assert one.ciks == other.ciks
+        missing = [r for r in one.records if r.body is None]
+        late += len(missing)
+        texts = iter(texts_of(view.root, [(r.ties, r.rows) for r in missing]))
+        for mine, whole in zip(one.records, other.records, strict=True):
+            names = [n for n in shelf_file._META]
+            assert [getattr(mine, n) for n in names] == [getattr(whole, n) for n in names]
+            text = (mine.body, mine.sourced) if mine.body is not None else next(texts)
+            assert text == (whole.body, whole.sourced)
+    return late
+
+
+@pytest.mark.parametrize("day", [None, date(2025, 9, 1)])
+def test_of_a_sandbox_with_its_oddities(pair: Pair, tmp_path: Path, day: date | None) -> None:
+    assert assert_same(View(str(pair.lake.root), day), tmp_path) > 20
+
+
+@pytest.mark.parametrize("day", [None, date(2026, 6, 15)])
+def test_of_corrected_and_delisted_records(tmp_path: Path, day: date | None) -> None:
+    lake = load_later(load_gone(fill(Lake(tmp_path / "lake"))))
+    assert list((lake.ops / "revisions").rglob("*.parquet"))
+    assert assert_same(View(str(lake.root), day), tmp_path) > 5
+
+
+def test_a_row_that_is_gone_is_told(tmp_path: Path) -> None:
+    lake = fill(Lake(tmp_path / "lake"))
+    (shelf, _) = shelves(View(str(lake.root)), tmp_path / "bare", bare=True)
+    wanted = [(r.ties, r.rows) for r in shelf.records]
+    assert all(texts_of(str(lake.root), wanted))
+    shutil.rmtree(lake.dataset(Generation.V1, Statement.CASH_FLOW).folder)
+    assert texts_of(str(lake.root), wanted) == [None] * len(wanted)
