@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 import pyarrow as pa
 
+from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.lake import codec, revisions
 from polygon_fundamentals.lake.archived_rows import read_kept
 from polygon_fundamentals.lake.paths import Dataset, Lake
@@ -82,8 +83,9 @@ class _File:
 
     @classmethod
     def read(cls, dataset: Dataset, ticker: str, place: int) -> _File:
+        wanted = schema(Generation.V1, dataset.statement)
         if place == REVISIONS:
-            return cls(revisions.read(dataset, ticker))
+            return cls(revisions.read(dataset, ticker).select(wanted.names))
         if place == ARCHIVED:
             archived = read_kept(dataset, [ticker])
             if archived is not None:
@@ -94,4 +96,4 @@ class _File:
                 return cls(codec.with_ticker(rows, ticker))
             except FileNotFoundError:
                 pass
-        return cls(revisions.revisions_schema(dataset).empty_table())
+        return cls(wanted.empty_table())
