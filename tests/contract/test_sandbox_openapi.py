@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,13 +12,11 @@ import requests
 
 from sandbox import Sandbox
 from sandbox.fields import RATIO_FIELDS
+from tests.vendor_description import DESCRIPTION, described_schema, needs_description
 
 jsonschema = pytest.importorskip("jsonschema", reason="a test dependency")
 
-_DESCRIPTION = Path(__file__).resolve().parents[3] / "shared" / "api" / "openapi_financials.json"
-pytestmark = pytest.mark.skipif(
-    not _DESCRIPTION.is_file(), reason=f"the vendor's description is not at {_DESCRIPTION}"
-)
+pytestmark = needs_description
 
 PATHS = [
     "/stocks/financials/v1/balance-sheets",
@@ -38,30 +35,11 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
-def _with_nulls(schema: Any) -> Any:
-    """Allow null beside numbers and dates: the real API sends it, its description forgets it."""
-    if isinstance(schema, dict):
-        changed = {key: _with_nulls(value) for key, value in schema.items()}
-        if changed.get("type") == "number" or changed.get("format") == "date":
-            changed["type"] = [changed["type"], "null"]
-        return changed
-    return [_with_nulls(item) for item in schema] if isinstance(schema, list) else schema
-
-
-def _schema(path: str, status: str) -> Any:
-    described = json.loads(_DESCRIPTION.read_text())["paths"][path]["get"]["responses"]
-    schema = described[status]["content"]["application/json"]["schema"]
-    if path == "/vX/reference/financials":
-        record = schema["properties"]["results"]["items"]["properties"]
-        record["filing_date"] = {"type": ["string", "null"]}
-    return _with_nulls(schema)
-
-
 @pytest.mark.parametrize("path", PATHS)
 def test_answers_satisfy_the_description(sandbox: Sandbox, path: str) -> None:
     limit = {PATHS[3]: 10_000, PATHS[4]: 100}.get(path, 50_000)
     answer = requests.get(sandbox.url + path, {"limit": limit}, headers=HEADERS, timeout=30)
-    validator = jsonschema.Draft202012Validator(_schema(path, "200"))
+    validator = jsonschema.Draft202012Validator(described_schema(path, "200"))
     assert answer.status_code == 200
     assert len(answer.json()["results"]) > 50
     assert [error.message for error in validator.iter_errors(answer.json())] == []
@@ -69,7 +47,7 @@ def test_answers_satisfy_the_description(sandbox: Sandbox, path: str) -> None:
 
 @pytest.mark.parametrize("path", [*PATHS[:3], PATHS[5]])
 def test_every_described_column_and_no_other_is_served(sandbox: Sandbox, path: str) -> None:
-    described = set(_schema(path, "200")["properties"]["results"]["items"]["properties"])
+    described = set(described_schema(path, "200")["properties"]["results"]["items"]["properties"])
     answer = requests.get(sandbox.url + path, {"limit": 50_000}, headers=HEADERS, timeout=30)
     served = {key for row in answer.json()["results"] for key in row}
     assert served == described
@@ -79,12 +57,12 @@ def test_every_described_column_and_no_other_is_served(sandbox: Sandbox, path: s
 def test_a_refused_query_satisfies_the_description(sandbox: Sandbox, path: str) -> None:
     answer = requests.get(sandbox.url + path, {"limit": 0}, headers=HEADERS, timeout=30)
     assert answer.status_code == 400
-    jsonschema.validate(answer.json(), _schema(path, "400"))
+    jsonschema.validate(answer.json(), described_schema(path, "400"))
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_every_described_parameter_is_accepted(sandbox: Sandbox, path: str) -> None:
-    described = json.loads(_DESCRIPTION.read_text())["paths"][path]["get"]["parameters"]
+    described = json.loads(DESCRIPTION.read_text())["paths"][path]["get"]["parameters"]
     most = {"limit": {PATHS[3]: "10000", PATHS[4]: "100"}.get(path, "50000")}
     whole = requests.get(sandbox.url + path, most, headers=HEADERS, timeout=30).json()["results"]
     for parameter in described:

@@ -7,7 +7,6 @@ import gzip
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import date
@@ -17,7 +16,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import requests
 
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.load.historical import load_v1
@@ -27,6 +25,7 @@ from polygon_fundamentals.statements import Statement, Timeframe
 from sandbox import Sandbox
 from tests.conftest import KEY, client_of
 from tests.lakes import contents, fingerprint, stray_files
+from tests.recordings import command, pages, run, write_singer
 
 API = Path(__file__).resolve().parents[4] / "shared" / "api" / "real" / "v1"
 
@@ -48,29 +47,6 @@ def loaded(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     return contents(lake)
 
 
-def pages(sandbox: Sandbox, limit: int) -> list[bytes]:
-    """Return the bodies of all pages of v1."""
-    found = []
-    url: str | None = f"{sandbox.url}/vX/reference/financials?limit={limit}&sort=filing_date"
-    while url:
-        answer = requests.get(url, headers={"Authorization": f"Bearer {KEY}"}, timeout=60)
-        found.append(answer.content)
-        following = answer.json().get("next_url")
-        url = following and sandbox.url + following[following.index("/vX/") :]
-    return found
-
-
-def run(lake: Path, *words: str | Path) -> tuple[int, dict[str, Any], str]:
-    """Run `import-v1`; return its exit code, its JSON and what it wrote to standard error."""
-    done = subprocess.run(command(lake, *words), capture_output=True, text=True, timeout=900)
-    return done.returncode, json.loads(done.stdout or "{}"), done.stderr
-
-
-def command(lake: Path, *words: str | Path) -> list[str]:
-    start = [sys.executable, "-m", "flows", "import-v1", "--json", "--lake", str(lake)]
-    return [*start, *map(str, words)]
-
-
 def write_pages(folder: Path, bodies: list[bytes]) -> None:
     folder.mkdir(parents=True)
     for number, body in enumerate(bodies):
@@ -85,18 +61,6 @@ def write_json(folder: Path, records: list[dict[str, Any]]) -> None:
 def write_lines(folder: Path, records: list[dict[str, Any]]) -> None:
     folder.mkdir()
     (folder / "records.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
-
-
-def write_singer(folder: Path, records: list[dict[str, Any]]) -> None:
-    folder.mkdir()
-    stream = {"stream": "stock_financials_deprecated"}
-    lines = [{"type": "SCHEMA", **stream, "schema": {}, "key_properties": ["cik"]}]
-    lines += [
-        {"type": "RECORD", **stream, "record": r, "time_extracted": "2026-09-30T12:00:00Z"}
-        for r in records
-    ]
-    lines.append({"type": "STATE", "value": {}})
-    (folder / "singer").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 @pytest.mark.parametrize("write", [write_json, write_lines, write_singer])

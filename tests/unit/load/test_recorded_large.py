@@ -21,7 +21,7 @@ from polygon_fundamentals.statements import Statement, Timeframe
 from sandbox import Sandbox
 from tests.conftest import KEY, client_of
 from tests.lakes import contents, fingerprint, stray_files
-from tests.unit.load.test_recorded import command, pages, run, write_singer
+from tests.recordings import command, pages, run, write_singer
 
 PAGES = 10_000
 KILLS = 10

@@ -147,9 +147,9 @@ def test_switches_loads_and_a_build_under_eight_clients(tmp_path: Path) -> None:
             server.wait_until_complete()
             session = requests.Session()
             states.append([ask(server.url, terms, session) for terms in asked])
+    assert sum(one != other for one, other in zip(states[0], states[2], strict=True)) > 2
     for number, answers in clients.answers.items():
         known = [state[number] for state in states]
-        assert known[0] != known[2], "the loads change no answer"
         # The states follow one another, and the last is reached.
         assert answers[0] == known[0]
         assert answers[-1] == known[2]
