@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Iterable
+from shutil import get_terminal_size
 from typing import Any
 
 from flows.commands import COMMANDS, GROUPS
@@ -16,12 +18,13 @@ official one (v2)."""
 EPILOG = """examples:
   {program} demo
   {program} fundamentals AAPL MSFT
-  {program} historical-load --generation both --tickers AAPL,MSFT --from 2010-01-01
-  {program} historical-load --generation v2 --universe active --lake /data/lake
+  {program} historical-load --tickers AAPL,MSFT
+  {program} historical-load --universe active --lake /lake
 
-The API key is read from POLYGON_API_KEY (or MASSIVE_API_KEY), never from an argument.
-Exit codes: 0 done; 1 the answer is no; 2 wrong use or configuration; 3 the API failed or
-some units are missing; 4 the lake is locked or damaged; 130 interrupted."""
+The API key is read from POLYGON_API_KEY (or MASSIVE_API_KEY), never from an
+argument. Exit codes: 0 done; 1 the answer is no; 2 wrong use or configuration;
+3 the API failed or some units are missing; 4 the lake is locked or damaged;
+130 interrupted."""
 
 
 class _Version(argparse.Action):
@@ -101,5 +104,12 @@ def _list_of_commands() -> str:
     lines = []
     for title, commands in GROUPS.items():
         lines.append(f"  {title}:")
-        lines += [f"    {name:<{width}}{command.summary}" for name, command in commands.items()]
+        for name, command in commands.items():
+            # argparse leaves two columns at the right free, and so does this.
+            lines += textwrap.wrap(
+                command.summary,
+                get_terminal_size().columns - 2,
+                initial_indent=f"    {name:<{width}}",
+                subsequent_indent=" " * (width + 4),
+            )
     return "\n".join(lines)

@@ -216,7 +216,11 @@ def _comparison(figures: Figures) -> Iterator[Row]:
 
 def _in_a_row(figures: Figures) -> Row:
     name, row, least = "both succeeded in a row", figures.days_in_a_row, figures.days_required
-    days = f"{len(row)} business days ({row[0]} to {row[-1]})" if row else "no business day"
+    days = (
+        f"{len(row)} business day{'s' if len(row) > 1 else ''} ({row[0]} to {row[-1]})"
+        if row
+        else "no business day"
+    )
     if figures.v1_rests:
         return Row(name, None, f"v1: {figures.v1_rests}; v2: {days}")
     if len(row) >= least:
