@@ -1,4 +1,8 @@
-"""The automations: a webhook is called when a run fails, is late, or parity fails."""
+"""The automations: runs whose worker died are ended, and a webhook is told of what fails.
+
+Only a run's heartbeats tell the server that it is alive. Without the first automation, a run whose
+worker was killed stays Running, and holds its deployment's place against every later run.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,12 @@ from typing import cast
 
 from prefect.blocks.webhook import Webhook
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import StateType
 from prefect.events import ResourceSpecification
-from prefect.events.actions import CallWebhook
+from prefect.events.actions import CallWebhook, ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound
+from prefect.settings import get_current_settings
 
 from deployments.steps import CREATE, Step, differences
 from polygon_fundamentals.errors import UsageError
@@ -55,11 +61,68 @@ class _Wanted:
     payload: str
 
 
+DEAD = "polygon-fundamentals: a run's worker died"
+# Prefect sends a heartbeat every 180 s unless PREFECT_FLOWS_HEARTBEAT_FREQUENCY says otherwise.
+_HEARTBEAT_SECONDS = 180
+_MISSED_HEARTBEATS = 3
+
+
 def steps(client: SyncPrefectClient) -> list[Step]:
-    """Return the steps of the webhook block and the automations.
+    """Return the steps of the automations, and of the webhook block that some of them call.
 
     Without a webhook in the environment and none on the server there is nobody to tell.
     """
+    return [_ending_dead_runs(client), *_telling(client)]
+
+
+def _ending_dead_runs(client: SyncPrefectClient) -> Step:
+    """Return the step of the automation that sets a run without heartbeats to Crashed."""
+    every = get_current_settings().flows.heartbeat_frequency or _HEARTBEAT_SECONDS
+    ends = ("Completed", "Failed", "Cancelled", "Crashed", "Paused", "Suspended")
+    trigger = EventTrigger.model_validate(
+        {
+            "after": {"prefect.flow-run.heartbeat"},
+            "expect": {
+                "prefect.flow-run.heartbeat",
+                *(f"prefect.flow-run.{state}" for state in ends),
+            },
+            "match": {"prefect.resource.id": "prefect.flow-run.*"},
+            "match_related": _runs_with_tag(TAG),
+            "for_each": {"prefect.resource.id"},
+            "posture": Posture.Proactive,
+            "threshold": 1,
+            "within": timedelta(seconds=every * _MISSED_HEARTBEATS),
+        }
+    )
+    message = f"no heartbeat for {every * _MISSED_HEARTBEATS} s: its worker died"
+    core = AutomationCore(
+        name=DEAD,
+        description="Made by `make deploy`.",
+        trigger=trigger,
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, message=message)],
+    )
+    existing = client.read_automations_by_name(DEAD)
+
+    def create() -> None:
+        if existing:
+            client.update_automation(existing[0].id, core)
+        else:
+            client.create_automation(core)
+
+    present = existing[0].trigger if existing else None
+    same = isinstance(present, EventTrigger) and all(
+        getattr(present, name) == getattr(trigger, name)
+        for name in ("after", "expect", "for_each", "posture", "within")
+    )
+    changes = (CREATE,) if not existing else () if same else ("its trigger is another",)
+    return Step(f"automation {DEAD!r}", changes, create)
+
+
+def _runs_with_tag(tag: str) -> dict[str, str]:
+    return {"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{tag}"}
+
+
+def _telling(client: SyncPrefectClient) -> list[Step]:
     url = os.environ.get(WEBHOOK_VARIABLE, "").strip()
     if url and not url.startswith(("http://", "https://")):
         raise UsageError(f"{WEBHOOK_VARIABLE} is not an http(s) address; set it again")
@@ -137,10 +200,7 @@ def _wanted(name: str) -> _Wanted:
         {
             "expect": events,
             "match": {"prefect.resource.id": "prefect.flow-run.*"},
-            "match_related": {
-                "prefect.resource.role": "tag",
-                "prefect.resource.id": f"prefect.tag.{tag}",
-            },
+            "match_related": _runs_with_tag(tag),
             "posture": Posture.Reactive,
             "threshold": 1,
             "within": timedelta(0),

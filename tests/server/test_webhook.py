@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 AUTOMATIONS = [
     "polygon-fundamentals: a run failed",
     "polygon-fundamentals: a run is late",
+    "polygon-fundamentals: a run's worker died",
     "polygon-fundamentals: parity failed",
 ]
 
@@ -77,7 +78,7 @@ def started(served: World, deployment: str, **parameters: Any) -> dict[str, Any]
 def test_the_automations_are_on_the_server_and_on(served: World, told_of: Receiver) -> None:
     found = served.api("/automations/filter", {})
     assert sorted(a["name"] for a in found) == AUTOMATIONS
-    assert [a["enabled"] for a in found] == [True] * 3
+    assert [a["enabled"] for a in found] == [True] * 4
     assert told_of.told == []
 
 
