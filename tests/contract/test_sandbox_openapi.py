@@ -78,11 +78,12 @@ def _sample(name: str, rows: list[dict[str, Any]]) -> str:
     base = name.split(".")[0]
     if name in ("limit", "sort", "order", "include_sources"):
         samples = {"limit": "10", "order": "asc", "include_sources": "true"}
-        return samples.get(name, "filing_date")
+        return samples.get(name, "ticker" if "price" in rows[0] else "filing_date")
     late = name.endswith((".gt", ".gte"))
     if base in RATIO_FIELDS:
         values = sorted(row[base] for row in rows if base in row)
-        return str(values[len(values) // 2])
+        # Many have no dividend, so the middle is also the least of them.
+        return str(values[-1] if name.endswith(".gte") else values[len(values) // 2])
     return {
         "cik": "0009000050" if late else "0009000003",
         "ticker": "N" if late else "CON",

@@ -334,16 +334,14 @@ def recover(lake: Lake) -> list[str]:
     """
     mended = []
     local.remove_leftovers(lake.ops)
-    for generation in Generation:
-        for statement in Statement:
-            dataset = lake.dataset(generation, statement)
-            for bucket in range(BUCKETS):
-                note = _note(dataset, bucket)
-                if not note.exists() and not _staging(dataset, bucket).exists():
-                    continue
-                with _bucket(dataset, bucket) as unfinished:
-                    _put_right(dataset, bucket, unfinished)
-                mended.append(f"{dataset.name}.{bucket:02d}")
+    for dataset in (*(lake.dataset(g, s) for g in Generation for s in Statement), lake.ratios):
+        for bucket in range(BUCKETS):
+            note = _note(dataset, bucket)
+            if not note.exists() and not _staging(dataset, bucket).exists():
+                continue
+            with _bucket(dataset, bucket) as unfinished:
+                _put_right(dataset, bucket, unfinished)
+            mended.append(f"{dataset.name}.{bucket:02d}")
     return mended
 
 
