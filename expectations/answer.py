@@ -24,7 +24,7 @@ from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.parity import merge
 from polygon_fundamentals.parity.company_values import company_values
-from polygon_fundamentals.parity.findings import Found
+from polygon_fundamentals.parity.findings import StatementFindings
 from polygon_fundamentals.parity.frames import accessions, names_of, write_frames
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
 from polygon_fundamentals.parity.report import markdown, raised_budgets, write_report
@@ -71,7 +71,7 @@ def parity_folder(lake: Lake) -> Path:
 
 def answer(
     lake: Lake,
-    founds: Sequence[Found],
+    all_findings: Sequence[StatementFindings],
     asked: Asked,
     tolerances: Tolerances,
     accepted: Sequence[Accepted],
@@ -82,7 +82,7 @@ def answer(
     and `markdown`. `founds`: one a statement.
     """
     stamp = datetime.now(UTC)
-    parity = merge(found.totals(accepted) for found in founds)
+    parity = merge(findings.totals(accepted) for findings in all_findings)
     identity = f"{stamp:%Y%m%dT%H%M%S}Z-{asked.run}"
     home = parity_folder(lake)
     reports = home / "reports" / identity
@@ -92,7 +92,7 @@ def answer(
         actions = project.read_actions(home / "gx")
         frames = home / "frames" / identity
         with building(home, identity) as built:
-            rows = write_frames(frames, founds, tolerances, asked.today)
+            rows = write_frames(frames, all_findings, tolerances, asked.today)
             if not rows["tickers"]:
                 raise UsageError(
                     f"{frames / 'tickers.parquet'} has no row: v1 has nothing to compare of what "
@@ -102,7 +102,7 @@ def answer(
             project.write_project(built / "gx", suites, settings, actions, frames)
             result = project.run_checkpoint(built / "gx", home / "gx", identity, stamp)
             outcome = Outcome.of(result)
-            paths = write_report(reports, founds)
+            paths = write_report(reports, all_findings)
             _prune(reports.parent)
             replace_file(reports / "checkpoint.json", outcome.as_json())
             summary = _summary(parity, asked, passed=outcome.passed)
@@ -133,7 +133,7 @@ def answer(
                 outcome,
                 [*_earlier(reports), summary],
                 summary["notes"],
-                accessions(founds),
+                accessions(all_findings),
                 read_figures(lake),
                 companies,
             )
@@ -149,7 +149,11 @@ def answer(
                 encoding="utf-8",
             )
             question = Question(tolerances, tuple(accepted), {}, asked.today)
-            names = {name: known for found in founds for name, known in names_of(found).items()}
+            names = {
+                name: known
+                for findings in all_findings
+                for name, known in names_of(findings).items()
+            }
             for some, values in company_values(lake, question, companies):
                 write_pages(site, some, values, names)
             text = markdown(summary, parity, tolerances)
@@ -185,7 +189,7 @@ def _prune(reports: Path) -> None:
 
 def _summary(parity: Parity, asked: Asked, *, passed: bool) -> dict[str, Any]:
     counts = parity.counts
-    told = (*DIFFERENCE_KINDS, Kind.NULL_IN_V2)
+    listed_kinds = (*DIFFERENCE_KINDS, Kind.NULL_IN_V2)
     last = parity.v1_last_filing
     absent = parity.absent_tickers
     reach = f"v1's last filing is of {last}." if last else "v1 holds no dated filing."
@@ -201,7 +205,7 @@ def _summary(parity: Parity, asked: Asked, *, passed: bool) -> dict[str, Any]:
         "passed": passed,
         "compared": parity.compared,
         "matched": parity.matched,
-        "differences": {k.value: counts[k] for k in told if counts[k]},
+        "differences": {k.value: counts[k] for k in listed_kinds if counts[k]},
         "counted_apart": {k.value: counts[k] for k in APART_KINDS},
         "missing_tickers": parity.missing_tickers,
         "absent_tickers": {

@@ -91,10 +91,12 @@ def _still(root: Any) -> Any:
             if child.tag in ("script", f"{_SVG}script"):
                 parent.remove(child)
         described = [c for c in parent if str(c.tag).endswith("desc")]
-        told = {c.get("class", ""): c.text or "" for c in described}
-        if "value" in told:
+        descriptions = {c.get("class", ""): c.text or "" for c in described}
+        if "value" in descriptions:
             title = parent.makeelement("title", {})
-            title.text = ": ".join(filter(None, (told.get("x_label"), told["value"])))
+            title.text = ": ".join(
+                filter(None, (descriptions.get("x_label"), descriptions["value"]))
+            )
             parent.insert(0, title)
     root.set("role", "img")
     return root

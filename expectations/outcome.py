@@ -60,7 +60,7 @@ class Outcome:
 
 
 def _rule(result: Any, suite: str) -> RuleResult:
-    config, told = result.expectation_config, result.result or {}
+    config, content = result.expectation_config, result.result or {}
     kind: Any = get_expectation_impl(config.type)
     return RuleResult(
         rule=kind.__name__,
@@ -69,8 +69,8 @@ def _rule(result: Any, suite: str) -> RuleResult:
         where=config.kwargs.get("statement") or EVERYWHERE,
         suite=suite,
         passed=bool(result.success),
-        broken=int(told.get("unexpected_count") or (not result.success)),
-        of=int(told.get("element_count", 0)),
-        cases=told.get("partial_unexpected_index_list") or [],
+        broken=int(content.get("unexpected_count") or (not result.success)),
+        of=int(content.get("element_count", 0)),
+        cases=content.get("partial_unexpected_index_list") or [],
         error="; ".join(exceptions_of(result)),
     )

@@ -76,10 +76,10 @@ def with_ratios(report: Report, tickers: Sequence[str], base_url: str | None) ->
         loaded = _load(spec, tickers or list(catalogue.companies(where)))
     finally:
         close(spec)
-    found = loaded.as_json()
+    ratios_report = loaded.as_json()
     return {
         **report,
-        RATIOS: found,
+        RATIOS: ratios_report,
         "exit_code": max(report["exit_code"], loaded.exit_code),
         "message": f"{report['message']}; {sentence({RATIOS: loaded})}",
     }

@@ -75,8 +75,8 @@ def finish_flow(body: Callable[[], Report]) -> State[Any]:
     message = str(report.get("message", ""))
     if report.get("exit_code"):
         # The webhook sends the state's message; the command line prints the report's.
-        told = "; ".join(filter(None, (message, whom_to_tell())))
-        return Failed(message=told, data=FlowFailed(message, report))
+        words = "; ".join(filter(None, (message, whom_to_tell())))
+        return Failed(message=words, data=FlowFailed(message, report))
     return Completed(message=message, data=report)
 
 
@@ -131,8 +131,8 @@ def recorded_run(
         if Generation.V1 in writes:
             refuse_archived(lake)
         recover(lake)
-        if writes and (found := mend_others(lake)):
-            print(f"warning: {found}", file=sys.stderr, flush=True)
+        if writes and (mended := mend_others(lake)):
+            print(f"warning: {mended}", file=sys.stderr, flush=True)
         run = ledger.Run(lake, flow, parameters, flow_run_id=flow_run_id())
         with ledger.recorded(run):
             if resume:

@@ -98,15 +98,15 @@ def _page(
         params, offset = decode_cursor(params["cursor"])
     endpoint = _ENDPOINTS[path]
     limit = parse_limit(params, endpoint)
-    found, more = sandbox.page(path, params, offset, limit)
-    if fault == "dup" and found:
-        again = sandbox.dice.number(len(found))
-        found.insert(sandbox.dice.number(len(found) + 1), found[again])
+    rows, more = sandbox.page(path, params, offset, limit)
+    if fault == "dup" and rows:
+        again = sandbox.dice.number(len(rows))
+        rows.insert(sandbox.dice.number(len(rows) + 1), rows[again])
     parts = [f'"status":"OK","request_id":"{uuid.uuid4().hex}"']
     if path in (V1.path, TICKERS.path):
-        parts.append(f'"count":{len(found)}')
+        parts.append(f'"count":{len(rows)}')
     if more:
         host = {"host": FOREIGN_HOST} if fault == "foreign_next" else {}
         parts.append(f'"next_url":"{next_url(path, params, offset + limit, **host)}"')
     head = "{" + ",".join(parts) + ',"results":['
-    return Answer(200, head.encode() + b",".join(found) + b"]}", extra)
+    return Answer(200, head.encode() + b",".join(rows) + b"]}", extra)

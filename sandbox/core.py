@@ -214,10 +214,10 @@ class Sandbox:
                 self._results.move_to_end(key)
             self._world.trim(_RENDERED_BYTES)
             sources = params.get("include_sources") == "true"
-            found = [row.data for row in rows[offset : offset + limit]]
+            page = [row.data for row in rows[offset : offset + limit]]
             if sources and path == V1_PATH:
-                found = [_with_sources(data) for data in found]
-            return found, offset + limit < len(rows)
+                page = [_with_sources(data) for data in page]
+            return page, offset + limit < len(rows)
 
     def warm(self, render: bool = True) -> None:
         """Render everything that is served now, so that no answer waits for it.

@@ -44,14 +44,14 @@ class Facts:
     @cached_property
     def ttm(self) -> dict[str, Ints]:
         """Facts of the twelve months to each quarter's end, the fourth quarter first."""
-        found = {}
+        facts = {}
         for name, values in self.quarterly.items():
             if name in LEVELS:
-                found[name] = values[3:]
+                facts[name] = values[3:]
             else:
                 sums = np.concatenate(([0], np.cumsum(values)))
-                found[name] = sums[4:] - sums[:-4]
-        return found
+                facts[name] = sums[4:] - sums[:-4]
+        return facts
 
 
 def build_facts(profile: Profile, quarters: int, seed: int) -> Facts:

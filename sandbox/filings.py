@@ -37,11 +37,11 @@ def filings_of(
 ) -> list[Filing]:
     """Return the public filings, oldest first; `restated` gives quarters and days of 8-Ks."""
     calendar, cik = company.calendar, company.profile.cik
-    found: list[Filing] = []
+    filings: list[Filing] = []
 
     def add(form: str, day: int, index: int, plus: int = 0) -> None:
         if day <= today:
-            found.append(Filing(accession(cik, iso(day), plus + index), form, day, index))
+            filings.append(Filing(accession(cik, iso(day), plus + index), form, day, index))
 
     for i in range(company.last):
         if calendar.filed[i] > today + 10:
@@ -52,4 +52,4 @@ def filings_of(
             add("10-K/A", company.amended[i], i, AMENDMENT)
     for i, day in restated:
         add("8-K", day, i, RESTATEMENT)
-    return sorted(found, key=lambda filing: filing.filed)
+    return sorted(filings, key=lambda filing: filing.filed)

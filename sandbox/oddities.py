@@ -70,23 +70,23 @@ _LISTED = frozenset(
 
 def oddities(world: World) -> list[Planted]:
     """Return every oddity in effect on the world's day."""
-    found: list[Planted] = []
+    planted: list[Planted] = []
     for profile in world.profiles:
         for role in sorted(profile.roles):
             if role in ROLE_KINDS:
                 kind, generation, note = ROLE_KINDS[role]
                 if kind == "delisted" and (world.company(profile.index).gone or 0) > world.today:
                     continue
-                found.append(_entry(profile, kind, generation, note))
+                planted.append(_entry(profile, kind, generation, note))
         for day, ratio in world.company(profile.index).splits if profile.splits else ():
             if day <= world.today:
                 note = f"{ratio:g} new shares for one from {iso(day)} on"
-                found.append(_entry(profile, "split_adjusted", "v2", note))
+                planted.append(_entry(profile, "split_adjusted", "v2", note))
         if profile.roles & _LISTED:
-            found += _variants(world, profile)
+            planted += _variants(world, profile)
         if profile.roles & {"v2_lacks_period", "v2_lacks_statement"}:
-            found += _lacking(world, profile)
-    return found
+            planted += _lacking(world, profile)
+    return planted
 
 
 def _entry(profile: Profile, kind: str, generation: str, note: str) -> Planted:
@@ -95,7 +95,7 @@ def _entry(profile: Profile, kind: str, generation: str, note: str) -> Planted:
 
 
 def _variants(world: World, profile: Profile) -> list[Planted]:
-    found = []
+    planted = []
     rows = [("v1", row) for row in world.v1_rows(profile.index)]
     for statement in V2_STATEMENTS:
         rows += [("v2", row) for row in world.v2_rows(profile.index, statement)]
@@ -110,7 +110,7 @@ def _variants(world: World, profile: Profile) -> list[Planted]:
                 continue
             field = "revenue"
             values = _revenue(world, row.owner.index, row.period_end)
-        found.append(
+        planted.append(
             Planted(
                 kind,
                 generation,
@@ -124,27 +124,27 @@ def _variants(world: World, profile: Profile) -> list[Planted]:
                 timeframe=TTM if row.timeframe == "ttm" else row.timeframe,
             )
         )
-    return found
+    return planted
 
 
 def _revenue(world: World, index: int, period_end: str) -> tuple[float | None, float | None]:
     """Return what v1 and v2 say of a quarter's revenue."""
     plantings = world.plantings
-    told: list[float | None] = []
+    revenues: list[float | None] = []
     for generation, rows, field in (
         ("v1", world.v1_rows(index), "revenues"),
         ("v2", world.v2_rows(index, "income_statements"), "revenue"),
     ):
         wanted = [r for r in rows if r.period_end == period_end and r.timeframe == "quarterly"]
-        told.append(
+        revenues.append(
             plantings.value(wanted[-1], generation, "income_statements", field) if wanted else None
         )
-    return told[0], told[1]
+    return revenues[0], revenues[1]
 
 
 def _lacking(world: World, profile: Profile) -> list[Planted]:
     """Return the quarters that v1 has and v2 lacks, by statement."""
-    found = []
+    planted = []
     have = {
         (statement, row.index)
         for statement in V2_STATEMENTS
@@ -156,7 +156,7 @@ def _lacking(world: World, profile: Profile) -> list[Planted]:
             continue
         for statement in V2_STATEMENTS:
             if (statement, row.index) not in have:
-                found.append(
+                planted.append(
                     Planted(
                         "missing_period",
                         "v2",
@@ -168,4 +168,4 @@ def _lacking(world: World, profile: Profile) -> list[Planted]:
                         timeframe="quarterly",
                     )
                 )
-    return found
+    return planted

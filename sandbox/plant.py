@@ -174,10 +174,10 @@ class Plantings:
                 raise ValueError(f"no company with CIK {cik}")
             return world.by_cik[cik]
         if ticker is not None:
-            found = world.by_v1_symbol.get(ticker) or world.by_v2_symbol.get(ticker)
-            if not found:
+            companies = world.by_v1_symbol.get(ticker) or world.by_v2_symbol.get(ticker)
+            if not companies:
                 raise ValueError(f"no company with the ticker {ticker}")
-            return found[0]
+            return companies[0]
         plain = [p.index for p in world.profiles if not p.roles] or [0]
         return min(plain, key=lambda index: (len(self._by_company.get(index, ())), index))
 
@@ -202,11 +202,11 @@ class Plantings:
         record: dict[str, Any] = json.loads(row.data)
         if generation == "v1":
             point = record["financials"][SECTIONS[statement]].get(field)
-            found: float | None = None if point is None else point["value"]
+            value: float | None = None if point is None else point["value"]
         else:
-            found = record.get(field)
-        whole = isinstance(found, float) and abs(found) >= 1_000_000 and found.is_integer()
-        return int(found) if whole and found is not None else found
+            value = record.get(field)
+        whole = isinstance(value, float) and abs(value) >= 1_000_000 and value.is_integer()
+        return int(value) if whole and value is not None else value
 
     def _with_values(self, index: int, statement: str, field: str) -> Planted:
         """Fill in what both generations say now, and keep that in the list."""
@@ -239,7 +239,7 @@ class Plantings:
         """Return the rows that are still served, with planted labels and filing dates."""
         if not rows or rows[0].owner.index not in self._by_company:
             return rows
-        kept = []
+        served = []
         for row in rows:
             changes = [
                 change
@@ -255,8 +255,8 @@ class Plantings:
                     row.fiscal_year, row.fiscal_quarter = change.label
                 if change.filed:
                     row.filing_date = change.filed
-            kept.append(row)
-        return kept
+            served.append(row)
+        return served
 
     def revise_v1(self, row: Row, data: bytes) -> bytes:
         """Return a v1 record with what was planted in it."""

@@ -137,7 +137,7 @@ def parse_sort(params: Params, endpoint: Endpoint) -> list[tuple[str, bool]]:
     the direction in `order`.
     """
     attributes = {column.name: column.attribute for column in endpoint.columns}
-    found = []
+    terms = []
     for term in params.get("sort", endpoint.default_sort).split(","):
         name, _, direction = term.strip().partition(".")
         if endpoint.single_sort:
@@ -147,8 +147,8 @@ def parse_sort(params: Params, endpoint: Endpoint) -> list[tuple[str, bool]]:
             raise BadQueryError(f"sort: '{name}' is not a column that can be sorted by")
         if direction not in ("asc", "desc"):
             raise BadQueryError(f"sort: '{direction}' is neither asc nor desc")
-        found.append((attributes.get(name, name), direction == "desc"))
-    return found
+        terms.append((attributes.get(name, name), direction == "desc"))
+    return terms
 
 
 def apply_sort(items: list[Any], order: Sequence[tuple[str, bool]]) -> list[Any]:

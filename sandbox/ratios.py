@@ -37,7 +37,7 @@ def ratio_rows(rows_of: RowsOf, today: int) -> list[RatioRow]:
         return []
     income = _record(_newest(rows_of("income_statements"), TTM))
     cash_flow = _record(_newest(rows_of("cash_flow"), TTM))
-    found = []
+    rows = []
     for ticker in sheet.tickers:
         dice = random.Random(f"{ticker} {today}")
         price = round(dice.uniform(5.0, 400.0), 2)
@@ -50,8 +50,8 @@ def ratio_rows(rows_of: RowsOf, today: int) -> list[RatioRow]:
             "price": price,
             "average_volume": volume,
         }
-        found.append(RatioRow(record | {k: v for k, v in values.items() if v is not None}))
-    return found
+        rows.append(RatioRow(record | {k: v for k, v in values.items() if v is not None}))
+    return rows
 
 
 def _newest(rows: list[Row], timeframe: str) -> Row | None:

@@ -46,11 +46,11 @@ def absent_facts(company: Company, annual: bool) -> frozenset[str]:
         absent |= {"tax_cur", "tax_def"}
     if not has("eq"):
         absent.add("before_eq")
-    kept = _MEZZANINE[profile.index % 3] if has("mezz") else None
+    mezzanine = _MEZZANINE[profile.index % 3] if has("mezz") else None
     if profile.template == "shell":
-        kept = "mezz_temp"
-    absent |= {fact for fact in _MEZZANINE if fact != kept}
-    if kept != "mezz_temp":
+        mezzanine = "mezz_temp"
+    absent |= {fact for fact in _MEZZANINE if fact != mezzanine}
+    if mezzanine != "mezz_temp":
         absent.add("mezz_temp_parent")
     if profile.template == "bank":
         absent |= {"cost", "gross", "oop_v1", "sga"}
@@ -77,9 +77,9 @@ class V1Company:
         """Return the records that are public on the day, oldest period first."""
         company, profile = self.company, self.company.profile
         calendar, filed = company.calendar, company.filed_iso
-        found: list[Row] = []
+        rows: list[Row] = []
         if "v2_only" in profile.roles:
-            return found
+            return rows
         gaps = "v1_fourth_gaps" in profile.roles
         for i in range(company.last):
             if calendar.filed[i] > self.today:
@@ -88,30 +88,30 @@ class V1Company:
                 continue
             fourth = calendar.quarters[i] == 4
             if not fourth:
-                self._add(found, QUARTERLY, i, filed[i])
+                self._add(rows, QUARTERLY, i, filed[i])
                 if "two_codes_v1" in profile.roles and calendar.quarters[i] == 1 and i % 8 == 0:
                     again = i + 2
                     if again < company.last and calendar.filed[again] <= self.today:
-                        self._add(found, QUARTERLY, i, filed[again], "two_codes")
+                        self._add(rows, QUARTERLY, i, filed[again], "two_codes")
             elif "v1_lacks_fourth" not in profile.roles and not (gaps and i // 4 % 3 == 0):
-                self._add(found, QUARTERLY, i, None, "derived")
+                self._add(rows, QUARTERLY, i, None, "derived")
             if fourth:
                 amended = company.amended.get(i)
-                self._add(found, ANNUAL, i, filed[i], "original" if amended else "")
+                self._add(rows, ANNUAL, i, filed[i], "original" if amended else "")
                 if amended and amended <= self.today:
-                    self._add(found, ANNUAL, i, iso(amended), "amendment")
-            self._add(found, TTM, i, None)
-        return found
+                    self._add(rows, ANNUAL, i, iso(amended), "amendment")
+            self._add(rows, TTM, i, None)
+        return rows
 
     def _add(
-        self, found: list[Row], timeframe: str, i: int, filed: str | None, variant: str = ""
+        self, rows: list[Row], timeframe: str, i: int, filed: str | None, variant: str = ""
     ) -> None:
         company, profile = self.company, self.company.profile
         end = company.ends_iso[i]
         quarter = company.calendar.quarters[i]
         if end < "2011" and "early_dates_off" in profile.roles:
             end = iso(company.calendar.ends[i] - 2)
-        found.append(
+        rows.append(
             Row(
                 profile,
                 profile.v1_symbols,

@@ -61,10 +61,10 @@ class V2Company:
     def rows(self, statement: str) -> list[Row]:
         """Return the rows of a statement; one appears once its first filing is public."""
         company, profile = self.company, self.company.profile
-        found: list[Row] = []
+        rows: list[Row] = []
         delisted = company.gone is not None and company.gone <= self.today
         if delisted and "v2_only" not in profile.roles:
-            return found
+            return rows
         calendar = company.calendar
         balance = statement == "balance_sheets"
         for i in range(company.last):
@@ -73,14 +73,14 @@ class V2Company:
             if calendar.ends[i] < company.start:
                 continue
             if not (profile.roles and self.lacks(statement, i)):
-                self._add(found, statement, QUARTERLY, i, (4,))
+                self._add(rows, statement, QUARTERLY, i, (4,))
             if calendar.quarters[i] == 4:
-                self._add(found, statement, ANNUAL, i, (4,) if balance else (4, 8))
+                self._add(rows, statement, ANNUAL, i, (4,) if balance else (4, 8))
             if not balance:
-                self._add(found, statement, TTM, i, (4,))
+                self._add(rows, statement, TTM, i, (4,))
             if "stray_year_end" in profile.roles:
-                self._add_strays(found, statement, i)
-        return found
+                self._add_strays(rows, statement, i)
+        return rows
 
     def lacks(self, statement: str, i: int) -> bool:
         """Tell whether v2 lacks a quarter that v1 has."""
@@ -100,7 +100,7 @@ class V2Company:
 
     def _add(
         self,
-        found: list[Row],
+        rows: list[Row],
         statement: str,
         timeframe: str,
         i: int,
@@ -120,7 +120,7 @@ class V2Company:
         filing_day = company.filed_iso[filed_with]
         if profile.roles and not variant:
             variant, filing_day = self._variant(timeframe, i, filed_with, filing_day)
-        found.append(
+        rows.append(
             Row(
                 profile,
                 self._tickers(i) if profile.roles else profile.symbols,
@@ -151,7 +151,7 @@ class V2Company:
             return "restated", filing_day
         return "", filing_day
 
-    def _add_strays(self, found: list[Row], statement: str, i: int) -> None:
+    def _add_strays(self, rows: list[Row], statement: str, i: int) -> None:
         """Add comparatives under a wrong label, for the latest three years."""
         roles, calendar = self.company.profile.roles, self.company.calendar
         if self.today - calendar.ends[i] > 1200:
@@ -168,7 +168,7 @@ class V2Company:
             return
         if carrier < self.company.last and calendar.filed[carrier] <= self.today:
             self._add(
-                found,
+                rows,
                 statement,
                 QUARTERLY,
                 i,

@@ -246,8 +246,8 @@ class World:
         for rows in self._v1.values():
             for row in rows:
                 row.forget()
-        for found in self._v2.values():
-            for rows in found.values():
+        for by_statement in self._v2.values():
+            for rows in by_statement.values():
                 for row in rows:
                     row.forget()
         self.plantings.rendered = 0

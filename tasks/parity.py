@@ -15,7 +15,7 @@ from prefect import task
 from expectations.answer import ACCEPTED_FILE, TOLERANCES_FILE, Asked, answer
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity import load_accepted, load_tolerances
-from polygon_fundamentals.parity.findings import Found
+from polygon_fundamentals.parity.findings import StatementFindings
 from polygon_fundamentals.parity.run import Question, compare_lake
 from polygon_fundamentals.reference.tickers import ReferenceTicker
 from polygon_fundamentals.statements import Statement
@@ -73,5 +73,5 @@ def run_rules(spec: RunSpec, label: str, asked: Asked) -> dict[str, Any]:
     folder = work_folder(lake, spec.run)
     tolerances, accepted = load_tolerances(TOLERANCES_FILE), load_accepted(ACCEPTED_FILE)
 
-    findings = [Found(statement, folder / statement.value) for statement in Statement]
+    findings = [StatementFindings(statement, folder / statement.value) for statement in Statement]
     return answer(lake, findings, asked, tolerances, accepted)

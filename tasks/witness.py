@@ -11,7 +11,7 @@ from prefect import task
 
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.parity.findings import Found
+from polygon_fundamentals.parity.findings import StatementFindings
 from polygon_fundamentals.parity.witness_facts import CompanyFacts
 from polygon_fundamentals.parity.witness_run import WitnessReport, open_companies, settle
 from polygon_fundamentals.reference.edgar import Edgar, EdgarLimit
@@ -48,7 +48,7 @@ def ask_witness(
     """Ask SEC EDGAR about the companies with open differences; write what its filings prove."""
     lake = Lake(lake_root(spec.lake))
     folder = work_folder(lake, spec.run)
-    findings = [Found(statement, folder / statement.value) for statement in Statement]
+    findings = [StatementFindings(statement, folder / statement.value) for statement in Statement]
     companies = open_companies(findings)
     asked = ask_edgar(lake, list(companies), with_facts=True)
     report = settle(lake, findings, companies, partial(_facts, EdgarCache(lake)), reference)

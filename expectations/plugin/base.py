@@ -127,11 +127,11 @@ class ParityRule(BatchExpectation):
         raised = exceptions_of(result)
         if raised:
             return [_text(f"The rule could not be evaluated: {'; '.join(raised)}")]
-        told = result.result or {}
-        listed = len(told.get("partial_unexpected_index_list") or ())
-        if told.get("unexpected_count", 0) <= listed:
+        content = result.result or {}
+        listed = len(content.get("partial_unexpected_index_list") or ())
+        if content.get("unexpected_count", 0) <= listed:
             return []
-        return [_text(f"The first {listed:,} of {told['unexpected_count']:,}:")]
+        return [_text(f"The first {listed:,} of {content['unexpected_count']:,}:")]
 
     @classmethod
     @renderer(renderer_type=LegacyDiagnosticRendererType.UNEXPECTED_TABLE)

@@ -75,8 +75,8 @@ class ExpectV2ValueToEqualV1(_Values):
         expected = np.where(rows["relation"] == "sign_flipped", -v1, v1)
         with np.errstate(invalid="ignore", over="ignore"):
             off = v2 - expected
-            told = rows["difference"].to_numpy(dtype=float, na_value=np.nan)
-            close = np.abs(off - told) <= _SAME * np.maximum(1.0, np.abs(off))
+            stated = rows["difference"].to_numpy(dtype=float, na_value=np.nan)
+            close = np.abs(off - stated) <= _SAME * np.maximum(1.0, np.abs(off))
             size = np.abs(off)
             near = size <= self.limit + _EDGE if self.per_share else size < self.limit
         there = (~np.isnan(v1), ~np.isnan(v2))
@@ -133,15 +133,15 @@ class ExpectFindingToStayWithinItsBudget(_Values):
 
     def _validate(self, metrics: Any, *rest: Any, **options: Any) -> dict[str, Any]:
         """As for all, but what is counted apart may stand as tallies alone."""
-        found = super()._validate(metrics, *rest, **options)
+        validation = super()._validate(metrics, *rest, **options)
         rows = self._judged(metrics["parity.rows"])
         count = int(rows.loc[rows["finding"] == self.finding, "count"].sum())
-        result, of = found["result"], found["result"]["element_count"]
+        result, of = validation["result"], validation["result"]["element_count"]
         result["unexpected_count"] = count
         result["unexpected_percent"] = 100 * count / of if of else 0.0
         result["observed_value"] = self._observed(rows, count, of)
-        found["success"] = self.at_most is None or count <= self.at_most
-        return found
+        validation["success"] = self.at_most is None or count <= self.at_most
+        return validation
 
 
 class ExpectAcceptedDifferenceToBeListed(_Values):

@@ -59,14 +59,14 @@ def run(given: ImportV1Parameters, as_json: bool) -> int:
         "as_recorded": given.as_recorded and given.as_recorded.isoformat(),
     }
     with recorded_run("import-v1", lake, parameters, writes=[Generation.V1]) as entry:
-        found = import_v1(lake, paths, moment, progress)
-        lost = [p for p in found.problems if p.kind != "skipped"]
-        report = found.as_json()
+        imported = import_v1(lake, paths, moment, progress)
+        lost = [p for p in imported.problems if p.kind != "skipped"]
+        report = imported.as_json()
         report["seconds"] = round(time.monotonic() - began, 3)
         message = (
-            f"{found.records:,} records of {found.files:,} files: "
-            f"{found.counts.rows_new:,} rows new, {found.counts.rows_changed:,} changed, "
-            f"{found.counts.rows_unchanged:,} unchanged"
+            f"{imported.records:,} records of {imported.files:,} files: "
+            f"{imported.counts.rows_new:,} rows new, {imported.counts.rows_changed:,} changed, "
+            f"{imported.counts.rows_unchanged:,} unchanged"
         )
         if lost:
             message += f"; {len(lost)} recordings or lines could not be imported"
@@ -75,9 +75,9 @@ def run(given: ImportV1Parameters, as_json: bool) -> int:
         print(json.dumps({**report, "lake": str(lake.root), "run": entry.id}))
     else:
         print(message)
-        for problem in found.problems[:MAX_LINES]:
+        for problem in imported.problems[:MAX_LINES]:
             where = problem.file if problem.line is None else f"{problem.file}:{problem.line}"
             print(f"{problem.kind}: {where}: {problem.reason}")
-        if len(found.problems) > MAX_LINES:
-            print(f"and {len(found.problems) - MAX_LINES} more; --json lists all of them")
+        if len(imported.problems) > MAX_LINES:
+            print(f"and {len(imported.problems) - MAX_LINES} more; --json lists all of them")
     return 3 if lost else 0

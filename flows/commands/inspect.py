@@ -46,28 +46,24 @@ def run(given: InspectParameters, as_json: bool) -> int:
 
 def lines(answer: Inspection) -> Iterator[str]:
     """Yield an inspection for people."""
-    found, needs = answer.found, answer.needs
-    tools = ", ".join(f"{count:,} files by {tool}" for tool, count in found.tools.items())
-    yield f"{found.lake}: {found.tickers:,} tickers; {tools or 'no files of v1'}"
-    for item in found.statements:
+    lake, needs = answer.inventory, answer.needs
+    tools = ", ".join(f"{count:,} files by {tool}" for tool, count in lake.tools.items())
+    yield f"{lake.lake}: {lake.tickers:,} tickers; {tools or 'no files of v1'}"
+    for item in lake.statements:
         differ = ", ".join(f"{n:,} {why}" for why, n in item.doubles_differing.items())
         yield (
             f"  {item.statement}: {item.files:,} files, {item.bytes / 1e6:,.1f} MB, "
             f"{item.tickers:,} tickers, {item.records:,} records, {item.periods:,} periods, "
             f"{item.doubles_alike:,} doubles alike, {differ or 'none that differ'}"
         )
-    if found.named_only:
+    if lake.named_only:
         yield (
             "  symbols that records name and no file has, which v1 filed under another one: "
-            f"{', '.join(found.named_only[:NAMED])}"
-            + (
-                f" and {len(found.named_only) - NAMED} more"
-                if len(found.named_only) > NAMED
-                else ""
-            )
+            f"{', '.join(lake.named_only[:NAMED])}"
+            + (f" and {len(lake.named_only) - NAMED} more" if len(lake.named_only) > NAMED else "")
         )
-    yield f"  silver: {found.silver.state} ({found.silver.path})"
-    for writer in found.writers:
+    yield f"  silver: {lake.silver.state} ({lake.silver.path})"
+    for writer in lake.writers:
         yield (
             f"  written within a day: {writer.files:,} files {writer.pattern}, "
             f"{writer.first:%Y-%m-%d %H:%M} to {writer.last:%H:%M} UTC"

@@ -87,20 +87,20 @@ def _keywords(field: FieldInfo, flag: Flag) -> dict[str, Any]:
         unset = f"{default:g}" if isinstance(default, float) else str(default)
     if many:
         text = f"{text}; repeatable" if text else "repeatable"
-    found: dict[str, Any] = {
+    keywords: dict[str, Any] = {
         "help": f"{text} ({unset})".strip() if unset else text,
         "metavar": flag.metavar,
         "required": field.is_required(),
     }
     if many:
-        found["action"] = "append"
+        keywords["action"] = "append"
     if get_origin(kind) is Literal:
-        found["choices"] = get_args(kind)
+        keywords["choices"] = get_args(kind)
     elif isinstance(kind, type) and issubclass(kind, Enum):
-        found["choices"] = [member.value for member in kind]
+        keywords["choices"] = [member.value for member in kind]
     elif kind in (int, float):
-        found["type"] = kind
-    return found
+        keywords["type"] = kind
+    return keywords
 
 
 def _kind(annotation: Any) -> tuple[Any, bool]:

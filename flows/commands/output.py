@@ -36,11 +36,11 @@ def finish(state: Any, lines: Lines, as_json: bool) -> int:
 
     report = report_of(state)
     if report is None:
-        found = state.result(raise_on_failure=False)
-        if isinstance(found, Exception) and not state.is_cancelled():
-            if silent := unanswered(found):
+        result = state.result(raise_on_failure=False)
+        if isinstance(result, Exception) and not state.is_cancelled():
+            if silent := unanswered(result):
                 return complain(str(silent), silent.exit_code, as_json)
-            return complain(unforeseen(found), 3, as_json)
+            return complain(unforeseen(result), 3, as_json)
         return complain(str(state.message or state), 3, as_json)
     if "error" in report:
         return complain(report["error"], report["exit_code"], as_json)
@@ -94,55 +94,55 @@ def load_lines(report: Mapping[str, Any]) -> Iterator[str]:
     for name in ("v1", "v2", "ratios"):
         if name not in report:
             continue
-        found = report[name]
+        load = report[name]
         yield (
-            f"{name:<2}  {found['units']:>6,} units  {found['rows_new']:>9,} rows new  "
-            f"{found['rows_changed']:>7,} changed  {found['rows_unchanged']:>9,} unchanged  "
-            f"{found['requests']:>6,} requests  {found['seconds']:>7.1f} s  "
-            f"{found['bytes_written'] / 1e6:>8.1f} MB"
+            f"{name:<2}  {load['units']:>6,} units  {load['rows_new']:>9,} rows new  "
+            f"{load['rows_changed']:>7,} changed  {load['rows_unchanged']:>9,} unchanged  "
+            f"{load['requests']:>6,} requests  {load['seconds']:>7.1f} s  "
+            f"{load['bytes_written'] / 1e6:>8.1f} MB"
         )
-        if found["rows_withdrawn"]:
-            yield f"    {found['rows_withdrawn']:,} rows withdrawn: they went to ops/revisions"
-        if found["rows_withheld"]:
+        if load["rows_withdrawn"]:
+            yield f"    {load['rows_withdrawn']:,} rows withdrawn: they went to ops/revisions"
+        if load["rows_withheld"]:
             print(
-                f"error: {found['rows_withheld']:,} rows of {name} were not in the answer and are "
+                f"error: {load['rows_withheld']:,} rows of {name} were not in the answer and are "
                 "still in the lake: more than a fifth of a ticker's periods at once looks like a "
                 "partial answer. Run again; if the API says the same, "
                 "`refresh --accept-withdrawals` moves them to ops/revisions",
                 file=sys.stderr,
             )
-        if found["units_resumed"]:
-            yield f"    {found['units_resumed']:,} units had been done by the run before"
-        warn(name, found)
+        if load["units_resumed"]:
+            yield f"    {load['units_resumed']:,} units had been done by the run before"
+        warn(name, load)
     if "original_dates" in report:
         yield _dates_line(report["original_dates"])
     yield f"lake: {report['lake']}"
 
 
-def _dates_line(found: Mapping[str, Any]) -> str:
-    if "error" in found:
-        print(f"error: original dates: {found['error']}", file=sys.stderr)
-    if "periods" not in found:
+def _dates_line(dates: Mapping[str, Any]) -> str:
+    if "error" in dates:
+        print(f"error: original dates: {dates['error']}", file=sys.stderr)
+    if "periods" not in dates:
         return "original dates: none"
-    exact = f"{found['edgar']:,} from SEC EDGAR, " if found.get("edgar") else ""
+    exact = f"{dates['edgar']:,} from SEC EDGAR, " if dates.get("edgar") else ""
     return (
-        f"original dates: of {found['periods']:,} periods {exact}{found['index']:,} from the "
-        f"filings index, {found['index_estimate']:,} estimated, {found['unknown']:,} unknown"
-        + (f"; {found['note']}" if found.get("note") else "")
+        f"original dates: of {dates['periods']:,} periods {exact}{dates['index']:,} from the "
+        f"filings index, {dates['index_estimate']:,} estimated, {dates['unknown']:,} unknown"
+        + (f"; {dates['note']}" if dates.get("note") else "")
         + "".join(
-            f"; earlier periods of CIK {c} are not its own" for c in found.get("late_ciks", ())
+            f"; earlier periods of CIK {c} are not its own" for c in dates.get("late_ciks", ())
         )
     )
 
 
-def warn(name: str, found: Mapping[str, Any]) -> None:
+def warn(name: str, load: Mapping[str, Any]) -> None:
     """Tell on standard error which units are missing and why, each reason once."""
-    reasons = Counter(unit["reason"] for unit in found["failed"])
+    reasons = Counter(unit["reason"] for unit in load["failed"])
     for reason, count in reasons.most_common(REASONS_SHOWN):
-        tickers = dict.fromkeys(u["ticker"] for u in found["failed"] if u["reason"] == reason)
+        tickers = dict.fromkeys(u["ticker"] for u in load["failed"] if u["reason"] == reason)
         who = ", ".join(list(tickers)[:3]) + (", ..." if len(tickers) > 3 else "")
         print(
-            f"error: {name}: {count} of {found['units']} units missing ({who}): {reason}",
+            f"error: {name}: {count} of {load['units']} units missing ({who}): {reason}",
             file=sys.stderr,
         )
     if len(reasons) > REASONS_SHOWN:
@@ -150,10 +150,10 @@ def warn(name: str, found: Mapping[str, Any]) -> None:
             f"error: {name}: {len(reasons) - REASONS_SHOWN} more reasons; --json lists all",
             file=sys.stderr,
         )
-    nothing = found["tickers_without_rows"]
-    if nothing and not found["failed"]:
+    nothing = load["tickers_without_rows"]
+    if nothing and not load["failed"]:
         who = ", ".join(nothing[:5]) + (f" and {len(nothing) - 5} more" if len(nothing) > 5 else "")
-        stray = found.get("rows_unfollowed", 0)
+        stray = load.get("rows_unfollowed", 0)
         why = f"{stray:,} rows came that name no ticker or company asked for, and were not stored"
         if not stray:
             why = "not listed (v2), nothing filed in these days, or a misspelt ticker"
@@ -181,8 +181,8 @@ def parity_lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield report["reach"]
     for note in report["notes"]:
         yield f"note: {note}"
-    found = ", ".join(f"{count:,} {kind}" for kind, count in report["differences"].items())
-    yield f"not equal: {found or 'none'}"
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in report["differences"].items())
+    yield f"not equal: {counts or 'none'}"
     if report["rules_broken"]:
         yield f"{len(report['rules_broken'])} of {report['rules']} rules are broken:"
     for broken in report["rules_broken"][: 4 * MISSING_SHOWN]:

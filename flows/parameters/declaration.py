@@ -29,9 +29,9 @@ class Flag:
     values: Mapping[str, str] = field(default_factory=dict)
 
 
-def flag_of(found: FieldInfo) -> Flag | None:
+def flag_of(field: FieldInfo) -> Flag | None:
     """Return the flag of a model's field; the last where an annotation was narrowed."""
-    flags = [mark for mark in found.metadata if isinstance(mark, Flag)]
+    flags = [mark for mark in field.metadata if isinstance(mark, Flag)]
     return flags[-1] if flags else None
 
 
@@ -55,15 +55,15 @@ class Parameters(BaseModel):
     @classmethod
     def flag_name(cls, name: str) -> str:
         """Return what a field is called on the command line, or its own name."""
-        found = cls.model_fields.get(name)
-        flag = flag_of(found) if found else None
+        field = cls.model_fields.get(name)
+        flag = flag_of(field) if field else None
         return (flag.name or "--" + name.replace("_", "-")) if flag else name
 
     @classmethod
     def _problem(cls, error: Any) -> str:
         name = str(error["loc"][0]) if error["loc"] else ""
-        found = cls.model_fields.get(name)
-        marks = found.metadata if found else ()
+        field = cls.model_fields.get(name)
+        marks = field.metadata if field else ()
         low, high = (
             next((value for mark in marks if (value := getattr(mark, bound, None)) is not None), "")
             for bound in ("ge", "le")

@@ -81,7 +81,7 @@ class Progress:
 
     def __init__(self, totals: Mapping[str, int]) -> None:
         self._parts = {name: _Part(name, total) for name, total in totals.items()}
-        self._started = self._told = time.monotonic()
+        self._started = self._printed_at = time.monotonic()
         self._bar: Bar | None = None
         if sys.stderr.isatty():
             self._bar = Bar(
@@ -110,7 +110,7 @@ class Progress:
     ) -> None:
         if self._bar:
             self._bar.stop()
-        elif self._told > self._started:
+        elif self._printed_at > self._started:
             self._lines()
 
     def begin(self, name: str) -> None:
@@ -133,8 +133,8 @@ class Progress:
             if part.failed:
                 rate += f" · {part.failed} failed"
             self._bar.update(part.bar, advance=units, rate=rate)
-        elif now - self._told >= LINE_EVERY_SECONDS:
-            self._told = now
+        elif now - self._printed_at >= LINE_EVERY_SECONDS:
+            self._printed_at = now
             self._lines()
 
     def _lines(self) -> None:

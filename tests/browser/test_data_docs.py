@@ -88,7 +88,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 def answered(lake: Lake, run: str) -> dict[str, object]:
     tolerances, today = load_tolerances(TOLERANCES_FILE), today_in_new_york()
     question = Question(tolerances, (), {}, today)
-    founds = [comparison(lake, s, question).found for s in Statement]
+    founds = [comparison(lake, s, question).findings for s in Statement]
     asked = Asked(run, 3, None, None, named=False, today=today, v1_is_frozen=False)
     return answer(lake, founds, asked, tolerances, ())
 

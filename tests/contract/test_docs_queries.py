@@ -46,7 +46,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     answers = [comparison(made, statement, question) for statement in Statement]
     report = made.ops / "parity" / "reports" / "1"
     report.mkdir(parents=True)
-    write_report(report, [answer.found for answer in answers])
+    write_report(report, [answer.findings for answer in answers])
     silver.build(made)
     return made
 

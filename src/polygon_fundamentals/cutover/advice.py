@@ -6,7 +6,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from polygon_fundamentals.cutover.inspection import OURS, LakeFound
+from polygon_fundamentals.cutover.inspection import OURS, LakeInventory
 from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER
 from polygon_fundamentals.statements import Statement
 
@@ -44,7 +44,7 @@ class Needs:
 class Inspection:
     """The answer of `inspect`: `obstacles` are what must be settled before the first load."""
 
-    found: LakeFound
+    inventory: LakeInventory
     fates: tuple[Fate, ...]
     needs: Needs
     obstacles: tuple[str, ...]
@@ -57,33 +57,38 @@ class Inspection:
 
     def as_json(self) -> dict[str, object]:
         """Return the inspection as JSON's own types."""
-        return {**asdict(self), "ok": not self.obstacles}
+        content = asdict(self)
+        return {"found": content.pop("inventory"), **content, "ok": not self.obstacles}
 
 
-def advise(found: LakeFound, requests_per_minute: int | None) -> Inspection:
+def advise(inventory: LakeInventory, requests_per_minute: int | None) -> Inspection:
     """Return what will happen to a lake, and the steps to take."""
-    needs = _needs(found, requests_per_minute)
+    needs = _needs(inventory, requests_per_minute)
     return Inspection(
-        found, tuple(_fates(found)), needs, tuple(_obstacles(found, needs)), tuple(_steps(found))
+        inventory,
+        tuple(_fates(inventory)),
+        needs,
+        tuple(_obstacles(inventory, needs)),
+        tuple(_steps(inventory)),
     )
 
 
-def _needs(found: LakeFound, limit: int | None) -> Needs:
-    records = sum(statement.records for statement in found.statements)
-    v1 = sum(statement.bytes for statement in found.statements)
-    batches = -(-found.tickers // TICKERS_A_REQUEST)
+def _needs(inventory: LakeInventory, limit: int | None) -> Needs:
+    records = sum(statement.records for statement in inventory.statements)
+    v1 = sum(statement.bytes for statement in inventory.statements)
+    batches = -(-inventory.tickers // TICKERS_A_REQUEST)
     requests = len(Statement) * max(batches, -(-records // len(Statement) // ROWS_A_REQUEST))
-    requests += found.tickers  # v1 is asked for each ticker by itself
-    seconds = found.tickers * SECONDS_A_TICKER
+    requests += inventory.tickers  # v1 is asked for each ticker by itself
+    seconds = inventory.tickers * SECONDS_A_TICKER
     if limit:
         seconds = max(seconds, 60 * requests / limit)
     # Originals of what is rewritten, and the archive of a cleanup beside v1's own files.
     needed = records * (V2_BYTES_A_RECORD + SILVER_BYTES_A_RECORD) + 2 * v1
-    return Needs(needed, shutil.disk_usage(found.lake).free, requests, round(seconds, 1))
+    return Needs(needed, shutil.disk_usage(inventory.lake).free, requests, round(seconds, 1))
 
 
-def _fates(found: LakeFound) -> list[Fate]:
-    foreign = {tool: n for tool, n in found.tools.items() if tool != OURS}
+def _fates(inventory: LakeInventory) -> list[Fate]:
+    foreign = {tool: n for tool, n in inventory.tools.items() if tool != OURS}
     fates = []
     if foreign:
         named = ", ".join(f"{n:,} by {tool}" for tool, n in foreign.items())
@@ -96,8 +101,8 @@ def _fates(found: LakeFound) -> list[Fate]:
                 "go to archive/, after 90 days, and can be restored",
             )
         )
-    alike = sum(s.doubles_alike for s in found.statements)
-    differing = sum(sum(s.doubles_differing.values()) for s in found.statements)
+    alike = sum(s.doubles_alike for s in inventory.statements)
+    differing = sum(sum(s.doubles_differing.values()) for s in inventory.statements)
     if alike or differing:
         fates.append(
             Fate(
@@ -108,20 +113,20 @@ def _fates(found: LakeFound) -> list[Fate]:
                 "nothing",
             )
         )
-    if found.companions:
+    if inventory.companions:
         fates.append(
             Fate(
-                f"beside the statements: {', '.join(found.companions)}",
+                f"beside the statements: {', '.join(inventory.companions)}",
                 "nothing",
                 "stay at their path, linked through",
                 "stay at their path, moved into v2's folder",
             )
         )
-    if found.silver.state == "another's":
+    if inventory.silver.state == "another's":
         fates.append(
             Fate(
-                f"{found.silver.path}, a folder of {found.silver.files:,} files "
-                f"({found.silver.pattern})",
+                f"{inventory.silver.path}, a folder of {inventory.silver.files:,} files "
+                f"({inventory.silver.pattern})",
                 "nothing",
                 "refused until `silver --adopt-path` has moved it aside",
                 "nothing",
@@ -130,33 +135,34 @@ def _fates(found: LakeFound) -> list[Fate]:
     return fates
 
 
-def _obstacles(found: LakeFound, needs: Needs) -> list[str]:
+def _obstacles(inventory: LakeInventory, needs: Needs) -> list[str]:
     obstacles = []
-    for statement in found.statements:
+    for statement in inventory.statements:
         if statement.unreadable:
             path, reason = statement.unreadable[0]
             obstacles.append(
                 f"{len(statement.unreadable):,} files of {statement.statement} cannot be read, "
                 f"such as {path} ({reason}): restore them, or move them away"
             )
-    if not any(statement.files for statement in found.statements):
+    if not any(statement.files for statement in inventory.statements):
         obstacles.append(
-            f"no file of v1 below {Path(found.lake) / 'bronze' / 'fundamentals'}: is this the lake?"
+            f"no file of v1 below {Path(inventory.lake) / 'bronze' / 'fundamentals'}: "
+            "is this the lake?"
         )
-    if found.hidden:
+    if inventory.hidden:
         obstacles.append(
-            f"{', '.join(found.hidden)}: in v1's folder and in bronze/{V2_FOLDER}, so a cutover "
-            "would hide one; join the two in the first, remove the second"
+            f"{', '.join(inventory.hidden)}: in v1's folder and in bronze/{V2_FOLDER}, so a "
+            "cutover would hide one; join the two in the first, remove the second"
         )
-    if found.silver.state == "another's":
+    if inventory.silver.state == "another's":
         obstacles.append(
-            f"{found.silver.path} is another tool's folder: `silver --adopt-path` moves it aside, "
-            "and `silver --give-path-back` puts it back"
+            f"{inventory.silver.path} is another tool's folder: `silver --adopt-path` moves it "
+            "aside, and `silver --give-path-back` puts it back"
         )
-    if found.silver.foreign:
+    if inventory.silver.foreign:
         obstacles.append(
-            f"{len(found.silver.foreign):,} files in our build of silver are another tool's, such "
-            f"as {found.silver.foreign[0]}: stop its job; `silver` moves them out"
+            f"{len(inventory.silver.foreign):,} files in our build of silver are another tool's, "
+            f"such as {inventory.silver.foreign[0]}: stop its job; `silver` moves them out"
         )
     if needs.bytes_free < needs.bytes_needed:
         obstacles.append(
@@ -166,12 +172,12 @@ def _obstacles(found: LakeFound, needs: Needs) -> list[str]:
     return obstacles
 
 
-def _steps(found: LakeFound) -> list[str]:
-    here = f"--lake {found.lake}"
+def _steps(inventory: LakeInventory) -> list[str]:
+    here = f"--lake {inventory.lake}"
     steps = []
-    if any(statement.unreadable for statement in found.statements):
+    if any(statement.unreadable for statement in inventory.statements):
         steps.append("restore the files that cannot be read, or move them away")
-    if found.writers:
+    if inventory.writers:
         steps.append(
             "leave the old cron running until the cutover, or stop it now and let `daily-update "
             "--generation both` do its work; never both for long"
@@ -179,7 +185,7 @@ def _steps(found: LakeFound) -> list[str]:
     steps.append(
         f"python -m flows historical-load --generation both --tickers-file tickers.txt {here}"
     )
-    if found.silver.state == "another's":
+    if inventory.silver.state == "another's":
         steps.append(f"python -m flows silver --adopt-path {here}")
     steps += [
         f"python -m flows daily-update --generation both {here}  # every business day, five times",

@@ -16,7 +16,7 @@ from polygon_fundamentals.cutover.journal import Journal
 from polygon_fundamentals.cutover.runner import Step
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
 from polygon_fundamentals.lake import codec
-from polygon_fundamentals.lake.archived_rows import kept_file, write_kept
+from polygon_fundamentals.lake.archived_rows import archived_file, write_archived
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.lake.paths import (
     V1_ARCHIVE,
@@ -81,7 +81,7 @@ class Cleanup:
             Step("take checksums", self.describe, self.forget),
             Step("write archive", self.write, self.drop_archive),
             Step("read back", self.read_back, self.drop_extracted),
-            Step("keep records", self.keep, self.drop_kept),
+            Step("keep records", self.keep, self.drop_archived),
             Step("remove", self.remove, self.put_back),
         ]
 
@@ -92,7 +92,7 @@ class Cleanup:
             Step("extract", self.extract, self.drop_extracted),
             Step("into place", self.into_place),
             Step("join later loads", self.join_later, stays=True),
-            Step("give up kept records", self.drop_kept, stays=True),
+            Step("give up kept records", self.drop_archived, stays=True),
         ]
 
     def _companion_steps(self) -> list[Step]:
@@ -174,13 +174,13 @@ class Cleanup:
         if self._removal_began():
             return "kept before"
         datasets = [self.lake.dataset(Generation.V1, s) for s in Statement]
-        rows = sum(write_kept(dataset, read_dataset(dataset)) for dataset in datasets)
+        rows = sum(write_archived(dataset, read_dataset(dataset)) for dataset in datasets)
         return f"{rows:,} records kept for silver"
 
-    def drop_kept(self) -> str:
+    def drop_archived(self) -> str:
         """Remove the archived records, now that the folder itself is back."""
         for statement in Statement:
-            kept_file(self.lake.dataset(Generation.V1, statement)).unlink(missing_ok=True)
+            archived_file(self.lake.dataset(Generation.V1, statement)).unlink(missing_ok=True)
         return "removed"
 
     def remove(self) -> str:

@@ -99,7 +99,7 @@ class StatementFound:
 
 
 @dataclass(frozen=True)
-class LakeFound:
+class LakeInventory:
     """What a lake holds, as found by reading alone."""
 
     lake: str
@@ -113,13 +113,13 @@ class LakeFound:
     writers: tuple[Writer, ...]
 
 
-def examine(lake: Lake, now: datetime, progress: Progress = lambda done, of: None) -> LakeFound:
+def examine(lake: Lake, now: datetime, progress: Progress = lambda done, of: None) -> LakeInventory:
     """Return what a lake holds. Nothing is written, not even a cache."""
     datasets = [lake.dataset(Generation.V1, statement) for statement in Statement]
     listed = [(dataset, states(dataset)) for dataset in datasets]
     total, done = sum(len(files) for _, files in listed), 0
     tools, named = Counter[str](), set[str]()
-    found, tickers = [], set[str]()
+    statements, tickers = [], set[str]()
     for dataset, files in listed:
         parts = []
         for part in _scanned(dataset, files):
@@ -130,11 +130,11 @@ def examine(lake: Lake, now: datetime, progress: Progress = lambda done, of: Non
         tools.update(file.tool for file in scanned if file.tool)
         named |= {name for file in scanned for name in file.named}
         tickers |= {file.ticker for file in files}
-        found.append(_of_statement(dataset, files, parts))
-    return LakeFound(
+        statements.append(_of_statement(dataset, files, parts))
+    return LakeInventory(
         str(lake.root),
         dict(tools.most_common()),
-        tuple(found),
+        tuple(statements),
         len(tickers),
         tuple(sorted(named - tickers)),
         companions.shown(lake),

@@ -56,17 +56,17 @@ def originals(lake: Lake) -> Originals:
     added = list[Path]()
     for statement in Statement:
         dataset = lake.dataset(Generation.V1, statement)
-        kept = {place: original for original, place in _kept(dataset)}
-        for place, original in kept.items():
+        originals_by_place = {place: original for original, place in _kept_originals(dataset)}
+        for place, original in originals_by_place.items():
             (back if _is_as_we_wrote(dataset, place) else changed).append((original, place))
         for partition, ticker, _ in dataset.files():
             place = dataset.file(partition, ticker)
-            if place not in kept and _is_as_we_wrote(dataset, place):
+            if place not in originals_by_place and _is_as_we_wrote(dataset, place):
                 added.append(place)
     return Originals(tuple(back), tuple(added), tuple(place for _, place in changed))
 
 
-def _kept(dataset: Dataset) -> Iterator[tuple[Path, Path]]:
+def _kept_originals(dataset: Dataset) -> Iterator[tuple[Path, Path]]:
     folder = dataset.lake.ops / "adopted" / dataset.name
     for path in sorted(folder.glob("year=*/month=*/*.parquet")):
         yield path, dataset.folder / path.relative_to(folder)
@@ -94,24 +94,24 @@ def give_back(lake: Lake, *, execute: bool) -> OperationReport:
         AnswerIsNo: no original is kept.
         LakeLockedError: a load is running.
     """
-    found = originals(lake)
-    if not found.back and not found.added:
+    stored = originals(lake)
+    if not stored.back and not stored.added:
         raise AnswerIsNo(f"no original of v1's files is kept in {lake.ops / 'adopted'}")
-    words = found.sentence()
+    words = stored.sentence()
     if not execute:
         step = StepResult("originals", True, words)
         return OperationReport(f"{words}; --execute carries it out", (step,), executed=False)
     with exclusive(lake.lock("writers"), LOCK_SECONDS, "a load or switch of this lake"):
-        found = originals(lake)
-        words = found.sentence()
+        stored = originals(lake)
+        words = stored.sentence()
         away = lake.ops / "adopted_away" / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z"
         folder = lake.generation_folder(Generation.V1)
-        for place in found.added:
+        for place in stored.added:
             target = away / place.relative_to(folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             os.rename(place, target)
             _remove_empty(place.parent, folder)
-        for original, place in found.back:
+        for original, place in stored.back:
             place.parent.mkdir(parents=True, exist_ok=True)
             beside = local.temporary_name(place)
             local.link_or_copy(original, beside)
@@ -121,7 +121,7 @@ def give_back(lake: Lake, *, execute: bool) -> OperationReport:
             dataset = lake.dataset(Generation.V1, statement)
             # Both speak of the files that were written over; the next load reads v1 anew.
             shutil.rmtree(lake.ops / "index" / dataset.name, ignore_errors=True)
-        if not found.changed:
+        if not stored.changed:
             shutil.rmtree(lake.ops / "adopted", ignore_errors=True)
         their_form.form_file(lake).unlink(missing_ok=True)
     return OperationReport(f"given back: {words}", (StepResult("originals", True, words),))

@@ -18,7 +18,7 @@ def _theirs(lake: Lake) -> bool:
     """Say whether v1's folder is there, in another tool's form, and was decided to stay so."""
     is_decided = their_form.form_file(lake).exists()
     dataset = lake.dataset(Generation.V1, Statement.BALANCE_SHEETS)
-    return is_decided and not lake.pointer.is_symlink() and their_form.is_kept(dataset)
+    return is_decided and not lake.pointer.is_symlink() and their_form.keeps_form(dataset)
 
 
 def other_writers(lake: Lake) -> OtherWriters:
@@ -56,14 +56,14 @@ def mend_others(lake: Lake) -> str | None:
                     f"{path.relative_to(lake.root)} was written by something else: taken in"
                 )
     quarantined = quarantine_foreign_files(lake)
-    lines += [found.sentence() for found in quarantined]
+    lines += [file_moved.sentence() for file_moved in quarantined]
     if not lines:
         return None
     moment = datetime.now(UTC)
     file = lake.ops / "quarantine" / f"{moment:%Y%m%dT%H%M%S%f}Z.txt"
     file.parent.mkdir(parents=True, exist_ok=True)
     replace_file(file, "".join(f"{line}\n" for line in lines).encode())
-    lost = sum(found.v2_rows_lost for found in quarantined)
+    lost = sum(file_moved.v2_rows_lost for file_moved in quarantined)
     words = f"{len(lines):,} files were written by something else and are mended"
     if lost:
         words += f"; {lost:,} v2 rows are to be loaded again"

@@ -57,14 +57,14 @@ def keep_results(lake: Lake, entries: Sequence[RunEntry]) -> dict[str, Any]:
     if not all((report / name).is_file() for name in _FILES):
         raise UsageError(f"{report} is not whole; run `python -m flows parity` again")
     digest = _digest(report)
-    kept = _kept(lake, digest)
-    if not kept.is_dir():
-        beside = kept.with_name(f".{kept.name}")
+    signed_folder = _folder_of(lake, digest)
+    if not signed_folder.is_dir():
+        beside = signed_folder.with_name(f".{signed_folder.name}")
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
         for name in _FILES:
             link_or_copy(report / name, beside / name)
-        beside.rename(kept)
+        beside.rename(signed_folder)
     summary = orjson.loads((report / "summary.json").read_bytes())
     return {
         "run": report.name.split("-", 1)[-1],
@@ -78,30 +78,34 @@ def keep_results(lake: Lake, entries: Sequence[RunEntry]) -> dict[str, Any]:
 
 def forget_other_results(lake: Lake, digests: set[str]) -> None:
     """Remove the kept results that no sign-off names any more."""
-    wanted = {_kept(lake, digest) for digest in digests}
-    for path in _kept(lake, "").parent.glob("parity-*"):
+    wanted = {_folder_of(lake, digest) for digest in digests}
+    for path in _folder_of(lake, "").parent.glob("parity-*"):
         if path not in wanted:
             shutil.rmtree(path, ignore_errors=True)
 
 
 def beyond(lake: Lake, entries: Sequence[RunEntry], signed: Mapping[str, Any]) -> str:
     """Return in words what the last run has that the signed one had not; empty for nothing."""
-    kept = _kept(lake, str(signed["sha256"]))
-    if not kept.is_dir() or _digest(kept) != signed["sha256"]:
-        return f"what was signed is no longer in {kept}"
+    signed_folder = _folder_of(lake, str(signed["sha256"]))
+    if not signed_folder.is_dir() or _digest(signed_folder) != signed["sha256"]:
+        return f"what was signed is no longer in {signed_folder}"
     last = last_run(entries)
     if last is None or (later := _report(lake, last)).name.split("-", 1)[-1] == signed["run"]:
         return ""
     summary = orjson.loads((later / "summary.json").read_bytes())
     new: Counter[str] = Counter({"broken rules": len(summary["rules_broken"])})
     cases = _values(later, summary["differences"])
-    new.update(cases[_are_new(cases, _values(kept, summary["differences"]))]["kind"].astype(str))
+    new.update(
+        cases[_are_new(cases, _values(signed_folder, summary["differences"]))]["kind"].astype(str)
+    )
     periods = _table(later / "missing_periods.csv", _PERIOD)
     new["missing periods"] += int(
-        _are_new(periods, _table(kept / "missing_periods.csv", _PERIOD)).sum()
+        _are_new(periods, _table(signed_folder / "missing_periods.csv", _PERIOD)).sum()
     )
     tickers = _absent(later)
-    new.update(f"{kind} tickers" for kind in tickers[_are_new(tickers, _absent(kept))]["kind"])
+    new.update(
+        f"{kind} tickers" for kind in tickers[_are_new(tickers, _absent(signed_folder))]["kind"]
+    )
     if not +new:
         return ""
     return f"the run of {_when(last)} has new cases: {in_words(+new)}"
@@ -114,10 +118,10 @@ def in_words(findings: Mapping[str, int]) -> str:
 
 
 def _findings(report: Path, summary: Mapping[str, Any]) -> dict[str, int]:
-    found = dict(summary["differences"])
-    found["missing periods"] = len(_table(report / "missing_periods.csv", _PERIOD))
-    found |= {f"{kind} tickers": len(names) for kind, names in summary["absent_tickers"].items()}
-    return {kind: number for kind, number in found.items() if number}
+    counts = dict(summary["differences"])
+    counts["missing periods"] = len(_table(report / "missing_periods.csv", _PERIOD))
+    counts |= {f"{kind} tickers": len(names) for kind, names in summary["absent_tickers"].items()}
+    return {kind: number for kind, number in counts.items() if number}
 
 
 def _values(report: Path, kinds: Mapping[str, int]) -> pd.DataFrame:
@@ -155,7 +159,7 @@ def _digest(results: Path) -> str:
     return digest.hexdigest()
 
 
-def _kept(lake: Lake, digest: str) -> Path:
+def _folder_of(lake: Lake, digest: str) -> Path:
     return folder(lake) / "sign_offs" / f"parity-{digest[:16]}"
 
 

@@ -1,4 +1,4 @@
-"""v1's records after its files went to the archive: one file a statement in `ops/kept/`.
+"""v1's records after its files went to the archive: one file per statement in `ops/kept/`.
 
 Delisted companies stand in v1 alone, and silver carries them over whichever generation is
 primary, so their records must outlive the files.
@@ -24,30 +24,30 @@ from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.statements import Generation, Statement
 
 
-def kept_file(dataset: Dataset) -> Path:
-    """Return where a dataset's records are kept."""
+def archived_file(dataset: Dataset) -> Path:
+    """Return the file of a dataset's archived records."""
     return dataset.lake.ops / "kept" / f"{dataset.name}.parquet"
 
 
-def write_kept(dataset: Dataset, table: pa.Table) -> int:
+def write_archived(dataset: Dataset, table: pa.Table) -> int:
     """Keep the rows of `lake.read.read_dataset`; return how many."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    replace_file(kept_file(dataset), bytes(sink.getvalue()))
+    replace_file(archived_file(dataset), bytes(sink.getvalue()))
     return int(table.num_rows)
 
 
-def is_kept(dataset: Dataset) -> bool:
-    """Whether `cleanup` took the dataset's files away: its records are kept until `restore`."""
-    return kept_file(dataset).exists()
+def is_archived(dataset: Dataset) -> bool:
+    """Return whether `cleanup` archived the dataset's files, until `restore` brings them back."""
+    return archived_file(dataset).exists()
 
 
 def archived_since(lake: Lake) -> datetime | None:
-    """Return since when v1's records are kept in place of its files; None where they are not."""
+    """Return when v1's files went to the archive, or None where they did not."""
     for statement in Statement:
         with contextlib.suppress(FileNotFoundError):
-            kept = kept_file(lake.dataset(Generation.V1, statement)).stat()
-            return datetime.fromtimestamp(kept.st_mtime, UTC)
+            stat = archived_file(lake.dataset(Generation.V1, statement)).stat()
+            return datetime.fromtimestamp(stat.st_mtime, UTC)
     return None
 
 
@@ -70,12 +70,12 @@ def refuse_archived(lake: Lake) -> None:
         )
 
 
-def read_kept(
+def read_archived(
     dataset: Dataset,
     tickers: Iterable[str] | None = None,
     columns: Sequence[str] | None = None,
 ) -> pa.Table | None:
-    """Return the kept rows of a dataset, all or of some tickers; None where none are kept.
+    """Return the archived rows of a dataset, all or of some tickers, or None without an archive.
 
     They are the dataset's rows beside those of its files, of which there are none unless something
     wrote to v1 after its cleanup. Rows that are not asked for are never in memory together.
@@ -83,7 +83,7 @@ def read_kept(
     Raises:
         DamagedFileError: they cannot be read.
     """
-    path = kept_file(dataset)
+    path = archived_file(dataset)
     # The type is stated, since of no ticker at all it could not be inferred.
     symbols = None if tickers is None else pa.array(sorted(set(tickers)), pa.string())
     wanted = None if symbols is None else pads.field("ticker").isin(symbols)
@@ -99,14 +99,14 @@ def read_kept(
         ) from error
 
 
-def with_kept(stored: pa.Table, kept: pa.Table, dataset: Dataset) -> pa.Table:
-    """Return the rows of files, and of the kept ones those under another ticker or record key.
+def with_archived(stored: pa.Table, archived: pa.Table, dataset: Dataset) -> pa.Table:
+    """Return the rows of files, and the archived rows under another ticker or record key.
 
     What stands in a file after a cleanup was observed later.
     """
     if not stored.num_rows:
-        return kept
-    both = pa.concat_tables([stored, kept])
+        return archived
+    both = pa.concat_tables([stored, archived])
     keys = pc.binary_join_element_wise(
         both["ticker"], pa.array(record_keys(both, dataset.generation), pa.string()), "\x1f"
     )

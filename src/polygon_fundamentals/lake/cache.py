@@ -64,7 +64,7 @@ def fresh(dataset: Dataset, bucket: int, now: Sequence[FileState]) -> list[FileS
     left = _signatures(now)
     for path in _parts(dataset, bucket):
         with contextlib.suppress(OSError, pa.ArrowException):
-            _taken(left, _told(pq.read_schema(path), dataset) or {})
+            _taken(left, _files_of(pq.read_schema(path), dataset) or {})
     return [state for state in now if state.key in left]
 
 
@@ -74,7 +74,7 @@ def _signatures(now: Iterable[FileState]) -> Signatures:
 
 def _taken(left: Signatures, known: Signatures) -> list[str]:
     """Take out of `left` the files that a part has as they are now; return them."""
-    mine = [key for key, found in known.items() if left.get(key) == found]
+    mine = [key for key, stamp in known.items() if left.get(key) == stamp]
     for key in mine:
         del left[key]
     return mine
@@ -92,7 +92,7 @@ def ciks(dataset: Dataset, bucket: int, now: Sequence[FileState]) -> pa.Table | 
     if len(paths) != 1:
         return None
     try:
-        known = _told(pq.read_schema(paths[0]), dataset)
+        known = _files_of(pq.read_schema(paths[0]), dataset)
         if known != _signatures(now):
             return None
         return pq.read_table(paths[0], columns=columns, partitioning=None)
@@ -109,11 +109,11 @@ def rows(dataset: Dataset, bucket: int, columns: Sequence[str] | None = None) ->
     if unwritten is not None:
         return unwritten if columns is None else unwritten.select(columns)
     nothing = _nothing(dataset)
-    tables, told = [nothing if columns is None else nothing.select(columns)], set[str]()
+    tables, known_files = [nothing if columns is None else nothing.select(columns)], set[str]()
     for path in _parts(dataset, bucket):
         table, known = _read(path, dataset, columns)
-        tables.append(_of_files(table, known.keys() - told) if told else table)
-        told |= known.keys()
+        tables.append(_of_files(table, known.keys() - known_files) if known_files else table)
+        known_files |= known.keys()
     return pa.concat_tables(tables)
 
 
@@ -187,7 +187,7 @@ def _read(
         nothing = nothing.select(columns)
     try:
         with pq.ParquetFile(path) as file:
-            known = _told(file.schema_arrow, dataset)
+            known = _files_of(file.schema_arrow, dataset)
             if known is None:
                 return nothing, {}
             table = file.read(columns=columns)
@@ -198,26 +198,28 @@ def _read(
     ), known
 
 
-def _told(schema: pa.Schema, dataset: Dataset) -> Signatures | None:
+def _files_of(schema: pa.Schema, dataset: Dataset) -> Signatures | None:
     """Return the files that a part says its rows are from; None of another version."""
     try:
-        told = orjson.loads((schema.metadata or {})[b"files"])
+        content = orjson.loads((schema.metadata or {})[b"files"])
     except (KeyError, orjson.JSONDecodeError):
         return None
-    if schema.names != _nothing(dataset).schema.names or told.get("version") != VERSION:
+    if schema.names != _nothing(dataset).schema.names or content.get("version") != VERSION:
         return None
-    files_of: Signatures = told["files"]
+    files_of: Signatures = content["files"]
     return files_of
 
 
 def _write(dataset: Dataset, bucket: int, table: pa.Table, known: Mapping[str, list[int]]) -> None:
-    told = orjson.dumps({"version": VERSION, "files": known})
+    content = orjson.dumps({"version": VERSION, "files": known})
     part = _folder(dataset, bucket) / f"{time.time_ns():020d}-{os.getpid()}.parquet"
     part.parent.mkdir(parents=True, exist_ok=True)
     staged = local.temporary_name(part.with_name("part"))
     try:
         # Not flushed to disk: a part that a crash cut short is no part, and its files are read.
-        pq.write_table(table.replace_schema_metadata({"files": told}), staged, compression="zstd")
+        pq.write_table(
+            table.replace_schema_metadata({"files": content}), staged, compression="zstd"
+        )
         os.replace(staged, part)
     except OSError:
         staged.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from datetime import date
 
 from polygon_fundamentals.datasets.keys import cik_of, period_of, timeframe_of
 from polygon_fundamentals.lake import index
-from polygon_fundamentals.lake.dataset_summary import Entry, keys_read, take_stock
+from polygon_fundamentals.lake.dataset_summary import TickerSummary, keys_read, summarise
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
 
@@ -40,8 +40,8 @@ def count(dataset: Dataset, *, every_file: bool = True) -> DatasetCounts:
 
     Without `every_file`, folders that are as they were are passed over.
     """
-    stock = take_stock(dataset, every_file=every_file)
-    entries, edges = stock.tickers, stock.edges
+    summary = summarise(dataset, every_file=every_file)
+    entries, edges = summary.tickers, summary.edges
     by_year: dict[int, int] = {}
     for entry in entries.values():
         for partition, (_, size) in entry.files.items():
@@ -77,7 +77,7 @@ def counts(lake: Lake, *, every_file: bool = True) -> list[DatasetCounts]:
     ]
 
 
-def _periods(dataset: Dataset, entries: Mapping[str, Entry]) -> int:
+def _periods(dataset: Dataset, entries: Mapping[str, TickerSummary]) -> int:
     """Return the number of periods, those of a company with several tickers once."""
     owners: dict[str, list[str]] = {}
     for ticker, entry in entries.items():
@@ -101,24 +101,24 @@ def companies(lake: Lake) -> dict[str, list[str]]:
 
     Folders that are as they were are passed over.
     """
-    found: dict[str, set[str]] = {}
+    ciks_by_ticker: dict[str, set[str]] = {}
     for generation in Generation:
         for statement in Statement:
-            stock = take_stock(lake.dataset(generation, statement), every_file=False)
-            for ticker, entry in stock.tickers.items():
-                ciks = found.setdefault(ticker, set())
+            summary = summarise(lake.dataset(generation, statement), every_file=False)
+            for ticker, entry in summary.tickers.items():
+                ciks = ciks_by_ticker.setdefault(ticker, set())
                 ciks.update(cik for cik in entry.periods if not cik.startswith("ticker:"))
-    return {ticker: sorted(ciks) for ticker, ciks in sorted(found.items())}
+    return {ticker: sorted(ciks) for ticker, ciks in sorted(ciks_by_ticker.items())}
 
 
 def timeframes(lake: Lake, generation: Generation) -> list[Timeframe]:
     """Return the timeframes of a generation's records, looking no further once all are seen."""
-    found: set[str] = set()
+    names: set[str] = set()
     for statement in Statement:
         dataset = lake.dataset(generation, statement)
-        for ticker in take_stock(dataset, every_file=False).tickers:
+        for ticker in summarise(dataset, every_file=False).tickers:
             keys = index.written(dataset, ticker).rows or keys_read(dataset, ticker)
-            found.update(map(timeframe_of, keys))
-            if found.issuperset(Timeframe):
+            names.update(map(timeframe_of, keys))
+            if names.issuperset(Timeframe):
                 return list(Timeframe)
-    return [timeframe for timeframe in Timeframe if timeframe in found]
+    return [timeframe for timeframe in Timeframe if timeframe in names]

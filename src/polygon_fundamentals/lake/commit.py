@@ -64,7 +64,7 @@ def commit(dataset: Dataset, incoming: Incoming) -> UpsertCounts:
     months = codec.filing_partitions(incoming.table)
     flat: pa.Table | None = None
     damaged: DamagedFileError | None = None
-    keeps_form = their_form.is_kept(dataset)
+    keeps_form = their_form.keeps_form(dataset)
     buckets: dict[int, list[str]] = {}
     for ticker in sorted(incoming.rows):
         buckets.setdefault(bucket_of(ticker), []).append(ticker)
@@ -296,26 +296,26 @@ def _make_later(staged: Path, path: Path) -> None:
 
 def _keep_original(dataset: Dataset, partition: int, path: Path) -> None:
     """Keep a file that another tool wrote, as it was, before it is written anew."""
-    kept = dataset.lake.ops / "adopted" / dataset.name / partition_folder(partition) / path.name
-    if kept.exists():
+    original = dataset.lake.ops / "adopted" / dataset.name / partition_folder(partition) / path.name
+    if original.exists():
         # Written by the other tool again since: its last version is what it has to get back.
-        kept.unlink()
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    local.link_or_copy(path, kept)
+        original.unlink()
+    original.parent.mkdir(parents=True, exist_ok=True)
+    local.link_or_copy(path, original)
 
 
 def _index(dataset: Dataset, plan: Plan, checksums: Mapping[Path, str]) -> None:
     known = plan.index
-    kept = {key: row for key, row in known.rows.items() if row[0] not in plan.hashes}
-    known.rows = kept
+    untouched = {key: row for key, row in known.rows.items() if row[0] not in plan.hashes}
+    known.rows = untouched
     for partition, digests in plan.hashes.items():
         known.untidy.discard(partition)
         known.files.pop(partition, None)
         known.checksums.pop(partition, None)
         path = dataset.file(partition, plan.ticker)
-        found = index.signature(path)
-        if found is not None:
-            known.files[partition] = (*found, len(digests))
+        stamp = index.signature(path)
+        if stamp is not None:
+            known.files[partition] = (*stamp, len(digests))
             if path in checksums:
                 known.checksums[partition] = checksums[path]
         for key, digest in digests.items():
@@ -379,7 +379,7 @@ def _put_right(dataset: Dataset, bucket: int, unfinished: Mapping[str, set[int]]
         known = index.load(dataset, ticker, unfinished[ticker])
         plan = plan_ticker(dataset, ticker, known, nothing, [], [], [], Counter())
         plan = plan or Plan(ticker, known)
-        if their_form.is_kept(dataset):
+        if their_form.keeps_form(dataset):
             their_form.encode_plan(dataset, plan, nothing, [])
         plans.append(plan)
     _carry_out(dataset, bucket, plans, Counter(), unfinished)

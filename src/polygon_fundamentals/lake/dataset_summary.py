@@ -50,7 +50,7 @@ Folders = dict[str, int]  # partition → its folder's time of change in ns
 
 
 @dataclass
-class Entry:
+class TickerSummary:
     """What is known of one ticker.
 
     `periods`: CIK → how many; `unreadable`: files that could not be counted.
@@ -68,10 +68,10 @@ def _cache_file(dataset: Dataset) -> Path:
 
 
 @dataclass
-class Stock:
+class DatasetSummary:
     """What is known of a dataset: its tickers, settled folders, and first and last day."""
 
-    tickers: dict[str, Entry] = field(default_factory=dict)
+    tickers: dict[str, TickerSummary] = field(default_factory=dict)
     folders: Folders = field(default_factory=dict)
     edges: dict[str, Any] = field(default_factory=dict)
 
@@ -79,7 +79,7 @@ class Stock:
 class _Saved(msgspec.Struct):
     version: int
     folder: str
-    tickers: dict[str, Entry]
+    tickers: dict[str, TickerSummary]
     folders: Folders
     edges: dict[str, Any]
 
@@ -87,15 +87,15 @@ class _Saved(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Saved)
 
 
-def _load(dataset: Dataset) -> Stock:
+def _load(dataset: Dataset) -> DatasetSummary:
     """Return the stock as it was last taken; empty where it never was of this folder."""
     try:
         saved = _DECODER.decode(_cache_file(dataset).read_bytes())
     except (OSError, msgspec.MsgspecError):
-        return Stock()
+        return DatasetSummary()
     if saved.version != VERSION or saved.folder != str(dataset.folder):
-        return Stock()
-    return Stock(saved.tickers, saved.folders, saved.edges)
+        return DatasetSummary()
+    return DatasetSummary(saved.tickers, saved.folders, saved.edges)
 
 
 def counted_tickers(dataset: Dataset) -> frozenset[str]:
@@ -113,7 +113,7 @@ def _tickers_counted(dataset: Dataset, _changed: int) -> frozenset[str]:
 
 
 def _listing(
-    dataset: Dataset, known: Stock, *, every_file: bool
+    dataset: Dataset, known: DatasetSummary, *, every_file: bool
 ) -> tuple[dict[str, Signatures], Folders]:
     """Return ticker → its files as they are now, and the folders that have settled."""
     settled, passed_over = {}, set()
@@ -134,16 +134,16 @@ def _listing(
             listed.setdefault(ticker, {})[partition] = [stat.st_mtime_ns, stat.st_size]
     if not passed_over:
         return listed, settled
-    found: dict[str, Signatures] = {}
+    unchanged: dict[str, Signatures] = {}
     for ticker, entry in known.tickers.items():
         signs = {p: sign for p, sign in entry.files.items() if p in passed_over}
         signs |= listed.pop(ticker, {})
         if signs:
-            found[ticker] = signs
-    return found | listed, settled
+            unchanged[ticker] = signs
+    return unchanged | listed, settled
 
 
-def take_stock(dataset: Dataset, *, every_file: bool) -> Stock:
+def summarise(dataset: Dataset, *, every_file: bool) -> DatasetSummary:
     """Return a dataset's stock as its folders now are; write it where it changed.
 
     Without `every_file`, folders that are as they were are passed over.
@@ -160,50 +160,50 @@ def take_stock(dataset: Dataset, *, every_file: bool) -> Stock:
             fresh[ticker] = entry
     fresh.update(_opened(dataset, {ticker: now[ticker] for ticker in unindexed}))
     entries = {t: fresh[t] if t in fresh else known.tickers[t] for t in now}
-    found = Stock(entries, folders, _edges(dataset, now, known.edges))
-    if found != known:
+    summary = DatasetSummary(entries, folders, _edges(dataset, now, known.edges))
+    if summary != known:
         content = {
             "version": VERSION,
             "folder": str(dataset.folder),
             "tickers": {ticker: vars(entry) for ticker, entry in entries.items()},
             "folders": folders,
-            "edges": found.edges,
+            "edges": summary.edges,
         }
         # On a disk that is full or read-only the stock is as true; it is only not kept.
         with suppress(OSError):
             local.replace_file(_cache_file(dataset), orjson.dumps(content))
-    return found
+    return summary
 
 
-def _differs(entry: Entry | None, signs: Signatures) -> bool:
+def _differs(entry: TickerSummary | None, signs: Signatures) -> bool:
     return entry is None or entry.files != signs or bool(entry.unreadable)
 
 
-def _from_index(dataset: Dataset, ticker: str, signs: Signatures) -> Entry | None:
+def _from_index(dataset: Dataset, ticker: str, signs: Signatures) -> TickerSummary | None:
     """Return a ticker's entry from its index, or None where that disagrees with the files."""
-    found = index.written(dataset, ticker)
-    if {str(p): list(f[:2]) for p, f in found.files.items()} != signs:
+    ticker_index = index.written(dataset, ticker)
+    if {str(p): list(f[:2]) for p, f in ticker_index.files.items()} != signs:
         return None
-    undated = sum(1 for partition, _ in found.rows.values() if partition == UNDATED)
-    return _counted(signs, found.rows, undated)
+    undated = sum(1 for partition, _ in ticker_index.rows.values() if partition == UNDATED)
+    return _counted(signs, ticker_index.rows, undated)
 
 
-def _counted(signs: Signatures, keys: Iterable[str], undated: int) -> Entry:
+def _counted(signs: Signatures, keys: Iterable[str], undated: int) -> TickerSummary:
     keys = list(keys)
     periods: dict[str, int] = {}
     for period in {period_of(key) for key in keys}:
         cik = cik_of(period)
         periods[cik] = periods.get(cik, 0) + 1
-    return Entry(signs, len(keys), undated, periods)
+    return TickerSummary(signs, len(keys), undated, periods)
 
 
-def _opened(dataset: Dataset, tickers: Mapping[str, Signatures]) -> dict[str, Entry]:
+def _opened(dataset: Dataset, tickers: Mapping[str, Signatures]) -> dict[str, TickerSummary]:
     """Return the entries of tickers without a usable index, from the files themselves."""
     items = list(tickers.items())
     count = sum(len(signs) for _, signs in items)
     if count < OPENED_WORTH_PROCESSES or (os.cpu_count() or 1) < 2:
         return _open(str(dataset.lake.root), dataset.generation, dataset.statement, items)
-    found: dict[str, Entry] = {}
+    entries: dict[str, TickerSummary] = {}
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         futures = [
             pool.submit(
@@ -216,8 +216,8 @@ def _opened(dataset: Dataset, tickers: Mapping[str, Signatures]) -> dict[str, En
             for i in range(0, len(items), _OPENED_AT_ONCE)
         ]
         for future in futures:
-            found.update(future.result())
-    return found
+            entries.update(future.result())
+    return entries
 
 
 def _open(
@@ -225,10 +225,10 @@ def _open(
     generation: Generation,
     statement: Statement,
     tickers: Sequence[tuple[str, Signatures]],
-) -> dict[str, Entry]:
+) -> dict[str, TickerSummary]:
     dataset = Lake(Path(root)).dataset(generation, statement)
     columns = ["ticker", "cik", "timeframe", *PERIOD[generation]]
-    found = {}
+    entries = {}
     for ticker, signs in tickers:
         keys: dict[str, int] = {}
         unreadable = []
@@ -243,9 +243,9 @@ def _open(
                 continue
             keys |= dict.fromkeys(record_keys(table, generation), partition)
         undated = sum(partition == UNDATED for partition in keys.values())
-        found[ticker] = _counted(signs, keys, undated)
-        found[ticker].unreadable = unreadable
-    return found
+        entries[ticker] = _counted(signs, keys, undated)
+        entries[ticker].unreadable = unreadable
+    return entries
 
 
 def _edges(
@@ -257,14 +257,14 @@ def _edges(
     month alone, and only where one of them changed.
     """
     months = {int(partition) for signs in now.values() for partition in signs} - {UNDATED}
-    found: dict[str, Any] = {}
+    edges: dict[str, Any] = {}
     for name, month in (("first", min(months, default=None)), ("last", max(months, default=None))):
         if month is None:
             continue
         signs = {t: s[str(month)] for t, s in now.items() if str(month) in s}
         before = known.get(name)
         if before is not None and before["month"] == month and before["files"] == signs:
-            found[name] = before
+            edges[name] = before
             continue
         same = before["files"] if before is not None and before["month"] == month else {}
         gone = bool(same.keys() - signs.keys()) or any(same[t] != signs[t] for t in same)
@@ -272,15 +272,15 @@ def _edges(
         days = [before["day"]] if before is not None and same and not gone else []
         days += _days(dataset, month, todo, last=name == "last")
         pick = max if name == "last" else min
-        found[name] = {"month": month, "files": signs, "day": pick(days, default=None)}
-    return found
+        edges[name] = {"month": month, "files": signs, "day": pick(days, default=None)}
+    return edges
 
 
 def _days(dataset: Dataset, month: int, tickers: Sequence[str], *, last: bool) -> list[str]:
     """Return filing dates (YYYY-MM-DD) among which the first or last of a month is."""
     year, number = divmod(month, 100)
     limit = date(year, number, calendar.monthrange(year, number)[1] if last else 1).isoformat()
-    found: list[str] = []
+    dates: list[str] = []
     for ticker in tickers:
         try:
             table, _ = codec.read(dataset.file(month, ticker), dataset, ticker, ["filing_date"])
@@ -289,10 +289,10 @@ def _days(dataset: Dataset, month: int, tickers: Sequence[str], *, last: bool) -
         days = pc.min_max(table["filing_date"])
         value = days["max" if last else "min"].as_py()
         if value is not None:
-            found.append(value.isoformat())
-            if found[-1] == limit:
+            dates.append(value.isoformat())
+            if dates[-1] == limit:
                 break
-    return found
+    return dates
 
 
 def keys_read(dataset: Dataset, ticker: str) -> list[str]:

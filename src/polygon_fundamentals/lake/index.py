@@ -67,13 +67,13 @@ class TickerIndex:
         none of the files counts as read.
         """
         try:
-            found: Any = orjson.loads(data)
+            content: Any = orjson.loads(data)
             return cls(
-                {key: (row[0], row[1]) for key, row in found["rows"].items()},
-                {int(key): (f[0], f[1], f[2]) for key, f in found["files"].items()},
-                set(found["untidy"]),
-                {int(key): str(value) for key, value in found.get("checksums", {}).items()},
-                is_older=found["version"] != VERSION,
+                {key: (row[0], row[1]) for key, row in content["rows"].items()},
+                {int(key): (f[0], f[1], f[2]) for key, f in content["files"].items()},
+                set(content["untidy"]),
+                {int(key): str(value) for key, value in content.get("checksums", {}).items()},
+                is_older=content["version"] != VERSION,
             )
         except (KeyError, TypeError, IndexError, ValueError, AttributeError):
             return None
@@ -87,10 +87,10 @@ def bytes_checksum(data: bytes | pa.Buffer) -> str:
 def signature(path: Path) -> Signature | None:
     """Return (time of change in ns, size in bytes) of a file, or None where it is not there."""
     try:
-        found = os.stat(path)
+        stat = os.stat(path)
     except FileNotFoundError:
         return None
-    return found.st_mtime_ns, found.st_size
+    return stat.st_mtime_ns, stat.st_size
 
 
 @dataclass(frozen=True)
@@ -108,11 +108,11 @@ class StoredFile:
     @cached_property
     def standing(self) -> dict[str, int]:
         """Key → position of the row that stands: of rows that share a key the latest filing."""
-        found = {key: position for position, key in enumerate(self.keys)}
-        if len(found) < len(self.keys):
+        current = {key: position for position, key in enumerate(self.keys)}
+        if len(current) < len(self.keys):
             for position in sorted(range(len(self.keys)), key=self._lateness):
-                found[self.keys[position]] = position
-        return found
+                current[self.keys[position]] = position
+        return current
 
     def stands_over(self, other: StoredFile, key: str) -> bool:
         """Whether this file's row of a key stands, and not the other's.
@@ -234,12 +234,12 @@ def _reread(index: TickerIndex, dataset: Dataset, ticker: str, stale: set[int]) 
 
 def unindexed(dataset: Dataset) -> list[FileState]:
     """Return the files of a dataset that are not as our last write of their ticker left them."""
-    found: list[FileState] = []
+    foreign: list[FileState] = []
     known: dict[str, TickerIndex] = {}
     for state in states(dataset):
         if state.ticker not in known:
             known[state.ticker] = written(dataset, state.ticker)
         entry = known[state.ticker].files.get(state.partition)
         if entry is None or tuple(entry[:2]) != (state.changed_ns, state.size):
-            found.append(state)
-    return found
+            foreign.append(state)
+    return foreign

@@ -52,7 +52,7 @@ def states(dataset: Dataset) -> list[FileState]:
     """
     for _ in range(ATTEMPTS):
         try:
-            return [_state(*found) for found in dataset.files()]
+            return [_state(*place) for place in dataset.files()]
         except FileNotFoundError:
             continue
     raise moving(dataset)

@@ -64,8 +64,8 @@ def partition_folder(partition: int) -> str:
 
 def partition_of_folder(month: Path) -> int | None:
     """Return the partition of a `year=YYYY/month=MM` folder, None where it is none."""
-    found = re.fullmatch(r"year=(\d{4})/month=(\d{2})", f"{month.parent.name}/{month.name}")
-    return int(found[1]) * 100 + int(found[2]) if found else None
+    match = re.fullmatch(r"year=(\d{4})/month=(\d{2})", f"{month.parent.name}/{month.name}")
+    return int(match[1]) * 100 + int(match[2]) if match else None
 
 
 def bucket_of(ticker: str) -> int:
@@ -163,14 +163,14 @@ def ticker_files(folder: os.DirEntry[str]) -> Iterator[tuple[str, os.DirEntry[st
 def _numbered(folder: Path, prefix: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            found = [
+            folders = [
                 e
                 for e in entries
                 if e.name.startswith(prefix) and e.is_dir() and e.name[len(prefix) :].isdigit()
             ]
     except FileNotFoundError:
         return []
-    return sorted(found, key=lambda entry: entry.name)
+    return sorted(folders, key=lambda entry: entry.name)
 
 
 def _is_folder(path: Path) -> bool:

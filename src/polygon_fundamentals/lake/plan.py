@@ -106,8 +106,8 @@ def plan_ticker(
         withdrawn = []
     plan = Plan(ticker, known)
     if losers:
-        told = revisions.contents(dataset, ticker)
-        fresh = [i for i in losers if (_own(keys[i], ticker), hashes[i]) not in told]
+        revised = revisions.contents(dataset, ticker)
+        fresh = [i for i in losers if (_own(keys[i], ticker), hashes[i]) not in revised]
         if fresh:
             plan.revisions.append(_revised(codec.pick(incoming.table, fresh), ticker, incoming))
     counts["rows_new"] += len(new)
@@ -168,9 +168,9 @@ def _older(
     places: dict[int, list[str]] = {}
     for key in changed:
         places.setdefault(known.rows[key][0], []).append(key)
-    found: list[str] = []
+    outdated: list[str] = []
     if not places:
-        return found
+        return outdated
     arriving = filing_order(incoming.table, dataset.generation).tolist()
     for partition, keys in places.items():
         stored = index.read_file(dataset, partition, ticker)
@@ -178,8 +178,10 @@ def _older(
             continue
         filings = filing_order(stored.table, dataset.generation).tolist()
         standing = stored.standing
-        found += [k for k in keys if k in standing and filings[standing[k]] > arriving[changed[k]]]
-    return found
+        outdated += [
+            k for k in keys if k in standing and filings[standing[k]] > arriving[changed[k]]
+        ]
+    return outdated
 
 
 def _withdrawn(
@@ -217,8 +219,8 @@ def _empties(
     A period that the answer has under another label is not lost.
     """
     lost = {_day_of(key) for key in withdrawn} - {_day_of(key) for key in winners}
-    held = {_day_of(key) for key in known.rows}
-    return len(lost) >= FEWEST_WITHHELD and len(lost) > LARGEST_WITHDRAWN_SHARE * len(held)
+    stored = {_day_of(key) for key in known.rows}
+    return len(lost) >= FEWEST_WITHHELD and len(lost) > LARGEST_WITHDRAWN_SHARE * len(stored)
 
 
 def _day_of(key: str) -> str:

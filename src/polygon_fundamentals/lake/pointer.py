@@ -146,8 +146,8 @@ def opened(lake: Lake) -> Iterator[Path]:
             f"{lake.pointer} is not there; load something first, or name another --lake"
         ) from error
     try:
-        held = Path(f"/proc/self/fd/{descriptor}")
+        path = Path(f"/proc/self/fd/{descriptor}")
         # Elsewhere than on Linux a held folder has no path: the resolved one must do.
-        yield held if held.exists() else Path(os.path.realpath(lake.pointer))
+        yield path if path.exists() else Path(os.path.realpath(lake.pointer))
     finally:
         os.close(descriptor)

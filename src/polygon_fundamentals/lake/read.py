@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from polygon_fundamentals.datasets.flat import flat_schema, flattened, value_columns
 from polygon_fundamentals.datasets.keys import PERIOD, filing_order, record_keys
 from polygon_fundamentals.lake import cache, codec
-from polygon_fundamentals.lake.archived_rows import is_kept, read_kept, with_kept
+from polygon_fundamentals.lake.archived_rows import is_archived, read_archived, with_archived
 from polygon_fundamentals.lake.listing import ATTEMPTS, FileState, moving, states
 from polygon_fundamentals.lake.paths import BUCKETS, Dataset, Lake, bucket_of
 from polygon_fundamentals.statements import Generation, Statement
@@ -32,10 +32,10 @@ Shown = Mapping[int, list[FileState]]
 
 def by_bucket(shown: Iterable[FileState]) -> Shown:
     """Return bucket → its files."""
-    found: dict[int, list[FileState]] = {}
+    buckets: dict[int, list[FileState]] = {}
     for state in shown:
-        found.setdefault(bucket_of(state.ticker), []).append(state)
-    return found
+        buckets.setdefault(bucket_of(state.ticker), []).append(state)
+    return buckets
 
 
 def read_dataset(
@@ -55,7 +55,7 @@ def read_dataset(
     """
     wanted = None if tickers is None else set(tickers)
     for _ in range(ATTEMPTS):
-        kept = read_kept(dataset, wanted)
+        archived = read_archived(dataset, wanted)
         try:
             # Folders that showed nothing are looked at again: it costs nothing, and `restore` may
             # have filled them since.
@@ -63,8 +63,12 @@ def read_dataset(
         except _MovedError:
             shown = None
             continue
-        if is_kept(dataset) == (kept is not None):
-            return stored if kept is None else with_kept(stored, kept.cast(stored.schema), dataset)
+        if is_archived(dataset) == (archived is not None):
+            return (
+                stored
+                if archived is None
+                else with_archived(stored, archived.cast(stored.schema), dataset)
+            )
         shown = None  # v1 went to the archive meanwhile, or came back from it
     raise moving(dataset)
 
@@ -77,11 +81,11 @@ def _read(dataset: Dataset, wanted: set[str] | None, shown: Shown | None) -> pa.
     jobs = []
     tables: dict[int, pa.Table] = {}
     for bucket, now in _buckets(dataset, wanted, shown):
-        kept, fresh, _ = cache.load(dataset, bucket, now)
+        cached, fresh, _ = cache.load(dataset, bucket, now)
         if fresh:
             jobs.append((bucket, now, fresh))
         else:
-            tables[bucket] = _latest(kept, dataset)
+            tables[bucket] = _latest(cached, dataset)
     for bucket, table in _read_buckets(dataset, jobs):
         tables[bucket] = table
     empty = flat_schema(dataset.generation, dataset.statement).empty_table()
@@ -114,10 +118,10 @@ def _buckets(
     dataset: Dataset, wanted: set[str] | None, shown: Shown | None
 ) -> Iterator[tuple[int, list[FileState]]]:
     """Yield each bucket with its files as they are now; of some tickers only theirs."""
-    found = by_bucket(states(dataset)) if shown is None else shown
+    files = by_bucket(states(dataset)) if shown is None else shown
     buckets = range(BUCKETS) if wanted is None else sorted({bucket_of(t) for t in wanted})
     for bucket in buckets:
-        now = found.get(bucket, [])
+        now = files.get(bucket, [])
         if wanted is None or any(state.ticker in wanted for state in now):
             yield bucket, now
 
@@ -130,13 +134,13 @@ def repeated_rows(dataset: Dataset, tickers: Iterable[str]) -> pa.Table:
     wanted = set(tickers)
     generation = dataset.generation
     keys = ["ticker", "cik", "timeframe", *PERIOD[generation], "partition"]
-    found = [flat_schema(generation, dataset.statement).empty_table()]
+    tables = [flat_schema(generation, dataset.statement).empty_table()]
     for bucket in sorted({bucket_of(ticker) for ticker in wanted}):
         # Nearly always there is none, and the keys alone say so.
         if _repeat(_of_tickers(cache.rows(dataset, bucket, keys), wanted), generation).any():
             rows = _of_tickers(cache.rows(dataset, bucket), wanted).drop_columns([cache.OURS.name])
-            found.append(rows.filter(pa.array(_repeat(rows, generation))))
-    return pa.concat_tables(found).combine_chunks()
+            tables.append(rows.filter(pa.array(_repeat(rows, generation))))
+    return pa.concat_tables(tables).combine_chunks()
 
 
 def _codes(rows: pa.Table, generation: Generation) -> npt.NDArray[np.int32]:
@@ -196,7 +200,7 @@ def _refresh(
     Raises _MovedError, with the cache written, where a file is not the one that was listed.
     """
     dataset = Lake(Path(root)).dataset(generation, statement)
-    kept, fresh, parts = cache.load(dataset, bucket, now)
+    cached, fresh, parts = cache.load(dataset, bucket, now)
     columns = value_columns(dataset.generation, dataset.statement)
     ours: list[pa.Table] = []
     adopted: list[pa.Table] = []
@@ -215,7 +219,7 @@ def _refresh(
             continue
         (ours if is_ours else adopted).append(codec.with_ticker(table, state.ticker))
         months[is_ours] += [state.partition] * table.num_rows
-    pieces = [kept]
+    pieces = [cached]
     for tables, is_ours in ((ours, True), (adopted, False)):
         if tables:
             flat = flattened(
@@ -223,7 +227,7 @@ def _refresh(
             )
             flat = flat.append_column("partition", pa.array(months[is_ours], pa.int32()))
             flat = flat.append_column(cache.OURS, pa.repeat(pa.scalar(is_ours), flat.num_rows))
-            pieces.append(flat.cast(kept.schema))
+            pieces.append(flat.cast(cached.schema))
     whole = pa.concat_tables(pieces)
     cache.save(dataset, bucket, whole, [s for s in now if s.key not in moved], parts)
     if moved:

@@ -60,18 +60,20 @@ def read(dataset: Dataset, ticker: str) -> pa.Table:
         ) from error
 
 
-def append(dataset: Dataset, ticker: str, found: pa.Table) -> int:
+def append(dataset: Dataset, ticker: str, revisions: pa.Table) -> int:
     """Add revisions of a ticker that are not there yet; return the bytes written.
 
     A revision is the same when key, content and moment of observation are: a commit that
     is repeated after a kill leaves no second trace.
     """
-    kept = read(dataset, ticker)
-    known = set(_identities(dataset, kept))
-    fresh = [i for i, identity in enumerate(_identities(dataset, found)) if identity not in known]
+    stored = read(dataset, ticker)
+    known = set(_identities(dataset, stored))
+    fresh = [
+        i for i, identity in enumerate(_identities(dataset, revisions)) if identity not in known
+    ]
     if not fresh:
         return 0
-    table = pa.concat_tables([kept, found.take(fresh).cast(kept.schema)])
+    table = pa.concat_tables([stored, revisions.take(fresh).cast(stored.schema)])
     data = encode(table, dataset, ".revisions")
     replace_file(Path(dataset.revisions_file(ticker)), data)
     return len(data)

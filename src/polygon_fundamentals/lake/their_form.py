@@ -53,7 +53,7 @@ def adopt(lake: Lake) -> None:
     local.replace_file(form_file(lake), orjson.dumps({"form": OURS}))
 
 
-def is_kept(dataset: Dataset) -> bool:
+def keeps_form(dataset: Dataset) -> bool:
     """Say whether the dataset's files stay in another tool's form; decided before our first write.
 
     A lake that an earlier version wrote to has our form already.
@@ -201,14 +201,14 @@ def _identities(table: pa.Table, dataset: Dataset) -> list[tuple[str, str]]:
 
 def _as_sent(row: pa.Table) -> dict[str, Any]:
     """Return a row of ours as v1 would have sent it, with the one section that we know."""
-    [found] = row.to_pylist()
-    moment = found.pop("observed_at").astimezone(UTC).replace(tzinfo=None)
-    extra = orjson.loads(found.pop("unmapped") or "{}")
+    [members] = row.to_pylist()
+    moment = members.pop("observed_at").astimezone(UTC).replace(tzinfo=None)
+    extra = orjson.loads(members.pop("unmapped") or "{}")
     for name in ("ticker", "absent_fields"):
-        found.pop(name)
-    texts = {n: v.isoformat() if hasattr(v, "isoformat") else v for n, v in found.items()}
-    kept = {n: v for n, v in extra.items() if "." not in n}
-    plain: dict[str, Any] = _plain(texts | kept)
+        members.pop(name)
+    texts = {n: v.isoformat() if hasattr(v, "isoformat") else v for n, v in members.items()}
+    unnested = {n: v for n, v in extra.items() if "." not in n}
+    plain: dict[str, Any] = _plain(texts | unnested)
     return {**plain, _MOMENT: moment}
 
 

@@ -79,16 +79,16 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
     Raises:
         UsageError: a path is not there.
     """
-    found: list[Path] = []
+    files: list[Path] = []
     for path in paths:
         if path.is_dir():
             inner = (p for p in path.rglob("*") if p.is_file())
-            found += [p for p in inner if not any(n.startswith(".") for n in p.parts)]
+            files += [p for p in inner if not any(n.startswith(".") for n in p.parts)]
         elif path.exists():
-            found.append(path)
+            files.append(path)
         else:
             raise UsageError(f"{path} is not there; name files or folders of recordings")
-    return sorted(set(found))
+    return sorted(set(files))
 
 
 def import_v1(
@@ -154,7 +154,7 @@ def _store(
 
 def _followed(lake: Lake) -> dict[str, set[str]]:
     """Return ticker → CIKs of v1's records in the lake."""
-    found: dict[str, set[str]] = {}
+    ciks_by_ticker: dict[str, set[str]] = {}
     for statement in Statement:
         dataset = lake.dataset(Generation.V1, statement)
         for path in dataset.index_file("X").parent.glob("ticker=*.json"):
@@ -162,8 +162,8 @@ def _followed(lake: Lake) -> dict[str, set[str]]:
             if ticker is not None:
                 ciks = {cik_of(key) for key in index.written(dataset, ticker).rows}
                 named = {cik for cik in ciks if not cik.startswith("ticker:")}
-                found.setdefault(ticker, set()).update(named)
-    return found
+                ciks_by_ticker.setdefault(ticker, set()).update(named)
+    return ciks_by_ticker
 
 
 def _follow(companies: dict[str, set[str]], row: Row) -> None:
@@ -316,7 +316,7 @@ def _parsed(text: Any) -> datetime | None:
     if not isinstance(text, str):
         return None
     try:
-        found = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -58,7 +58,7 @@ def table_rows(data: bytes) -> Iterator[dict[str, Any]]:
 
 def _nested(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row with its flattened columns put into `financials`."""
-    found: dict[str, Any] = {}
+    record: dict[str, Any] = {}
     for name, value in row.items():
         if value is None or value == "" or value != value or name in (None, ""):
             continue
@@ -66,15 +66,15 @@ def _nested(row: dict[str, Any]) -> dict[str, Any]:
         if len(parts) in (2, 3) and parts[0] in _SECTIONS:
             key = parts[2] if len(parts) == 3 else "value"
             if key in _LEAF_KEYS:
-                sections = found.setdefault("financials", {})
+                sections = record.setdefault("financials", {})
                 line = sections.setdefault(parts[0], {}).setdefault(parts[1], {})
                 line[key] = _number(value) if key in ("value", "order") else value
                 continue
-        found[str(name)] = _listed(value) if name == "tickers" else value
-    ticker = found.get("ticker")
-    if not found.get("tickers") and isinstance(ticker, str):
-        found["tickers"] = [ticker]
-    return found
+        record[str(name)] = _listed(value) if name == "tickers" else value
+    ticker = record.get("ticker")
+    if not record.get("tickers") and isinstance(ticker, str):
+        record["tickers"] = [ticker]
+    return record
 
 
 def _number(value: Any) -> Any:
@@ -91,7 +91,7 @@ def _listed(value: Any) -> Any:
         return value
     for read in (json.loads, ast.literal_eval):
         with suppress(ValueError, SyntaxError):
-            found = read(value)
-            if isinstance(found, list):
-                return found
+            tickers = read(value)
+            if isinstance(tickers, list):
+                return tickers
     return [part.strip() for part in value.split(",") if part.strip()]

@@ -126,12 +126,12 @@ def _notes(table: pa.Table, wanted: pa.Schema) -> pa.Table:
     return pa.table(columns) if columns else table.select([])
 
 
-def _with_notes(found: pa.Table, notes: pa.Table) -> pa.Table:
+def _with_notes(rows: pa.Table, notes: pa.Table) -> pa.Table:
     """Return the rows with our notes where there are any; what else is unmapped stays beside."""
     for name in notes.column_names:
         mine = notes[name]
         if name == "unmapped":
-            both = zip(mine.to_pylist(), found[name].to_pylist(), strict=True)
+            both = zip(mine.to_pylist(), rows[name].to_pylist(), strict=True)
             mine = pa.array(
                 [
                     to_json({**parse_exact(other), **parse_exact(own)}) if own and other else own
@@ -139,9 +139,9 @@ def _with_notes(found: pa.Table, notes: pa.Table) -> pa.Table:
                 ],
                 pa.string(),
             )
-        column = pc.if_else(mine.is_valid(), mine, found[name])
-        found = found.set_column(found.schema.get_field_index(name), found.field(name), column)
-    return found
+        column = pc.if_else(mine.is_valid(), mine, rows[name])
+        rows = rows.set_column(rows.schema.get_field_index(name), rows.field(name), column)
+    return rows
 
 
 def as_answer(row: dict[str, Any], kinds: dict[str, pa.DataType]) -> dict[str, Any]:

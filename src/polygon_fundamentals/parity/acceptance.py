@@ -43,10 +43,10 @@ def last_report(reports: Path) -> Path:
     Raises:
         AnswerIsNo: there is none.
     """
-    found = sorted(reports.glob("*/values.parquet"))
-    if not found:
+    tables = sorted(reports.glob("*/values.parquet"))
+    if not tables:
         raise AnswerIsNo(f"no report in {reports}; run `python -m flows parity` first")
-    return found[-1]
+    return tables[-1]
 
 
 def entries_of_case(report: Path, case: Case, reason: str, by: str, until: date) -> list[Any]:
@@ -132,8 +132,8 @@ def write_accepted(path: Path, entries: Sequence[dict[str, Any]]) -> int:
     known = list(load_accepted(path))
     fresh = [a for a in AcceptedFile.model_validate({"accepted": entries}).accepted]
     places = {_place(a) for a in fresh}
-    kept = [a for a in known if _place(a) not in places]
-    both = [a.model_dump(mode="json", exclude_none=False) for a in (*kept, *fresh)]
+    unchanged = [a for a in known if _place(a) not in places]
+    both = [a.model_dump(mode="json", exclude_none=False) for a in (*unchanged, *fresh)]
     text = path.read_text(encoding="utf-8")
     # What stands before the list, the explanation, stays as it is.
     head = text[: text.index("accepted:")] if "accepted:" in text else text

@@ -20,12 +20,12 @@ from polygon_fundamentals.statements import Generation
 
 def listing(datasets: Iterable[Dataset]) -> dict[str, dict[Generation, list[FileState]]]:
     """Each ticker's files in the generations, from folder listings alone."""
-    found: dict[str, dict[Generation, list[FileState]]] = {}
+    files: dict[str, dict[Generation, list[FileState]]] = {}
     for dataset in datasets:
         for state in states(dataset):
-            mine = found.setdefault(state.ticker, {g: [] for g in Generation})
+            mine = files.setdefault(state.ticker, {g: [] for g in Generation})
             mine[dataset.generation].append(state)
-    return found
+    return files
 
 
 def state_of(files: Mapping[Generation, Sequence[FileState]]) -> str:

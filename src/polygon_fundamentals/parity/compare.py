@@ -132,10 +132,10 @@ def _values(
 ) -> pd.DataFrame:
     """Every value that is not matched, one a row."""
     parts: list[dict[str, npt.NDArray[Any]]] = []
-    for found in findings:
-        listed = (found.kind >= 0) & (with_matched | (found.kind != code_of(Kind.MATCHED)))
+    for of_pair in findings:
+        listed = (of_pair.kind >= 0) & (with_matched | (of_pair.kind != code_of(Kind.MATCHED)))
         rows = np.flatnonzero(listed)
-        pair = found.pair
+        pair = of_pair.pair
         names = np.array([e.v1 for e in pair.entries], dtype=object)
         with np.errstate(invalid="ignore"):
             difference = pair.difference[rows]
@@ -148,8 +148,8 @@ def _values(
                 "v1_value": pair.sign * pair.expected[rows] + 0.0,
                 "v2_value": pair.actual[rows],
                 "difference": difference,
-                "kind": _KINDS[found.kind[rows]],
-                "detail": found.detail[rows],
+                "kind": _KINDS[of_pair.kind[rows]],
+                "detail": of_pair.detail[rows],
             }
         )
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -241,16 +241,16 @@ def _periods(
     statement: Statement,
     company_tickers: TickersOf,
 ) -> pd.DataFrame:
-    found = keys.iloc[rows]
-    tickers = found["company"].map(company_tickers).astype(object)
+    periods = keys.iloc[rows]
+    tickers = periods["company"].map(company_tickers).astype(object)
     frame = pd.DataFrame(
         {
             "statement": statement.value,
             "ticker": tickers.str[0].to_numpy(),
             "tickers": tickers.str.join(",").to_numpy(),
-            "cik": _cik_of(found["company"]),
-            "timeframe": found["timeframe"].to_numpy(),
-            "period_end": found["period_end"].to_numpy(),
+            "cik": _cik_of(periods["company"]),
+            "timeframe": periods["timeframe"].to_numpy(),
+            "period_end": periods["period_end"].to_numpy(),
             "filing_date": days_of(table, "filing_date", pa.array(rows)),
         }
     )

@@ -67,19 +67,19 @@ def derivations(paired: Paired) -> Derivations:
     return Derivations(paired.is_derived_quarter, parts)
 
 
-def derivation_explains(pair: Pair, found: Derivations) -> Flags:
+def derivation_explains(pair: Pair, derivations: Derivations) -> Flags:
     """Which differences a derived quarter explains: all that its parts do not disprove."""
     if pair.entry.unit is not Unit.USD:
         # Averages and quotients cannot be subtracted; either way of deriving them is unreliable.
-        return found.is_derived
-    known = found.parts[:, 0] >= 0
-    parts = np.where(known[:, np.newaxis], found.parts, 0)
+        return derivations.is_derived
+    known = derivations.parts[:, 0] >= 0
+    parts = np.where(known[:, np.newaxis], derivations.parts, 0)
     complete = known & ~np.isnan(pair.expected[parts] + pair.actual[parts]).any(axis=1)
     v1_fits = np.abs(pair.expected - _left_over(pair.expected, parts)) < _MONEY
     v2_fits = np.abs(pair.actual - _left_over(pair.actual, parts)) < (
         _MONEY + _rounding_of_parts(pair, parts)
     )
-    flags: Flags = found.is_derived & ~(complete & (v1_fits != v2_fits))
+    flags: Flags = derivations.is_derived & ~(complete & (v1_fits != v2_fits))
     return flags
 
 

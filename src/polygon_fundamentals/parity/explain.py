@@ -108,9 +108,9 @@ def explain(paired: Paired, pair: Pair, evidence: Evidence, tolerance: float) ->
     if not open_.any():
         return Findings(pair, kind, detail)
 
-    def settle(found: Flags, what: Kind, why: str | npt.NDArray[np.object_]) -> None:
+    def settle(flags: Flags, what: Kind, why: str | npt.NDArray[np.object_]) -> None:
         nonlocal open_
-        now = open_ & found
+        now = open_ & flags
         kind[now] = code_of(what)
         detail[now] = why if isinstance(why, str) else why[now]
         open_ &= ~now

@@ -31,8 +31,8 @@ _V1_STATES = (PRESENT, COMPANY_ABSENT, Kind.MISSING.value)
 
 
 @dataclass(frozen=True)
-class Found:
-    """What was found in one statement: in `folder` a file for each of `NAMES`.
+class StatementFindings:
+    """The findings of one statement: `folder` has one file for each of `NAMES`.
 
     Every row has its `ticker`. `values`, `tallies`, `tickers`, `seen`, `missing_periods` and
     `extra_periods` as in `StatementParity`; `v1_records` and `v2_records` as in
@@ -90,14 +90,14 @@ class Found:
             for _ in self.batches(name):
                 pass
 
-    def linked(self, folder: Path) -> Found:
+    def linked(self, folder: Path) -> StatementFindings:
         """The same in another folder, which it replaces there; no byte is copied if avoidable."""
         folder.mkdir(parents=True, exist_ok=True)
         for name in NAMES:
             target = folder / f"{name}.parquet"
             target.unlink(missing_ok=True)
             link_or_copy(self.folder / target.name, target)
-        return Found(self.statement, folder)
+        return StatementFindings(self.statement, folder)
 
     def totals(self, accepted: Sequence[Accepted]) -> Totals:
         """What it comes to; Arrow counts, so that no frame of all rows is made for it."""
@@ -135,8 +135,8 @@ class Found:
 
 
 def _count(states: pa.ChunkedArray, state: str) -> int:
-    found: int = pc.sum(pc.equal(states, state), min_count=0).as_py()
-    return found
+    count: int = pc.sum(pc.equal(states, state), min_count=0).as_py()
+    return count
 
 
 def _unused(accepted: Sequence[Accepted], used: pd.DataFrame) -> tuple[Accepted, ...]:
@@ -178,7 +178,7 @@ def _table(frame: pd.DataFrame) -> pa.Table:
 
 
 class Writer:
-    """Writes the tables of a `Found` bit by bit, some rows in memory at a time."""
+    """Writes the tables of a `StatementFindings` bit by bit, some rows in memory at a time."""
 
     def __init__(self, folder: Path, ends: ExitStack) -> None:
         self._folder = folder
@@ -193,11 +193,11 @@ class Writer:
         if sum(part.num_rows for part in waiting) >= GROUP_ROWS:
             self._write(name)
 
-    def add_tickers(self, found: Found, tickers: Iterable[str]) -> None:
-        """Add what was found of some tickers. Raises DamagedFileError as `found` does."""
+    def add_tickers(self, findings: StatementFindings, tickers: Iterable[str]) -> None:
+        """Add the findings of some tickers. Raises DamagedFileError as `findings` does."""
         wanted = pa.array(sorted(set(tickers)), pa.string())
         for name in NAMES:
-            for table in found.batches(name):
+            for table in findings.batches(name):
                 self.add(name, table.filter(pc.is_in(table["ticker"], wanted)))
 
     def end(self) -> None:
@@ -221,7 +221,7 @@ class Writer:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[Writer]:
-    """Yield a writer of what is found; at the end `folder` holds all of it.
+    """Yield a writer of findings; at the end `folder` holds all of them.
 
     Every name of `NAMES` must have been added, if only without rows.
     """

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.field_map import entries
-from polygon_fundamentals.parity.findings import Found
+from polygon_fundamentals.parity.findings import StatementFindings
 from polygon_fundamentals.parity.kinds import APART_KINDS, COMPARED_KINDS, Kind
 from polygon_fundamentals.parity.records import v2_identities
 from polygon_fundamentals.parity.tally import fields_of
@@ -45,55 +45,56 @@ _VALUES = (
 _UNIQUE_TEXTS = {"record_key", "file"}
 
 
-def names_of(found: Found) -> dict[str, str]:
+def names_of(findings: StatementFindings) -> dict[str, str]:
     """Each ticker's company name: the one in v1's latest record."""
     columns = ["ticker", "company_name", "filing_date", "period_end"]
-    records = found.frame("v1_records", columns).dropna(subset=["company_name"])
+    records = findings.frame("v1_records", columns).dropna(subset=["company_name"])
     latest = records.sort_values(["filing_date", "period_end"], na_position="first")
     named = latest.drop_duplicates("ticker", keep="last")
     return dict(zip(named["ticker"], named["company_name"], strict=True))
 
 
 def write_frames(
-    folder: Path, founds: Sequence[Found], tolerances: Tolerances, today: date
+    folder: Path, all_findings: Sequence[StatementFindings], tolerances: Tolerances, today: date
 ) -> dict[str, int]:
     """Write every frame to `folder`; return how many rows each has."""
     folder.mkdir(parents=True, exist_ok=True)
     names: dict[str, str] = {}
-    for found in founds:
-        names |= names_of(found)
+    for findings in all_findings:
+        names |= names_of(findings)
     free = [
         kind.value
         for kind in APART_KINDS
         if tolerances.budgets[kind].at_most == "unlimited"
         and not any(scoped.finding is kind for scoped in tolerances.scoped_budgets)
     ]
-    makers: dict[str, Callable[[Found], Iterable[pa.Table]]] = {
-        "tickers": lambda found: [_renamed(found.table("tickers"), kind="state")],
-        "periods": lambda found: [_periods(found)],
-        "values": lambda found: _values(found, free),
-        "fields": lambda found: [_table(fields(found))],
-        "recency": lambda found: [_table(recency(found, today))],
-        "v1_records": lambda found: [found.table("v1_records", list(_LABELS))],
-        "v2_records": lambda found: [_v2_records(found, today)],
-        "v2_files": lambda found: [found.table("v2_files")],
-        "counts": lambda found: [_table(counts(found.frame("seen")))],
+    makers: dict[str, Callable[[StatementFindings], Iterable[pa.Table]]] = {
+        "tickers": lambda findings: [_renamed(findings.table("tickers"), kind="state")],
+        "periods": lambda findings: [_periods(findings)],
+        "values": lambda findings: _values(findings, free),
+        "fields": lambda findings: [_table(fields(findings))],
+        "recency": lambda findings: [_table(recency(findings, today))],
+        "v1_records": lambda findings: [findings.table("v1_records", list(_LABELS))],
+        "v2_records": lambda findings: [_v2_records(findings, today)],
+        "v2_files": lambda findings: [findings.table("v2_files")],
+        "counts": lambda findings: [_table(counts(findings.frame("seen")))],
     }
     return {
-        name: _write(folder / f"{name}.parquet", founds, makers[name], names) for name in FRAMES
+        name: _write(folder / f"{name}.parquet", all_findings, makers[name], names)
+        for name in FRAMES
     }
 
 
 def _write(
     path: Path,
-    founds: Sequence[Found],
-    make: Callable[[Found], Iterable[pa.Table]],
+    all_findings: Sequence[StatementFindings],
+    make: Callable[[StatementFindings], Iterable[pa.Table]],
     names: Mapping[str, str],
 ) -> int:
     parts = []
-    for found in founds:
-        for table in make(found):
-            parts.append(_coded(_labelled(table, found.statement, names)))
+    for findings in all_findings:
+        for table in make(findings):
+            parts.append(_coded(_labelled(table, findings.statement, names)))
     whole = pa.concat_tables(parts, promote_options="default").unify_dictionaries()
     pq.write_table(whole, path, compression="zstd")
     rows: int = whole.num_rows
@@ -135,23 +136,23 @@ def _renamed(table: pa.Table, **names: str) -> pa.Table:
     return table.rename_columns([names.get(name, name) for name in table.column_names])
 
 
-def _periods(found: Found) -> pa.Table:
+def _periods(findings: StatementFindings) -> pa.Table:
     """Every period that v2 should have, and those that v2 has alone."""
-    seen = found.table("seen")
+    seen = findings.table("seen")
     apart = pa.array([COMPANY_ABSENT, NEVER_IN_V2])
     return seen.filter(pc.invert(pc.is_in(seen["state"], apart)))
 
 
-def _values(found: Found, free: Sequence[str]) -> Iterator[pa.Table]:
+def _values(findings: StatementFindings, free: Sequence[str]) -> Iterator[pa.Table]:
     """Each value that is not matched, and a tally of the others by field and finding.
 
     A finding of `free`, which is counted apart and may stand in any number, is a tally too.
     """
-    for table in found.batches("values"):
+    for table in findings.batches("values"):
         table = table.filter(pc.invert(pc.is_in(table["kind"], pa.array(free, pa.string()))))
         single = _renamed(table.select(list(_VALUES)), kind="finding")
         yield single.append_column("count", pa.repeat(pa.scalar(1, pa.int64()), single.num_rows))
-    by_field = fields_of(found.frame("tallies"), found.statement)
+    by_field = fields_of(findings.frame("tallies"), findings.statement)
     by_field = by_field[by_field["v1_field"].notna() & by_field["v2_field"].notna()]
     tallied = [Kind.MATCHED.value, *(kind for kind in free if kind != Kind.NOT_COMPARABLE.value)]
     long = by_field.melt(
@@ -163,27 +164,27 @@ def _values(found: Found, free: Sequence[str]) -> Iterator[pa.Table]:
     yield _table(long[long["count"] > 0].reset_index(drop=True))
 
 
-def accessions(founds: Sequence[Found]) -> pd.DataFrame:
+def accessions(all_findings: Sequence[StatementFindings]) -> pd.DataFrame:
     """The number of the SEC filing that v1 names for a period: ticker, timeframe, period_end."""
     names = ["ticker", "timeframe", "period_end", "accession"]
-    tables = [found.table("v1_records", [*names, "filing_date"]) for found in founds]
+    tables = [findings.table("v1_records", [*names, "filing_date"]) for findings in all_findings]
     rows = pa.concat_tables([t.filter(pc.is_valid(t["accession"])) for t in tables])
     latest: pd.DataFrame = rows.sort_by("filing_date").select(names).to_pandas()
     return latest.drop_duplicates(names[:3], keep="last", ignore_index=True)
 
 
-def fields(found: Found) -> pd.DataFrame:
+def fields(findings: StatementFindings) -> pd.DataFrame:
     """How many of v1's values of each field have none in v2, for fields that v1 fills widely.
 
     Columns: v1_field, v2_field, v1_values, without_v2, companies (that have it in v1), share_lost.
     """
-    tallies = found.frame("tallies")
-    by_field = fields_of(tallies, found.statement)
+    tallies = findings.frame("tallies")
+    by_field = fields_of(tallies, findings.statement)
     by_field = by_field[by_field["v1_field"].notna() & by_field["v2_field"].notna()]
     in_v1 = [k.value for k in (*COMPARED_KINDS, Kind.NULL_IN_V2)]
     having = tallies[tallies["kind"].isin(in_v1)].groupby("line")["ticker"].nunique()
     companies = (
-        found.frame("seen", ["ticker", "state"]).query("state == @PRESENT")["ticker"].nunique()
+        findings.frame("seen", ["ticker", "state"]).query("state == @PRESENT")["ticker"].nunique()
     )
     frame = pd.DataFrame(
         {
@@ -193,30 +194,30 @@ def fields(found: Found) -> pd.DataFrame:
             "v1_values": by_field["compared"] + by_field[Kind.NULL_IN_V2.value],
         }
     )
-    lines = _lines(found)
+    lines = _lines(findings)
     frame["companies"] = frame["v2_field"].map(lines).map(having).fillna(0).astype(int)
     widely = frame[(frame["companies"] * 2 >= companies) & (frame["v1_values"] > 0)].copy()
     widely["share_lost"] = widely["without_v2"] / widely["v1_values"]
     return widely.reset_index(drop=True)
 
 
-def _lines(found: Found) -> dict[str, int]:
+def _lines(findings: StatementFindings) -> dict[str, int]:
     return {
-        e.v2: n for n, e in enumerate(entries(found.statement)) if e.v1 and e.v2
+        e.v2: n for n, e in enumerate(entries(findings.statement)) if e.v1 and e.v2
         if e.source_rank == 1
     }  # fmt: skip
 
 
-def recency(found: Found, today: date) -> pd.DataFrame:
+def recency(findings: StatementFindings, today: date) -> pd.DataFrame:
     """How old the newest records are: one row, its days null where there is nothing to tell from.
 
     v1's last filing is that of the tickers that v2 has too: of the others another rule tells.
     """
-    seen = _latest(found.table("v2_records", ["observed_at"])["observed_at"])
-    v2_filed = _latest(found.table("v2_records", ["filing_date"])["filing_date"])
-    tickers = found.table("tickers", ["ticker", "kind"])
+    seen = _latest(findings.table("v2_records", ["observed_at"])["observed_at"])
+    v2_filed = _latest(findings.table("v2_records", ["filing_date"])["filing_date"])
+    tickers = findings.table("tickers", ["ticker", "kind"])
     there = tickers.filter(pc.equal(tickers["kind"], PRESENT))["ticker"].combine_chunks()
-    records = found.table("v1_records", ["ticker", "filing_date"])
+    records = findings.table("v1_records", ["ticker", "filing_date"])
     v1_filed = _latest(records.filter(pc.is_in(records["ticker"], there))["filing_date"])
     now = datetime.combine(today, time())
     age = None if seen is None else (now - seen).days
@@ -239,9 +240,9 @@ def _latest(moments: pa.ChunkedArray) -> datetime | None:
     return latest
 
 
-def _v2_records(found: Found, today: date) -> pa.Table:
-    own = v2_identities(found.statement)
-    table = found.table("v2_records", [*_LABELS, *own])
+def _v2_records(findings: StatementFindings, today: date) -> pa.Table:
+    own = v2_identities(findings.statement)
+    table = findings.table("v2_records", [*_LABELS, *own])
     for name in (name for s in Statement for name in v2_identities(s) if name not in own):
         table = table.append_column(name, pa.nulls(table.num_rows, pa.float64()))
     run_day = pa.scalar(datetime.combine(today, time()), table["filing_date"].type)

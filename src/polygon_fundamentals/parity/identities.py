@@ -238,8 +238,8 @@ def broken_identity(paired: Paired, pair: Pair) -> tuple[Flags, list[str]]:
                 came_from = pair.source == position
                 mended |= came_from & (change != 0) & (np.abs(residual + change) <= slack)
         holds = np.abs(identity.v2.residual(v2)) <= slack
-        found = fails & mended & holds
-        if found.any():
+        broken = fails & mended & holds
+        if broken.any():
             names.append(identity.name)
-            result |= found
+            result |= broken
     return result, names

@@ -86,10 +86,10 @@ def meet(
 
 def _has_values(table: pa.Table, columns: list[str]) -> Flags:
     """Which rows have any value in the columns."""
-    found = np.zeros(table.num_rows, dtype=bool)
+    has_value = np.zeros(table.num_rows, dtype=bool)
     for name in columns:
-        found |= table.column(name).is_valid().to_numpy()
-    return found
+        has_value |= table.column(name).is_valid().to_numpy()
+    return has_value
 
 
 def _floats(table: pa.Table, name: str, rows: pa.Array) -> npt.NDArray[np.float64]:

@@ -192,25 +192,25 @@ def _is_ours(path: str, dataset: Dataset, text: bytes) -> bool:
 
 
 def _fault(path: str, dataset: Dataset) -> str:
-    found = pq.read_schema(path)
+    present = pq.read_schema(path)
     wanted = schema(dataset.generation, dataset.statement)
     faults = []
-    nested = [f.name for f in found if pa.types.is_struct(f.type)]
-    if "financials" in found.names and "financials" not in nested:
+    nested = [f.name for f in present if pa.types.is_struct(f.type)]
+    if "financials" in present.names and "financials" not in nested:
         nested.append("financials")
     if nested:
         faults.append(f"not flat: {', '.join(nested)}")
-    unknown = [n for n in found.names if n not in {*wanted.names, *_HIVE, *nested}]
+    unknown = [n for n in present.names if n not in {*wanted.names, *_HIVE, *nested}]
     if unknown:
         faults.append(f"not documented: {', '.join(unknown)}")
     needed = ("period_end", "timeframe", "filing_date")
-    lacks = [n for n in needed if n not in found.names]
+    lacks = [n for n in needed if n not in present.names]
     if lacks:
         faults.append(f"lacks {', '.join(lacks)}")
-    for name in found.names:
+    for name in present.names:
         if name not in wanted.names or name in nested:
             continue
-        kind, documented = found.field(name).type, wanted.field(name).type
+        kind, documented = present.field(name).type, wanted.field(name).type
         if kind != documented and not _holds(kind, documented):
             faults.append(f"{name} is {kind}, not {documented}")
     return "; ".join(faults) or AS_DOCUMENTED

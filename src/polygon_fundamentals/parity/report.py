@@ -14,7 +14,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.lake.storage.local import replacing
-from polygon_fundamentals.parity.findings import Found
+from polygon_fundamentals.parity.findings import StatementFindings
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
 from polygon_fundamentals.parity.tolerances import Tolerances
 from polygon_fundamentals.parity.totals import Parity
@@ -24,7 +24,7 @@ _FORMULA = r"^[=+\-@\t\r]"
 _WRITE = pa_csv.WriteOptions(quoting_style="needed")
 
 
-def write_report(folder: Path, founds: Iterable[Found]) -> dict[str, Path]:
+def write_report(folder: Path, all_findings: Iterable[StatementFindings]) -> dict[str, Path]:
     """Write what differs, some rows at a time; return the files.
 
     `values.parquet` and `values.csv` hold every value that is not matched, with what explains it;
@@ -35,9 +35,9 @@ def write_report(folder: Path, founds: Iterable[Found]) -> dict[str, Path]:
     paths |= {n: folder / f"{n}.csv" for n in ("missing_periods", "extra_periods", "tickers")}
     writers: dict[str, pq.ParquetWriter | pa_csv.CSVWriter] = {}
     with ExitStack() as ends:
-        for found in founds:
+        for findings in all_findings:
             for name, path in paths.items():
-                for table in _rows(found, name.removesuffix("_csv")):
+                for table in _rows(findings, name.removesuffix("_csv")):
                     if name not in writers:
                         beside = ends.enter_context(replacing(path))
                         writers[name] = ends.enter_context(_writer(beside, path, table.schema))
@@ -59,10 +59,10 @@ def _without_formulas(table: pa.Table) -> pa.Table:
     return table
 
 
-def _rows(found: Found, name: str) -> Iterator[pa.Table]:
-    for table in found.batches(name):
+def _rows(findings: StatementFindings, name: str) -> Iterator[pa.Table]:
+    for table in findings.batches(name):
         if name == "tickers":
-            named = pa.repeat(pa.scalar(found.statement.value), table.num_rows)
+            named = pa.repeat(pa.scalar(findings.statement.value), table.num_rows)
             table = table.append_column("statement", named)
         yield table
 
@@ -129,9 +129,9 @@ def markdown(summary: dict[str, Any], parity: Parity, tolerances: Tolerances) ->
     ]
     fields = fields_table(parity)
     for statement, rows in fields.groupby("statement", sort=False):
-        told = rows.drop(columns="statement")
-        empty = [c for c in told.columns[5:] if not told[c].sum()]
-        lines += ["", f"## {statement}", "", *_table(told.drop(columns=empty))]
+        columns = rows.drop(columns="statement")
+        empty = [c for c in columns.columns[5:] if not columns[c].sum()]
+        lines += ["", f"## {statement}", "", *_table(columns.drop(columns=empty))]
     missing = parity.missing_periods.head(_ROWS_IN_MARKDOWN)
     if len(missing):
         lines += ["", f"## Missing periods ({len(parity.missing_periods):,})", ""]

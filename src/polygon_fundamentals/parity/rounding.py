@@ -44,7 +44,7 @@ def rounded_records(paired: Paired, pairs: list[Pair]) -> RoundedRecords:
         for e in entries(paired.statement)
         if e.v2 is not None and e.source_rank == 1 and e.unit is Unit.USD
     ]
-    found = {}
+    rounded = {}
     for unit in UNITS:
         whole = np.ones(len(paired), dtype=bool)
         for values in money:
@@ -53,8 +53,8 @@ def rounded_records(paired: Paired, pairs: list[Pair]) -> RoundedRecords:
         for pair in pairs:
             if pair.entry.unit is Unit.USD:
                 witnesses += _is_rounded(pair, unit)
-        found[unit] = whole & (witnesses >= _WITNESSES)
-    return RoundedRecords(found)
+        rounded[unit] = whole & (witnesses >= _WITNESSES)
+    return RoundedRecords(rounded)
 
 
 def rounded_slack(paired: Paired, records: RoundedRecords) -> Floats:

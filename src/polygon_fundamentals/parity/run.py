@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polygon_fundamentals.errors import DamagedFileError
-from polygon_fundamentals.lake.archived_rows import kept_file, read_kept
+from polygon_fundamentals.lake.archived_rows import archived_file, read_archived
 from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.read import Shown, by_bucket, read_dataset
@@ -27,7 +27,7 @@ from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.parity.cache import code_digest, key_of, listing, state_of
 from polygon_fundamentals.parity.compare import compare_statement
-from polygon_fundamentals.parity.findings import Found, tables_of, writing
+from polygon_fundamentals.parity.findings import StatementFindings, tables_of, writing
 from polygon_fundamentals.parity.records import file_faults, record_rows
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
 from polygon_fundamentals.periods.companies import batches, ciks_in, clusters_of
@@ -54,9 +54,9 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What was found in one statement, and how much of it was compared anew."""
+    """The findings of one statement, and how many of its tickers were compared anew."""
 
-    found: Found
+    findings: StatementFindings
     tickers_compared_anew: int
     tickers_from_cache: int
 
@@ -118,60 +118,61 @@ def compare_lake(
     else:
         chosen = clusters
     stale = [c for c in chosen if cache.keys.get(c[0]) != keys[c]]
-    kept = [c for c in clusters if cache.keys.get(c[0]) == keys[c]]
+    current = [c for c in clusters if cache.keys.get(c[0]) == keys[c]]
 
-    if cache.found is not None and not stale and len(kept) == len(cache.keys):
-        whole = cache.found
+    if cache.findings is not None and not stale and len(current) == len(cache.keys):
+        whole = cache.findings
     else:
-        whole = Found(statement, folder / "whole")
+        whole = StatementFindings(statement, folder / "whole")
         with writing(whole.folder) as writer:
-            if cache.found is not None and kept:
-                writer.add_tickers(cache.found, (t for c in kept for t in c))
+            if cache.findings is not None and current:
+                writer.add_tickers(cache.findings, (t for c in current for t in c))
             # Without any ticker there are tables all the same, without rows.
-            for batch in batches(stale, BATCH_TICKERS) if stale or kept else [[]]:
+            for batch in batches(stale, BATCH_TICKERS) if stale or current else [[]]:
                 for name, table in _compared(
                     lake, statement, question, batch, files, shown
                 ).items():
                     writer.add(name, table)
         _Cache(
             whole,
-            {c[0]: keys[c] for c in (*kept, *stale)},
+            {c[0]: keys[c] for c in (*current, *stale)},
             {t: (states[t], list(ciks[t])) for t in states},
         ).write(lake)
     members = [t for c in chosen for t in c]
-    if len(kept) + len(stale) == len(chosen):
-        found = whole.linked(folder)
+    if len(current) + len(stale) == len(chosen):
+        findings = whole.linked(folder)
     else:
-        found = Found(statement, folder)
+        findings = StatementFindings(statement, folder)
         with writing(folder) as writer:
             writer.add_tickers(whole, members)
     anew = sum(map(len, stale))
-    return Answer(found, anew, len(members) - anew)
+    return Answer(findings, anew, len(members) - anew)
 
 
 def _tickers(dataset: Dataset) -> set[str]:
-    return _kept_tickers(dataset) | {ticker for _, ticker, _ in dataset.files()}
+    return _archived_tickers(dataset) | {ticker for _, ticker, _ in dataset.files()}
 
 
-def _kept_tickers(dataset: Dataset) -> set[str]:
-    kept = read_kept(dataset, columns=["ticker"])
-    return set() if kept is None else set(pc.unique(kept["ticker"]).to_pylist())
+def _archived_tickers(dataset: Dataset) -> set[str]:
+    archived = read_archived(dataset, columns=["ticker"])
+    return set() if archived is None else set(pc.unique(archived["ticker"]).to_pylist())
 
 
 def lake_files(lake: Lake, statement: Statement) -> dict[str, dict[Generation, list[FileState]]]:
     """Each ticker's files; where v1 went to the archive, also the one that holds its records."""
     v1, v2 = (lake.dataset(g, statement) for g in Generation)
-    kept = _kept(v1)  # before the folders: `restore` fills them before it removes the kept records
-    found = listing([v1, v2])
-    for state in kept:
-        found.setdefault(state.ticker, {g: [] for g in Generation})[Generation.V1].append(state)
-    return found
+    # Before the folders: `restore` fills them before it removes the archived records.
+    archived = _archived_files(v1)
+    files = listing([v1, v2])
+    for state in archived:
+        files.setdefault(state.ticker, {g: [] for g in Generation})[Generation.V1].append(state)
+    return files
 
 
-def _kept(v1: Dataset) -> list[FileState]:
-    tickers = _kept_tickers(v1)
+def _archived_files(v1: Dataset) -> list[FileState]:
+    tickers = _archived_tickers(v1)
     try:
-        stat = kept_file(v1).stat()
+        stat = archived_file(v1).stat()
     except FileNotFoundError:
         return []
     return [FileState(KEPT, ticker, stat.st_mtime_ns, stat.st_size) for ticker in tickers]
@@ -185,7 +186,7 @@ def _compared(
     files: Mapping[str, Mapping[Generation, Sequence[FileState]]],
     shown: Mapping[Generation, Shown],
 ) -> dict[str, pa.Table]:
-    """Compare some tickers: the tables of `found.NAMES`."""
+    """Compare some tickers: the tables of `findings.NAMES`."""
     v1, v2 = (lake.dataset(g, statement) for g in Generation)
     v1_table, v2_table = (read_dataset(d, tickers, shown[d.generation]) for d in (v1, v2))
     reference = {t: question.reference[t] for t in tickers if t in question.reference}
@@ -221,50 +222,52 @@ def _ciks(
     shown: Mapping[Generation, Shown],
 ) -> dict[str, list[str]]:
     """The CIKs in each ticker's records, in ten digits; read only where its files changed."""
-    found = {
+    cached = {
         t: cache.tickers[t][1] for t, s in states.items() if cache.tickers.get(t, ("",))[0] == s
     }
-    changed = [ticker for ticker in states if ticker not in found]
-    told = [ciks_in(lake.dataset(g, statement), changed, shown[g]) for g in Generation]
-    return found | {t: sorted(set().union(*(mine.get(t, ()) for mine in told))) for t in changed}
+    changed = [ticker for ticker in states if ticker not in cached]
+    by_generation = [ciks_in(lake.dataset(g, statement), changed, shown[g]) for g in Generation]
+    return cached | {
+        t: sorted(set().union(*(mine.get(t, ()) for mine in by_generation))) for t in changed
+    }
 
 
 @dataclass(frozen=True)
 class _Cache:
     """What the last runs found: `keys` by a cluster's first ticker; states and CIKs by ticker."""
 
-    found: Found | None
+    findings: StatementFindings | None
     keys: Mapping[str, str]
     tickers: Mapping[str, tuple[str, list[str]]]
 
     @classmethod
     def read(cls, lake: Lake, statement: Statement, folder: Path) -> _Cache:
         """The cache as it is now, its tables in a folder where no other run replaces them."""
-        kept = _folder(lake, statement)
+        home = _folder(lake, statement)
         try:
             with _held(lake, statement):
-                known = orjson.loads((kept / "known.json").read_bytes())
+                known = orjson.loads((home / "known.json").read_bytes())
                 if known["code"] != code_digest():
                     return cls(None, {}, {})
-                found = Found(statement, kept).linked(folder)
-            found.prove()
+                findings = StatementFindings(statement, home).linked(folder)
+            findings.prove()
             tickers = {t: (state, ciks) for t, (state, ciks) in known["tickers"].items()}
-            return cls(found, known["keys"], tickers)
+            return cls(findings, known["keys"], tickers)
         except (DamagedFileError, OSError, orjson.JSONDecodeError, KeyError, ValueError):
             return cls(None, {}, {})
 
     def write(self, lake: Lake) -> None:
         """Put the tables in place, then what is known of them; killed in between: no cache."""
-        assert self.found is not None  # written only after a comparison
-        folder = _folder(lake, self.found.statement)
+        assert self.findings is not None  # written only after a comparison
+        folder = _folder(lake, self.findings.statement)
         known = {
             "code": code_digest(),
             "keys": dict(self.keys),
             "tickers": dict(self.tickers),
         }
-        with _held(lake, self.found.statement):
+        with _held(lake, self.findings.statement):
             (folder / "known.json").unlink(missing_ok=True)
-            self.found.linked(folder)
+            self.findings.linked(folder)
             for older in ("a", "b"):  # where the tables stood until November 2026
                 shutil.rmtree(folder / older, ignore_errors=True)
             replace_file(folder / "known.json", orjson.dumps(known))

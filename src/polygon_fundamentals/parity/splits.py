@@ -131,7 +131,7 @@ def _candidates(seen: pd.DataFrame) -> pd.DataFrame:
     shares = seen["shares"].to_numpy(dtype=bool)
     ratio = np.where(shares, _divide(v2, v1), _divide(v1, v2))
     up = ratio >= 1
-    found = np.ones(len(seen))
+    ratios = np.ones(len(seen))
     for denominator in _DENOMINATORS:
         simple = np.round(np.where(up, ratio, _divide(np.ones(len(ratio)), ratio)) * denominator)
         simple = np.where(
@@ -145,9 +145,9 @@ def _candidates(seen: pd.DataFrame) -> pd.DataFrame:
         narrow = shares | (
             _CENT * (1 + _divide(np.ones(len(simple)), simple)) < _NARROW * np.abs(v2)
         )
-        found = np.where(agrees & narrow & (ratio > 0), simple, found)
+        ratios = np.where(agrees & narrow & (ratio > 0), simple, ratios)
     same = _agrees(v1, v2, np.ones(len(v1)), Unit.SHARES)
-    rows = pd.DataFrame({"company": seen["company"], "ratio": found})[(found != 1) & ~same]
+    rows = pd.DataFrame({"company": seen["company"], "ratio": ratios})[(ratios != 1) & ~same]
     support = rows.groupby(["company", "ratio"], as_index=False).agg(support=("ratio", "size"))
     result: pd.DataFrame = support[support["support"] >= 2]
     return result
@@ -200,14 +200,14 @@ def _levels(consensus: pd.DataFrame) -> pd.DataFrame:
 
 def _at(rows: pd.DataFrame, levels: pd.DataFrame) -> Floats:
     """The ratio at each row's date: of the nearest period with a consensus, 1 where none is."""
-    found = pd.merge_asof(
+    nearest = pd.merge_asof(
         rows.sort_values("end", kind="stable"),
         levels.sort_values("end", kind="stable"),
         on="end",
         by="company",
         direction="nearest",
     ).sort_values("row")
-    result: Floats = found["ratio"].fillna(1.0).to_numpy(dtype=np.float64)
+    result: Floats = nearest["ratio"].fillna(1.0).to_numpy(dtype=np.float64)
     return result
 
 

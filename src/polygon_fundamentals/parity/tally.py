@@ -23,8 +23,8 @@ def tally(paired: Paired, findings: list[Findings], values: pd.DataFrame) -> pd.
     lines = entries(paired.statement)
     line_of = {e.v2: n for n, e in enumerate(lines) if e.v2 and e.v1 and e.source_rank == 1}
     flags = [
-        (line_of[found.pair.v2_field], Kind.MATCHED, found.is_kind(Kind.MATCHED))
-        for found in findings
+        (line_of[of_pair.pair.v2_field], Kind.MATCHED, of_pair.is_kind(Kind.MATCHED))
+        for of_pair in findings
     ]
     for number, entry in enumerate(lines):
         if entry.v2 not in line_of:
@@ -47,7 +47,7 @@ def tally(paired: Paired, findings: list[Findings], values: pd.DataFrame) -> pd.
         }
     )
     listed = values.groupby(["ticker", "v2_field", "kind"], as_index=False).size()
-    told = pd.DataFrame(
+    differing = pd.DataFrame(
         {
             "ticker": listed["ticker"].astype(object),
             "line": listed["v2_field"].map(line_of).astype(np.int64),
@@ -55,7 +55,7 @@ def tally(paired: Paired, findings: list[Findings], values: pd.DataFrame) -> pd.
             "count": listed["size"].astype(np.int64),
         }
     )
-    return pd.concat([told, counted], ignore_index=True)
+    return pd.concat([differing, counted], ignore_index=True)
 
 
 def fields_of(tallies: pd.DataFrame, statement: Statement) -> pd.DataFrame:

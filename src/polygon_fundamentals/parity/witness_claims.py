@@ -53,14 +53,14 @@ def claims_of(
     v1_ends = periods["period_end"].tolist()
     pairs = pairs_of(meeting.paired)
     splits = _splits(pairs, companies, timeframes, ends, unfiled)
-    found: dict[LineKey, Line] = defaultdict(dict)
+    claims: dict[LineKey, Line] = defaultdict(dict)
     for pair in pairs:
         unit = _UNITS[pair.entry.unit]
         for row in rows[~np.isnan(pair.expected[rows]) & ~np.isnan(pair.actual[rows])].tolist():
             timeframe = timeframes[row]
             duration = INSTANT if statement is Statement.BALANCE_SHEETS else _DURATIONS[timeframe]
             accession = accessions[row]
-            found[companies[row], pair.v2_field, timeframe][v1_ends[row]] = Claim(
+            claims[companies[row], pair.v2_field, timeframe][v1_ends[row]] = Claim(
                 Period(unit, duration, ends[row]),
                 float(pair.expected[row]),
                 float(pair.actual[row]),
@@ -69,7 +69,7 @@ def claims_of(
                 unfiled[row],
                 splits.get((companies[row], timeframe, ends[row])),
             )
-    return found
+    return claims
 
 
 def _splits(
@@ -80,13 +80,13 @@ def _splits(
     unfiled: list[bool],
 ) -> dict[tuple[str, str, date], float]:
     """Return how many of v2's shares one of v1's has become, where share counts show it."""
-    found = {}
+    factors = {}
     for pair, row in _share_counts(pairs, len(companies)):
         if not unfiled[row]:
             factor = simple_factor(float(pair.expected[row]), float(pair.actual[row]))
             if factor is not None:
-                found[companies[row], timeframes[row], ends[row]] = factor
-    return found
+                factors[companies[row], timeframes[row], ends[row]] = factor
+    return factors
 
 
 def _share_counts(pairs: list[Pair], rows: int) -> Iterator[tuple[Pair, int]]:

@@ -22,7 +22,7 @@ from polygon_fundamentals.field_map import Unit, entries
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.lake.storage.local import replacing
-from polygon_fundamentals.parity.findings import Found
+from polygon_fundamentals.parity.findings import StatementFindings
 from polygon_fundamentals.parity.kinds import Kind
 from polygon_fundamentals.parity.meeting import meet
 from polygon_fundamentals.parity.witness_claims import Line, LineKey, claims_of
@@ -83,12 +83,12 @@ class WitnessReport:
     examples: list[str] = field(default_factory=list)
 
 
-def open_companies(founds: Iterable[Found]) -> dict[str, list[str]]:
+def open_companies(all_findings: Iterable[StatementFindings]) -> dict[str, list[str]]:
     """Return the companies with a difference that could be settled: tickers by CIK."""
     companies: dict[str, set[str]] = defaultdict(set)
-    for found in founds:
-        money = [e.v2 for e in entries(found.statement) if e.v2 and e.unit is Unit.USD]
-        for values in found.batches("values"):
+    for findings in all_findings:
+        money = [e.v2 for e in entries(findings.statement) if e.v2 and e.unit is Unit.USD]
+        for values in findings.batches("values"):
             kinds, fields = values["kind"], values["v2_field"]
             asked = pc.or_(
                 pc.is_in(kinds, pa.array([k.value for k in _ASKED])),
@@ -108,7 +108,7 @@ def open_companies(founds: Iterable[Found]) -> dict[str, list[str]]:
 
 def settle(
     lake: Lake,
-    founds: Sequence[Found],
+    all_findings: Sequence[StatementFindings],
     companies: Mapping[str, Sequence[str]],
     facts_of: FactsOf,
     reference: Mapping[str, ReferenceTicker],
@@ -121,7 +121,9 @@ def settle(
         DamagedFileError: a file of the lake or of the findings cannot be read.
     """
     report = WitnessReport(companies=len(companies))
-    proofs: dict[Statement, dict[ValueKey, tuple[Claim, Proof]]] = {f.statement: {} for f in founds}
+    proofs: dict[Statement, dict[ValueKey, tuple[Claim, Proof]]] = {
+        f.statement: {} for f in all_findings
+    }
     clusters = [tuple(tickers) for tickers in companies.values()]
     ciks_of = defaultdict(list)
     for cik, tickers in companies.items():
@@ -130,11 +132,11 @@ def settle(
         ciks = {cik for ticker in batch for cik in ciks_of[ticker]}
         known = {cik: facts for cik in ciks if (facts := facts_of(cik)) is not None}
         report.companies_without_facts += len(ciks) - len(known)
-        for statement, told in proofs.items():
+        for statement, proven in proofs.items():
             lines = _lines(lake, statement, batch, reference)
-            told.update(_proofs(lines, known))
-    for found in founds:
-        _write(found, proofs[found.statement], report)
+            proven.update(_proofs(lines, known))
+    for findings in all_findings:
+        _write(findings, proofs[findings.statement], report)
     return report
 
 
@@ -177,14 +179,16 @@ def kind_after(before: Kind, proof: Proof) -> Kind | None:
 
 
 def _write(
-    found: Found, proofs: Mapping[ValueKey, tuple[Claim, Proof]], report: WitnessReport
+    findings: StatementFindings,
+    proofs: Mapping[ValueKey, tuple[Claim, Proof]],
+    report: WitnessReport,
 ) -> None:
     """Write the findings anew with what is proven, and their numbers."""
     moved: Counter[tuple[str, str, str, str]] = Counter()
-    path = found.folder / "values.parquet"
+    path = findings.folder / "values.parquet"
     writer: pq.ParquetWriter | None = None
     with replacing(path) as beside:
-        for values in found.batches("values"):
+        for values in findings.batches("values"):
             table = _with_proofs(values, proofs, moved, report)
             if writer is None:
                 writer = pq.ParquetWriter(
@@ -193,8 +197,8 @@ def _write(
             writer.write_table(table)
         if writer is not None:
             writer.close()
-    tallies = _moved(found, moved)
-    with replacing(found.folder / "tallies.parquet") as beside:
+    tallies = _moved(findings, moved)
+    with replacing(findings.folder / "tallies.parquet") as beside:
         pq.write_table(tallies, beside, compression="zstd", write_page_checksum=True)
 
 
@@ -215,16 +219,16 @@ def _with_proofs(
     frame = values.select(names).take(pa.array(rows)).to_pandas()
     for row, line in zip(rows.tolist(), frame.itertuples(index=False), strict=True):
         key = ValueKey(line.cik, line.timeframe, pd.Timestamp(line.period_end), line.v2_field)
-        told = proofs.get(key)
-        if told is None or told[0].v2 != line.v2_value:
+        claim_and_proof = proofs.get(key)
+        if claim_and_proof is None or claim_and_proof[0].v2 != line.v2_value:
             continue
-        proof, before = told[1], kinds[row]
+        proof, before = claim_and_proof[1], kinds[row]
         after = kind_after(Kind(before), proof)
         if after is None:
             continue
         kinds[row] = after.value
-        kept = details[row] if after.value == before else ""
-        details[row] = f"{kept}; {proof.detail}" if kept else proof.detail
+        earlier = details[row] if after.value == before else ""
+        details[row] = f"{earlier}; {proof.detail}" if earlier else proof.detail
         for name, value in _evidence(line.cik, proof).items():
             evidence[name][row] = value
         if after.value == before:
@@ -264,11 +268,11 @@ def link(cik: str, fact: Fact) -> str:
     return FILING_URL.format(cik=int(cik), folder=folder, accession=fact.accession)
 
 
-def _moved(found: Found, moved: Mapping[tuple[str, str, str, str], int]) -> pa.Table:
+def _moved(findings: StatementFindings, moved: Mapping[tuple[str, str, str, str], int]) -> pa.Table:
     """Return the numbers of findings after some of them have changed."""
-    tallies = found.table("tallies")
+    tallies = findings.table("tallies")
     lines = {
-        e.v2: n for n, e in enumerate(entries(found.statement))
+        e.v2: n for n, e in enumerate(entries(findings.statement))
         if e.v2 and e.v1 and e.source_rank == 1
     }  # fmt: skip
     changes: Counter[tuple[str, int, str]] = Counter()

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from polygon_fundamentals.lake import cache
-from polygon_fundamentals.lake.archived_rows import read_kept
+from polygon_fundamentals.lake.archived_rows import read_archived
 from polygon_fundamentals.lake.paths import Dataset, bucket_of
 from polygon_fundamentals.lake.read import Shown, bring_up_cache, read_dataset
 
@@ -61,7 +61,7 @@ def ciks_in(dataset: Dataset, tickers: Collection[str], shown: Shown) -> dict[st
     Other tickers of the same buckets may be included; one bucket is in memory at a time. Raises
     DamagedFileError as `read_dataset`.
     """
-    archived = read_kept(dataset, tickers, ["ticker", "cik"])
+    archived = read_archived(dataset, tickers, ["ticker", "cik"])
     ciks_by_ticker = {} if archived is None else ciks_of(archived)
     buckets: dict[int, list[str]] = defaultdict(list)
     for ticker in tickers:

@@ -62,7 +62,7 @@ def first_filings(periods: pd.DataFrame, reports_of: ReportsOf) -> EdgarDates:
     `periods` has cik, period_end and bound, the earliest filing that any of its records names: a
     report after it cannot be the first, whatever date it bears.
     """
-    found = EdgarDates([], {})
+    dates = EdgarDates([], {})
     for cik, group in periods.sort_values(["cik", "period_end"]).groupby("cik"):
         reports = reports_of(str(cik))
         if not reports:
@@ -71,11 +71,11 @@ def first_filings(periods: pd.DataFrame, reports_of: ReportsOf) -> EdgarDates:
         bounds = [None if pd.isna(b) else b.date() for b in group["bound"]]
         for end, bound in zip(group["period_end"].dt.date, bounds, strict=True):
             if begins - end > _FIRST_REPORT:
-                found.late_ciks[str(cik)] = begins
+                dates.late_ciks[str(cik)] = begins
             report = _first(reports, end, bound)
             if report is not None:
-                found.rows.append((str(cik), end, report.filed, report.form))
-    return found
+                dates.rows.append((str(cik), end, report.filed, report.form))
+    return dates
 
 
 def _first(reports: Sequence[Report], end: date, bound: date | None) -> Report | None:

@@ -95,12 +95,12 @@ def _missing(ends: Sequence[date]) -> list[date]:
 
     No further than a report may take: before the first period too.
     """
-    found = []
+    missing = []
     most = _LATEST // _QUARTER_DAYS
     for i, end in enumerate(ends):
         gap = round((end - ends[i - 1]).days / _QUARTER_DAYS) - 1 if i else most
-        found += [end - timedelta(_QUARTER_DAYS * k) for k in range(1, min(gap, most) + 1)]
-    return found
+        missing += [end - timedelta(_QUARTER_DAYS * k) for k in range(1, min(gap, most) + 1)]
+    return missing
 
 
 def _costs_of_missing(

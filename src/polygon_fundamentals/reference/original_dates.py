@@ -129,7 +129,7 @@ def match_filings(periods: pd.DataFrame, filings: pd.DataFrame) -> pa.Table:
 
     `periods` as of `periods_of`, `filings` as of `fetch_filings`.
     """
-    found = []
+    matches = []
     by_cik = dict(iter(filings.groupby("cik")))
     for cik, group in periods.sort_values(["cik", "period_end"]).groupby("cik"):
         theirs = by_cik.get(cik)
@@ -155,8 +155,8 @@ def match_filings(periods: pd.DataFrame, filings: pd.DataFrame) -> pa.Table:
             dated = aligned[place - 1]
             if dated.filing is not None:
                 source = SURE if dated.sure else ESTIMATE
-                found.append((cik, end, days[dated.filing], source, forms[dated.filing]))
-    rows = [dict(zip(_WITHOUT_MOMENT.names, row, strict=True)) for row in found]
+                matches.append((cik, end, days[dated.filing], source, forms[dated.filing]))
+    rows = [dict(zip(_WITHOUT_MOMENT.names, row, strict=True)) for row in matches]
     return pa.Table.from_pylist(rows, schema=_WITHOUT_MOMENT)
 
 
@@ -276,7 +276,7 @@ def by_source(dates: pa.Table, day: date | None) -> list[tuple[str, pd.Series[in
     """Return (source, days since 1970 by cik and period end), those up to `day` alone if given."""
     if day is not None:
         dates = dates.filter(pc.less_equal(dates["first_filing_date"], pa.scalar(day, DAY)))
-    found = []
+    series = []
     for source in (EXACT, SURE, ESTIMATE):
         rows = dates.filter(pc.equal(dates["source"], source))
         index = pd.MultiIndex.from_arrays(
@@ -286,5 +286,5 @@ def by_source(dates: pa.Table, day: date | None) -> list[tuple[str, pd.Series[in
             ]
         )
         days = rows["first_filing_date"].cast(pa.int32()).to_numpy().astype("int64")
-        found.append((source, pd.Series(days, index=index)))
-    return found
+        series.append((source, pd.Series(days, index=index)))
+    return series

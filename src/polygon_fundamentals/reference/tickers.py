@@ -36,14 +36,14 @@ def universe(client: Client, *, active_only: bool) -> list[str]:
     Raises:
         ApiError: a page failed for good.
     """
-    found: set[str] = set()
+    names: set[str] = set()
     for active in ("true",) if active_only else ("true", "false"):
         params = {"market": "stocks", "active": active, "limit": "1000", "sort": "ticker"}
         for page in client.pages(TICKERS_PATH, params):
-            found.update(
+            names.update(
                 row["ticker"] for row in _named(page) if str(row.get("type") or "") in FILING_TYPES
             )
-    return sorted(found)
+    return sorted(names)
 
 
 def tickers_of_cik(client: Client, cik: str) -> list[str]:
@@ -52,12 +52,12 @@ def tickers_of_cik(client: Client, cik: str) -> list[str]:
     Raises:
         ApiError: a page failed for good.
     """
-    found = [
+    names = [
         row["ticker"]
         for page in client.pages(TICKERS_PATH, {"cik": cik, "limit": "1000"})
         for row in _named(page)
     ]
-    return sorted(set(found)) or [f"CIK{cik.zfill(10)}"]
+    return sorted(set(names)) or [f"CIK{cik.zfill(10)}"]
 
 
 def _named(page: Page) -> Iterable[dict[str, Any]]:
@@ -101,12 +101,12 @@ def known_tickers(
         if asked:
             cached = {**_read(path), **asked}
             replace_file(path, orjson.dumps(cached, option=orjson.OPT_INDENT_2))
-    found: dict[str, ReferenceTicker] = {}
+    known: dict[str, ReferenceTicker] = {}
     for ticker in wanted:
         entry = cached.get(ticker)
         if entry and entry.get("active") is not None:
-            found[ticker] = {"active": bool(entry["active"]), "cik": entry.get("cik")}
-    return Known(found, note)
+            known[ticker] = {"active": bool(entry["active"]), "cik": entry.get("cik")}
+    return Known(known, note)
 
 
 def reference_file(lake: Lake) -> Path:
@@ -129,9 +129,11 @@ def _ask(client: Client, ticker: str) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     """Return what was asked before; a file that cannot be read counts as none: it is derived."""
     try:
-        found = orjson.loads(path.read_bytes())
+        content = orjson.loads(path.read_bytes())
     except (FileNotFoundError, orjson.JSONDecodeError):
         return {}
     return (
-        {t: e for t, e in found.items() if isinstance(e, dict)} if isinstance(found, dict) else {}
+        {t: e for t, e in content.items() if isinstance(e, dict)}
+        if isinstance(content, dict)
+        else {}
     )

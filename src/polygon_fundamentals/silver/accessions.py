@@ -22,8 +22,8 @@ _DAYS_OFF = 10
 
 def in_urls(urls: pa.ChunkedArray) -> Ints:
     """Return the number in each of v1's URLs of a filing."""
-    found = pc.extract_regex(urls, r"(?P<filer>\d{10})-(?P<year>\d{2})-(?P<number>\d{6})")
-    digits = pc.binary_join_element_wise(*(pc.struct_field(found, [i]) for i in range(3)), "")
+    parts = pc.extract_regex(urls, r"(?P<filer>\d{10})-(?P<year>\d{2})-(?P<number>\d{6})")
+    digits = pc.binary_join_element_wise(*(pc.struct_field(parts, [i]) for i in range(3)), "")
     return np.asarray(pc.fill_null(pc.cast(digits, pa.int64()), 0).to_numpy(), dtype=np.int64)
 
 
@@ -61,7 +61,7 @@ def add_listed(rows: pd.DataFrame, companies: pd.Index[str], cache: EdgarCache) 
 
 def _listed(numbers: Iterable[int], companies: pd.Index[str], cache: EdgarCache) -> pd.DataFrame:
     """Return the reports of some companies: company, day, end and accession, all as numbers."""
-    found = [np.empty((0, 4), dtype=np.int64)]
+    reports = [np.empty((0, 4), dtype=np.int64)]
     for number in numbers if cache.folder.is_dir() else ():
         entry = cache.filings(companies[number])
         if entry is None or not entry.rows.num_rows:
@@ -69,5 +69,7 @@ def _listed(numbers: Iterable[int], companies: pd.Index[str], cache: EdgarCache)
         rows = entry.rows.filter(pc.is_valid(entry.rows["report_date"]))
         day, end = (rows[n].cast(pa.int32()).to_numpy() for n in ("filing_date", "report_date"))
         accession = in_urls(rows["accession"])
-        found.append(np.column_stack([np.full(len(day), number), day, end + END_OFFSET, accession]))
-    return pd.DataFrame(np.vstack(found), columns=["company", "day", "end", "accession"])
+        reports.append(
+            np.column_stack([np.full(len(day), number), day, end + END_OFFSET, accession])
+        )
+    return pd.DataFrame(np.vstack(reports), columns=["company", "day", "end", "accession"])

@@ -105,13 +105,13 @@ def join_as_of(
     read = list(dict.fromkeys([*_SPANS, *added]))
     history = read_history(lake, _few(tickers), read, timeframe)
     source = _latest(history, tickers, days)
-    found = history.select(added).combine_chunks().take(pa.array(source, mask=source < 0))
+    latest = history.select(added).combine_chunks().take(pa.array(source, mask=source < 0))
     if isinstance(frame, pd.DataFrame):
-        values = found.to_pandas().set_axis(frame.index)
+        values = latest.to_pandas().set_axis(frame.index)
         joined: pd.DataFrame = pd.concat([frame, values], axis=1)
         return joined
     for name in added:
-        table = table.append_column(name, found[name])
+        table = table.append_column(name, latest[name])
     return table
 
 

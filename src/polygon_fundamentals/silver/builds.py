@@ -101,30 +101,30 @@ def build(
     with exclusive(lake.lock("silver"), LOCK_SECONDS, "the building of silver"):
         base = base or current_build(lake)
         while True:
-            found = _written(lake, generation or lake.primary, base, day)
-            if not link or _led(lake, found, follows=generation is None):
+            made = _written(lake, generation or lake.primary, base, day)
+            if not link or _led(lake, made, follows=generation is None):
                 break
-        _clear(lake, found)
-        return found
+        _clear(lake, made)
+        return made
 
 
-def _led(lake: Lake, found: Build, *, follows: bool) -> bool:
+def _led(lake: Lake, made: Build, *, follows: bool) -> bool:
     """Lead readers to a build unless it must follow the pointer and that has moved since."""
     with lock_link(lake):
-        if follows and lake.primary.value != found.generation:
+        if follows and lake.primary.value != made.generation:
             return False
-        _point(lake, found)
+        _point(lake, made)
         return True
 
 
-def point(lake: Lake, found: Build) -> None:
+def point(lake: Lake, made: Build) -> None:
     """Lead readers to a build, in one rename.
 
     Raises:
         LakeError: the link's place is taken by something that is no link.
     """
     with lock_link(lake):
-        _point(lake, found)
+        _point(lake, made)
 
 
 def current_build(lake: Lake) -> Build | None:
@@ -194,7 +194,7 @@ def _written(lake: Lake, generation: Generation, base: Build | None, day: date |
                 history.add(part)
         wide.finish()
         history.finish()
-        found = Build(
+        made = Build(
             folder / name,
             wide.rows,
             wide.files,
@@ -207,21 +207,21 @@ def _written(lake: Lake, generation: Generation, base: Build | None, day: date |
             history.files,
             history.written,
         )
-        if base is not None and _is_as(found, base):
+        if base is not None and _is_as(made, base):
             return base
         note = {
-            "generation": found.generation,
-            "day": found.day,
+            "generation": made.generation,
+            "day": made.day,
             "built": now.isoformat(),
-            "rows": found.rows,
-            "files": found.files,
-            "history_rows": found.history_rows,
-            "history_files": found.history_files,
+            "rows": made.rows,
+            "files": made.files,
+            "history_rows": made.history_rows,
+            "history_files": made.history_files,
         }
         (partial / SILVER_NOTE).write_bytes(orjson.dumps(note))
         local.flush_to_disk(partial)
-        os.rename(partial, found.path)
-        done = found
+        os.rename(partial, made.path)
+        done = made
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         if done is None:
@@ -229,29 +229,29 @@ def _written(lake: Lake, generation: Generation, base: Build | None, day: date |
     return done
 
 
-def _is_as(found: Build, base: Build) -> bool:
+def _is_as(made: Build, base: Build) -> bool:
     """Say whether a build that was just written has the files of another, and no other."""
-    return not found.files_written + found.history_files_written and (
-        found.generation,
-        found.day,
-        found.files,
-        found.history_files,
+    return not made.files_written + made.history_files_written and (
+        made.generation,
+        made.day,
+        made.files,
+        made.history_files,
     ) == (base.generation, base.day, base.files, base.history_files)
 
 
-def _point(lake: Lake, found: Build) -> None:
-    link = link_of(lake) if found.day is None else lake.silver / "as_of" / found.day
+def _point(lake: Lake, made: Build) -> None:
+    link = link_of(lake) if made.day is None else lake.silver / "as_of" / made.day
     refuse_others(link)
     link.parent.mkdir(exist_ok=True)
-    lead_to_build(link, found.path)
+    lead_to_build(link, made.path)
 
 
-def _clear(lake: Lake, found: Build) -> None:
+def _clear(lake: Lake, made: Build) -> None:
     """Remove builds that nobody was led to for a day, and what killed runs left."""
     links = [link_of(lake), *_entries(lake.silver / "as_of")]
-    kept = {link.resolve() for link in links if link.is_symlink()} | {found.path.resolve()}
+    linked = {link.resolve() for link in links if link.is_symlink()} | {made.path.resolve()}
     for folder in _entries(lake.silver / "builds"):
-        if folder.resolve() in kept:
+        if folder.resolve() in linked:
             continue
         note = folder / SILVER_NOTE
         with suppress(FileNotFoundError):  # somebody removed it by hand

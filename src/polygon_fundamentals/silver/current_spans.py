@@ -44,13 +44,13 @@ def current_spans(
     rivals = np.unique(ids[after[together]])
     own_of, own = pairs(ids, rivals)
     number, start, end = spans_between(np.tile(own_of, 2), np.concatenate([since[own], until[own]]))
-    held, row = pairs(own_of, number)
+    span, row = pairs(own_of, number)
     row = own[row]
-    stood = (since[row] <= start[held]) & (start[held] < until[row])
-    held, row = held[stood], row[stood]
-    several = np.bincount(held, minlength=len(number)) > 1
-    alone = ~several[held]
-    chosen = life.iloc[row[alone]].assign(since=start[held[alone]], until=end[held[alone]])
+    stood = (since[row] <= start[span]) & (start[span] < until[row])
+    span, row = span[stood], row[stood]
+    several = np.bincount(span, minlength=len(number)) > 1
+    alone = ~several[span]
+    chosen = life.iloc[row[alone]].assign(since=start[span[alone]], until=end[span[alone]])
     number, start, end = number[several], start[several], end[several]
     # Each span is a world of its own, with the records of the periods around.
     group = pack(mine, PERIOD[:3])
@@ -91,10 +91,10 @@ def _worlds(
     rows = life["row"].to_numpy()[member]
     wanted = ["timeframe", "fiscal_year", "filing_date", "observed_at"]
     wanted += [name for name in table.schema.names if name in _LABELS]
-    found = table.select(wanted).take(pa.array(rows))
+    records = table.select(wanted).take(pa.array(rows))
     companies = names.companies.take(keys["company"].to_numpy()[rows])
-    found = found.append_column("ticker", pa.array(place).cast(pa.string()))
-    return found.append_column("cik", pa.array(companies, pa.string()))
+    records = records.append_column("ticker", pa.array(place).cast(pa.string()))
+    return records.append_column("cik", pa.array(companies, pa.string()))
 
 
 _LABELS = ("end_date", "period_end", "fiscal_period", "fiscal_quarter", "acceptance_datetime")

@@ -21,12 +21,12 @@ _OURS = re.compile(r"(year=-?[0-9]+/)?part-[0-9a-f]+\.parquet")
 
 def foreign_files(link: Path) -> list[str]:
     """Return the files below a build that are not of it, relative to it, sorted."""
-    found = []
+    foreign = []
     for folder, names, files in os.walk(Path(os.path.realpath(link))):
         names[:] = [name for name in names if name != HISTORY_FOLDER]
         place = Path(folder).relative_to(os.path.realpath(link))
-        found += [str(place / name) for name in files]
-    return sorted(n for n in found if n != SILVER_NOTE and not _OURS.fullmatch(n))
+        foreign += [str(place / name) for name in files]
+    return sorted(n for n in foreign if n != SILVER_NOTE and not _OURS.fullmatch(n))
 
 
 def move_out(lake: Lake) -> list[str]:

@@ -92,8 +92,8 @@ def _seen_together(
     )
     several = np.ones(len(part), dtype=bool)
     for name in ("record", "moment"):
-        found = part.groupby("period")[name]
-        several &= (found.transform("min") != found.transform("max")).to_numpy()
+        values = part.groupby("period")[name]
+        several &= (values.transform("min") != values.transform("max")).to_numpy()
     if not several.any():
         return seen
     part = part[several]
@@ -230,7 +230,7 @@ def local_days(moments: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _floats(days: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-    found: npt.NDArray[np.float64] = (
+    numbers: npt.NDArray[np.float64] = (
         days.cast(pa.int32()).cast(pa.float64()).to_numpy().astype(np.float64)
     )
-    return found
+    return numbers

@@ -110,10 +110,10 @@ class EarlierPeriods:
         since, until = rows["since"].to_numpy(), rows["until"].to_numpy()
         mine = np.searchsorted(self.codes, pack(rows, PERIOD))
         i, j = pairs(links[0], mine)
-        found = first_at(mine, since, until, links[1][j], since[i])
-        fits = (found >= 0) & (rows["fiscal_quarter"].to_numpy()[found] == wanted[i])
+        earlier = first_at(mine, since, until, links[1][j], since[i])
+        fits = (earlier >= 0) & (rows["fiscal_quarter"].to_numpy()[earlier] == wanted[i])
         result = np.full(len(rows), -1, dtype=np.int64)
-        result[i[fits][::-1]] = found[fits][::-1]
+        result[i[fits][::-1]] = earlier[fits][::-1]
         return result
 
 

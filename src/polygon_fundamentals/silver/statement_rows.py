@@ -76,8 +76,8 @@ class Side:
         source, since, until = split(self.since, self.until, rows, days)
         if len(source) == len(self):
             return self
-        found = self.pick(source)
-        return replace(found, keys=found.keys.assign(since=since, until=until))
+        pieces = self.pick(source)
+        return replace(pieces, keys=pieces.keys.assign(since=since, until=until))
 
     def cut_by(self, other: Side, columns: Sequence[str], rows: Flags | None = None) -> Side:
         """Return the side split where the rows of another with equal `columns` begin or end."""
@@ -176,8 +176,8 @@ def _matrix(columns: list[Floats], rows: int) -> Floats:
 
 
 def _column(table: pa.Table, name: str) -> Floats:
-    found: Floats = table[name].to_numpy()
-    return found
+    values: Floats = table[name].to_numpy()
+    return values
 
 
 def _owed(values: Floats, statement: Statement) -> Floats:
@@ -192,11 +192,11 @@ def _owed(values: Floats, statement: Statement) -> Floats:
 
 def _has_values(table: pa.Table, generation: Generation, statement: Statement) -> Flags:
     """Which records hold an amount of money; v2 sends some with share counts and zeros alone."""
-    found = np.zeros(table.num_rows, dtype=bool)
+    has_value = np.zeros(table.num_rows, dtype=bool)
     for entry in entries(statement):
         name = entry.v1_column if generation is Generation.V1 else entry.v2
         if name is None or entry.unit is not Unit.USD:
             continue
         column = _column(table, name)
-        found |= ~np.isnan(column) & ((generation is Generation.V1) | (column != 0))
-    return found
+        has_value |= ~np.isnan(column) & ((generation is Generation.V1) | (column != 0))
+    return has_value

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polygon_fundamentals.datasets.schemas import DAY
-from polygon_fundamentals.lake.archived_rows import read_kept
+from polygon_fundamentals.lake.archived_rows import read_archived
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.paths import Dataset, Lake, bucket_of
 from polygon_fundamentals.lake.read import Shown, by_bucket
@@ -135,7 +135,7 @@ class _Source:
         tickers = {state.ticker for s in self.shown.values() for b in s.values() for state in b}
         for dataset, rows in before.items():
             tickers.update(pc.unique(rows["ticker"]).to_pylist())
-            archived = read_kept(dataset, columns=["ticker"])
+            archived = read_archived(dataset, columns=["ticker"])
             if archived is not None:
                 tickers.update(pc.unique(archived["ticker"]).to_pylist())
         if len(tickers) <= BATCH_TICKERS:
@@ -143,8 +143,8 @@ class _Source:
             return
         ciks: dict[str, set[str]] = {ticker: set() for ticker in tickers}
         for dataset, rows in before.items():
-            for told in (ciks_of(rows), ciks_in(dataset, tickers, self.shown[dataset])):
-                for ticker, mine in told.items():
+            for ciks_by_ticker in (ciks_of(rows), ciks_in(dataset, tickers, self.shown[dataset])):
+                for ticker, mine in ciks_by_ticker.items():
                     ciks[ticker] |= mine
         clusters = clusters_of({ticker: sorted(mine) for ticker, mine in ciks.items()})
         # Tickers of one bucket together: the cache of a bucket is read whole.
@@ -180,7 +180,7 @@ class _Source:
 
     def _estimates(self, names: Names) -> list[tuple[str, pd.DataFrame]]:
         """Return the dates that the filings index gives, each known from itself on."""
-        found = []
+        estimates = []
         for source, days in by_source(self.dates, None):
             frame = pd.DataFrame(
                 {
@@ -192,8 +192,8 @@ class _Source:
                 }
             )
             frame = frame[frame["company"] >= 0]
-            found.append((source, frame.sort_values("date", kind="stable", ignore_index=True)))
-        return found
+            estimates.append((source, frame.sort_values("date", kind="stable", ignore_index=True)))
+        return estimates
 
 
 def _read(
@@ -231,8 +231,8 @@ def _filings(
     """
     date = table["filing_date"].cast(pa.int32()).cast(pa.float64()).to_numpy()
     sound = date >= keys["end"].to_numpy() - END_OFFSET
-    found = keys[list(COMPANY_END)].assign(since=since, date=date)[sound]
-    whole: pd.DataFrame = found.astype("int64")
+    filings = keys[list(COMPANY_END)].assign(since=since, date=date)[sound]
+    whole: pd.DataFrame = filings.astype("int64")
     return whole.drop_duplicates()
 
 
@@ -242,11 +242,11 @@ def _first_filings(filings: pd.DataFrame) -> pd.DataFrame:
     ids = pack(filings, COMPANY_END)
     earliest = filings["date"].groupby(ids).cummin()
     fresh = earliest < earliest.groupby(ids).shift(fill_value=FOREVER)
-    found = filings[fresh]
-    ids = pack(found, COMPANY_END)
-    until = found["since"].groupby(ids).shift(-1, fill_value=FOREVER)
-    found = found.assign(until=until)
-    return found.sort_values("date", kind="stable", ignore_index=True)
+    firsts = filings[fresh]
+    ids = pack(firsts, COMPANY_END)
+    until = firsts["since"].groupby(ids).shift(-1, fill_value=FOREVER)
+    firsts = firsts.assign(until=until)
+    return firsts.sort_values("date", kind="stable", ignore_index=True)
 
 
 def _unproven(
@@ -279,5 +279,5 @@ def _unproven(
         open_ = first_at(ids, begin, end, pack(mine, PERIOD), since) < 0
         first, mine = (frame[open_].reset_index(drop=True) for frame in (first, mine))
         since, until = since[open_], until[open_]
-    found = pd.concat([life, first.assign(since=since, until=until)])
-    return found.sort_values(["row", "since"], kind="stable", ignore_index=True)
+    spans = pd.concat([life, first.assign(since=since, until=until)])
+    return spans.sort_values(["row", "since"], kind="stable", ignore_index=True)

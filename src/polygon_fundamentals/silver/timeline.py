@@ -66,10 +66,10 @@ def first_at(ids: Ints, since: Ints, until: Ints, wanted: Ints, days: Ints) -> I
     """Return for each of `wanted` the first row of that number that stood on its day, else -1."""
     i, j = pairs(ids, wanted)
     stood = (since[j] <= days[i]) & (days[i] < until[j])
-    found = np.full(len(wanted), -1, dtype=np.int64)
+    first = np.full(len(wanted), -1, dtype=np.int64)
     i, j = i[stood][::-1], j[stood][::-1]
-    found[i] = j
-    return found
+    first[i] = j
+    return first
 
 
 def split(since: Ints, until: Ints, rows: Ints, days: Ints) -> tuple[Ints, Ints, Ints]:

@@ -21,7 +21,7 @@ from polygon_fundamentals.datasets.flat import flat_schema, flattened
 from polygon_fundamentals.datasets.keys import content_hashes, filing_order, record_keys
 from polygon_fundamentals.datasets.schemas import MOMENT, TEXT, schema
 from polygon_fundamentals.lake import codec, revisions
-from polygon_fundamentals.lake.archived_rows import is_kept
+from polygon_fundamentals.lake.archived_rows import is_archived
 from polygon_fundamentals.lake.paths import Dataset, ticker_of_file
 from polygon_fundamentals.lake.read import Shown, read_dataset, repeated_rows
 from polygon_fundamentals.lake.storage import local
@@ -48,8 +48,8 @@ def versions_schema(dataset: Dataset) -> pa.Schema:
     `event` is null for a row that stands in the lake.
     """
     flat = flat_schema(dataset.generation, dataset.statement)
-    kept = [field for field in flat if field.name not in _UNUSED]
-    return pa.schema([*kept, ("event", TEXT), ("superseded_at", MOMENT)])
+    fields = [field for field in flat if field.name not in _UNUSED]
+    return pa.schema([*fields, ("event", TEXT), ("superseded_at", MOMENT)])
 
 
 def superseded(dataset: Dataset) -> pa.Table:
@@ -59,12 +59,12 @@ def superseded(dataset: Dataset) -> pa.Table:
         DamagedFileError: a file of revisions cannot be read; the text names it.
     """
     now = _states(dataset)
-    kept, known = _load_cache(dataset)
+    cached, known = _load_cache(dataset)
     fresh = [ticker for ticker, state in now.items() if known.get(ticker) != state]
     gone = (known.keys() - now.keys()) | set(fresh)
     if not gone:
-        return kept
-    pieces = [kept.filter(pc.invert(pc.is_in(kept["ticker"], pa.array(sorted(gone), TEXT))))]
+        return cached
+    pieces = [cached.filter(pc.invert(pc.is_in(cached["ticker"], pa.array(sorted(gone), TEXT))))]
     pieces += [_flat(dataset, revisions.read(dataset, ticker), ticker) for ticker in sorted(fresh)]
     table = pa.concat_tables(pieces).combine_chunks()
     with contextlib.suppress(OSError):  # a lake that may only be read: the next reader reads anew
@@ -103,7 +103,7 @@ def _beside(dataset: Dataset, standing: pa.Table, before: pa.Table) -> pa.Table:
     the file; superseded when they were observed: they never stood.
     """
     nothing = versions_schema(dataset).empty_table()
-    if dataset.generation is Generation.V2 or is_kept(dataset):
+    if dataset.generation is Generation.V2 or is_archived(dataset):
         return nothing
     rows = repeated_rows(dataset, pc.unique(standing["ticker"]).to_pylist())
     if not rows.num_rows:
@@ -116,7 +116,7 @@ def _beside(dataset: Dataset, standing: pa.Table, before: pa.Table) -> pa.Table:
     identity = ["record", "content"]
     frame = frame[(frame[identity] != frame[identity].shift(-1)).any(axis=1)]
     tickers = pc.unique(rows["ticker"])
-    stands, told = (
+    stands, revised = (
         pd.MultiIndex.from_frame(frame[identity]).isin(
             pd.MultiIndex.from_frame(
                 _identities(table.filter(pc.is_in(table["ticker"], tickers)).select(names))
@@ -125,10 +125,12 @@ def _beside(dataset: Dataset, standing: pa.Table, before: pa.Table) -> pa.Table:
         for table in (standing, before)
     )
     standing_rows = frame[stands].drop_duplicates("record", keep="last").index
-    frame = frame[~told & ~frame.index.isin(standing_rows)]
-    found = rows.take(pa.array(frame.index))
-    event = pa.repeat(pa.scalar(revisions.SUPERSEDED, TEXT), found.num_rows)
-    return found.append_column("event", event).append_column("superseded_at", found["observed_at"])
+    frame = frame[~revised & ~frame.index.isin(standing_rows)]
+    superseded_rows = rows.take(pa.array(frame.index))
+    event = pa.repeat(pa.scalar(revisions.SUPERSEDED, TEXT), superseded_rows.num_rows)
+    return superseded_rows.append_column("event", event).append_column(
+        "superseded_at", superseded_rows["observed_at"]
+    )
 
 
 def _identities(rows: pa.Table) -> pd.DataFrame:
@@ -154,17 +156,17 @@ def _flat(dataset: Dataset, table: pa.Table, ticker: str) -> pa.Table:
 def _states(dataset: Dataset) -> dict[str, list[int]]:
     """Return ticker → time of change and size of its file of revisions."""
     folder = dataset.revisions_file("X").parent
-    found: dict[str, list[int]] = {}
+    states: dict[str, list[int]] = {}
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 ticker = ticker_of_file(entry.name)
                 if ticker is not None:
                     state = entry.stat()
-                    found[ticker] = [state.st_mtime_ns, state.st_size]
+                    states[ticker] = [state.st_mtime_ns, state.st_size]
     except FileNotFoundError:
         return {}
-    return found
+    return states
 
 
 def _cache_file(dataset: Dataset) -> Path:

@@ -157,7 +157,7 @@ def _label(
         rows[name] = np.iinfo(np.int64).min
     rows["income"], rows["accession"] = -1, 0
     labelled = np.zeros(len(rows), dtype=bool)
-    held = {generation: np.zeros(len(rows), dtype=bool) for generation in Generation}
+    covered = {generation: np.zeros(len(rows), dtype=bool) for generation in Generation}
     rank = np.full(len(rows), len(KNOWLEDGE), dtype=np.int64)
     by_rank = sorted(
         zip(sides, places, strict=True),
@@ -170,7 +170,7 @@ def _label(
         for name in ("fiscal_year", "fiscal_quarter"):
             rows.loc[to[fresh], name] = keys[name].to_numpy()[fresh]
         labelled[to] = True
-        held[side.generation][to] = True
+        covered[side.generation][to] = True
         known, filed = keys["known_from"].to_numpy(), keys["filing_date"].to_numpy()
         mine = np.select([filed == known, np.isnan(filed)], [0, 2], 1)
         before = rows["values_known_from"].to_numpy()[to]
@@ -189,9 +189,9 @@ def _label(
         if side.statement is Statement.INCOME_STATEMENTS:
             rows.loc[to, "income"] = list(Generation).index(side.generation)
     rows["knowledge"] = np.array(KNOWLEDGE, dtype=object)[np.minimum(rank, 2)]
-    both = held[Generation.V1] & held[Generation.V2]
+    both = covered[Generation.V1] & covered[Generation.V2]
     rows["generation"] = np.where(
-        both, BOTH, np.where(held[Generation.V1], Generation.V1.value, Generation.V2.value)
+        both, BOTH, np.where(covered[Generation.V1], Generation.V1.value, Generation.V2.value)
     ).astype(object)
 
 

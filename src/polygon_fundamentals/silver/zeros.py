@@ -79,8 +79,8 @@ class _Evidence:
     def holds(self, side: Side, zero: Flags) -> Flags:
         """Return for each of some zeros whether there was evidence when its row began."""
         begins = moments(side.keys["company"].to_numpy(), side.since)
-        held = np.zeros(zero.shape, dtype=bool)
+        flags = np.zeros(zero.shape, dtype=bool)
         for i, bounds in enumerate(self.bounds):
             places = np.flatnonzero(zero[:, i])
-            held[places, i] = np.searchsorted(bounds, begins[places], "right") % 2 == 1
-        return held
+            flags[places, i] = np.searchsorted(bounds, begins[places], "right") % 2 == 1
+        return flags

@@ -58,7 +58,7 @@ def is_given(entry: FieldEntry, *, differing: bool) -> bool:
 
 def loss(statements: Collection[Statement], *, differing: bool = False) -> list[Lost]:
     """Return the v1 lines that the view leaves out, in v1's order."""
-    found = []
+    lost = []
     for statement in statements:
         for entry in entries(statement):
             if entry.v1_column is None or is_given(entry, differing=differing):
@@ -69,8 +69,8 @@ def loss(statements: Collection[Statement], *, differing: bool = False) -> list[
                 reason = f"v2 defines it differently: {entry.note}"
             else:
                 reason = f"v2 has one field, {entry.v2}, for this and another line"
-            found.append(Lost(statement.value, entry.v1_column, reason))
-    return found
+            lost.append(Lost(statement.value, entry.v1_column, reason))
+    return lost
 
 
 def v1_shaped(wide: pa.Table, statement: Statement, *, differing: bool = False) -> pa.Table:
@@ -140,33 +140,33 @@ def records(
         v1_records.refuse_archived(lake)
     wide = wide_table(lake, Generation.V2, tickers=frozenset(tickers))
     view = _View(lake, wide, differing, continue_v1, frozenset(tickers))
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    by_period: dict[tuple[Any, ...], dict[str, Any]] = {}
     for statement in statements:
         for table in view.tables(statement):
             for row in table.to_pylist():
                 key = tuple(row[n] for n in ("ticker", "cik", "timeframe", "end_date"))
                 financials = _present(row.pop("financials"))
-                if key in found:
-                    found[key]["financials"].update(financials)
-                    if found[key]["generation"] != row["generation"]:
-                        found[key]["generation"] = BOTH
+                if key in by_period:
+                    by_period[key]["financials"].update(financials)
+                    if by_period[key]["generation"] != row["generation"]:
+                        by_period[key]["generation"] = BOTH
                 else:
-                    found[key] = _as_sent(row) | {"financials": financials}
-    order = sorted(found, key=lambda key: (key[0], str(key[3]), key[2], key[1] or ""))
-    return [found[key] for key in order]
+                    by_period[key] = _as_sent(row) | {"financials": financials}
+    order = sorted(by_period, key=lambda key: (key[0], str(key[3]), key[2], key[1] or ""))
+    return [by_period[key] for key in order]
 
 
 def _as_sent(row: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {n: row[n] for n in (*V1_RECORD, "generation") if row[n] is not None}
-    return {n: v.isoformat() if hasattr(v, "isoformat") else v for n, v in kept.items()}
+    members = {n: row[n] for n in (*V1_RECORD, "generation") if row[n] is not None}
+    return {n: v.isoformat() if hasattr(v, "isoformat") else v for n, v in members.items()}
 
 
 def _present(value: Any) -> Any:
     """Return nested structs without the members that are null."""
     if not isinstance(value, dict):
         return value
-    kept = {name: _present(member) for name, member in value.items() if member is not None}
-    return {name: member for name, member in kept.items() if member != {}}
+    members = {name: _present(member) for name, member in value.items() if member is not None}
+    return {name: member for name, member in members.items() if member != {}}
 
 
 @dataclass(frozen=True)

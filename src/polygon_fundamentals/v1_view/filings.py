@@ -19,7 +19,7 @@ from polygon_fundamentals.datasets.flat import flat_schema, flattened
 from polygon_fundamentals.datasets.keys import filing_order, record_keys
 from polygon_fundamentals.datasets.schemas import MOMENT, TEXT, schema
 from polygon_fundamentals.lake import cache, codec, revisions
-from polygon_fundamentals.lake.archived_rows import read_kept
+from polygon_fundamentals.lake.archived_rows import read_archived
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.paths import Dataset, Lake, bucket_of
 from polygon_fundamentals.lake.read import by_bucket, read_dataset
@@ -59,13 +59,13 @@ def v1_filings(
         FileNotFoundError: one moved meanwhile.
     """
     versions_of = _listed_versions if bare else _versions
-    found = {s: versions_of(lake.dataset(Generation.V1, s), parts) for s in Statement}
+    versions = {s: versions_of(lake.dataset(Generation.V1, s), parts) for s in Statement}
     if day is None:
-        return {s: _pick(v.table, _standing(v), _everything(v)) for s, v in found.items()}
+        return {s: _pick(v.table, _standing(v), _everything(v)) for s, v in versions.items()}
     moment = np.datetime64(day, "D").astype("int64")
     flat = {
         s: v.table if bare else _flat(v.table, lake.dataset(Generation.V1, s))
-        for s, v in found.items()
+        for s, v in versions.items()
     }
     ciks = ticker_ciks(list(flat.values()), {})
     first = pd.concat([known_dates.first_filings(t, Generation.V1, ciks) for t in flat.values()])
@@ -73,13 +73,13 @@ def v1_filings(
     picked = {}
     for statement, table in flat.items():
         if not table.num_rows:
-            picked[statement] = _pick(found[statement].table, [], [])
+            picked[statement] = _pick(versions[statement].table, [], [])
             continue
         spans = known_dates.lifetimes(table, Generation.V1, ciks, first)
         known = spans["since"] <= moment
         standing = known & (moment < spans["until"])
         rows = (spans.loc[some, "row"].tolist() for some in (standing, known))
-        picked[statement] = _pick(found[statement].table, *rows)
+        picked[statement] = _pick(versions[statement].table, *rows)
     return picked
 
 
@@ -96,7 +96,7 @@ def _versions(dataset: Dataset, parts: Parts) -> Versions:
                 rows, is_ours = codec.read(dataset.file(month, ticker), dataset, ticker)
                 pieces.append(_standing_rows(codec.with_ticker(rows, ticker)))
                 ours += [is_ours] * rows.num_rows
-    archived = read_kept(dataset, parts)
+    archived = read_archived(dataset, parts)
     if archived is not None:
         in_files = {key for piece in pieces for key in _records(piece)}
         left = [i for i, key in enumerate(_records(archived)) if key not in in_files]
@@ -132,7 +132,7 @@ def _listed_versions(dataset: Dataset, parts: Parts) -> Versions:
         rows = rows.sort_by([("ticker", "ascending"), ("partition", "ascending")])
         add(rows, rows["partition"].combine_chunks())
         ours += rows[cache.OURS.name].to_pylist()
-    archived = read_kept(dataset, parts)
+    archived = read_archived(dataset, parts)
     if archived is not None:
         in_files = {key for piece in pieces for key in _records(piece)}
         left = [i for i, key in enumerate(_records(archived)) if key not in in_files]

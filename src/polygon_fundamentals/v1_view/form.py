@@ -34,10 +34,10 @@ def financials(values: Mapping[str, pa.Array], statement: Statement, rows: int) 
 
 def any_valid(arrays: Iterable[pa.Array], rows: int) -> npt.NDArray[np.bool_]:
     """Say of each row whether any of the arrays has a value in it."""
-    found = np.zeros(rows, dtype=bool)
+    valid = np.zeros(rows, dtype=bool)
     for array in arrays:
-        found |= array.is_valid().to_numpy(zero_copy_only=False)
-    return found
+        valid |= array.is_valid().to_numpy(zero_copy_only=False)
+    return valid
 
 
 def _leaf(value: pa.Array, field: V1Field) -> pa.StructArray:

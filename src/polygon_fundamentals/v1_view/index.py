@@ -67,15 +67,15 @@ class Index:
     def start(self) -> None:
         """List the lake and take the shelves that are still good; go on in the background."""
         self._files.look()
-        kept: dict[str, Shelf] = {}
+        shelves: dict[str, Shelf] = {}
         # Full shelves last: they take the places of bare ones.
         for path in (p for s in shelf_file.SUFFIXES for p in sorted(self._folder.glob(f"*{s}"))):
             shelf = shelf_file.load(path)
             if shelf is not None and shelf.digests == self._files.digests(shelf.digests):
-                kept |= dict.fromkeys(shelf.digests, shelf)
+                shelves |= dict.fromkeys(shelf.digests, shelf)
             else:
                 path.unlink(missing_ok=True)
-        self.state = State(kept, frozenset(self._files.tickers))
+        self.state = State(shelves, frozenset(self._files.tickers))
         self._thread.start()
 
     def stop(self) -> None:
@@ -109,8 +109,8 @@ class Index:
             )
         state = self.state
         if cik is not None:
-            found = state.by_cik.get(cik)
-            return (Records(()), 0) if found is None else (records_of(found), -found.number)
+            company = state.by_cik.get(cik)
+            return (Records(()), 0) if company is None else (records_of(company), -company.number)
         return state.everything, state.number
 
     def texts(self, records: Sequence[Record]) -> list[Text]:
@@ -120,11 +120,11 @@ class Index:
             MovedError: a file is not where it was: ask for the records anew.
             NotReadyError: they cannot be read now.
         """
-        found: list[Text | None] = [
+        cached: list[Text | None] = [
             self._texts.get((r.ties, r.rows)) if r.body is None else (r.body, r.sourced)
             for r in records
         ]
-        missing = [i for i, text in enumerate(found) if text is None]
+        missing = [i for i, text in enumerate(cached) if text is None]
         if missing:
             wanted = [(records[i].ties, records[i].rows) for i in missing]
             try:
@@ -138,8 +138,8 @@ class Index:
             for i, text in zip(missing, texts, strict=True):
                 if text is None:
                     raise MovedError
-                found[i] = text
-        return [text for text in found if text is not None]
+                cached[i] = text
+        return [text for text in cached if text is not None]
 
     def _keep_texts(
         self, wanted: Sequence[tuple[tuple[str, ...], bytes]], done: Future[list[Text | None]]
@@ -187,16 +187,16 @@ class Index:
 
     def _publish(self, shelves: Iterable[Shelf]) -> None:
         """Put shelves in place of those of the same tickers; the lock is held."""
-        found = dict(self.state.shelves)
+        published = dict(self.state.shelves)
         for shelf in shelves:
             if shelf.error is not None:
                 log.error("%s", shelf.error)
             for ticker, state in shelf.digests.items():
                 if state:
-                    found[ticker] = shelf
+                    published[ticker] = shelf
                 else:
-                    found.pop(ticker, None)
-        self.state = State(found, frozenset(self._files.tickers))
+                    published.pop(ticker, None)
+        self.state = State(published, frozenset(self._files.tickers))
         self._changed.notify_all()
 
     def _keep_up(self) -> None:
@@ -221,11 +221,11 @@ class Index:
         for ticker in self._files.look():
             self._dirty[ticker] = (self._dirty.get(ticker, (now, now))[0], now)
         if (not self._companies and self._files.tickers) or self._dirty:
-            found = self._background.submit(
+            groups = self._background.submit(
                 _companies, self.view.root, sorted(self._files.tickers)
             ).result()
             with self._changed:
-                self._companies = {ticker: company for company in found for ticker in company}
+                self._companies = {ticker: company for company in groups for ticker in company}
                 self._changed.notify_all()
         due = self._due(now)
         if due:
@@ -270,10 +270,10 @@ class Index:
 
     def _made(self, companies: Sequence[Company], *, bare: bool) -> list[str]:
         """Return the files of shelves made anew in the background."""
-        found: list[str] = self._background.submit(
+        files: list[str] = self._background.submit(
             _make, self.view, str(self._folder), companies, bare
         ).result()
-        return found
+        return files
 
     def _warm_up(self) -> None:
         """Make the bare shelves of some tickers that are on none yet, then some full ones."""

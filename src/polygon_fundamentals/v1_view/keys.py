@@ -25,7 +25,7 @@ class Keys:
         if not self._digests:
             return True
         digest = hashlib.sha256((given or "").encode("utf-8", "surrogateescape")).digest()
-        found = False
+        matches = False
         for known in self._digests:
-            found |= hmac.compare_digest(known, digest)
-        return found and bool(given)
+            matches |= hmac.compare_digest(known, digest)
+        return matches and bool(given)

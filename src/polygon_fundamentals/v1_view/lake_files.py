@@ -50,16 +50,16 @@ def shared_state(lake: Lake) -> str:
 
 def stamps_of(lake: Lake, tickers: Iterable[str]) -> dict[str, dict[Place, Stamp]]:
     """Return ticker → its files, by looking for each in every folder."""
-    found: dict[str, dict[Place, Stamp]] = {ticker: {} for ticker in tickers}
+    stamps: dict[str, dict[Place, Stamp]] = {ticker: {} for ticker in tickers}
     for dataset in datasets(lake):
         folders = [*_folders(dataset)]
-        for ticker, mine in found.items():
+        for ticker, mine in stamps.items():
             name = ticker_file_name(ticker)
             for part, folder in folders:
                 stamp = _stamp(folder / name)
                 if stamp is not None:
                     mine[dataset.name, part] = stamp
-    return found
+    return stamps
 
 
 def is_unsettled(lake: Lake, tickers: Iterable[str]) -> bool:
@@ -81,10 +81,10 @@ def _folders(dataset: Dataset) -> Iterator[tuple[int, Path]]:
 
 def _stamp(path: Path) -> Stamp | None:
     try:
-        found = os.stat(path)
+        stat = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return found.st_mtime_ns, found.st_size
+    return stat.st_mtime_ns, stat.st_size
 
 
 @dataclass

@@ -157,16 +157,16 @@ class Records:
             first, last = bisect_left(numbers, after[0]), bisect_right(numbers, after[0])
             at = bisect_right(rows, after[1], first, last, key=lambda r: r.ties)
         tests = tests_of(query)
-        found: list[Record] = []
+        matches: list[Record] = []
         for i in range(at, len(rows)):
             record = rows[i]
             if all(test(record) for test in tests):
-                if len(found) == query.limit:
-                    last_one = found[-1]
+                if len(matches) == query.limit:
+                    last_one = matches[-1]
                     number = _number(last_one, query.by_filing, query.descending)
-                    return found, (number, last_one.ties)
-                found.append(record)
-        return found, None
+                    return matches, (number, last_one.ties)
+                matches.append(record)
+        return matches, None
 
 
 def _number(record: Record, by_filing: bool, descending: bool) -> int:

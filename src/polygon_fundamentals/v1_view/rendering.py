@@ -154,7 +154,7 @@ def add_rows(
 
 def _sections(table: pa.Table, statement: Statement) -> Iterator[dict[str, str]]:
     """Yield for every row its sections as JSON text; absent ones have no key."""
-    found: list[dict[str, str]] = [{} for _ in range(table.num_rows)]
+    sections: list[dict[str, str]] = [{} for _ in range(table.num_rows)]
     financials = table["financials"].combine_chunks()
     for section in statement.v1_sections:
         column = financials.field(section)
@@ -173,8 +173,8 @@ def _sections(table: pa.Table, statement: Statement) -> Iterator[dict[str, str]]
                     lines[i].append(_line(name, *values))
         for i, is_section in enumerate(there):
             if is_section:
-                found[i][section] = "{" + ",".join(lines[i]) + "}"
-    return iter(found)
+                sections[i][section] = "{" + ",".join(lines[i]) + "}"
+    return iter(sections)
 
 
 def _line(

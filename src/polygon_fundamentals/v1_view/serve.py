@@ -118,9 +118,9 @@ class Pages:
             if known is not None:
                 self._answers.move_to_end(key)
                 return known
-        found, following = records.page(query, after)
+        matches, following = records.page(query, after)
         unpack = codec().unpack
-        texts = self._index.texts(found)
+        texts = self._index.texts(matches)
         rows = [unpack(s if query.include_sources and s else body) for body, s in texts]
         head = f'"count":{len(rows)}'
         if following is not None:
@@ -128,7 +128,7 @@ class Pages:
         rest = b",".join([head.encode(), b'"results":[' + b",".join(rows) + b"]}"])
         digest = hashlib.blake2b(rest, digest_size=16).hexdigest()
         body = f'{{"status":"OK","request_id":"{digest}",'.encode() + rest
-        generations = ",".join(sorted({r.generation for r in found}))
+        generations = ",".join(sorted({r.generation for r in matches}))
         packer = zlib.compressobj(1, zlib.DEFLATED, -15)
         deflated = packer.compress(body) + packer.flush()
         made = Answer(body, _gzip(deflated, body), f'W/"{digest}"', generations)
@@ -161,18 +161,18 @@ def make_app(index: Index, keys: Keys, public_url: str | None = None) -> Gate:
 
     @app.api_route(V1_PATH, methods=["GET", "HEAD"], summary="Stock Financials vX")
     def financials(request: Request, query: Annotated[V1Query, Query()]) -> Response:
-        found = pages.answer(query, public_url or _base(request))
+        answer = pages.answer(query, public_url or _base(request))
         headers = {
-            "ETag": found.etag,
+            "ETag": answer.etag,
             "Vary": "Accept-Encoding",
             "Cache-Control": "no-cache",
-            "X-Generation": found.generations,
+            "X-Generation": answer.generations,
         }
-        if _is_known(request.headers.get("if-none-match"), found.etag):
+        if _is_known(request.headers.get("if-none-match"), answer.etag):
             return Response(status_code=304, headers=headers)
-        body = found.body
+        body = answer.body
         if _takes_gzip(request.headers.get("accept-encoding", "")):
-            body, headers["Content-Encoding"] = found.deflated, "gzip"
+            body, headers["Content-Encoding"] = answer.deflated, "gzip"
         return Response(body, headers=headers, media_type="application/json")
 
     @app.api_route("/health", methods=["GET", "HEAD"], summary="Whether the server answers")
@@ -223,8 +223,8 @@ def _base(request: Request) -> str:
 
 
 def _is_known(header: str | None, etag: str) -> bool:
-    told = [] if header is None else [part.strip() for part in header.split(",")]
-    return "*" in told or etag in told or etag.removeprefix("W/") in told
+    etags = [] if header is None else [part.strip() for part in header.split(",")]
+    return "*" in etags or etag in etags or etag.removeprefix("W/") in etags
 
 
 def _takes_gzip(header: str) -> bool:
@@ -298,8 +298,10 @@ def _key(scope: Scope, terms: list[tuple[str, str]]) -> str | None:
 
 def _shown(path: str, terms: list[tuple[str, str]], key: str | None) -> str:
     """Return what the log shows of an address: no key, wherever it stands, and no long text."""
-    kept = [(n, v) for n, v in terms if n.lower() != "apikey"]
-    text = urlencode({"": path}, safe="/")[1:] + (f"?{urlencode(kept)}" if kept else "")
+    shown_terms = [(n, v) for n, v in terms if n.lower() != "apikey"]
+    text = urlencode({"": path}, safe="/")[1:] + (
+        f"?{urlencode(shown_terms)}" if shown_terms else ""
+    )
     if key:
         text = text.replace(urlencode({"": key})[1:], "…")
     return text if len(text) <= _LOGGED_CHARACTERS else text[:_LOGGED_CHARACTERS] + "…"

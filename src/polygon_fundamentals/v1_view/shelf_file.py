@@ -131,8 +131,8 @@ def load(path: Path) -> Shelf | None:
         for *meta, body, sourced, rows in head["records"]:
             names: dict[str, Any] = {
                 # Most of these texts stand in many records.
-                name: intern(told) if isinstance(told, str) else tuple(map(intern, told))
-                for name, told in zip(_META, meta, strict=True)
+                name: intern(value) if isinstance(value, str) else tuple(map(intern, value))
+                for name, value in zip(_META, meta, strict=True)
             }
             for name, length in zip(_BLOBS, (body, sourced, rows), strict=True):
                 names[name] = None if length is None else data[at : at + length]

@@ -64,9 +64,9 @@ def _unmoved_shelves(
     for _ in range(ATTEMPTS):
         state = (shared_state(lake), lake.pointer.is_symlink(), stamps_of(lake, tickers))
         try:
-            found, error = _records(lake, view, state[2], bare), None
+            records, error = _records(lake, view, state[2], bare), None
         except DamagedFileError as damaged:
-            found, error = [], str(damaged)
+            records, error = [], str(damaged)
         except FileNotFoundError:
             continue
         if state != (shared_state(lake), lake.pointer.is_symlink(), stamps_of(lake, tickers)):
@@ -74,7 +74,7 @@ def _unmoved_shelves(
         digests = {t: digest(stamps, state[0]) if stamps else "" for t, stamps in state[2].items()}
         shelves = []
         for company in companies:
-            mine = tuple(r for r in found if r.owners[0] in company)
+            mine = tuple(r for r in records if r.owners[0] in company)
             ciks = tuple(sorted({r.cik for r in mine if r.cik}))
             shelves.append(Shelf({t: digests[t] for t in company}, ciks, mine, error))
         return shelves
@@ -107,9 +107,9 @@ def _company_names(drafts: Iterable[Draft]) -> dict[str, dict[str, str]]:
     for draft in drafts:
         cik, end = draft.fields.get("cik"), draft.fields.get("end_date") or ""
         if cik and end >= latest.get(cik, ("", {}))[0]:
-            told = {n: draft.fields[n] for n in ("company_name", "sic") if draft.fields.get(n)}
-            latest[cik] = (end, told)
-    return {cik: told for cik, (_, told) in latest.items()}
+            names = {n: draft.fields[n] for n in ("company_name", "sic") if draft.fields.get(n)}
+            latest[cik] = (end, names)
+    return {cik: names for cik, (_, names) in latest.items()}
 
 
 def _continuing(
@@ -120,13 +120,13 @@ def _continuing(
     wide = wide.filter(pc.not_equal(wide["generation"], Generation.V1.value))
     keys = ["ticker", "cik", "timeframe", "end_date"]
     history = pa.concat_tables([table.select(keys) for table in filings.values()])
-    found = {}
+    rows = {}
     for statement in Statement:
         rendered = v1_shaped(wide, statement, differing=view.differing)
-        found[statement] = (
+        rows[statement] = (
             v1_records.continuing(rendered, history) if rendered.num_rows else rendered
         )
-    return found
+    return rows
 
 
 def companies_of(root: str, tickers: Sequence[str]) -> list[Cluster]:
@@ -140,10 +140,10 @@ def companies_of(root: str, tickers: Sequence[str]) -> list[Cluster]:
     for generation in Generation:
         for statement in Statement:
             dataset = lake.dataset(generation, statement)
-            told = ciks_in(dataset, tickers, by_bucket(states(dataset)))
-            for ticker, mine in told.items():
+            dataset_ciks = ciks_in(dataset, tickers, by_bucket(states(dataset)))
+            for ticker, mine in dataset_ciks.items():
                 if ticker in ciks:
                     ciks[ticker] |= mine
     # Those of one bucket together, since the lake's cache is read by the bucket.
-    found = clusters_of({ticker: sorted(mine) for ticker, mine in ciks.items()})
-    return sorted(found, key=lambda company: (bucket_of(company[0]), company))
+    groups = clusters_of({ticker: sorted(mine) for ticker, mine in ciks.items()})
+    return sorted(groups, key=lambda company: (bucket_of(company[0]), company))

@@ -79,9 +79,9 @@ def records_of(shelf: Shelf) -> Records:
     Raises:
         UnreadableError: they cannot be read.
     """
-    found = _ORDERED.get(shelf.number)
-    if found is None:
+    records = _ORDERED.get(shelf.number)
+    if records is None:
         if len(_ORDERED) > _MAX_ORDERED:
             _ORDERED.clear()
-        found = _ORDERED[shelf.number] = Records(_readable(shelf).records)
-    return found
+        records = _ORDERED[shelf.number] = Records(_readable(shelf).records)
+    return records

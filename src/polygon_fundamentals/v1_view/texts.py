@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.lake import codec, revisions
-from polygon_fundamentals.lake.archived_rows import read_kept
+from polygon_fundamentals.lake.archived_rows import read_archived
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_view import form
@@ -53,14 +53,14 @@ def texts_of(root: str, wanted: Sequence[tuple[Ties, bytes]]) -> list[Text | Non
         if tables:
             table = pa.concat_tables(tables).combine_chunks()
             add_rows(drafts, table, statement, Generation.V1.value, numbers)
-    found: list[Text | None] = []
+    texts: list[Text | None] = []
     for number in range(len(wanted)):
         if number in gone or number not in drafts:
-            found.append(None)
+            texts.append(None)
             continue
         record = drafts[number].record()
-        found.append(None if record.body is None else (record.body, record.sourced))
-    return found
+        texts.append(None if record.body is None else (record.body, record.sourced))
+    return texts
 
 
 class _File:
@@ -87,7 +87,7 @@ class _File:
         if place == REVISIONS:
             return cls(revisions.read(dataset, ticker).select(wanted.names))
         if place == ARCHIVED:
-            archived = read_kept(dataset, [ticker])
+            archived = read_archived(dataset, [ticker])
             if archived is not None:
                 return cls(form.nested(archived, dataset.statement))
         else:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake import codec
-from polygon_fundamentals.lake.archived_rows import is_kept, read_kept, with_kept
+from polygon_fundamentals.lake.archived_rows import is_archived, read_archived, with_archived
 from polygon_fundamentals.lake.index import signature
 from polygon_fundamentals.lake.listing import ATTEMPTS, FileState, moving, states
 from polygon_fundamentals.lake.paths import Dataset, Lake
@@ -44,20 +44,20 @@ def stored(
     dataset = lake.dataset(Generation.V1, statement)
     read: dict[FileState, pa.Table] = {}
     for _ in range(ATTEMPTS):
-        kept = read_kept(dataset, tickers)
+        archived = read_archived(dataset, tickers)
         now = [s for s in states(dataset) if tickers is None or s.ticker in tickers]
         for state in now:
             if state not in read and (rows := _as_listed(dataset, state)) is not None:
                 read[state] = pick(rows)
-        if all(state in read for state in now) and is_kept(dataset) == (kept is not None):
+        if all(state in read for state in now) and is_archived(dataset) == (archived is not None):
             break
     else:
         raise moving(dataset)
     nothing = schema(Generation.V1, statement).empty_table()
-    found = pa.concat_tables([nothing, *(read[state] for state in now)])
-    if kept is None:
-        return found
-    return with_kept(found, nested(pick(kept), statement), dataset)
+    listed = pa.concat_tables([nothing, *(read[state] for state in now)])
+    if archived is None:
+        return listed
+    return with_archived(listed, nested(pick(archived), statement), dataset)
 
 
 def _as_listed(dataset: Dataset, state: FileState) -> pa.Table | None:
@@ -83,16 +83,16 @@ def of_periods(lake: Lake, statement: Statement, wide: pa.Table, rows: pa.Array)
 
     def pick(table: pa.Table) -> pa.Table:
         small = table.select(_KEYS).append_column("place", pa.array(np.arange(table.num_rows)))
-        kept = small.join(wanted, _KEYS, join_type="left semi")
-        return table.take(kept["place"].combine_chunks().sort())
+        matching = small.join(wanted, _KEYS, join_type="left semi")
+        return table.take(matching["place"].combine_chunks().sort())
 
-    found = stored(lake, statement, set(periods["ticker"].to_pylist()), pick)
+    records = stored(lake, statement, set(periods["ticker"].to_pylist()), pick)
     # Of two companies under the ticker the other may have the period in v2.
     ciks = ticker_ciks([wide], {})
     theirs = _periods(chosen, Generation.V2, ciks).drop_duplicates()
-    ours = _periods(found, Generation.V1, ciks)
+    ours = _periods(records, Generation.V1, ciks)
     known = ours.merge(theirs, how="left", indicator="known")["known"] == "both"
-    return found.filter(pa.array(known.to_numpy()))
+    return records.filter(pa.array(known.to_numpy()))
 
 
 def refuse_archived(lake: Lake) -> None:
@@ -115,8 +115,8 @@ def continuing(rendered: pa.Table, history: pa.Table) -> pa.Table:
     theirs, ours = (_periods(table, Generation.V1, ciks) for table in (rendered, history))
     met = match_periods(ours.drop_duplicates(), theirs.drop_duplicates())
     known = theirs.drop_duplicates().iloc[met.v2]
-    found = theirs.merge(known, how="left", indicator="known")["known"] == "left_only"
-    return rendered.filter(pa.array(found.to_numpy()))
+    is_new = theirs.merge(known, how="left", indicator="known")["known"] == "left_only"
+    return rendered.filter(pa.array(is_new.to_numpy()))
 
 
 def _periods(table: pa.Table, generation: Generation, ciks: dict[str, str]) -> pd.DataFrame:

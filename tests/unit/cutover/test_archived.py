@@ -17,7 +17,7 @@ from polygon_fundamentals.cutover.checksums import checksums
 from polygon_fundamentals.cutover.quarantine import quarantine_foreign_files
 from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake import Lake, archived_rows, read
-from polygon_fundamentals.lake.archived_rows import archived_since, kept_file, refuse_archived
+from polygon_fundamentals.lake.archived_rows import archived_file, archived_since, refuse_archived
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.read import by_bucket, read_dataset
 from polygon_fundamentals.statements import Generation, Statement
@@ -196,7 +196,7 @@ def test_kept_records_that_go_while_they_are_opened_are_none(
     archived: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = archived.dataset(Generation.V1, BALANCES)
-    assert archived_rows.read_kept(dataset, ["GONE"], ["ticker"]).num_rows == 3  # type: ignore[union-attr]
-    kept_file(dataset).unlink()
-    monkeypatch.setattr(archived_rows, "is_kept", lambda _: True)
-    assert archived_rows.read_kept(dataset) is None
+    assert archived_rows.read_archived(dataset, ["GONE"], ["ticker"]).num_rows == 3  # type: ignore[union-attr]
+    archived_file(dataset).unlink()
+    monkeypatch.setattr(archived_rows, "is_archived", lambda _: True)
+    assert archived_rows.read_archived(dataset) is None

@@ -15,7 +15,7 @@ from expectations.outcome import Outcome
 from expectations.suites import make_suites
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity import Tolerances, load_tolerances
-from polygon_fundamentals.parity.findings import Found
+from polygon_fundamentals.parity.findings import StatementFindings
 from polygon_fundamentals.parity.frames import write_frames
 from polygon_fundamentals.parity.run import Question
 from polygon_fundamentals.statements import Statement
@@ -24,10 +24,10 @@ from tests.filled import comparison
 TOLERANCES = load_tolerances(TOLERANCES_FILE)
 
 
-def findings(lake: Lake, statements: Sequence[Statement], today: date) -> list[Found]:
+def findings(lake: Lake, statements: Sequence[Statement], today: date) -> list[StatementFindings]:
     """What the comparison of some statements finds."""
     question = Question(TOLERANCES, (), {}, today)
-    return [comparison(lake, statement, question).found for statement in statements]
+    return [comparison(lake, statement, question).findings for statement in statements]
 
 
 def checkpoint(

@@ -26,7 +26,7 @@ def test_old_reports_go_and_of_the_others_only_the_newest_has_a_csv(
     monkeypatch.setattr(answering, "REPORTS_KEPT", 2)
     tolerances = load_tolerances(TOLERANCES_FILE)
     question = Question(tolerances, (), {}, TODAY)
-    founds = [comparison(whole_lake, statement, question).found for statement in Statement]
+    founds = [comparison(whole_lake, statement, question).findings for statement in Statement]
     lake = Lake(tmp_path / "lake")
     for run in range(3):
         asked = Asked(f"run{run}", 3, None, None, False, TODAY, False)

@@ -207,18 +207,18 @@ def test_opened_says_what_is_not_there(lake: Lake) -> None:
 def test_kept_records_count_until_a_restore_removes_them(lake: Lake) -> None:
     dataset = lake.dataset(Generation.V1, Statement.BALANCE_SHEETS)
     table = pa.table({"ticker": ["AAA", "BBB"], "assets": [1.0, None]})
-    assert archived_rows.read_kept(dataset) is None
-    assert archived_rows.write_kept(dataset, table) == 2
-    assert archived_rows.read_kept(dataset) == table
-    assert archived_rows.read_kept(dataset, []).num_rows == 0  # type: ignore[union-attr]
+    assert archived_rows.read_archived(dataset) is None
+    assert archived_rows.write_archived(dataset, table) == 2
+    assert archived_rows.read_archived(dataset) == table
+    assert archived_rows.read_archived(dataset, []).num_rows == 0  # type: ignore[union-attr]
     # A record that something wrote to v1 since makes the folder, and hides nothing.
     dataset.folder.mkdir(parents=True)
-    assert archived_rows.read_kept(dataset) == table
-    path = archived_rows.kept_file(dataset)
+    assert archived_rows.read_archived(dataset) == table
+    path = archived_rows.archived_file(dataset)
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(
         DamagedFileError, match=rf"{path} cannot be read .*; bring v1 back with .*restore"
     ):
-        archived_rows.read_kept(dataset)
+        archived_rows.read_archived(dataset)
     path.unlink()
-    assert archived_rows.read_kept(dataset) is None
+    assert archived_rows.read_archived(dataset) is None

@@ -24,8 +24,8 @@ def test_a_report_of_statements_with_rows_and_without(tmp_path: Path) -> None:
     full = filled(tmp_path / "full", companies=2, seed=3, quirks=False, start=date(2024, 1, 1))
     bare = Lake(tmp_path / "bare")
     bare.prepare()
-    founds = {s: comparison(full, s, QUESTION).found for s in Statement}
-    empty = comparison(bare, Statement.BALANCE_SHEETS, QUESTION).found
+    founds = {s: comparison(full, s, QUESTION).findings for s in Statement}
+    empty = comparison(bare, Statement.BALANCE_SHEETS, QUESTION).findings
     assert empty.table("tickers").num_rows == 0
     for name in NAMES:
         told = founds[Statement.BALANCE_SHEETS].table(name)

@@ -15,7 +15,7 @@ from polygon_fundamentals.lake import read as lake_read
 from polygon_fundamentals.parity import findings as found_tables
 from polygon_fundamentals.parity import load_tolerances
 from polygon_fundamentals.parity import run as parity_run
-from polygon_fundamentals.parity.findings import NAMES, Found
+from polygon_fundamentals.parity.findings import NAMES, StatementFindings
 from polygon_fundamentals.parity.run import Question, sampled, v1_tickers
 from polygon_fundamentals.periods.companies import clusters_of
 from polygon_fundamentals.statements import Generation, Statement
@@ -39,7 +39,7 @@ def mine(source: Lake, tmp_path: Path) -> Lake:
     return Lake(tmp_path / "mine")
 
 
-def content(found: Found) -> dict[str, list[dict[str, object]]]:
+def content(found: StatementFindings) -> dict[str, list[dict[str, object]]]:
     """All rows, in an order that does not depend on how they were found."""
     return {name: sorted(found.table(name).to_pylist(), key=repr) for name in NAMES}
 
@@ -48,9 +48,9 @@ def cached(lake: Lake, name: str) -> Path:
     return lake.ops / "cache" / "parity" / CF.value / f"{name}.parquet"
 
 
-def afresh(lake: Lake) -> Found:
+def afresh(lake: Lake) -> StatementFindings:
     shutil.rmtree(lake.ops / "cache")
-    return comparison(lake, CF, QUESTION).found
+    return comparison(lake, CF, QUESTION).findings
 
 
 def test_a_second_run_compares_nothing_and_finds_the_same(mine: Lake) -> None:
@@ -58,7 +58,7 @@ def test_a_second_run_compares_nothing_and_finds_the_same(mine: Lake) -> None:
     tickers = len(v1_tickers(mine))
     assert (first.tickers_compared_anew, first.tickers_from_cache) == (tickers, 0)
     assert (second.tickers_compared_anew, second.tickers_from_cache) == (0, tickers)
-    assert content(second.found) == content(first.found)
+    assert content(second.findings) == content(first.findings)
 
 
 def test_read_in_processes_it_finds_the_same(mine: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +75,7 @@ def test_what_the_load_had_in_hand_is_what_its_files_hold(
     read: list[Path] = []
     really = codec.read
     monkeypatch.setattr(codec, "read", lambda path, *rest: read.append(path) or really(path, *rest))
-    in_hand = content(comparison(mine, CF, QUESTION).found)
+    in_hand = content(comparison(mine, CF, QUESTION).findings)
     assert read == []
     assert content(afresh(mine)) == in_hand
     assert len(read) >= 40
@@ -90,7 +90,7 @@ def test_only_the_company_that_changed_is_compared_again(mine: Lake) -> None:
     again = comparison(mine, CF, QUESTION)
     cluster = again.tickers_compared_anew
     assert 1 <= cluster < len(v1_tickers(mine))
-    assert content(again.found) == content(afresh(mine))
+    assert content(again.findings) == content(afresh(mine))
 
 
 @pytest.mark.slow
@@ -100,13 +100,13 @@ def test_a_company_that_left_is_forgotten(mine: Lake) -> None:
     for generation in Generation:
         change_rows(mine, generation, CF, lambda t: t.slice(0, 0), ticker)
     again = comparison(mine, CF, QUESTION)
-    assert ticker not in again.found.frame("v1_records")["ticker"].unique()
-    assert content(again.found) == content(afresh(mine))
+    assert ticker not in again.findings.frame("v1_records")["ticker"].unique()
+    assert content(again.findings) == content(afresh(mine))
 
 
 @pytest.mark.slow
 def test_batches_find_what_one_run_finds(mine: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = content(comparison(mine, CF, QUESTION).found)
+    whole = content(comparison(mine, CF, QUESTION).findings)
     monkeypatch.setattr(parity_run, "BATCH_TICKERS", 2)
     assert content(afresh(mine)) == whole
 
@@ -116,8 +116,8 @@ def test_some_tickers_are_compared_as_in_the_whole(mine: Lake, warm: bool) -> No
     if warm:
         comparison(mine, CF, QUESTION)
     ticker = v1_tickers(mine)[0]
-    part = comparison(mine, CF, QUESTION, [ticker]).found
-    whole = comparison(mine, CF, QUESTION).found
+    part = comparison(mine, CF, QUESTION, [ticker]).findings
+    whole = comparison(mine, CF, QUESTION).findings
     members = part.frame("tickers")["ticker"].tolist()
     assert ticker in members
     rows = {
@@ -130,25 +130,25 @@ def test_some_tickers_are_compared_as_in_the_whole(mine: Lake, warm: bool) -> No
 def test_what_is_known_of_a_ticker_changes_its_result(mine: Lake) -> None:
     ticker = v1_tickers(mine)[0]
     change_rows(mine, Generation.V2, CF, lambda t: t.slice(0, 0), ticker)
-    before = comparison(mine, CF, QUESTION).found.frame("tickers")
+    before = comparison(mine, CF, QUESTION).findings.frame("tickers")
     told = Question(TOLERANCES, (), {ticker: {"active": False, "cik": None}}, QUESTION.today)
     after = comparison(mine, CF, told)
-    kinds = after.found.frame("tickers").set_index("ticker")["kind"]
+    kinds = after.findings.frame("tickers").set_index("ticker")["kind"]
     assert before.set_index("ticker")["kind"][ticker] == "missing"
     assert kinds[ticker] == "delisted"
     assert after.tickers_compared_anew < len(v1_tickers(mine))
 
 
 def test_a_damaged_cache_is_built_anew(mine: Lake) -> None:
-    before = content(comparison(mine, CF, QUESTION).found)
+    before = content(comparison(mine, CF, QUESTION).findings)
     cached(mine, "values").write_bytes(b"no Parquet")
     again = comparison(mine, CF, QUESTION)
     assert again.tickers_from_cache == 0
-    assert content(again.found) == before
+    assert content(again.findings) == before
 
 
 def test_a_cache_with_one_wrong_byte_is_built_anew(mine: Lake) -> None:
-    before = content(comparison(mine, CF, QUESTION).found)
+    before = content(comparison(mine, CF, QUESTION).findings)
     path = cached(mine, "values")
     footer = pq.read_metadata(path)
     chunk = footer.row_group(0).column(footer.schema.names.index("v1_value"))
@@ -157,11 +157,11 @@ def test_a_cache_with_one_wrong_byte_is_built_anew(mine: Lake) -> None:
     path.write_bytes(data)
     again = comparison(mine, CF, QUESTION)
     assert again.tickers_from_cache == 0
-    assert content(again.found) == before
+    assert content(again.findings) == before
 
 
 def test_what_cannot_be_read_later_is_named_with_the_remedy(mine: Lake) -> None:
-    found = comparison(mine, CF, QUESTION).found
+    found = comparison(mine, CF, QUESTION).findings
     (found.folder / "values.parquet").write_bytes(b"no Parquet")
     with pytest.raises(
         DamagedFileError, match=r"values\.parquet cannot be read .* run parity again"
@@ -179,20 +179,20 @@ def test_a_company_without_anything_to_compare(mine: Lake, monkeypatch: pytest.M
     whole = comparison(mine, sheets, QUESTION)
     assert alone.tickers_compared_anew >= 1
     assert whole.tickers_compared_anew + whole.tickers_from_cache == len(v1_tickers(mine))
-    assert set(whole.found.frame("tickers")["ticker"]) < set(v1_tickers(mine))
+    assert set(whole.findings.frame("tickers")["ticker"]) < set(v1_tickers(mine))
 
 
 def test_what_one_run_found_stays_when_another_replaces_the_cache(mine: Lake) -> None:
-    first = comparison(mine, CF, QUESTION).found
+    first = comparison(mine, CF, QUESTION).findings
     before = content(first)
     ticker = v1_tickers(mine)[0]
     change_rows(mine, Generation.V2, CF, lambda t: t.slice(0, 0), ticker)
-    second = comparison(mine, CF, QUESTION).found
+    second = comparison(mine, CF, QUESTION).findings
     assert content(first) == before != content(second)
 
 
 def test_tables_of_many_groups_hold_the_same(mine: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = content(comparison(mine, CF, QUESTION).found)
+    whole = content(comparison(mine, CF, QUESTION).findings)
     monkeypatch.setattr(found_tables, "GROUP_ROWS", 10)
     monkeypatch.setattr(parity_run, "BATCH_TICKERS", 1)
     found = afresh(mine)
@@ -200,7 +200,7 @@ def test_tables_of_many_groups_hold_the_same(mine: Lake, monkeypatch: pytest.Mon
     assert content(found) == whole
     ticker = v1_tickers(mine)[0]
     change_rows(mine, Generation.V2, CF, lambda t: t.slice(0, 0), ticker)
-    part = comparison(mine, CF, QUESTION).found
+    part = comparison(mine, CF, QUESTION).findings
     assert content(part) == content(afresh(mine))
     coded, plain = part.coded_frame("values"), part.frame("values")
     assert str(coded["v2_field"].dtype) == "category"
@@ -220,6 +220,6 @@ def test_a_sample_is_the_same_for_the_same_seed() -> None:
 
 
 def test_no_rows_are_still_tables(mine: Lake) -> None:
-    part = comparison(mine, CF, QUESTION, ["NOBODY"]).found
+    part = comparison(mine, CF, QUESTION, ["NOBODY"]).findings
     assert {part.table(name).num_rows for name in NAMES} == {0}
     assert all(part.table(name).column_names for name in NAMES)

@@ -26,7 +26,7 @@ from polygon_fundamentals.load.historical import load_v1, load_v2
 from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import Filters
 from polygon_fundamentals.parity import Parity, load_tolerances, merge
-from polygon_fundamentals.parity.findings import Found
+from polygon_fundamentals.parity.findings import StatementFindings
 from polygon_fundamentals.parity.run import Question, v1_tickers, v2_tickers
 from polygon_fundamentals.reference.tickers import known_tickers
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
@@ -76,19 +76,19 @@ class Market:
         for statement in Statement:
             load_v2(Loader(client, self.lake), companies, statement, FRAMES)
 
-    def compare(self) -> list[Found]:
+    def compare(self) -> list[StatementFindings]:
         lacking = sorted(set(v1_tickers(self.lake)) - v2_tickers(self.lake))
         client = client_of(self.server)
         known = known_tickers(self.lake, lacking, lambda: client, TODAY).tickers
         question = Question(TOLERANCES, (), known, TODAY)
-        return [comparison(self.lake, s, question).found for s in Statement]
+        return [comparison(self.lake, s, question).findings for s in Statement]
 
 
-def merged(founds: list[Found]) -> Parity:
+def merged(founds: list[StatementFindings]) -> Parity:
     return merge(found.totals(()) for found in founds)
 
 
-def findings(founds: list[Found]) -> dict[Key, str]:
+def findings(founds: list[StatementFindings]) -> dict[Key, str]:
     """CIK instead of ticker: a company is found once, under whichever of its tickers."""
     v = pd.concat([found.frame("values") for found in founds])
     ends = v["period_end"].dt.strftime("%Y-%m-%d")
@@ -96,7 +96,7 @@ def findings(founds: list[Found]) -> dict[Key, str]:
     return dict(zip(keys, v["kind"], strict=True))
 
 
-def missing(founds: list[Found]) -> set[tuple[str, str, str, str]]:
+def missing(founds: list[StatementFindings]) -> set[tuple[str, str, str, str]]:
     return {
         (period["statement"], period["ticker"], period["timeframe"], str(period["period_end"])[:10])
         for result in merged(founds).results
@@ -121,12 +121,12 @@ def market(
 
 
 @pytest.fixture(scope="module")
-def base(market: Market) -> list[Found]:
+def base(market: Market) -> list[StatementFindings]:
     return market.compare()
 
 
 def test_each_oddity_is_found_as_what_it_is_and_nothing_else_is(
-    market: Market, base: list[Found]
+    market: Market, base: list[StatementFindings]
 ) -> None:
     loaded = set(market.tickers)
     oddities = [p for p in market.server.planted if loaded.intersection(p.tickers)]
@@ -216,7 +216,9 @@ def plant(
     return expected, touched
 
 
-def test_what_is_planted_is_found_and_not_one_other(market: Market, base: list[Found]) -> None:
+def test_what_is_planted_is_found_and_not_one_other(
+    market: Market, base: list[StatementFindings]
+) -> None:
     server, random = market.server, Random(11)
     before = findings(base)
     each = 2 if len(market.tickers) < 20 else 15

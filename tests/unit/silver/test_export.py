@@ -15,7 +15,7 @@ from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.errors import LakeError, UsageError
 from polygon_fundamentals.field_map import entries
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.archived_rows import write_kept
+from polygon_fundamentals.lake.archived_rows import write_archived
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import Dataset
@@ -185,7 +185,7 @@ def archive(lake: Lake) -> None:
     """Keep v1's records and remove its folder, as `cleanup` does."""
     for statement in ALL:
         dataset = lake.dataset(Generation.V1, statement)
-        write_kept(dataset, read_dataset(dataset))
+        write_archived(dataset, read_dataset(dataset))
     shutil.rmtree(lake.bronze / "fundamentals_v1_archive")
 
 

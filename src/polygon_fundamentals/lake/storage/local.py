@@ -48,10 +48,10 @@ def remove_leftovers(folder: Path) -> None:
     for where, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in _NEVER_WRITTEN_BESIDE]
         for name in names:
-            found = _LEFTOVER.fullmatch(name) if name.startswith(".") else None
-            if found is None or f".{host}-{found['pid']}-" not in name:
+            leftover = _LEFTOVER.fullmatch(name) if name.startswith(".") else None
+            if leftover is None or f".{host}-{leftover['pid']}-" not in name:
                 continue
-            if not _is_alive(int(found["pid"])):
+            if not _is_alive(int(leftover["pid"])):
                 Path(where, name).unlink(missing_ok=True)
 
 

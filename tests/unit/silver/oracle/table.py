@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from polygon_fundamentals.lake.archived_rows import read_kept
+from polygon_fundamentals.lake.archived_rows import read_archived
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.read import Shown, by_bucket
@@ -145,7 +145,7 @@ class _Source:
         tickers = {state.ticker for s in self.shown.values() for b in s.values() for state in b}
         for dataset, rows in before.items():
             tickers.update(pc.unique(rows["ticker"]).to_pylist())
-            archived = read_kept(dataset, columns=["ticker"])
+            archived = read_archived(dataset, columns=["ticker"])
             if archived is not None:
                 tickers.update(pc.unique(archived["ticker"]).to_pylist())
         if len(tickers) <= BATCH_TICKERS:
