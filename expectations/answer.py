@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from expectations import project
 from expectations.companies import COMPANIES_SHOWN, write_pages
 from expectations.outcome import Outcome
+from expectations.plugin.base import JsonObject
 from expectations.publishing import building, publish
 from expectations.readers import read_figures
 from expectations.review import Review, make_review, worst_tickers
@@ -75,7 +75,7 @@ def answer(
     asked: Asked,
     tolerances: Tolerances,
     accepted: Sequence[Accepted],
-) -> dict[str, Any]:
+) -> JsonObject:
     """Whether v2 may take over, with all that says so; writes project, data docs and report.
 
     The checkpoint decides. The result holds what `parity --json` prints (DESIGN.md, section 6),
@@ -164,7 +164,7 @@ def answer(
     return {**summary, "markdown": text}
 
 
-def _earlier(reports: Path) -> list[dict[str, Any]]:
+def _earlier(reports: Path) -> list[JsonObject]:
     """The summaries of the runs before, oldest first; of earlier versions only what they have."""
     summaries = []
     for path in sorted(reports.parent.glob("*/summary.json")):
@@ -187,7 +187,7 @@ def _prune(reports: Path) -> None:
         (old / "values.csv").unlink(missing_ok=True)
 
 
-def _summary(parity: Parity, asked: Asked, *, passed: bool) -> dict[str, Any]:
+def _summary(parity: Parity, asked: Asked, *, passed: bool) -> JsonObject:
     counts = parity.counts
     listed_kinds = (*DIFFERENCE_KINDS, Kind.NULL_IN_V2)
     last = parity.v1_last_filing

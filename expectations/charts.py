@@ -59,7 +59,7 @@ def bars(title: str, labels: Sequence[str], series: Mapping[str, Sequence[int]])
     return _svg(chart)
 
 
-def _tools(title: str, colours: Sequence[str] = _COLOURS) -> tuple[Any, dict[str, Any]]:
+def _tools(title: str, colours: Sequence[str] = _COLOURS) -> tuple[Any, dict[str, object]]:
     # Only a run that draws pays for the import.
     import pygal
     from pygal.style import Style

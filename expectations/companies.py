@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -56,7 +55,7 @@ def _as_json(rows: pd.DataFrame) -> str:
     """The values of a company by column; safe inside a script element."""
     texts = {n: rows[n] for n in ("statement", "timeframe", "v2_field", "kind", "detail")}
     texts["day"] = rows["period_end"].dt.strftime("%Y-%m-%d")
-    columns: dict[str, Any] = {}
+    columns: dict[str, object] = {}
     for name, column in texts.items():
         codes, words = pd.factorize(column.astype(object).fillna(""))
         columns[name] = {"at": codes.tolist(), "words": [str(word) for word in words]}

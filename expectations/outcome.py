@@ -36,7 +36,7 @@ class Outcome:
 
     passed: bool
     rules: tuple[RuleResult, ...]
-    said: dict[str, Any]
+    said: dict[str, object]
 
     @classmethod
     def of(cls, result: CheckpointResult) -> Outcome:

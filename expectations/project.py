@@ -23,6 +23,7 @@ from great_expectations.core import ExpectationSuite, RunIdentifier
 from great_expectations.exceptions import GreatExpectationsError
 
 from expectations import plugin
+from expectations.plugin.base import JsonObject
 from expectations.publishing import RUNS_KEPT
 from expectations.suites import identity
 from polygon_fundamentals.errors import UsageError
@@ -58,7 +59,7 @@ class ProjectError(UsageError):
     """The lake's Great Expectations project cannot be used as it is."""
 
 
-def read_actions(project: Path) -> list[dict[str, Any]]:
+def read_actions(project: Path) -> list[JsonObject]:
     """Return the actions of the stored checkpoint besides ours; raises ProjectError."""
     path = project / "checkpoints" / f"{NAME}.json"
     try:
@@ -70,7 +71,7 @@ def read_actions(project: Path) -> list[dict[str, Any]]:
         raise _nonsense(path, "is not a checkpoint of Great Expectations") from error
 
 
-def read_settings(project: Path) -> dict[str, Any]:
+def read_settings(project: Path) -> JsonObject:
     """Return what great_expectations.yml says; empty where there is none. Raises ProjectError."""
     path = project / "great_expectations.yml"
     version = project / "format"
@@ -142,7 +143,7 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
 
 
-def _definition(name: str) -> dict[str, Any]:
+def _definition(name: str) -> JsonObject:
     """A validation definition: a suite, and the frame that it is asked of."""
     return {
         "name": name,
@@ -156,7 +157,7 @@ def _definition(name: str) -> dict[str, Any]:
     }
 
 
-def _store(kind: str, folder: str, **more: str) -> dict[str, Any]:
+def _store(kind: str, folder: str, **more: str) -> JsonObject:
     backend = {
         "class_name": "TupleFilesystemStoreBackend",
         "base_directory": folder,
@@ -165,7 +166,7 @@ def _store(kind: str, folder: str, **more: str) -> dict[str, Any]:
     return {"class_name": kind, **more, "store_backend": backend}
 
 
-def _settings(names: Iterable[str], frames: Path) -> dict[str, Any]:
+def _settings(names: Iterable[str], frames: Path) -> JsonObject:
     """Our part of great_expectations.yml.
 
     The path of the frames is absolute: Great Expectations takes a relative one from wherever the
@@ -214,7 +215,7 @@ def _settings(names: Iterable[str], frames: Path) -> dict[str, Any]:
     }
 
 
-def _source(name: str, frames: Path) -> dict[str, Any]:
+def _source(name: str, frames: Path) -> JsonObject:
     batch = {
         "id": identity("batch", name),
         "partitioner": {"regex": f"{name}\\.parquet$", "param_names": []},

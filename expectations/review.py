@@ -123,7 +123,7 @@ def _worst_first(single: pd.DataFrame, outcome: Outcome) -> pd.DataFrame:
 
 def _as_json(cases: pd.DataFrame) -> str:
     """The cases by column, texts and days as places in a list; safe inside a script element."""
-    columns: dict[str, Any] = {}
+    columns: dict[str, object] = {}
     for name in _CASES:
         column = cases[name]
         if name in _TEXTS:
@@ -143,7 +143,7 @@ def _as_json(cases: pd.DataFrame) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def _pictures(values: pd.DataFrame, review: Review) -> list[dict[str, Any]]:
+def _pictures(values: pd.DataFrame, review: Review) -> list[dict[str, object]]:
     drawn = [
         _by_field(values),
         _by_year(values),
@@ -153,7 +153,7 @@ def _pictures(values: pd.DataFrame, review: Review) -> list[dict[str, Any]]:
     return [picture for picture in drawn if picture is not None]
 
 
-def _picture(name: str, svg: str, table: pd.DataFrame) -> dict[str, Any]:
+def _picture(name: str, svg: str, table: pd.DataFrame) -> dict[str, object]:
     rows = [[_cell(value) for value in row] for row in table.itertuples(index=False)]
     head = [str(column) for column in table.columns]
     return {"name": name, "svg": Markup(svg), "head": head, "rows": rows}
@@ -170,7 +170,7 @@ def _compared(values: pd.DataFrame) -> pd.DataFrame:
     return values[~values["finding"].isin(apart)]
 
 
-def _by_field(values: pd.DataFrame) -> dict[str, Any] | None:
+def _by_field(values: pd.DataFrame) -> dict[str, object] | None:
     mine = _compared(values)
     mine = mine.assign(field=mine["v2_field"].astype(str) + " · " + mine["statement"].astype(str))
     table = mine.pivot_table(
@@ -193,7 +193,7 @@ def _by_field(values: pd.DataFrame) -> dict[str, Any] | None:
     return _picture(name, svg, whole)
 
 
-def _by_year(values: pd.DataFrame) -> dict[str, Any] | None:
+def _by_year(values: pd.DataFrame) -> dict[str, object] | None:
     mine = _compared(values)
     mine = mine[mine["ticker"].notna() & mine["period_end"].notna()]
     if mine.empty:
@@ -214,7 +214,7 @@ def _by_year(values: pd.DataFrame) -> dict[str, Any] | None:
     return _picture(name, svg, table.loc[top].reset_index())
 
 
-def _by_run(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _by_run(summaries: Sequence[Mapping[str, Any]]) -> dict[str, object]:
     runs = list(summaries)[-RUNS_DRAWN:]
     labels = [str(run["started"])[:16] for run in runs]
     kinds = list(dict.fromkeys(kind for run in runs for kind in run["differences"]))
@@ -227,7 +227,7 @@ def _by_run(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return _picture(name, charts.lines(name, labels, counts), table)
 
 
-def _coverage(frames: Path) -> dict[str, Any] | None:
+def _coverage(frames: Path) -> dict[str, object] | None:
     columns = ["period_end", "state"]
     periods = pd.read_parquet(frames / "periods.parquet", columns=columns).dropna()
     if periods.empty:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from prefect import flow, runtime
 
@@ -117,7 +116,7 @@ def generations_of(choice: str) -> list[Generation]:
 
 def run_load(
     flow_name: str,
-    parameters: dict[str, Any],
+    parameters: dict[str, object],
     generations: Sequence[Generation],
     tickers: Sequence[str],
     statements: Sequence[Statement],

@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from prefect import task
 
@@ -67,7 +66,7 @@ def compare_one(
 
 
 @task(name="checkpoint", task_run_name="checkpoint · {label}", persist_result=False)
-def run_rules(spec: RunSpec, label: str, asked: Asked) -> dict[str, Any]:
+def run_rules(spec: RunSpec, label: str, asked: Asked) -> dict[str, object]:
     """Run the rules on what was compared; write report and data docs; return the answer."""
     lake = Lake(Path(spec.lake))
     folder = work_folder(lake, spec.run)

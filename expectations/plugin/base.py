@@ -24,7 +24,7 @@ from great_expectations.render.renderer.renderer import renderer
 
 # How many of the rows that break a rule a result lists, unless the checkpoint says otherwise.
 LISTED = 50
-Json = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
 class Rows(TableMetricProvider):
@@ -36,7 +36,7 @@ class Rows(TableMetricProvider):
     def _pandas(
         cls,
         execution_engine: PandasExecutionEngine,
-        metric_domain_kwargs: Json,
+        metric_domain_kwargs: JsonObject,
         **_: Any,
     ) -> pd.DataFrame:
         rows, _compute, _accessor = execution_engine.get_compute_domain(
@@ -78,8 +78,8 @@ class ParityRule(BatchExpectation):
         return f"{broken:,} of {of:,} {self.noun}{share}"
 
     def _validate(
-        self, metrics: Json, runtime_configuration: Any = None, execution_engine: Any = None
-    ) -> Json:
+        self, metrics: JsonObject, runtime_configuration: Any = None, execution_engine: Any = None
+    ) -> JsonObject:
         rows = self._judged(metrics["parity.rows"])
         wrong = rows[self._broken(rows).to_numpy(dtype=bool)]
         count, of = len(wrong), self._of(rows)
@@ -107,7 +107,7 @@ class ParityRule(BatchExpectation):
         return " · ".join(filter(None, (self.title, detail, self.statement or "all statements")))
 
     @classmethod
-    def _detail(cls, kwargs: Json) -> str:
+    def _detail(cls, kwargs: JsonObject) -> str:
         """What tells the rule from others of its class."""
         return ""
 

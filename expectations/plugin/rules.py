@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pandas as pd
 
-from .base import ParityRule
+from .base import JsonObject, ParityRule
 
 Flags = pd.Series  # of booleans; Great Expectations evaluates annotations of its models
 CASE = ("ticker", "company_name", "timeframe", "period_end")
@@ -15,7 +15,7 @@ CASE = ("ticker", "company_name", "timeframe", "period_end")
 class _States(ParityRule):
     """Each row's state must be one that may stand, and each no oftener than it may."""
 
-    may_stand: dict[str, Any]  # state → how many may; None: any number
+    may_stand: JsonObject  # state → how many may; None: any number
     at_most: int | None = 0
 
     success_keys: ClassVar[tuple[str, ...]] = ("statement", "at_most", "may_stand")
@@ -80,7 +80,7 @@ class ExpectRecordKeyToBeUnique(ParityRule):
     success_keys: ClassVar[tuple[str, ...]] = ("statement", "generation", "at_most")
 
     @classmethod
-    def _detail(cls, kwargs: dict[str, Any]) -> str:
+    def _detail(cls, kwargs: JsonObject) -> str:
         return str(kwargs["generation"])
 
     def _broken(self, rows: pd.DataFrame) -> Flags:
@@ -109,7 +109,7 @@ class ExpectV2IdentityToHold(ParityRule):
     success_keys: ClassVar[tuple[str, ...]] = ("statement", "identity", "at_most")
 
     @classmethod
-    def _detail(cls, kwargs: dict[str, Any]) -> str:
+    def _detail(cls, kwargs: JsonObject) -> str:
         return str(kwargs["identity"])
 
     def _judged(self, rows: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from .base import ParityRule
+from .base import JsonObject, ParityRule
 from .rules import CASE, Flags
 
 _VALUES = (
@@ -62,7 +62,7 @@ class ExpectV2ValueToEqualV1(_Values):
     )  # fmt: skip
 
     @classmethod
-    def _detail(cls, kwargs: dict[str, Any]) -> str:
+    def _detail(cls, kwargs: JsonObject) -> str:
         return str(kwargs["v2_field"])
 
     def _judged(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -116,7 +116,7 @@ class ExpectFindingToStayWithinItsBudget(_Values):
     )  # fmt: skip
 
     @classmethod
-    def _detail(cls, kwargs: dict[str, Any]) -> str:
+    def _detail(cls, kwargs: JsonObject) -> str:
         return " · ".join(filter(None, (kwargs["finding"], kwargs.get("v2_field"))))
 
     def _judged(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -131,7 +131,7 @@ class ExpectFindingToStayWithinItsBudget(_Values):
     def _broken(self, rows: pd.DataFrame) -> Flags:
         return (rows["finding"] == self.finding) & self._single(rows)
 
-    def _validate(self, metrics: Any, *rest: Any, **options: Any) -> dict[str, Any]:
+    def _validate(self, metrics: Any, *rest: Any, **options: Any) -> JsonObject:
         """As for all, but what is counted apart may stand as tallies alone."""
         validation = super()._validate(metrics, *rest, **options)
         rows = self._judged(metrics["parity.rows"])

@@ -35,7 +35,7 @@ def check_load(lake: str | None, base_url: str | None, *, makes_lake: bool) -> N
 
 def run_flow(
     flow: str,
-    values: dict[str, Any],
+    values: dict[str, object],
     lines: Lines,
     as_json: bool,
     prepared: Callable[[Any], Any] = lambda flow: flow,

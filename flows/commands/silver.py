@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -80,7 +80,7 @@ def export(given: ExportCommand, as_json: bool) -> int:
             f"the lake has no records of {', '.join(given.names)}; load them with `python -m flows "
             "fundamentals`"
         )
-    answer: dict[str, Any] = {"status": "OK", "count": len(records), "results": records}
+    answer: dict[str, object] = {"status": "OK", "count": len(records), "results": records}
     if as_json:
         answer["left_out"] = [asdict(item) for item in lost]
     else:

@@ -47,7 +47,7 @@ def sign_off(given: SignOffParameters, as_json: bool) -> int:
     from flows.switching import CONTACTS, TRAINING, lake_of
     from polygon_fundamentals.cutover.sign_offs import load_contacts, sign
 
-    def body() -> dict[str, Any]:
+    def body() -> dict[str, object]:
         contacts = load_contacts(CONTACTS)
         signed = sign(lake_of(given.lake), contacts, given.item, given.by, training=TRAINING)
         step = {"name": "sign-off", "ok": True, "detail": signed}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, model_validator
@@ -126,7 +126,7 @@ class ShardedLoadParameters(HistoricalLoadParameters, _Shards):
         own = {"generation": self.generation, "shards": self.shards, "universe": self.universe}
         return {**own, **self.filters.as_json()}
 
-    def of_a_shard(self, lake: str) -> dict[str, Any]:
+    def of_a_shard(self, lake: str) -> dict[str, object]:
         """Return the parameters of each shard's run, as JSON; its tickers come in a file."""
         own = {"shards", "tickers", "tickers_file", "universe"}
         return {**self.model_dump(mode="json", exclude=own), "lake": lake}
@@ -187,7 +187,7 @@ class RatiosParameters(Parameters, Named):
             raise UsageError("give tickers or --universe, not both")
         return self
 
-    def recorded(self, base_url: str) -> dict[str, Any]:
+    def recorded(self, base_url: str) -> dict[str, object]:
         """Return the parameters as the ledger has them."""
         return {"tickers": self.names, "universe": self.universe, "base_url": base_url}
 

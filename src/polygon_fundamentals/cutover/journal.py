@@ -18,6 +18,7 @@ from typing import Any, TypedDict
 import msgspec
 import orjson
 
+from polygon_fundamentals.cutover.reader_checks import Answers
 from polygon_fundamentals.cutover.schedules import ScheduleEntry
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake.paths import Lake
@@ -58,8 +59,8 @@ class Facts(TypedDict, total=False):
     silver_before: str
     silver_after: str
     schema_same: bool | None
-    answers: dict[str, Any]
-    answers_before_cutover: dict[str, Any]
+    answers: Answers
+    answers_before_cutover: Answers
     answers_differ: list[str] | None
     archive: str
     data: bool

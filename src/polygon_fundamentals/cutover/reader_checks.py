@@ -23,6 +23,9 @@ from polygon_fundamentals.settings import environment_with
 
 SHOWN = 3
 
+# Check → the JSON that its command printed.
+Answers = dict[str, Any]
+
 
 class Check(BaseModel):
     """One reader's check.
@@ -63,7 +66,7 @@ def load_checks(path: Path | None) -> tuple[Check, ...]:
         raise UsageError(f"{path}: {reason}; correct the file, then run again") from error
 
 
-def answers(checks: Sequence[Check], lake: Lake, bronze: Path, silver: Path) -> dict[str, Any]:
+def answers(checks: Sequence[Check], lake: Lake, bronze: Path, silver: Path) -> Answers:
     """Run the checks on two folders; return name → what each printed.
 
     Raises:

@@ -22,6 +22,8 @@ from polygon_fundamentals.lake.storage.local import replace_file
 
 TRAINING, PARITY = "training", "parity"
 _LOOK_BACK = timedelta(days=60)
+# Role → its sign-off, as the file has them.
+SignOffs = dict[str, Any]
 
 
 class Person(BaseModel):
@@ -140,7 +142,7 @@ def sign(
             f"{who!r} may not sign {item!r} off: deployments/contacts.toml has {named} for it"
         )
     at = clock()
-    subject: dict[str, Any] = {}
+    subject: Mapping[str, object] = {}
     if item == TRAINING and training is not None:
         subject = _page(training)
     elif item == PARITY:
@@ -203,10 +205,10 @@ def _file(lake: Lake, item: str) -> Path:
     return folder(lake) / "sign_offs" / f"{item}.json"
 
 
-def _given(lake: Lake, item: str) -> dict[str, Any]:
+def _given(lake: Lake, item: str) -> SignOffs:
     path = _file(lake, item)
     try:
-        sign_off: dict[str, Any] = orjson.loads(path.read_bytes())
+        sign_off: SignOffs = orjson.loads(path.read_bytes())
     except FileNotFoundError:
         return {}
     except orjson.JSONDecodeError as error:

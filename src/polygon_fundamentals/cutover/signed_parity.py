@@ -39,7 +39,7 @@ def last_run(entries: Sequence[RunEntry]) -> RunEntry | None:
     )
 
 
-def keep_results(lake: Lake, entries: Sequence[RunEntry]) -> dict[str, Any]:
+def keep_results(lake: Lake, entries: Sequence[RunEntry]) -> dict[str, object]:
     """Keep the results of the last run of parity; return what is signed with them.
 
     Raises:

@@ -6,7 +6,6 @@ import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from polygon_fundamentals.cutover import companions, reader_checks
 from polygon_fundamentals.cutover.context import Options, SwitchContext
@@ -267,7 +266,7 @@ class Switch:
             return f"{len(lines)} answers differ from before the cutover: {'; '.join(lines[:3])}"
         return f"{len(answers)} readers' checks, the same answers as before the cutover"
 
-    def _answers_through_links(self) -> dict[str, Any]:
+    def _answers_through_links(self) -> reader_checks.Answers:
         link = links.link_of(self.lake)
         return reader_checks.answers(self.context.checks, self.lake, self.lake.pointer, link)
 

@@ -48,9 +48,9 @@ def count(dataset: Dataset, *, every_file: bool = True) -> DatasetCounts:
             year = int(partition) // 100
             by_year[year] = by_year.get(year, 0) + size
     days = {
-        name: date.fromisoformat(edges[name]["day"])
+        name: date.fromisoformat(day)
         for name in ("first", "last")
-        if name in edges and edges[name]["day"]
+        if name in edges and (day := edges[name]["day"])
     }
     return DatasetCounts(
         dataset.generation,

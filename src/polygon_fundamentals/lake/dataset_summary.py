@@ -24,7 +24,7 @@ from datetime import date
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import msgspec
 import orjson
@@ -67,13 +67,21 @@ def _cache_file(dataset: Dataset) -> Path:
     return dataset.lake.ops / "cache" / f"catalogue.{dataset.name}.json"
 
 
+class Edge(TypedDict):
+    """The first or the last filing date, with the files of its month: their times and sizes."""
+
+    month: int
+    files: dict[str, list[int]]
+    day: str | None
+
+
 @dataclass
 class DatasetSummary:
     """What is known of a dataset: its tickers, settled folders, and first and last day."""
 
     tickers: dict[str, TickerSummary] = field(default_factory=dict)
     folders: Folders = field(default_factory=dict)
-    edges: dict[str, Any] = field(default_factory=dict)
+    edges: dict[str, Edge] = field(default_factory=dict)
 
 
 class _Saved(msgspec.Struct):
@@ -81,7 +89,7 @@ class _Saved(msgspec.Struct):
     folder: str
     tickers: dict[str, TickerSummary]
     folders: Folders
-    edges: dict[str, Any]
+    edges: dict[str, Edge]
 
 
 _DECODER = msgspec.json.Decoder(_Saved)
@@ -249,15 +257,15 @@ def _open(
 
 
 def _edges(
-    dataset: Dataset, now: Mapping[str, Signatures], known: Mapping[str, Any]
-) -> dict[str, Any]:
+    dataset: Dataset, now: Mapping[str, Signatures], known: Mapping[str, Edge]
+) -> dict[str, Edge]:
     """Return `first` and `last` filing date with the files of their months.
 
     The month is in the path; the day is read from the files of the first and of the last
     month alone, and only where one of them changed.
     """
     months = {int(partition) for signs in now.values() for partition in signs} - {UNDATED}
-    edges: dict[str, Any] = {}
+    edges: dict[str, Edge] = {}
     for name, month in (("first", min(months, default=None)), ("last", max(months, default=None))):
         if month is None:
             continue
@@ -269,7 +277,9 @@ def _edges(
         same = before["files"] if before is not None and before["month"] == month else {}
         gone = bool(same.keys() - signs.keys()) or any(same[t] != signs[t] for t in same)
         todo = [t for t in signs if gone or t not in same]
-        days = [before["day"]] if before is not None and same and not gone else []
+        days = []
+        if before is not None and before["day"] is not None and same and not gone:
+            days.append(before["day"])
         days += _days(dataset, month, todo, last=name == "last")
         pick = max if name == "last" else min
         edges[name] = {"month": month, "files": signs, "day": pick(days, default=None)}

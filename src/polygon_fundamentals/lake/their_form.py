@@ -28,7 +28,7 @@ from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.plan import Incoming, Plan
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.locks import exclusive
-from polygon_fundamentals.normalise.exact import ExactNumber, to_json
+from polygon_fundamentals.normalise.exact import ExactNumber, JsonObject, to_json
 from polygon_fundamentals.normalise.legacy import carried
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -114,7 +114,7 @@ def encode_plan(dataset: Dataset, plan: Plan, incoming: Incoming, keys: Sequence
             plan.theirs[partition, with_moved] = data
 
 
-def _sent(ticker: str, incoming: Incoming, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _sent(ticker: str, incoming: Incoming, keys: Sequence[str]) -> dict[str, JsonObject]:
     """Return record key → the record as v1 sent it, the last of each key."""
     moment = incoming.observed_at.astimezone(UTC).replace(tzinfo=None)
     rows = incoming.raw or ()
@@ -153,7 +153,7 @@ def _encoded(
     path: Path,
     template: pa.Table,
     wanted: pa.Table,
-    sent: Mapping[str, dict[str, Any]],
+    sent: Mapping[str, JsonObject],
 ) -> bytes:
     """Return the bytes of a file that holds the wanted rows in its own form; b"" for none."""
     before, compression = template, _COMPRESSION
@@ -199,7 +199,7 @@ def _identities(table: pa.Table, dataset: Dataset) -> list[tuple[str, str]]:
     return list(zip(record_keys(table, dataset.generation), content_hashes(table), strict=True))
 
 
-def _as_sent(row: pa.Table) -> dict[str, Any]:
+def _as_sent(row: pa.Table) -> JsonObject:
     """Return a row of ours as v1 would have sent it, with the one section that we know."""
     [members] = row.to_pylist()
     moment = members.pop("observed_at").astimezone(UTC).replace(tzinfo=None)
@@ -208,11 +208,11 @@ def _as_sent(row: pa.Table) -> dict[str, Any]:
         members.pop(name)
     texts = {n: v.isoformat() if hasattr(v, "isoformat") else v for n, v in members.items()}
     unnested = {n: v for n, v in extra.items() if "." not in n}
-    plain: dict[str, Any] = _plain(texts | unnested)
+    plain: JsonObject = _plain(texts | unnested)
     return {**plain, _MOMENT: moment}
 
 
-def _joined(before: pa.Table, rows: Sequence[dict[str, Any]]) -> pa.Table:
+def _joined(before: pa.Table, rows: Sequence[JsonObject]) -> pa.Table:
     """Return the table with rows added, in its columns and types; keys that it lacks come last."""
     new = pa.Table.from_pylist(list(rows))
     if _MOMENT not in before.schema.names:

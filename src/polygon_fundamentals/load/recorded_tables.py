@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.datasets.schemas import V1_RECORD
+from polygon_fundamentals.normalise.exact import JsonObject
 from polygon_fundamentals.normalise.legacy import as_answer
 from polygon_fundamentals.statements import Statement
 
@@ -31,7 +32,7 @@ def is_table(data: bytes) -> bool:
     return b"{" not in head and b"end_date" in head and b"," in head
 
 
-def table_rows(data: bytes) -> Iterator[dict[str, Any]]:
+def table_rows(data: bytes) -> Iterator[JsonObject]:
     """Yield the rows of a table as v1 would have sent them.
 
     Columns may be nested, flattened (`financials.income_statement.revenues.value`, with or without
@@ -45,7 +46,7 @@ def table_rows(data: bytes) -> Iterator[dict[str, Any]]:
             table = pq.read_table(pa.BufferReader(data))
         except (pa.ArrowException, OSError) as error:
             raise ValueError(str(error)) from error
-        rows: Iterator[dict[str, Any]] = iter(table.to_pylist())
+        rows: Iterator[JsonObject] = iter(table.to_pylist())
     else:
         csv.field_size_limit(_MAX_FIELD)
         try:
@@ -56,9 +57,9 @@ def table_rows(data: bytes) -> Iterator[dict[str, Any]]:
         yield as_answer(_nested(row), _KINDS)
 
 
-def _nested(row: dict[str, Any]) -> dict[str, Any]:
+def _nested(row: JsonObject) -> JsonObject:
     """Return a row with its flattened columns put into `financials`."""
-    record: dict[str, Any] = {}
+    record: JsonObject = {}
     for name, value in row.items():
         if value is None or value == "" or value != value or name in (None, ""):
             continue

@@ -24,7 +24,7 @@ from polygon_fundamentals.lake import Lake, index
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.normalise.columns import ten_digits
-from polygon_fundamentals.normalise.exact import parse_pieces, parse_rows
+from polygon_fundamentals.normalise.exact import JsonObject, parse_pieces, parse_rows
 from polygon_fundamentals.normalise.v1 import v1_positions
 from polygon_fundamentals.reports import UpsertCounts
 from polygon_fundamentals.statements import Generation, Statement
@@ -55,7 +55,7 @@ class StoreJob:
     fiscal: tuple[int | None, int | None] = (None, None)
     window: bool = False
     undated_only: bool = False
-    rows: Sequence[dict[str, Any]] = ()
+    rows: Sequence[JsonObject] = ()
 
 
 @dataclass(frozen=True)

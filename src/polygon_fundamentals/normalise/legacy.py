@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from polygon_fundamentals.datasets.keys import content_hashes, record_keys
 from polygon_fundamentals.datasets.schemas import MOMENT, schema
 from polygon_fundamentals.normalise import v1_tables, v2_table
-from polygon_fundamentals.normalise.exact import exact_decimal, parse_exact, to_json
+from polygon_fundamentals.normalise.exact import JsonObject, exact_decimal, parse_exact, to_json
 from polygon_fundamentals.normalise.v1 import v1_positions
 from polygon_fundamentals.statements import Generation, Snapshot, Statement
 
@@ -82,7 +82,7 @@ def carried(table: pa.Table, statement: Statement, touched: datetime) -> list[tu
     return [(place, _moment(rows[place], touched)) for place in places]
 
 
-def _moment(row: dict[str, Any], touched: datetime) -> datetime:
+def _moment(row: JsonObject, touched: datetime) -> datetime:
     """Return when a tool says that it had the row, if it can be so, else the file's own time."""
     for name in _MOMENTS:
         said = row.get(name)
@@ -144,9 +144,9 @@ def _with_notes(rows: pa.Table, notes: pa.Table) -> pa.Table:
     return rows
 
 
-def as_answer(row: dict[str, Any], kinds: dict[str, pa.DataType]) -> dict[str, Any]:
+def as_answer(row: JsonObject, kinds: dict[str, pa.DataType]) -> JsonObject:
     """Return a row of an older file as the API would have sent it."""
-    clean: dict[str, Any] = {}
+    clean: JsonObject = {}
     for key, cell in row.items():
         value = _value(key, _plain(cell), kinds.get(key))
         is_added = key in _ADDED or key in _MOMENTS or key.startswith(_SINGER)

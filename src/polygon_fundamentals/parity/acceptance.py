@@ -103,7 +103,7 @@ def entries_of_report(path: Path, by: str | None, until: date) -> list[Any]:
     return entries
 
 
-def _entry(row: Mapping[Any, Any], reason: str, by: str, until: date) -> dict[str, Any]:
+def _entry(row: Mapping[Any, Any], reason: str, by: str, until: date) -> dict[str, object]:
     values = {
         name: None if pd.isna(row[name]) else float(row[name]) for name in ("v1_value", "v2_value")
     }
@@ -121,7 +121,7 @@ def _entry(row: Mapping[Any, Any], reason: str, by: str, until: date) -> dict[st
     }
 
 
-def write_accepted(path: Path, entries: Sequence[dict[str, Any]]) -> int:
+def write_accepted(path: Path, entries: Sequence[dict[str, object]]) -> int:
     """Add entries to the file, which keeps its comments; return how many are new.
 
     One for the same value takes the place of the entry before, if that stands in other words.

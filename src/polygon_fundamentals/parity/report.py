@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,7 @@ def fields_table(parity: Parity) -> pd.DataFrame:
     return frame[names].reset_index(drop=True)
 
 
-def markdown(summary: dict[str, Any], parity: Parity, tolerances: Tolerances) -> str:
+def markdown(summary: Mapping[str, Any], parity: Parity, tolerances: Tolerances) -> str:
     """The totals as markdown: the answer, what was found, and each statement's fields."""
     lines = [
         f"# Parity: {'passed' if summary['passed'] else 'not passed'}",

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from polygon_fundamentals.datasets.schemas import DAY, TEXT
 from polygon_fundamentals.errors import ContentError
+from polygon_fundamentals.http.answers import JsonObject
 
 TAXONOMIES = ("us-gaap", "ifrs-full", "srt")
 QUARTERLY_FORMS = frozenset(("10-Q", "10-QT", "10-QSB"))
@@ -83,7 +84,7 @@ def read_facts(body: bytes, what: str) -> pa.Table:
     return pa.table({f.name: pa.array(columns[f.name], f.type) for f in FACTS_SCHEMA})
 
 
-def _facts(taxonomies: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _facts(taxonomies: Mapping[str, Any]) -> Iterator[tuple[str, str, JsonObject]]:
     for taxonomy in TAXONOMIES:
         for tag, entry in taxonomies.get(taxonomy, {}).items():
             concept = f"{taxonomy}:{tag}"

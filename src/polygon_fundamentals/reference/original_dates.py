@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -182,7 +181,7 @@ def companies_of(lake: Lake, tickers: Sequence[str]) -> pd.DataFrame:
 
 def date_periods(
     lake: Lake, client: Client, tickers: Sequence[str], reports_of: ReportsOf | None = None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Find out when the periods of some tickers' companies were first filed, and keep it.
 
     `reports_of` gives what EDGAR has; the vendor's index is asked about companies of which a
@@ -220,7 +219,7 @@ def date_periods(
     ciks = sorted({*periods["cik"], *(cik for cik, *_ in exact.rows)})
     _keep(lake, ciks, table)
     sources = others["source"].to_pylist()
-    counts: dict[str, Any] = {
+    counts: dict[str, object] = {
         "companies": len(ciks),
         "periods": len(periods),
         SURE: sources.count(SURE),

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import orjson
 
 from polygon_fundamentals.errors import FundamentalsError
-from polygon_fundamentals.http.answers import Page
+from polygon_fundamentals.http.answers import JsonObject, Page
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.local import replace_file
@@ -60,7 +60,7 @@ def tickers_of_cik(client: Client, cik: str) -> list[str]:
     return sorted(set(names)) or [f"CIK{cik.zfill(10)}"]
 
 
-def _named(page: Page) -> Iterable[dict[str, Any]]:
+def _named(page: Page) -> Iterable[JsonObject]:
     """Return the rows of a page that name a ticker."""
     return (row for row in page.results if row.get("ticker") and isinstance(row["ticker"], str))
 
@@ -90,7 +90,7 @@ def known_tickers(
     if open_ones and client is None:
         note = f"{len(open_ones)} tickers that v2 lacks were not looked up (offline)"
     elif open_ones and client is not None:
-        asked: dict[str, Any] = {}
+        asked: JsonObject = {}
         try:
             api = client()
             for ticker in open_ones:
@@ -114,7 +114,7 @@ def reference_file(lake: Lake) -> Path:
     return lake.ops / "reference" / "tickers.json"
 
 
-def _ask(client: Client, ticker: str) -> dict[str, Any]:
+def _ask(client: Client, ticker: str) -> JsonObject:
     """Ask for one ticker: among the active ones first, since old symbols are given anew."""
     for active in ("true", "false"):
         for page in client.pages(
@@ -126,7 +126,7 @@ def _ask(client: Client, ticker: str) -> dict[str, Any]:
     return {"active": None, "cik": None}
 
 
-def _read(path: Path) -> dict[str, dict[str, Any]]:
+def _read(path: Path) -> dict[str, JsonObject]:
     """Return what was asked before; a file that cannot be read counts as none: it is derived."""
     try:
         content = orjson.loads(path.read_bytes())

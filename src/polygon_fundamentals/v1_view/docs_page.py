@@ -6,6 +6,7 @@ cannot load, and which would see what a reader types into it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
@@ -16,7 +17,7 @@ _STYLE = (
 )
 
 
-def docs_page(described: dict[str, Any]) -> str:
+def docs_page(described: Mapping[str, Any]) -> str:
     """Return the page of an OpenAPI description: its addresses and their parameters."""
     info = described["info"]
     parts = [
@@ -35,7 +36,7 @@ def docs_page(described: dict[str, Any]) -> str:
     return "".join(parts)
 
 
-def _row(parameter: dict[str, Any]) -> str:
+def _row(parameter: Mapping[str, Any]) -> str:
     schema = parameter["schema"]
     kinds = [k for k in schema.get("anyOf", [schema]) if k.get("type") != "null"]
     values = " or ".join(" ".join(map(str, k.get("enum", ()))) or str(k["type"]) for k in kinds)

@@ -76,7 +76,7 @@ class V1Query(BaseModel):
         return (self.order or ("asc" if self.sort else "desc")) == "desc"
 
 
-def read_query(terms: dict[str, Any]) -> V1Query:
+def read_query(terms: dict[str, object]) -> V1Query:
     """Return the query of some parameters.
 
     Raises:

@@ -176,7 +176,7 @@ def make_app(index: Index, keys: Keys, public_url: str | None = None) -> Gate:
         return Response(body, headers=headers, media_type="application/json")
 
     @app.api_route("/health", methods=["GET", "HEAD"], summary="Whether the server answers")
-    def health() -> dict[str, Any]:
+    def health() -> dict[str, object]:
         state = index.state
         return {
             "status": "OK",
