@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from polygon_fundamentals.cutover.sign_offs import load_contacts
 from polygon_fundamentals.errors import UsageError
 
 CONTACTS = Path(__file__).parents[1] / "deployments" / "contacts.toml"
@@ -17,6 +16,9 @@ def whom_to_tell() -> str:
     Empty where the file names nobody. A file that cannot be read is named: it must not hide the
     failure that it is asked about.
     """
+    # It loads pandas, which --help does without.
+    from polygon_fundamentals.cutover.sign_offs import load_contacts
+
     try:
         contacts = load_contacts(CONTACTS)
     except (UsageError, OSError):

@@ -7,12 +7,13 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from flows.parameters import LakeFolder, Parameters
-from polygon_fundamentals.cutover.advice import Inspection, advise
-from polygon_fundamentals.cutover.inspection import examine
-from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.settings import existing_lake_root, load_settings
+
+if TYPE_CHECKING:
+    from polygon_fundamentals.cutover.advice import Inspection
 
 LINE_EVERY_SECONDS = 2.0
 NAMED = 5
@@ -26,6 +27,11 @@ class InspectParameters(Parameters):
 
 def run(given: InspectParameters, as_json: bool) -> int:
     """Inspect a lake; return 1 where something stands in the way of a migration."""
+    # They load Arrow and pandas, which --help does without.
+    from polygon_fundamentals.cutover.advice import advise
+    from polygon_fundamentals.cutover.inspection import examine
+    from polygon_fundamentals.lake.paths import Lake
+
     lake = Lake(existing_lake_root(given.lake))
     began, said = time.monotonic(), [time.monotonic()]
 
