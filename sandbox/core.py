@@ -163,6 +163,7 @@ class Sandbox:
         """Empty the list of served requests."""
         with self._lock:
             self._served.clear()
+        self.edgar.forget_requests()
 
     # What there is
 

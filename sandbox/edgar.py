@@ -99,6 +99,12 @@ class Edgar:
         """Drop what `answer_next` was told and nobody has asked for."""
         self._next.clear()
 
+    def forget_requests(self) -> None:
+        """Count the requests of a second anew."""
+        with self._counting:
+            self._times.clear()
+            self.busiest_second = 0
+
     def reports(self) -> dict[str, list[tuple[int, int]]]:
         """Return the truth: period end and first filing, in days since 1970, by CIK."""
         epoch = date(1970, 1, 1).toordinal()

@@ -42,6 +42,8 @@ TEXTS = (
     (re.compile(r"(?<![\w.<>])/[\w.\-=~+][\w.\-=/~+]*"), "<path>"),
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "<id>"),
     (re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{8,64}\b"), "<id>"),
+    # A journal's eight digits may all be letters.
+    (re.compile(r"(?<=-)[0-9a-f]{8}(?=\.json)"), "<id>"),
 )
 FIXED = {
     "days_in_a_row",

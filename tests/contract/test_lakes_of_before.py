@@ -95,7 +95,7 @@ def test_a_cutover_that_was_cut_off_is_finished_or_undone(
     code, told = call(*words, "--lake", str(lake.root))
     assert (code, told["pointer"], told["state"]) == (0, pointer, "done")
     assert (lake.silver / "fundamentals_wide").readlink().name.endswith(pointer)
-    written = [json.loads(p.read_text()) for p in sorted((lake.ops / "cutover").glob("*.json"))]
+    written = [json.loads(p.read_text()) for p in sorted((lake.ops / "cutover").glob("*Z-*.json"))]
     assert [(j["operation"], j["state"], j["direction"]) for j in written] == journals
     assert contents(lake) == before
     assert [(entry["flow"], entry["outcome"]) for entry in entries(lake)] == [

@@ -184,7 +184,7 @@ def silver_item(case: Case) -> ChecklistItem:
     same, answers = result.schema_same, result.answers_differ
     words = "same schema" if same else "another schema"
     if same and not answers and not result.checks:
-        detail = f"from v2: {words}; no readers' checks are listed to compare answers by"
+        detail = f"from v2: {words}; no readers' check compared a figure"
         remedy = "list what your readers ask in deployments/readers.toml, then run the drill again"
         return ChecklistItem("silver", None, detail, remedy)
     compared = "; ".join(answers[:SHOWN]) or f"{result.checks} readers' checks agree"

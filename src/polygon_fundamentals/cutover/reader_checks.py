@@ -142,7 +142,7 @@ def differences(
 ) -> list[str]:
     """Return the differences between two rounds of answers, one line per value."""
     compared = figures(checks, before, after)
-    empty = {c.name for c in checks if c.only_in_both and c.name in before}
+    empty = {c.name for c in checks if c.only_in_both and before.get(c.name)}
     empty -= {figure.check for figure in compared}
     lines = [f"{name}: the two answers have no figure in common" for name in sorted(empty)]
     return lines + [str(figure) for figure in compared if not figure.agrees]
@@ -167,6 +167,15 @@ def _agree(old: Any, new: Any, check: Check) -> bool:
         both_missing = math.isnan(old) and math.isnan(new)  # NaN equals nothing, itself included
         return both_missing or math.isclose(old, new, rel_tol=check.tolerance)
     return bool(old == new)
+
+
+def checks_with_figures(lake: Lake) -> int:
+    """Return of how many checks the last drill or cutover compared a figure."""
+    try:
+        compared = orjson.loads(figures_file(lake).read_bytes())["figures"]
+    except FileNotFoundError:
+        return 0
+    return len({figure["check"] for figure in compared})
 
 
 def write_figures(lake: Lake, compared: Sequence[Figure], at: datetime) -> None:

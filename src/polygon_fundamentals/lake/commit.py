@@ -212,6 +212,10 @@ def _carry_out(
                 elif partition in plan.arrivals or table.num_rows or plan.keeps_loose(partition):
                     data = plan.theirs.get((partition, False))
                     staged, checksums[path] = _stage(staging, table, dataset, counts, data)
+                    if data is not None and partition not in plan.arrivals:
+                        # Rows without a moment of their own were observed when the file was.
+                        stat = path.stat()
+                        os.utime(staged, ns=(stat.st_atime_ns, stat.st_mtime_ns))
                     (moves if partition in plan.arrivals else departures).append((staged, path))
                 else:
                     departures.append((None, path))

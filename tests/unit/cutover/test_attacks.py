@@ -137,7 +137,7 @@ def test_a_manifest_cannot_lead_out_of_the_lake(
     assert sorted(p for p in switched.root.parent.rglob("*")) == before
     manifest[part][name] = 0
     path.write_bytes(orjson.dumps(manifest))
-    with pytest.raises(DamagedFileError, match=r"no readable manifest; .* \(Expected `"):
+    with pytest.raises(DamagedFileError, match=r"is not a readable manifest; .* \(Expected `"):
         plan_of_restore(switched)
 
 

@@ -255,7 +255,7 @@ def test_silver_without_readers_checks_is_never_met(ready: Lake) -> None:
     assert (checklist.unmet, checklist.not_judged) == (["silver"], ["silver"])
     assert checklist.sentence() == "unmet: silver"
     (line,) = [item for item in checklist.items if item.name == "silver"]
-    assert "no readers' checks are listed to compare answers by" in line.detail
+    assert "no readers' check compared a figure" in line.detail
 
 
 def test_a_drill_that_ended_in_an_error_is_told_in_words(ready: Lake) -> None:

@@ -191,8 +191,8 @@ def test_loads_side_by_side_share_a_limit_and_are_not_judged(lake: Lake) -> None
         outcome="failed",
     )
     targets = load_of(lake, 1000, 1500)
-    assert "no other load beside it" in targets["requests"]["missing"]
-    assert "no other load beside it" in targets["download"]["missing"]
+    assert "no other load at the same time" in targets["requests"]["missing"]
+    assert "no other load at the same time" in targets["download"]["missing"]
 
 
 def test_the_file_that_is_shipped_holds_the_plan_and_says_how_each_is_measured() -> None:
