@@ -45,6 +45,7 @@ def line(lake: Lake) -> tuple[bool | None, str]:
 
 
 @pytest.mark.usefixtures("contacts")
+@pytest.mark.slow
 def test_parity_is_signed_and_signed_again_after_something_new(lake: Lake) -> None:
     with Sandbox(companies=2, seed=3, api_key=KEY, quirks=False, start=date(2024, 1, 1)) as server:
         fill(lake, server, server.tickers)

@@ -32,6 +32,7 @@ def rows(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {r["ticker"]: r for r in table if r["v2_field"] == "revenue"}
 
 
+@pytest.mark.slow
 def test_what_the_filings_prove_stands_in_the_report(
     lake: Lake, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

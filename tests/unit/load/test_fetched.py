@@ -54,7 +54,7 @@ def test_one_fetch_for_all_makes_the_lake_of_loads_one_by_one(
     sandbox: Sandbox, lake: Lake, tmp_path: Path
 ) -> None:
     client = client_of(sandbox)
-    names = [*sandbox.tickers, "SBX.A", "NOBODY"]
+    names = [*sandbox.tickers[:15], "SBX.A", "NOBODY"]
     resolved = resolve_companies(client, lake, names)
     companies = {ticker: list(resolved[ticker]) for ticker in names}
     assert companies["NOBODY"] == []
@@ -65,7 +65,7 @@ def test_one_fetch_for_all_makes_the_lake_of_loads_one_by_one(
     one_by_one, expected = Lake(tmp_path / "one-by-one"), LoadReport()
     for ticker, ciks in companies.items():
         expected += load_v2(Loader(client, one_by_one), {ticker: ciks}, STATEMENT, Filters())
-    assert report.rows_new == expected.rows_new > 1_000
+    assert report.rows_new == expected.rows_new > 500
     assert report.tickers_without_rows == expected.tickers_without_rows
     assert contents(lake) == contents(one_by_one)
 

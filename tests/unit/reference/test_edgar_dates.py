@@ -106,6 +106,7 @@ def test_other_answers_cannot_be_read(body: bytes) -> None:
         read_filings(body, "CIK1")
 
 
+@pytest.mark.slow
 def test_every_period_of_the_sandbox_is_exact(tmp_path: Path) -> None:
     """Late filers, amendments, years of weeks, delisted companies, v1's derived quarters."""
     from polygon_fundamentals.http.client import Client
