@@ -102,20 +102,22 @@ def _ending_dead_runs(client: SyncPrefectClient) -> Step:
         actions=[ChangeFlowRunState(state=StateType.CRASHED, message=message)],
     )
     existing = client.read_automations_by_name(DEAD)
-
-    def create() -> None:
-        if existing:
-            client.update_automation(existing[0].id, core)
-        else:
-            client.create_automation(core)
-
     present = existing[0].trigger if existing else None
     same = isinstance(present, EventTrigger) and all(
         getattr(present, name) == getattr(trigger, name)
         for name in ("after", "expect", "for_each", "posture", "within")
     )
     changes = (CREATE,) if not existing else () if same else ("its trigger is another",)
-    return Step(f"automation {DEAD!r}", changes, create)
+    return Step(f"automation {DEAD!r}", changes, lambda: _put(client, core))
+
+
+def _put(client: SyncPrefectClient, core: AutomationCore) -> None:
+    """Create an automation, or correct the one of its name."""
+    existing = client.read_automations_by_name(core.name)
+    if existing:
+        client.update_automation(existing[0].id, core)
+    else:
+        client.create_automation(core)
 
 
 def _runs_with_tag(tag: str) -> dict[str, str]:
@@ -161,10 +163,7 @@ def _automation(client: SyncPrefectClient, name: str) -> Step:
             trigger=wanted.trigger,
             actions=[action],
         )
-        if existing:
-            client.update_automation(existing[0].id, core)
-        else:
-            client.create_automation(core)
+        _put(client, core)
 
     if not existing:
         return Step(f"automation {name!r}", (CREATE,), create)

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from prefect import flow, get_run_logger, runtime
 
 from flows.historical_load import generations_of
+from flows.load_tasks import no_tickers
 from flows.parameters import DailyUpdateParameters
 from flows.ratios import with_ratios
 from flows.runs import Report, recorded_run, sentence, threads_runner
@@ -114,10 +115,7 @@ def _updated(run: ledger.Run, given: DailyUpdateParameters) -> Report:
             followed |= {name: [] for name in wanted if name not in followed}
             run.report["universe_requests"] = client.counts.requests
         if not followed:
-            raise UsageError(
-                f"the lake {run.lake.root} follows no ticker yet: name some with --tickers A,B, "
-                "load them with historical-load, or give --universe active"
-            )
+            raise no_tickers(run.lake)
         write_companies(file, followed)
         update = Update(spec, run, given.names, given.statements, given.timeframes, file, windows)
         reports_by_generation = update_side_by_side(update)

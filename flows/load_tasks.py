@@ -11,6 +11,8 @@ from prefect import unmapped
 from prefect.futures import PrefectFuture, as_completed
 
 from flows.runtime.progress import Progress
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.ledger import Run
 from polygon_fundamentals.load.query import BATCH, Filters, even_groups
@@ -215,6 +217,14 @@ def _companies(
         companies.update(report.companies)
         total += report
     return companies, total
+
+
+def no_tickers(lake: Lake) -> UsageError:
+    """Return the error of a run that is to follow the lake's tickers, where there are none."""
+    return UsageError(
+        f"the lake {lake.root} follows no ticker yet: name some with --tickers A,B, load them with "
+        "historical-load, or give --universe active"
+    )
 
 
 def label(tickers: Sequence[str]) -> str:

@@ -9,12 +9,11 @@ from pathlib import Path
 
 from prefect import flow
 
-from flows.load_tasks import label, task_report
+from flows.load_tasks import label, no_tickers, task_report
 from flows.parameters import RatiosParameters
 from flows.runs import Report, recorded_run, sentence
 from flows.runtime.artifacts import publish_load
 from flows.signature import takes
-from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake, catalogue
 from polygon_fundamentals.reference.tickers import universe
 from polygon_fundamentals.reports import LoadReport
@@ -47,17 +46,13 @@ def ratios(given: RatiosParameters) -> Report:
                 listed = universe(client, active_only=given.universe == "active")
                 tickers = list(dict.fromkeys((*tickers, *listed)))
             if not tickers:
-                raise UsageError(
-                    f"the lake {where.root} follows no ticker yet: name some with --tickers A,B, "
-                    "load them with historical-load, or give --universe active"
-                )
+                raise no_tickers(where)
             loaded = _load(spec, tickers)
         finally:
             close(spec)
         report = loaded.as_json()
         message = sentence({RATIOS: loaded})
-        ok = loaded.exit_code == 0
-        run.report.update(ok=ok, message=message, ratios=report)
+        run.report.update(ok=loaded.exit_code == 0, message=message, ratios=report)
     publish_load("ratios", {RATIOS: report})
     return {
         RATIOS: report,

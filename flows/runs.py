@@ -19,7 +19,7 @@ from polygon_fundamentals.cutover.other_writers import mend_others
 from polygon_fundamentals.errors import FundamentalsError, as_fundamentals_error
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.archived_rows import refuse_archived
-from polygon_fundamentals.lake.commit import recover
+from polygon_fundamentals.lake.recovery import recover
 from polygon_fundamentals.locks import shared
 from polygon_fundamentals.reports import LoadReport
 from polygon_fundamentals.settings import threads

@@ -7,7 +7,9 @@ failure of a task of the daily update: the flow decides what it means.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,6 +52,14 @@ def _loader(spec: RunSpec) -> Loader:
     return Loader(run.client.with_own_counts(), run.lake, run.writers)
 
 
+def _reported(units: Iterable[tuple[str, str]], work: Callable[[], LoadReport]) -> LoadReport:
+    """Return the report of some work, or that its units failed with its error."""
+    try:
+        return work()
+    except (FundamentalsError, OSError) as error:
+        return LoadReport.of_failure(units, as_fundamentals_error(error))
+
+
 def _units(units: Units) -> list[tuple[str, str]]:
     return [(ticker, name) for ticker, names in units.items() for name in names]
 
@@ -84,12 +94,8 @@ def load_v1_tickers(
     """Load v1's records of some tickers, one request chain a ticker; by CIK where given."""
     loader, report = _loader(spec), LoadReport()
     for ticker, names in units.items():
-        statements = [Statement(name) for name in names]
-        try:
-            report += load_v1(loader, ticker, statements, filters, cik)
-        except (FundamentalsError, OSError) as error:
-            failed = _units({ticker: names})
-            report += LoadReport.of_failure(failed, as_fundamentals_error(error))
+        work = partial(load_v1, loader, ticker, [Statement(n) for n in names], filters, cik)
+        report += _reported(_units({ticker: names}), work)
     return _end_state(loader, report)
 
 
@@ -103,13 +109,9 @@ def load_v2_statement(
     scope: Scope | None = None,
 ) -> State[Any]:
     """Load one statement of a ticker, or of a batch of tickers, from v2."""
-    loader = _loader(spec)
-    try:
-        report = load_v2_bisecting(loader, companies, Statement(statement), filters, scope)
-    except (FundamentalsError, OSError) as error:
-        failed = [(ticker, statement) for ticker in companies]
-        report = LoadReport.of_failure(failed, as_fundamentals_error(error))
-    return _end_state(loader, report)
+    loader, units = _loader(spec), [(ticker, statement) for ticker in companies]
+    work = partial(load_v2_bisecting, loader, companies, Statement(statement), filters, scope)
+    return _end_state(loader, _reported(units, work))
 
 
 @dataclass(frozen=True)
@@ -147,13 +149,9 @@ def store_v2_statement(
     """Store one statement of one ticker, of the rows that were fetched for several."""
     loader = _loader(spec)
     assert fetched.rows is not None
-    try:
-        report = store_fetched(
-            loader, fetched.rows, ticker, ciks, Statement(statement), filters, scope
-        )
-    except (FundamentalsError, OSError) as error:
-        report = LoadReport.of_failure([(ticker, statement)], as_fundamentals_error(error))
-    return _end_state(loader, report)
+    asked = ticker, ciks, Statement(statement), filters, scope
+    work = partial(store_fetched, loader, fetched.rows, *asked)
+    return _end_state(loader, _reported([(ticker, statement)], work))
 
 
 @task(name="v2 companies", task_run_name="companies · {label}", persist_result=False)
@@ -173,13 +171,8 @@ def find_companies(spec: RunSpec, label: str, units: Units) -> State[Any]:
 @task(name="v2 ratios", task_run_name="ratios · {label}", persist_result=False)
 def load_daily_ratios(spec: RunSpec, label: str, tickers: list[str]) -> State[Any]:
     """Store the present ratios of some tickers."""
-    loader = _loader(spec)
-    try:
-        report = load_ratios(loader, tickers)
-    except (FundamentalsError, OSError) as error:
-        units = [(ticker, Snapshot.RATIOS.value) for ticker in tickers]
-        report = LoadReport.of_failure(units, as_fundamentals_error(error))
-    return _end_state(loader, report)
+    loader, units = _loader(spec), [(ticker, Snapshot.RATIOS.value) for ticker in tickers]
+    return _end_state(loader, _reported(units, partial(load_ratios, loader, tickers)))
 
 
 @task(name="v2 window", task_run_name="{label}", persist_result=False)

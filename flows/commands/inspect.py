@@ -33,11 +33,12 @@ def run(given: InspectParameters, as_json: bool) -> int:
     from polygon_fundamentals.lake.paths import Lake
 
     lake = Lake(existing_lake_root(given.lake))
-    began, said = time.monotonic(), [time.monotonic()]
+    began = printed_at = time.monotonic()
 
     def progress(done: int, total: int) -> None:
-        if time.monotonic() - said[0] >= LINE_EVERY_SECONDS or (done == total and len(said) > 1):
-            said[:] = [time.monotonic(), 0.0]
+        nonlocal printed_at
+        if time.monotonic() - printed_at >= LINE_EVERY_SECONDS:
+            printed_at = time.monotonic()
             print(f"inspect: {done:,} of {total:,} files", file=sys.stderr, flush=True)
 
     limit = load_settings(None).requests_per_minute

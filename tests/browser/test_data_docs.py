@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -18,6 +19,7 @@ import pyarrow.compute as pc
 import pytest
 
 from expectations.answer import TOLERANCES_FILE, Asked, answer
+from flows.commands.parser import parser
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity import load_tolerances
@@ -179,6 +181,17 @@ def test_the_review_shows_pictures_cases_and_names_as_text(site: Site) -> None:
     assert first == site.ticker
     assert "-1,234,567" in drawn
     assert f'<a href="companies/{site.ticker}.html">' in drawn
+
+
+def test_the_command_that_accepts_a_case_is_one_that_accept_takes(site: Site) -> None:
+    drawn = opened(site.folder / "review.html").split("<script")[0]
+    cells = [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", drawn)]
+    commands = [html.unescape(cell) for cell in cells if cell.startswith("python -m flows accept")]
+    assert len(commands) > 5
+    for command in commands:
+        given = parser("flows").parse_args(shlex.split(command)[3:])
+        assert given.finding
+        assert given.reason == given.by == "…"
 
 
 def test_a_company_page_has_every_statement_with_equal_values(site: Site) -> None:

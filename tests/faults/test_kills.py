@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.commit import recover
+from polygon_fundamentals.lake.recovery import recover
 from sandbox import Sandbox
 from tests.lakes import contents, stray_files
 
@@ -24,7 +24,7 @@ LOADER = """
 import sys
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.commit import recover
+from polygon_fundamentals.lake.recovery import recover
 from polygon_fundamentals.load.query import Filters
 from polygon_fundamentals.load.companies import resolve_companies
 from polygon_fundamentals.load.historical import load_v1, load_v2

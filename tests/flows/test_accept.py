@@ -14,7 +14,7 @@ import yaml
 
 from expectations import answer
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.parity import acceptance, load_accepted
+from polygon_fundamentals.parity import load_accepted
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox
 from tests.builders.commands import call
@@ -141,8 +141,6 @@ def test_what_is_missing_is_said(lake: Lake, words: tuple[str, ...], reason: str
     assert (code, reason in answered["error"]) == (2, True)
 
 
-def test_without_a_report_and_the_command_of_a_case(lake: Lake) -> None:
+def test_without_a_report_there_is_nothing_to_accept(lake: Lake) -> None:
     code, answered = call(*WORDS, "--lake", str(lake.root))
     assert (code, "run `python -m flows parity` first" in answered["error"]) == (1, True)
-    command = acceptance.command_for("restated", "AAA", "2025-06-30", "revenue")
-    assert command.startswith("python -m flows accept restated --ticker AAA --period 2025-06-30")

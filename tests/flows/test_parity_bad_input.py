@@ -15,7 +15,7 @@ import pytest
 
 import flows.parity
 import tasks.parity
-from expectations.answer import ACCEPTED_FILE, TOLERANCES_FILE
+from expectations.answer import TOLERANCES_FILE
 from polygon_fundamentals.lake import Lake
 from sandbox import Sandbox
 from tests.builders.commands import call
@@ -68,42 +68,38 @@ TEXT = TOLERANCES_FILE.read_text()
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("constant", "text", "words"),
     [
-        (TEXT + "\nextra_key: 1\n", "extra_key"),
-        (TEXT.replace("  sign: {", "  sihn: {"), "sihn"),
-        (TEXT.replace("unexplained: {at_most: 0", "unexplained: {at_most: -1"), "unexplained"),
-        (TEXT.replace("unique_keys: {at_most: 0", "unique_keys: {at_most: -1"), "unique_keys"),
-        ("a: [", "tolerances.yaml"),
+        ("TOLERANCES_FILE", TEXT + "\nextra_key: 1\n", "extra_key"),
+        ("TOLERANCES_FILE", TEXT.replace("  sign: {", "  sihn: {"), "sihn"),
+        (
+            "TOLERANCES_FILE",
+            TEXT.replace("unexplained: {at_most: 0", "unexplained: {at_most: -1"),
+            "unexplained",
+        ),
+        (
+            "TOLERANCES_FILE",
+            TEXT.replace("unique_keys: {at_most: 0", "unique_keys: {at_most: -1"),
+            "unique_keys",
+        ),
+        ("TOLERANCES_FILE", "a: [", "tolerances.yaml"),
+        ("ACCEPTED_FILE", ACCEPTED, "no longer accepted: cash_flow"),
+        ("ACCEPTED_FILE", ACCEPTED.replace("reason:", "raison:"), "raison"),
+        ("ACCEPTED_FILE", ACCEPTED.replace("cash_flow", "cash"), "statement"),
     ],
 )
-def test_tolerances_of_nonsense(
-    mine: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, words: str
+def test_a_file_of_rules_that_says_nonsense(
+    mine: Lake,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    constant: str,
+    text: str,
+    words: str,
 ) -> None:
-    path = tmp_path / "tolerances.yaml"
+    path = tmp_path / getattr(flows.parity, constant).name
     path.write_text(text)
     for module in (flows.parity, tasks.parity):
-        monkeypatch.setattr(module, "TOLERANCES_FILE", path)
-    message = refused(mine)
-    assert str(path) in message
-    assert words in message
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (ACCEPTED, "no longer accepted: cash_flow"),
-        (ACCEPTED.replace("reason:", "raison:"), "raison"),
-        (ACCEPTED.replace("cash_flow", "cash"), "statement"),
-    ],
-)
-def test_acceptances_of_nonsense(
-    mine: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, words: str
-) -> None:
-    path = tmp_path / ACCEPTED_FILE.name
-    path.write_text(text)
-    for module in (flows.parity, tasks.parity):
-        monkeypatch.setattr(module, "ACCEPTED_FILE", path)
+        monkeypatch.setattr(module, constant, path)
     message = refused(mine)
     assert str(path) in message
     assert words in message

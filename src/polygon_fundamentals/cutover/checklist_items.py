@@ -1,4 +1,4 @@
-"""The lines of the checklist: each judges one matter by its queries."""
+"""The lines of the checklist: each judges one matter by its evidence."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def silver_item(case: Case) -> ChecklistItem:
         detail = f"from v2: {words}; no readers' check compared a figure"
         remedy = "list what your readers ask in deployments/readers.toml, then run the drill again"
         return ChecklistItem("silver", None, detail, remedy)
-    compared = "; ".join(answers[:SHOWN]) or f"{result.checks} readers' checks agree"
+    compared = "; ".join(answers[:SHOWN]) or f"readers' checks that agree: {result.checks}"
     return ChecklistItem("silver", same and not answers, f"from v2: {words}; {compared}", remedy)
 
 

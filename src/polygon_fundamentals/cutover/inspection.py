@@ -84,7 +84,7 @@ class Silver:
 
 
 @dataclass(frozen=True)
-class StatementFound:
+class StatementInventory:
     """What one dataset of v1 holds; rows count as alike where only what a tool adds differs."""
 
     statement: str
@@ -104,7 +104,7 @@ class LakeInventory:
 
     lake: str
     tools: dict[str, int]
-    statements: tuple[StatementFound, ...]
+    statements: tuple[StatementInventory, ...]
     tickers: int
     named_only: tuple[str, ...]
     companions: tuple[str, ...]
@@ -229,7 +229,7 @@ def _tool(metadata: dict[bytes, bytes], schema: pa.Schema) -> str:
 
 def _of_statement(
     dataset: Dataset, files: Sequence[FileState], parts: Sequence[Part]
-) -> StatementFound:
+) -> StatementInventory:
     records = {row for part in parts for row in part.records}
     unreadable = [
         (str(dataset.file(file.partition, file.ticker)), file.reason)
@@ -237,7 +237,7 @@ def _of_statement(
         for file in part.files
         if file.reason
     ]
-    return StatementFound(
+    return StatementInventory(
         dataset.statement.value,
         len(files),
         sum(file.size for file in files),

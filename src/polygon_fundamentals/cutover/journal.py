@@ -62,6 +62,7 @@ class Facts(TypedDict, total=False):
     answers: Answers
     answers_before_cutover: Answers
     answers_differ: list[str] | None
+    checks_compared: int
     archive: str
     data: bool
     scripts: list[str]

@@ -285,6 +285,7 @@ def _report(lake: Lake, journal: Journal, report: JournalReport) -> JournalRepor
         facts=Facts(
             schema_same=noted.get("schema_same"),
             answers_differ=noted.get("answers_differ"),
+            checks_compared=noted.get("checks_compared", 0),
             forced=noted.get("forced"),
         ),
     )

@@ -110,7 +110,7 @@ def give_back(lake: Lake, *, execute: bool) -> OperationReport:
             target = away / place.relative_to(folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             os.rename(place, target)
-            _remove_empty(place.parent, folder)
+            local.remove_empty_folders(place.parent, folder)
         for original, place in stored.back:
             place.parent.mkdir(parents=True, exist_ok=True)
             beside = local.temporary_name(place)
@@ -125,9 +125,3 @@ def give_back(lake: Lake, *, execute: bool) -> OperationReport:
             shutil.rmtree(lake.ops / "adopted", ignore_errors=True)
         their_form.form_file(lake).unlink(missing_ok=True)
     return OperationReport(f"given back: {words}", (StepResult("originals", True, words),))
-
-
-def _remove_empty(folder: Path, until: Path) -> None:
-    while folder != until and not any(folder.iterdir()):
-        folder.rmdir()
-        folder = folder.parent

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from polygon_fundamentals.cutover.quarantine import foreign_files, quarantine_foreign_files
 from polygon_fundamentals.lake import their_form
-from polygon_fundamentals.lake.commit import rewritten_since, take_in
 from polygon_fundamentals.lake.listing import OtherWriters
 from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.recovery import rewritten_since, take_in
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.silver import foreign, links
 from polygon_fundamentals.statements import Generation, Statement

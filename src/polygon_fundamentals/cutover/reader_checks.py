@@ -169,15 +169,6 @@ def _agree(old: Any, new: Any, check: Check) -> bool:
     return bool(old == new)
 
 
-def checks_with_figures(lake: Lake) -> int:
-    """Return of how many checks the last drill or cutover compared a figure."""
-    try:
-        compared = orjson.loads(figures_file(lake).read_bytes())["figures"]
-    except FileNotFoundError:
-        return 0
-    return len({figure["check"] for figure in compared})
-
-
 def write_figures(lake: Lake, compared: Sequence[Figure], at: datetime) -> None:
     """Write what the checks said of both generations, for the review page of parity."""
     content = {"at": at.isoformat(), "figures": [asdict(figure) for figure in compared]}
@@ -196,7 +187,7 @@ def _number(value: Any) -> bool:
 def refuse_differences(
     checks: Sequence[Check], before: Mapping[str, Any], after: Mapping[str, Any], where: str
 ) -> str:
-    """Return in words that all answers are the same.
+    """Return in words that all answers are the same, and of how many checks that was seen.
 
     Raises:
         AnswerIsNo: some are not; the first of them are named.
@@ -208,4 +199,17 @@ def refuse_differences(
             f"readers' answers differ on {where}: {'; '.join(lines[:SHOWN])}{more}; find out "
             "why, or let them differ in deployments/readers.toml"
         )
-    return f"{len(checks)} readers' checks, the same answers" if checks else "no readers' checks"
+    return agreement(checks, figures(checks, before, after))
+
+
+def agreement(checks: Sequence[Check], compared: Sequence[Figure]) -> str:
+    """Return in words of how many checks a figure was compared, where all agree."""
+    if not compared:
+        return "no readers' check compared a figure"
+    count = compared_checks(compared)
+    return f"{count} of {len(checks)} readers' checks compared figures, and all agree"
+
+
+def compared_checks(compared: Sequence[Figure]) -> int:
+    """Return the number of checks of which a figure was compared."""
+    return len({figure.check for figure in compared})

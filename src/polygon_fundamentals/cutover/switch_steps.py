@@ -200,6 +200,7 @@ class Switch:
         if self.target is Generation.V2:
             compared = reader_checks.figures(checks, self.facts["answers"], answers)
             reader_checks.write_figures(self.lake, compared, self.context.clock())
+            self.journal.note({"checks_compared": reader_checks.compared_checks(compared)})
         return reader_checks.refuse_differences(
             checks, self.facts["answers"], answers, "v2 beside v1"
         )
@@ -264,7 +265,8 @@ class Switch:
         self.facts["answers_differ"] = lines
         if lines:
             return f"{len(lines)} answers differ from before the cutover: {'; '.join(lines[:3])}"
-        return f"{len(answers)} readers' checks, the same answers as before the cutover"
+        compared = reader_checks.figures(self.context.checks, before, answers)
+        return f"{reader_checks.agreement(self.context.checks, compared)} with before the cutover"
 
     def _answers_through_links(self) -> reader_checks.Answers:
         link = links.link_of(self.lake)

@@ -9,13 +9,11 @@ point, files are whole, and the next commit finds the note and puts the index ri
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -24,14 +22,10 @@ import pyarrow as pa
 
 from polygon_fundamentals.datasets.flat import flattened
 from polygon_fundamentals.datasets.keys import content_hashes, record_keys
-from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import cache, codec, dataset_summary, index, revisions, their_form
-from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import (
-    BUCKETS,
     Dataset,
-    Lake,
     RatiosDataset,
     bucket_of,
     partition_folder,
@@ -40,14 +34,13 @@ from polygon_fundamentals.lake.plan import Incoming, Plan, Scope, plan_ticker
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.reports import UpsertCounts
-from polygon_fundamentals.statements import Generation, Statement
 
 log = logging.getLogger(__name__)
 
 # A fault of the Parquet writer must not wait for a reader: one in so many files is read back.
 FILES_A_PROOF = 100
 
-__all__ = ["Incoming", "Scope", "commit", "recover"]
+__all__ = ["Incoming", "Scope", "commit"]
 
 
 def commit(dataset: Dataset, incoming: Incoming) -> UpsertCounts:
@@ -69,7 +62,7 @@ def commit(dataset: Dataset, incoming: Incoming) -> UpsertCounts:
     for ticker in sorted(incoming.rows):
         buckets.setdefault(bucket_of(ticker), []).append(ticker)
     for bucket, tickers in sorted(buckets.items()):
-        with _bucket(dataset, bucket) as unfinished:
+        with hold_bucket(dataset, bucket) as unfinished:
             plans = []
             for ticker in tickers:
                 seen = unfinished.get(ticker, set()) | _left_by_others(dataset, ticker)
@@ -88,7 +81,7 @@ def commit(dataset: Dataset, incoming: Incoming) -> UpsertCounts:
                     continue
                 if plan is not None:
                     plans.append(plan)
-            _carry_out(dataset, bucket, plans, counts, unfinished)
+            carry_out(dataset, bucket, plans, counts, unfinished)
             # The cache is for parity and silver, which read no snapshots.
             if not isinstance(dataset, RatiosDataset) and any(plan.fresh for plan in plans):
                 flat = (
@@ -103,35 +96,32 @@ def commit(dataset: Dataset, incoming: Incoming) -> UpsertCounts:
 
 
 @contextlib.contextmanager
-def _bucket(dataset: Dataset, bucket: int) -> Iterator[dict[str, set[int]]]:
+def hold_bucket(dataset: Dataset, bucket: int) -> Iterator[dict[str, set[int]]]:
     """Hold a bucket's lock; yield the partitions a killed commit may have touched, by ticker."""
     name = f"{dataset.name}.{bucket:02d}"
     with exclusive(dataset.lake.lock(name)):
-        shutil.rmtree(_staging(dataset, bucket), ignore_errors=True)
+        shutil.rmtree(staging_folder(dataset, bucket), ignore_errors=True)
         yield _read_note(dataset, bucket)
 
 
-def _note(dataset: Dataset, bucket: int) -> Path:
+def note_file(dataset: Dataset, bucket: int) -> Path:
     return dataset.lake.ops / "unfinished" / f"{dataset.name}.{bucket:02d}.json"
 
 
 def _read_note(dataset: Dataset, bucket: int) -> dict[str, set[int]]:
     """Return the note of a killed commit; where it is damaged, all that may have stood in it."""
-    path = _note(dataset, bucket)
+    path = note_file(dataset, bucket)
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, set[int]])
     except FileNotFoundError:
         return {}
     except msgspec.MsgspecError:
         log.warning("%s cannot be read; every file of its tickers is looked at again", path)
-        touched: dict[str, set[int]] = {}
-        for partition, ticker, _ in dataset.files():
-            if bucket_of(ticker) == bucket:
-                touched.setdefault(ticker, set()).add(partition)
-        return touched
+        listed = dataset.partitions_by_ticker()
+        return {ticker: months for ticker, months in listed.items() if bucket_of(ticker) == bucket}
 
 
-def _staging(dataset: Dataset, bucket: int) -> Path:
+def staging_folder(dataset: Dataset, bucket: int) -> Path:
     # Within bronze, so that a rename into place never crosses file systems.
     return dataset.lake.bronze / ".staging" / f"{dataset.name}.{bucket:02d}"
 
@@ -159,15 +149,13 @@ def _listing(dataset: Dataset) -> dict[str, set[int]]:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, set[int]])
     except (FileNotFoundError, msgspec.MsgspecError):
         # A damaged list is made anew: files of ours, too, are looked at once more then.
-        listed: dict[str, set[int]] = {}
-        for partition, ticker, _ in dataset.files():
-            listed.setdefault(ticker, set()).add(partition)
+        listed = dataset.partitions_by_ticker()
         with exclusive(dataset.lake.lock(f"{dataset.name}.found")):
             local.replace_file(path, msgspec.json.encode(listed, order="deterministic"))
         return listed
 
 
-def _carry_out(
+def carry_out(
     dataset: Dataset,
     bucket: int,
     plans: Sequence[Plan],
@@ -175,7 +163,7 @@ def _carry_out(
     unfinished: Mapping[str, set[int]],
 ) -> None:
     """Write the plans of a bucket, in the order that loses nothing at any moment."""
-    note = _note(dataset, bucket)
+    note = note_file(dataset, bucket)
     touched = {plan.ticker: sorted(plan.contents) for plan in plans if plan.contents}
     for ticker, partitions in unfinished.items():
         touched[ticker] = sorted(set(touched.get(ticker, ())) | partitions)
@@ -189,7 +177,7 @@ def _carry_out(
             counts["bytes_written"] += revisions.append(
                 dataset, plan.ticker, pa.concat_tables(plan.revisions)
             )
-    staging = _staging(dataset, bucket)
+    staging = staging_folder(dataset, bucket)
     staging.mkdir(parents=True, exist_ok=True)
     checksums: dict[Path, str] = {}
     try:
@@ -225,7 +213,7 @@ def _carry_out(
             if source is None:
                 path.unlink(missing_ok=True)
             else:
-                _into_place(source, path)
+                local.move_into_place(source, path)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     for plan in plans:
@@ -261,43 +249,6 @@ def _stage(
     return staged, index.bytes_checksum(data)
 
 
-def _into_place(staged: Path, path: Path) -> None:
-    _make_later(staged, path)
-    try:
-        _replace(staged, path)
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(staged, path)
-
-
-def _replace(staged: Path, path: Path) -> None:
-    try:
-        os.replace(staged, path)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        # A year may lie on another device: copied beside its place first, it is whole there too.
-        local.replace_file(path, staged.read_bytes())
-        staged.unlink()
-
-
-def _make_later(staged: Path, path: Path) -> None:
-    """Give a file a later time of change than the one that it replaces.
-
-    Caches know a file's content by its size and time of change, and two writes may fall into one
-    tick of the file system's clock (a whole second on some).
-    """
-    try:
-        old, new = path.stat(), staged.stat()
-    except FileNotFoundError:
-        return
-    for later in (1, 1_000_000_000, 2_000_000_000):
-        if new.st_mtime_ns > old.st_mtime_ns:
-            return
-        os.utime(staged, ns=(new.st_atime_ns, old.st_mtime_ns + later))
-        new = staged.stat()
-
-
 def _keep_original(dataset: Dataset, partition: int, path: Path) -> None:
     """Keep a file that another tool wrote, as it was, before it is written anew."""
     original = dataset.lake.ops / "adopted" / dataset.name / partition_folder(partition) / path.name
@@ -329,61 +280,3 @@ def _index(dataset: Dataset, plan: Plan, checksums: Mapping[Path, str]) -> None:
     staged = local.temporary_name(path)
     staged.write_bytes(known.dumps())
     os.replace(staged, path)
-
-
-def recover(lake: Lake) -> list[str]:
-    """Finish what killed runs left; return the names of the buckets that were mended.
-
-    Safe beside running commits: a bucket whose lock is held is left to its holder.
-    """
-    mended = []
-    local.remove_leftovers(lake.ops)
-    for dataset in (*(lake.dataset(g, s) for g in Generation for s in Statement), lake.ratios):
-        for bucket in range(BUCKETS):
-            note = _note(dataset, bucket)
-            if not note.exists() and not _staging(dataset, bucket).exists():
-                continue
-            with _bucket(dataset, bucket) as unfinished:
-                _put_right(dataset, bucket, unfinished)
-            mended.append(f"{dataset.name}.{bucket:02d}")
-    return mended
-
-
-def rewritten_since(dataset: Dataset) -> list[FileState]:
-    """Return the files of tickers that we loaded which another tool wrote since. Writes nothing."""
-    return [s for s in index.unindexed(dataset) if dataset.index_file(s.ticker).exists()]
-
-
-def take_in(dataset: Dataset) -> list[Path]:
-    """Take in what another tool wrote since our last load, doubles out; return those files.
-
-    Raises:
-        DamagedFileError: one cannot be read; nothing of its bucket is written.
-    """
-    buckets: dict[int, dict[str, set[int]]] = {}
-    files = rewritten_since(dataset)
-    for state in files:
-        tickers = buckets.setdefault(bucket_of(state.ticker), {})
-        tickers.setdefault(state.ticker, set()).add(state.partition)
-    for bucket, tickers in buckets.items():
-        with _bucket(dataset, bucket) as unfinished:
-            for ticker, partitions in tickers.items():
-                unfinished.setdefault(ticker, set()).update(partitions)
-            _put_right(dataset, bucket, unfinished)
-    return [dataset.file(state.partition, state.ticker) for state in files]
-
-
-def _put_right(dataset: Dataset, bucket: int, unfinished: Mapping[str, set[int]]) -> None:
-    """Make index and files of some tickers agree; the bucket's lock is held."""
-    empty = schema(dataset.generation, dataset.statement).empty_table()
-    names = dict.fromkeys(unfinished, ())
-    nothing = Incoming(empty, names, Scope.WINDOW, frozenset(), datetime.now(UTC))
-    plans = []
-    for ticker in unfinished:
-        known = index.load(dataset, ticker, unfinished[ticker])
-        plan = plan_ticker(dataset, ticker, known, nothing, [], [], [], Counter())
-        plan = plan or Plan(ticker, known)
-        if their_form.keeps_form(dataset):
-            their_form.encode_plan(dataset, plan, nothing, [])
-        plans.append(plan)
-    _carry_out(dataset, bucket, plans, Counter(), unfinished)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -112,6 +113,13 @@ class Dataset:
         for partition, folder in self.partitions():
             for ticker, entry in ticker_files(folder):
                 yield partition, ticker, entry
+
+    def partitions_by_ticker(self) -> dict[str, set[int]]:
+        """Return ticker → the partitions of its files now, from folder entries alone."""
+        listed: dict[str, set[int]] = {}
+        for partition, ticker, _ in self.files():
+            listed.setdefault(ticker, set()).add(partition)
+        return listed
 
     def partitions(self) -> Iterator[tuple[int, os.DirEntry[str]]]:
         """Yield (partition, its folder's entry) of every month that has a folder.
@@ -283,9 +291,9 @@ class Lake:
         try:
             for folder in (self.bronze, self.ops / "locks"):
                 folder.mkdir(parents=True, exist_ok=True)
-            probe = self.ops / "locks" / f".probe-{os.getpid()}"
-            probe.write_bytes(b"probe")
-            probe.unlink()
+            # Without a name that a thread, or a process of another host, could have too.
+            with tempfile.TemporaryFile(dir=self.ops / "locks", buffering=0) as probe:
+                probe.write(b"probe")
         except (NotADirectoryError, FileExistsError) as error:
             raise UsageError(
                 f"the lake {text} is a file or lies under one; give a folder with --lake"

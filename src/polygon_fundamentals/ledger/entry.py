@@ -16,8 +16,9 @@ import orjson
 
 from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.storage.local import process_namespace
 from polygon_fundamentals.ledger.earlier_errors import error_class
-from polygon_fundamentals.ledger.process import process_namespace, process_started
+from polygon_fundamentals.ledger.process import process_started
 from polygon_fundamentals.reports import WindowReport
 from polygon_fundamentals.statements import Generation
 
@@ -48,7 +49,7 @@ class ParityResult:
 
 @dataclass(frozen=True)
 class DrillResult:
-    """What a run of `drill` answered; `checks` is the number of the readers' checks.
+    """What a run of `drill` answered; `checks` readers' checks compared a figure.
 
     `schema_same` is None where the drill ended before both builds of silver were compared.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import subprocess
 import sys
@@ -52,14 +51,3 @@ def process_started(pid: int) -> str | None:
     except (OSError, IndexError):
         return None
     return f"{boot}:{ticks}"
-
-
-def process_namespace() -> str:
-    """Return which processes this one can see, or an empty text where the system does not say.
-
-    Containers may share a name of the host and see none of each other's processes.
-    """
-    try:
-        return os.readlink("/proc/self/ns/pid")
-    except OSError:
-        return ""

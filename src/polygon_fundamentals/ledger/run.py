@@ -20,7 +20,7 @@ from typing import Any
 import orjson
 
 from polygon_fundamentals.lake.paths import Lake
-from polygon_fundamentals.lake.storage.local import replace_file
+from polygon_fundamentals.lake.storage.local import process_namespace, replace_file
 from polygon_fundamentals.ledger.entry import (
     CRASHED,
     FAILED,
@@ -32,12 +32,7 @@ from polygon_fundamentals.ledger.entry import (
     read_entries,
     runs_folder,
 )
-from polygon_fundamentals.ledger.process import (
-    code_version,
-    peak_memory_bytes,
-    process_namespace,
-    process_started,
-)
+from polygon_fundamentals.ledger.process import code_version, peak_memory_bytes, process_started
 from polygon_fundamentals.locks import exclusive
 
 HEARTBEAT_SECONDS = 15.0

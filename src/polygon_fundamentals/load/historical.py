@@ -108,9 +108,7 @@ def load_v2(
 
 
 def _requests(companies: Companies, statement: Statement, filters: Filters) -> list[dict[str, str]]:
-    """Return the requests for a statement; none where only twelve months are wanted of a balance
-    sheet, which has none.
-    """
+    """Return the requests for a statement; a balance sheet has no twelve months to ask for."""
     if not v2_timeframes(statement, filters):
         return []
     ciks = sorted({cik for known in companies.values() for cik in known})

@@ -130,7 +130,7 @@ def write_accepted(path: Path, entries: Sequence[dict[str, object]]) -> int:
         ToleranceError: the file, or an entry, is not as it should be; nothing is written.
     """
     known = list(load_accepted(path))
-    fresh = [a for a in AcceptedFile.model_validate({"accepted": entries}).accepted]
+    fresh = list(AcceptedFile.model_validate({"accepted": entries}).accepted)
     places = {_place(a) for a in fresh}
     unchanged = [a for a in known if _place(a) not in places]
     both = [a.model_dump(mode="json", exclude_none=False) for a in (*unchanged, *fresh)]
@@ -149,12 +149,4 @@ def write_accepted(path: Path, entries: Sequence[dict[str, object]]) -> int:
 def _place(one: Any) -> tuple[str, ...]:
     return tuple(
         str(v) for v in (one.statement, one.cik, one.timeframe, one.period_end, one.v2_field)
-    )
-
-
-def command_for(finding: str, ticker: str, period: date | str, field: str) -> str:
-    """Return the command that accepts a case, for a page that shows it."""
-    return (
-        f"python -m flows accept {finding} --ticker {ticker} --period {period} --field {field} "
-        "--reason '...' --by '...'"
     )

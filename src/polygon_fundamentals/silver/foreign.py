@@ -10,7 +10,7 @@ from pathlib import Path
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
 from polygon_fundamentals.lake.paths import SILVER_NOTE, Lake
 from polygon_fundamentals.lake.storage import probe
-from polygon_fundamentals.lake.storage.local import flush_folder
+from polygon_fundamentals.lake.storage.local import flush_folder, remove_empty_folders
 from polygon_fundamentals.silver import builds
 from polygon_fundamentals.silver.links import HISTORY_FOLDER, TABLE, link_of, lock_link
 
@@ -42,10 +42,7 @@ def move_out(lake: Lake) -> list[str]:
     for name in names:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         os.rename(build / name, target / name)
-        folder = (build / name).parent
-        while folder != build and not any(folder.iterdir()):
-            folder.rmdir()
-            folder = folder.parent
+        remove_empty_folders((build / name).parent, build)
     return [str((target / name).relative_to(lake.root)) for name in names]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from polygon_fundamentals.cutover.quarantine import foreign_files, quarantine_foreign_files
 from polygon_fundamentals.lake import Lake, codec
-from polygon_fundamentals.lake.commit import recover
+from polygon_fundamentals.lake.recovery import recover
 from polygon_fundamentals.statements import Generation, Statement
 from tests.builders.old_script import PLACE, append_as_the_old_script
 from tests.cutover_world import fill, run

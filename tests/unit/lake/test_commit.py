@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
+import socket
 import tempfile
 import time
 from datetime import UTC, date, datetime, timedelta
@@ -19,9 +21,11 @@ from hypothesis import strategies as st
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake import Dataset, Lake, catalogue, codec, index, revisions
 from polygon_fundamentals.lake import commit as commits
-from polygon_fundamentals.lake.commit import Incoming, Scope, commit, recover
+from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.lake.paths import bucket_of
 from polygon_fundamentals.lake.read import read_dataset
+from polygon_fundamentals.lake.recovery import recover
+from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.reports import UpsertCounts
 from polygon_fundamentals.statements import Generation, Statement
@@ -449,18 +453,18 @@ def test_killed_at_any_step_the_next_run_puts_it_right(
 
 
 def test_what_dead_writers_left_is_removed_and_what_live_ones_write_is_not(lake: Lake) -> None:
-    import socket
-
     folder = lake.ops / "index" / "v2.cash_flow"
     folder.mkdir(parents=True)
-    host = socket.gethostname()
-    dead = folder / f".ticker=AAA.json.{host}-{2**22 + 1}-7f.tmp"
-    alive = folder / f".ticker=AAA.json.{host}-{os.getpid()}-7f.tmp"
-    elsewhere = folder / f".ticker=AAA.json.no-{host}x-{2**22 + 1}-7f.tmp"
-    for path in (dead, alive, elsewhere):
+    alive = local.temporary_name(folder / "ticker=AAA.json")
+    gone = alive.name.replace(f"-{os.getpid()}-", f"-{2**22 + 1}-")
+    dead, host = alive.with_name(gone), socket.gethostname()
+    elsewhere = alive.with_name(gone.replace(host, f"no-{host}x"))
+    # A container of the same host name, whose processes cannot be seen from here.
+    unseen = alive.with_name(re.sub(rf"{re.escape(host)}\.\d+", f"{host}.1", gone))
+    for path in (dead, alive, elsewhere, unseen):
         path.touch()
     recover(lake)
-    assert [path.exists() for path in (dead, alive, elsewhere)] == [False, True, True]
+    assert [p.exists() for p in (dead, alive, elsewhere, unseen)] == [False, True, True, True]
 
 
 def test_a_file_that_does_not_read_back_is_not_put_in_place(

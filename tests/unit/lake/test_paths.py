@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -93,3 +94,11 @@ def test_a_lake_that_is_a_file_is_refused(tmp_path: Path) -> None:
 def test_a_lake_that_cannot_be_written_is_refused() -> None:
     with pytest.raises(UsageError, match="cannot be written"):
         Lake(Path("/proc/lake")).prepare()
+
+
+def test_a_lake_may_be_prepared_by_many_at_once(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    with ThreadPoolExecutor(8) as threads:
+        for prepared in [threads.submit(lake.prepare) for _ in range(400)]:
+            prepared.result()
+    assert list((lake.ops / "locks").iterdir()) == []

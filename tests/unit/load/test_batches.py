@@ -21,22 +21,11 @@ from polygon_fundamentals.normalise import v2_table
 from polygon_fundamentals.reference.tickers import tickers_of_cik, universe
 from polygon_fundamentals.statements import Statement, Timeframe
 from sandbox import Sandbox
+from tests.builders.records import v2_row
 from tests.conftest import client_of
 from tests.servers import Answer, Asked, results, serving
 
 STATEMENT = Statement.CASH_FLOW
-
-
-def row(ticker: str) -> dict[str, Any]:
-    return {
-        "cik": "1",
-        "tickers": [ticker],
-        "period_end": "2024-03-31",
-        "timeframe": "quarterly",
-        "filing_date": "2024-05-02",
-        "fiscal_year": 2024,
-        "fiscal_quarter": 1,
-    }
 
 
 def test_a_batch_is_split_until_the_failing_ticker_is_alone(lake: Lake) -> None:
@@ -47,7 +36,7 @@ def test_a_batch_is_split_until_the_failing_ticker_is_alone(lake: Lake) -> None:
         asked_for.append(names)
         if "BAD" in names:
             return Answer(400, b'{"error":"no"}')
-        return results([row(name) for name in names])
+        return results([v2_row(name) for name in names])
 
     companies: dict[str, list[str]] = {name: [] for name in ("AAA", "BBB", "BAD", "CCC")}
     with serving(script) as server:
@@ -72,7 +61,9 @@ NAMES = [f"T{number:02}" for number in range(20)]
 def test_tickers_that_the_api_fails_on_do_not_make_it_down(lake: Lake, failing: list[str]) -> None:
     def script(asked: Asked) -> Answer:
         names = (asked.query.get("tickers.any_of") or asked.query.get("tickers", "")).split(",")
-        return Answer(500, b"") if set(names) & set(failing) else results([row(n) for n in names])
+        return (
+            Answer(500, b"") if set(names) & set(failing) else results([v2_row(n) for n in names])
+        )
 
     with serving(script) as server:
         client = client_of(server, attempts=1)  # type: ignore[arg-type]
@@ -88,7 +79,7 @@ def test_a_row_that_nobody_foresaw_costs_its_ticker_only(
 ) -> None:
     def script(asked: Asked) -> Answer:
         names = (asked.query.get("tickers.any_of") or asked.query["tickers"]).split(",")
-        return results([row(name) | ({"odd": 1} if name == "T07" else {}) for name in names])
+        return results([v2_row(name) | ({"odd": 1} if name == "T07" else {}) for name in names])
 
     def table(rows: list[dict[str, Any]], *more: Any) -> Any:
         if any("odd" in row for row in rows):
@@ -132,7 +123,7 @@ def test_a_ticker_asked_for_alone_owns_the_rows_that_name_none(lake: Lake, cik: 
     def script(asked: Asked) -> Answer:
         query = asked.query
         names = (query.get("tickers.any_of") or query.get("tickers", "T05")).split(",")
-        found = {name: row(name) | {"cik": f"1{name[1:]:>09}"} for name in names if name > "T03"}
+        found = {name: v2_row(name) | {"cik": f"1{name[1:]:>09}"} for name in names if name > "T03"}
         if "T05" in found:
             found["T05"] |= {"cik": cik, "tickers": None}
         return results(list(found.values()))
@@ -173,7 +164,7 @@ def test_what_fails_for_all_is_not_tried_in_halves(lake: Lake) -> None:
 def test_one_ticker_that_cannot_be_resolved_costs_itself_only(lake: Lake) -> None:
     def script(asked: Asked) -> Answer:
         names = (asked.query.get("tickers.any_of") or asked.query["tickers"]).split(",")
-        return Answer(400, b"{}") if "BAD" in names else results([row(name) for name in names])
+        return Answer(400, b"{}") if "BAD" in names else results([v2_row(name) for name in names])
 
     tickers = ["AAA", "BAD", "BBB", "CCC", "DDD"]
     with serving(script) as server:
@@ -189,7 +180,7 @@ def test_three_hundred_companies_take_eleven_requests(lake: Lake) -> None:
     def script(asked: Asked) -> Answer:
         names = asked.query.get("tickers.any_of", "").split(",")
         return results(
-            [row(name) | {"cik": f"{int(name[1:]):010}"} for name in names if "T" in name]
+            [v2_row(name) | {"cik": f"{int(name[1:]):010}"} for name in names if "T" in name]
         )
 
     tickers = [f"T{number:03}" for number in range(286)] + [f"X{number}" for number in range(16)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,23 +16,12 @@ from polygon_fundamentals.load.query import Filters
 from polygon_fundamentals.reports import LoadReport
 from polygon_fundamentals.statements import Statement
 from sandbox import Sandbox
+from tests.builders.records import v2_row
 from tests.conftest import client_of
 from tests.lakes import contents
 from tests.servers import Answer, Asked, results, serving
 
 STATEMENT = Statement.CASH_FLOW
-
-
-def row(cik: str, ticker: str) -> dict[str, Any]:
-    return {
-        "cik": cik,
-        "tickers": [ticker],
-        "period_end": "2024-03-31",
-        "timeframe": "quarterly",
-        "filing_date": "2024-05-02",
-        "fiscal_year": 2024,
-        "fiscal_quarter": 1,
-    }
 
 
 def fetched_and_stored(
@@ -78,7 +66,7 @@ def test_a_company_that_the_api_fails_on_costs_its_own_ticker(
         ciks = (asked.query.get("cik.any_of") or asked.query.get("cik", "")).split(",")
         if set(ciks) & set(failing):
             return Answer(500, b"")
-        return results([row(cik, f"T{int(cik):02}") for cik in ciks])
+        return results([v2_row(f"T{int(cik):02}", cik) for cik in ciks])
 
     companies = {f"T{n:02}": [f"{n:010}"] for n in range(20)}
     with serving(script) as server:
@@ -91,7 +79,7 @@ def test_a_company_that_the_api_fails_on_costs_its_own_ticker(
 
 def test_rows_of_nobody_are_counted_and_of_an_odd_kind_refused(lake: Lake) -> None:
     companies = {"AAA": ["0000000001"], "BBB": ["0000000002"]}
-    rows = [row("0000000001", "AAA"), row("0000000009", "ZZZ")]
+    rows = [v2_row("AAA", "0000000001"), v2_row("ZZZ", "0000000009")]
     with serving(lambda _: results(rows)) as server:
         report, errors = fetched_and_stored(
             Loader(client_of(server), lake),  # type: ignore[arg-type]

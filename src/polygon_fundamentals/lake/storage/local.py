@@ -29,10 +29,10 @@ def write_bytes(path: Path, data: bytes) -> None:
 def temporary_name(path: Path) -> Path:
     """Return the name beside `path` under which this thread writes its next content.
 
-    It names host, process and thread: none of two writers meets the other, and what a
-    killed one left is known as such (`remove_leftovers`).
+    It names host, process namespace, process and thread: none of two writers meets the other, and
+    what a killed one left is known as such (`remove_leftovers`).
     """
-    writer = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident():x}"
+    writer = f"{_this_host()}-{os.getpid()}-{threading.get_ident():x}"
     return path.with_name(f".{path.name}.{writer}.tmp")
 
 
@@ -44,7 +44,7 @@ _NEVER_WRITTEN_BESIDE = ("adopted", "kept", "drill")
 
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files that dead processes of this host left below `folder`."""
-    host = socket.gethostname()
+    host = _this_host()
     for where, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in _NEVER_WRITTEN_BESIDE]
         for name in names:
@@ -53,6 +53,22 @@ def remove_leftovers(folder: Path) -> None:
                 continue
             if not _is_alive(int(leftover["pid"])):
                 Path(where, name).unlink(missing_ok=True)
+
+
+def process_namespace() -> str:
+    """Return which processes this one can see, or an empty text where the system does not say.
+
+    Containers may share a name of the host and see none of each other's processes.
+    """
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+def _this_host() -> str:
+    number = "".join(filter(str.isdigit, process_namespace()))
+    return f"{socket.gethostname()}.{number}" if number else socket.gethostname()
 
 
 def _is_alive(pid: int) -> bool:
@@ -97,6 +113,51 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def move_into_place(staged: Path, path: Path) -> None:
+    """Rename a flushed file over `path`, with a later time of change than what it replaces."""
+    _make_later(staged, path)
+    try:
+        _replace(staged, path)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(staged, path)
+
+
+def _replace(staged: Path, path: Path) -> None:
+    try:
+        os.replace(staged, path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # A year may lie on another device: copied beside its place first, it is whole there too.
+        replace_file(path, staged.read_bytes())
+        staged.unlink()
+
+
+def _make_later(staged: Path, path: Path) -> None:
+    """Give a file a later time of change than the one that it replaces.
+
+    Caches know a file's content by its size and time of change, and two writes may fall into one
+    tick of the file system's clock (a whole second on some).
+    """
+    try:
+        old, new = path.stat(), staged.stat()
+    except FileNotFoundError:
+        return
+    for later in (1, 1_000_000_000, 2_000_000_000):
+        if new.st_mtime_ns > old.st_mtime_ns:
+            return
+        os.utime(staged, ns=(new.st_atime_ns, old.st_mtime_ns + later))
+        new = staged.stat()
+
+
+def remove_empty_folders(folder: Path, until: Path) -> None:
+    """Remove a folder and those above it, while they are empty and below `until`."""
+    while folder != until and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
 
 
 _LIBC = ctypes.CDLL(None, use_errno=True)

@@ -1,0 +1,75 @@
+"""Putting right what a killed commit or another tool left: index and files agree again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from polygon_fundamentals.datasets.schemas import schema
+from polygon_fundamentals.lake import index, their_form
+from polygon_fundamentals.lake.commit import carry_out, hold_bucket, note_file, staging_folder
+from polygon_fundamentals.lake.listing import FileState
+from polygon_fundamentals.lake.paths import BUCKETS, Dataset, Lake, bucket_of
+from polygon_fundamentals.lake.plan import Incoming, Plan, Scope, plan_ticker
+from polygon_fundamentals.lake.storage import local
+from polygon_fundamentals.statements import Generation, Statement
+
+
+def recover(lake: Lake) -> list[str]:
+    """Finish what killed runs left; return the names of the buckets that were mended.
+
+    Safe beside running commits: a bucket whose lock is held is left to its holder.
+    """
+    mended = []
+    local.remove_leftovers(lake.ops)
+    for dataset in (*(lake.dataset(g, s) for g in Generation for s in Statement), lake.ratios):
+        for bucket in range(BUCKETS):
+            note = note_file(dataset, bucket)
+            if not note.exists() and not staging_folder(dataset, bucket).exists():
+                continue
+            with hold_bucket(dataset, bucket) as unfinished:
+                _put_right(dataset, bucket, unfinished)
+            mended.append(f"{dataset.name}.{bucket:02d}")
+    return mended
+
+
+def rewritten_since(dataset: Dataset) -> list[FileState]:
+    """Return the files of tickers that we loaded which another tool wrote since. Writes nothing."""
+    return [s for s in index.unindexed(dataset) if dataset.index_file(s.ticker).exists()]
+
+
+def take_in(dataset: Dataset) -> list[Path]:
+    """Take in what another tool wrote since our last load, doubles out; return those files.
+
+    Raises:
+        DamagedFileError: one cannot be read; nothing of its bucket is written.
+    """
+    buckets: dict[int, dict[str, set[int]]] = {}
+    files = rewritten_since(dataset)
+    for state in files:
+        tickers = buckets.setdefault(bucket_of(state.ticker), {})
+        tickers.setdefault(state.ticker, set()).add(state.partition)
+    for bucket, tickers in buckets.items():
+        with hold_bucket(dataset, bucket) as unfinished:
+            for ticker, partitions in tickers.items():
+                unfinished.setdefault(ticker, set()).update(partitions)
+            _put_right(dataset, bucket, unfinished)
+    return [dataset.file(state.partition, state.ticker) for state in files]
+
+
+def _put_right(dataset: Dataset, bucket: int, unfinished: Mapping[str, set[int]]) -> None:
+    """Make index and files of some tickers agree; the bucket's lock is held."""
+    empty = schema(dataset.generation, dataset.statement).empty_table()
+    names = dict.fromkeys(unfinished, ())
+    nothing = Incoming(empty, names, Scope.WINDOW, frozenset(), datetime.now(UTC))
+    plans = []
+    for ticker in unfinished:
+        known = index.load(dataset, ticker, unfinished[ticker])
+        plan = plan_ticker(dataset, ticker, known, nothing, [], [], [], Counter())
+        plan = plan or Plan(ticker, known)
+        if their_form.keeps_form(dataset):
+            their_form.encode_plan(dataset, plan, nothing, [])
+        plans.append(plan)
+    carry_out(dataset, bucket, plans, Counter(), unfinished)
