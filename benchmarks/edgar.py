@@ -207,13 +207,13 @@ def _asked(lake: Lake, ciks: Sequence[str], day: date) -> str:
     assert settings is not None
     started = time.monotonic()
     cache = EdgarCache(lake)
-    told = ask(cache, Edgar(settings, EdgarLimit(lake, settings)), ciks, day, with_facts=True)
+    report = ask(cache, Edgar(settings, EdgarLimit(lake, settings)), ciks, day, with_facts=True)
     seconds = time.monotonic() - started
     stored = sum(path.stat().st_size for path in cache.folder.rglob("*.parquet"))
     return (
-        f"{told.companies:,} companies, {told.companies_asked:,} asked, {told.requests:,} "
-        f"requests, {told.body_bytes / 1e6:,.1f} MB, {seconds:.1f} s "
-        f"({told.requests / seconds:.1f} a second); cache {stored / 1e6:,.1f} MB; {told.note}"
+        f"{report.companies:,} companies, {report.companies_asked:,} asked, {report.requests:,} "
+        f"requests, {report.body_bytes / 1e6:,.1f} MB, {seconds:.1f} s "
+        f"({report.requests / seconds:.1f} a second); cache {stored / 1e6:,.1f} MB; {report.note}"
     )
 
 
@@ -275,13 +275,13 @@ def _settle(folder: Path, lake: Lake, url: str) -> Sequence[str]:
     compared = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     before, started = time.process_time(), time.monotonic()
     companies = open_companies(founds)
-    told = settle(lake, founds, companies, facts, {})
+    report = settle(lake, founds, companies, facts, {})
     seconds, cpu = time.monotonic() - started, time.process_time() - before
     return [
         f"settle alone: {len(companies)} companies with open differences, {seconds:.1f} s, "
         f"{cpu:.1f} s of processor time; comparing took {compared / 1e6:.2f} GB before",
-        f"settled {dict(told.settled)}; evidence {dict(told.evidence)}; without facts "
-        f"{told.companies_without_facts}",
+        f"settled {dict(report.settled)}; evidence {dict(report.evidence)}; without facts "
+        f"{report.companies_without_facts}",
     ]
 
 

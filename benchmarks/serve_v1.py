@@ -68,8 +68,8 @@ class Server:
             answer = requests.get(self.url + PATH, terms, headers=BEARER, timeout=60)
             if answer.status_code != 503:
                 answer.raise_for_status()
-                found: dict[str, Any] = answer.json()
-                return found
+                content: dict[str, Any] = answer.json()
+                return content
             time.sleep(0.2)
 
     def wait_for(self, name: str) -> float:
@@ -152,17 +152,17 @@ def load(server: Server, tickers: list[str]) -> dict[str, float]:
 
 def pages(server: Server, most: int) -> list[float]:
     """Return the seconds of each page of the whole market at 100 a page."""
-    found = []
+    pages_listed = []
     session = requests.Session()
     url: str | None = f"{server.url}{PATH}?limit=100"
-    while url and len(found) < most:
+    while url and len(pages_listed) < most:
         began = time.monotonic()
         while (answer := session.get(url, headers=BEARER, timeout=60)).status_code == 503:
             time.sleep(0.2)
         answer.raise_for_status()
         url = answer.json().get("next_url")
-        found.append(time.monotonic() - began)
-    return found
+        pages_listed.append(time.monotonic() - began)
+    return pages_listed
 
 
 def filled(root: Path, companies: int) -> list[str]:

@@ -82,22 +82,22 @@ def _builds(lakes: dict[str, Path], code: dict[str, Path], generation: str, runs
     peaks: dict[str, list[int]] = {name: [] for name in lakes}
     for run in range(runs + 1):
         for name, lake in lakes.items():
-            found = _build(lake, generation, code[name])
-            wide, history = map(int, found.printed.split())
+            result = _build(lake, generation, code[name])
+            wide, history = map(int, result.printed.split())
             if not run:
                 continue
-            times[name].append(found.cpu)
-            peaks[name].append(found.peak)
+            times[name].append(result.cpu)
+            peaks[name].append(result.peak)
             print(
-                f"build {generation}, {name}, run {run}: cpu {found.cpu:.1f} s, wall "
-                f"{found.wall:.1f} s, {found.peak / 1e6:.0f} MB, {wide:,} rows of the wide table, "
-                f"{history:,} of the history",
+                f"build {generation}, {name}, run {run}: cpu {result.cpu:.1f} s, wall "
+                f"{result.wall:.1f} s, {result.peak / 1e6:.0f} MB, {wide:,} rows of "
+                f"the wide table, {history:,} of the history",
                 flush=True,
             )
     if "before" in lakes:
         cpu, peak = (
-            statistics.median(a / b for a, b in zip(found["ours"], found["before"], strict=True))
-            for found in (times, peaks)
+            statistics.median(a / b for a, b in zip(result["ours"], result["before"], strict=True))
+            for result in (times, peaks)
         )
         print(f"build {generation}, ours / before: cpu {cpu:.2f}, memory {peak:.2f}", flush=True)
 
@@ -106,10 +106,10 @@ def _build(lake: Path, generation: str, root: Path) -> Measured:
     shutil.rmtree(lake / "silver", ignore_errors=True)
     environment = {**os.environ, "PYTHONPATH": str(root / "src")}
     words = [sys.executable, "-c", _BUILD, str(lake), generation]
-    found = measured(words, root, environment, lake.parent / "logs", 3600.0)
-    if found.exit_code:
-        raise SystemExit(f"the build failed: {found.errors}")
-    return found
+    result = measured(words, root, environment, lake.parent / "logs", 3600.0)
+    if result.exit_code:
+        raise SystemExit(f"the build failed: {result.errors}")
+    return result
 
 
 def join(lake: Lake, rows: int) -> None:

@@ -9,19 +9,13 @@ from urllib.parse import quote
 import numpy as np
 import orjson
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+
+from expectations.templates import template
 
 # A page is some 0.3 MB, and its values are compared once more: those that need a look.
 COMPANIES_SHOWN = 25
 LONGEST_NAME = 200
-_ENVIRONMENT = Environment(
-    loader=FileSystemLoader(Path(__file__).parent),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 
 
 def page_of(ticker: str) -> str:
@@ -42,10 +36,10 @@ def write_pages(
     site: Path, tickers: Sequence[str], values: pd.DataFrame, names: Mapping[str, str]
 ) -> None:
     """Write a page for each of some tickers to `site`; `values` has every pair of theirs."""
-    template = _ENVIRONMENT.get_template("company.html")
+    company = template("company.html")
     for ticker in tickers:
         rows = values[values["ticker"] == ticker]
-        page = template.render(
+        page = company.render(
             ticker=ticker, name=names.get(ticker) or "", data=Markup(_as_json(rows))
         )
         (site / "companies" / _file_of(ticker)).write_text(page, encoding="utf-8")

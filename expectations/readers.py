@@ -18,12 +18,16 @@ FIGURES_SHOWN = 200
 
 @dataclass(frozen=True)
 class ReaderFigures:
-    """What the last drill or cutover compared; `rows` as shown, what differs first."""
+    """What the last drill or cutover compared; `rows` as shown, what differs first.
+
+    `met` says whether as many figures agree as each check asks for.
+    """
 
     at: datetime
     rows: Sequence[Mapping[str, str]]
     total: int
     differ: int
+    met: bool
 
     @property
     def day(self) -> str:
@@ -45,7 +49,8 @@ def read_figures(lake: Lake) -> ReaderFigures | None:
             datetime.fromisoformat(content["at"]),
             [_row(figure) for figure in figures[:FIGURES_SHOWN]],
             len(figures),
-            sum(not figure["agrees"] for figure in figures),
+            differ := sum(not figure["agrees"] for figure in figures),
+            bool(content.get("met", not differ)),
         )
     except FileNotFoundError:
         return None

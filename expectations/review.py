@@ -9,13 +9,13 @@ from typing import Any
 
 import orjson
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from expectations import charts
 from expectations.companies import has_page, page_of
 from expectations.outcome import Outcome
 from expectations.readers import ReaderFigures
+from expectations.templates import template
 from polygon_fundamentals.parity.kinds import APART_KINDS, Kind
 
 # A page of some 3 MB: a browser opens it at once, and the report has what does not fit.
@@ -31,13 +31,6 @@ _TEXTS = (
     "detail", "accession",
 )  # fmt: skip
 _DAYS = ("period_end", "v1_filing_date", "v2_filing_date")
-_ENVIRONMENT = Environment(
-    loader=FileSystemLoader(Path(__file__).parent),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 
 
 @dataclass(frozen=True)
@@ -67,7 +60,7 @@ def make_review(review: Review, home: str = "") -> str:
         review.accessions, how="left", on=["ticker", "timeframe", "period_end"]
     )
     summary = review.summaries[-1]
-    return _ENVIRONMENT.get_template("review.html").render(
+    return template("review.html").render(
         summary=summary,
         home=home,
         sentence=_sentence(summary, review.outcome),

@@ -16,14 +16,14 @@ from tests.conftest import KEY
 
 def pages(sandbox: Sandbox, limit: int) -> list[bytes]:
     """Return the bodies of all pages of v1."""
-    found = []
+    listed = []
     url: str | None = f"{sandbox.url}/vX/reference/financials?limit={limit}&sort=filing_date"
     while url:
         answer = requests.get(url, headers={"Authorization": f"Bearer {KEY}"}, timeout=60)
-        found.append(answer.content)
+        listed.append(answer.content)
         following = answer.json().get("next_url")
         url = following and sandbox.url + following[following.index("/vX/") :]
-    return found
+    return listed
 
 
 def run(lake: Path, *words: str | Path) -> tuple[int, dict[str, Any], str]:

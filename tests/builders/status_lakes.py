@@ -38,7 +38,7 @@ def recent_quarters() -> list[tuple[str, str, int]]:
     return [(str(day - timedelta(days=40)), str(day), n) for n, day in enumerate(filed, 1)]
 
 
-def run_entry(lake: Lake, flow: str, day: date, seconds: float = 60.0, **found: Any) -> None:
+def run_entry(lake: Lake, flow: str, day: date, seconds: float = 60.0, **changes: Any) -> None:
     """Write the entry of a run that succeeded in the morning of a day in New York."""
     started = datetime.combine(day, time(6), NEW_YORK).astimezone(UTC)
     given = {
@@ -47,7 +47,7 @@ def run_entry(lake: Lake, flow: str, day: date, seconds: float = 60.0, **found: 
         "seconds": seconds,
         "outcome": "succeeded",
         "peak_memory_bytes": 400_000_000,
-        **found,
+        **changes,
     }
     entry(lake, f"{flow}-{day}", flow=flow, **given)
 
@@ -78,8 +78,12 @@ def history(
     report = {"ok": True, "failed": [], "units": 3 * tickers, "units_resumed": 0}
     report |= {"requests": requests, "seconds": seconds}
     parameters = {**WHOLE, "tickers": ["A"], "generation": "v2"}
-    told = {"parameters": parameters, "generations": {"v2": report}, "requests_per_minute": limit}
-    run_entry(lake, "historical-load", day, seconds, **told)
+    content = {
+        "parameters": parameters,
+        "generations": {"v2": report},
+        "requests_per_minute": limit,
+    }
+    run_entry(lake, "historical-load", day, seconds, **content)
 
 
 def running_well(lake: Lake, **v1: Any) -> None:

@@ -57,17 +57,19 @@ def test_parity_passes_once_the_differences_are_accepted(
         code, report = call("parity", *here, "--base-url", server.url)
         assert code == 1
         values = pd.read_csv(report["report_csv"], dtype={"cik": str})
-        found = values[(values["v2_field"] == "revenue") & values["v1_value"].notna()]
-        first = found.iloc[0]
+        differences = values[(values["v2_field"] == "revenue") & values["v1_value"].notna()]
+        first = differences.iloc[0]
         words = ["--field", "revenue", "--timeframe", "quarterly", "--by", "Ada Lovelace"]
         because = ["--reason", "The filing was looked at."]
-        for row in found.itertuples():
+        for row in differences.itertuples():
             code, answered = call(
                 "accept", row.kind, "--ticker", row.ticker, *words, *because, *here
             )
             assert (code, len(answered["accepted"])) == (0, 1)
         entries = load_accepted(accepted)
-        assert {(e.ticker, e.by) for e in entries} == {(t, "Ada Lovelace") for t in found["ticker"]}
+        assert {(e.ticker, e.by) for e in entries} == {
+            (t, "Ada Lovelace") for t in differences["ticker"]
+        }
         assert accepted.read_text().startswith("# Single differences that a reviewer")
         code, answered = call(
             "accept", "sign", "--ticker", first["ticker"], *words, *because, *here
@@ -75,12 +77,14 @@ def test_parity_passes_once_the_differences_are_accepted(
         assert (code, "has no sign of" in answered["error"]) == (1, True)
         # What follows from it, a reviewer accepts in the file.
         values["reason"] = "Follows from the revenue."
-        open_kinds = values["kind"].isin(set(found["kind"]) | {"unexplained", "v1_breaks_identity"})
+        open_kinds = values["kind"].isin(
+            set(differences["kind"]) | {"unexplained", "v1_breaks_identity"}
+        )
         values[open_kinds].to_csv(tmp_path / "values.csv", index=False)
         file = ["--from-report", str(tmp_path / "values.csv"), "--by", "A. Reviewer"]
         assert call("accept", *file)[0] == 0
         code, report = call("parity", *here, "--base-url", server.url)
-        assert report["differences"]["accepted"] >= len(found)
+        assert report["differences"]["accepted"] >= len(differences)
 
 
 def report(folder: Path, **columns: object) -> Path:

@@ -391,8 +391,8 @@ def test_two_updates_at_the_same_moment(market: Sandbox, lake: Lake, tmp_path: P
     for thread in threads:
         thread.join()
     assert codes == [0, 0]
-    found = [r for r in ledger.read_entries(lake)[0] if r.content["flow"] == "daily-update"]
-    assert [record.outcome for record in found] == ["succeeded", "succeeded"]
+    entries = [r for r in ledger.read_entries(lake)[0] if r.content["flow"] == "daily-update"]
+    assert [record.outcome for record in entries] == ["succeeded", "succeeded"]
     assert daily(market, alone)[0] == 0
     assert_same_lakes(lake, alone)
 

@@ -56,8 +56,9 @@ def test_from_inspect_to_cleanup_restore_and_rollback(market: Sandbox, tmp_path:
     quantmini.write_lake(lake.root, market, LOADED)
     beside = _beside(lake)
     here, there = ["--lake", str(lake.root)], where(market.url, lake)
-    code, found = call("inspect", *here)
-    assert (code, list(found["found"]["tools"])) == (1, ["quantmini"])  # its silver is in the way
+    code, inspected = call("inspect", *here)
+    # Its silver is in the way.
+    assert (code, list(inspected["found"]["tools"])) == (1, ["quantmini"])
     names = ",".join(market.tickers)
     which = "v2" if market.v1_retired else "both"
     code, report = call("historical-load", "--generation", which, "--tickers", names, *there)

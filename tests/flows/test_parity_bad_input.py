@@ -56,10 +56,10 @@ def site(lake: Lake) -> dict[Path, bytes]:
 def refused(lake: Lake, *words: str) -> str:
     """The message of a run that ends with 2 and leaves the site as it was."""
     before = site(lake)
-    code, told = call("parity", "--lake", str(lake.root), *NOWHERE, *words)
-    assert code == 2, told
+    code, answer = call("parity", "--lake", str(lake.root), *NOWHERE, *words)
+    assert code == 2, answer
     assert site(lake) == before
-    message = str(told["error"])
+    message = str(answer["error"])
     assert "\n" not in message
     return message
 

@@ -74,9 +74,9 @@ def tamper(monkeypatch: pytest.MonkeyPatch, change: Callable[[pd.DataFrame], Non
 
 
 def test_untouched_it_passes(compared: Lake) -> None:
-    code, told = asked(compared)
-    assert (code, told["passed"]) == (0, True)
-    assert told["differences"]["rounding"] >= 3
+    code, answer = asked(compared)
+    assert (code, answer["passed"]) == (0, True)
+    assert answer["differences"]["rounding"] >= 3
 
 
 @pytest.mark.parametrize("statement", list(Statement))
@@ -89,9 +89,9 @@ def test_a_changed_value_fails_the_command(
         frame.loc[row, "v2_value"] = 9e9
 
     tamper(monkeypatch, change)
-    code, told = asked(compared)
-    assert (code, told["passed"]) == (1, False)
-    [broken] = told["rules_broken"]
+    code, answer = asked(compared)
+    assert (code, answer["passed"]) == (1, False)
+    [broken] = answer["rules_broken"]
     assert broken["rule"].startswith("Values are equal, or their difference has a finding")
     assert (broken["statement"], broken["count"]) == (statement.value, 1)
 
@@ -112,6 +112,6 @@ def test_a_finding_renamed_to_one_that_may_not_stand_fails_the_command(
         frame.loc[row, "finding"] = kind
 
     tamper(monkeypatch, change)
-    code, told = asked(compared)
-    assert (code, told["passed"]) == (1, False)
-    assert [(b["detail"], b["count"]) for b in told["rules_broken"]] == [(kind, 1)]
+    code, answer = asked(compared)
+    assert (code, answer["passed"]) == (1, False)
+    assert [(b["detail"], b["count"]) for b in answer["rules_broken"]] == [(kind, 1)]

@@ -87,10 +87,10 @@ def _each_reader_sees(lake: Lake, rows: int) -> None:
 def test_the_rows_are_what_the_vendor_served(market: Sandbox, lake: Lake) -> None:
     expected = served(market)
     code, _ = call("ratios", "--tickers", ",".join(expected), *where(market.url, lake))
-    found = stored(lake)
+    rows = stored(lake)
     assert code == 0
-    assert found["ticker"].tolist() == sorted(expected)
-    for row in found.to_dict("records"):
+    assert rows["ticker"].tolist() == sorted(expected)
+    for row in rows.to_dict("records"):
         mine = {k: None if pd.isna(row[k]) else row[k] for k in SERVED_FIELDS}
         theirs = expected[row["ticker"]]
         assert mine == {k: theirs.get(k) for k in SERVED_FIELDS}
@@ -110,9 +110,9 @@ def test_loads_that_ask_for_them_take_the_tickers_of_the_lake(market: Sandbox, l
     market.advance(1)
     code, later = call("daily-update", "--date", "2026-08-04", "--ratios", *at)
     assert (code, later["ratios"]["rows_new"]) == (0, 2)
-    found = stored(lake)
+    rows = stored(lake)
     days = [date(2026, 8, 3), date(2026, 8, 4)]
-    assert found[["ticker", "date"]].to_numpy().tolist() == [
+    assert rows[["ticker", "date"]].to_numpy().tolist() == [
         [ticker, day] for ticker in ("CON", "NAN") for day in days
     ]
     assert len(list(lake.ratios.folder.rglob("*.parquet"))) == 2
@@ -168,9 +168,9 @@ def test_an_older_tools_folder_is_left_alone_and_its_file_is_read(
     pq.write_table(pa.Table.from_pylist([row]), own)
     assert call("ratios", "--tickers", "NAN", *where(market.url, lake))[0] == 0
     assert [path.read_bytes() for path in others] == [b"another tool's"] * 2
-    found = stored(lake)
-    assert found["date"].tolist() == [date(2026, 7, 31), date(2026, 8, 3)]
-    assert found["price"].tolist()[0] == 12.5
+    rows = stored(lake)
+    assert rows["date"].tolist() == [date(2026, 7, 31), date(2026, 8, 3)]
+    assert rows["price"].tolist()[0] == 12.5
 
 
 def test_what_cannot_be_is_said(market: Sandbox, lake: Lake) -> None:

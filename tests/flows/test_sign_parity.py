@@ -39,8 +39,8 @@ def add_cents(lake: Lake, cents: float) -> None:
 
 
 def line(lake: Lake) -> tuple[bool | None, str]:
-    _, told = call("checklist", "--lake", str(lake.root))
-    [item] = [step for step in told["steps"] if step["name"] == "sign-offs"]
+    _, answer = call("checklist", "--lake", str(lake.root))
+    [item] = [step for step in answer["steps"] if step["name"] == "sign-offs"]
     return item["ok"], item["detail"]
 
 
@@ -50,8 +50,8 @@ def test_parity_is_signed_and_signed_again_after_something_new(lake: Lake) -> No
     with Sandbox(companies=2, seed=3, api_key=KEY, quirks=False, start=date(2024, 1, 1)) as server:
         fill(lake, server, server.tickers)
         where = ["--lake", str(lake.root), "--base-url", server.url]
-        code, told = call("sign-off", "parity", "--by", "Ada", *where)
-        assert (code, "parity has not been run" in told["error"]) == (2, True)
+        code, answer = call("sign-off", "parity", "--by", "Ada", *where)
+        assert (code, "parity has not been run" in answer["error"]) == (2, True)
 
         assert call("parity", *where)[0] == 0
         assert call("sign-off", "training", "--by", "Ada", *where)[0] == 0
@@ -70,8 +70,8 @@ def test_parity_is_signed_and_signed_again_after_something_new(lake: Lake) -> No
 
         # It passes, and has something that was not there when Ada signed.
         add_cents(lake, 0.25)
-        code, told = call("parity", *where)
-        assert (code, told["differences"]["rounding"]) == (0, 1)
+        code, answer = call("parity", *where)
+        assert (code, answer["differences"]["rounding"]) == (0, 1)
         ok, detail = line(lake)
         assert not ok
         assert "has new cases: 1 rounding" in detail
@@ -80,6 +80,6 @@ def test_parity_is_signed_and_signed_again_after_something_new(lake: Lake) -> No
 
         # Better again.
         add_cents(lake, 0.0)
-        code, told = call("parity", *where)
-        assert (code, "rounding" in told["differences"]) == (0, False)
+        code, answer = call("parity", *where)
+        assert (code, "rounding" in answer["differences"]) == (0, False)
         assert line(lake)[0]

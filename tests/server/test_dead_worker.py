@@ -23,18 +23,18 @@ def processes_below(parent: int) -> list[int]:
         except (FileNotFoundError, ProcessLookupError):
             continue
         children.setdefault(int(fields[1]), []).append(int(folder.name))
-    below, found = [parent], []
+    below, processes = [parent], []
     while below:
-        found.append(below.pop())
-        below += children.get(found[-1], [])
-    return found
+        processes.append(below.pop())
+        below += children.get(processes[-1], [])
+    return processes
 
 
 def heartbeats(served: World, run: str) -> int:
     """Return how many heartbeats of a run have reached the server."""
     wanted = {"event": {"name": ["prefect.flow-run.heartbeat"]}}
-    found = served.api("/events/filter", {"filter": wanted, "limit": 50})["events"]
-    return [event["resource"]["prefect.resource.id"] for event in found].count(
+    events = served.api("/events/filter", {"filter": wanted, "limit": 50})["events"]
+    return [event["resource"]["prefect.resource.id"] for event in events].count(
         f"prefect.flow-run.{run}"
     )
 

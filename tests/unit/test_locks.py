@@ -21,8 +21,8 @@ def test_a_long_wait_for_a_lock_is_told_and_ends_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locks, "WARN_SECONDS", 0.05)
-    told = threading.Event()
-    monkeypatch.setattr(locks.log, "warning", lambda *words: (told.set(), lines.append(words)))
+    warned = threading.Event()
+    monkeypatch.setattr(locks.log, "warning", lambda *words: (warned.set(), lines.append(words)))
     lines: list[tuple[object, ...]] = []
     path = tmp_path / "v2.cash_flow.07"
     holder = subprocess.Popen(
@@ -44,7 +44,7 @@ def test_a_long_wait_for_a_lock_is_told_and_ends_with_it(
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    assert told.wait(30)
+    assert warned.wait(30)
     assert not got.is_set()
     holder.stdin.close()
     waiting.join(30)

@@ -32,7 +32,8 @@ class Check(BaseModel):
 
     `command` may hold `{bronze}`, `{silver}`, `{lake}` and `{python}`, this interpreter.
     `tolerance` is relative, for numbers; values under the keys in `may_differ` are not compared,
-    and with `only_in_both` neither are keys that one of the answers lacks.
+    and with `only_in_both` neither are keys that one of the answers lacks. At least the share
+    `at_least` of the figures that are compared must agree.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +43,7 @@ class Check(BaseModel):
     tolerance: float = Field(default=0.0, ge=0.0, le=1.0)
     may_differ: tuple[str, ...] = ()
     only_in_both: bool = False
+    at_least: float = Field(default=1.0, gt=0.0, le=1.0)
     timeout: float = Field(default=120.0, gt=0.0)
 
 
@@ -140,12 +142,16 @@ def figures(
 def differences(
     checks: Sequence[Check], before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> list[str]:
-    """Return the differences between two rounds of answers, one line per value."""
-    compared = figures(checks, before, after)
-    empty = {c.name for c in checks if c.only_in_both and before.get(c.name)}
-    empty -= {figure.check for figure in compared}
-    lines = [f"{name}: the two answers have no figure in common" for name in sorted(empty)]
-    return lines + [str(figure) for figure in compared if not figure.agrees]
+    """Return what differs in the checks that are not met, one line per figure."""
+    lines = []
+    for check in checks:
+        compared = figures([check], before, after)
+        if not compared and check.only_in_both and before.get(check.name):
+            lines.append(f"{check.name}: the two answers have no figure in common")
+        differing = [str(figure) for figure in compared if not figure.agrees]
+        if len(compared) - len(differing) < check.at_least * len(compared):
+            lines += differing
+    return lines
 
 
 def _pairs(old: Any, new: Any, check: Check, place: str) -> Iterator[tuple[str, Any, Any]]:
@@ -169,9 +175,15 @@ def _agree(old: Any, new: Any, check: Check) -> bool:
     return bool(old == new)
 
 
-def write_figures(lake: Lake, compared: Sequence[Figure], at: datetime) -> None:
-    """Write what the checks said of both generations, for the review page of parity."""
-    content = {"at": at.isoformat(), "figures": [asdict(figure) for figure in compared]}
+def write_figures(
+    lake: Lake, compared: Sequence[Figure], lines: Sequence[str], at: datetime
+) -> None:
+    """Write what the checks said of both generations, for the review page of parity.
+
+    `lines` are the differences for which a check is not met.
+    """
+    rows = [asdict(figure) for figure in compared]
+    content = {"at": at.isoformat(), "figures": rows, "met": not lines}
     replace_file(figures_file(lake), orjson.dumps(content))
 
 
@@ -187,10 +199,10 @@ def _number(value: Any) -> bool:
 def refuse_differences(
     checks: Sequence[Check], before: Mapping[str, Any], after: Mapping[str, Any], where: str
 ) -> str:
-    """Return in words that all answers are the same, and of how many checks that was seen.
+    """Return in words that all checks are met, and what they compared.
 
     Raises:
-        AnswerIsNo: some are not; the first of them are named.
+        AnswerIsNo: one is not; the first figures that differ are named.
     """
     lines = differences(checks, before, after)
     if lines:
@@ -203,11 +215,14 @@ def refuse_differences(
 
 
 def agreement(checks: Sequence[Check], compared: Sequence[Figure]) -> str:
-    """Return in words of how many checks a figure was compared, where all agree."""
+    """Return in words of how many checks that are met a figure was compared, and how many agree."""
     if not compared:
         return "no readers' check compared a figure"
-    count = compared_checks(compared)
-    return f"{count} of {len(checks)} readers' checks compared figures, and all agree"
+    agreeing = sum(figure.agrees for figure in compared)
+    return (
+        f"{compared_checks(compared)} of {len(checks)} readers' checks compared figures, and "
+        f"{agreeing:,} of {len(compared):,} figures agree, as many as the checks ask for"
+    )
 
 
 def compared_checks(compared: Sequence[Figure]) -> int:

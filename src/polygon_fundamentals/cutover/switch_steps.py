@@ -199,7 +199,8 @@ class Switch:
         answers = reader_checks.answers(checks, self.lake, self._folder, after)
         if self.target is Generation.V2:
             compared = reader_checks.figures(checks, self.facts["answers"], answers)
-            reader_checks.write_figures(self.lake, compared, self.context.clock())
+            lines = reader_checks.differences(checks, self.facts["answers"], answers)
+            reader_checks.write_figures(self.lake, compared, lines, self.context.clock())
             self.journal.note({"checks_compared": reader_checks.compared_checks(compared)})
         return reader_checks.refuse_differences(
             checks, self.facts["answers"], answers, "v2 beside v1"

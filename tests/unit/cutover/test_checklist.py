@@ -260,9 +260,9 @@ def test_silver_without_readers_checks_is_never_met(ready: Lake) -> None:
 
 def test_a_drill_that_ended_in_an_error_is_told_in_words(ready: Lake) -> None:
     entry(ready, "drill", NOW, outcome="failed", message="LakeError: no room")
-    found = unmet(lines(ready))
+    unmet_lines = unmet(lines(ready))
     words = "the drill of 2026-06-12 22:00 UTC ended in an error: LakeError: no room"
-    assert found == {"silver": words, "drill": words}
+    assert unmet_lines == {"silver": words, "drill": words}
 
 
 def test_checksums_of_links_and_of_names_that_are_no_utf_8(ready: Lake, tmp_path: Path) -> None:

@@ -39,22 +39,22 @@ def test_it_says_what_is_there_and_writes_nothing(
     before = fingerprint(lake.root, "**/*")
     code, answer = call("inspect", "--lake", str(lake.root))
     assert fingerprint(lake.root, "**/*") == before
-    found, rows = answer["found"], quantmini.served(market)
+    inspected, rows = answer["found"], quantmini.served(market)
     symbols = {row["tickers"][0] for row in rows}
     again = sorted(symbols)[: quantmini.LOADED_TWICE]
-    assert found["tools"] == {"quantmini": len(before) - 3 - found["silver"]["files"]}
-    assert found["tickers"] == len(symbols)
-    assert found["named_only"] == sorted({n for row in rows for n in row["tickers"]} - symbols)
-    assert found["companions"] == sorted(quantmini.COMPANIONS)
+    assert inspected["tools"] == {"quantmini": len(before) - 3 - inspected["silver"]["files"]}
+    assert inspected["tickers"] == len(symbols)
+    assert inspected["named_only"] == sorted({n for row in rows for n in row["tickers"]} - symbols)
+    assert inspected["companions"] == sorted(quantmini.COMPANIONS)
     keys = {(r["tickers"][0], r["cik"], r["timeframe"], r["end_date"]) for r in rows}
-    for statement in found["statements"]:
+    for statement in inspected["statements"]:
         assert statement["records"] == len(keys)
         differing = sum(statement["doubles_differing"].values())
         assert statement["doubles_alike"] == sum(r["tickers"][0] in again for r in rows)
         assert differing == len(rows) - len(keys)
         assert statement["unreadable"] == []
-    assert found["silver"]["state"] == "another's"
-    assert "year=…/quarter=…/data.parquet" in found["silver"]["pattern"]
+    assert inspected["silver"]["state"] == "another's"
+    assert "year=…/quarter=…/data.parquet" in inspected["silver"]["pattern"]
     assert code == 1
     assert answer["obstacles"] == [
         f"{lake.silver / 'fundamentals_wide'} is another tool's folder: `silver --adopt-path` "

@@ -94,9 +94,10 @@ def test_the_same_or_better_need_not_be_signed_again(lake: Lake, values: Any) ->
     signed(lake)
     ran(lake, "two", 5, values)
     summary = next((lake.ops / "parity" / "reports").glob("*-two/summary.json"))
-    told = json.loads(summary.read_text())
-    told["differences"].pop("null_in_v1", None)  # counted apart, so not among the differences
-    summary.write_text(json.dumps(told))
+    summary_json = json.loads(summary.read_text())
+    # It is counted apart, so it is not among the differences.
+    summary_json["differences"].pop("null_in_v1", None)
+    summary.write_text(json.dumps(summary_json))
     assert line(lake).ok, line(lake).detail
 
 

@@ -23,11 +23,12 @@ def test_what_differs_comes_first_with_its_change(
         Figure("c", ".A.2025.assets", 4000.0, 4001.0, agrees=False),
         Figure("c", ".B", None, "new", agrees=False),
     ]
-    write_figures(lake, compared, AT)
+    write_figures(lake, compared, ["c.B: None became 'new'"], AT)
     monkeypatch.setattr(readers, "FIGURES_SHOWN", 2)
     shown = readers.read_figures(lake)
     assert shown is not None
-    assert (shown.total, shown.differ, shown.day) == (3, 2, "2026-06-12 22:00 UTC")
+    assert (shown.total, shown.differ, shown.met) == (3, 2, False)
+    assert shown.day == "2026-06-12 22:00 UTC"
     first, second = shown.rows
     assert [*first.values()] == [
         "c", "A.2025.assets", "4,000", "4,001", "+1", "+0.025 %", "no",
@@ -36,7 +37,7 @@ def test_what_differs_comes_first_with_its_change(
 
 
 def test_a_damaged_file_is_one_line(lake: Lake) -> None:
-    write_figures(lake, [], AT)
+    write_figures(lake, [], [], AT)
     figures_file(lake).write_text("{}")
     with pytest.raises(DamagedFileError, match=r"figures\.json cannot be read; remove it"):
         readers.read_figures(lake)

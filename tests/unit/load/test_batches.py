@@ -123,10 +123,10 @@ def test_a_ticker_asked_for_alone_owns_the_rows_that_name_none(lake: Lake, cik: 
     def script(asked: Asked) -> Answer:
         query = asked.query
         names = (query.get("tickers.any_of") or query.get("tickers", "T05")).split(",")
-        found = {name: v2_row(name) | {"cik": f"1{name[1:]:>09}"} for name in names if name > "T03"}
-        if "T05" in found:
-            found["T05"] |= {"cik": cik, "tickers": None}
-        return results(list(found.values()))
+        rows = {name: v2_row(name) | {"cik": f"1{name[1:]:>09}"} for name in names if name > "T03"}
+        if "T05" in rows:
+            rows["T05"] |= {"cik": cik, "tickers": None}
+        return results(list(rows.values()))
 
     with serving(script) as server:
         client = client_of(server)  # type: ignore[arg-type]

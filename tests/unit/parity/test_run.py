@@ -39,9 +39,9 @@ def mine(source: Lake, tmp_path: Path) -> Lake:
     return Lake(tmp_path / "mine")
 
 
-def content(found: StatementFindings) -> dict[str, list[dict[str, object]]]:
+def content(findings: StatementFindings) -> dict[str, list[dict[str, object]]]:
     """All rows, in an order that does not depend on how they were found."""
-    return {name: sorted(found.table(name).to_pylist(), key=repr) for name in NAMES}
+    return {name: sorted(findings.table(name).to_pylist(), key=repr) for name in NAMES}
 
 
 def cached(lake: Lake, name: str) -> Path:
@@ -161,12 +161,12 @@ def test_a_cache_with_one_wrong_byte_is_built_anew(mine: Lake) -> None:
 
 
 def test_what_cannot_be_read_later_is_named_with_the_remedy(mine: Lake) -> None:
-    found = comparison(mine, CF, QUESTION).findings
-    (found.folder / "values.parquet").write_bytes(b"no Parquet")
+    findings = comparison(mine, CF, QUESTION).findings
+    (findings.folder / "values.parquet").write_bytes(b"no Parquet")
     with pytest.raises(
         DamagedFileError, match=r"values\.parquet cannot be read .* run parity again"
     ):
-        found.totals(())
+        findings.totals(())
 
 
 def test_a_company_without_anything_to_compare(mine: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

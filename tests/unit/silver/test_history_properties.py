@@ -92,11 +92,11 @@ def observations(scopes: tuple[Scope, ...], ciks: int) -> st.SearchStrategy[list
     return st.lists(one, min_size=1, max_size=7)
 
 
-def loaded(root: Any, found: list[Observation]) -> Lake:
+def loaded(root: Any, observations: list[Observation]) -> Lake:
     """Return a lake that was loaded with the observations as they were seen."""
     lake = Lake(root)
     lake.prepare()
-    for observation in sorted(found, key=lambda item: (item.day, item.hour)):
+    for observation in sorted(observations, key=lambda item: (item.day, item.hour)):
         observation.put(lake)
     return lake
 
@@ -110,13 +110,15 @@ def spans(history: pa.Table) -> dict[tuple[Any, ...], list[tuple[date, date]]]:
     return rows
 
 
-def check(lake: Lake, found: list[Observation], *, withdrawn: bool, with_oracle: bool) -> None:
+def check(
+    lake: Lake, observations: list[Observation], *, withdrawn: bool, with_oracle: bool
+) -> None:
     """Build from either generation, and look at every version and every day of change."""
     for generation in Generation:
         silver.build(lake, generation)
         history = silver.read_history(lake)
         for row in history.to_pylist():
-            assert row["known_from"] >= could_be_known(found, row), row
+            assert row["known_from"] >= could_be_known(observations, row), row
         for versions in spans(history).values():
             assert all(begin < end for begin, end in versions)
             between = list(pairwise(versions))
@@ -142,12 +144,12 @@ def check(lake: Lake, found: list[Observation], *, withdrawn: bool, with_oracle:
             assert known_ends == sorted(known_ends)
 
 
-def could_be_known(found: list[Observation], row: dict[str, Any]) -> date:
+def could_be_known(observations: list[Observation], row: dict[str, Any]) -> date:
     """Return the earliest day on which anybody could know a row's total assets.
 
     Of an undated record that is the day of the period's first filing, or when it was seen.
     """
-    period = [o for o in found if (o.end, o.cik) == (row["period_end"], row["cik"])]
+    period = [o for o in observations if (o.end, o.cik) == (row["period_end"], row["cik"])]
     filings = [o.filing_date for o in period if o.filing_date is not None]
     days = []
     for o in period:
@@ -168,29 +170,29 @@ ANYTHING = observations((Scope.WINDOW, Scope.WINDOW, Scope.PERIODS, Scope.ACCEPT
 
 
 @examples(6)
-@given(found=ONE_COMPANY)
+@given(observations=ONE_COMPANY)
 def test_for_any_order_of_observations(
-    tmp_path_factory: pytest.TempPathFactory, found: list[Observation]
+    tmp_path_factory: pytest.TempPathFactory, observations: list[Observation]
 ) -> None:
-    lake = loaded(tmp_path_factory.mktemp("lake"), found)
-    check(lake, found, withdrawn=False, with_oracle=False)
+    lake = loaded(tmp_path_factory.mktemp("lake"), observations)
+    check(lake, observations, withdrawn=False, with_oracle=False)
 
 
 @pytest.mark.slow
 @examples(40)
-@given(found=ONE_COMPANY)
+@given(observations=ONE_COMPANY)
 def test_for_any_order_of_observations_as_the_oracle_has_it(
-    tmp_path_factory: pytest.TempPathFactory, found: list[Observation]
+    tmp_path_factory: pytest.TempPathFactory, observations: list[Observation]
 ) -> None:
-    lake = loaded(tmp_path_factory.mktemp("lake"), found)
-    check(lake, found, withdrawn=False, with_oracle=True)
+    lake = loaded(tmp_path_factory.mktemp("lake"), observations)
+    check(lake, observations, withdrawn=False, with_oracle=True)
 
 
 @pytest.mark.slow
 @examples(40)
-@given(found=ANYTHING)
+@given(observations=ANYTHING)
 def test_with_withdrawals_and_a_ticker_that_goes_to_another_company(
-    tmp_path_factory: pytest.TempPathFactory, found: list[Observation]
+    tmp_path_factory: pytest.TempPathFactory, observations: list[Observation]
 ) -> None:
-    lake = loaded(tmp_path_factory.mktemp("lake"), found)
-    check(lake, found, withdrawn=True, with_oracle=True)
+    lake = loaded(tmp_path_factory.mktemp("lake"), observations)
+    check(lake, observations, withdrawn=True, with_oracle=True)

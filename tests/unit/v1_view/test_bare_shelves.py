@@ -24,8 +24,8 @@ def shelves(view: View, folder: Path, *, bare: bool) -> list[Shelf]:
     tickers = {t for g in Generation for s in Statement for _, t, _ in lake.dataset(g, s).files()}
     folder.mkdir()
     made = make_shelves(view, str(folder), companies_of(view.root, sorted(tickers)), bare=bare)
-    found = [shelf_file.load(Path(path)) for path in made]
-    return [shelf for shelf in found if shelf is not None]
+    loaded = [shelf_file.load(Path(path)) for path in made]
+    return [shelf for shelf in loaded if shelf is not None]
 
 
 def assert_same(view: View, folder: Path) -> int:

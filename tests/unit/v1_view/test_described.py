@@ -48,8 +48,8 @@ TESTS: dict[str, Test] = {
 
 def parameters() -> list[dict[str, Any]]:
     described = json.loads(DESCRIPTION.read_text())["paths"][PATH]["get"]["parameters"]
-    found: list[dict[str, Any]] = described
-    return found
+    listed: list[dict[str, Any]] = described
+    return listed
 
 
 def values(parameter: dict[str, Any], records: list[dict[str, Any]]) -> st.SearchStrategy[Any]:

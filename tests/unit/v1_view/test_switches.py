@@ -33,10 +33,10 @@ Groups = dict[str, list[Any]]
 
 
 def by_company(records: list[dict[str, Any]]) -> Groups:
-    found: Groups = {}
+    groups: Groups = {}
     for record in records:
-        found.setdefault(record.get("cik") or str(record.get("tickers")), []).append(record)
-    return found
+        groups.setdefault(record.get("cik") or str(record.get("tickers")), []).append(record)
+    return groups
 
 
 def ask(url: str, terms: Mapping[str, str], session: requests.Session) -> Groups:
@@ -77,14 +77,14 @@ class Clients:
         while not self._stop.is_set():
             number = (number + 1) % len(self.asked)
             try:
-                found = ask(self.server.url, self.asked[number], session)
+                answer = ask(self.server.url, self.asked[number], session)
             except (requests.RequestException, AssertionError) as error:
                 self.failed.append(f"{self.asked[number]}: {error}")
                 continue
             with self._lock:
                 self.count += 1
-                if found not in self.answers[number]:
-                    self.answers[number].append(found)
+                if answer not in self.answers[number]:
+                    self.answers[number].append(answer)
 
     def stop(self) -> None:
         self._stop.set()
@@ -153,7 +153,7 @@ def test_switches_loads_and_a_build_under_eight_clients(tmp_path: Path) -> None:
         # The states follow one another, and the last is reached.
         assert answers[0] == known[0]
         assert answers[-1] == known[2]
-        for found in answers:
-            for company, records in found.items():
+        for entries in answers:
+            for company, records in entries.items():
                 assert any(records == state.get(company) for state in known), asked[number]
     print(f"{clients.count:,} answers, {sum(map(len, clients.answers.values()))} different ones")
