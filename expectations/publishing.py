@@ -29,6 +29,7 @@ def building(parity: Path, run: str) -> Iterator[Path]:
         (folder / name).mkdir(parents=True)
         _copy(parity / name, folder / name)
     _prune(folder / "gx" / "validations")
+    _forget_unpublished(folder)
     try:
         yield folder
     finally:
@@ -55,6 +56,20 @@ def _prune(validations: Path) -> None:
     for run in runs[RUNS_KEPT - 1 :]:
         for folder in validations.glob(f"*/{run}"):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _forget_unpublished(folder: Path) -> None:
+    """Remove the results that have no page: a run was killed while it put them in place.
+
+    The site's index is written only when every result has its page.
+    """
+    results, pages = folder / "gx" / "validations", folder / "data_docs" / "validations"
+    for path in _files(results):
+        if (
+            path.suffix == ".json"
+            and not (pages / path.relative_to(results)).with_suffix(".html").exists()
+        ):
+            path.unlink()
 
 
 def publish(built: Path, parity: Path, frames: Path) -> None:
