@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,12 @@ import pytest
 from polygon_fundamentals import silver
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.reference.edgar import Edgar, EdgarLimit
-from polygon_fundamentals.reference.edgar_cache import EdgarCache, ask
+from polygon_fundamentals.reference.edgar_cache import EdgarCache, ask, reports_of
+from polygon_fundamentals.reference.original_dates import date_periods
 from polygon_fundamentals.statements import Generation
 from sandbox import Sandbox
 from tests.builders.edgar import Clock, settings
-from tests.conftest import KEY
+from tests.conftest import KEY, client_of
 from tests.cutover_world import v1_row
 from tests.filled import fill
 from tests.unit.silver.feeding import put, v2_balance
@@ -122,3 +124,21 @@ def test_both_sources_agree_in_the_sandbox(tmp_path: Path, monkeypatch: pytest.M
     for table in (dated, known):
         keys = table[["cik", "filing_date", "accession_number"]].itertuples(index=False, name=None)
         assert set(keys) <= listed
+
+
+def test_a_row_whose_first_filing_sec_dates_is_known_by_sec(lake: Lake) -> None:
+    put(lake, V2, v2_balance("2024-09-10", 100.0), "2024-09-11T12:00")
+    reports = (
+        ("0000000001-24-000001", "10-Q", "2024-05-10", "2024-03-31"),
+        ("0000000001-24-000002", "10-Q/A", "2024-09-10", "2024-03-31"),
+    )
+    cache = EdgarCache(lake)
+    cache.update(Submissions(reports), CIK, date(2026, 7, 1), with_facts=False)
+    with Sandbox(companies=1, api_key=KEY) as box:
+        counts = date_periods(lake, client_of(box), ["ABC"], partial(reports_of, cache))
+    assert counts["edgar"] == 1
+    names = ["known_from", "known_to", "values_known_from", "knowledge", "accession_number"]
+    rows = silver.history_table(lake, V2).select(names).to_pylist()
+    assert [tuple(map(str, row.values())) for row in rows] == [
+        ("2024-05-10", "None", "2024-09-10", "sec", "0000000001-24-000002"),
+    ]
