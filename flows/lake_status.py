@@ -10,7 +10,7 @@ from polygon_fundamentals.cutover.thresholds import load_thresholds
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.catalogue import DatasetCounts
 from polygon_fundamentals.settings import load_settings
-from polygon_fundamentals.status import Figures, Row, gather, judge, load_targets
+from polygon_fundamentals.status import Figures, Row, check_status, gather, load_targets
 
 DEPLOYMENTS = Path(__file__).parents[1] / "deployments"
 TARGETS_FILE, THRESHOLDS = DEPLOYMENTS / "targets.toml", DEPLOYMENTS / "checklist.toml"
@@ -34,4 +34,4 @@ def status_of(
         days_required=load_thresholds(THRESHOLDS).business_days,
         others=other_writers(lake),
     )
-    return figures, judge(figures)
+    return figures, check_status(figures)

@@ -148,7 +148,7 @@ def _reason(dataset: Dataset, ticker: str, partition: int, known: TickerIndex) -
     if entry is None or known.is_older or stored is None:
         return None
     recorded = {key: row[1] for key, row in known.rows.items() if row[0] == partition}
-    present = {key: stored.hashes[position] for key, position in stored.standing.items()}
+    present = {key: stored.hashes[position] for key, position in stored.current_rows.items()}
     # A row that stands elsewhere too (an unfinished move) is recorded there.
     differ = {key for key in recorded if present.get(key) != recorded[key]}
     differ |= present.keys() - known.rows.keys()

@@ -106,7 +106,7 @@ class StoredFile:
     signature: Signature
 
     @cached_property
-    def standing(self) -> dict[str, int]:
+    def current_rows(self) -> dict[str, int]:
         """Key → position of the row that stands: of rows that share a key the latest filing."""
         current = {key: position for position, key in enumerate(self.keys)}
         if len(current) < len(self.keys):
@@ -120,7 +120,7 @@ class StoredFile:
         Two files of ours hold it after a move that was cut off: the moved row was observed later.
         The time of another tool's file tells when it was touched, so the later filing comes first.
         """
-        mine, its = self._lateness(self.standing[key]), other._lateness(other.standing[key])
+        mine, its = self._lateness(self.current_rows[key]), other._lateness(other.current_rows[key])
         if self.ours and other.ours:
             return mine[1:] > its[1:]
         return mine > its
@@ -218,13 +218,13 @@ def _reread(index: TickerIndex, dataset: Dataset, ticker: str, stale: set[int]) 
         index.files[partition] = (*stored.signature, stored.table.num_rows)
         if len(set(stored.keys)) < len(stored.keys):
             index.untidy.add(partition)
-        for key, position in stored.standing.items():
+        for key, position in stored.current_rows.items():
             other = index.rows.get(key)
             if other is not None:
                 if other[0] not in read:
                     read[other[0]] = read_file(dataset, other[0], ticker)
                 rival = read[other[0]]
-                if rival is not None and key in rival.standing:
+                if rival is not None and key in rival.current_rows:
                     if rival.stands_over(stored, key):
                         index.untidy.add(partition)
                         continue

@@ -177,10 +177,8 @@ def _older(
         if stored is None:
             continue
         filings = filing_order(stored.table, dataset.generation).tolist()
-        standing = stored.standing
-        outdated += [
-            k for k in keys if k in standing and filings[standing[k]] > arriving[changed[k]]
-        ]
+        current = stored.current_rows
+        outdated += [k for k in keys if k in current and filings[current[k]] > arriving[changed[k]]]
     return outdated
 
 
@@ -290,10 +288,10 @@ def _rewrite(
             stay, old, events, moved = [], [], [], []
             for position, key in enumerate(file.keys):
                 mine = known.rows.get(key, (None, ""))[0] == partition
-                if mine and key not in gone and file.standing[key] == position:
+                if mine and key not in gone and file.current_rows[key] == position:
                     stay.append(position)
                     digests[key] = file.hashes[position]
-                elif not mine or file.standing[key] != position:
+                elif not mine or file.current_rows[key] != position:
                     if file.hashes[position] != known.rows.get(key, (0, ""))[1]:
                         old.append(position)
                         events.append(revisions.SUPERSEDED)

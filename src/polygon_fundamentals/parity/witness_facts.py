@@ -180,7 +180,7 @@ def _differences(longer: Sequence[Fact], shorter: Sequence[Fact]) -> list[Fact]:
     """
     made: list[Fact] = []
     for day in sorted({f.filed for f in (*longer, *shorter)}):
-        year, before = _standing(longer, day), _standing(shorter, day)
+        year, before = _current_fact(longer, day), _current_fact(shorter, day)
         if year is None or before is None:
             continue
         value = year.value - before.value
@@ -199,7 +199,7 @@ def _differences(longer: Sequence[Fact], shorter: Sequence[Fact]) -> list[Fact]:
     return made
 
 
-def _standing(facts: Sequence[Fact], day: date) -> Fact | None:
+def _current_fact(facts: Sequence[Fact], day: date) -> Fact | None:
     """Return the fact that stood at the end of a day, None where a day's filings disagree."""
     known = [f for f in facts if f.filed <= day]
     if not known:

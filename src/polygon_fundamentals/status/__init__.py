@@ -1,6 +1,6 @@
 """Status: both pipelines side by side, gathered from the catalogue and the ledger."""
 
-from polygon_fundamentals.status.checks import Row, alarms, judge
+from polygon_fundamentals.status.checks import Row, alarms, check_status
 from polygon_fundamentals.status.figures import Figures, gather
 from polygon_fundamentals.status.render import as_html, as_json, as_markdown
 from polygon_fundamentals.status.targets import load_targets
@@ -12,7 +12,7 @@ __all__ = [
     "as_html",
     "as_json",
     "as_markdown",
+    "check_status",
     "gather",
-    "judge",
     "load_targets",
 ]

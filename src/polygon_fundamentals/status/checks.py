@@ -40,8 +40,8 @@ class Row:
         return "; ".join(filter(None, (self.reason, self.remedy)))
 
 
-def judge(figures: Figures) -> list[Row]:
-    """Return the rows of a status, in the order in which they are shown."""
+def check_status(figures: Figures) -> list[Row]:
+    """Return one row a check, in the order in which they are shown."""
     return [*_lake(figures), *_runs(figures), *_comparison(figures)]
 
 

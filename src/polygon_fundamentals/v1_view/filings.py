@@ -61,7 +61,7 @@ def v1_filings(
     versions_of = _listed_versions if bare else _versions
     versions = {s: versions_of(lake.dataset(Generation.V1, s), parts) for s in Statement}
     if day is None:
-        return {s: _pick(v.table, _standing(v), _everything(v)) for s, v in versions.items()}
+        return {s: _pick(v.table, _current_rows(v), _everything(v)) for s, v in versions.items()}
     moment = np.datetime64(day, "D").astype("int64")
     flat = {
         s: v.table if bare else _flat(v.table, lake.dataset(Generation.V1, s))
@@ -77,8 +77,8 @@ def v1_filings(
             continue
         spans = known_dates.lifetimes(table, Generation.V1, ciks, first)
         known = spans["since"] <= moment
-        standing = known & (moment < spans["until"])
-        rows = (spans.loc[some, "row"].tolist() for some in (standing, known))
+        current = known & (moment < spans["until"])
+        rows = (spans.loc[some, "row"].tolist() for some in (current, known))
         picked[statement] = _pick(versions[statement].table, *rows)
     return picked
 
@@ -166,7 +166,7 @@ def _everything(versions: Versions) -> list[int]:
     return [i for i, event in enumerate(events) if event != revisions.WITHDRAWN]
 
 
-def _standing(versions: Versions) -> list[int]:
+def _current_rows(versions: Versions) -> list[int]:
     """Return the row of each record that stands in the lake, as the lake's own readers take it."""
     table = versions.table
     filings = filing_order(table, Generation.V1).tolist()
@@ -188,15 +188,15 @@ def _standing(versions: Versions) -> list[int]:
     ]
 
 
-def _pick(table: pa.Table, standing: Sequence[int], known: Sequence[int]) -> pa.Table:
-    """Return the standing rows, and those of `known` that are other filings of their records."""
+def _pick(table: pa.Table, current: Sequence[int], known: Sequence[int]) -> pa.Table:
+    """Return the current rows, and those of `known` that are other filings of their records."""
     keys = _records(table)
-    chosen = {keys[i]: i for i in standing}
+    chosen = {keys[i]: i for i in current}
     several: dict[str, list[int]] = {}
     for i in known:
         if keys[i] in chosen and chosen[keys[i]] != i:
             several.setdefault(keys[i], []).append(i)
-    rows = list(standing)
+    rows = list(current)
     if several:
         filings = [tuple(f) for f in filing_order(table, Generation.V1).tolist()]
         moments = table["observed_at"].cast(pa.int64()).to_pylist()

@@ -13,7 +13,7 @@ import pytest
 from flows.lake_status import TARGETS_FILE
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.status import alarms, as_html, as_json, gather, judge, load_targets
+from polygon_fundamentals.status import alarms, as_html, as_json, check_status, gather, load_targets
 from polygon_fundamentals.status.targets import PLANNED
 from tests.builders.ledger import entry
 from tests.builders.status_lakes import WHOLE
@@ -37,7 +37,7 @@ def run_of(lake: Lake, day: str, v1: dict[str, Any], v2: dict[str, Any], **more:
 
 def warnings(lake: Lake, now: datetime = MONDAY) -> list[str]:
     figures = gather(lake, load_targets(None), now)
-    told: list[str] = as_json(figures, judge(figures))["warnings"]
+    told: list[str] = as_json(figures, check_status(figures))["warnings"]
     return told
 
 
@@ -45,7 +45,7 @@ def test_all_is_well(lake: Lake) -> None:
     for day in ("2026-07-08", "2026-07-09", "2026-07-10", "2026-07-13"):
         run_of(lake, day, {"ok": True, "seconds": 2.0}, {"ok": True, "seconds": 3.0})
     figures = gather(lake, load_targets(None), MONDAY.replace(hour=21))
-    shown = as_json(figures, judge(figures))
+    shown = as_json(figures, check_status(figures))
     assert shown["warnings"] == []
     assert (shown["days_in_a_row"], shown["days_in_a_row_until"]) == (4, "2026-07-13")
     assert shown["time_ratio"] == 1.5
@@ -131,7 +131,7 @@ def test_targets_of_a_file(tmp_path: Path) -> None:
 def test_the_page_shows_data_as_data(lake: Lake) -> None:
     run_of(lake, "2026-07-13", failed("<script>alert(1)</script>"), {"ok": True})
     figures = gather(lake, load_targets(None), MONDAY)
-    page = as_html(figures, judge(figures))
+    page = as_html(figures, check_status(figures))
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert "http" not in page
@@ -152,7 +152,7 @@ def load_of(lake: Lake, tickers: int, requests: int, **more: Any) -> dict[str, d
         **more,
     )
     figures = gather(lake, load_targets(None), MONDAY, requests_per_minute=300)
-    shown = as_json(figures, judge(figures))
+    shown = as_json(figures, check_status(figures))
     return {target["name"]: target for target in shown["targets"]}
 
 
@@ -211,7 +211,7 @@ def test_every_alarm_names_the_next_command(lake: Lake) -> None:
     entry(lake, "p", flow="parity", outcome="failed", passed=False, started=f"{day}T21:00:00+00:00")
     (lake.ops / "runs" / "20260702T0Z-x.json").write_text("{")
     figures = gather(lake, load_targets(None), MONDAY)
-    bad = alarms(judge(figures))
+    bad = alarms(check_status(figures))
     assert {row.name for row in bad} == {
         "v1 endpoint",
         "ledger",

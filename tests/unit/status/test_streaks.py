@@ -15,7 +15,7 @@ from polygon_fundamentals.cutover.checklist import evaluate_checklist
 from polygon_fundamentals.cutover.sign_offs import Contacts
 from polygon_fundamentals.cutover.thresholds import Thresholds
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.status import as_json, gather, judge, load_targets
+from polygon_fundamentals.status import as_json, check_status, gather, load_targets
 from tests.builders.ledger import entry
 from tests.builders.status_lakes import WHOLE
 
@@ -85,7 +85,7 @@ def test_status_and_checklist_agree(drawn: list[dict[str, Any]], now: datetime) 
             write(lake, number, run, now)
         checklist = evaluate_checklist(lake, Thresholds(), Contacts(), clock=lambda: now)
         figures = gather(lake, load_targets(None), now, datasets=[])
-        shown = as_json(figures, judge(figures))
+        shown = as_json(figures, check_status(figures))
     line = checklist.items[0]
     assert line.name == ("v2 runs" if figures.v1_rests else "parallel runs")
     words = re.search(r"on (\d+) business days in a row(?: \(\S+ to (\S+)\))?", line.detail)
