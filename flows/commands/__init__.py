@@ -14,6 +14,7 @@ from flows.commands import (
     inspect,
     loads,
     parity,
+    rehearse,
     sandbox,
     serve,
     serve_v1,
@@ -160,6 +161,13 @@ GROUPS: dict[str, dict[str, Command]] = {
             switch.SignOffParameters,
             switch.sign_off,
             ("sign-off training --by 'Ada Lovelace'",),
+        ),
+        "rehearse": Command(
+            "copy the lake, and let days pass in the copy without waiting for them",
+            rehearse.RehearseParameters,
+            rehearse.run,
+            ("rehearse --lake /data/lake --copy /tmp/copy", "rehearse --lake /tmp/copy --days 90"),
+            ("--json",),
         ),
         "drill": Command(
             "rehearse cutover and rollback on a copy made of links",

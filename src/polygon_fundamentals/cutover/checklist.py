@@ -11,7 +11,7 @@ from typing import Literal
 
 from polygon_fundamentals import ledger
 from polygon_fundamentals.cutover import checklist_items as items
-from polygon_fundamentals.cutover import companions, sign_offs
+from polygon_fundamentals.cutover import companions, rehearsal, sign_offs
 from polygon_fundamentals.cutover.checklist_items import SHOWN, Case, ChecklistItem
 from polygon_fundamentals.cutover.journal import Clock, now
 from polygon_fundamentals.cutover.thresholds import Thresholds
@@ -86,6 +86,8 @@ def evaluate_checklist(
     ]
     if companions.all_companions(lake):
         lines.append(("other data", items.other_data_item))
+    if rehearsal.rehearsal_of(lake) is not None:
+        lines.append(("rehearsal", items.rehearsal_item))
     judged = [_judged(name, line, case) for name, line in lines]
     if damaged:
         names = ", ".join(path.name for path in damaged[:SHOWN])

@@ -6,11 +6,13 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from polygon_fundamentals.cutover import (
     checksums,
     companions,
     quarantine,
+    rehearsal,
     sign_offs,
     signed_parity,
 )
@@ -259,6 +261,17 @@ def other_data_item(case: Case) -> ChecklistItem:
         detail = f"in v1's folder and in v2's, so one would be hidden: {companions.in_words(both)}"
     remedy = f"join the two in {case.lake.pointer}, and remove the other"
     return ChecklistItem("other data", not both, detail, remedy)
+
+
+def rehearsal_item(case: Case) -> ChecklistItem:
+    """Return whether a copy that was made to rehearse on stands where it was made."""
+    made = rehearsal.rehearsal_of(case.lake)
+    assert made is not None  # else the line is not asked for
+    words = f"a copy of {made.copy_of}, in which {made.days_passed} days passed unwaited for"
+    remedy = f"make {made.copy_of} the lake: the days of a copy are no evidence"
+    here = Path(made.copy) == case.lake.root
+    detail = words if here else f"{words}, was moved here from {made.copy}"
+    return ChecklistItem("rehearsal", here, detail, remedy)
 
 
 def checksums_item(case: Case) -> ChecklistItem:

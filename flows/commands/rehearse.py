@@ -1,0 +1,46 @@
+"""The command `rehearse`: a copy of the lake, and days that pass in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from flows.commands.output import finish, switch_lines
+from flows.parameters import Flag, LakeFolder, Parameters
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.settings import lake_root
+
+
+class RehearseParameters(Parameters):
+    """A copy to make of the lake, or how many days are to pass in a copy."""
+
+    lake: LakeFolder = None
+    copy_to: Annotated[
+        str | None,
+        Flag("--copy", metavar="DIR", help="copy the lake to this empty folder, to rehearse on"),
+    ] = None
+    days: Annotated[
+        int | None,
+        Field(ge=1),
+        Flag(metavar="N", help="let N days pass in a copy", unset="one business day"),
+    ] = None
+
+
+def run(given: RehearseParameters, as_json: bool) -> int:
+    """Make a copy of a lake, or let days pass in one."""
+    # They load Arrow, which --help does without.
+    from flows.runs import finish_flow
+    from flows.switching import lake_of
+    from polygon_fundamentals.cutover.rehearsal import let_days_pass, make_copy
+
+    def body() -> dict[str, object]:
+        if given.copy_to and given.days:
+            raise UsageError("--copy makes a copy, --days lets days pass in one: give one of them")
+        lake = lake_of(given.lake)
+        if given.copy_to:
+            return make_copy(lake, lake_root(Path(given.copy_to))).as_json()
+        return let_days_pass(lake, given.days).as_json()
+
+    return finish(finish_flow(body), switch_lines, as_json)
