@@ -1,7 +1,6 @@
 """The suites: which rules each frame must keep.
 
-They are made of the field map, tolerances.yaml and accepted.yaml, and of nothing that a lake
-holds: any two lakes have the same suites, byte by byte.
+They are made of the field map, tolerances.yaml and accepted.yaml: any two lakes have the same.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from great_expectations.expectations.expectation import Expectation
 
 from expectations.plugin import rules, values
 from polygon_fundamentals.field_map import Relation, Unit, primary_pairs
+from polygon_fundamentals.parity.definitions import has_own_definition
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
 from polygon_fundamentals.parity.records import v2_identities
 from polygon_fundamentals.parity.tolerances import Accepted, Budget, Rule, Tolerances
@@ -27,7 +27,7 @@ _RELATIONS = {
     Relation.DEFINITION_DIFFERS: "the two are defined differently, and only what the definition "
     "explains may differ",
 }
-_UNITS = {Unit.USD: "dollars", Unit.USD_PER_SHARE: "dollars a share", Unit.SHARES: "shares"}
+_UNITS = {Unit.USD: "dollar", Unit.USD_PER_SHARE: "dollar", Unit.SHARES: "share"}
 # What tells the rules of one class apart.
 _SCOPE = ("statement", "identity", "v2_field", "finding")
 _SUITES = {
@@ -76,7 +76,7 @@ def _suite(name: str, expectations: Iterable[Expectation]) -> ExpectationSuite:
 
 
 def _may_stand(finding: str, at_most: Any, reason: str) -> str:
-    if at_most in (None, "unlimited"):
+    if at_most == "unlimited":
         return f"{finding} may stand in any number. {reason}"
     return f"At most {at_most} {finding} may stand. {reason}"
 
@@ -111,10 +111,7 @@ def _each(
 
 
 def _each_state(
-    kind: Callable[..., Expectation],
-    tolerances: Tolerances,
-    kinds: Sequence[Kind],
-    description: str,
+    kind: Callable[..., Expectation], tolerances: Tolerances, kinds: Sequence[Kind], why: str
 ) -> Iterator[Expectation]:
     """Yield a rule for each statement on how often each state may stand."""
     limits, notes = _states(tolerances, *kinds)
@@ -124,7 +121,7 @@ def _each_state(
             may_stand=limits,
             at_most=0,
             notes=notes,
-            description=description,
+            description=why,
         )
 
 
@@ -161,13 +158,14 @@ def _values(tolerances: Tolerances) -> Iterator[Expectation]:
                 v2_field=field,
                 limit=tolerance.limit,
                 per_share=entry.unit is Unit.USD_PER_SHARE,
+                defined_otherwise=has_own_definition(statement, field),
                 at_most=0,
                 notes=[f"Tolerance: {tolerance.reason}"],
                 description=f"v2 {field} must equal v1 {entry.v1} ({entry.label}), period by "
                 f"period: {_RELATIONS[entry.relation]}. Less than {tolerance.limit:g} "
-                f"{_UNITS[entry.unit]} apart counts as equal (rounding). Any other difference "
-                "needs a finding, and its two figures must bear it out; how many of a finding "
-                "may stand is for the budgets to say.",
+                f"{_UNITS[entry.unit]}{'s' if tolerance.limit != 1 else ''} apart counts as equal "
+                "(rounding). Any other difference needs a finding that figures and dates bear out, "
+                "in a row that is as compared; how many may stand is for the budgets to say.",
             )
 
 

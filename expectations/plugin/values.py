@@ -32,6 +32,12 @@ ACCEPTED_KEY = (
 APART = ("null_in_v2", "null_in_v1", "absent_zero", "not_comparable")
 # Equal up to the last bits of a float64; the last digit of a tolerance in cents.
 _SAME, _EDGE = 1e-9, 1e-9
+# What `row_hash` was made of when the values were compared.
+HASHED = (
+    "statement", "ticker", "timeframe", "v1_field", "v2_field", "v1_value", "v2_value", "finding"
+)  # fmt: skip
+# To what filers round, and by how many units a total of rounded lines may be off.
+_UNITS, _UNITS_OFF = (1e3, 1e5, 1e6), 2
 
 
 class _Values(ParityRule):
@@ -54,11 +60,12 @@ class ExpectV2ValueToEqualV1(_Values):
     v2_field: str
     limit: float
     per_share: bool = False
+    defined_otherwise: bool = False
     at_most: int | None = 0
 
     title: ClassVar[str] = "Values are equal, or their difference has a finding that they bear out"
     success_keys: ClassVar[tuple[str, ...]] = (
-        "statement", "v2_field", "limit", "per_share", "at_most",
+        "statement", "v2_field", "limit", "per_share", "defined_otherwise", "at_most",
     )  # fmt: skip
 
     @classmethod
@@ -93,7 +100,27 @@ class ExpectV2ValueToEqualV1(_Values):
         wrong |= (finding == "absent_zero").to_numpy() & ~(zero & ~both)
         # What is listed as a difference must be one.
         wrong |= ~finding.isin([*_SIDES, "rounding"]).to_numpy() & finite & (off == 0)
+        for kind, possible in self._possible(rows, v2, size).items():
+            wrong |= (finding == kind).to_numpy() & ~possible
+        # How the records prove a finding is not in the frame, so a row must be as it was compared.
+        hashes = pd.util.hash_pandas_object(rows[list(HASHED)], index=False)
+        wrong |= hashes.to_numpy() != rows["row_hash"].to_numpy()
         return pd.Series(wrong & self._single(rows).to_numpy(), index=rows.index)
+
+    def _possible(
+        self, rows: pd.DataFrame, v2: np.ndarray[Any, Any], size: np.ndarray[Any, Any]
+    ) -> dict[str, np.ndarray[Any, Any]]:
+        """Where a finding is possible at all; `size` is that of the difference."""
+        rounded = [(v2 % unit == 0) & (size <= _UNITS_OFF * unit) for unit in _UNITS]
+        unfiled = rows["v1_filing_date"].isna() & (rows["timeframe"] == "quarterly")
+        later = rows["v2_filing_date"] > rows["v1_filing_date"]
+        return {
+            "rounded_by_filer": np.logical_or.reduce(rounded),
+            "line_definition": np.full(len(rows), self.defined_otherwise),
+            "bank_net_of_interest": np.full(len(rows), self.v2_field == "revenue"),
+            "derived_quarter": unfiled.to_numpy(dtype=bool),
+            "restated": later.to_numpy(dtype=bool),
+        }
 
     def _observed(self, rows: pd.DataFrame, broken: int, of: int) -> str:
         counts = rows.groupby("finding", observed=True)["count"].sum()

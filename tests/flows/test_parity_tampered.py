@@ -17,7 +17,7 @@ from expectations import answer as answering
 from expectations.answer import TOLERANCES_FILE
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity import load_tolerances
-from polygon_fundamentals.parity.kinds import COVERAGE_KINDS
+from polygon_fundamentals.parity.kinds import COVERAGE_KINDS, DIFFERENCE_KINDS, Kind
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox
 from tests.builders.commands import call
@@ -26,6 +26,9 @@ from tests.filled import change_rows, fill, set_column
 
 BUDGETS = load_tolerances(TOLERANCES_FILE).budgets
 NOT_ALLOWED = [k.value for k, b in BUDGETS.items() if b.at_most == 0 and k not in COVERAGE_KINDS]
+MAY_STAND = [
+    k.value for k in DIFFERENCE_KINDS if BUDGETS[k].at_most != 0 and k is not Kind.ACCEPTED
+]
 FIELDS = {
     Statement.BALANCE_SHEETS: "total_assets",
     Statement.CASH_FLOW: "net_cash_from_investing_activities_continuing_operations",
@@ -114,4 +117,23 @@ def test_a_finding_renamed_to_one_that_may_not_stand_fails_the_command(
     tamper(monkeypatch, change)
     code, answer = asked(compared)
     assert (code, answer["passed"]) == (1, False)
-    assert [(b["detail"], b["count"]) for b in answer["rules_broken"]] == [(kind, 1)]
+    # The row is not as it was compared, and the finding is over its budget.
+    broken = [(b["detail"], b["count"]) for b in answer["rules_broken"]]
+    assert broken == [(FIELDS[statement], 1), (kind, 1)]
+
+
+@pytest.mark.parametrize(("kind", "statement"), zip(MAY_STAND, cycle(Statement), strict=False))
+def test_a_value_changed_with_its_difference_under_a_finding_that_may_stand_fails_the_command(
+    compared: Lake, monkeypatch: pytest.MonkeyPatch, kind: str, statement: Statement
+) -> None:
+    def change(frame: pd.DataFrame) -> None:
+        mine = frame["ticker"].notna() & (frame["statement"] == statement.value)
+        row = frame.index[mine & (frame["finding"] == "rounding")][0]
+        frame.loc[row, ["v2_value", "difference"]] = 9e9, 9e9 - frame.loc[row, "v1_value"]
+        frame.loc[row, "finding"] = kind
+
+    tamper(monkeypatch, change)
+    code, answer = asked(compared)
+    assert (code, answer["passed"]) == (1, False)
+    broken = [(b["statement"], b["detail"], b["count"]) for b in answer["rules_broken"]]
+    assert broken == [(statement.value, FIELDS[statement], 1)]

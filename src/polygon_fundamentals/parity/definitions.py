@@ -68,6 +68,11 @@ _TOTALS = frozenset(
 )
 
 
+def has_own_definition(statement: Statement, v2_field: str) -> bool:
+    """Say whether v1 and v2 are known to define a field differently."""
+    return v2_field in PROOFS[statement] or v2_field in RESIDUAL_FIELDS[statement]
+
+
 def bank_net_of_interest(paired: Paired, pair: Pair) -> Flags:
     """Which revenues are a bank's, net of interest in v1 and gross in v2.
 

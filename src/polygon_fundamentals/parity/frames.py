@@ -41,6 +41,10 @@ _VALUES = (
     "statement", "ticker", "cik", "timeframe", "period_end", "v1_field", "v2_field", "relation",
     "v1_value", "v2_value", "difference", "kind", "detail", "v1_filing_date", "v2_filing_date",
 )  # fmt: skip
+# What `row_hash` is made of. The rule on values, which must not import us, names the same columns.
+_HASHED = (
+    "statement", "ticker", "timeframe", "v1_field", "v2_field", "v1_value", "v2_value", "finding"
+)  # fmt: skip
 # Every row has its own: a dictionary of it would only be larger.
 _UNIQUE_TEXTS = {"record_key", "file"}
 
@@ -147,10 +151,14 @@ def _values(findings: StatementFindings, free: Sequence[str]) -> Iterator[pa.Tab
     """Each value that is not matched, and a tally of the others by field and finding.
 
     A finding of `free`, which is counted apart and may stand in any number, is a tally too.
+    `row_hash` shows whether a row is still what was compared; 0 for tallies.
     """
     for table in findings.batches("values"):
         table = table.filter(pc.invert(pc.is_in(table["kind"], pa.array(free, pa.string()))))
         single = _renamed(table.select(list(_VALUES)), kind="finding")
+        compared = _coded(single.select(list(_HASHED))).to_pandas()
+        hashes = pd.util.hash_pandas_object(compared, index=False)
+        single = single.append_column("row_hash", pa.array(hashes, pa.uint64()))
         yield single.append_column("count", pa.repeat(pa.scalar(1, pa.int64()), single.num_rows))
     by_field = fields_of(findings.frame("tallies"), findings.statement)
     by_field = by_field[by_field["v1_field"].notna() & by_field["v2_field"].notna()]
@@ -161,7 +169,8 @@ def _values(findings: StatementFindings, free: Sequence[str]) -> Iterator[pa.Tab
         var_name="finding",
         value_name="count",
     )
-    yield _table(long[long["count"] > 0].reset_index(drop=True))
+    counted = long[long["count"] > 0].reset_index(drop=True)
+    yield _table(counted.assign(row_hash=np.uint64(0)))
 
 
 def accessions(all_findings: Sequence[StatementFindings]) -> pd.DataFrame:

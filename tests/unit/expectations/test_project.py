@@ -20,6 +20,7 @@ import pytest
 from expectations import answer as answering
 from expectations import project, publishing
 from expectations.answer import TOLERANCES_FILE, Asked
+from expectations.plugin import values
 from expectations.project import ProjectError
 from expectations.suites import make_suites
 from polygon_fundamentals.errors import UsageError
@@ -103,24 +104,73 @@ def test_two_lakes_have_the_same_suites(mine: Lake, tmp_path: Path) -> None:
             ).read_bytes()
 
 
+def append_case(frames: Path, statement: Statement, field: str | None, **case: object) -> None:
+    """Append a single row, hashed like one that was compared, to the frame of values."""
+    path = frames / "values.parquet"
+    table = pq.read_table(path)
+    mine = pc.equal(table["statement"], statement.value)
+    if field is not None:
+        mine = pc.and_(mine, pc.equal(table["v2_field"], field))
+    tally = table.filter(mine).slice(0, 1).to_pylist()[0]
+    row = {**tally, "ticker": "AAPL", "timeframe": "quarterly", "count": 1, **case}
+    hashed = pd.DataFrame([row])[list(values.HASHED)]
+    row["row_hash"] = int(pd.util.hash_pandas_object(hashed, index=False)[0])
+    added = pa.Table.from_pylist([row], schema=table.schema)
+    pq.write_table(pa.concat_tables([table, added]).unify_dictionaries(), path)
+
+
 @pytest.mark.parametrize("statement", list(Statement))
 def test_a_value_that_its_finding_does_not_bear_out_fails(
     mine: Lake, tmp_path: Path, statement: Statement
 ) -> None:
     shutil.copytree(frames_of(mine), tmp_path / "frames")
-    values = tmp_path / "frames" / "values.parquet"
-    table = pq.read_table(values)
-    tally = table.filter(pc.equal(table["statement"], statement.value)).slice(0, 1).to_pylist()[0]
-    figures = {"v1_value": 1.0, "v2_value": 9e9, "difference": 0.2}
-    case = {**tally, **figures, "ticker": "AAPL", "finding": "rounding", "count": 1}
-    row = pa.Table.from_pylist([case], schema=table.schema)
-    pq.write_table(pa.concat_tables([table, row]).unify_dictionaries(), values)
+    figures = {"v1_value": 1.0, "v2_value": 9e9, "difference": 0.2, "finding": "rounding"}
+    append_case(tmp_path / "frames", statement, None, **figures)
     outcome = ask(tmp_path)
     assert not outcome.passed
     assert [(r.rule, r.where, r.broken) for r in outcome.broken] == [
         ("ExpectV2ValueToEqualV1", statement.value, 1)
     ]
     assert outcome.broken[0].cases[0]["v2_value"] == "9,000,000,000"
+
+
+FILED = {"v1_filing_date": pd.Timestamp("2025-05-01"), "v2_filing_date": pd.Timestamp("2026-05-01")}
+UNFILED = {"v2_filing_date": pd.Timestamp("2026-05-01")}
+ROUNDED = {"v1_value": 8_999_999_400.0}
+INCOME, CASH = Statement.INCOME_STATEMENTS, Statement.CASH_FLOW
+INVESTING = "net_cash_from_investing_activities_continuing_operations"
+
+
+@pytest.mark.parametrize(
+    ("finding", "possible", "impossible"),
+    [
+        ("line_definition", (INCOME, "operating_income", FILED), (INCOME, "income_taxes", FILED)),
+        ("bank_net_of_interest", (INCOME, "revenue", FILED), (INCOME, "gross_profit", FILED)),
+        ("derived_quarter", (CASH, INVESTING, UNFILED), (CASH, INVESTING, FILED)),
+        (
+            "rounded_by_filer",
+            (CASH, INVESTING, {"v1_value": 8_999_999_400.0}),
+            (CASH, INVESTING, {}),
+        ),
+    ],
+)
+def test_a_finding_that_cannot_be_fails_though_its_figures_agree(
+    mine: Lake,
+    tmp_path: Path,
+    finding: str,
+    possible: tuple[Statement, str, dict[str, Any]],
+    impossible: tuple[Statement, str, dict[str, Any]],
+) -> None:
+    for name, (statement, field, more) in (("good", possible), ("bad", impossible)):
+        shutil.copytree(frames_of(mine), tmp_path / name / "frames")
+        case = {"v1_value": 1.0, "v2_value": 9e9, "finding": finding, **more}
+        case["difference"] = case["v2_value"] - case["v1_value"]
+        append_case(tmp_path / name / "frames", statement, field, **case)
+    good, bad = ask(tmp_path / "good"), ask(tmp_path / "bad")
+    assert good.broken == []
+    assert [(r.rule, r.detail, r.broken) for r in bad.broken] == [
+        ("ExpectV2ValueToEqualV1", impossible[1], 1)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -131,15 +181,18 @@ def test_a_finding_renamed_to_one_that_may_not_stand_fails(
     mine: Lake, tmp_path: Path, kind: str
 ) -> None:
     shutil.copytree(frames_of(mine), tmp_path / "frames")
-    values = tmp_path / "frames" / "values.parquet"
-    frame = pd.read_parquet(values)
+    path = tmp_path / "frames" / "values.parquet"
+    frame = pd.read_parquet(path)
     rows = frame[frame["ticker"].notna() & frame["difference"].notna()]
-    change(values, "finding", int(rows.index[0]), kind)
+    change(path, "finding", int(rows.index[0]), kind)
     outcome = ask(tmp_path)
     assert not outcome.passed
-    assert [(r.rule, r.detail) for r in outcome.broken] == [
-        ("ExpectFindingToStayWithinItsBudget", kind)
+    # The row is not as it was compared either.
+    assert [r.rule for r in outcome.broken] == [
+        "ExpectV2ValueToEqualV1",
+        "ExpectFindingToStayWithinItsBudget",
     ]
+    assert outcome.broken[1].detail == kind
 
 
 def test_great_expectations_alone_gives_the_same_answer(mine: Lake, tmp_path: Path) -> None:
