@@ -53,7 +53,7 @@ def _as_json(rows: pd.DataFrame) -> str:
     for name, column in texts.items():
         codes, words = pd.factorize(column.astype(object).fillna(""))
         columns[name] = {"at": codes.tolist(), "words": [str(word) for word in words]}
-    for name in ("v1_value", "v2_value"):
+    for name in ("v1_value", "v2_value", "difference"):
         numbers = rows[name].to_numpy(dtype=float, na_value=np.nan)
         columns[name] = [
             int(n) if n.is_integer() and abs(n) < 2**53 else n for n in numbers.tolist()

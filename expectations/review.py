@@ -24,7 +24,8 @@ FIELDS_DRAWN = 25
 RUNS_DRAWN = 30
 _CASES = (
     "statement", "ticker", "company_name", "cik", "timeframe", "period_end", "v1_field", "v2_field",
-    "v1_value", "v2_value", "finding", "detail", "v1_filing_date", "v2_filing_date", "accession",
+    "v1_value", "v2_value", "difference", "finding", "detail", "v1_filing_date", "v2_filing_date",
+    "accession",
 )  # fmt: skip
 _TEXTS = (
     "statement", "ticker", "company_name", "cik", "timeframe", "v1_field", "v2_field", "finding",

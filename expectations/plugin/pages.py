@@ -7,7 +7,7 @@ pages are made of the same documents, by a template that escapes every value.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +17,9 @@ from markupsafe import Markup, escape
 
 LONGEST = 2_000  # characters of a cell; a reader who wants more opens the file
 _PARAMETER = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)")
+# Great Expectations' header of a validation names an asset that a file context does not tell it.
+_NO_ASSET = "${data_asset} ${data_asset_name}\n"
 # Parameters that stand for an icon: of a rule, and of a validation in the index.
 _ICONS = {"icon", "validation_success"}
 # From a page of each kind to the site's index.
@@ -29,6 +32,8 @@ def rich(block: Any) -> Markup:
         return plain(block)
     template = str(block.get("template", ""))
     params = block.get("params") or {}
+    if not params.get("data_asset_name"):
+        template = template.replace(_NO_ASSET, "")
     styling = (block.get("styling") or {}).get("params") or {}
     parts: list[Any] = []
     end = 0
@@ -63,9 +68,14 @@ def is_inside(href: str) -> bool:
     return bool(href) and not parts.scheme and not parts.netloc
 
 
+def readable(text: str) -> str:
+    """Return a text with its moments written as in the index: with a space, and their zone."""
+    return _MOMENT.sub(r"\1 \2 UTC", text)
+
+
 def plain(value: Any) -> Markup:
-    """Return a value as escaped text, cut where it is endless, breakable after underscores."""
-    text = str(value)
+    """Return a value as escaped text: cut where it is endless, breakable after underscores."""
+    text = readable(str(value))
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]} … ({len(text):,} characters)"
     lines = [escape(line).replace("_", Markup("_<wbr>")) for line in text.split("\n")]
@@ -83,6 +93,33 @@ def status(block: Any) -> str:
     return "no" if "text-danger" in words or "text-warning" in words else ""
 
 
+def is_rule_off(block: Any) -> bool:
+    """Say whether a block is the line that Great Expectations draws below a rule."""
+    template = block.get("string_template") if isinstance(block, Mapping) else None
+    return isinstance(template, Mapping) and template.get("tag") == "hr"
+
+
+def broken_first(rows: Sequence[Any]) -> list[Any]:
+    """Return the rows of a table, those of broken rules first.
+
+    A row without a status of its own goes with the one above it.
+    """
+    rules: list[list[Any]] = []
+    for row in rows:
+        if rules and not (row and status(row[0])):
+            rules[-1].append(row)
+        else:
+            rules.append([row])
+    rules.sort(key=lambda rule: not (rule[0] and status(rule[0][0]) == "no"))
+    return [row for rule in rules for row in rule]
+
+
+def newest_first(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the rows of the index as its scripts would sort them: by run, then by suite."""
+    by_suite = sorted(rows, key=lambda row: str(row.get("_expectation_suite_name_sort", row)))
+    return sorted(by_suite, key=lambda row: row.get("_run_time_sort") or 0, reverse=True)
+
+
 _ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     autoescape=True,
@@ -90,8 +127,10 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.filters.update(rich=rich, plain=plain, status=status)
-_ENVIRONMENT.tests["inside"] = is_inside
+_ENVIRONMENT.filters.update(
+    rich=rich, plain=plain, status=status, broken_first=broken_first, newest_first=newest_first
+)
+_ENVIRONMENT.tests.update(inside=is_inside, rule_off=is_rule_off)
 
 
 class ParityPages:
@@ -110,7 +149,7 @@ class ParityPages:
         content = shown if isinstance(shown, dict) else shown.to_json_dict()
         kind = content.get("renderer_type", "")
         return _ENVIRONMENT.get_template(template or self.template).render(
-            title=content.get("page_title") or "Parity of v1 and v2",
+            title=readable(content.get("page_title") or "Parity of v1 and v2"),
             sections=content.get("sections") or [],
             home=_HOME.get(kind, ""),
             is_index=kind not in _HOME,

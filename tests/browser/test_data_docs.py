@@ -12,7 +12,7 @@ import tempfile
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,7 +22,8 @@ from expectations.answer import TOLERANCES_FILE, Asked, answer
 from flows.commands.parser import parser
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.parity import load_tolerances
+from polygon_fundamentals.lake.paths import ticker_file_name
+from polygon_fundamentals.parity import Accepted, load_tolerances
 from polygon_fundamentals.parity.frames import FRAMES
 from polygon_fundamentals.parity.run import Question
 from polygon_fundamentals.statements import Generation, Statement
@@ -38,6 +39,10 @@ pytestmark = [
 NAME = '<b>Sons</b> & "Co" "><img src=x onerror="document.title=1"> {{7*7}}'
 LONG = "very long " * 1_000
 SCRIPT = "<script>document.title = 'taken over'</script>"
+# As a ticker, and as the text of a field: the reason of a difference that somebody accepted.
+TICKER = f'"><img src=x onerror="document.title=2">{{{{7*7}}}}{SCRIPT}'
+REASON = f"{TICKER} {LONG}".strip()
+CONTINUING = "net_cash_from_investing_activities_continuing_operations"
 
 
 class Site(NamedTuple):
@@ -57,9 +62,9 @@ class Site(NamedTuple):
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     lake = Lake(tmp_path_factory.mktemp("docs") / "lake")
     lake.prepare()
-    with Sandbox(companies=3, seed=3, api_key=KEY, quirks=False, start=date(2023, 1, 1)) as server:
+    with Sandbox(companies=4, seed=3, api_key=KEY, quirks=False, start=date(2023, 1, 1)) as server:
         fill(lake, server, server.tickers)
-        ticker, other, third = sorted(server.tickers)
+        ticker, other, third, fourth = sorted(server.tickers)
     for statement in Statement:
         for who, name in ((ticker, NAME), (other, SCRIPT), (third, LONG)):
             change_rows(
@@ -69,33 +74,53 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
                 set_column("company_name", lambda t, name=name: [name] * len(t)),
                 who,
             )
-    first = answered(lake, "good")
+    rename(lake, fourth, TICKER)
+    near = set_column(CONTINUING, lambda t: [v and v + 0.25 for v in t[CONTINUING].to_pylist()])
+    change_rows(lake, Generation.V2, Statement.CASH_FLOW, near, TICKER)
+    accepted = accepted_difference(lake, TICKER)
+    first = answered(lake, "good", accepted)
 
     def wrong(table: pa.Table) -> pa.Table:
         quarter = pc.and_(
             pc.equal(table["period_end"], pa.scalar(date(2024, 6, 30))),
             pc.equal(table["timeframe"], "quarterly"),
         )
-        field = "net_cash_from_investing_activities_continuing_operations"
-        value = pc.if_else(quarter, pa.scalar(-1234567.0), table[field])
-        return table.set_column(table.schema.get_field_index(field), field, value)
+        value = pc.if_else(quarter, pa.scalar(-1234567.0), table[CONTINUING])
+        return table.set_column(table.schema.get_field_index(CONTINUING), CONTINUING, value)
 
     change_rows(lake, Generation.V2, Statement.CASH_FLOW, wrong, ticker)
-    second = answered(lake, "late")
+    second = answered(lake, "late", accepted)
     assert (first["passed"], second["passed"]) == (True, False)
     runs = (Path(str(r["report_folder"])).name for r in (first, second))
     return Site(Path(str(second["data_docs"])).parent, tuple(runs), ticker)
 
 
-def answered(lake: Lake, run: str) -> dict[str, object]:
+def rename(lake: Lake, old: str, new: str) -> None:
+    """Give a company another ticker, which a lake takes from the names of its files."""
+    for path in lake.root.rglob(ticker_file_name(old)):
+        path.rename(path.with_name(ticker_file_name(new)))
+
+
+def accepted_difference(lake: Lake, ticker: str) -> Accepted:
+    """Accept the ticker's difference in its last quarter, which is mere rounding."""
     tolerances, today = load_tolerances(TOLERANCES_FILE), today_in_new_york()
-    question = Question(tolerances, (), {}, today)
+    found = comparison(lake, Statement.CASH_FLOW, Question(tolerances, (), {}, today)).findings
+    values = found.frame("values")
+    mine = (values["ticker"] == ticker) & (values["kind"] == "rounding")
+    row = values[mine & (values["timeframe"] == "quarterly")].sort_values("period_end").iloc[-1]
+    names = ("statement", "cik", "timeframe", "period_end", "v2_field", "v1_value", "v2_value")
+    return Accepted(**{name: row[name] for name in names}, reason=REASON, by=SCRIPT, until=date.max)
+
+
+def answered(lake: Lake, run: str, accepted: Accepted) -> dict[str, object]:
+    tolerances, today = load_tolerances(TOLERANCES_FILE), today_in_new_york()
+    question = Question(tolerances, (accepted,), {}, today)
     founds = [comparison(lake, s, question).findings for s in Statement]
-    asked = Asked(run, 3, None, None, named=False, today=today, v1_is_frozen=False)
-    return answer(lake, founds, asked, tolerances, ())
+    asked = Asked(run, 4, None, None, named=False, today=today, v1_is_frozen=False)
+    return answer(lake, founds, asked, tolerances, (accepted,))
 
 
-def opened(page: Path) -> str:
+def opened(page: Path, fragment: str = "") -> str:
     """The document that Chromium makes of a page: no name leads to any host."""
     assert CHROMIUM is not None
     with tempfile.TemporaryDirectory() as profile:
@@ -116,7 +141,7 @@ def opened(page: Path) -> str:
                 f"--log-net-log={log}",
                 "--enable-logging=stderr",
                 "--dump-dom",
-                page.as_uri(),
+                page.as_uri() + fragment,
             ],
             capture_output=True,
             text=True,
@@ -174,7 +199,7 @@ def test_the_review_shows_pictures_cases_and_names_as_text(site: Site) -> None:
     assert "<title>May v2 take over?" in document
     assert document.count("<svg") == 4
     drawn = document.split("<script")[0]
-    for name in (NAME, SCRIPT, LONG):
+    for name in (NAME, SCRIPT, LONG, TICKER):
         assert html.escape(name, quote=False) in drawn
     assert "<img" not in drawn
     [first, *_] = re.findall(r'<tr><td class="d">(.*?)</td>', drawn)
@@ -203,6 +228,28 @@ def test_a_company_page_has_every_statement_with_equal_values(site: Site) -> Non
         assert f'colspan="6">{statement.value.replace("_", " ")}</th>' in drawn
     [(listed, equal)] = re.findall(r">(\d+) values, (\d+) equal<", drawn)
     assert int(listed) > int(equal) > 20
+
+
+def test_a_ticker_and_a_reason_of_markup_stay_text(site: Site) -> None:
+    suite = opened(site.folder / "expectations" / "values.html")
+    validation = opened(site.page(1))
+    [page] = [p for p in (site.folder / "companies").iterdir() if "img" in p.name]
+    company = opened(page).split('<script type="application/json"')[0]
+    for document in (suite, validation, company):
+        assert "<title>taken over" not in document
+        assert "<title>2" not in document
+        assert "<img" not in document
+        assert html.escape(TICKER, quote=False) in document.replace("<wbr>", "")
+    # The reason of what was accepted is in the company's page, and in its view of the review page.
+    assert html.escape(REASON, quote=False) in company
+    viewed = opened(site.folder / "review.html", f"#company={quote(TICKER, safe='')}")
+    drawn = viewed.split("<script")[0].replace("<wbr>", "")
+    assert html.escape(REASON, quote=False) in drawn
+    assert "<img" not in drawn
+    # The review page leads to the company's.
+    review = (site.folder / "review.html").read_text(encoding="utf-8")
+    [link] = [h for h in re.findall(r'href="(companies/[^"]+)"', review) if "img" in h]
+    assert (site.folder / unquote(link)) == page
 
 
 def test_the_pages_need_nothing_but_themselves(site: Site) -> None:

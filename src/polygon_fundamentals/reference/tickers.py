@@ -88,7 +88,7 @@ def known_tickers(
     open_ones = [t for t in wanted if str(cached.get(t, {}).get("asked", "")) <= old]
     note = None
     if open_ones and client is None:
-        note = f"{len(open_ones)} tickers that v2 lacks were not looked up (offline)"
+        note = f"{_count(len(open_ones))} that v2 lacks left open (offline)"
     elif open_ones and client is not None:
         asked: JsonObject = {}
         try:
@@ -97,7 +97,7 @@ def known_tickers(
                 asked[ticker] = {**_ask(api, ticker), "asked": today.isoformat()}
         except FundamentalsError as error:
             left = len(open_ones) - len(asked)
-            note = f"{left} tickers that v2 lacks could not be looked up: {error}"
+            note = f"{_count(left)} that v2 lacks could not be looked up: {error}"
         if asked:
             cached = {**_read(path), **asked}
             replace_file(path, orjson.dumps(cached, option=orjson.OPT_INDENT_2))
@@ -112,6 +112,10 @@ def known_tickers(
 def reference_file(lake: Lake) -> Path:
     """Return where the answers of the list of tickers are kept."""
     return lake.ops / "reference" / "tickers.json"
+
+
+def _count(tickers: int) -> str:
+    return f"{tickers} ticker{'s' if tickers != 1 else ''}"
 
 
 def _ask(client: Client, ticker: str) -> JsonObject:
