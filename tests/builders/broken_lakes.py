@@ -1,0 +1,127 @@
+"""A lake broken in one place, for each rule of parity: just that rule may fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from expectations.plugin import rules, values
+from polygon_fundamentals.business_days import today_in_new_york
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.statements import Generation, Statement
+from tests.filled import change_rows, set_column
+
+CF, V1, V2 = Statement.CASH_FLOW, Generation.V1, Generation.V2
+NOT_COMPARED = "other_cash_adjustments"
+
+
+def first_ticker(lake: Lake) -> str:
+    return sorted({ticker for _, ticker, _ in lake.dataset(V2, CF).files()})[0]
+
+
+def lose_ticker(lake: Lake) -> None:
+    change_rows(lake, V2, CF, lambda t: t.slice(0, 0), first_ticker(lake))
+
+
+def lose_period(lake: Lake) -> None:
+    def change(table: pa.Table) -> pa.Table:
+        gone = pc.and_(
+            pc.equal(table["period_end"], pa.scalar(date(2024, 6, 30))),
+            pc.equal(table["timeframe"], "quarterly"),
+        )
+        return table.filter(pc.invert(gone))
+
+    assert change_rows(lake, V2, CF, change, first_only=True) == -1
+
+
+CONTINUING = "net_cash_from_investing_activities_continuing_operations"
+
+
+def wrong_value(lake: Lake) -> None:
+    def wrong(table: pa.Table) -> list[object]:
+        first, *others = table[CONTINUING].to_pylist()
+        return [first * 1.37, *others]
+
+    change_rows(lake, V2, CF, set_column(CONTINUING, wrong), first_only=True)
+
+
+def lose_field(lake: Lake) -> None:
+    change_rows(lake, V2, CF, set_column(CONTINUING, lambda t: [None] * len(t)))
+
+
+def second_content(generation: Generation, name: str, value: Any) -> Callable[[Lake], None]:
+    """Append the first row once more, with one thing changed that nobody compares."""
+
+    def breaks(lake: Lake) -> None:
+        def change(table: pa.Table) -> pa.Table:
+            other = set_column(name, lambda t: [value] * len(t))(table.slice(0, 1))
+            return pa.concat_tables([table, other])
+
+        assert change_rows(lake, generation, CF, change, first_only=True) == 1
+
+    return breaks
+
+
+def nest(lake: Lake) -> None:
+    """Another tool's file: without our mark, and with the nested column of v1."""
+    dataset = lake.dataset(V2, CF)
+    partition, ticker, _ = min(dataset.files(), key=lambda f: (f[1], f[0]))
+    path = dataset.file(partition, ticker)
+    table = pq.ParquetFile(path).read()
+    nested = pa.array([{"cash_flow_statement": {"x": 1.0}}] * len(table))
+    pq.write_table(table.append_column("financials", nested), path)
+
+
+def break_identity(lake: Lake) -> None:
+    change = set_column(NOT_COMPARED, lambda t: [7_654_321.0] * len(t))
+    change_rows(lake, V2, CF, change, first_only=True)
+
+
+def file_tomorrow(lake: Lake) -> None:
+    day = today_in_new_york() + timedelta(days=1)
+    change_rows(lake, V2, CF, set_column("filing_date", lambda t: [day] * len(t)), first_only=True)
+
+
+def lag_behind(lake: Lake) -> None:
+    def earlier(table: pa.Table) -> list[object]:
+        days = table["filing_date"].to_pylist()
+        return [day and day - timedelta(days=400) for day in days]
+
+    change_rows(lake, V2, CF, set_column("filing_date", earlier))
+
+
+def tell_periods_twice(lake: Lake) -> None:
+    """Every quarter again, a few weeks later, in one file."""
+    ticker = first_ticker(lake)
+    dataset = lake.dataset(V2, CF)
+    rows = pa.concat_tables(
+        pq.ParquetFile(dataset.file(p, t)).read() for p, t, _ in dataset.files() if t == ticker
+    )
+    rows = rows.filter(pc.equal(rows["timeframe"], "quarterly"))
+    shifted = set_column(
+        "period_end", lambda t: [d - timedelta(days=40) for d in t["period_end"].to_pylist()]
+    )(rows)
+    shifted = set_column("fiscal_year", lambda t: [None] * len(t))(shifted)
+    change_rows(lake, V2, CF, lambda t: pa.concat_tables([t, shifted]), ticker, first_only=True)
+
+
+# The rule, what breaks it in the statements of cash flows, what tells it from others of its class,
+# and how many rows break it at least.
+BREAKS: list[tuple[type, Callable[[Lake], None], str, int]] = [
+    (rules.ExpectEveryV1TickerToBeInV2, lose_ticker, "", 1),
+    (rules.ExpectEveryV1PeriodToBeInV2, lose_period, "", 1),
+    (values.ExpectFindingToStayWithinItsBudget, wrong_value, "restated", 1),
+    (rules.ExpectFieldNotToBeLost, lose_field, "", 1),
+    (rules.ExpectRecordKeyToBeUnique, second_content(V1, "source_filing_url", "other"), "v1", 2),
+    (rules.ExpectRecordKeyToBeUnique, second_content(V2, "dividends", -4.25), "v2", 2),
+    (rules.ExpectV2FileToBeFlat, nest, "", 1),
+    (rules.ExpectV2IdentityToHold, break_identity, "change in cash = its flows", 1),
+    (rules.ExpectNoFilingDateInTheFuture, file_tomorrow, "", 1),
+    (rules.ExpectV2NotToLagBehindV1, lag_behind, "", 1),
+    (rules.ExpectCountPerTickerToBePlausible, tell_periods_twice, "", 1),
+]
