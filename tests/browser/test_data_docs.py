@@ -177,9 +177,9 @@ def test_a_suite_says_what_it_demands_and_why(site: Site) -> None:
 def test_the_failing_ticker_period_and_both_values_are_named(site: Site) -> None:
     document = opened(site.page(1))
     [row] = re.findall(
-        r"<tr><td>cash_<wbr>flow</td><td>" + site.ticker + r"</td>.*?</tr>", document
+        r"<tr><td[^>]*>cash_<wbr>flow</td><td[^>]*>" + site.ticker + r"</td>.*?</tr>", document
     )
-    cells = [html.unescape(c) for c in re.findall(r"<td>(.*?)</td>", row)]
+    cells = [html.unescape(c) for c in re.findall(r"<td[^>]*>(.*?)</td>", row)]
     assert cells[2:5] == [NAME, "quarterly", "2024-06-30"]
     assert "-1,234,567" in cells
     assert "restated" in cells
