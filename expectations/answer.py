@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import orjson
+import pyarrow.compute as pc
 
 from expectations import project
 from expectations.companies import COMPANIES_SHOWN, write_pages
@@ -40,6 +41,8 @@ REPORTS_KEPT = 10
 CSVS_KEPT = 1
 # For the picture of how the findings went, run by run.
 SUMMARIES_KEPT = 60
+# Of the values that v2 lacks; the report has all of them.
+VALUES_LISTED = 20
 ACCEPTED_FILE = FOLDER / "accepted.yaml"
 
 
@@ -127,6 +130,7 @@ def answer(
             summary["scope"] = asked.what
             summary["periods"] = sum(r.periods for r in parity.results)
             summary["missing_periods_total"] = len(summary["missing_periods"])
+            summary["missing_values"] = _missing_values(all_findings)
             companies = worst_tickers(frames, outcome, COMPANIES_SHOWN)
             review = Review(
                 frames,
@@ -162,6 +166,17 @@ def answer(
             replace_file(reports / "summary.json", orjson.dumps(shown, option=orjson.OPT_INDENT_2))
             publish(built, home, frames)
     return {**summary, "markdown": text}
+
+
+def _missing_values(all_findings: Sequence[StatementFindings]) -> list[JsonObject]:
+    """The first values that v1 has and v2 lacks, in a period that both have."""
+    names = ["statement", "ticker", "timeframe", "period_end", "v2_field", "v1_value"]
+    listed: list[JsonObject] = []
+    for findings in all_findings:
+        for table in findings.batches("values"):
+            lacking = table.filter(pc.equal(table["kind"], Kind.NULL_IN_V2.value)).select(names)
+            listed += lacking.slice(0, VALUES_LISTED - len(listed)).to_pylist()
+    return [{**row, "period_end": f"{row['period_end']:%Y-%m-%d}"} for row in listed]
 
 
 def _earlier(reports: Path) -> list[JsonObject]:

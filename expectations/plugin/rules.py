@@ -9,6 +9,7 @@ import pandas as pd
 from .base import JsonObject, ParityRule
 
 Flags = pd.Series  # of booleans; Great Expectations evaluates annotations of its models
+EXTRA = "extra"  # the state of a period that v2 has alone
 CASE = ("ticker", "company_name", "timeframe", "period_end")
 
 
@@ -49,8 +50,16 @@ class ExpectEveryV1PeriodToBeInV2(_States):
     """Every period of v1 is in v2."""
 
     title: ClassVar[str] = "Every v1 period is in v2"
-    noun: ClassVar[str] = "periods"
+    noun: ClassVar[str] = "periods of v1"
     shown: ClassVar[tuple[str, ...]] = (*CASE, "cik", "state")
+
+    def _of(self, rows: pd.DataFrame) -> int:
+        return int((rows["state"] != EXTRA).sum())
+
+    def _observed(self, rows: pd.DataFrame, broken: int, of: int) -> str:
+        alone = rows["state"] == EXTRA
+        words = super()._observed(rows, int((self._broken(rows) & ~alone).sum()), of)
+        return f"{words}; {alone.sum():,} periods in v2 alone" if alone.any() else words
 
 
 class ExpectFieldNotToBeLost(ParityRule):

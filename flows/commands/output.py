@@ -195,9 +195,25 @@ def parity_lines(report: Mapping[str, Any]) -> Iterator[str]:
             f"{one['period_end']}"
         )
     if len(missing) > MISSING_SHOWN:
-        yield f"  and {len(missing) - MISSING_SHOWN:,} more"
+        yield f"  and {len(missing) - MISSING_SHOWN:,} more periods"
+    yield from _missing_lines(report)
     yield f"data docs: {report['data_docs']}"
     yield f"every value that is not equal: {report['report']}"
+
+
+def _missing_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the tickers that v2 should have and has not, and single values that it lacks."""
+    if tickers := report["missing_tickers"]:
+        more = f" and {len(tickers) - MISSING_SHOWN:,} more" if len(tickers) > MISSING_SHOWN else ""
+        yield f"  missing in v2, all periods: {', '.join(tickers[:MISSING_SHOWN])}{more}"
+    values = report["missing_values"][:MISSING_SHOWN]
+    for one in values:
+        yield (
+            f"  null in v2: {one['ticker']} {one['statement']} {one['timeframe']} "
+            f"{one['period_end']} {one['v2_field']} (v1 has {one['v1_value']:,.12g})"
+        )
+    if (left := report["differences"].get("null_in_v2", 0) - len(values)) > 0:
+        yield f"  and {left:,} more values"
 
 
 def silver_lines(report: Mapping[str, Any]) -> Iterator[str]:

@@ -77,6 +77,7 @@ def _words(line: str) -> tuple[str, ...]:
     its explanation; N is a number.
     """
     line = re.sub(r" N(?= |$)", " 1", re.split(r"\s{3,}", line)[0])
+    line = re.sub(r"\b\d(?=>)", "", line)  # the 2 of 2>&1
     lexer = shlex.shlex(re.sub(r"[\[\]…]", " ", line), posix=True, punctuation_chars="|&;<>")
     lexer.whitespace_split = True
     words: list[str] = []

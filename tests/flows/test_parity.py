@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import re
 from datetime import date
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from prefect.client.orchestration import get_client
 
+from flows.commands.output import parity_lines
 from polygon_fundamentals import ledger
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.statements import Generation, Statement
@@ -68,6 +70,9 @@ def test_parity_from_end_to_end(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> 
         field = "net_cash_from_investing_activities_continuing_operations"
         wrong = set_column(field, lambda t: [v and -v for v in t[field].to_pylist()])
         change_rows(lake, Generation.V2, CF, wrong, c, first_only=True)
+        lost = "net_cash_from_operating_activities"
+        gone = set_column(lost, lambda t: [None] * len(t))
+        change_rows(lake, Generation.V2, CF, gone, d, first_only=True)
         server.forget_requests()
         code, told = call("parity", *where)
         assert code == 1
@@ -82,7 +87,17 @@ def test_parity_from_end_to_end(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> 
         ]
         signs = told["differences"].pop("sign")
         assert signs >= 1
+        assert told["differences"].pop("null_in_v2") == len(told["missing_values"]) >= 1
         assert set(told["differences"]) <= {"line_definition"}
+        shown = list(parity_lines(told))
+        assert f"  missing in v2, all periods: {b}" in shown
+        assert f"  missing in v2: {a} cash_flow quarterly 2024-06-30" in shown
+        [value] = [line for line in shown if line.startswith("  null in v2: ")][:1]
+        assert re.match(
+            rf"  null in v2: {d} cash_flow \w+ \d{{4}}-\d\d-\d\d {lost} \(v1 has -?[\d,]+", value
+        )
+        [periods] = [r["count"] for r in told["rules_broken"] if "period" in r["rule"]]
+        assert periods == 1
         assert {r["rule"] for r in told["rules_broken"]} == {
             "Every v1 ticker is in v2 or accounted for",
             "Every v1 period is in v2",
@@ -95,7 +110,10 @@ def test_parity_from_end_to_end(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> 
     assert {(row["ticker"], row["v2_field"]) for row in flipped} == {(c, field)}
     assert all(row["v1_value"] == -row["v2_value"] for row in flipped)
     with Path(told["report_csv"]).open(newline="") as lines:
-        assert len(list(csv.DictReader(lines))) == len(found)
+        rows = list(csv.DictReader(lines))
+    assert len(rows) == len(found)
+    days = [row[name] for row in rows for name in ("period_end", "v1_filing_date") if row[name]]
+    assert [day for day in days if not re.fullmatch(r"\d{4}-\d\d-\d\d", day)] == []
     assert "✗ broken" in Path(told["data_docs"]).read_text()
     assert f'"{c}"' in Path(told["data_docs_run"]).read_text()
 

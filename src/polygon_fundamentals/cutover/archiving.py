@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from polygon_fundamentals.business_days import day_of
-from polygon_fundamentals.cutover import archive_file, companions
+from polygon_fundamentals.cutover import archive_file, checksums, companions
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.archive_steps import Cleanup, Retention, manifest_of
 from polygon_fundamentals.cutover.context import SwitchContext
@@ -78,11 +79,23 @@ def plan_of_cleanup(lake: Lake, retention: Retention, at: datetime) -> str:
         _as_begun(left, retention)
         return "a cleanup was cut off; --execute goes on where it stopped"
     data = refuse_cleanup(lake, retention, at)
-    words = "retire v1's deployments" + (", archive and remove its data" if data else "")
+    words = "retire v1's deployments" + (f", archive and remove {_sizes(lake)}" if data else "")
     names = companions.companions(lake.bronze / V1_ARCHIVE) if data else []
     if names:
         words += f" (left alone, at the same path: {companions.in_words(names)})"
     return f"would {words}; --execute carries it out"
+
+
+def _sizes(lake: Lake) -> str:
+    """Return in words how many files of v1 there are, and how large they are."""
+    files, size = Counter[str](), Counter[str]()
+    folder = lake.bronze / V1_ARCHIVE
+    for path in checksums.own_files(folder):
+        name = path.relative_to(folder).parts[0]
+        files[name] += 1
+        size[name] += path.lstat().st_size
+    each = ", ".join(f"{name} {files[name]:,} in {size[name] / 1e6:,.1f} MB" for name in files)
+    return f"v1's data: {files.total():,} files, {size.total() / 1e6:,.1f} MB ({each})"
 
 
 def cleanup(lake: Lake, context: SwitchContext, retention: Retention) -> JournalReport:

@@ -38,18 +38,23 @@ def write_report(folder: Path, all_findings: Iterable[StatementFindings]) -> dic
         for findings in all_findings:
             for name, path in paths.items():
                 for table in _rows(findings, name.removesuffix("_csv")):
+                    rows = table if path.suffix == ".parquet" else _for_spreadsheets(table)
                     if name not in writers:
                         beside = ends.enter_context(replacing(path))
-                        writers[name] = ends.enter_context(_writer(beside, path, table.schema))
-                    writers[name].write_table(
-                        table if path.suffix == ".parquet" else _without_formulas(table)
-                    )
+                        writers[name] = ends.enter_context(_writer(beside, path, rows.schema))
+                    writers[name].write_table(rows)
     return paths
 
 
-def _without_formulas(table: pa.Table) -> pa.Table:
-    """Return the table with an apostrophe before texts that a spreadsheet would calculate."""
+def _for_spreadsheets(table: pa.Table) -> pa.Table:
+    """Return the table with an apostrophe before texts that a spreadsheet would calculate.
+
+    Moments are days, since every date of a report is one.
+    """
     for position, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type):
+            days = table.column(position).cast(pa.date32())
+            table = table.set_column(position, field.name, days)
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
             text = table.column(position)
             is_formula = pc.match_substring_regex(text, _FORMULA)

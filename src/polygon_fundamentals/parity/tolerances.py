@@ -23,6 +23,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.field_map import Unit, primary_pairs
@@ -256,7 +257,14 @@ def _load(path: Path, model: type[_Model]) -> _Model:
         return model.model_validate(content if content is not None else {})
     except ValidationError as error:
         faults = (
-            f"{'.'.join(str(part) for part in fault['loc']) or 'file'}: {fault['msg']}"
+            f"{'.'.join(str(part) for part in fault['loc']) or 'file'}: {_words_of(fault)}"
             for fault in error.errors()
         )
         raise ToleranceError(f"{path}: {'; '.join(faults)}") from error
+
+
+def _words_of(fault: ErrorDetails) -> str:
+    """Return what is wrong in words; YAML ends a text without quotes in braces at a comma."""
+    if fault["type"] == "extra_forbidden" and fault["input"] is None:
+        return "not a key of this file; put quotes around a reason that has a comma in it"
+    return str(fault["msg"])

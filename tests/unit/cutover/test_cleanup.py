@@ -146,8 +146,14 @@ def test_scripts_and_cron_lines_are_kept_where_a_cleanup_was_cut_off(
 def test_a_plan_says_what_would_be(switched: Lake) -> None:
     at = at_later(LATER)
     carried_out = "; --execute carries it out"
-    words = "would retire v1's deployments, archive and remove its data" + carried_out
-    assert plan_of_cleanup(switched, Retention(), at()) == words
+    planned = plan_of_cleanup(switched, Retention(), at())
+    files = [path for path in v1_folder(switched).rglob("*") if path.is_file()]
+    cash = [path for path in files if "cash_flow" in path.parts]
+    size, part = (sum(p.stat().st_size for p in ps) / 1e6 for ps in (files, cash))
+    words = f"would retire v1's deployments, archive and remove v1's data: {len(files)} files, "
+    assert planned.startswith(f"{words}{size:.1f} MB (")
+    assert f"cash_flow {len(cash)} in {part:.1f} MB" in planned
+    assert planned.endswith(carried_out)
     assert plan_of_restore(switched) == (
         f"v1's folder is in {switched.bronze} already; nothing to do"
     )

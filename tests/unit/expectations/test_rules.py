@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date, timedelta
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -64,6 +65,15 @@ def test_what_great_expectations_says_names_each_case(broken_lake: Callable[[], 
         "2024-06-30",
         "missing",
     ]
+
+
+def test_periods_that_v2_has_alone_are_not_counted_as_v1s() -> None:
+    rows = pd.DataFrame({"state": ["present"] * 7 + ["missing"] * 3 + ["extra"] * 5})
+    rule = rules.ExpectEveryV1PeriodToBeInV2(
+        may_stand={"present": None, "missing": 0, "extra": None}
+    )
+    shown = rule._observed(rows, 3, rule._of(rows))
+    assert shown == "3 of 10 periods of v1 (30 %); 5 periods in v2 alone"
 
 
 def test_every_rule_holds_on_identical_facts(whole_lake: Lake) -> None:

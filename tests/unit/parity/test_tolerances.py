@@ -154,3 +154,12 @@ def test_a_faulty_acceptance(tmp_path: Path, old: str, new: str, fault: str) -> 
 def test_an_acceptance_stands_once(tmp_path: Path) -> None:
     with pytest.raises(ToleranceError, match="stands 2 times"):
         load_accepted(accepted_file(tmp_path, ENTRY, ENTRY))
+
+
+def test_a_comma_in_a_reason_without_quotes_is_told_with_the_remedy(tmp_path: Path) -> None:
+    field = "{statement: income_statements, v2_field: revenue, limit: 5, reason: Seen, by us all}"
+    with pytest.raises(ToleranceError, match="put quotes around a reason that has a comma in it"):
+        loaded(tmp_path, TEXT + f"\nfields: [{field}]\n")
+    quoted = field.replace("Seen, by us all", '"Seen, by us all"')
+    mine = loaded(tmp_path, TEXT + f"\nfields: [{quoted}]\n")
+    assert mine.limit(IS, "revenue", Unit.USD) == 5
