@@ -21,9 +21,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.datasets.flat import flat_schema
+from polygon_fundamentals.lake.changes import Plan
 from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import Dataset
-from polygon_fundamentals.lake.plan import Plan
 from polygon_fundamentals.lake.storage import local
 
 VERSION = 3

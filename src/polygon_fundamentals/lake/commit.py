@@ -24,13 +24,14 @@ from polygon_fundamentals.datasets.flat import flattened
 from polygon_fundamentals.datasets.keys import content_hashes, record_keys
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import cache, codec, dataset_summary, index, revisions, their_form
+from polygon_fundamentals.lake.changes import Incoming, Plan, Scope
 from polygon_fundamentals.lake.paths import (
     Dataset,
     RatiosDataset,
     bucket_of,
     partition_folder,
 )
-from polygon_fundamentals.lake.plan import Incoming, Plan, Scope, plan_ticker
+from polygon_fundamentals.lake.plan import plan_ticker
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.reports import UpsertCounts

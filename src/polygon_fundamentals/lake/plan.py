@@ -8,70 +8,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Any
 
 import pyarrow as pa
 
 from polygon_fundamentals.datasets.keys import cik_of, filing_order, period_of, timeframe_of
 from polygon_fundamentals.lake import codec, index, revisions
+from polygon_fundamentals.lake.changes import Incoming, Plan, Scope, own_key, revised_rows
 from polygon_fundamentals.lake.paths import Dataset
+from polygon_fundamentals.lake.rewrite import Changes, rewrite
 from polygon_fundamentals.statements import Generation
 
 # A partial answer looks like a whole one. Where a ticker would lose at least so many periods, and
 # more than this share of those that it holds, they are kept and counted instead.
 FEWEST_WITHHELD = 4
 LARGEST_WITHDRAWN_SHARE = 0.2
-
-
-class Scope(StrEnum):
-    """What an answer says about the records that it does not hold."""
-
-    WINDOW = "window"  # nothing: a date window, a filter, a partial answer
-    PERIODS = "periods"  # of the periods in it, these labels are all there are
-    COMPANIES = "companies"  # of the companies in it, these records are all there are
-    ACCEPTED = "accepted"  # the same, however many records that withdraws
-
-
-@dataclass(frozen=True)
-class Incoming:
-    """The rows of an answer for one dataset.
-
-    `rows`: ticker → positions in `table`. `timeframes`: those asked for, in the
-    generation's own spelling; with `Scope.COMPANIES` only they are complete. `raw`: v1's records as
-    they were sent, one for each row of `table`, for files in another tool's form.
-    """
-
-    table: pa.Table
-    rows: Mapping[str, Sequence[int]]
-    scope: Scope
-    timeframes: frozenset[str]
-    observed_at: datetime
-    raw: Sequence[Mapping[str, Any]] | None = None
-
-
-@dataclass
-class Plan:
-    """What one ticker's files will become."""
-
-    ticker: str
-    index: index.TickerIndex
-    contents: dict[int, pa.Table] = field(default_factory=dict)  # empty table: remove the file
-    hashes: dict[int, dict[str, str]] = field(default_factory=dict)
-    revisions: list[pa.Table] = field(default_factory=list)
-    arrivals: set[int] = field(default_factory=set)
-    moved_out: dict[int, pa.Table] = field(default_factory=dict)
-    adopted: set[int] = field(default_factory=set)
-    # (Partition, with `moved_out`) → bytes of a file that stays in another tool's form.
-    theirs: dict[tuple[int, bool], bytes] = field(default_factory=dict)
-    # Partition → positions in the answer, of files that will hold nothing else.
-    fresh: dict[int, list[int]] = field(default_factory=dict)
-
-    def keeps_loose(self, partition: int) -> bool:
-        """Say whether a file without rows of ours stays, for records of other statements in it."""
-        return bool(self.theirs.get((partition, False)))
 
 
 def plan_ticker(
@@ -91,7 +41,7 @@ def plan_ticker(
     positions = incoming.rows[ticker]
     counts["rows_received"] += len(positions)
     winners = _winners(dataset, incoming.table, positions, keys, ticker)
-    losers = [i for i in positions if hashes[winners[_own(keys[i], ticker)]] != hashes[i]]
+    losers = [i for i in positions if hashes[winners[own_key(keys[i], ticker)]] != hashes[i]]
     changed = {
         key: i
         for key, i in winners.items()
@@ -107,9 +57,9 @@ def plan_ticker(
     plan = Plan(ticker, known)
     if losers:
         revised = revisions.contents(dataset, ticker)
-        fresh = [i for i in losers if (_own(keys[i], ticker), hashes[i]) not in revised]
+        fresh = [i for i in losers if (own_key(keys[i], ticker), hashes[i]) not in revised]
         if fresh:
-            plan.revisions.append(_revised(codec.pick(incoming.table, fresh), ticker, incoming))
+            plan.revisions.append(revised_rows(codec.pick(incoming.table, fresh), ticker, incoming))
     counts["rows_new"] += len(new)
     counts["rows_unchanged"] += len(winners) - len(new) - len(changed)
     if not (new or changed or withdrawn or known.untidy or plan.revisions):
@@ -119,17 +69,13 @@ def plan_ticker(
     leaving.update(known.rows[key][0] for key in (*changed, *withdrawn))
     for i in (*new.values(), *changed.values()):
         arriving.setdefault(months[i], []).append(i)
-    late = _rewrite(dataset, plan, incoming, arriving, leaving, changed, withdrawn, keys, hashes)
+    changes = Changes(incoming, keys, hashes, changed, withdrawn)
+    late = rewrite(dataset, plan, changes, arriving, leaving)
     outdated = len(late & changed.keys())
     counts["rows_changed"] += len(changed) - outdated
     counts["rows_unchanged"] += outdated
     counts["rows_withdrawn"] += len(withdrawn) - len(late.intersection(withdrawn))
     return plan
-
-
-def _own(key: str, ticker: str) -> str:
-    """Return the key within a ticker's file: a record without a CIK is named by the ticker."""
-    return f"ticker:{ticker}{key[7:]}" if key.startswith("ticker:|") else key
 
 
 def _winners(
@@ -139,7 +85,7 @@ def _winners(
     winners: dict[str, int] = {}
     doubles: dict[str, list[int]] = {}
     for i in positions:
-        key = _own(keys[i], ticker)
+        key = own_key(keys[i], ticker)
         if key in winners:
             doubles.setdefault(key, [winners[key]]).append(i)
         else:
@@ -224,97 +170,3 @@ def _empties(
 def _day_of(key: str) -> str:
     """Return timeframe and period end: a CIK that comes later moves no period."""
     return period_of(key).split("|", 1)[1]
-
-
-def _revised(
-    table: pa.Table, ticker: str, incoming: Incoming, events: list[str] | None = None
-) -> pa.Table:
-    return revisions.as_revisions(
-        codec.with_ticker(table, ticker),
-        events or [revisions.SUPERSEDED] * table.num_rows,
-        incoming.observed_at,
-    )
-
-
-def _rewrite(
-    dataset: Dataset,
-    plan: Plan,
-    incoming: Incoming,
-    arriving: Mapping[int, Sequence[int]],
-    leaving: set[int],
-    changed: dict[str, int],
-    withdrawn: Sequence[str],
-    keys: Sequence[str],
-    hashes: Sequence[str],
-) -> set[str]:
-    """Work out the new content of every file touched and the revisions.
-
-    Returns the changed and withdrawn keys that were left as they are because the lake's row was
-    observed after this answer was asked for (two runs at once).
-    """
-    ticker, known = plan.ticker, plan.index
-    gone = set(withdrawn) | set(changed)
-    stored = {
-        partition: index.read_file(dataset, partition, ticker)
-        for partition in sorted(leaving | arriving.keys())
-    }
-    late: set[str] = set()
-    # A row observed in the future was stamped by a clock that was fast; it must not stand until
-    # the real time has passed it.
-    now = datetime.now(UTC)
-    for partition, file in stored.items():
-        if file is None:
-            continue
-        moments = file.table["observed_at"].to_pylist()
-        for position, key in enumerate(file.keys):
-            # The time of another tool's file proves no content later than the answer's, but that
-            # the file may hold what the answer could not.
-            if (
-                key in gone
-                and (file.ours or key not in changed)
-                and known.rows[key][0] == partition
-                and incoming.observed_at < moments[position] <= now
-            ):
-                late.add(key)
-    gone -= late
-    for partition, file in stored.items():
-        rows = [i for i in arriving.get(partition, ()) if _own(keys[i], ticker) not in late]
-        fresh = codec.with_ticker(codec.pick(incoming.table, rows), ticker)
-        digests = {_own(keys[i], ticker): hashes[i] for i in rows}
-        pieces = [fresh]
-        if file is None:
-            plan.fresh[partition] = rows
-        else:
-            stay, old, events, moved = [], [], [], []
-            for position, key in enumerate(file.keys):
-                mine = known.rows.get(key, (None, ""))[0] == partition
-                if mine and key not in gone and file.current_rows[key] == position:
-                    stay.append(position)
-                    digests[key] = file.hashes[position]
-                elif not mine or file.current_rows[key] != position:
-                    if file.hashes[position] != known.rows.get(key, (0, ""))[1]:
-                        old.append(position)
-                        events.append(revisions.SUPERSEDED)
-                else:
-                    old.append(position)
-                    events.append(revisions.SUPERSEDED if key in changed else revisions.WITHDRAWN)
-                    if key in changed and changed[key] not in rows:
-                        moved.append(position)
-            if old:
-                plan.revisions.append(
-                    _revised(codec.pick(file.table, old), ticker, incoming, events)
-                )
-            if moved:
-                plan.moved_out[partition] = codec.pick(file.table, moved)
-            pieces.insert(0, codec.pick(file.table, stay))
-            if not file.ours:
-                plan.adopted.add(partition)
-        pieces = [piece for piece in pieces if piece.num_rows] or pieces[:1]
-        plan.contents[partition] = pieces[0] if len(pieces) == 1 else pa.concat_tables(pieces)
-        plan.hashes[partition] = digests
-        if rows:
-            plan.arrivals.add(partition)
-    lost = [i for key, i in changed.items() if key in late]
-    if lost:
-        plan.revisions.append(_revised(codec.pick(incoming.table, lost), ticker, incoming))
-    return late

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.lake import index, their_form
+from polygon_fundamentals.lake.changes import Incoming, Plan, Scope
 from polygon_fundamentals.lake.commit import carry_out, hold_bucket, note_file, staging_folder
 from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import BUCKETS, Dataset, Lake, bucket_of
-from polygon_fundamentals.lake.plan import Incoming, Plan, Scope, plan_ticker
+from polygon_fundamentals.lake.plan import plan_ticker
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.statements import Generation, Statement
 

@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 from polygon_fundamentals.datasets.keys import content_hashes, record_keys
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import codec
+from polygon_fundamentals.lake.changes import Incoming, Plan
 from polygon_fundamentals.lake.paths import Dataset, Lake
-from polygon_fundamentals.lake.plan import Incoming, Plan
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.normalise.exact import ExactNumber, JsonObject, to_json

@@ -104,7 +104,7 @@ def as_of(lake: Lake, day: date, generation: Generation | None = None) -> pa.Tab
     """Return the table as it could have been known at the end of a day in New York.
 
     No period that was first filed later, and of each record the content of that day (see
-    `knowable`). A period that the filings index shows to have been filed by then, and of which
+    `known_dates`). A period that the filings index shows to have been filed by then, and of which
     nobody kept what it said then, is there with the earliest content that is known: its
     `values_known_from` lies after `day`, so that a strict backtest can leave it out. `generation`
     is the primary one unless given. Raises as `wide_table`.

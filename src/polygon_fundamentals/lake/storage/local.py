@@ -1,4 +1,4 @@
-"""Writing to the local file system: the only place that renames, links or flushes data files."""
+"""How a load writes, flushes and renames its files in the local file system."""
 
 from __future__ import annotations
 

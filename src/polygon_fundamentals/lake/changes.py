@@ -1,0 +1,77 @@
+"""An answer on its way into a ticker's files, and what those files will become."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import pyarrow as pa
+
+from polygon_fundamentals.lake import codec, index, revisions
+
+
+class Scope(StrEnum):
+    """What an answer says about the records that it does not hold."""
+
+    WINDOW = "window"  # nothing: a date window, a filter, a partial answer
+    PERIODS = "periods"  # of the periods in it, these labels are all there are
+    COMPANIES = "companies"  # of the companies in it, these records are all there are
+    ACCEPTED = "accepted"  # the same, however many records that withdraws
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """The rows of an answer for one dataset.
+
+    `rows`: ticker → positions in `table`. `timeframes`: those asked for, in the
+    generation's own spelling; with `Scope.COMPANIES` only they are complete. `raw`: v1's records as
+    they were sent, one for each row of `table`, for files in another tool's form.
+    """
+
+    table: pa.Table
+    rows: Mapping[str, Sequence[int]]
+    scope: Scope
+    timeframes: frozenset[str]
+    observed_at: datetime
+    raw: Sequence[Mapping[str, Any]] | None = None
+
+
+@dataclass
+class Plan:
+    """What one ticker's files will become."""
+
+    ticker: str
+    index: index.TickerIndex
+    contents: dict[int, pa.Table] = field(default_factory=dict)  # empty table: remove the file
+    hashes: dict[int, dict[str, str]] = field(default_factory=dict)
+    revisions: list[pa.Table] = field(default_factory=list)
+    arrivals: set[int] = field(default_factory=set)
+    moved_out: dict[int, pa.Table] = field(default_factory=dict)
+    adopted: set[int] = field(default_factory=set)
+    # (Partition, with `moved_out`) → bytes of a file that stays in another tool's form.
+    theirs: dict[tuple[int, bool], bytes] = field(default_factory=dict)
+    # Partition → positions in the answer, of files that will hold nothing else.
+    fresh: dict[int, list[int]] = field(default_factory=dict)
+
+    def keeps_loose(self, partition: int) -> bool:
+        """Say whether a file without rows of ours stays, for records of other statements in it."""
+        return bool(self.theirs.get((partition, False)))
+
+
+def own_key(key: str, ticker: str) -> str:
+    """Return the key within a ticker's file: a record without a CIK is named by the ticker."""
+    return f"ticker:{ticker}{key[7:]}" if key.startswith("ticker:|") else key
+
+
+def revised_rows(
+    table: pa.Table, ticker: str, incoming: Incoming, events: list[str] | None = None
+) -> pa.Table:
+    """Return rows as revisions: superseded, unless `events` says otherwise of each."""
+    return revisions.as_revisions(
+        codec.with_ticker(table, ticker),
+        events or [revisions.SUPERSEDED] * table.num_rows,
+        incoming.observed_at,
+    )
