@@ -69,19 +69,8 @@ def _step(
         client.create_deployment(
             flow_id=client.create_flow_from_name(flow.name),
             name=declared.name,
-            entrypoint=declared.entrypoint,
-            description=declared.description,
-            tags=wanted.tags,
-            parameters=declared.parameters,
             schedules=[_new_schedule(s, active) for s in declared.schedules],
-            concurrency_limit=wanted.concurrency_limit,
-            concurrency_options=_options(declared),
-            work_pool_name=declared.work_pool.name,
-            job_variables=declared.work_pool.job_variables,
-            pull_steps=file.pull_steps(),
-            parameter_openapi_schema=wanted.parameter_openapi_schema,
-            enforce_parameter_schema=True,
-            paused=False,
+            **_sent(wanted, declared),
         )
 
     try:
@@ -94,44 +83,48 @@ def _step(
     stored = _as_stored(present)
 
     def update() -> None:
-        same_slugs = wanted.schedules.keys() == stored.schedules.keys()
-        client.update_deployment(
-            present.id,
-            DeploymentUpdate(
-                entrypoint=declared.entrypoint,
-                description=declared.description,
-                tags=wanted.tags,
-                parameters=declared.parameters,
-                concurrency_limit=wanted.concurrency_limit,
-                concurrency_options=_options(declared),
-                work_pool_name=declared.work_pool.name,
-                job_variables=declared.work_pool.job_variables,
-                pull_steps=file.pull_steps(),
-                parameter_openapi_schema=wanted.parameter_openapi_schema,
-                enforce_parameter_schema=True,
-                paused=False,
-                # Sent, though empty, where the slugs differ: a list that is left out keeps the
-                # old schedules, and active.
-                **(
-                    {}
-                    if same_slugs
-                    else {"schedules": [_changed_schedule(s, active) for s in declared.schedules]}
-                ),
-            ),
-        )
-        if same_slugs:
-            # One by one they keep their ids, which a cutover's journal may hold.
-            by_slug = {s.slug: s.id for s in present.schedules}
-            for schedule in declared.schedules:
-                if wanted.schedules[schedule.slug] != stored.schedules[schedule.slug]:
-                    client.update_deployment_schedule(
-                        present.id,
-                        by_slug[schedule.slug],
-                        active=schedule.active if active is None else active,
-                        schedule=CronSchedule(cron=schedule.cron, timezone=schedule.timezone),
-                    )
+        _update(client, present, declared, active, wanted, stored)
 
     return Step(name, differences(vars(wanted), vars(stored)), update, note)
+
+
+def _update(
+    client: SyncPrefectClient,
+    present: DeploymentResponse,
+    declared: Deployment,
+    active: bool | None,
+    wanted: _Settings,
+    stored: _Settings,
+) -> None:
+    """Make a deployment on the server as it is declared."""
+    same_slugs = wanted.schedules.keys() == stored.schedules.keys()
+    sent = _sent(wanted, declared)
+    if not same_slugs:
+        # Sent, though empty: a list that is left out keeps the old schedules, and active.
+        sent["schedules"] = [_changed_schedule(s, active) for s in declared.schedules]
+    client.update_deployment(present.id, DeploymentUpdate(**sent))
+    if same_slugs:
+        # One by one they keep their ids, which a cutover's journal may hold.
+        by_slug = {s.slug: s.id for s in present.schedules}
+        for schedule in declared.schedules:
+            if wanted.schedules[schedule.slug] != stored.schedules[schedule.slug]:
+                client.update_deployment_schedule(
+                    present.id,
+                    by_slug[schedule.slug],
+                    active=schedule.active if active is None else active,
+                    schedule=CronSchedule(cron=schedule.cron, timezone=schedule.timezone),
+                )
+
+
+def _sent(wanted: _Settings, declared: Deployment) -> dict[str, Any]:
+    """Return what is sent whether a deployment is created or changed; schedules aside."""
+    elsewhere = ("schedules", "collision_strategy", "work_pool")
+    same = {name: value for name, value in vars(wanted).items() if name not in elsewhere}
+    limit = declared.concurrency_limit
+    options = limit and ConcurrencyOptions.model_validate(
+        {"collision_strategy": limit.collision_strategy}
+    )
+    return same | {"work_pool_name": declared.work_pool.name, "concurrency_options": options}
 
 
 def _wanted(
@@ -199,13 +192,6 @@ def _as_stored(present: DeploymentResponse) -> _Settings:
         enforce_parameter_schema=present.enforce_parameter_schema,
         paused=present.paused,
     )
-
-
-def _options(declared: Deployment) -> ConcurrencyOptions | None:
-    limit = declared.concurrency_limit
-    if limit is None:
-        return None
-    return ConcurrencyOptions.model_validate({"collision_strategy": limit.collision_strategy})
 
 
 def _new_schedule(schedule: Schedule, active: bool | None) -> DeploymentScheduleCreate:

@@ -94,14 +94,12 @@ def _updated(run: ledger.Run, given: DailyUpdateParameters) -> Report:
     if isinstance(scheduled, datetime):
         run.report["scheduled"] = scheduled.isoformat()
     log = get_run_logger()
-    notes = []
-    for which, window in windows.items():
-        usual = (window.last - window.first).days
-        if usual > int(run.parameters["days_back"]):
-            notes.append(
-                f"{which}: the window was widened to {usual} days, back to the last success on "
-                f"{window.first}"
-            )
+    notes = [
+        f"{which}: the window was widened to {(window.last - window.first).days} days, back to the "
+        f"last success on {window.first}"
+        for which, window in windows.items()
+        if (window.last - window.first).days > int(run.parameters["days_back"])
+    ]
     for note in notes:
         log.warning(note)
     try:
@@ -129,18 +127,7 @@ def _updated(run: ledger.Run, given: DailyUpdateParameters) -> Report:
         reports_by_generation = {"v1": left_out, **reports_by_generation}
     code = max(report.exit_code for report in reports_by_generation.values())
     for name, report in reports_by_generation.items():
-        if report.archived_since:
-            notes.append(
-                f"{name} is in the archive since {report.archived_since} and was left out: "
-                "`python -m flows restore --execute` brings it back"
-            )
-        elif report.frozen_since:
-            notes.append(f"{name} is retired: frozen since {report.frozen_since}")
-        if report.fourths_left:
-            notes.append(
-                f"{name}: {report.fourths_left} fourth quarters without a filing date are left "
-                "to the next run, which goes on with them"
-            )
+        notes += _notes_of(name, report)
     reports = {name: report.as_json() for name, report in reports_by_generation.items()}
     message = "; ".join([sentence(reports_by_generation), *notes])
     whole: Report = {
@@ -159,6 +146,24 @@ def _updated(run: ledger.Run, given: DailyUpdateParameters) -> Report:
     run.report.update(ok=ok, message=whole["message"], generations=reports, notes=notes)
     run.report["tickers_followed"] = len(followed)
     return whole
+
+
+def _notes_of(name: str, report: WindowReport) -> list[str]:
+    """Return what is told of one generation besides its counts."""
+    notes = []
+    if report.archived_since:
+        notes.append(
+            f"{name} is in the archive since {report.archived_since} and was left out: "
+            "`python -m flows restore --execute` brings it back"
+        )
+    elif report.frozen_since:
+        notes.append(f"{name} is retired: frozen since {report.frozen_since}")
+    if report.fourths_left:
+        notes.append(
+            f"{name}: {report.fourths_left} fourth quarters without a filing date are left "
+            "to the next run, which goes on with them"
+        )
+    return notes
 
 
 def _records(counts: Sequence[catalogue.DatasetCounts]) -> dict[str, dict[str, int]]:
