@@ -176,7 +176,10 @@ def _by_field(values: pd.DataFrame) -> dict[str, object] | None:
     compared = table.sum(axis=1)
     unequal = table.drop(columns=[Kind.MATCHED.value], errors="ignore")
     unequal = unequal.loc[:, unequal.sum() > 0]
-    top = unequal.sum(axis=1).div(compared).sort_values(ascending=False).head(FIELDS_DRAWN).index
+    share = unequal.sum(axis=1).div(compared)
+    top = share[share > 0].sort_values(ascending=False).head(FIELDS_DRAWN).index
+    if top.empty:
+        return None
     shares = unequal.loc[top].div(compared.loc[top], axis=0) * 100
     name = "Which fields differ, and by what finding (percent of the values compared)"
     svg = charts.stacked(

@@ -80,7 +80,7 @@ def _sentence(asked: EdgarReport, report: WitnessReport) -> str:
     known = report.companies - report.companies_without_facts
     changes = ", ".join(f"{count:,} {what}" for what, count in sorted(report.settled.items()))
     return (
-        f"SEC EDGAR: {report.companies:,} companies have open differences, facts of {known:,} are "
-        f"known ({asked.requests:,} requests); {changes or 'nothing was settled'}; "
-        f"{report.evidence.total():,} others gained the filings as evidence"
+        f"SEC EDGAR: companies with open differences: {report.companies:,}, facts are known of "
+        f"{known:,} (requests: {asked.requests:,}); {changes or 'nothing was settled'}; "
+        f"findings that gained the filings as evidence: {report.evidence.total():,}"
     )

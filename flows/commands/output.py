@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,6 +32,24 @@ def reworded(text: str) -> str:
     return text.replace("python -m flows", program())
 
 
+def fitted(line: str) -> str:
+    """Return a line broken at words for the terminal, what follows indented; else as it is.
+
+    A file or a pipe gets every line whole, and an address or a path is never broken.
+    """
+    width = shutil.get_terminal_size().columns
+    if not sys.stdout.isatty() or len(line) <= width:
+        return line
+    indent = " " * (len(line) - len(line.lstrip()) or 4)
+    return textwrap.fill(
+        line,
+        width,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def finish(state: Any, lines: Lines, as_json: bool) -> int:
     """Print the report of a flow's end state, as JSON or by `lines`; return the exit code."""
     from flows.runs import report_of  # Prefect is loaded by now
@@ -50,7 +70,7 @@ def finish(state: Any, lines: Lines, as_json: bool) -> int:
         print(json.dumps({k: v for k, v in report.items() if k not in hidden}))
     else:
         for line in lines(report):
-            print(reworded(line))
+            print(fitted(reworded(line)))
     return int(report["exit_code"])
 
 
@@ -197,8 +217,9 @@ def parity_lines(report: Mapping[str, Any]) -> Iterator[str]:
     if len(missing) > MISSING_SHOWN:
         yield f"  and {len(missing) - MISSING_SHOWN:,} more periods"
     yield from _missing_lines(report)
-    yield f"data docs: {report['data_docs']}"
-    yield f"every value that is not equal: {report['report']}"
+    yield f"what differs and why: {Path(report['data_docs']).with_name('review.html')}"
+    yield f"every value that is not equal: {report['report_csv']}"
+    yield "what each finding means: docs/parity.md"
 
 
 def _missing_lines(report: Mapping[str, Any]) -> Iterator[str]:

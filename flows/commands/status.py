@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from polygon_fundamentals.status import Figures, Row
 
 
+WIDE = 100
+# In a terminal narrower than that: the page and --json have them too.
+NARROW = ("first filed", "age")
+
+
 class StatusCommand(StatusParameters):
     """The status once or in place, in the terminal and as a page."""
 
@@ -67,16 +72,18 @@ def run(given: StatusCommand, as_json: bool) -> int:
 
     if not given.watch:
         # A file or a pipe has no width: wide enough that nothing is cut.
-        Console(width=None if sys.stdout.isatty() else 100).print(shown(figures, rows))
+        console = Console(width=None if sys.stdout.isatty() else WIDE)
+        console.print(shown(figures, rows, console.width))
         return code
-    with Live(shown(figures, rows), auto_refresh=False) as live:
+    with Live(auto_refresh=False) as live:
         while True:
+            live.update(shown(figures, rows, live.console.width), refresh=True)
             time.sleep(given.every)
-            live.update(shown(*status_of(lake, targets)), refresh=True)
+            figures, rows = status_of(lake, targets)
 
 
-def shown(figures: Figures, rows: list[Row]) -> RenderableType:
-    """Return the status for a terminal."""
+def shown(figures: Figures, rows: list[Row], width: int) -> RenderableType:
+    """Return the status for a terminal: a narrow one goes without two of the datasets' columns."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Group
     from rich.markup import escape
@@ -85,23 +92,28 @@ def shown(figures: Figures, rows: list[Row]) -> RenderableType:
 
     from polygon_fundamentals.status import render
 
-    # No vertical rules: the ten columns then fit into 80 characters, dates whole.
+    left_out = NARROW if width < WIDE else ()
     datasets = Table(
         box=SIMPLE_HEAD,
         padding=(0, 0),
         collapse_padding=True,
         title=escape(f"{figures.lake} · {figures.at:%Y-%m-%d %H:%M} UTC"),
     )
-    for number, name in enumerate(render.DATASET_COLUMNS):
+    places = [n for n, name in enumerate(render.DATASET_COLUMNS) if name not in left_out]
+    for number in places:
+        name = render.DATASET_COLUMNS[number]
         datasets.add_column(name, justify="right" if number else "left", no_wrap=True)
     for cells in render.dataset_cells(figures):
-        datasets.add_row(*cells)
+        datasets.add_row(*(cells[number] for number in places))
     runs = Table(title="last runs", box=SIMPLE_HEAD)
     for name in render.RUN_COLUMNS:
         runs.add_column(name)
     for cells in render.run_cells(figures):
         runs.add_row(*(escape(cell) for cell in cells))
     rest = Table(show_header=False, box=None)
+    rest.add_column(no_wrap=True)
+    rest.add_column(max_width=26 if width < WIDE else None)
+    rest.add_column()
     for row in render.beside_datasets(figures, rows):
         style = {True: "", False: "bold red", None: "dim"}[row.ok]
         detail = Text(reworded(row.detail), style)

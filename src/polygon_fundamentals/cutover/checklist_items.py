@@ -52,6 +52,10 @@ class Case:
     retired: bool
 
 
+def _days(count: int, what: str = "day") -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def parallel_runs_item(case: Case) -> ChecklistItem:
     """Return on how many business days in a row both pipelines succeeded."""
     return _row_line("parallel runs", case, list(Generation), "both pipelines succeeded")
@@ -77,7 +81,7 @@ def _row_line(name: str, case: Case, wanted: Sequence[Generation], words: str) -
     return ChecklistItem(
         name,
         len(row) >= least,
-        f"{words} on {len(row)} business days in a row{span}; {least} are asked for",
+        f"{words} on {_days(len(row), 'business day')} in a row{span}; {least} are asked for",
         remedy,
     )
 
@@ -131,7 +135,7 @@ def run_time_item(case: Case) -> ChecklistItem:
     return ChecklistItem(
         "run time",
         v2 <= v1 * limit,
-        f"median v2 {v2:.1f} s, v1 {v1:.1f} s over {len(row)} days; at most {limit:g} times v1's",
+        f"median v2 {v2:.1f} s, v1 {v1:.1f} s over {_days(len(row))}; at most {limit:g} times v1's",
         remedy,
     )
 
@@ -158,8 +162,8 @@ def storage_item(case: Case) -> ChecklistItem:
     return ChecklistItem(
         "storage",
         small and room if v1 else None,
-        f"v2 {v2:,} bytes, v1 {v1:,} (under {limits.storage_ratio:.0%} of it is asked for); "
-        f"{free:,} free",
+        f"v2 {v2 / 1e6:,.1f} MB, v1 {v1 / 1e6:,.1f} MB (under {limits.storage_ratio:.0%} of it is "
+        f"asked for); {free / 1e9:,.1f} GB free",
         remedy,
     )
 
@@ -248,7 +252,7 @@ def only_ours_item(case: Case) -> ChecklistItem:
     detail = (
         f"{len(foreign)} files changed without a run: {shown}"
         if foreign
-        else (f"every change in v1's folder belongs to one of {len(spans)} loads")
+        else f"every change in v1's folder belongs to a load (loads in the ledger: {len(spans)})"
     )
     return ChecklistItem("only our writers", not foreign, detail, remedy)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from polygon_fundamentals.business_days import business_days_between, today_in_new_york
 from polygon_fundamentals.lake.catalogue import DatasetCounts
@@ -245,10 +245,18 @@ def _parity(figures: Figures) -> Row:
     parity = figures.parity
     if parity is None:
         return Row("parity", None, "never compared yet", "parity", "run `parity`")
+    ended = _minute(parity["ended"])
     if parity["passed"]:
-        return Row("parity", True, f"passed, {parity['ended']}", "parity")
+        return Row("parity", True, f"passed, {ended}", "parity")
     if figures.v1.state == "archived":
-        reason = f"did not pass, {parity['ended']}; v1: {figures.v1_rests}"
+        reason = f"did not pass, {ended}; v1: {figures.v1_rests}"
         return Row("parity", None, reason, "parity")
     remedy = "read its report, then run `parity` again"
-    return Row("parity", False, f"did not pass, {parity['ended']}", "parity", remedy)
+    return Row("parity", False, f"did not pass, {ended}", "parity", remedy)
+
+
+def _minute(text: str | None) -> str:
+    """Return a moment of the ledger to the minute, in UTC."""
+    if text is None:
+        return "still running"
+    return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -88,7 +88,7 @@ def test_status_and_checklist_agree(drawn: list[dict[str, Any]], now: datetime) 
         shown = as_json(figures, check_status(figures))
     line = checklist.items[0]
     assert line.name == ("v2 runs" if figures.v1_rests else "parallel runs")
-    words = re.search(r"on (\d+) business days in a row(?: \(\S+ to (\S+)\))?", line.detail)
+    words = re.search(r"on (\d+) business days? in a row(?: \(\S+ to (\S+)\))?", line.detail)
     days, until = (int(words[1]), words[2]) if words else (0, None)
     assert (shown["days_in_a_row"], shown["days_in_a_row_until"]) == (days, until)
     [row] = [row for row in shown["rows"] if row["name"] == "both succeeded in a row"]
