@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from html import escape
@@ -26,7 +27,8 @@ color:#1c2733;background:#fff}
 h1{font-size:1.4rem}h2{font-size:1.05rem;margin-top:2rem}
 table{border-collapse:collapse;width:100%}
 th,td{padding:.35rem .6rem;border-bottom:1px solid #d8dee6;text-align:left;vertical-align:top}
-td.n{text-align:right;font-variant-numeric:tabular-nums}
+td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
+div{overflow-x:auto}h1{overflow-wrap:anywhere}code{white-space:nowrap}
 tr.bad td{background:#fdecea}tr.open td{color:#5c6873}.mark{font-weight:600}
 @media(prefers-color-scheme:dark){body{color:#dfe6ee;background:#12181f}
 th,td{border-color:#2c3742}tr.bad td{background:#4a2220}tr.open td{color:#9aa7b3}}
@@ -151,9 +153,14 @@ def as_html(figures: Figures, rows: Sequence[Row]) -> str:
         kind = {True: "", False: " class=bad", None: " class=open"}[row.ok]
         parts.append(
             f"<tr{kind}><td class=mark>{mark(row)}</td><td>{escape(row.name)}</td>"
-            f"<td>{escape(row.detail)}</td></tr>"
+            f"<td>{_with_code(row.detail)}</td></tr>"
         )
     return "\n".join([*parts, "</table></html>"]) + "\n"
+
+
+def _with_code(text: str) -> str:
+    """Return a text as HTML, what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def summary(rows: Sequence[Row]) -> str:
@@ -165,14 +172,14 @@ def summary(rows: Sequence[Row]) -> str:
 def _table(
     columns: Sequence[str], lines: Sequence[Sequence[str]], numbers: bool = False
 ) -> Iterator[str]:
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    yield f"<table><thead><tr>{head}</tr></thead>"
+    kind = " class=n" if numbers else ""
+    head = "".join(f"<th{kind if n else ''}>{escape(name)}</th>" for n, name in enumerate(columns))
+    yield f"<div><table><thead><tr>{head}</tr></thead>"
     for line in lines:
         first, *rest = line
-        kind = " class=n" if numbers else ""
         cells = "".join(f"<td{kind}>{escape(cell)}</td>" for cell in rest)
         yield f"<tr><td>{escape(first)}</td>{cells}</tr>"
-    yield "</table>"
+    yield "</table></div>"
 
 
 def as_markdown(figures: Figures, rows: Sequence[Row]) -> str:
