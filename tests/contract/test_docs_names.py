@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+import prefect
 import pyarrow as pa
 import pytest
 import yaml
@@ -17,6 +18,7 @@ from flows.commands import COMMANDS
 from flows.lake_status import TARGETS_FILE
 from polygon_fundamentals.cutover import checklist
 from polygon_fundamentals.datasets.schemas import schema
+from polygon_fundamentals.field_map import FIELD_MAP, RECORD_FIELDS, Relation
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.revisions import revisions_schema
 from polygon_fundamentals.silver import wide_schema
@@ -225,3 +227,34 @@ def test_deployments_that_a_page_names_are_declared() -> None:
         if re.fullmatch(rf"[a-z]+-(?:{ends})", span)
     }
     assert {span for _, span in named} - declared - COMMANDS.keys() == {"polygon-fundamentals"}
+
+
+def test_the_schema_page_lists_every_column_of_the_files() -> None:
+    page = (ROOT / "docs" / "schema.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"`(\w+)`", page))
+    for generation in Generation:
+        for statement in Statement:
+            assert set(schema(generation, statement).names) <= listed
+    assert {"absent_fields", "unmapped", "observed_at"} <= listed
+    assert "financials.balance_sheet.assets.value" in page, "v1's lines are members of a struct"
+
+
+def test_the_readme_counts_the_pairs_that_differ_in_meaning() -> None:
+    pairs = [e for e in (*FIELD_MAP, *RECORD_FIELDS) if e.relation is Relation.DEFINITION_DIFFERS]
+    shared = sum(pair.v1 == pair.v2 for pair in pairs)
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"For {len(pairs)} pairs of fields that share a name or a place" in readme
+    assert (shared, "ten of these pairs share the name" in readme) == (10, True)
+
+
+def test_the_page_says_where_it_contradicts_the_vendors_description() -> None:
+    page = (ROOT / "docs" / "schema.md").read_text(encoding="utf-8")
+    [line] = [x for x in page.splitlines() if "| `total_operating_expenses` |" in x]
+    assert "v2's description says 'including cost" in line
+
+
+def test_the_page_names_the_extension_that_prefects_migrations_make() -> None:
+    database = Path(prefect.__file__).parent / "server" / "database"
+    migrations = database / "_migrations" / "versions" / "postgresql"
+    assert any("pg_trgm" in path.read_text(encoding="utf-8") for path in migrations.glob("*.py"))
+    assert "`pg_trgm`" in (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")

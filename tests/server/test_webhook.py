@@ -1,4 +1,7 @@
-"""The automations: a failed run, a failed parity and a late run reach a webhook of the user's."""
+"""The automations: a failed run, a failed parity and a late run reach a webhook of the user's.
+
+The status of a lake that is well does not, whichever of the states of `status_lakes` it is in.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from polygon_fundamentals.lake import Lake
+from tests.builders.status_lakes import LAKES
 from tests.server.world import World, until
 
 pytestmark = pytest.mark.slow
@@ -99,10 +104,33 @@ def test_a_late_run_is_told_of(served: World, told_of: Receiver) -> None:
     told_of.told.clear()
 
 
+def silent_lakes(served: World) -> dict[str, str]:
+    """Run `status-daily` on each lake that is well; return how the runs ended."""
+    runs = dict[str, str]()
+    for name, fill in LAKES.items():
+        lake = Lake(served.folder / name.replace(" ", "-"))
+        lake.prepare()
+        fill(lake)
+        runs[name] = started(served, "status-daily", lake=str(lake.root))["id"]
+
+    def states() -> dict[str, str]:
+        return {
+            name: served.api(f"/flow_runs/{run}", method="GET")["state_type"]
+            for name, run in runs.items()
+        }
+
+    open_states = {"SCHEDULED", "PENDING", "RUNNING"}
+    until(lambda: not open_states & set(states().values()), 300, "the end of every status")
+    return states()
+
+
 def test_a_failed_run_and_a_failed_parity_are_told_of(served: World, told_of: Receiver) -> None:
     file = 'C:\\no "such"\tfile'
     served.lake.mkdir(parents=True, exist_ok=True)  # empty, unless a test before this one filled it
     with served.worker("webhook"):
+        assert silent_lakes(served) == {name: "COMPLETED" for name in LAKES}
+        assert told_of.told == [], "the webhook is called while all is well"
+
         started(served, "history-v2", tickers_file=file)
         (text,) = until(told_of.texts, 120, "a word of the failed run")
         assert text == (

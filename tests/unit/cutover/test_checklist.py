@@ -244,6 +244,8 @@ def test_what_nobody_measured_is_not_judged_and_unmet(lake: Lake) -> None:
     assert {i.name: i.detail for i in checklist.items if i.ok is None} == NOT_JUDGED
     assert checklist.unmet == [i.name for i in checklist.items if not i.ok]
     assert [i.name for i in checklist.items if i.ok] == ["storage"]
+    [run_time] = [item.remedy for item in checklist.items if item.name == "run time"]
+    assert "daily-update --generation both" in run_time, "not to raise the threads of no run"
     assert "v1 checksums" in evaluate_checklist(lake, Thresholds(), PEOPLE, v1="retired").not_judged
 
 

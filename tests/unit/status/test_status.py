@@ -16,7 +16,7 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.status import alarms, as_html, as_json, check_status, gather, load_targets
 from polygon_fundamentals.status.targets import PLANNED
 from tests.builders.ledger import entry
-from tests.builders.status_lakes import WHOLE
+from tests.builders.status_lakes import WHOLE, retired
 
 MONDAY = datetime(2026, 7, 13, 20, tzinfo=UTC)
 
@@ -135,6 +135,17 @@ def test_the_page_shows_data_as_data(lake: Lake) -> None:
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert "http" not in page
+
+
+def test_the_page_shows_the_figures_of_a_dataset_once(lake: Lake) -> None:
+    retired(lake)
+    figures = gather(lake, load_targets(None))
+    page = as_html(figures, check_status(figures))
+    for dataset in figures.datasets:
+        assert dataset.records > 0
+        assert page.count(f"<td>{dataset.generation} {dataset.statement}</td>") == 1
+    assert "<code>checklist</code>" in page
+    assert "`" not in page
 
 
 def load_of(lake: Lake, tickers: int, requests: int, **more: Any) -> dict[str, dict[str, Any]]:
