@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint docs serve deploy bench clean
+.PHONY: help setup demo test test-all lint docs serve deploy bench campaign clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | \
@@ -71,6 +71,11 @@ $(BENCH_VENV)/.stamp: benchmarks/requirements.txt
 bench: $(STAMP) $(BENCH_VENV)/.stamp  ## measure beside other tools (BENCH_COMPANIES="100 300"); goes on where it stopped
 	@BENCH_PYTHON=$(abspath $(BENCH_PYTHON)) $(PY) -m benchmarks.run --out $(BENCH_OUT) --companies $(BENCH_COMPANIES)
 	@$(PY) -m benchmarks.report $(BENCH_OUT)
+
+MINUTES ?= 60
+
+campaign: $(STAMP)  ## trials against kills, disks, clocks and a lying vendor (MINUTES=60); prints a seed where one fails
+	@$(PY) -m campaign --minutes $(MINUTES)
 
 clean:  ## remove .venv, caches and build products; lakes stay
 	@rm -rf $(VENV) site build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

@@ -11,14 +11,19 @@ from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 
+from campaign.facts import V1_SECTIONS, v1_facts, v2_facts
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.statements import Generation, Statement
 
-V1_SECTIONS = {
-    "balance_sheets": ["balance_sheet"],
-    "cash_flow": ["cash_flow_statement"],
-    "income_statements": ["income_statement", "comprehensive_income"],
-}
+__all__ = [
+    "V1_SECTIONS",
+    "contents",
+    "fingerprint",
+    "stored_rows",
+    "stray_files",
+    "v1_facts",
+    "v2_facts",
+]
 
 
 def stored_rows(
@@ -37,42 +42,6 @@ def stored_rows(
             assert (year, month) == expected, f"{path} holds a row filed on {filed}"
         found.setdefault(ticker, []).extend(rows)
     return found
-
-
-def v2_facts(row: dict[str, Any]) -> str:
-    """Return a row of v2, stored or served, in one comparable form: what the API said."""
-    absent = set(row.get("absent_fields") or ())
-    skipped = {"ticker", "absent_fields", "unmapped", "observed_at", *absent}
-    extra = json.loads(row.get("unmapped") or "{}")
-    said = {k: v for k, v in row.items() if k not in skipped} | extra
-    return json.dumps({k: _plain(v) for k, v in said.items()}, sort_keys=True)
-
-
-def v1_facts(row: dict[str, Any], statement: Statement) -> str:
-    """Return the part of a v1 record that a dataset keeps, in one comparable form."""
-    sections = {}
-    for name in V1_SECTIONS[statement]:
-        lines = (row.get("financials") or {}).get(name) or {}
-        sections[name] = {
-            field: {k: _plain(v) for k, v in leaf.items() if v is not None}
-            for field, leaf in lines.items()
-            if leaf is not None
-        }
-    record = {
-        k: _plain(v)
-        for k, v in row.items()
-        if v is not None
-        and k not in ("ticker", "financials", "absent_fields", "unmapped", "observed_at")
-    }
-    return json.dumps({**record, "financials": sections}, sort_keys=True)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bool | str | list) or value is None:
-        return value
-    if isinstance(value, int | float):
-        return float(value)
-    return str(value)
 
 
 def fingerprint(folder: Path, pattern: str = "**/*.parquet") -> dict[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = "polygon_fundamentals"
-OUTSIDE = ("benchmarks", "flows", "tasks", "expectations", "deployments", "sandbox")
+OUTSIDE = ("benchmarks", "campaign", "flows", "tasks", "expectations", "deployments", "sandbox")
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ ROOMS = {
     room: frozenset(allowed.split())
     for room, allowed in {
         "benchmarks": f"flows tasks expectations deployments sandbox {THE_LIBRARY}",
+        "campaign": f"flows tasks expectations deployments sandbox {THE_LIBRARY}",
         "flows": f"tasks deployments sandbox {THE_LIBRARY}",
         "tasks": f"expectations {THE_LIBRARY}",
         "expectations": THE_LIBRARY,

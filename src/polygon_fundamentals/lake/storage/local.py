@@ -10,8 +10,9 @@ import shutil
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -39,20 +40,32 @@ def temporary_name(path: Path) -> Path:
 _LEFTOVER = re.compile(r"\..+-(?P<pid>\d+)-[0-9a-f]+\.tmp")
 
 
+ABANDONED_SECONDS = 24 * 3600.0
 _NEVER_WRITTEN_BESIDE = ("adopted", "kept", "drill")
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files that dead processes of this host left below `folder`."""
+    """Remove the temporary files that dead processes left below `folder`.
+
+    Of this host's processes it is known which are dead. Another host may never come back (a
+    container has a new name each time), so what it wrote is taken for left after a day.
+    """
     host = _this_host()
     for where, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in _NEVER_WRITTEN_BESIDE]
         for name in names:
             leftover = _LEFTOVER.fullmatch(name) if name.startswith(".") else None
-            if leftover is None or f".{host}-{leftover['pid']}-" not in name:
+            if leftover is None:
                 continue
-            if not _is_alive(int(leftover["pid"])):
-                Path(where, name).unlink(missing_ok=True)
+            path, is_ours = Path(where, name), f".{host}-{leftover['pid']}-" in name
+            if not _is_alive(int(leftover["pid"])) if is_ours else _is_abandoned(path):
+                path.unlink(missing_ok=True)
+
+
+def _is_abandoned(path: Path) -> bool:
+    with suppress(FileNotFoundError):
+        return time.time() - path.stat().st_mtime > ABANDONED_SECONDS
+    return False
 
 
 def process_namespace() -> str:

@@ -1,0 +1,110 @@
+"""Forked processes that do one thing and tell what came of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from campaign import faults
+from polygon_fundamentals.errors import FundamentalsError
+
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended: what it told, the documented error it failed with, or a traceback."""
+
+    status: int
+    told: Any = None
+    error: str = ""
+    crash: str = ""
+
+
+class Child:
+    """A fork of this process that does some work under some troubles."""
+
+    def __init__(
+        self,
+        work: Callable[[], Any],
+        root: Path,
+        troubles: Sequence[Mapping[str, Any]] = (),
+        pause: float = 0.0,
+        log: Path | None = None,
+    ) -> None:
+        inward, outward = os.pipe()
+        self.pid = os.fork()
+        if not self.pid:
+            os.close(inward)
+            _do(work, root, troubles, pause, outward, log)
+        os.close(outward)
+        self._inward = inward
+
+    def signal(self, number: int) -> None:
+        """Send a signal."""
+        os.kill(self.pid, number)
+
+    def wait(self, patience: float = PATIENCE) -> Ended:
+        """Wait for the end; a process that takes too long is killed and counts as a hang."""
+        text, until = b"", time.monotonic() + patience
+        os.set_blocking(self._inward, False)
+        import select
+
+        while True:
+            if select.select([self._inward], [], [], max(0.0, until - time.monotonic()))[0]:
+                piece = os.read(self._inward, 1 << 20)
+                text += piece
+                if not piece:
+                    break
+            else:
+                os.kill(self.pid, signal.SIGABRT)
+                break
+        os.close(self._inward)
+        status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        if status == -signal.SIGABRT:
+            return Ended(status, crash=f"it did not end within {patience:.0f} s")
+        try:
+            return Ended(status, **json.loads(text))
+        except ValueError:
+            return Ended(
+                status, crash="" if status == -signal.SIGKILL else f"status {status}, no word"
+            )
+
+
+def _do(
+    work: Callable[[], Any],
+    root: Path,
+    troubles: Sequence[Mapping[str, Any]],
+    pause: float,
+    outward: int,
+    log: Path | None,
+) -> None:
+    write = os.write
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        target = os.open(log or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(target, 1)
+        os.dup2(target, 2)
+        ended: dict[str, Any] = {}
+        try:
+            faults.arm(root, list(troubles), pause)
+            told = work()
+            ended["told"] = asdict(told) if hasattr(told, "__dataclass_fields__") else told
+        except (FundamentalsError, OSError) as error:
+            ended["error"] = f"{type(error).__name__}: {error}"[:500]
+        except BaseException:  # noqa: BLE001 - whatever it is, it is told
+            ended["crash"] = traceback.format_exc()[-4000:]
+        data = memoryview(json.dumps(ended, default=str).encode())
+        while data:
+            data = data[write(outward, data) :]
+    finally:
+        sys.stdout = sys.stderr = None
+        os._exit(0)

@@ -1,0 +1,59 @@
+"""Readers that read all the time, each with the tool of its name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pandas
+import polars
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.pointer import opened
+
+# What a plain reader that lists first and opens later may meet while files move (docs/runbook.md).
+DOCUMENTED = ("No such file", "No files found", "not found", "expanded paths were empty", "No such")
+
+
+def read_on(root: Path, engine: str, seconds: float) -> list[str]:
+    """Read a statement again and again; return the failures that are not documented."""
+    lake = Lake(root)
+    folder = lake.pointer / "balance_sheets"
+    pattern = f"{folder}/*/*/*.parquet"
+    reads: dict[str, Callable[[], object]] = {
+        "pyarrow": lambda: ds.dataset(folder, partitioning="hive").to_table(["ticker"]),
+        "pandas": lambda: pandas.read_parquet(folder, columns=["ticker"]),
+        "polars": lambda: polars.read_parquet(pattern, columns=["ticker"], hive_partitioning=False),
+        "duckdb": lambda: duckdb.execute(
+            f"select ticker from read_parquet('{pattern}', union_by_name=true)"
+        ).fetchall(),
+        "library": lambda: _held(lake),
+    }
+    failures = []
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            reads[engine]()
+        except Exception as error:  # noqa: BLE001 - four tools have as many errors
+            text = f"{engine}: {type(error).__name__}: {error}"[:300]
+            if engine == "library" or not any(words in text for words in DOCUMENTED):
+                failures.append(text)
+    return failures
+
+
+def _held(lake: Lake) -> None:
+    """Read through the library's held folder: of one generation, whatever moves."""
+    with opened(lake) as folder:
+        marks = set()
+        for path in sorted((folder / "balance_sheets").glob("year=*/month=*/ticker=*.parquet")):
+            try:
+                with pq.ParquetFile(path) as file:
+                    marks.add((file.metadata.metadata or {}).get(b"polygon_fundamentals", b"")[:2])
+            except FileNotFoundError:
+                continue  # its last row moved to another month
+        if len(marks) > 1:
+            raise ValueError(f"a mixture of {marks}")

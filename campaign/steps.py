@@ -1,0 +1,295 @@
+"""The steps of a trial, each as the command of its name does it, through the product's functions.
+
+They run in a process of their own. A step returns what the model has to know of it: the companies
+that it followed, and whether it read their whole history.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from expectations.answer import ACCEPTED_FILE, TOLERANCES_FILE
+from flows.runs import recorded_run
+from flows.switching import recorded
+from polygon_fundamentals import ledger, silver
+from polygon_fundamentals.cutover import archiving, drill, operations, verify
+from polygon_fundamentals.cutover import journal as journals
+from polygon_fundamentals.cutover.archive_steps import Retention
+from polygon_fundamentals.cutover.checklist import Checklist
+from polygon_fundamentals.cutover.context import Options, SwitchContext
+from polygon_fundamentals.cutover.journal import CLEANUP, CUTOVER, RESTORE, ROLLBACK
+from polygon_fundamentals.http.client import Client
+from polygon_fundamentals.lake import Lake, catalogue
+from polygon_fundamentals.lake.archived_rows import archived_since
+from polygon_fundamentals.lake.commit import Scope
+from polygon_fundamentals.load import historical
+from polygon_fundamentals.load.companies import resolve_bisecting
+from polygon_fundamentals.load.loader import Loader
+from polygon_fundamentals.load.query import Filters
+from polygon_fundamentals.load.ratios import load_ratios
+from polygon_fundamentals.load.recorded import import_v1
+from polygon_fundamentals.load.window_v1 import update_v1
+from polygon_fundamentals.load.window_v2 import Window, update_v2
+from polygon_fundamentals.parity import load_accepted, load_tolerances
+from polygon_fundamentals.parity.run import Question, compare_lake
+from polygon_fundamentals.reports import LoadReport
+from polygon_fundamentals.settings import Settings
+from polygon_fundamentals.statements import Generation, Statement, Timeframe
+from polygon_fundamentals.v1_view.export import export_folder
+from tasks.parity import drop_dead_work, drop_work, work_folder
+
+ALL = Filters(timeframes=tuple(Timeframe))
+SWITCH = Options(force="campaign", wait_seconds=2.0, settle_seconds=0.0)
+DAYS_LATER = 200
+
+
+@dataclass(frozen=True)
+class Where:
+    """What a step works with: the lake, the vendor, the tickers, the vendor's day, a folder."""
+
+    root: Path
+    url: str
+    key: str
+    tickers: Sequence[str]
+    day: date
+    beside: Path
+
+    @property
+    def lake(self) -> Lake:
+        """The lake."""
+        return Lake(self.root)
+
+    def loader(self) -> Loader:
+        """Return what a load loads with; it does not wait long between tries."""
+        quick = Settings(
+            base_url=self.url, first_wait=0.001, longest_wait=0.01, longest_retry_after=0.01,
+            attempts=6, read_timeout=5.0, deadline=10.0,
+        )  # fmt: skip
+        return Loader(Client(quick, self.key), self.lake)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a step tells the model.
+
+    `followed`: ticker → CIKs of what was loaded. `whole`: generation whose whole history was read
+    anew, `strict` where what it does not hold was withdrawn. `ok`: nothing of it failed.
+    """
+
+    ok: bool = True
+    text: str = ""
+    followed: Mapping[str, Sequence[str]] | None = None
+    whole: str = ""
+
+
+def _some(where: Where, draw: int) -> list[str]:
+    """Return all tickers, or one."""
+    tickers = list(where.tickers)
+    return tickers if draw % 3 else [tickers[draw // 3 % len(tickers)]]
+
+
+@contextmanager
+def _run(where: Where, flow: str, *writes: Generation, **parameters: Any) -> Iterator[ledger.Run]:
+    with recorded_run(flow, where.lake, parameters, writes=writes, resume=True) as run:
+        yield run
+
+
+def _ended(run: ledger.Run, report: LoadReport, **more: Any) -> Done:
+    ok = not report.failed
+    text = report.failed[0].reason if report.failed else ""
+    run.report.update(ok=ok, message=text)
+    return Done(ok=ok, text=text, **more)
+
+
+def load_v1(where: Where, draw: int) -> Done:
+    """Load v1's whole history of some tickers."""
+    loader, report, tickers = where.loader(), LoadReport(), _some(where, draw)
+    with _run(where, "historical-load", Generation.V1, generation="v1", tickers=tickers) as run:
+        todo = [t for t in tickers if ("v1", t, "all") not in run.done_before]
+        for ticker in todo:
+            report += historical.load_v1(loader, ticker, list(Statement), ALL)
+            run.done([("v1", ticker, "all")])
+        followed = {t: c for t, c in catalogue.companies(where.lake).items() if t in todo}
+        whole = "v1" if todo == tickers else ""
+        return _ended(run, report, followed=followed, whole=whole)
+
+
+def load_v2(where: Where, draw: int) -> Done:
+    """Load v2's whole history of some tickers."""
+    loader, report, tickers = where.loader(), LoadReport(), _some(where, draw)
+    with _run(where, "historical-load", Generation.V2, generation="v2", tickers=tickers) as run:
+        companies, failures = resolve_bisecting(loader.client, where.lake, tickers)
+        for ticker, error in failures.items():
+            report += LoadReport.of_failure([(ticker, "all")], error)
+        todo = [s for s in Statement if ("v2", s.value) not in run.done_before]
+        for statement in todo:
+            if companies:
+                report += historical.load_v2_bisecting(loader, companies, statement, ALL)
+            if not report.failed:
+                run.done([("v2", statement.value)])
+        whole = "v2" if len(todo) == len(Statement) else ""
+        return _ended(run, report, followed=companies, whole=whole)
+
+
+def refresh(where: Where, draw: int) -> Done:
+    """Read v2 again and withdraw what is gone; now and then however much that is."""
+    loader, report = where.loader(), LoadReport()
+    scope = Scope.ACCEPTED if draw % 5 == 0 else Scope.COMPANIES
+    with _run(where, "refresh", Generation.V2, scope=scope.value) as run:
+        followed = {t: c for t, c in catalogue.companies(where.lake).items() if c}
+        for statement in Statement:
+            report += historical.load_v2_bisecting(loader, followed, statement, ALL, scope)
+        return _ended(run, report, followed=followed, whole="v2")
+
+
+def update(where: Where, draw: int) -> Done:
+    """Load what was filed in the last days, in both generations."""
+    loader, report = where.loader(), LoadReport()
+    window = Window(where.day - timedelta(days=7 + draw % 30), where.day)
+    lake = where.lake
+    both = archived_since(lake) is None
+    with _run(where, "daily-update", Generation.V2, **window.as_json()) as run:
+        followed = catalogue.companies(lake)
+        for statement in Statement:
+            report += update_v2(loader, statement, window, list(Timeframe), followed, False)
+        if both:
+            report += update_v1(loader, list(Statement), window, list(Timeframe), followed)
+        return _ended(run, report, followed=followed)
+
+
+def ratios(where: Where, draw: int) -> Done:
+    """Store the present ratios."""
+    with _run(where, "ratios") as run:
+        return _ended(run, load_ratios(where.loader(), _some(where, draw)))
+
+
+def parity(where: Where, draw: int) -> Done:
+    """Compare both generations."""
+    question = Question(
+        load_tolerances(TOLERANCES_FILE), load_accepted(ACCEPTED_FILE), {}, where.day
+    )
+    with _run(where, "parity") as run:
+        running = {entry.run for entry in ledger.read_entries(where.lake)[0] if entry.is_running}
+        drop_dead_work(where.lake, running)
+        try:
+            for statement in Statement:
+                folder = work_folder(where.lake, run.id) / statement.value
+                compare_lake(where.lake, statement, question, folder)
+        finally:
+            drop_work(where.lake, run.id)
+        return Done()
+
+
+def build_silver(where: Where, draw: int) -> Done:
+    """Build silver, now and then as of a past day."""
+    day = where.day - timedelta(days=draw % 400) if draw % 4 == 0 else None
+    with _run(where, "silver"):
+        silver.build(where.lake, day=day)
+        return Done()
+
+
+def _switch(where: Where, flow: str, body: Callable[[], Any]) -> Done:
+    report = recorded(where.lake, flow, {}, body)
+    return Done(ok=report["exit_code"] == 0, text=str(report["message"]))
+
+
+def cutover(where: Where, draw: int) -> Done:
+    """Lead readers to v2."""
+    lake = where.lake
+    return _switch(
+        where, CUTOVER, lambda: operations.cutover(lake, Checklist, SwitchContext(), SWITCH)
+    )
+
+
+def rollback(where: Where, draw: int) -> Done:
+    """Lead readers back to v1; every other time as after a backfill."""
+    lake, now, fresh = where.lake, datetime.now(UTC).date(), bool(draw % 2)
+    how: dict[str, Any] = {"accept_stale": not fresh, "v1_current": fresh}
+
+    def body() -> Any:
+        return operations.rollback(lake, SwitchContext(), SWITCH, [], now, **how)
+
+    return _switch(where, ROLLBACK, body)
+
+
+def rehearse(where: Where, draw: int) -> Done:
+    """Rehearse the switch on a copy."""
+    lake, today = where.lake, where.day
+    return _switch(where, "drill", lambda: drill.drill(lake, SwitchContext(), today, 2.0))
+
+
+def _late() -> SwitchContext:
+    later = timedelta(days=DAYS_LATER)
+    return SwitchContext(clock=lambda: datetime.now(UTC) + later)
+
+
+def cleanup(where: Where, draw: int) -> Done:
+    """Archive v1, as if its days had passed."""
+    return _switch(where, CLEANUP, lambda: archiving.cleanup(where.lake, _late(), Retention()))
+
+
+def restore(where: Where, draw: int) -> Done:
+    """Bring v1 back from its archive."""
+    return _switch(where, RESTORE, lambda: archiving.restore(where.lake, _late()))
+
+
+def verify_lake(where: Where, draw: int) -> Done:
+    """Compare every file with what was recorded of it."""
+    return _switch(where, "verify", lambda: verify.verify(where.lake))
+
+
+def export(where: Where, draw: int) -> Done:
+    """Write the lake in v1's form into a new folder."""
+    folder = where.beside / f"export-{draw}"
+    export_folder(where.lake, folder, list(Statement), continue_v1=bool(draw % 2))
+    for path in folder.rglob("*.parquet"):
+        pq.read_metadata(path)
+    shutil.rmtree(folder)
+    return Done()
+
+
+def import_recordings(where: Where, draw: int) -> Done:
+    """Import v1's answers of the vendor as an older tool recorded them."""
+    recordings = where.beside / "recordings"
+    with _run(where, "import-v1", Generation.V1):
+        import_v1(where.lake, [recordings])
+        return Done()
+
+
+STEPS: dict[str, Callable[[Where, int], Done]] = {
+    "load v1": load_v1,
+    "load v2": load_v2,
+    "refresh": refresh,
+    "update": update,
+    "ratios": ratios,
+    "parity": parity,
+    "silver": build_silver,
+    "cutover": cutover,
+    "rollback": rollback,
+    "drill": rehearse,
+    "cleanup": cleanup,
+    "restore": restore,
+    "verify": verify_lake,
+    "export": export,
+}
+
+
+def settle(where: Where) -> Done:
+    """Do what the next commands do first: put right what killed ones left, go on with a switch."""
+    lake = where.lake
+    left = journals.unfinished(lake)
+    again = {CUTOVER: cutover, ROLLBACK: rollback, CLEANUP: cleanup, RESTORE: restore}
+    if left is not None:
+        done = again[left.operation](where, 0)
+        if not done.ok:
+            return replace(done, text=f"{left.operation} was not finished: {done.text}")
+    with _run(where, "settle", Generation.V2):
+        return Done()
