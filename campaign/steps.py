@@ -81,13 +81,14 @@ class Done:
     """What a step tells the model.
 
     `followed`: ticker → CIKs of what was loaded. `whole`: generation whose whole history was read
-    anew, `strict` where what it does not hold was withdrawn. `ok`: nothing of it failed.
+    anew, `window`: first and last day of filing that were read. `ok`: nothing of it failed.
     """
 
     ok: bool = True
     text: str = ""
     followed: Mapping[str, Sequence[str]] | None = None
     whole: str = ""
+    window: tuple[str, str] | None = None
 
 
 def _some(where: Where, draw: int) -> list[str]:
@@ -162,7 +163,8 @@ def update(where: Where, draw: int) -> Done:
             report += update_v2(loader, statement, window, list(Timeframe), followed, False)
         if both:
             report += update_v1(loader, list(Statement), window, list(Timeframe), followed)
-        return _ended(run, report, followed=followed)
+        days = (window.first.isoformat(), window.last.isoformat()) if both else None
+        return _ended(run, report, followed=followed, window=days)
 
 
 def ratios(where: Where, draw: int) -> Done:
