@@ -11,10 +11,13 @@ from tests.cutover_world import v1_row
 PLACE = "balance_sheets/year=2025/month=05/ticker=AAA.parquet"
 
 
-def append_as_the_old_script(path: Path) -> None:
-    """Read, concatenate, write: as scripts of this kind do, with the path they always used."""
+def append_as_the_old_script(path: Path, **other: object) -> None:
+    """Read, concatenate, write: as scripts of this kind do, with the path they always used.
+
+    `other` are values of the new row that are not as the API sent them.
+    """
     row = v1_row("0000000001", "AAA", ("2024-12-31", "2025-05-20", 4), 77.0)
-    new = pd.DataFrame([row])
+    new = pd.DataFrame([row | other])
     for name in ("filing_date", "end_date"):
         new[name] = pd.to_datetime(new[name]).dt.date
     new["fiscal_year"] = new["fiscal_year"].astype(int)

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from polygon_fundamentals.datasets.keys import content_hashes, record_keys
 from polygon_fundamentals.datasets.schemas import schema
+from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import cache, codec, revisions
 from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.lake.codec import is_ours
@@ -39,7 +40,10 @@ from polygon_fundamentals.statements import Generation, Statement
 
 @dataclass(frozen=True)
 class QuarantinedFile:
-    """One file that something else wrote: where it is now, and what became of its rows."""
+    """One file that something else wrote: where it is now, and what became of its rows.
+
+    `v1_rows_unread` are rows in v1's form that no reader understands; they stay in the quarantine.
+    """
 
     file: str
     quarantined_as: str
@@ -48,6 +52,7 @@ class QuarantinedFile:
     v1_rows: int
     v2_rows_restored: int
     v2_rows_lost: int
+    v1_rows_unread: int = 0
 
     def sentence(self) -> str:
         """Return one line that describes the file and what to do."""
@@ -57,9 +62,13 @@ class QuarantinedFile:
             if self.v2_rows_lost
             else ""
         )
+        unread = (
+            f" ({self.v1_rows_unread} cannot be read and stay there)" if self.v1_rows_unread else ""
+        )
         return (
             f"{self.file} was written by something else: kept as {self.quarantined_as}, "
-            f"{self.v1_rows} v1 rows moved to v1, {self.v2_rows_restored} v2 rows restored{lost}"
+            f"{self.v1_rows} v1 rows moved to v1{unread}, "
+            f"{self.v2_rows_restored} v2 rows restored{lost}"
         )
 
 
@@ -99,7 +108,7 @@ def _mend(dataset: Dataset, partition: int, ticker: str) -> Iterator[Quarantined
             return
         quarantined = _keep(dataset, partition, path)
         foreign = _read(quarantined)
-        v1_rows = _move_v1_rows(dataset, ticker, quarantined, foreign)
+        v1_rows, unread = _move_v1_rows(dataset, ticker, quarantined, foreign)
         restored, lost = _restore(dataset, partition, ticker, foreign)
     root = dataset.lake.root
     yield QuarantinedFile(
@@ -110,6 +119,7 @@ def _mend(dataset: Dataset, partition: int, ticker: str) -> Iterator[Quarantined
         v1_rows,
         restored,
         lost,
+        unread,
     )
 
 
@@ -139,23 +149,26 @@ def _read(path: Path) -> pa.Table | None:
 
 def _move_v1_rows(
     dataset: Dataset, ticker: str, quarantined: Path, foreign: pa.Table | None
-) -> int:
-    """Upsert the rows in v1's nested form into v1; return how many there were.
+) -> tuple[int, int]:
+    """Upsert the rows in v1's nested form into v1; return how many, and how many are unreadable.
 
-    With v1's folder archived they stay in the quarantine, where nothing is lost.
+    With v1's folder archived they stay in the quarantine, where nothing is lost; so do those of a
+    file with a value that can be read in no way: it must not stop the loads of all others.
     """
     if foreign is None or "financials" not in foreign.schema.names:
-        return 0
+        return 0, 0
     rows = foreign.filter(pc.is_valid(foreign["financials"]))
     there = dataset.lake.generation_folder(Generation.V1).is_dir()
     if rows.num_rows == 0 or not there or archived_since(dataset.lake) is not None:
-        return 0
+        return 0, 0
     aside = quarantined.with_name(f".{quarantined.name}.v1")
     try:
         pq.write_table(_nested_only(rows), aside)
         shutil.copystat(quarantined, aside)
         target = dataset.lake.dataset(Generation.V1, dataset.statement)
         table, _ = codec.read(aside, target, ticker)
+    except DamagedFileError:
+        return 0, int(rows.num_rows)
     finally:
         aside.unlink(missing_ok=True)
     incoming = Incoming(
@@ -166,7 +179,7 @@ def _move_v1_rows(
         datetime.fromtimestamp(quarantined.stat().st_mtime, UTC),
     )
     commit(target, incoming)
-    return int(table.num_rows)
+    return int(table.num_rows), 0
 
 
 def _nested_only(rows: pa.Table) -> pa.Table:

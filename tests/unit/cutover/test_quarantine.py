@@ -8,6 +8,7 @@ import shutil
 import pyarrow.parquet as pq
 import pytest
 
+from polygon_fundamentals.cutover.other_writers import mend_others
 from polygon_fundamentals.cutover.quarantine import foreign_files, quarantine_foreign_files
 from polygon_fundamentals.lake import Lake, codec
 from polygon_fundamentals.lake.recovery import recover
@@ -97,3 +98,16 @@ def test_before_the_cutover_nothing_is_swept(lake: Lake) -> None:
     fill(lake)
     append_as_the_old_script(lake.bronze / "fundamentals_v2" / PLACE)
     assert quarantine_foreign_files(lake) == []
+
+
+def test_a_file_whose_v1_rows_are_no_json_stops_no_load(switched: Lake) -> None:
+    target = switched.bronze / "fundamentals_v2" / PLACE
+    before = pq.read_table(target, partitioning=None).to_pylist()
+    append_as_the_old_script(switched.pointer / PLACE, financials="{no json")
+    said = mend_others(switched)
+    assert said is not None
+    assert said.startswith("1 files were written by something else and are mended")
+    assert pq.read_table(target, partitioning=None).to_pylist() == before
+    (listed,) = (switched.ops / "quarantine").glob("*.txt")
+    assert "0 v1 rows moved to v1 (1 cannot be read and stay there)" in listed.read_text()
+    assert mend_others(switched) is None
