@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,11 +50,10 @@ def run(given: DemoParameters, _: bool) -> int:
     with Sandbox(
         companies=COMPANIES, seed=7, api_key=KEY, start=date(clock.year - 4, 1, 1), today=clock
     ) as sandbox:
-        print(
+        _explain(
             f"A local stand-in for the API serves {COMPANIES} synthetic companies at {sandbox.url}."
-            "\nIt has the real one's oddities: moved filing dates, flipped signs, splits, rounded"
-            f"\ncomparatives, delisted and renamed companies. The lake of this demo is {lake}.",
-            flush=True,
+            " It has the real one's oddities: moved filing dates, flipped signs, splits, rounded"
+            f" comparatives, delisted and renamed companies. The lake of this demo is {lake}."
         )
         (lake / "tickers.txt").write_text("\n".join(sandbox.tickers) + "\n", encoding="utf-8")
         # The same server answers as SEC EDGAR.
@@ -102,7 +102,7 @@ def _carried_out(lake: Path, sandbox: Sandbox) -> int:
     """Show the screens; return the exit code of the first step that ends otherwise, else 0."""
     for number, screen in enumerate(_screens(lake, sandbox.url), 1):
         _headline(number, screen.title)
-        print(screen.why, flush=True)
+        _explain(screen.why)
         if screen.days_pass:
             sandbox.advance(days=screen.days_pass)
             # A company gives another figure for an earlier quarter.
@@ -155,7 +155,7 @@ def _screens(lake: Path, url: str) -> list[Screen]:
         Screen(
             "Compare",
             "Value by value. What differs is explained; the SEC's filings, which the sandbox has "
-            "too,\nprove a restatement.",
+            "too, prove a restatement.",
             (Step(["parity", "--witness", "edgar", *api], (0, 1)),),
         ),
         Screen(
@@ -166,7 +166,7 @@ def _screens(lake: Path, url: str) -> list[Screen]:
         ),
         Screen(
             "Switch and back",
-            "Rehearsed on a copy made of links. Much is unmet for a real cutover (exit code 1);\n"
+            "Rehearsed on a copy made of links. Much is unmet for a real cutover (exit code 1); "
             "the demo switches all the same: bronze/fundamentals leads to v2, seconds later to v1.",
             (
                 Step(["drill", *here]),
@@ -185,6 +185,11 @@ def _headline(number: int, title: str) -> None:
     print()
     width = None if sys.stdout.isatty() else 80
     Console(width=width).print(Rule(f"{number} of {SCREENS} · {title}", align="left"))
+
+
+def _explain(text: str) -> None:
+    """Print a paragraph that fits into any terminal; an address is never broken."""
+    print(textwrap.fill(text, 80, break_long_words=False, break_on_hyphens=False), flush=True)
 
 
 def _carry_out(step: Step) -> int:
@@ -210,7 +215,7 @@ def _last_screen(lake: Path, seconds: float) -> str:
     page = lake / "ops" / "parity" / "data_docs" / "review.html"
     at = f"--lake {shlex.quote(str(lake))}"
     places = {
-        "bronze/fundamentals": "what readers open: v1's files before a cutover, v2's after it",
+        "bronze/fundamentals": "what readers open: v1's files, after a cutover v2's",
         "bronze/fundamentals_v2": "the same companies from the official API",
         "silver/fundamentals_wide": "one table, whichever generation is primary",
         "ops/revisions": "every row that was superseded, as it stood",

@@ -40,7 +40,8 @@ def fitted(line: str) -> str:
     width = shutil.get_terminal_size().columns
     if not sys.stdout.isatty() or len(line) <= width:
         return line
-    indent = " " * (len(line) - len(line.lstrip()) or 4)
+    leading = len(line) - len(line.lstrip())
+    indent = " " * (leading + 2 if leading else 4)
     return textwrap.fill(
         line,
         width,

@@ -90,12 +90,13 @@ class Progress:
                 MofNCompleteColumn(),
                 TextColumn("units {task.fields[rate]}"),
                 TimeElapsedColumn(),
-                TextColumn("left"),
+                TextColumn("so far,"),
                 TimeRemainingColumn(),
+                TextColumn("left"),
                 console=Console(stderr=True),
             )
             for part in self._parts.values():
-                part.bar = self._bar.add_task(part.name, start=False, total=part.total, rate="")
+                part.bar = self._bar.add_task(part.name, total=part.total, rate="· waits")
 
     def __enter__(self) -> Progress:
         if self._bar:
@@ -118,7 +119,7 @@ class Progress:
         part = self._parts[name]
         part.began = time.monotonic()
         if self._bar and part.bar is not None:
-            self._bar.start_task(part.bar)
+            self._bar.reset(part.bar, rate="")
 
     def advance(self, name: str, units: int, *, failed: int, rows: UpsertCounts) -> None:
         """Count units of a part that ended, `failed` of them without their rows."""

@@ -267,7 +267,8 @@ class Switch:
         if lines:
             return f"{len(lines)} answers differ from before the cutover: {'; '.join(lines[:3])}"
         compared = reader_checks.figures(self.context.checks, before, answers)
-        return f"{reader_checks.agreement(self.context.checks, compared)} with before the cutover"
+        agreement = reader_checks.agreement(self.context.checks, compared)
+        return f"compared with before the cutover: {agreement}"
 
     def _answers_through_links(self) -> reader_checks.Answers:
         link = links.link_of(self.lake)
