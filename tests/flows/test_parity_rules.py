@@ -6,6 +6,8 @@ import html
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -17,11 +19,14 @@ import pyarrow.parquet as pq
 import pytest
 from great_expectations.expectations.registry import get_expectation_impl
 
+import flows.parity
+import tasks.parity
 from expectations import answer as answering
+from expectations.answer import TOLERANCES_FILE
 from expectations.plugin import rules, values
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.lake import Lake
-from tests.builders.broken_lakes import BREAKS, CF, CONTINUING, V2
+from tests.builders.broken_lakes import BREAKS, CF, CONTINUING, V2, wrong_value
 from tests.builders.commands import call
 from tests.filled import change_rows, filled, set_column
 
@@ -136,6 +141,50 @@ def test_a_rule_broken_in_the_frame(
 ) -> None:
     edit_frame(lake, monkeypatch, name, value)
     assert_just_one_is_broken(lake, rule, detail, statement)
+
+
+RESTATED = (
+    "restated: {at_most: 0, reason: A later filing is a hint and no proof; someone should look.}"
+)
+IN_THE_STORED_SUITE = """
+import great_expectations as gx
+context = gx.get_context(context_root_dir=FOLDER)
+suite = context.suites.get("values")
+budget = next(e for e in suite.expectations if getattr(e, "finding", None) == "restated")
+print(context.checkpoints.get("parity").run().success)
+budget.at_most = 1
+budget.save()
+print(context.checkpoints.get("parity").run().success)
+"""
+
+
+def test_a_raised_budget_lets_a_finding_stand(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the stored suite until the next run, in tolerances.yaml for good."""
+    wrong_value(lake)
+    command = ["parity", "--lake", str(lake.root), "--base-url", "http://127.0.0.1:9"]
+    assert call(*command)[0] == 1
+    code = IN_THE_STORED_SUITE.replace("FOLDER", repr(str(lake.ops / "parity" / "gx")))
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split() == ["False", "True"]
+    assert call(*command)[0] == 1
+
+    text = TOLERANCES_FILE.read_text()
+    assert RESTATED in text
+    raised = tmp_path / "tolerances.yaml"
+    raised.write_text(text.replace(RESTATED, "restated: {at_most: 1, reason: Ada saw the 10-K/A.}"))
+    for module in (flows.parity, tasks.parity):
+        monkeypatch.setattr(module, "TOLERANCES_FILE", raised)
+    exit_code, answer = call(*command)
+    assert (exit_code, answer["passed"]) == (0, True)
+    [note] = [n for n in answer["notes"] if "Ada saw the 10-K/A." in n]
+    review = (lake.ops / "parity" / "data_docs" / "review.html").read_text(encoding="utf-8")
+    assert note in html.unescape(review)
 
 
 def test_every_rule_is_broken_here() -> None:
