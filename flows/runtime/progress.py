@@ -20,6 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bar
+from rich.table import Column
 
 from polygon_fundamentals.reports import UpsertCounts
 
@@ -76,6 +77,10 @@ class _Part:
         )
 
 
+# In a terminal narrower than that the times would be cut where the rows stood too.
+WIDE = 100
+
+
 class Progress:
     """Shows each part's units done of units planned, the rate, and the time that remains."""
 
@@ -84,14 +89,15 @@ class Progress:
         self._started = self._printed_at = time.monotonic()
         self._bar: Bar | None = None
         if sys.stderr.isatty():
+            # Only the bar itself gives way in a narrow terminal.
             self._bar = Bar(
                 TextColumn("{task.description}"),
                 BarColumn(),
-                MofNCompleteColumn(),
+                MofNCompleteColumn(table_column=Column(no_wrap=True)),
                 TextColumn("units {task.fields[rate]}"),
-                TimeElapsedColumn(),
-                TextColumn("so far,"),
-                TimeRemainingColumn(),
+                TimeElapsedColumn(table_column=Column(no_wrap=True)),
+                TextColumn("·"),
+                TimeRemainingColumn(table_column=Column(no_wrap=True)),
                 TextColumn("left"),
                 console=Console(stderr=True),
             )
@@ -130,7 +136,9 @@ class Progress:
             part.ended = now
         if self._bar and part.bar is not None:
             written = rows.rows_new + rows.rows_changed
-            rate = f"· {part.rate(now):.1f}/s · {written:,} rows written"
+            rate = f"· {part.rate(now):.1f}/s"
+            if self._bar.console.width >= WIDE:
+                rate += f" · {written:,} rows written"
             if part.failed:
                 rate += f" · {part.failed} failed"
             self._bar.update(part.bar, advance=units, rate=rate)

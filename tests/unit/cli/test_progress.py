@@ -47,3 +47,17 @@ def test_a_bar_for_each_generation_in_a_terminal(
     text = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", capsys.readouterr().err)
     assert re.search(r"v1 history .*4/4 units · [\d.,]+/s · 1,200 rows written", text)
     assert re.search(r"v2 history .*1/2 units · [\d.,]+/s · 0 rows written · 1 failed .*left", text)
+
+
+def test_a_narrow_terminal_cuts_no_time_off(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    with progress.Progress({"v1 history": 30_060, "v2 history": 30_060}) as shown:
+        shown.begin("v1 history")
+        shown.advance("v1 history", 300, failed=12, rows=UpsertCounts(rows_new=1_234_567))
+    text = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", capsys.readouterr().err)
+    assert "…" not in text
+    assert re.search(r"v1 history .*  300/30060 units · [\d.,]+/s · 12 failed 0:\d\d:\d\d · ", text)
+    assert re.search(r"v2 history .*0/30060 units · waits", text)
