@@ -37,6 +37,7 @@ OTHERS = {
     "slack_webhook": "an option of Great Expectations' actions",
     "run_parallel": "a function of the plan's scripts",
     "bronze_fundamentals_v2": "a job of the plan's scripts",
+    "polygon_rest_client": "a module of the plan's",
     "crontab_backup": "a file of the plan's",
     "batch_load_fundamentals_all": "a script of the plan's",
     "fundamentals_v1_archive_": "a file of the plan's",

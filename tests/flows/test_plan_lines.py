@@ -42,6 +42,20 @@ def test_every_shell_line_of_the_plan_is_on_the_page() -> None:
     assert set(rows()) == set(lines) - {""}
 
 
+def test_every_file_and_option_of_the_plan_is_on_the_page() -> None:
+    """A file's second version may stand as `…_v2` behind the first."""
+    if not PLAN.exists():
+        pytest.skip("the plan itself is not beside this checkout")
+    text = PLAN.read_text(encoding="utf-8")
+    files = {name.rsplit("/", 1)[-1] for name in re.findall(r"[\w/]+\.(?:py|sh)\b", text)}
+    stems = {re.sub(r"(_v2)?\.(py|sh)$", "", name) for name in files} - {""}
+    assert len(stems) > 10
+    assert {stem for stem in stems if stem not in PAGE} == set()
+    options = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", text))
+    assert {"--use-v2", "--output-dir", "--days-back"} <= options
+    assert {option for option in options if option not in PAGE} == set()
+
+
 def test_every_call_of_the_old_command_and_of_a_script_has_a_command_here() -> None:
     """Those that are named only: lines that change files of the scripts, or look for processes."""
     calls = [
