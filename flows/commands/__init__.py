@@ -29,6 +29,7 @@ from flows.parameters import (
     DrillParameters,
     Parameters,
     ParityParameters,
+    PublishParameters,
     RatiosParameters,
     RefreshParameters,
     RestoreParameters,
@@ -206,6 +207,13 @@ GROUPS: dict[str, dict[str, Command]] = {
             SilverParameters,
             silver.silver,
             ("silver", "silver --as-of 2024-05-31"),
+        ),
+        "publish": Command(
+            "publish silver as Delta Lake tables in a folder or an object store",
+            PublishParameters,
+            silver.publish,
+            ("publish --to s3://bucket/fundamentals", "publish --to /mnt/share/delta --bronze"),
+            ("--json", "--verbose"),
         ),
         "export": Command(
             "give v2's records in v1's nested form, for readers that cannot change yet",

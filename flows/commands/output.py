@@ -247,6 +247,17 @@ def silver_lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield f"table: {report['path']}"
 
 
+def publish_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what was published, table by table, for people."""
+    for table in report["tables"]:
+        what = f"{table['partitions_written']} of {table['partitions']} partitions written"
+        if not table["committed"]:
+            what = "unchanged"
+        gone = f", {table['files_removed']} old files removed" if table["files_removed"] else ""
+        yield f"{table['table']:<28} version {table['version']:>4}  {what}{gone}"
+    yield f"build {report['build']} in {report['to']} ({report['seconds']:.1f} s)"
+
+
 def export_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield what was written and what was left out, for people."""
     yield report["message"]

@@ -1,4 +1,4 @@
-"""The commands `silver` and `export`."""
+"""The commands `silver`, `publish` and `export`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,21 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from flows.commands.output import export_lines, silver_lines
+from flows.commands.output import export_lines, publish_lines, silver_lines
 from flows.commands.run import run_flow
-from flows.parameters import ExportParameters, Flag, LakeFolder, SilverParameters, Statements
+from flows.parameters import (
+    ExportParameters,
+    Flag,
+    LakeFolder,
+    PublishParameters,
+    SilverParameters,
+    Statements,
+)
 from flows.parameters.declaration import Parameters
 from polygon_fundamentals.errors import AnswerIsNo, UsageError
 from polygon_fundamentals.lake.paths import Lake
-from polygon_fundamentals.settings import existing_lake_root
+from polygon_fundamentals.publish.target import Target
+from polygon_fundamentals.settings import existing_lake_root, publish_url
 from polygon_fundamentals.statements import ALL_STATEMENTS
 from polygon_fundamentals.tickers import read_tickers
 
@@ -24,6 +32,13 @@ def silver(given: SilverParameters, as_json: bool) -> int:
     """Build the silver table."""
     existing_lake_root(given.lake)
     return run_flow("flows.silver.silver", given.values(), silver_lines, as_json)
+
+
+def publish(given: PublishParameters, as_json: bool) -> int:
+    """Publish silver's tables; what is wrong with the place is said before Prefect is loaded."""
+    existing_lake_root(given.lake)
+    Target.of(publish_url(given.to))
+    return run_flow("flows.publish.publish", given.values(), publish_lines, as_json)
 
 
 class ExportCommand(Parameters):

@@ -8,6 +8,7 @@ from flows.parameters.declaration import Flag, Parameters, flag_of
 from flows.parameters.lake import (
     ExportParameters,
     ParityParameters,
+    PublishParameters,
     SilverParameters,
     StatusParameters,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "LakeFolder",
     "Parameters",
     "ParityParameters",
+    "PublishParameters",
     "RatiosParameters",
     "RefreshParameters",
     "RestoreParameters",

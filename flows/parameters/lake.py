@@ -88,6 +88,41 @@ class SilverParameters(Parameters):
         return self
 
 
+class PublishParameters(Parameters):
+    """Tables for readers elsewhere."""
+
+    to: Annotated[
+        str | None,
+        Field(description="A folder, s3://, gs:// or az://; else QUANTLAKE_PUBLISH_URL"),
+        Flag(metavar="URL", help="a folder, s3://, gs:// or az://", unset="QUANTLAKE_PUBLISH_URL"),
+    ] = None
+    bronze: Annotated[
+        bool,
+        Field(description="Also the current records of the primary generation"),
+        Flag(help="also bronze's current records of the primary generation"),
+    ] = False
+    keep_days: Annotated[
+        int,
+        Field(ge=1, le=3650, description="How far back time travel goes; older files are removed"),
+        Flag(metavar="N", help="how far back time travel goes; older files are removed"),
+    ] = 30
+    credentials_block: Annotated[
+        str | None,
+        Field(description="The name of a Secret block with the store's options as JSON"),
+        Flag(
+            metavar="NAME",
+            help="a Secret block with the store's options",
+            unset="the environment",
+        ),
+    ] = None
+    take_over: Annotated[
+        bool,
+        Field(description="Replace all of a table that somebody else wrote"),
+        Flag(help="replace all of a table that somebody else wrote"),
+    ] = False
+    lake: LakeFolder = None
+
+
 class ExportParameters(Parameters):
     """The whole lake in v1's form."""
 

@@ -114,6 +114,10 @@ class DamagedFileError(LakeError):
     """A file of the lake cannot be read; it is named and never replaced."""
 
 
+class PublishError(FundamentalsError):
+    """A published table could not be written; what readers of it see is as it was."""
+
+
 class AnswerIsNo(FundamentalsError):
     """The question was answered, and the answer is no (parity differs, checklist unmet)."""
 

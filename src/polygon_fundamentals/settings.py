@@ -268,6 +268,21 @@ def existing_lake_root(argument: str | Path | None = None) -> Path:
     return root
 
 
+def publish_url(argument: str | None = None) -> str:
+    """Return where to publish: the argument, else QUANTLAKE_PUBLISH_URL.
+
+    Raises:
+        UsageError: neither is given.
+    """
+    text = (argument or os.environ.get("QUANTLAKE_PUBLISH_URL") or "").strip()
+    if not text:
+        raise UsageError(
+            "publish where? Give --to with a folder, s3://, gs:// or az://, or set "
+            "QUANTLAKE_PUBLISH_URL"
+        )
+    return text
+
+
 def environment_with(more: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment for a command of the user's, without the API key."""
     without_key = {name: value for name, value in os.environ.items() if name not in KEY_VARIABLES}

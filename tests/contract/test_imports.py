@@ -27,7 +27,7 @@ from tests.contract.imports import (
 # Errors, counts, names, settings and locks: every room of the library may use them.
 GROUND = "business_days errors locks reports settings statements"
 THE_LIBRARY = (
-    "cutover v1_view parity status silver load reference ledger tickers periods lake "
+    "cutover v1_view parity status publish silver load reference ledger tickers periods lake "
     f"normalise http datasets field_map server {GROUND}"
 )
 # From the top floor down: room → the rooms that it may import.
@@ -47,6 +47,7 @@ ROOMS = {
         "cutover": f"silver ledger lake datasets {GROUND}",
         "v1_view": f"silver periods lake normalise datasets field_map {GROUND}",
         "parity": f"periods reference lake datasets field_map {GROUND}",
+        "publish": f"silver periods lake datasets {GROUND}",
         "silver": f"periods reference lake datasets field_map {GROUND}",
         "load": f"http normalise lake datasets {GROUND}",
         "reference": f"http lake datasets {GROUND}",

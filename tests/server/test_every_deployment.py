@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from polygon_fundamentals.silver import TABLE
 from tests.server.world import World, declared, until
 
 pytestmark = pytest.mark.slow
@@ -36,6 +37,7 @@ EXPECTED: dict[str, tuple[dict[str, Any], str]] = {
     "verify-weekly": ({}, r"COMPLETED: [1-9][\d,]* files, none of them damaged$"),
     "parity-nightly": ({"day": "2026-06-30"}, r"COMPLETED: passed: [1-9][\d,]* values compared"),
     "silver-nightly": ({}, "COMPLETED: silver from v1: "),
+    "publish-nightly": ({}, f"COMPLETED: published {TABLE} version 0 "),
     # A busy machine misses the target of a load's time, and the status says so.
     "status-daily": ({}, r"COMPLETED: $|FAILED: download of 1,000 tickers .*: missed$"),
     "checklist": ({}, "FAILED: unmet: "),
@@ -52,7 +54,9 @@ def deployed(served: World) -> Iterator[World]:
     """Everything deployed, and one worker."""
     told = served.run("deploy", POLYGON_REQUESTS_PER_MINUTE="600")
     assert told.returncode == 0, told.stderr
-    with served.worker("every", POLYGON_API_KEY=""):
+    with served.worker(
+        "every", POLYGON_API_KEY="", QUANTLAKE_PUBLISH_URL=str(served.folder / "tables")
+    ):
         yield served
 
 

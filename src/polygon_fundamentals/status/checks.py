@@ -11,6 +11,7 @@ from polygon_fundamentals.lake.catalogue import DatasetCounts
 from polygon_fundamentals.ledger import RUNNING
 from polygon_fundamentals.statements import Generation
 from polygon_fundamentals.status.figures import Figures
+from polygon_fundamentals.status.publishing import Published
 from polygon_fundamentals.status.targets import REMEDIES, Measured
 
 # A quarter and the longest delay of a quarterly report: after it something is amiss.
@@ -150,6 +151,7 @@ def _runs(figures: Figures) -> Iterator[Row]:
         reason = f"{last.flow} {last.run} {last.outcome}: {last.message}"
         yield Row("last run", False, reason, "failed", f"run `{last.flow}` again")
     yield _refresh(figures)
+    yield from (_published(place, figures) for place in figures.published)
 
 
 def _daily(figures: Figures, name: str) -> Row:
@@ -191,6 +193,21 @@ def _refresh(figures: Figures) -> Row:
     if due:
         return Row("refresh", False, reason, "late", "run `refresh`")
     return Row("refresh", None, f"{reason}; due {REFRESH_DAYS} days after the first update", "late")
+
+
+def _published(place: Published, figures: Figures) -> Row:
+    name, again = f"published in {place.to}", f"run `publish --to {place.to}`"
+    if place.at is None:
+        return Row(name, False, f"nothing yet: {place.failed}", "published", again)
+    hours = (figures.at - place.at) / timedelta(hours=1)
+    age = f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"
+    reason = f"build {place.build}, {age} ago"
+    if place.failed:
+        return Row(name, False, f"{reason}; the last run failed: {place.failed}", "failed", again)
+    if place.behind:
+        behind = f"{reason}; the lake's readers see {place.behind}"
+        return Row(name, False if place.late else None, behind, "published", again)
+    return Row(name, True, reason, "published")
 
 
 def _comparison(figures: Figures) -> Iterator[Row]:

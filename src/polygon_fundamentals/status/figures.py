@@ -17,6 +17,7 @@ from polygon_fundamentals.ledger.queries import days_in_a_row, newest
 from polygon_fundamentals.ledger.v1_endpoint import LEDGER_DAYS, V1Endpoint, v1_endpoint
 from polygon_fundamentals.statements import Generation
 from polygon_fundamentals.status.measures import Evidence, measure
+from polygon_fundamentals.status.publishing import Published, published
 from polygon_fundamentals.status.targets import Measured, Target
 
 # States of v1 in which nothing more is taken in.
@@ -83,6 +84,7 @@ class Figures:
     difference_now: float | None
     damaged: tuple[str, ...]
     others: OtherWriters
+    published: tuple[Published, ...] = ()
 
 
 def gather(
@@ -137,6 +139,7 @@ def gather(
         difference_now=present,
         damaged=tuple(str(path) for path in damaged),
         others=others,
+        published=tuple(published(lake, entries, at)),
     )
 
 

@@ -83,6 +83,10 @@ def as_json(figures: Figures, rows: Sequence[Row]) -> dict[str, object]:
             for m in figures.targets
         ],
         "parity": dict(figures.parity) if figures.parity else None,
+        "published": [
+            {**asdict(place), "at": place.at.isoformat() if place.at else None}
+            for place in figures.published
+        ],
         "v1": asdict(figures.v1),
         "refreshed": figures.refreshed.isoformat() if figures.refreshed else None,
         "damaged": list(figures.damaged),

@@ -1,0 +1,198 @@
+"""One table's commit: the partitions that changed, replaced in one step, with where they come from.
+
+The commit's metadata has, under `KEY`, the lake, the build, its generation, the run, and the digest
+of every partition. The next publish compares with it: of what is the same nothing is written. A
+commit of anybody else since, but for maintenance that changes no row, is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+
+from polygon_fundamentals.errors import PublishError
+from polygon_fundamentals.publish.faults import explained
+from polygon_fundamentals.publish.sources import TableSource
+from polygon_fundamentals.publish.target import Target
+from polygon_fundamentals.silver.build_files import ROW_GROUP
+
+KEY = "polygon_fundamentals"
+# Operations that leave every row as it is.
+_MAINTENANCE = ("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES")
+_LOOKED_BACK = 200
+HOURS = 24
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a commit comes from: the lake's id, the build of silver, its generation, the run."""
+
+    lake: str
+    build: str
+    generation: str
+    run: str
+
+
+@dataclass(frozen=True)
+class TableReport:
+    """What became of one table; `version` is the one that readers see now.
+
+    `partitions_written` are those replaced or removed, `files_removed` what the retention let go.
+    """
+
+    table: str
+    url: str
+    version: int
+    committed: bool
+    partitions: int
+    partitions_written: int = 0
+    files_removed: int = 0
+
+
+def publish_table(
+    source: TableSource,
+    target: Target,
+    provenance: Provenance,
+    *,
+    keep_days: int,
+    take_over: bool = False,
+) -> TableReport:
+    """Bring a table to a source's content in one commit; commit nothing where it has it already.
+
+    Files that only versions older than `keep_days` need are removed afterwards. With `take_over`
+    all of a table that somebody else wrote is replaced.
+
+    Raises:
+        PublishError: the table stands as it was; the text says why and what to do.
+    """
+    url = target.table(source.name)
+    with explained(url):
+        if target.is_folder:
+            Path(url).mkdir(parents=True, exist_ok=True)
+        options = dict(target.options)
+        there = DeltaTable.is_deltatable(url, storage_options=options)
+        table = DeltaTable(url, storage_options=options) if there else None
+        known = _known(table, provenance, url, take_over=take_over) if table else None
+        if table is None:
+            _refuse_others(target, url, source.partition.name)
+        written = _write(table or url, source, known, options, provenance, keep_days)
+        table = DeltaTable(url, storage_options=options)
+        removed = _vacuum(table, keep_days, provenance)
+        table.update_incremental()
+    return TableReport(
+        source.name, url, table.version(), written > 0, len(source.digests), written, removed
+    )
+
+
+def published(table: DeltaTable) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
+    """Return our metadata of the last commit that changed rows, and that commit itself.
+
+    The first is None where somebody else made it.
+    """
+    for commit in table.history(_LOOKED_BACK):
+        if KEY in commit and "partitions" in commit[KEY]:
+            return commit[KEY], commit
+        if commit["operation"] not in _MAINTENANCE:
+            return None, commit
+    return None, None
+
+
+def _known(
+    table: DeltaTable, provenance: Provenance, url: str, *, take_over: bool
+) -> Mapping[str, Any] | None:
+    ours, commit = published(table)
+    if ours is not None and ours["lake"] == provenance.lake:
+        return ours
+    if take_over:
+        return None
+    who = "another lake" if ours is not None else "somebody else"
+    version = commit["version"] if commit else table.version()
+    raise PublishError(
+        f"{url}: {who} wrote its version {version}, so nothing was written; publish to another "
+        "place, or replace all of it with `python -m flows publish --take-over`"
+    )
+
+
+def _refuse_others(target: Target, url: str, partition: str) -> None:
+    """Refuse a place with files of others: the retention would remove them in the end."""
+    if not target.is_folder:
+        return  # a prefix of a bucket is named by us, and listing may be denied
+    others = [
+        path.name
+        for path in Path(url).iterdir()
+        if path.name != "_delta_log" and not path.name.startswith(f"{partition}=")
+    ]
+    if others:
+        raise PublishError(
+            f"{url} is no Delta table and holds other files, such as {others[0]}; publish to "
+            "another place, or move them away"
+        )
+
+
+def _write(
+    place: DeltaTable | str,
+    source: TableSource,
+    known: Mapping[str, Any] | None,
+    options: dict[str, str],
+    provenance: Provenance,
+    keep_days: int,
+) -> int:
+    """Commit what changed; return the number of partitions that were replaced or removed."""
+    shape = blake2b(source.schema.to_string().encode(), digest_size=8).hexdigest()
+    whole = known is None or known["schema"] != shape
+    before = {} if known is None else known["partitions"]
+    now = source.digests
+    changed = sorted(v for v in {*before, *now} if whole or before.get(v) != now.get(v))
+    if not changed and not whole:
+        return 0
+    properties = CommitProperties(
+        custom_metadata={
+            KEY: {**vars(provenance), "schema": shape, "partitions": dict(now)},
+        },
+        # Never upon another's commit: a mixture of two builds would come of it.
+        max_commit_retries=0,
+    )
+    batches = source.rows([value for value in changed if value in now])
+    rows = pa.RecordBatchReader.from_batches(source.schema, batches)
+    shared: dict[str, Any] = {
+        "writer_properties": WriterProperties(compression="ZSTD", max_row_group_size=ROW_GROUP),
+        "commit_properties": properties,
+    }
+    column = source.partition
+    if isinstance(place, str):
+        write_deltalake(
+            place,
+            rows,
+            partition_by=[column.name],
+            mode="error",
+            name=source.name,
+            configuration={"delta.logRetentionDuration": f"interval {keep_days} days"},
+            storage_options=options,
+            **shared,
+        )
+    elif whole:
+        write_deltalake(place, rows, mode="overwrite", schema_mode="overwrite", **shared)
+    else:
+        wanted = changed if column.type == pa.int32() else [f"'{value}'" for value in changed]
+        predicate = f"{column.name} IN ({', '.join(wanted)})"
+        write_deltalake(place, rows, mode="overwrite", predicate=predicate, **shared)
+    return max(len(changed), 1)
+
+
+def _vacuum(table: DeltaTable, keep_days: int, provenance: Provenance) -> int:
+    """Remove files that no version of the last `keep_days` needs; return how many."""
+    retention: dict[str, Any] = {
+        "retention_hours": keep_days * HOURS,
+        "enforce_retention_duration": False,
+        "full": True,  # also what a publish that was cut off left behind
+    }
+    if not table.vacuum(dry_run=True, **retention):
+        return 0
+    properties = CommitProperties(custom_metadata={KEY: vars(provenance)})
+    return len(table.vacuum(dry_run=False, commit_properties=properties, **retention))

@@ -1,0 +1,90 @@
+"""What went wrong at a store, in one line with its remedy. Never what the store said word for word:
+
+its answers repeat the key's name and the text that was signed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from polygon_fundamentals.errors import PublishError
+
+_UNCHANGED = "readers of it still see the version before"
+# What the store's client says → what is wrong, and the next step. The first that fits counts.
+_FAULTS: tuple[tuple[str, str, str], ...] = (
+    (
+        r"No space left|os error 28\b|StorageFull|Disk quota|os error 122\b|InsufficientStorage",
+        "the disk is full",
+        "free space there",
+    ),
+    (
+        r"NoSuchBucket|bucket does not exist|ContainerNotFound",
+        "there is no such bucket",
+        "create it, or correct --to",
+    ),
+    (
+        r"Account must be specified|169\.254\.169\.254|metadata\.google|token request",
+        "no credentials were given",
+        "set them in the environment (AWS_ACCESS_KEY_ID, GOOGLE_SERVICE_ACCOUNT, "
+        "AZURE_STORAGE_ACCOUNT_NAME, ...) or name a block with --credentials-block",
+    ),
+    (
+        r"InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|InvalidToken|401 Unauthorized",
+        "the store does not accept the credentials",
+        "renew them in the environment or in the block",
+    ),
+    (
+        r"403 Forbidden|AccessDenied|lacked the necessary privileges|os error 13\b|"
+        r"Permission ?[dD]enied|os error 30\b|Read-only file system",
+        "access is denied",
+        "give the credentials the right to list, read, write and delete there",
+    ),
+    (
+        r"error sending request|[Cc]onnect|timed? ?out|after \d+ retries|dns error|"
+        r"50\d (Internal|Bad|Service|Gateway)",
+        "the store does not answer",
+        "check the network and AWS_ENDPOINT_URL",
+    ),
+)
+
+
+@contextmanager
+def explained(table: str) -> Iterator[None]:
+    """Turn what the store's client raises into one line with its remedy.
+
+    Raises:
+        PublishError: the table could not be written; it stands as it was.
+    """
+    try:
+        yield
+    except CommitFailedError as error:
+        raise PublishError(
+            f"{table}: another publisher committed at the same time, so nothing of this run is in "
+            "it; run `python -m flows publish` again"
+        ) from error
+    except (DeltaError, TableNotFoundError, OSError) as error:
+        raise _explain(table, str(error)) from error
+
+
+def _explain(table: str, said: str) -> PublishError:
+    if "table already exists" in said:
+        return PublishError(
+            f"{table}: another publisher created it at the same time; run `python -m flows "
+            "publish` again"
+        )
+    for pattern, wrong, remedy in _FAULTS:
+        if re.search(pattern, said):
+            return PublishError(f"{table}: {wrong}; {_UNCHANGED}. {_capital(remedy)}, {_AGAIN}")
+    first = re.sub(r"\x1b\[[0-9;]*m|[?<].*", "", said.partition("\n")[0]).strip()
+    return PublishError(f"{table}: {first[:160]}; {_UNCHANGED}. {_AGAIN[5:].capitalize()}")
+
+
+_AGAIN = "then run `python -m flows publish` again"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,60 @@
+"""What the ledger says of published tables: what is where, and how old it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.ledger import RUNNING, SUCCEEDED, RunEntry
+
+# A build is published the night after at the latest.
+LATE = timedelta(hours=36)
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is published in one place: the build, since when, and why the last attempt failed.
+
+    `behind` is the build that readers of the lake see, where it is another; `late` says that it
+    has been so for more than a day and a half.
+    """
+
+    to: str
+    build: str | None
+    at: datetime | None
+    failed: str | None
+    behind: str | None
+    late: bool
+
+
+def published(lake: Lake, entries: Sequence[RunEntry], at: datetime) -> Iterator[Published]:
+    """Yield every place that was published to; `entries` are the ledger's, oldest first."""
+    present = _present_build(lake)
+    runs: dict[str, list[RunEntry]] = {}
+    for entry in entries:
+        if entry.flow == "publish" and entry.outcome != RUNNING:
+            runs.setdefault(str(entry.parameters.get("to")), []).append(entry)
+    for to, mine in runs.items():
+        good = next((e for e in reversed(mine) if e.outcome == SUCCEEDED), None)
+        build = good.content["published"]["build"] if good else None
+        behind = present if present != build else None
+        failed = None if mine[-1] is good else mine[-1].message or mine[-1].outcome
+        late = behind is not None and at - _made(behind, at) > LATE
+        yield Published(to, build, good.last_moment if good else None, failed, behind, late)
+
+
+def _present_build(lake: Lake) -> str | None:
+    link = lake.silver / "fundamentals_wide"
+    return Path(os.path.realpath(link)).name if link.is_symlink() else None
+
+
+def _made(build: str, at: datetime) -> datetime:
+    """Return when a build was made, as its name MOMENT-GENERATION says."""
+    try:
+        return datetime.strptime(build.partition("-")[0], "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC)
+    except ValueError:
+        return at

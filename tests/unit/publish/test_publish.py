@@ -1,0 +1,439 @@
+"""Silver as Delta Lake tables: what is written, what is not, and every fault."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from polygon_fundamentals import silver
+from polygon_fundamentals.errors import LakeError, LakeLockedError, PublishError, UsageError
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.read import read_dataset
+from polygon_fundamentals.locks import exclusive
+from polygon_fundamentals.periods.current import current_rows
+from polygon_fundamentals.publish import delta
+from polygon_fundamentals.publish import publish as publishing
+from polygon_fundamentals.publish.delta import KEY, Provenance, publish_table
+from polygon_fundamentals.publish.publish import PublishReport, lake_id
+from polygon_fundamentals.publish.sources import silver_tables
+from polygon_fundamentals.publish.target import Target
+from polygon_fundamentals.silver import HISTORY_TABLE, TABLE, Build
+from polygon_fundamentals.statements import Generation, Statement
+from tests.builders.publishing import (
+    BUCKET,
+    READERS,
+    S3,
+    BothBuilds,
+    both_builds,
+    cut_after,
+    fingerprint,
+    in_order,
+    read,
+    readers,
+    rows_of,
+    s3_server,
+)
+
+SWITCHES = 20
+
+
+@pytest.fixture(scope="module")
+def builds(tmp_path_factory: pytest.TempPathFactory) -> BothBuilds:
+    return both_builds(tmp_path_factory.mktemp("publish") / "lake")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.slow)])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
+    if request.param == "folder":
+        return Target.of(str(tmp_path / "tables"))
+    server: S3 = request.getfixturevalue("store")
+    return Target.of(f"s3://{BUCKET}/{tmp_path.name}", server.options())
+
+
+def publish(builds: BothBuilds, build: Build, target: Target, **choices: Any) -> PublishReport:
+    silver.point(builds.lake, build)
+    return publishing.publish(builds.lake, target, "a-run", **choices)
+
+
+def credentials(target: Target) -> dict[str, str]:
+    """Return what a reader needs; our patience is not theirs."""
+    return {name: text for name, text in target.options.items() if name.startswith("AWS_")}
+
+
+def opened(target: Target, table: str = TABLE) -> DeltaTable:
+    return DeltaTable(target.table(table), storage_options=dict(target.options))
+
+
+@pytest.mark.parametrize("table", [TABLE, HISTORY_TABLE])
+def test_every_reader_reads_silvers_rows(builds: BothBuilds, target: Target, table: str) -> None:
+    publish(builds, builds.v1, target)
+    expected = rows_of(builds.v1, table)
+    assert expected.num_rows > 50
+    for tool in READERS:
+        rows = read(tool, target.table(table), credentials(target)).select(expected.schema.names)
+        assert in_order(rows.cast(expected.schema)).equals(expected), tool
+
+
+def test_the_same_build_again_writes_nothing(builds: BothBuilds, target: Target) -> None:
+    first = publish(builds, builds.v1, target)
+    assert [(t.version, t.committed) for t in first.tables] == [(0, True), (0, True)]
+    again = publish(builds, builds.v1, target)
+    assert [(t.version, t.committed, t.partitions_written) for t in again.tables] == [
+        (0, False, 0)
+    ] * 2
+    assert again.message == (
+        f"nothing to publish; unchanged: {TABLE}, {HISTORY_TABLE}; build {builds.v1.id} in "
+        f"{target.url}"
+    )
+
+
+def test_a_switch_is_one_commit_more_and_time_travel_goes_back(
+    builds: BothBuilds, target: Target
+) -> None:
+    for build in (builds.v1, builds.v2, builds.v1):
+        publish(builds, build, target)
+    for table in (TABLE, HISTORY_TABLE):
+        commits = opened(target, table).history()
+        assert [c["operation"] for c in commits] == ["WRITE"] * 3
+        ours = [c[KEY] for c in reversed(commits)]
+        assert [o["build"] for o in ours] == [builds.v1.id, builds.v2.id, builds.v1.id]
+        assert [o["generation"] for o in ours] == ["v1", "v2", "v1"]
+        assert {(o["run"], o["lake"]) for o in ours} == {("a-run", lake_id(builds.lake))}
+    past = DeltaTable(target.table(TABLE), version=1, storage_options=dict(target.options))
+    assert fingerprint(past.to_pyarrow_table()) == fingerprint(rows_of(builds.v2, TABLE))
+
+
+def test_only_partitions_that_changed_are_written(builds: BothBuilds, target: Target) -> None:
+    sources = {s.name: s for s in silver_tables(builds.v1)}
+    wide = sources[TABLE]
+    years = sorted(wide.digests)
+    assert len(years) > 2
+    known = Provenance(lake_id(builds.lake), "b1", "v1", "r1")
+    publish_table(wide, target, known, keep_days=30)
+    before = set(opened(target).file_uris())
+    # One partition has other content now, and one is gone.
+    asked: list[str] = []
+
+    def rows(values: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        asked.extend(values)
+        yield from wide.rows(values)
+
+    digests = {**wide.digests, years[1]: "another"}
+    del digests[years[0]]
+    report = publish_table(replace(wide, digests=digests, rows=rows), target, known, keep_days=30)
+    after = set(opened(target).file_uris())
+    assert (report.partitions_written, asked) == (2, [years[1]])
+    assert len(before & after) == len(years) - 2
+    assert len(after) == len(years) - 1
+
+
+def test_a_table_of_another_schema_is_replaced_whole(builds: BothBuilds, target: Target) -> None:
+    wide = next(iter(silver_tables(builds.v1)))
+    known = Provenance(lake_id(builds.lake), "b1", "v1", "r1")
+    publish_table(wide, target, known, keep_days=30)
+    narrow = pa.schema([f for f in wide.schema if f.name != "is_revenue"])
+
+    def rows(values: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        for batch in wide.rows(values):
+            yield batch.select(narrow.names)
+
+    report = publish_table(replace(wide, schema=narrow, rows=rows), target, known, keep_days=30)
+    table = opened(target).to_pyarrow_table()
+    assert report.version == 1
+    assert "is_revenue" not in table.schema.names
+    assert table.num_rows == rows_of(builds.v1, TABLE).num_rows
+
+
+@pytest.mark.parametrize("generation", list(Generation))
+def test_bronze_has_the_current_records_of_the_primary_generation(
+    builds: BothBuilds, tmp_path: Path, generation: Generation
+) -> None:
+    target = Target.of(str(tmp_path / "tables"))
+    build = builds.v1 if generation is Generation.V1 else builds.v2
+    report = publish(builds, build, target, bronze=True)
+    assert [t.table for t in report.tables[2:]] == [f"bronze_{generation}_{s}" for s in Statement]
+    again = publish(builds, build, target, bronze=True)
+    assert not any(t.committed for t in again.tables)
+    records = read_dataset(builds.lake.dataset(generation, Statement.CASH_FLOW))
+    current = records.take(pa.array(current_rows(records, generation, by_ticker=True)))
+    table = opened(target, f"bronze_{generation}_cash_flow").to_pyarrow_table()
+    assert 0 < table.num_rows == current.num_rows < records.num_rows + 1
+    keys = ["ticker", "cik", "timeframe", "observed_at"]
+    assert sorted(map(str, table.select(keys).to_pylist())) == sorted(
+        map(str, current.select(keys).to_pylist())
+    )
+
+
+@pytest.mark.slow
+def test_readers_never_fail_and_never_see_a_mixture_while_builds_switch(
+    builds: BothBuilds, target: Target, tmp_path: Path
+) -> None:
+    publish(builds, builds.v1, target)
+    with readers(target.table(TABLE), credentials(target), tmp_path) as seen:
+        for number in range(SWITCHES):
+            report = publish(builds, (builds.v2, builds.v1)[number % 2], target)
+            assert report.tables[0].version == number + 1
+    assert set(seen) == set(READERS)
+    marks = {fingerprint(rows_of(build, TABLE)) for build in (builds.v1, builds.v2)}
+    for tool, counts in seen.items():
+        assert set(counts) <= marks, tool
+        assert sum(counts.values()) > 1, tool
+    assert set().union(*seen.values()) == marks
+
+
+def test_what_no_kept_version_needs_is_removed(
+    builds: BothBuilds, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(builds, builds.v1, target)
+    publish(builds, builds.v2, target, keep_days=1)
+    assert opened(target).version() == 1  # nothing is a day old
+    # A day of no length: what v1's build had is then too old.
+    with monkeypatch.context() as patched:
+        patched.setattr(delta, "HOURS", 0)
+        report = publish(builds, builds.v2, target, keep_days=1)
+    assert report.tables[0].files_removed > 0
+    assert not report.tables[0].committed
+    operations = [c["operation"] for c in opened(target).history()]
+    assert operations == ["VACUUM END", "VACUUM START", "WRITE", "WRITE"]
+    assert fingerprint(opened(target).to_pyarrow_table()) == fingerprint(rows_of(builds.v2, TABLE))
+    # Maintenance is no change of somebody else.
+    assert publish(builds, builds.v1, target).tables[0].committed
+
+
+def refused(target: Target, table: str, match: str, call: Any, kind: Any = PublishError) -> None:
+    """Assert that a publish fails so, in one line, and that readers see the version before."""
+    before = opened(target, table)
+    rows = fingerprint(before.to_pyarrow_table())
+    with pytest.raises(kind, match=match) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+    after = opened(target, table)
+    assert after.version() == before.version()
+    assert fingerprint(after.to_pyarrow_table()) == rows
+
+
+def test_of_two_publishers_at_once_one_is_told_to_run_again(
+    builds: BothBuilds, target: Target
+) -> None:
+    v1, v2 = (next(iter(silver_tables(b))) for b in (builds.v1, builds.v2))
+    known = Provenance(lake_id(builds.lake), "b", "v1", "r")
+    publish_table(v1, target, known, keep_days=30)
+
+    def rows(values: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        # The other one commits while this one writes its files.
+        other = threading.Thread(
+            target=lambda: publish_table(
+                replace(v1, digests={**v1.digests, values[0]: "x"}), target, known, keep_days=30
+            )
+        )
+        other.start()
+        other.join()
+        yield from v2.rows(values)
+
+    with pytest.raises(PublishError, match="another publisher committed at the same time"):
+        publish_table(replace(v2, rows=rows), target, known, keep_days=30)
+    table = opened(target)
+    assert table.version() == 1
+    assert fingerprint(table.to_pyarrow_table()) == fingerprint(rows_of(builds.v1, TABLE))
+
+
+def test_of_two_that_create_a_table_one_is_told_to_run_again(
+    builds: BothBuilds, target: Target
+) -> None:
+    wide = next(iter(silver_tables(builds.v1)))
+    known = Provenance(lake_id(builds.lake), "b", "v1", "r")
+
+    def rows(values: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        other = threading.Thread(target=lambda: publish_table(wide, target, known, keep_days=30))
+        other.start()
+        other.join()
+        yield from wide.rows(values)
+
+    with pytest.raises(PublishError, match="run `python -m flows publish` again"):
+        publish_table(replace(wide, rows=rows), target, known, keep_days=30)
+    assert opened(target).version() == 0
+    assert fingerprint(opened(target).to_pyarrow_table()) == fingerprint(rows_of(builds.v1, TABLE))
+
+
+def test_two_publishes_of_one_lake_take_turns(
+    builds: BothBuilds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "LOCK_SECONDS", 0.1)
+    with (
+        exclusive(builds.lake.lock("publish")),
+        pytest.raises(LakeLockedError, match="publishing of this lake is held by another run"),
+    ):
+        publish(builds, builds.v1, Target.of(str(tmp_path / "tables")))
+    assert not (tmp_path / "tables").exists()
+
+
+def test_a_table_that_somebody_else_wrote_to_is_left_alone_unless_taken_over(
+    builds: BothBuilds, target: Target
+) -> None:
+    publish(builds, builds.v1, target)
+    url, options = target.table(TABLE), dict(target.options)
+    table = opened(target)
+    table.delete("ticker = 'no such'")
+    one = table.to_pyarrow_table().slice(0, 1)
+    write_deltalake(url, one, mode="append", storage_options=options)
+    refused(
+        target,
+        TABLE,
+        r"somebody else wrote its version \d, so nothing was written; .*--take-over",
+        lambda: publish(builds, builds.v2, target),
+    )
+    report = publish(builds, builds.v2, target, take_over=True)
+    assert report.tables[0].committed
+    assert fingerprint(opened(target).to_pyarrow_table()) == fingerprint(rows_of(builds.v2, TABLE))
+
+
+def test_compaction_by_somebody_else_changes_no_row_and_is_no_reason(
+    builds: BothBuilds, target: Target
+) -> None:
+    publish(builds, builds.v1, target)
+    opened(target).optimize.compact()
+    publish(builds, builds.v2, target)
+    assert fingerprint(opened(target).to_pyarrow_table()) == fingerprint(rows_of(builds.v2, TABLE))
+
+
+def test_a_table_of_another_lake_is_left_alone(
+    builds: BothBuilds, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(builds, builds.v1, target)
+    monkeypatch.setattr(publishing, "lake_id", lambda lake: "another")
+    refused(
+        target, TABLE, "another lake wrote its version", lambda: publish(builds, builds.v2, target)
+    )
+
+
+def test_a_folder_with_other_files_is_left_alone(builds: BothBuilds, tmp_path: Path) -> None:
+    (tmp_path / TABLE).mkdir()
+    (tmp_path / TABLE / "letter.txt").write_text("dear")
+    with pytest.raises(PublishError, match=r"holds other files, such as letter\.txt"):
+        publish(builds, builds.v1, Target.of(str(tmp_path)))
+    assert os.listdir(tmp_path / TABLE) == ["letter.txt"]
+
+
+def _fill_up(path: Path) -> None:
+    with open(path, "wb", buffering=0) as filler:
+        while True:
+            filler.write(b"x" * 4096)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_full_disk_leaves_the_version_before(builds: BothBuilds, tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        target = Target.of(str(folder))
+        publish(builds, builds.v1, target)
+        with pytest.raises(OSError, match="No space"):
+            _fill_up(folder / "filler")
+        refused(
+            target,
+            TABLE,
+            "the disk is full; .* Free space there",
+            lambda: publish(builds, builds.v2, target),
+        )
+        (folder / "filler").unlink()
+        publish(builds, builds.v2, target)
+        rows = fingerprint(opened(target).to_pyarrow_table())
+        assert rows == fingerprint(rows_of(builds.v2, TABLE))
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bytes_sent", [3_000, 60_000])
+def test_a_connection_that_is_cut_leaves_the_version_before(
+    builds: BothBuilds, store: S3, tmp_path: Path, bytes_sent: int
+) -> None:
+    url = f"s3://{BUCKET}/{tmp_path.name}"
+    target = Target.of(url, store.options())
+    publish(builds, builds.v1, target)
+    with cut_after(store.endpoint, bytes_sent) as endpoint:
+        short = {"max_retries": "1", "retry_timeout": "5s"}
+        cut = Target.of(url, {**store.options(), **short, "AWS_ENDPOINT_URL": endpoint})
+        refused(
+            target,
+            TABLE,
+            "the store does not answer; .* Check the network",
+            lambda: publish(builds, builds.v2, cut),
+        )
+    publish(builds, builds.v2, target)
+    assert fingerprint(opened(target).to_pyarrow_table()) == fingerprint(rows_of(builds.v2, TABLE))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"AWS_ACCESS_KEY_ID": "guest-key"}, "does not accept the credentials"),
+        ({"AWS_SECRET_ACCESS_KEY": "wrong-secret"}, "does not accept the credentials"),
+        (
+            {"AWS_ACCESS_KEY_ID": "guest-key", "AWS_SECRET_ACCESS_KEY": "guest-secret-7Zq9"},
+            "access is denied; .* Give the credentials the right to list, read, write and delete",
+        ),
+    ],
+)
+def test_a_denied_bucket_leaves_the_version_before(
+    builds: BothBuilds, store: S3, tmp_path: Path, change: dict[str, str], match: str
+) -> None:
+    url = f"s3://{BUCKET}/{tmp_path.name}"
+    target = Target.of(url, store.options())
+    publish(builds, builds.v1, target)
+    denied = Target.of(url, {**store.options(), **change})
+    refused(target, TABLE, match, lambda: publish(builds, builds.v2, denied))
+
+
+@pytest.mark.slow
+def test_a_bucket_that_is_not_there_is_named(builds: BothBuilds, store: S3) -> None:
+    with pytest.raises(PublishError, match=r"there is no such bucket; .* correct --to"):
+        publish(builds, builds.v1, Target.of("s3://nowhere/x", store.options()))
+
+
+def test_without_silver_there_is_nothing_to_publish(lake: Lake, tmp_path: Path) -> None:
+    with pytest.raises(LakeError, match="silver was not built yet"):
+        publishing.publish(lake, Target.of(str(tmp_path / "t")), "r")
+
+
+@pytest.mark.parametrize(
+    ("url", "match"),
+    [
+        ("ftp://host/x", "ftp:// is not known"),
+        ("s3://key:secret@bucket/x", "must not hold a user, a password"),
+        ("s3://bucket/x?sig=secret", "must not hold a user, a password"),
+        ("s3:///x", "names no bucket"),
+        ("gs://my bucket", "names no bucket"),
+        ("file://", "--to is empty"),
+    ],
+)
+def test_a_place_that_cannot_be_used_is_refused(url: str, match: str) -> None:
+    with pytest.raises(UsageError, match=match) as caught:
+        Target.of(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_options_are_not_shown() -> None:
+    assert "hidden" not in repr(Target.of("s3://bucket/x", {"AWS_SECRET_ACCESS_KEY": "hidden"}))
+    assert Target.of("file:///tmp/a%20b").url == "/tmp/a b"
+    assert Target.of("abfss://box@account.dfs.core.windows.net/x/").url.endswith("/x")
