@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.deployments.steps.core import StepExecutionError, run_steps
 from prefect.exceptions import PrefectException
 
 from deployments import automations, declared, register, resources
 from deployments.steps import Step
-from polygon_fundamentals.errors import ApiError
+from polygon_fundamentals.errors import ApiError, UsageError
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ def deploy(*, plan: bool, pool_type: str = "process", file: Path = declared.FILE
         steps = _steps(client, wanted, pool_type)
         if plan:
             return Done(str(client.api_url), steps, applied=False)
+        make_image(wanted)
         for step in steps:
             if step.changes:
                 step.apply()
@@ -56,6 +61,25 @@ def deploy(*, plan: bool, pool_type: str = "process", file: Path = declared.FILE
                 "someone else may be changing it: deploy again"
             )
         return Done(str(client.api_url), steps, applied=True)
+
+
+def make_image(wanted: declared.PrefectFile) -> None:
+    """Carry out the steps that build and push an image, where `prefect.yaml` names some.
+
+    Raises:
+        UsageError: a step failed; nothing was changed on the server.
+    """
+    steps = [*(wanted.build or ()), *(wanted.push or ())]
+    if not steps:
+        return
+    try:
+        asyncio.run(run_steps(steps, print_function=partial(print, file=sys.stderr)))
+    except (StepExecutionError, RuntimeError) as error:
+        reason = " ".join(str(error.__cause__ or error).split())[:300]
+        raise UsageError(
+            "a step under build: or push: of prefect.yaml failed, so nothing was deployed: "
+            f"{reason}"
+        ) from error
 
 
 def _steps(client: SyncPrefectClient, wanted: declared.PrefectFile, kind: str) -> list[Step]:

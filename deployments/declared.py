@@ -63,8 +63,8 @@ class PrefectFile(_Model):
     name: str
     prefect_version: str = Field(alias="prefect-version")
     definitions: JsonObject = {}
-    build: None = None
-    push: None = None
+    build: list[JsonObject] | None = None
+    push: list[JsonObject] | None = None
     pull: list[JsonObject] | None = None
     deployments: list[Deployment] = Field(min_length=1)
 
