@@ -1,6 +1,6 @@
 """The sandbox in a process of its own, as all tools of a benchmark see it.
 
-    python -m benchmarks.server COMPANIES SEED LATENCY START TODAY QUIRKS TICKERS_FILE
+    python -m benchmarks.server COMPANIES SEED LATENCY START TODAY QUIRKS TICKERS_FILE RENDER
 
 Prints its address; then answers every line on standard input with the number of requests served
 since the last one, and ends with its input.
@@ -46,10 +46,11 @@ def served(
     latency: float = 0.05,
     start: date = date(2010, 1, 1),
     quirks: bool = True,
+    render: bool = True,
 ) -> Iterator[Served]:
-    """Serve synthetic companies, everything rendered beforehand."""
+    """Serve synthetic companies; everything rendered beforehand, unless `render` is off."""
     tickers = folder / f"tickers-{companies}.txt"
-    words = [companies, SEED, latency, start, today, int(quirks), tickers]
+    words = [companies, SEED, latency, start, today, int(quirks), tickers, int(render)]
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.server", *map(str, words)],
         cwd=Path(__file__).parents[1],
@@ -69,7 +70,14 @@ def served(
 
 
 def main(
-    companies: str, seed: str, latency: str, start: str, today: str, quirks: str, tickers: str
+    companies: str,
+    seed: str,
+    latency: str,
+    start: str,
+    today: str,
+    quirks: str,
+    tickers: str,
+    render: str,
 ) -> None:
     """Serve until the input ends."""
     from sandbox import Sandbox
@@ -83,7 +91,7 @@ def main(
         api_key=KEY,
         quirks=quirks == "1",
     ) as sandbox:
-        sandbox.warm()
+        sandbox.warm(render == "1")
         Path(tickers).write_text("\n".join(sandbox.tickers) + "\n")
         print(sandbox.url, flush=True)
         for _ in sys.stdin:

@@ -14,7 +14,7 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.silver import HISTORY_TABLE, TABLE
 from polygon_fundamentals.statements import Generation
-from polygon_fundamentals.status import gather, judge
+from polygon_fundamentals.status import check_status, gather
 from tests.builders.commands import call, call_with_errors
 from tests.cutover_world import fill, load_later
 
@@ -63,7 +63,7 @@ def test_a_build_that_is_not_published_is_shown_and_late_after_a_day_and_a_half(
     assert build.id != report["build"]
     for hours, ok in ((0, None), (40, False)):
         figures = gather(lake, {}, now=datetime.now(UTC) + timedelta(hours=hours))
-        (row,) = [r for r in judge(figures) if r.kind == "published"]
+        (row,) = [r for r in check_status(figures) if r.kind == "published"]
         assert row.ok is ok
         assert row.reason == (
             f"build {report['build']}, {hours} hours ago; the lake's readers see {build.id}"
