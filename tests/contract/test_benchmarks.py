@@ -7,12 +7,16 @@ test; the quick ones measure the same load through the library.
 from __future__ import annotations
 
 import sys
+import time
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from benchmarks import silver_history, tools
 from benchmarks.kinds import TODAY, Bench
+from benchmarks.market import Market, steps, table
 from benchmarks.measure import measured
 from benchmarks.report import curves, page
 from benchmarks.results import Results, Row
@@ -133,3 +137,26 @@ def test_silvers_history_is_measured_on_a_lake_that_stays_as_it_is(
     assert "join_as_of, pandas, 500 rows" in printed
     assert printed.count("one ticker, ") == 3
     assert not lake.silver.exists() or not list(lake.silver.iterdir())
+
+
+@pytest.mark.slow
+def test_a_market_goes_through_every_command_and_goes_on_where_it_was_cut_off(
+    tmp_path: Path,
+) -> None:
+    market = Market(
+        tmp_path / "out",
+        tmp_path / "work",
+        companies=3,
+        start=date(2024, 1, 1),
+        until=time.monotonic() + 8,
+    )
+    assert not market.run(), "eight seconds are not enough"
+    assert any(line.get("cut") for line in market.lines())
+    assert replace(market, until=time.monotonic() + 900).run()
+    ended = [line for line in market.lines() if not line.get("cut")]
+    assert [line["step"] for line in ended] == [name for name, *_ in steps("", "")]
+    assert all(line["peak"] > 1e7 and line["lake_bytes"] > 1e5 for line in ended)
+    assert len(list(table(market.lines()))) == len(ended) + 2
+    size = market.file.stat().st_size
+    assert replace(market, until=time.monotonic() + 900).run()
+    assert market.file.stat().st_size == size, "what is there is not made again"
