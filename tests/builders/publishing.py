@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from hashlib import blake2b
@@ -210,42 +209,15 @@ def _wait_for_bucket(server: S3, log: Path) -> None:
 
 @contextmanager
 def cut_after(endpoint: str, received: int) -> Iterator[str]:
-    """Pass an endpoint's connections on until so many bytes were sent to it; then cut them all."""
-    import threading
+    """Pass an endpoint's connections on until so many bytes were sent to it; then cut them all.
 
-    host, _, port = endpoint.removeprefix("http://").partition(":")
-    sent = 0
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-
-        def pump(source: socket.socket, sink: socket.socket, *, counted: bool) -> None:
-            nonlocal sent
-            try:
-                while data := source.recv(4096):
-                    sent += len(data) if counted else 0
-                    if sent > received:
-                        break
-                    sink.sendall(data)
-            except OSError:
-                pass
-            for end in (source, sink):
-                with suppress(OSError):  # a close alone would not wake who waits for it
-                    end.shutdown(socket.SHUT_RDWR)
-                end.close()
-
-        def accept() -> None:
-            while True:
-                try:
-                    client, _ = server.accept()
-                    if sent > received:
-                        client.close()
-                        continue
-                    store = socket.create_connection((host, int(port)))
-                except OSError:
-                    return
-                for ends, counted in (((client, store), True), ((store, client), False)):
-                    threading.Thread(
-                        target=pump, args=ends, kwargs={"counted": counted}, daemon=True
-                    ).start()
-
-        threading.Thread(target=accept, daemon=True).start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+    In a process of its own: the store's client may hold this one's lock while it waits.
+    """
+    words = [sys.executable, "-m", "tests.builders.cutting", endpoint, str(received)]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(words, cwd=root, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.kill()

@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake.exceptions import TableNotFoundError
 
 from polygon_fundamentals.errors import PublishError
 from polygon_fundamentals.publish.faults import explained
@@ -76,8 +77,7 @@ def publish_table(
         if target.is_folder:
             Path(url).mkdir(parents=True, exist_ok=True)
         options = dict(target.options)
-        there = DeltaTable.is_deltatable(url, storage_options=options)
-        table = DeltaTable(url, storage_options=options) if there else None
+        table = _opened(url, options)
         known = _known(table, provenance, url, take_over=take_over) if table else None
         if table is None:
             _refuse_others(target, url, source.partition.name)
@@ -88,6 +88,13 @@ def publish_table(
     return TableReport(
         source.name, url, table.version(), written > 0, len(source.digests), written, removed
     )
+
+
+def _opened(url: str, options: dict[str, str]) -> DeltaTable | None:
+    try:
+        return DeltaTable(url, storage_options=options)
+    except TableNotFoundError:
+        return None
 
 
 def published(table: DeltaTable) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
