@@ -14,7 +14,6 @@ from prefect.states import Completed, Failed, State
 from polygon_fundamentals.errors import FundamentalsError, UsageError, as_fundamentals_error
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.publish.target import Target
-from polygon_fundamentals.settings import server_configured
 
 
 def options_of(block: str | None) -> dict[str, str]:
@@ -26,17 +25,13 @@ def options_of(block: str | None) -> dict[str, str]:
     """
     if block is None:
         return {}
-    if not server_configured():
-        raise UsageError(
-            "--credentials-block needs a Prefect server, which keeps the block; name it in "
-            "PREFECT_API_URL, or set the credentials in the environment"
-        )
     try:
         loaded: Any = Secret.load(block)
     except (ValueError, PrefectException) as error:
         raise UsageError(
-            f"there is no Secret block {block!r} on the Prefect server; create it there with a "
-            'JSON object as its value: {"AWS_ACCESS_KEY_ID": ..., "AWS_SECRET_ACCESS_KEY": ...}'
+            f"there is no Secret block {block!r} on the Prefect server (PREFECT_API_URL names it); "
+            'create it with a JSON object as its value: {"AWS_ACCESS_KEY_ID": ..., '
+            '"AWS_SECRET_ACCESS_KEY": ...}'
         ) from error
     value = loaded.get()
     if isinstance(value, str):
