@@ -10,11 +10,12 @@ Step = dict[str, Any]
 _STEPS = {
     "load v1": 5, "load v2": 5, "refresh": 5, "update": 6, "ratios": 1, "parity": 3, "silver": 4,
     "cutover": 4, "rollback": 3, "drill": 1, "cleanup": 2, "restore": 3, "verify": 1, "export": 1,
+    "import": 2,
 }  # fmt: skip
 _TROUBLES = {
     "kill": 10, "power": 5, "timer": 5, "stop": 3, "ENOSPC": 4, "EIO": 4, "EROFS": 2, "size": 2,
     "clock": 4, "host": 2, "lie": 6, "faults": 4, "flip": 3, "delete": 3, "move": 1, "copy": 1,
-    "beside": 6, "reader": 4,
+    "beside": 6, "reader": 4, "old script": 2,
 }  # fmt: skip
 # Of these one at a time: the process ends in one way, and a vendor has one lie.
 _ENDINGS = {"kill", "power", "timer", "ENOSPC", "EIO", "EROFS", "size"}
@@ -72,6 +73,8 @@ def _details(draws: random.Random, kind: str) -> dict[str, Any]:
         return {"rates": {name: 0.1 for name in draws.sample(rates, 2)}}
     if kind in ("flip", "delete"):
         return {"which": draws.random(), "where": draws.random()}
+    if kind == "old script":
+        return {"draw": draws.randrange(10_000)}
     if kind == "beside":
         return {"step": _pick(draws, _STEPS), "draw": draws.randrange(10_000)}
     if kind == "reader":

@@ -14,8 +14,10 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow.parquet as pq
 
+from campaign.facts import V1_SECTIONS, digest
 from expectations.answer import ACCEPTED_FILE, TOLERANCES_FILE
 from flows.runs import recorded_run
 from flows.switching import recorded
@@ -42,7 +44,7 @@ from polygon_fundamentals.parity import load_accepted, load_tolerances
 from polygon_fundamentals.parity.run import Question, compare_lake
 from polygon_fundamentals.reports import LoadReport
 from polygon_fundamentals.settings import Settings
-from polygon_fundamentals.statements import Generation, Statement, Timeframe
+from polygon_fundamentals.statements import V1_PATH, Generation, Statement, Timeframe
 from polygon_fundamentals.v1_view.export import export_folder
 from tasks.parity import drop_dead_work, drop_work, work_folder
 
@@ -259,11 +261,48 @@ def export(where: Where, draw: int) -> Done:
 
 
 def import_recordings(where: Where, draw: int) -> Done:
-    """Import v1's answers of the vendor as an older tool recorded them."""
-    recordings = where.beside / "recordings"
-    with _run(where, "import-v1", Generation.V1):
-        import_v1(where.lake, [recordings])
-        return Done()
+    """Import v1's answers, recorded in files as another tool leaves them."""
+    client, recordings = where.loader().client, where.beside / f"recordings-{draw}"
+    recordings.mkdir(exist_ok=True)
+    for ticker in where.tickers:
+        for number, page in enumerate(client.pages(V1_PATH, {"ticker": ticker, "limit": "100"})):
+            (recordings / f"{ticker}-{number}.json").write_bytes(page.body)
+    try:
+        with _run(where, "import-v1", Generation.V1):
+            report = import_v1(where.lake, [recordings])
+            return Done(ok=not report.problems, followed=catalogue.companies(where.lake))
+    finally:
+        shutil.rmtree(recordings)
+
+
+def write_as_old_script(where: Where, draw: int) -> str:
+    """Append a v1 row through the pointer, as a cron script goes on to after the cutover.
+
+    Returns what stands for the row in the model; nothing where the pointer is not v2's.
+    """
+    lake = where.lake
+    if lake.primary is not Generation.V2:
+        return ""
+    statement = list(Statement)[draw % 3]
+    files = sorted(lake.dataset(Generation.V2, statement).folder.glob("*/*/*.parquet"))
+    path = files[draw % len(files)]
+    old = pd.read_parquet(path, partitioning=None)
+    year, month = int(path.parent.parent.name[5:]), int(path.parent.name[6:])
+    line = ("assets", "net_cash_flow", "revenues")[draw % 3]
+    row: dict[str, Any] = {
+        "cik": "0000777777",
+        "company_name": "Of the old script",
+        "tickers": [str(old["ticker"][0])],
+        "timeframe": "quarterly",
+        "fiscal_period": f"Q{draw % 4 + 1}",
+        "fiscal_year": 1990 + draw % 30,
+        "start_date": date(1990, 1, 1),
+        "end_date": date(1990, 1, 1) + timedelta(days=draw),
+        "filing_date": date(year, month, 3),
+        "financials": {V1_SECTIONS[statement][0]: {line: {"value": float(draw), "unit": "USD"}}},
+    }
+    pd.concat([old, pd.DataFrame([row])]).to_parquet(path)
+    return digest("v1", statement, {**row, "fiscal_year": str(row["fiscal_year"])})
 
 
 STEPS: dict[str, Callable[[Where, int], Done]] = {
@@ -281,6 +320,7 @@ STEPS: dict[str, Callable[[Where, int], Done]] = {
     "restore": restore,
     "verify": verify_lake,
     "export": export,
+    "import": import_recordings,
 }
 
 

@@ -27,7 +27,7 @@ from campaign.vendor import STRANGER, VendorProcess
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.storage import local
 
-LOADS = ("load v1", "load v2", "refresh", "update")
+LOADS = ("load v1", "load v2", "refresh", "update", "import")
 ROOT = Path(__file__).parents[1]
 VENDORS = 6  # different ones, so that their first loads can be copied
 # Nothing of these says what the lake holds: whatever is deleted is made again, or was a lock.
@@ -93,6 +93,8 @@ class Trial:
         flipped = self._flip(troubles["flip"]) if "flip" in troubles else None
         if "delete" in troubles:
             self._delete(troubles["delete"])
+        if "old script" in troubles:
+            self._write_as_old_script(troubles["old script"]["draw"])
         if step.get("command"):
             self._command(step, troubles)
         else:
@@ -254,6 +256,15 @@ class Trial:
         stat = path.stat()
         path.write_bytes(data)
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+    def _write_as_old_script(self, draw: int) -> None:
+        where = self.where
+        ended = Child(lambda: steps.write_as_old_script(where, draw), where.root).wait()
+        if ended.crash or ended.error:
+            raise Broken(f"the old script: {ended}")
+        # Of an archived v1 such rows stay in the quarantine.
+        if ended.told and not self.archived():
+            self.model.must[ended.told] = "v1"
 
     def _delete(self, trouble: dict[str, Any]) -> None:
         """Delete a file anywhere under ops/ but those that alone hold rows or a switch."""
