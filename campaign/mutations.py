@@ -47,9 +47,9 @@ MUTATIONS = {
         "    with contextlib.nullcontext(name):\n",
     ),
     "a withdrawn row dropped": Mutation(
-        "lake/plan.py",
-        "                else:\n                    old.append(position)\n",
-        "                elif key in changed:\n                    old.append(position)\n",
+        "lake/rewrite.py",
+        "        elif stands:\n",
+        "        elif stands and key in changed:\n",
     ),
     "a pointer moved in two steps": Mutation(
         "lake/pointer.py",
