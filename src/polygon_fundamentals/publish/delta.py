@@ -28,6 +28,8 @@ KEY = "polygon_fundamentals"
 _MAINTENANCE = ("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES")
 _LOOKED_BACK = 200
 HOURS = 24
+# For how long the commits themselves are there, which time travel needs beside the files.
+_LOG_KEPT = "delta.logRetentionDuration"
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ def publish_table(
         written = _write(table or url, source, known, options, provenance, keep_days)
         table = DeltaTable(url, storage_options=options)
         removed = _vacuum(table, keep_days, provenance)
+        _keep_log(table, keep_days)
         table.update_incremental()
     return TableReport(
         source.name, url, table.version(), written > 0, len(source.digests), written, removed
@@ -179,7 +182,7 @@ def _write(
             partition_by=[column.name],
             mode="error",
             name=source.name,
-            configuration={"delta.logRetentionDuration": f"interval {keep_days} days"},
+            configuration={_LOG_KEPT: f"interval {keep_days} days"},
             storage_options=options,
             **shared,
         )
@@ -190,6 +193,12 @@ def _write(
         predicate = f"{column.name} IN ({', '.join(wanted)})"
         write_deltalake(place, rows, mode="overwrite", predicate=predicate, **shared)
     return max(len(changed), 1)
+
+
+def _keep_log(table: DeltaTable, keep_days: int) -> None:
+    wanted = f"interval {keep_days} days"
+    if table.metadata().configuration.get(_LOG_KEPT) != wanted:
+        table.alter.set_table_properties({_LOG_KEPT: wanted})
 
 
 def _vacuum(table: DeltaTable, keep_days: int, provenance: Provenance) -> int:

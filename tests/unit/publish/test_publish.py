@@ -201,7 +201,7 @@ def test_what_no_kept_version_needs_is_removed(
 ) -> None:
     publish(builds, builds.v1, target)
     publish(builds, builds.v2, target, keep_days=1)
-    assert opened(target).version() == 1  # nothing is a day old
+    assert opened(target).version() == 2  # nothing is a day old
     # A day of no length: what v1's build had is then too old.
     with monkeypatch.context() as patched:
         patched.setattr(delta, "HOURS", 0)
@@ -209,10 +209,22 @@ def test_what_no_kept_version_needs_is_removed(
     assert report.tables[0].files_removed > 0
     assert not report.tables[0].committed
     operations = [c["operation"] for c in opened(target).history()]
-    assert operations == ["VACUUM END", "VACUUM START", "WRITE", "WRITE"]
+    noted = "SET TBLPROPERTIES"  # that a day is kept
+    assert operations == ["VACUUM END", "VACUUM START", noted, "WRITE", "WRITE"]
     assert fingerprint(opened(target).to_pyarrow_table()) == fingerprint(rows_of(builds.v2, TABLE))
     # Maintenance is no change of somebody else.
     assert publish(builds, builds.v1, target).tables[0].committed
+
+
+def test_another_retention_is_noted_in_the_table_once(builds: BothBuilds, target: Target) -> None:
+    publish(builds, builds.v1, target)
+    for _ in range(2):
+        publish(builds, builds.v1, target, keep_days=90)
+    table = opened(target)
+    assert table.metadata().configuration["delta.logRetentionDuration"] == "interval 90 days"
+    assert [c["operation"] for c in table.history()] == ["SET TBLPROPERTIES", "WRITE"]
+    publish(builds, builds.v2, target, keep_days=90)
+    assert fingerprint(opened(target).to_pyarrow_table()) == fingerprint(rows_of(builds.v2, TABLE))
 
 
 def refused(target: Target, table: str, match: str, call: Any, kind: Any = PublishError) -> None:
