@@ -16,7 +16,8 @@ from polygon_fundamentals.silver import HISTORY_TABLE, TABLE
 from polygon_fundamentals.statements import Generation
 from polygon_fundamentals.status import check_status, gather
 from tests.builders.commands import call, call_with_errors
-from tests.cutover_world import fill, load_later
+from tests.builders.publishing import BUCKET, s3_server
+from tests.cutover_world import fill, load_gone, load_later
 
 HIDDEN = "s3cr3t-7Zq9-never-to-be-seen"
 
@@ -132,3 +133,37 @@ def test_credentials_come_from_a_block_and_stand_nowhere(lake: Lake, tmp_path: P
     assert len(written) > 20
     assert [p for p in written if HIDDEN.encode() in p.read_bytes()] == []
     assert HIDDEN not in errors + said + json.dumps(report)
+
+
+@pytest.mark.slow
+def test_a_store_takes_its_credentials_from_the_environment_or_from_a_block(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(lake)
+    where = ["--lake", str(lake.root)]
+    call("silver", *where)
+    store = tmp_path / "store"
+    store.mkdir()
+    with s3_server(store) as server:
+        to = ["--to", f"s3://{BUCKET}/tables"]
+        with monkeypatch.context() as patched:
+            for name, value in server.options().items():
+                patched.setenv(name, value)
+            code, report = call("publish", *to, *where)
+        assert (code, report["tables"][0]["version"]) == (0, 0)
+        load_later(lake)
+        call("silver", *where)
+        Secret(value=server.options()).save("our-store")
+        code, report = call("publish", *to, "--credentials-block", "our-store", *where)
+        assert (code, report["tables"][0]["version"]) == (0, 1)
+        Secret(value=server.options("guest")).save("a-guest")
+        load_gone(lake)
+        call("silver", *where)
+        code, report, said = call_with_errors(
+            "publish", *to, "--credentials-block", "a-guest", *where
+        )
+        assert code == 3
+        assert "access is denied; readers of it still see the version before" in report["error"]
+    written = [p for p in lake.root.rglob("*") if p.is_file()]
+    assert [p for p in written if b"secret-7Zq9" in p.read_bytes()] == []
+    assert "secret-7Zq9" not in said
