@@ -19,6 +19,7 @@ from polygon_fundamentals.cutover.other_writers import mend_others
 from polygon_fundamentals.errors import FundamentalsError, as_fundamentals_error
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.archived_rows import refuse_archived
+from polygon_fundamentals.lake.older_rows import mend_older_rows
 from polygon_fundamentals.lake.recovery import recover
 from polygon_fundamentals.locks import shared
 from polygon_fundamentals.reports import LoadReport
@@ -131,6 +132,8 @@ def recorded_run(
         if Generation.V1 in writes:
             refuse_archived(lake)
         recover(lake)
+        if writes and (older := mend_older_rows(lake)):
+            print(f"warning: {older.sentence()}", file=sys.stderr, flush=True)
         if writes and (mended := mend_others(lake)):
             print(f"warning: {mended}", file=sys.stderr, flush=True)
         run = ledger.Run(lake, flow, parameters, flow_run_id=flow_run_id())

@@ -82,6 +82,31 @@ def carried(table: pa.Table, statement: Statement, touched: datetime) -> list[tu
     return [(place, _moment(rows[place], touched)) for place in places]
 
 
+def without_additions(table: pa.Table) -> tuple[pa.Table, list[bool]]:
+    """Return rows of ours without what tools had added to them, and which rows had some of it.
+
+    An earlier version kept it as unmapped content. Such a row was observed when its tool says.
+    """
+    texts, moments = table["unmapped"].to_pylist(), table["observed_at"].to_pylist()
+    had = [False] * len(texts)
+    for i, text in enumerate(texts):
+        content: JsonObject = parse_exact(text) if text else {}
+        clean = {name: value for name, value in content.items() if not _is_addition(name)}
+        if len(clean) < len(content):
+            had[i], texts[i] = True, to_json(clean) if clean else None
+            moments[i] = _moment(content, moments[i])
+    if any(had):
+        for name, values in (("unmapped", texts), ("observed_at", moments)):
+            place = table.schema.get_field_index(name)
+            field = table.schema.field(place)
+            table = table.set_column(place, field, pa.array(values, field.type))
+    return table, had
+
+
+def _is_addition(name: str) -> bool:
+    return name in _ADDED or name in _MOMENTS or name.startswith(_SINGER)
+
+
 def _moment(row: JsonObject, touched: datetime) -> datetime:
     """Return when a tool says that it had the row, if it can be so, else the file's own time."""
     for name in _MOMENTS:
@@ -149,8 +174,7 @@ def as_answer(row: JsonObject, kinds: dict[str, pa.DataType]) -> JsonObject:
     clean: JsonObject = {}
     for key, cell in row.items():
         value = _value(key, _plain(cell), kinds.get(key))
-        is_added = key in _ADDED or key in _MOMENTS or key.startswith(_SINGER)
-        if value is not None and not is_added:
+        if value is not None and not _is_addition(key):
             clean[key] = value
     return clean
 
