@@ -172,6 +172,26 @@ def test_rows_that_the_cron_appends_are_kept_by_a_return(lake: Lake, market: San
     assert {file: file.read_bytes() for file in written} == appended
 
 
+def test_an_original_is_never_replaced_by_a_later_version(lake: Lake, market: Sandbox) -> None:
+    load(lake, market)
+    first = fingerprint(lake.ops / "adopted")
+    written = quantmini.cron(lake.root, market, datetime(2026, 6, 1, 18), days=60)  # noqa: DTZ001
+    appended = {file: file.read_bytes() for file in written}
+    load(lake, market, "--fresh")  # it takes in what the cron appended, doubles out
+    rewritten = {file for file in written if file.read_bytes() != appended[file]}
+    assert rewritten
+    kept = fingerprint(lake.ops / "adopted", "**/*")
+    assert first.items() < kept.items()
+    code, report = call("restore", "--adopted", "--execute", "--lake", str(lake.root))
+    assert code == 0
+    # The folder is as its own tool left it last; what it was before that is not lost either.
+    assert {file: file.read_bytes() for file in written} == appended
+    assert "earlier versions of them go there too" in report["steps"][0]["detail"]
+    [away] = (lake.ops / "adopted_away").iterdir()
+    assert set(fingerprint(away / "earlier").values()) <= set(first.values())
+    assert fingerprint(away / "earlier")
+
+
 def test_a_file_that_cannot_keep_its_form_is_named_with_the_way_out(
     lake: Lake, market: Sandbox
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +15,7 @@ import pyarrow as pa
 from polygon_fundamentals.cutover import archive_file, checksums, companions
 from polygon_fundamentals.cutover.context import V1_DEPLOYMENTS, SwitchContext
 from polygon_fundamentals.cutover.journal import Journal
+from polygon_fundamentals.cutover.originals import folder_of_originals
 from polygon_fundamentals.cutover.runner import Step
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
 from polygon_fundamentals.lake import codec
@@ -27,7 +30,12 @@ from polygon_fundamentals.lake.paths import (
 )
 from polygon_fundamentals.lake.pointer import leads_to
 from polygon_fundamentals.lake.read import read_dataset
-from polygon_fundamentals.lake.storage.local import flush_folder
+from polygon_fundamentals.lake.storage.local import (
+    flush_folder,
+    link_or_copy,
+    remove_leftovers,
+    temporary_name,
+)
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -78,6 +86,7 @@ class Cleanup:
         return [
             retire,
             *self._companion_steps(),
+            Step("take originals along", self.take_originals, self.put_originals_back),
             Step("take checksums", self.describe, self.forget),
             Step("write archive", self.write, self.drop_archive),
             Step("read back", self.read_back, self.drop_extracted),
@@ -91,6 +100,7 @@ class Cleanup:
             Step("check archive", self.check_archive),
             Step("extract", self.extract, self.drop_extracted),
             Step("into place", self.into_place),
+            Step("originals", self.put_originals_back, stays=True),
             Step("join later loads", self.join_later, stays=True),
             Step("give up kept records", self.drop_archived, stays=True),
         ]
@@ -107,6 +117,30 @@ class Cleanup:
         companions.refuse_unmovable(self.lake)
         names = companions.move_companions(self.lake)
         return f"left alone, at the same path: {companions.in_words(names)}"
+
+    def take_originals(self) -> str:
+        """Put the originals that `ops/adopted` keeps of v1's files into the folder that goes."""
+        if self._removal_began():
+            return "taken before"
+        remove_leftovers(self.folder / companions.ORIGINALS)
+        count = sum(_moved(there, inside) for there, inside in self._originals())
+        return f"{count:,} originals of v1's files" if count else "no original is kept"
+
+    def put_originals_back(self) -> str:
+        """Put the originals of v1's files back to `ops/adopted`."""
+        count = sum(_moved(inside, there) for there, inside in self._originals())
+        with suppress(FileNotFoundError):
+            (self.folder / companions.ORIGINALS).rmdir()
+        return f"{count:,} originals of v1's files" if count else "none were archived"
+
+    def _originals(self) -> Iterator[tuple[Path, Path]]:
+        """Yield for each dataset of v1 the folder of its originals, and that in v1's folder."""
+        for statement in Statement:
+            dataset = self.lake.dataset(Generation.V1, statement)
+            yield (
+                folder_of_originals(dataset),
+                self.folder / companions.ORIGINALS / dataset.name,
+            )
 
     def retire(self) -> str:
         """Take v1's deployments out of service."""
@@ -277,6 +311,22 @@ class Cleanup:
         self.context.on_reached("joined")
         shutil.rmtree(self.later)
         return f"{rows:,} records that were loaded after the cleanup"
+
+
+def _moved(source: Path, target: Path) -> int:
+    """Move all files of a folder, to another device too; return how many. Safe to repeat."""
+    files = list(checksums.walk(source))
+    for path in files:
+        place = target / path.relative_to(source)
+        if not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            beside = temporary_name(place)
+            link_or_copy(path, beside)
+            os.replace(beside, place)
+    if files:
+        flush_folder(target)
+    shutil.rmtree(source, ignore_errors=True)
+    return len(files)
 
 
 def _joined(dataset: Dataset, folder: Path, at: datetime) -> int:

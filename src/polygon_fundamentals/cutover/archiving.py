@@ -13,6 +13,7 @@ from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.archive_steps import Cleanup, Retention, manifest_of
 from polygon_fundamentals.cutover.context import SwitchContext
 from polygon_fundamentals.cutover.journal import CLEANUP, CUTOVER, RESTORE, Facts, Journal
+from polygon_fundamentals.cutover.originals import size_of_originals
 from polygon_fundamentals.cutover.runner import JournalReport, run_steps
 from polygon_fundamentals.errors import AnswerIsNo, LakeError, UsageError
 from polygon_fundamentals.lake.archived_rows import archived_since
@@ -80,6 +81,9 @@ def plan_of_cleanup(lake: Lake, retention: Retention, at: datetime) -> str:
         return "a cleanup was cut off; --execute goes on where it stopped"
     data = refuse_cleanup(lake, retention, at)
     words = "retire v1's deployments" + (f", archive and remove {_sizes(lake)}" if data else "")
+    count, size = size_of_originals(lake) if data else (0, 0)
+    if count:
+        words += f" with {count:,} originals of its files ({size / 1e6:,.1f} MB) in ops/adopted"
     names = companions.companions(lake.bronze / V1_ARCHIVE) if data else []
     if names:
         words += f" (left alone, at the same path: {companions.in_words(names)})"

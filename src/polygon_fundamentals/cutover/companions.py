@@ -19,6 +19,8 @@ from polygon_fundamentals.lake.storage.local import flush_folder
 from polygon_fundamentals.statements import Generation, Statement
 
 _STATEMENTS = frozenset(statement.value for statement in Statement)
+# In v1's archived folder while a cleanup goes on: what `ops/adopted` keeps of v1's files.
+ORIGINALS = ".adopted_originals"
 _FOLDERS = (V1_ARCHIVE, V2_FOLDER)
 
 
@@ -31,7 +33,8 @@ def companions(folder: Path) -> list[str]:
         names = os.listdir(folder)
     except FileNotFoundError:
         return []
-    return sorted(n for n in names if n not in _STATEMENTS and not _is_our_link(folder / n))
+    ours = {*_STATEMENTS, ORIGINALS}
+    return sorted(n for n in names if n not in ours and not _is_our_link(folder / n))
 
 
 def _is_our_link(path: Path) -> bool:

@@ -251,13 +251,21 @@ def _stage(
 
 
 def _keep_original(dataset: Dataset, partition: int, path: Path) -> None:
-    """Keep a file that another tool wrote, as it was, before it is written anew."""
+    """Keep a file that another tool wrote, as it was, before it is written anew.
+
+    What was kept before stays: a version that the tool wrote since stands beside it, numbered.
+    """
     original = dataset.lake.ops / "adopted" / dataset.name / partition_folder(partition) / path.name
-    if original.exists():
-        # Written by the other tool again since: its last version is what it has to get back.
-        original.unlink()
+    versions, number = [original], 2
+    while (later := original.with_name(f"{original.name}.{number}")).exists():
+        versions.append(later)
+        number += 1
+    if not original.exists():
+        later = original
+    elif versions[-1].read_bytes() == path.read_bytes():
+        return  # a commit that was killed after this is repeated
     original.parent.mkdir(parents=True, exist_ok=True)
-    local.link_or_copy(path, original)
+    local.link_or_copy(path, later)
 
 
 def _index(dataset: Dataset, plan: Plan, checksums: Mapping[Path, str]) -> None:

@@ -22,6 +22,7 @@ from polygon_fundamentals.cutover.archiving import (
     restore,
 )
 from polygon_fundamentals.cutover.checksums import checksums
+from polygon_fundamentals.cutover.originals import give_back
 from polygon_fundamentals.errors import AnswerIsNo, DamagedFileError, LakeError, UsageError
 from polygon_fundamentals.lake import Lake
 from tests.cutover_world import LATER, FakeSchedules, at_later, context, fill, run, state
@@ -368,3 +369,53 @@ def test_a_manifest_of_another_form_is_damage(tmp_path: Path) -> None:
     (tmp_path / "m.json").write_text('{"files": {}}')
     with pytest.raises(DamagedFileError, match="is not a readable manifest"):
         archive_file.load_manifest(tmp_path / "m.json")
+
+
+ORIGINALS = {
+    "v1.balance_sheets/year=2025/month=05/ticker=AAA.parquet": b"as it was",
+    "v1.balance_sheets/year=2025/month=05/ticker=AAA.parquet.2": b"as it was later",
+    "v1.cash_flow/year=2025/month=05/ticker=BBB.parquet": b"another",
+}
+# A file of the ratios is none of v1's.
+RATIOS = "v2.ratios/year=2026/month=06/ticker=AAA.parquet"
+
+
+def keep_originals(lake: Lake) -> None:
+    for name, data in {**ORIGINALS, RATIOS: b"ratios"}.items():
+        path = lake.ops / "adopted" / name
+        path.parent.mkdir(parents=True) if not path.parent.is_dir() else None
+        path.write_bytes(data)
+
+
+def originals_of(lake: Lake) -> dict[str, bytes]:
+    folder = lake.ops / "adopted"
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.parquet*")}
+
+
+def test_originals_go_and_come_with_v1s_data(switched: Lake) -> None:
+    keep_originals(switched)
+    before = originals_of(switched)
+    plan = plan_of_cleanup(switched, Retention(), at_later(LATER)())
+    assert "with 3 originals of its files (0.0 MB) in ops/adopted" in plan
+    assert run(switched, "cleanup", checks=())["exit_code"] == 0
+    assert originals_of(switched) == {RATIOS: b"ratios"}
+    (tar,) = (switched.root / "archive").glob("*.tar.zst")
+    names = subprocess.run(
+        ["tar", "--zstd", "-tf", str(tar)], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert {f"data/.adopted_originals/{name}" for name in ORIGINALS} <= set(names)
+    with pytest.raises(AnswerIsNo, match=r"they are in v1's archive, which `restore --execute`"):
+        give_back(switched, execute=False)
+    assert run(switched, "restore", checks=())["exit_code"] == 0
+    assert originals_of(switched) == before
+    assert not (v1_folder(switched) / ".adopted_originals").exists()
+
+
+def test_originals_stay_where_the_archive_cannot_be_written(
+    switched: Lake,
+) -> None:
+    keep_originals(switched)
+    before, data = originals_of(switched), checksums(v1_folder(switched))
+    (switched.root / "archive").write_text("no folder")
+    assert run(switched, "cleanup", checks=())["exit_code"] == 4
+    assert (originals_of(switched), checksums(v1_folder(switched))) == (before, data)
