@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.cutover import companions
-from polygon_fundamentals.datasets.keys import content_hashes, filing_order, record_keys
+from polygon_fundamentals.datasets.keys import (
+    content_hashes,
+    filing_order,
+    is_addition,
+    record_keys,
+)
 from polygon_fundamentals.datasets.schemas import MARK_KEY
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import codec
@@ -34,6 +39,8 @@ OURS, QUANTMINI = "polygon-fundamentals", "quantmini"
 YOUNG = timedelta(days=1)
 FILES_AT_ONCE = 200
 _NAMING = ("cik", "timeframe", "end_date", "fiscal_year", "fiscal_period")
+# What follows a list column in the path of its leaf, by writer.
+_OF_LIST = re.compile(r"(list|bag)\.(element|item|array|array_element)")
 _PATTERN = re.compile(r"=[^/]+?(?=/|\.parquet$)")
 Progress = Callable[[int, int], None]
 RowId = tuple[str, ...]
@@ -41,13 +48,17 @@ RowId = tuple[str, ...]
 
 @dataclass(frozen=True)
 class ScannedFile:
-    """One file as its footer and naming columns show it; `reason` says why it cannot be read."""
+    """One file as its footer and naming columns show it; `reason` says why it cannot be read.
+
+    `has_copies_alone` says of a file that holds records twice that each is a copy of the first.
+    """
 
     partition: int
     ticker: str
     tool: str = ""
     rows: tuple[RowId, ...] = ()
     named: frozenset[str] = frozenset()
+    has_copies_alone: bool = True
     reason: str = ""
 
 
@@ -170,12 +181,20 @@ def scan(root: str, statement: Statement, files: Sequence[FileState]) -> Part:
     for file in scanned:
         for row in file.rows:
             months.setdefault((file.ticker, row), []).append(file.partition)
-    doubled: dict[str, set[int]] = {}
-    for (ticker, _), places in months.items():
-        if len(places) > 1:
-            doubled.setdefault(ticker, set()).update(places)
+    doubled = {place: months for place, months in months.items() if len(months) > 1}
+    # Rows of one file need no normalising to be seen as copies; others are read as a load would.
+    slow: dict[str, set[int]] = {}
+    for (ticker, _), places in doubled.items():
+        if len(set(places)) > 1:
+            slow.setdefault(ticker, set()).update(places)
+    for file in scanned:
+        if not file.has_copies_alone:
+            slow.setdefault(file.ticker, set()).add(file.partition)
     alike, differing, unreadable = 0, Counter[str](), []
-    for ticker, partitions in doubled.items():
+    for (ticker, _), places in doubled.items():
+        if not slow.get(ticker, set()).intersection(places):
+            alike += len(places) - 1
+    for ticker, partitions in slow.items():
         try:
             same, others = _doubles(dataset, ticker, sorted(partitions))
         except DamagedFileError as error:
@@ -188,20 +207,59 @@ def scan(root: str, statement: Statement, files: Sequence[FileState]) -> Part:
 
 def _scan(dataset: Dataset, state: FileState) -> ScannedFile:
     path = dataset.file(state.partition, state.ticker)
+    # Not ParquetFile: it builds a map of all columns of each file, a third of the time.
+    file = pq.ParquetReader()
     try:
-        with pq.ParquetFile(path) as file:
-            schema = file.schema_arrow
-            names = schema.names
-            columns = [n for n in (*_NAMING, "tickers") if n in names]
-            table = file.read(columns=columns, use_threads=False)
-            tool = _tool(file.metadata.metadata or {}, schema)
+        file.open(str(path))
+        metadata = file.metadata
+        names = _top_level(metadata)
+        leaves = [names[n][0] for n in (*_NAMING, "tickers") if n in names]
+        table = file.read_all(column_indices=leaves, use_threads=False)
+        tool = _tool(metadata.metadata or {}, names)
+        rows = list(zip(*(_texts(table, name) for name in _NAMING), strict=True))
+        doubled = len(set(rows)) < len(rows)
+        copies_alone = not doubled or _has_copies_alone(file.read_all(use_threads=False), rows)
+        file.close()
     except (OSError, pa.ArrowException) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         return ScannedFile(state.partition, state.ticker, reason=reason)
-    rows = zip(*(_texts(table, name) for name in _NAMING), strict=True)
-    lists = table["tickers"].to_pylist() if "tickers" in columns else []
+    lists = table["tickers"].to_pylist() if "tickers" in table.schema.names else []
     named = frozenset(str(name) for some in lists if isinstance(some, list) for name in some)
-    return ScannedFile(state.partition, state.ticker, tool, tuple(rows), named)
+    return ScannedFile(state.partition, state.ticker, tool, tuple(rows), named, copies_alone)
+
+
+def _top_level(metadata: pq.FileMetaData) -> dict[str, tuple[int, bool]]:
+    """Return top-level column → (its first leaf, whether it is a struct), in no order.
+
+    To ask for each leaf's path, or for the Arrow schema, takes as long as to open the file. v1's
+    `financials` has nearly all of the leaves, so they are asked from both ends up to it.
+    """
+    schema, count = metadata.schema, metadata.num_columns
+    names: dict[str, tuple[int, bool]] = {}
+    ends = []
+    for step in (range(count), range(count - 1, -1, -1)):
+        for i in step:
+            name, _, within = schema.column(i).path.partition(".")
+            is_struct = bool(within) and not _OF_LIST.fullmatch(within)
+            names[name] = (min(i, names.get(name, (i, False))[0]), is_struct)
+            if is_struct:
+                ends.append(name)
+                break
+    if len(set(ends)) > 1:
+        for i in range(count):
+            name, _, within = schema.column(i).path.partition(".")
+            names.setdefault(name, (i, bool(within) and not _OF_LIST.fullmatch(within)))
+    return names
+
+
+def _has_copies_alone(table: pa.Table, rows: Sequence[RowId]) -> bool:
+    """Say whether rows of one record are the same, but for what a tool adds."""
+    said = table.drop_columns([n for n in table.schema.names if is_addition(n)]).combine_chunks()
+    first: dict[RowId, int] = {}
+    return all(
+        first.setdefault(row, i) == i or said.slice(i, 1).equals(said.slice(first[row], 1))
+        for i, row in enumerate(rows)
+    )
 
 
 def _texts(table: pa.Table, name: str) -> list[str]:
@@ -214,15 +272,14 @@ def _texts(table: pa.Table, name: str) -> list[str]:
     )
 
 
-def _tool(metadata: dict[bytes, bytes], schema: pa.Schema) -> str:
+def _tool(metadata: dict[bytes, bytes], names: Mapping[str, tuple[int, bool]]) -> str:
     """Return which tool wrote a file, from what it leaves in footer and columns."""
-    names = set(schema.names)
     if MARK_KEY.encode() in metadata:
         return OURS
     if any(name.startswith("_sdc_") for name in names):
         return "a Singer tap"
-    whole = "financials" in names and pa.types.is_struct(schema.field("financials").type)
-    if whole and "downloaded_at" in names:
+    _, is_whole = names.get("financials", (0, False))
+    if is_whole and "downloaded_at" in names:
         return QUANTMINI
     return "pandas" if b"pandas" in metadata else "another tool"
 

@@ -22,6 +22,21 @@ PERIOD = {
     Generation.V2: ("period_end", "fiscal_year", "fiscal_quarter"),
 }
 _SEPARATOR = "|"
+# Columns that tools add to what the vendor said. They are no content: a row that was downloaded
+# again is the same row.
+_ADDED = ("ticker", "year", "month", "__index_level_0__", "index", "level_0")
+# Of these, the moments at which a tool had the row; the first one that can be read counts.
+MOMENTS_OF_TOOLS = (
+    "downloaded_at",
+    "download_timestamp",
+    "fetched_at",
+    "ingested_at",
+    "ingestion_timestamp",
+    "_sdc_extracted_at",
+    "_sdc_received_at",
+    "_sdc_batched_at",
+)
+_SINGER = "_sdc_"
 
 
 def record_keys(table: pa.Table, generation: Generation) -> list[str]:
@@ -117,3 +132,8 @@ def content_hashes(table: pa.Table) -> list[str]:
         hashlib.blake2b(row.tobytes() + text.encode(), digest_size=16).hexdigest()
         for row, text in zip(matrix, joined, strict=True)
     ]
+
+
+def is_addition(name: str) -> bool:
+    """Say whether tools add such a column to what the vendor said."""
+    return name in _ADDED or name in MOMENTS_OF_TOOLS or name.startswith(_SINGER)

@@ -11,28 +11,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from polygon_fundamentals.datasets.keys import content_hashes, record_keys
+from polygon_fundamentals.datasets.keys import (
+    MOMENTS_OF_TOOLS,
+    content_hashes,
+    is_addition,
+    record_keys,
+)
 from polygon_fundamentals.datasets.schemas import MOMENT, schema
 from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.normalise.exact import JsonObject, exact_decimal, parse_exact, to_json
 from polygon_fundamentals.normalise.v1 import v1_positions
 from polygon_fundamentals.statements import Generation, Snapshot, Statement
 
-# Columns that tools add to what the vendor said. They are no content: a row that was downloaded
-# again is the same row.
-_ADDED = ("ticker", "year", "month", "__index_level_0__", "index", "level_0")
-# Of these, the moments at which a tool had the row; the first one that can be read counts.
-_MOMENTS = (
-    "downloaded_at",
-    "download_timestamp",
-    "fetched_at",
-    "ingested_at",
-    "ingestion_timestamp",
-    "_sdc_extracted_at",
-    "_sdc_received_at",
-    "_sdc_batched_at",
-)
-_SINGER = "_sdc_"
 # Whole numbers in text; a column that had gaps was a float on its way there.
 _WHOLE = re.compile(r"([0-9]{1,10})(?:\.0+)?")
 _LABELS = ("cik", "fiscal_year", "fiscal_quarter")
@@ -91,7 +81,7 @@ def without_additions(table: pa.Table) -> tuple[pa.Table, list[bool]]:
     had = [False] * len(texts)
     for i, text in enumerate(texts):
         content: JsonObject = parse_exact(text) if text else {}
-        clean = {name: value for name, value in content.items() if not _is_addition(name)}
+        clean = {name: value for name, value in content.items() if not is_addition(name)}
         if len(clean) < len(content):
             had[i], texts[i] = True, to_json(clean) if clean else None
             moments[i] = _moment(content, moments[i])
@@ -103,13 +93,9 @@ def without_additions(table: pa.Table) -> tuple[pa.Table, list[bool]]:
     return table, had
 
 
-def _is_addition(name: str) -> bool:
-    return name in _ADDED or name in _MOMENTS or name.startswith(_SINGER)
-
-
 def _moment(row: JsonObject, touched: datetime) -> datetime:
     """Return when a tool says that it had the row, if it can be so, else the file's own time."""
-    for name in _MOMENTS:
+    for name in MOMENTS_OF_TOOLS:
         said = row.get(name)
         if isinstance(said, str):
             try:
@@ -174,7 +160,7 @@ def as_answer(row: JsonObject, kinds: dict[str, pa.DataType]) -> JsonObject:
     clean: JsonObject = {}
     for key, cell in row.items():
         value = _value(key, _plain(cell), kinds.get(key))
-        if value is not None and not _is_addition(key):
+        if value is not None and not is_addition(key):
             clean[key] = value
     return clean
 

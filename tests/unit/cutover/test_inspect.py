@@ -101,3 +101,27 @@ def test_other_tools_are_told_apart_and_a_lake_in_order_passes(tmp_path: Path) -
     code, answer = call("inspect", "--lake", str(lake.root))
     assert answer["found"]["tools"] == {"another tool": 1, "pandas": 1, "a Singer tap": 1}
     assert (code, answer["obstacles"]) == (0, [])
+
+
+@pytest.mark.parametrize("order", [("inner", "outer"), ("outer", "inner"), ("end", "end")])
+def test_columns_are_found_wherever_nested_ones_stand(
+    order: tuple[str, str], tmp_path: Path
+) -> None:
+    lake = Lake(tmp_path / "lake")
+    nested = {"financials": {"balance_sheet": {"assets": {"value": 1.0}}}, "more": {"a": 1, "b": 2}}
+    label = {"cik": "0009000001", "end_date": "2025-03-31", "tickers": ["A", "B"]}
+    last = {"timeframe": "annual", "fiscal_year": "2025", "fiscal_period": "FY"}
+    row = {
+        "inner": {**label, **nested, **last},
+        "outer": {"financials": nested["financials"], **label, **last, "more": nested["more"]},
+        "end": {**label, **last, **nested, "list": [{"x": 1}]},
+    }[order[0]]
+    twice = {**row, "timeframe": "quarterly"} if order[1] == "outer" else row
+    path = lake.pointer / "balance_sheets/year=2025/month=05/ticker=A.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist([row, twice, twice]), path)
+    _, answer = call("inspect", "--lake", str(lake.root))
+    [sheets] = [s for s in answer["found"]["statements"] if s["files"]]
+    assert answer["found"]["named_only"] == ["B"]
+    assert sheets["unreadable"] == []
+    assert (sheets["records"], sheets["doubles_alike"]) == ((2, 1) if twice != row else (1, 2))
