@@ -177,9 +177,8 @@ def _by_field(values: pd.DataFrame) -> dict[str, object] | None:
     unequal = table.drop(columns=[Kind.MATCHED.value], errors="ignore")
     unequal = unequal.loc[:, unequal.sum() > 0]
     share = unequal.sum(axis=1).div(compared)
-    top = share[share > 0].sort_values(ascending=False).head(FIELDS_DRAWN).index
-    if top.empty:
-        return None
+    differing = share[share > 0] if share.any() else share  # all equal: the numbers stay
+    top = differing.sort_values(ascending=False).head(FIELDS_DRAWN).index
     shares = unequal.loc[top].div(compared.loc[top], axis=0) * 100
     name = "Which fields differ, and by what finding (percent of the values compared)"
     svg = charts.stacked(
