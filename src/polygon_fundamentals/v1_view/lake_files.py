@@ -52,11 +52,12 @@ def stamps_of(lake: Lake, tickers: Iterable[str]) -> dict[str, dict[Place, Stamp
     """Return ticker → its files, by looking for each in every folder."""
     stamps: dict[str, dict[Place, Stamp]] = {ticker: {} for ticker in tickers}
     for dataset in datasets(lake):
-        folders = [*_folders(dataset)]
+        # As texts: putting a Path together takes five times as long as looking for its file.
+        folders = [(part, str(path)) for part, path in _folders(dataset)]
         for ticker, mine in stamps.items():
             name = ticker_file_name(ticker)
             for part, folder in folders:
-                stamp = _stamp(folder / name)
+                stamp = _stamp(f"{folder}/{name}")
                 if stamp is not None:
                     mine[dataset.name, part] = stamp
     return stamps
@@ -79,7 +80,7 @@ def _folders(dataset: Dataset) -> Iterator[tuple[int, Path]]:
     yield REVISIONS, dataset.revisions_file("X").parent
 
 
-def _stamp(path: Path) -> Stamp | None:
+def _stamp(path: Path | str) -> Stamp | None:
     try:
         stat = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
