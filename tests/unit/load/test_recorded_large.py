@@ -1,4 +1,7 @@
-"""Ten thousand recorded pages, some cut short, imported twice and killed ten times."""
+"""Ten thousand recorded pages, some cut short, imported twice and killed ten times.
+
+The parts share one folder, so that each can be run in a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import random
 import subprocess
 import time
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,75 +25,112 @@ from polygon_fundamentals.statements import Statement, Timeframe
 from sandbox import Sandbox
 from tests.conftest import KEY, client_of
 from tests.lakes import contents, fingerprint, stray_files
-from tests.recordings import command, pages, run, write_singer
+from tests.recordings import command, run, write_singer
 
 PAGES = 10_000
 KILLS = 10
+DAY = "2026-09-30"
+
+
+def api() -> Sandbox:
+    return Sandbox(companies=72, start=date(2009, 1, 1), api_key=KEY)
+
+
+def page_files(records: list[dict[str, Any]]) -> dict[str, bytes]:
+    """Return name → content of 10,000 pages of one record; the last holds all that are left."""
+    cuts = [*range(PAGES), len(records)]
+    pages = [records[a:b] for a, b in pairwise(cuts)]
+    bodies = [{"status": "OK", "request_id": "1", "count": len(p), "results": p} for p in pages]
+    return {
+        f"{number:05d}.json.gz": gzip.compress(json.dumps(body).encode(), 1, mtime=0)
+        for number, body in enumerate(bodies)
+    }
+
+
+def names_cut_short() -> list[str]:
+    numbers = random.Random(19).sample(range(PAGES - 1), PAGES * 3 // 100)
+    return [f"{number:05d}.json.gz" for number in numbers]
+
+
+def load(root: Path) -> None:
+    """Load what the recordings hold, as the lake to compare with."""
+    loaded = Lake(root / "loaded")
+    loaded.prepare()
+    with api() as sandbox:
+        loader = Loader(client_of(sandbox), loaded)
+        for ticker in sandbox.tickers:
+            load_v1(loader, ticker, list(Statement), Filters(timeframes=tuple(Timeframe)))
+
+
+def kill(root: Path) -> None:
+    """Write the recordings, some of them cut short, and kill ten imports of them."""
+    folder = root / DAY
+    folder.mkdir()
+    files = page_files(api().rows("v1"))
+    assert len(files) == PAGES
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    for name in names_cut_short():
+        (folder / name).write_bytes(files[name][: len(files[name]) * 2 // 3])
+    for number in range(KILLS):
+        process = subprocess.Popen(
+            command(root / "lake", folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(2.0 + number)
+        assert process.poll() is None, "it ended before it could be killed"
+        process.kill()
+        process.wait()
+
+
+def imported(lake: Path, recordings: Path, exit_code: int) -> dict[str, Any]:
+    began = time.monotonic()
+    code, report, stderr = run(lake, recordings)
+    print(f"{report['records']:,} records in {time.monotonic() - began:.0f} s", flush=True)
+    assert (code, stderr) == (exit_code, "")
+    return report
+
+
+def import_cut(root: Path) -> None:
+    """Import the recordings while some are cut short: each of those is named."""
+    report = imported(root / "lake", root / DAY, 3)
+    names = {str(root / DAY / name) for name in names_cut_short()}
+    assert {problem["file"] for problem in report["failed"]} == names
+    assert {problem["kind"] for problem in report["failed"]} == {"damaged"}
+    assert report["records"] == len(api().rows("v1")) - len(names)
+
+
+def import_whole(root: Path) -> None:
+    """Import the whole recordings twice: the first makes the lake of a load, the second nothing."""
+    records = api().rows("v1")
+    files = page_files(records)
+    for name in names_cut_short():
+        (root / DAY / name).write_bytes(files[name])
+    lake = Lake(root / "lake")
+    assert imported(lake.root, root / DAY, 0)["records"] == len(records)
+    assert contents(lake) == contents(Lake(root / "loaded"))
+    assert stray_files(lake) == []
+    before = fingerprint(lake.root)
+    again = imported(lake.root, root / DAY, 0)
+    assert (again["rows_new"], again["rows_changed"]) == (0, 0)
+    assert fingerprint(lake.root) == before
+
+
+def import_singer(root: Path) -> None:
+    """Import the same records as Singer messages twice: the first makes the lake of a load."""
+    write_singer(root / "singer", api().rows("v1"))
+    lake = Lake(root / "from-singer")
+    assert imported(lake.root, root / "singer", 0)["rows_new"] > 0
+    assert contents(lake) == contents(Lake(root / "loaded"))
+    before = fingerprint(lake.root)
+    again = imported(lake.root, root / "singer", 0)
+    assert (again["rows_new"], again["rows_changed"]) == (0, 0)
+    assert fingerprint(lake.root) == before
+
+
+PARTS = (load, kill, import_cut, import_whole, import_singer)
 
 
 @pytest.mark.slow
 def test_ten_thousand_pages_make_the_lake_of_a_load(tmp_path: Path) -> None:
-    folder, lake = tmp_path / "2026-09-30", tmp_path / "lake"
-    folder.mkdir()
-    loaded = Lake(tmp_path / "loaded")
-    loaded.prepare()
-    with Sandbox(companies=72, start=date(2009, 1, 1), api_key=KEY) as sandbox:
-        loader = Loader(client_of(sandbox), loaded)
-        for ticker in sandbox.tickers:
-            load_v1(loader, ticker, list(Statement), Filters(timeframes=tuple(Timeframe)))
-        records = sandbox.rows("v1")
-        first = json.loads(pages(sandbox, 100)[0])
-    bodies = [
-        json.dumps({**first, "count": 1, "results": [record]}).encode() for record in records
-    ][:PAGES]
-    rest = records[PAGES:]
-    assert len(bodies) == PAGES
-    for number, body in enumerate(bodies):
-        (folder / f"{number:05d}.json.gz").write_bytes(gzip.compress(body, 1))
-    if rest:
-        (folder / "rest.json").write_text(json.dumps(rest))
-    cut = random.Random(19).sample(range(PAGES), PAGES * 3 // 100)
-    whole = {}
-    for number in cut:
-        path = folder / f"{number:05d}.json.gz"
-        whole[path] = path.read_bytes()
-        path.write_bytes(whole[path][: len(whole[path]) * 2 // 3])
-
-    def imported(exit_code: int) -> dict[str, Any]:
-        began = time.monotonic()
-        code, report, stderr = run(lake, folder)
-        print(f"{report['records']:,} records in {time.monotonic() - began:.0f} s", flush=True)
-        assert (code, stderr) == (exit_code, "")
-        return report
-
-    kills = 0
-    pause = 2.0
-    while kills < KILLS:
-        process = subprocess.Popen(
-            command(lake, folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        time.sleep(pause)
-        assert process.poll() is None, "it ended before it could be killed"
-        process.kill()
-        process.wait()
-        kills += 1
-        pause += 1.0
-    report = imported(3)
-    assert {p["file"] for p in report["failed"]} == {str(path) for path in whole}
-    assert {p["kind"] for p in report["failed"]} == {"damaged"}
-    assert report["records"] == len(records) - len(cut)
-    for path, data in whole.items():
-        path.write_bytes(data)
-    assert imported(0)["records"] == len(records)
-    assert contents(Lake(lake)) == contents(loaded)
-    assert stray_files(Lake(lake)) == []
-    before = fingerprint(lake)
-    again = imported(0)
-    assert (again["rows_new"], again["rows_changed"]) == (0, 0)
-    assert fingerprint(lake) == before
-    write_singer(tmp_path / "singer", records)
-    other = tmp_path / "other"
-    for rows_new in (True, False):
-        code, report, _ = run(other, tmp_path / "singer")
-        assert (code, bool(report["rows_new"])) == (0, rows_new)
-    assert contents(Lake(other)) == contents(loaded)
+    for part in PARTS:
+        part(tmp_path)
