@@ -7,7 +7,7 @@ from dataclasses import asdict
 from prefect import flow
 
 from flows.parameters import ChecklistParameters
-from flows.runs import Report
+from flows.runs import Report, warn_of_others
 from flows.signature import takes
 from flows.switching import checklist_of, lake_of, publish
 from polygon_fundamentals.cutover import checksums
@@ -34,4 +34,5 @@ def checklist_report(given: ChecklistParameters, record_checksums: bool = False)
         "message": evaluated.sentence(),
     }
     publish("checklist", report)
+    warn_of_others(where)
     return report

@@ -15,7 +15,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.contacts import whom_to_tell
 from polygon_fundamentals import ledger
-from polygon_fundamentals.cutover.other_writers import mend_others
+from polygon_fundamentals.cutover.other_writers import mend_others, notice
 from polygon_fundamentals.errors import FundamentalsError, as_fundamentals_error
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.archived_rows import refuse_archived
@@ -107,6 +107,12 @@ def flow_run_id() -> str | None:
     return str(run_id) if run_id else None
 
 
+def warn_of_others(lake: Lake) -> None:
+    """Say on standard error what another tool wrote that no load has mended yet."""
+    if words := notice(lake):
+        print(f"warning: {words}", file=sys.stderr, flush=True)
+
+
 @contextmanager
 def recorded_run(
     flow: str,
@@ -136,6 +142,8 @@ def recorded_run(
             print(f"warning: {older.sentence()}", file=sys.stderr, flush=True)
         if writes and (mended := mend_others(lake)):
             print(f"warning: {mended}", file=sys.stderr, flush=True)
+        if not writes:
+            warn_of_others(lake)
         run = ledger.Run(lake, flow, parameters, flow_run_id=flow_run_id())
         with ledger.recorded(run):
             if resume:

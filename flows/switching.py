@@ -16,7 +16,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.context import FlowRunContext
 
 from flows import contacts as people
-from flows.runs import Report, flow_run_id
+from flows.runs import Report, flow_run_id, warn_of_others
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.cutover.checklist import Checklist, evaluate_checklist
@@ -73,6 +73,8 @@ def recorded(
         run.report.update(report, ok=report["exit_code"] == 0)
         del run.report["exit_code"]
     publish(flow, report)
+    # At the end: a rollback in a hurry does not wait for it.
+    warn_of_others(lake)
     return {**report, "run": run.id}
 
 

@@ -58,9 +58,7 @@ def append(folder: Path, rows: Sequence[Row], at: datetime) -> list[Path]:
         for path in paths:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists():
-                before = pq.read_table(path, partitioning=None)
-                both = pa.concat_tables([before, table], promote_options="permissive")
-                pq.write_table(both, path, compression="zstd")
+                pq.write_table(_appended(path, table), path, compression="zstd")
             elif path != paths[0] and _rows(paths[0]) == len(table):
                 shutil.copyfile(paths[0], path)  # the same records, and writing takes its time
             else:
@@ -69,6 +67,15 @@ def append(folder: Path, rows: Sequence[Row], at: datetime) -> list[Path]:
             os.utime(path, (at.replace(tzinfo=UTC).timestamp(),) * 2)
         written += paths
     return written
+
+
+def _appended(path: Path, table: pa.Table) -> pa.Table:
+    """Return a file's rows with new ones after them; v2's rows, which do not fit, go: the worst."""
+    before = pq.read_table(path, partitioning=None)
+    try:
+        return pa.concat_tables([before, table], promote_options="permissive")
+    except pa.ArrowTypeError:
+        return table
 
 
 def _rows(path: Path) -> int:

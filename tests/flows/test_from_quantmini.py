@@ -202,6 +202,9 @@ def after_cleanup(way: Way, code: int, report: dict[str, Any]) -> None:
     assert code == 0, report
     assert not way.copy.generation_folder(Generation.V1).exists()
     assert list((way.copy.root / "archive").glob("*.tar.zst"))
+    # What old readers can be given goes on.
+    words = ["--shape", "v1", "--statement", "balance_sheets", "--ticker", way.market.tickers[0]]
+    assert call("export", *words, "--lake", str(way.copy.root))[0] == 0
     assert companions_of(way.copy) == way.beside
 
 

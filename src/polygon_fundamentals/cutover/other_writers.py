@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 from polygon_fundamentals.cutover.quarantine import foreign_files, quarantine_foreign_files
 from polygon_fundamentals.lake import their_form
+from polygon_fundamentals.lake.archived_rows import archived_since
+from polygon_fundamentals.lake.codec import is_ours
 from polygon_fundamentals.lake.listing import OtherWriters
-from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.recovery import rewritten_since, take_in
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.silver import foreign, links
 from polygon_fundamentals.statements import Generation, Statement
 
 
-def _theirs(lake: Lake) -> bool:
-    """Say whether v1's folder is there, in another tool's form, and was decided to stay so."""
-    is_decided = their_form.form_file(lake).exists()
-    dataset = lake.dataset(Generation.V1, Statement.BALANCE_SHEETS)
-    return is_decided and not lake.pointer.is_symlink() and their_form.keeps_form(dataset)
+def _rewritten_in_v1(lake: Lake) -> list[tuple[Dataset, Path]]:
+    """Return the files of v1, wherever its folder is, that another tool wrote since our last load.
+
+    None before the form of v1's files was decided: until then they are the other tool's alone.
+    """
+    is_decided = their_form.form_file(lake).exists() and archived_since(lake) is None
+    if not is_decided or not lake.generation_folder(Generation.V1).is_dir():
+        return []
+    found = []
+    for statement in Statement:
+        dataset = lake.dataset(Generation.V1, statement)
+        keeps_form = their_form.keeps_form(dataset)
+        for state in rewritten_since(dataset):
+            path = dataset.file(state.partition, state.ticker)
+            # In our form a file with our mark is of a load that goes on or was killed.
+            if keeps_form or not is_ours(path, dataset):
+                found.append((dataset, path))
+    return found
 
 
 def other_writers(lake: Lake) -> OtherWriters:
     """Return what another tool wrote that no load has mended yet. Nothing is written."""
-    v1, v2 = list[str](), list[str]()
-    if _theirs(lake):
-        for statement in Statement:
-            dataset = lake.dataset(Generation.V1, statement)
-            files = (dataset.file(s.partition, s.ticker) for s in rewritten_since(dataset))
-            v1 += [str(file.relative_to(lake.root)) for file in files]
+    v1 = [str(path.relative_to(lake.root)) for _, path in _rewritten_in_v1(lake)]
+    v2 = list[str]()
     if lake.pointer.is_symlink() and lake.primary is Generation.V2:
         v2 = [
             str(dataset.file(partition, ticker).relative_to(lake.root))
@@ -37,6 +49,18 @@ def other_writers(lake: Lake) -> OtherWriters:
     link = links.link_of(lake)
     silver = foreign.foreign_files(link) if link.is_symlink() else []
     return OtherWriters(tuple(sorted(v1)), tuple(sorted(v2)), tuple(silver))
+
+
+def notice(lake: Lake) -> str | None:
+    """Return in one line what another tool wrote that no load has mended yet; None for nothing."""
+    others = other_writers(lake)
+    files = (*others.v2, *others.v1, *others.silver)
+    if not files:
+        return None
+    return (
+        f"{len(files):,} files were written by something else since our last load, such as "
+        f"{files[0]}; `status` says where they are, and the next load or build mends them"
+    )
 
 
 def mend_others(lake: Lake) -> str | None:
@@ -49,12 +73,9 @@ def mend_others(lake: Lake) -> str | None:
         DamagedFileError, OSError: a file cannot be read or written.
     """
     lines = []
-    if _theirs(lake):
-        for statement in Statement:
-            for path in take_in(lake.dataset(Generation.V1, statement)):
-                lines.append(
-                    f"{path.relative_to(lake.root)} was written by something else: taken in"
-                )
+    for dataset in dict.fromkeys(dataset for dataset, _ in _rewritten_in_v1(lake)):
+        for path in take_in(dataset):
+            lines.append(f"{path.relative_to(lake.root)} was written by something else: taken in")
     quarantined = quarantine_foreign_files(lake)
     lines += [file_moved.sentence() for file_moved in quarantined]
     if not lines:

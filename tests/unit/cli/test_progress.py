@@ -8,7 +8,10 @@ import sys
 import pytest
 
 from flows.runtime import progress
+from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.reports import UpsertCounts
+from tests.builders.commands import call_with_errors
+from tests.cutover_world import fill
 
 NOTHING = UpsertCounts()
 
@@ -61,3 +64,20 @@ def test_a_narrow_terminal_cuts_no_time_off(
     assert "…" not in text
     assert re.search(r"v1 history .*  300/30060 units · [\d.,]+/s · 12 failed 0:\d\d:\d\d · ", text)
     assert re.search(r"v2 history .*0/30060 units · waits", text)
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_long_status_or_export_says_that_it_goes_on(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(lake)
+    monkeypatch.setattr(progress, "STILL_EVERY_SECONDS", 0.001)
+    here = ["--lake", str(lake.root)]
+    _, _, errors = call_with_errors("status", *here)
+    assert re.search(
+        r"^status: reading the files that changed, \d+ s so far$", errors, re.MULTILINE
+    )
+    words = ["export", "--shape", "v1", "--output", str(lake.root / "as_v1")]
+    code, _, errors = call_with_errors(*words, *here)
+    assert code == 0
+    assert re.search(r"^export, \d+ s so far$", errors, re.MULTILINE)

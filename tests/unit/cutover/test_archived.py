@@ -21,6 +21,7 @@ from polygon_fundamentals.lake.archived_rows import archived_file, archived_sinc
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.read import by_bucket, read_dataset
 from polygon_fundamentals.statements import Generation, Statement
+from tests.builders.commands import call
 from tests.builders.old_script import PLACE, append_as_the_old_script
 from tests.cutover_world import at_later, context, fill, load_gone, load_later, run
 
@@ -200,3 +201,10 @@ def test_kept_records_that_go_while_they_are_opened_are_none(
     archived_file(dataset).unlink()
     monkeypatch.setattr(archived_rows, "is_archived", lambda _: True)
     assert archived_rows.read_archived(dataset) is None
+
+
+def test_a_company_of_both_is_exported_after_a_cleanup(archived: Lake) -> None:
+    words = ["--shape", "v1", "--statement", "balance_sheets", "--ticker", "AAA"]
+    code, answer = call("export", *words, "--lake", str(archived.root))
+    assert code == 0, answer
+    assert answer["count"] == 3
