@@ -86,7 +86,7 @@ class Cleanup:
         return [
             retire,
             *self._companion_steps(),
-            Step("take originals along", self.take_originals, self.put_originals_back),
+            *self._original_steps(),
             Step("take checksums", self.describe, self.forget),
             Step("write archive", self.write, self.drop_archive),
             Step("read back", self.read_back, self.drop_extracted),
@@ -100,7 +100,6 @@ class Cleanup:
             Step("check archive", self.check_archive),
             Step("extract", self.extract, self.drop_extracted),
             Step("into place", self.into_place),
-            Step("originals", self.put_originals_back, stays=True),
             Step("join later loads", self.join_later, stays=True),
             Step("give up kept records", self.drop_archived, stays=True),
         ]
@@ -109,6 +108,15 @@ class Cleanup:
         if not companions.companions(self.folder):
             return []
         return [Step("keep other data", self.move_companions)]
+
+    def _original_steps(self) -> list[Step]:
+        """Return the step of the originals, where there are or were some to take along."""
+        kept = any(there.is_dir() for there, _ in self._originals())
+        taken = (self.folder / companions.ORIGINALS).exists()
+        # Once v1's folder is away they may be in it, to be put back with it.
+        if not (kept or taken or self._removal_began()):
+            return []
+        return [Step("take originals along", self.take_originals, self.put_originals_back)]
 
     def move_companions(self) -> str:
         """Move what v1's folder holds besides the statements to v2's: it stays at its path."""
@@ -294,6 +302,7 @@ class Cleanup:
             os.rename(self.restoring / archive_file.DATA, self.folder)
             flush_folder(self.lake.bronze)
         self.context.on_reached("in place")
+        self.put_originals_back()
         self.journal.note({"placed": True})
         shutil.rmtree(self.restoring, ignore_errors=True)
         return f"{self.folder.name} is there again"
