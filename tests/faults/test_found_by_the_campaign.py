@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+import struct
 import time
 
+import pytest
+
+from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.lake.recovery import recover
 from polygon_fundamentals.lake.storage import local
+from polygon_fundamentals.normalise import v2_table
+from polygon_fundamentals.statements import Generation, Statement
+from tests.cutover_world import OBSERVED, v2_row
 
 
 def test_what_a_host_left_that_never_came_back_is_removed_after_a_day(lake: Lake) -> None:
@@ -20,3 +28,33 @@ def test_what_a_host_left_that_never_came_back_is_removed_after_a_day(lake: Lake
     os.utime(folder / names[0], (old, old))
     recover(lake)
     assert os.listdir(folder) == [names[1]]
+
+
+def test_a_flipped_bit_is_not_written_anew_as_if_the_vendor_had_said_so(lake: Lake) -> None:
+    statement = Statement.BALANCE_SHEETS
+    dataset = lake.dataset(Generation.V2, statement)
+    quarters = (("2024-12-31", "2025-05-02", 4), ("2025-03-31", "2025-05-02", 1))
+
+    def load(*values: float) -> None:
+        rows = [
+            v2_row("0000000001", "AAA", quarter, value, statement)
+            for quarter, value in zip(quarters, values, strict=True)
+        ]
+        table = v2_table(rows, statement, OBSERVED)
+        places = {"AAA": range(len(rows))}
+        commit(dataset, Incoming(table, places, Scope.WINDOW, frozenset(), OBSERVED))
+
+    load(1000.0, 2000.0)
+    path = dataset.file(202505, "AAA")
+    stat, data = path.stat(), path.read_bytes()
+    assert struct.pack("<d", 1000.0) in data
+    rotten = data.replace(struct.pack("<d", 1000.0), struct.pack("<d", 1001.0))
+    path.write_bytes(rotten)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    with pytest.raises(DamagedFileError, match=r"ticker=AAA\.parquet is damaged: a row in it"):
+        load(1000.0, 2001.0)
+    assert path.read_bytes() == rotten
+    path.write_bytes(data)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    load(1000.0, 2001.0)
+    assert struct.pack("<d", 2001.0) in path.read_bytes()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
+from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import codec, index, revisions
 from polygon_fundamentals.lake.changes import Incoming, Plan, own_key, revised_rows
 from polygon_fundamentals.lake.paths import Dataset
@@ -56,6 +57,7 @@ def rewrite(
         if file is None:
             plan.fresh[partition] = rows
         else:
+            _refuse_damage(dataset, file, ticker, plan.index)
             parted = _parted(file, partition, plan.index, gone, changes.changed)
             digests |= {file.keys[i]: file.hashes[i] for i in parted.stay}
             if parted.revised:
@@ -81,6 +83,27 @@ def rewrite(
     if lost:
         plan.revisions.append(revised_rows(codec.pick(incoming.table, lost), ticker, incoming))
     return late
+
+
+def _refuse_damage(
+    dataset: Dataset, file: index.StoredFile, ticker: str, known: index.TickerIndex
+) -> None:
+    """Refuse to write a file anew of which a row is not what the index says.
+
+    Where something wrote the file, its time or size differs, and the index was made from it again.
+    Else the disk did it, and what it made of the row would pass for what the vendor said.
+
+    Raises:
+        DamagedFileError: there is such a row.
+    """
+    for key, position in file.current_rows.items():
+        partition, digest = known.rows.get(key, (None, ""))
+        if partition == file.partition and digest != file.hashes[position]:
+            raise DamagedFileError(
+                f"{dataset.file(file.partition, ticker)} is damaged: a row in it is not what was "
+                "written, though its size and time are as they were. Restore it from a copy, or "
+                "remove it and load its ticker again; `python -m flows verify` lists such files"
+            )
 
 
 def _late(
