@@ -50,6 +50,9 @@ def _step(draws: random.Random) -> Step:
         "page": draws.choice((3, 8, 1000)),
         "troubles": troubles,
     }
+    for trouble in troubles:
+        if trouble["kind"] == "beside" and draws.random() < 0.4:
+            trouble["step"] = step["step"]
     if draws.random() < COMMAND_SHARE:
         step["command"] = True
     return step

@@ -21,12 +21,16 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended: what it told, the documented error it failed with, or a traceback."""
+    """How a process ended: what it told, the documented error it failed with, or a traceback.
+
+    `of_disk`: the error is the file system's own.
+    """
 
     status: int
     told: Any = None
     error: str = ""
     crash: str = ""
+    of_disk: bool = False
 
 
 class Child:
@@ -100,6 +104,7 @@ def _do(
             ended["told"] = asdict(told) if hasattr(told, "__dataclass_fields__") else told
         except (FundamentalsError, OSError) as error:
             ended["error"] = f"{type(error).__name__}: {error}"[:500]
+            ended["of_disk"] = not isinstance(error, FundamentalsError)
         except BaseException:  # noqa: BLE001 - whatever it is, it is told
             ended["crash"] = traceback.format_exc()[-4000:]
         data = memoryview(json.dumps(ended, default=str).encode())

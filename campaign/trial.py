@@ -155,8 +155,9 @@ class Trial:
             time.sleep(troubles["timer"]["seconds"])
             child.signal(signal.SIGKILL)
         honest = not ({"lie", "beside", "stop", "clock", "host", "flip"} & troubles.keys())
+        rough = bool({"ENOSPC", "EIO", "EROFS", "size", "flip"} & troubles.keys())
         for name, process, its_key in running:
-            self._learn(name, process.wait(), its_key, honest)
+            self._learn(name, process.wait(), its_key, honest, rough)
         if reader is not None:
             ended = reader.wait()
             if ended.told or ended.crash:
@@ -168,9 +169,11 @@ class Trial:
             for path in self.lake.ops.rglob(".*.another-host.*.tmp"):
                 os.utime(path, (old, old))
 
-    def _learn(self, name: str, ended: Ended, key: str, honest: bool) -> None:
+    def _learn(self, name: str, ended: Ended, key: str, honest: bool, rough: bool) -> None:
         if ended.crash:
             raise Broken(f"{name}: unforeseen: {ended.crash}")
+        if ended.of_disk and not rough:
+            raise Broken(f"{name}: the disk is well, and yet: {ended.error}")
         shown = self.vendor.ask("shown", key)
         how = "killed" if ended.status else "refused" if ended.error else "ended"
         self.counts[how] += 1
