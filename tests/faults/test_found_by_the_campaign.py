@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import struct
 import time
 
 import pytest
 
+from campaign.faults import Trap
+from polygon_fundamentals.cutover.quarantine import quarantine_foreign_files
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
@@ -15,7 +18,8 @@ from polygon_fundamentals.lake.recovery import recover
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.normalise import v2_table
 from polygon_fundamentals.statements import Generation, Statement
-from tests.cutover_world import OBSERVED, v2_row
+from tests.builders.old_script import PLACE, append_as_the_old_script
+from tests.cutover_world import OBSERVED, fill, run, v2_row
 
 
 def test_what_a_host_left_that_never_came_back_is_removed_after_a_day(lake: Lake) -> None:
@@ -58,3 +62,22 @@ def test_a_flipped_bit_is_not_written_anew_as_if_the_vendor_had_said_so(lake: La
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     load(1000.0, 2001.0)
     assert struct.pack("<d", 2001.0) in path.read_bytes()
+
+
+def test_a_quarantine_killed_at_any_change_leaves_no_temporary_file(lake: Lake) -> None:
+    assert run(fill(lake), "cutover", checks=())["exit_code"] == 0
+    status, at = -signal.SIGKILL, 0
+    while status:
+        at += 1
+        append_as_the_old_script(lake.pointer / PLACE)
+        child = os.fork()
+        if not child:
+            Trap(lake.root, "kill", at).install()
+            quarantine_foreign_files(lake)
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert status in (0, -signal.SIGKILL)
+        recover(lake)
+        quarantine_foreign_files(lake)
+        assert [path for path in lake.ops.rglob(".*") if path.is_file()] == [], at
+    assert at > 10

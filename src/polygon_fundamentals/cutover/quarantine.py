@@ -131,7 +131,7 @@ def _keep(dataset: Dataset, partition: int, path: Path) -> Path:
     target = folder / name
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f".{name}.{os.getpid()}")
+        beside = local.temporary_name(target)  # a killed process's is known as such
         # Bytes and no link: the script may still hold the file open and write on.
         shutil.copy2(path, beside)
         os.replace(beside, target)
@@ -161,7 +161,7 @@ def _move_v1_rows(
     there = dataset.lake.generation_folder(Generation.V1).is_dir()
     if rows.num_rows == 0 or not there or archived_since(dataset.lake) is not None:
         return 0, 0
-    aside = quarantined.with_name(f".{quarantined.name}.v1")
+    aside = local.temporary_name(quarantined)
     try:
         pq.write_table(_nested_only(rows), aside)
         shutil.copystat(quarantined, aside)
