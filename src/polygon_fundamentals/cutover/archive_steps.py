@@ -86,7 +86,6 @@ class Cleanup:
         return [
             retire,
             *self._companion_steps(),
-            *self._original_steps(),
             Step("take checksums", self.describe, self.forget),
             Step("write archive", self.write, self.drop_archive),
             Step("read back", self.read_back, self.drop_extracted),
@@ -109,15 +108,6 @@ class Cleanup:
             return []
         return [Step("keep other data", self.move_companions)]
 
-    def _original_steps(self) -> list[Step]:
-        """Return the step of the originals, where there are or were some to take along."""
-        kept = any(there.is_dir() for there, _ in self._originals())
-        taken = (self.folder / companions.ORIGINALS).exists()
-        # Once v1's folder is away they may be in it, to be put back with it.
-        if not (kept or taken or self._removal_began()):
-            return []
-        return [Step("take originals along", self.take_originals, self.put_originals_back)]
-
     def move_companions(self) -> str:
         """Move what v1's folder holds besides the statements to v2's: it stays at its path."""
         if leads_to(self.lake) is not Generation.V2:
@@ -126,20 +116,17 @@ class Cleanup:
         names = companions.move_companions(self.lake)
         return f"left alone, at the same path: {companions.in_words(names)}"
 
-    def take_originals(self) -> str:
+    def take_originals(self) -> int:
         """Put the originals that `ops/adopted` keeps of v1's files into the folder that goes."""
-        if self._removal_began():
-            return "taken before"
         remove_leftovers(self.folder / companions.ORIGINALS)
-        count = sum(_moved(there, inside) for there, inside in self._originals())
-        return f"{count:,} originals of v1's files" if count else "no original is kept"
+        return sum(_moved(there, inside) for there, inside in self._originals())
 
-    def put_originals_back(self) -> str:
+    def put_originals_back(self) -> None:
         """Put the originals of v1's files back to `ops/adopted`."""
-        count = sum(_moved(inside, there) for there, inside in self._originals())
+        for there, inside in self._originals():
+            _moved(inside, there)
         with suppress(FileNotFoundError):
             (self.folder / companions.ORIGINALS).rmdir()
-        return f"{count:,} originals of v1's files" if count else "none were archived"
 
     def _originals(self) -> Iterator[tuple[Path, Path]]:
         """Yield for each dataset of v1 the folder of its originals, and that in v1's folder."""
@@ -167,15 +154,18 @@ class Cleanup:
                 f"({', '.join(changed[:3])}); look at them, then record anew with "
                 "`python -m flows checklist --record-checksums`"
             )
+        count = self.take_originals()
         manifest = archive_file.describe(self.folder, self.retention.scripts, self.retention.cron)
         manifest["companions"] = list(companions.shown(self.lake))
         archive_file.save_manifest(self.manifest_path, manifest)
-        return f"{len(manifest['files']):,} files"
+        words = f"{len(manifest['files']):,} files"
+        return f"{words}, with {count:,} originals that ops/adopted kept" if count else words
 
     def forget(self) -> str:
         """Remove the manifest of an archive that was not made."""
         if self._removal_began():
             return "kept"
+        self.put_originals_back()
         self.manifest_path.unlink(missing_ok=True)
         return "manifest removed"
 
@@ -323,7 +313,10 @@ class Cleanup:
 
 
 def _moved(source: Path, target: Path) -> int:
-    """Move all files of a folder, to another device too; return how many. Safe to repeat."""
+    """Move all files of a folder, to another device too; return how many. Safe to repeat.
+
+    The target has them all before the source goes.
+    """
     files = list(checksums.walk(source))
     for path in files:
         place = target / path.relative_to(source)
