@@ -65,9 +65,11 @@ def _campaign(vendor: VendorProcess, base: Path, given: argparse.Namespace) -> i
         counts["lakes"] += 1
         if broken:
             steps = todo[:done]
+            print(f"BROKEN with --seed {seed}: {broken}", flush=True)
+            print(f"steps: --replay '{json.dumps(steps)}'", flush=True)
             if not given.no_shrink:
-                steps = shrunk(vendor, base, seed, steps, broken)
-            print(f"BROKEN with --seed {seed}: {broken}\nsteps: --replay '{json.dumps(steps)}'")
+                steps = shrunk(vendor, base, seed, steps)
+                print(f"shortest: --replay '{json.dumps(steps)}'", flush=True)
             break
         seed += 1
     seconds = time.monotonic() - began
@@ -83,9 +85,7 @@ def _campaign(vendor: VendorProcess, base: Path, given: argparse.Namespace) -> i
     return int(bool(broken))
 
 
-def shrunk(
-    vendor: VendorProcess, base: Path, seed: int, steps: list[Step], broken: str
-) -> list[Step]:
+def shrunk(vendor: VendorProcess, base: Path, seed: int, steps: list[Step]) -> list[Step]:
     """Return the fewest steps, with the fewest troubles, that still break something."""
     until = time.monotonic() + SHRINKING_SECONDS
 
