@@ -24,8 +24,9 @@ def company_values(
     for statement in Statement:
         files = lake_files(lake, statement)
         for g in Generation:
-            mine = (s for ticker in tickers for s in files.get(ticker, {}).get(g, ()))
-            shown[g, statement] = by_bucket(s for s in mine if s.partition != KEPT)
+            # Of all tickers: what is read of a bucket takes the place of all that was known of it.
+            every = (state for mine in files.values() for state in mine[g])
+            shown[g, statement] = by_bucket(s for s in every if s.partition != KEPT)
     for start in range(0, len(tickers), COMPANIES_AT_A_TIME):
         some = tickers[start : start + COMPANIES_AT_A_TIME]
         frames = []

@@ -10,11 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals.errors import DamagedFileError
-from polygon_fundamentals.lake import Lake, codec
+from polygon_fundamentals.lake import Lake, cache, codec
 from polygon_fundamentals.lake import read as lake_read
+from polygon_fundamentals.lake.listing import states
+from polygon_fundamentals.lake.paths import bucket_of, ticker_file_name
+from polygon_fundamentals.lake.read import by_bucket
 from polygon_fundamentals.parity import findings as found_tables
 from polygon_fundamentals.parity import load_tolerances
 from polygon_fundamentals.parity import run as parity_run
+from polygon_fundamentals.parity.company_values import company_values
 from polygon_fundamentals.parity.findings import NAMES, StatementFindings
 from polygon_fundamentals.parity.run import Question, sampled, v1_tickers
 from polygon_fundamentals.periods.companies import clusters_of
@@ -51,6 +55,21 @@ def cached(lake: Lake, name: str) -> Path:
 def afresh(lake: Lake) -> StatementFindings:
     shutil.rmtree(lake.ops / "cache")
     return comparison(lake, CF, QUESTION).findings
+
+
+def test_the_values_of_one_company_leave_the_cache_of_others_in_its_bucket(mine: Lake) -> None:
+    first, other, *_ = v1_tickers(mine)
+    neighbour = next(t for t in map("X{}".format, range(999)) if bucket_of(t) == bucket_of(first))
+    for path in mine.root.rglob(ticker_file_name(other)):
+        path.rename(path.with_name(ticker_file_name(neighbour)))
+    comparison(mine, CF, QUESTION)
+    [(some, values)] = company_values(mine, QUESTION, [first])
+    assert list(some) == [first]
+    assert set(values["ticker"]) == {first}
+    for generation in Generation:
+        dataset = mine.dataset(generation, CF)
+        for bucket, now in by_bucket(states(dataset)).items():
+            assert cache.fresh(dataset, bucket, now) == []
 
 
 def test_a_second_run_compares_nothing_and_finds_the_same(mine: Lake) -> None:
