@@ -45,6 +45,8 @@ OTHERS = {
     "short_interest": "a folder of quantmini's lake",
     "short_volume": "a folder of quantmini's lake",
     "fundamentals_wide_before": "a folder of the reader's own",
+    "bronze_v1_balance_sheets": "made of a pattern: bronze_{generation}_{statement}",
+    "bronze_v2_balance_sheets": "made of a pattern: bronze_{generation}_{statement}",
     "edgar_v1_accession": "made of a pattern: edgar_{generation}_accession",
 }
 NAME = r"(?<![\w./$-])[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?![\w/]|\.(?:py|toml|yaml|md|csv|sh|parquet))"
