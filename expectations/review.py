@@ -243,4 +243,7 @@ def _coverage(frames: Path) -> dict[str, object] | None:
     name = "What is covered: periods of each generation, by year of the period's end"
     series = {str(column): table[column].astype(int).tolist() for column in table}
     svg = charts.bars(name, [str(year) for year in table.index], series)
-    return _picture(name, svg, table.reset_index())
+    # A year is a name, and gets no thousands separator.
+    return _picture(
+        name, svg, table.set_axis(table.index.astype(str)).rename_axis("year").reset_index()
+    )

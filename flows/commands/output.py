@@ -202,8 +202,12 @@ def parity_lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield report["reach"]
     for note in report["notes"]:
         yield f"note: {note}"
-    counts = ", ".join(f"{count:,} {kind}" for kind, count in report["differences"].items())
+    apart = report["counted_apart"]
+    unequal = {kind: n for kind, n in report["differences"].items() if kind not in apart}
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in unequal.items())
     yield f"not equal: {counts or 'none'}"
+    if report["differences"].get("null_in_v2"):
+        yield f"not compared, for v2 has no value: {apart['null_in_v2']:,} null_in_v2"
     if report["rules_broken"]:
         yield f"{len(report['rules_broken'])} of {report['rules']} rules are broken:"
     for broken in report["rules_broken"][: 4 * MISSING_SHOWN]:

@@ -50,8 +50,11 @@ def run(given: SandboxParameters, _: bool) -> int:
         **clock,  # type: ignore[arg-type]
     )
     with sandbox:
+        tickers = " ".join(sandbox.tickers[:10]) + (" ..." if len(sandbox.tickers) > 10 else "")
         print(
             f"synthetic data of {given.companies} companies at {sandbox.url}\n"
+            f"its day is {sandbox.today}; nothing is filed later (--today DAY moves it)\n"
+            f"its tickers: {tickers}\n"
             f"in another terminal: export POLYGON_API_KEY={given.key}\n"
             f"python -m flows fundamentals {sandbox.tickers[0]} --base-url {sandbox.url} "
             "--filing-date-gte 2025-01-01\nCtrl-C ends it",

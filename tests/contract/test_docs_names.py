@@ -246,7 +246,7 @@ def test_the_readme_counts_the_pairs_that_differ_in_meaning() -> None:
     pairs = [e for e in (*FIELD_MAP, *RECORD_FIELDS) if e.relation is Relation.DEFINITION_DIFFERS]
     shared = sum(pair.v1 == pair.v2 for pair in pairs)
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    assert f"For {len(pairs)} pairs of fields that share a name or a place" in readme
+    assert f"{len(pairs)} fields of v1 have a counterpart in v2" in readme
     assert (shared, "ten of these pairs share the name" in readme) == (10, True)
 
 

@@ -129,19 +129,16 @@ def examine(lake: Lake, now: datetime, progress: Progress = lambda done, of: Non
     datasets = [lake.dataset(Generation.V1, statement) for statement in Statement]
     listed = [(dataset, states(dataset)) for dataset in datasets]
     total, done = sum(len(files) for _, files in listed), 0
-    tools, named = Counter[str](), set[str]()
-    statements, tickers = [], set[str]()
-    for dataset, files in listed:
-        parts = []
-        for part in _scanned(dataset, files):
-            parts.append(part)
-            done += len(part.files)
-            progress(done, total)
-        scanned = [file for part in parts for file in part.files]
-        tools.update(file.tool for file in scanned if file.tool)
-        named |= {name for file in scanned for name in file.named}
-        tickers |= {file.ticker for file in files}
-        statements.append(_of_statement(dataset, files, parts))
+    parts: dict[Dataset, list[Part]] = {dataset: [] for dataset in datasets}
+    for dataset, part in _scanned(listed):
+        parts[dataset].append(part)
+        done += len(part.files)
+        progress(done, total)
+    scanned = [file for some in parts.values() for part in some for file in part.files]
+    tools = Counter(file.tool for file in scanned if file.tool)
+    named = {name for file in scanned for name in file.named}
+    tickers = {file.ticker for _, files in listed for file in files}
+    statements = [_of_statement(dataset, files, parts[dataset]) for dataset, files in listed]
     return LakeInventory(
         str(lake.root),
         dict(tools.most_common()),
@@ -155,22 +152,29 @@ def examine(lake: Lake, now: datetime, progress: Progress = lambda done, of: Non
     )
 
 
-def _scanned(dataset: Dataset, files: Sequence[FileState]) -> Iterator[Part]:
+def _scanned(
+    listed: Sequence[tuple[Dataset, Sequence[FileState]]],
+) -> Iterator[tuple[Dataset, Part]]:
     """Yield the files as read, some tickers at a time; in two processes where there are many."""
-    parts: list[list[FileState]] = [[]]
-    for _, some in groupby(sorted(files, key=lambda f: f.ticker), key=lambda f: f.ticker):
-        if len(parts[-1]) >= FILES_AT_ONCE:
-            parts.append([])
-        parts[-1] += some
-    root = str(dataset.lake.root)
-    if len(parts) < 2 or (os.cpu_count() or 1) < 2:
-        for part in parts:
-            yield scan(root, dataset.statement, part)
+    parts: list[tuple[Dataset, list[FileState]]] = []
+    for dataset, files in listed:
+        parts.append((dataset, []))
+        for _, some in groupby(sorted(files, key=lambda f: f.ticker), key=lambda f: f.ticker):
+            if len(parts[-1][1]) >= FILES_AT_ONCE:
+                parts.append((dataset, []))
+            parts[-1][1].extend(some)
+    if len(parts) <= len(listed) or (os.cpu_count() or 1) < 2:
+        for dataset, part in parts:
+            yield dataset, scan(str(dataset.lake.root), dataset.statement, part)
         return
+    # One pool for all statements: each of its processes imports Arrow and pandas once.
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        jobs = [pool.submit(scan, root, dataset.statement, part) for part in parts]
-        for job in jobs:
-            yield job.result()
+        jobs = [
+            (dataset, pool.submit(scan, str(dataset.lake.root), dataset.statement, part))
+            for dataset, part in parts
+        ]
+        for dataset, job in jobs:
+            yield dataset, job.result()
 
 
 def scan(root: str, statement: Statement, files: Sequence[FileState]) -> Part:

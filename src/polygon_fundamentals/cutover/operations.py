@@ -63,7 +63,8 @@ def plan_of_cutover(
     elif leads_to(lake) is Generation.V2:
         message = "the pointer leads to v2 already; nothing to do"
     elif checklist.unmet:
-        message = f"not yet: {', '.join(checklist.unmet)} unmet (--force REASON passes them)"
+        message = f"not yet: {', '.join(checklist.unmet)} unmet (--force REASON passes them); "
+        message += "`python -m flows checklist` says how to meet them"
     else:
         message = "ready; --execute carries it out"
     journal = Journal(journals.folder(lake) / "plan", CUTOVER, "")

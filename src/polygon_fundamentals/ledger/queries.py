@@ -107,6 +107,17 @@ def newest(entries: Sequence[RunEntry], flow: str) -> RunEntry | None:
     return next((e for e in reversed(entries) if e.flow == flow and not e.is_running), None)
 
 
+def newest_parity(entries: Sequence[RunEntry]) -> RunEntry | None:
+    """Return the newest parity that has ended, or None: of all tickers, where there is one.
+
+    A comparison of some tickers, made to look at them, says nothing of the others and does not
+    take the place of the one that did.
+    """
+    ended = [e for e in reversed(entries) if e.flow == "parity" and not e.is_running]
+    of_all = (e for e in ended if not e.parameters.get("tickers"))
+    return next(of_all, ended[0] if ended else None)
+
+
 def last_change(entries: Sequence[RunEntry]) -> datetime | None:
     """Return when a load last changed rows, or ended without saying so; None: never."""
     moments = [entry.last_moment for entry in entries if entry.flow in LOADS and _changed(entry)]

@@ -13,7 +13,7 @@ from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.lake.catalogue import DatasetCounts, counts
 from polygon_fundamentals.lake.listing import OtherWriters
 from polygon_fundamentals.ledger import CRASHED, RUNNING, SUCCEEDED, RunEntry
-from polygon_fundamentals.ledger.queries import days_in_a_row, newest
+from polygon_fundamentals.ledger.queries import days_in_a_row, newest_parity
 from polygon_fundamentals.ledger.v1_endpoint import LEDGER_DAYS, V1Endpoint, v1_endpoint
 from polygon_fundamentals.statements import Generation
 from polygon_fundamentals.status.measures import Evidence, measure
@@ -216,7 +216,7 @@ def _ended_well(entries: Sequence[RunEntry], flow: str) -> datetime | None:
 
 
 def _parity(entries: Sequence[RunEntry]) -> Mapping[str, Any] | None:
-    entry = newest(entries, "parity")
+    entry = newest_parity(entries)
     if entry is None:
         return None
     passed = entry.parity.passed if entry.parity else entry.outcome == SUCCEEDED

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import missed_since, streak
 from polygon_fundamentals.cutover import checksums
 from polygon_fundamentals.cutover.checklist import evaluate_checklist
@@ -21,6 +22,7 @@ from polygon_fundamentals.cutover.sign_offs import Contacts, Person, load_contac
 from polygon_fundamentals.cutover.thresholds import Thresholds, load_thresholds
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.ledger import queries
 from polygon_fundamentals.statements import Generation, Statement
 from tests.builders.parity_report import parity_report
 from tests.cutover_world import fill
@@ -346,3 +348,13 @@ def test_rows_of_business_days() -> None:
     # 19 June is a federal holiday, 20 and 21 a weekend.
     assert missed_since(since, [], date(2026, 6, 23)) == [date(2026, 6, 18), date(2026, 6, 22)]
     assert missed_since(since, [date(2026, 6, 18)], date(2026, 6, 19)) == []
+
+
+def test_a_comparison_of_some_tickers_does_not_replace_that_of_all(ready: Lake) -> None:
+    later = NOW - timedelta(minutes=5)
+    some = {"tickers": ["AAA"], "sample": None, "seed": 0}
+    entry(ready, "parity", later, passed=False, tickers_compared=1, sample=None, parameters=some)
+    newest = queries.newest_parity(ledger.read_entries(ready)[0])
+    assert newest is not None
+    assert newest.started < later
+    assert lines(ready)["parity"].ok is True
