@@ -173,10 +173,15 @@ def _stale(figures: Figures, name: str) -> Iterator[Row]:
     days = [d.last_filed for d in figures.datasets if d.generation == name and d.last_filed]
     if not days or update.until is None:
         return
-    age = (update.until - max(days)).days
+    newest = max(days)
+    age = (update.until - newest).days
     if age > STALE_DAYS:
         reason = f"the newest filing is {age} days older than the last window"
         remedy = f"ask for it again: `daily-update --generation {name} --days-back {age}`"
+        if update.since is not None and update.since <= newest:
+            # The whole time since then has been asked for: once more would bring nothing.
+            reason += f"; all days since {newest} were asked for, and nothing newer came"
+            remedy = "ask the vendor whether the endpoint is still fed"
         yield Row(f"{name} freshness", False, reason, "stale", remedy)
 
 

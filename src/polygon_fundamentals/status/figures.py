@@ -43,15 +43,16 @@ class RunLine:
 class Update:
     """What became of the daily updates of a generation.
 
-    `asked` says whether any was run for this generation. `until` is the last day of the newest
-    window taken in whole, `ended` when that run ended, `failed` the reason where the newest run
-    failed for this generation.
+    `asked` says whether any was run for this generation. `since` and `until` are the first
+    and last day of the windows taken in whole, `ended` when the newest of them did, `failed` the
+    reason where the newest run failed for this generation.
     """
 
     asked: bool = False
     until: date | None = None
     ended: datetime | None = None
     failed: str | None = None
+    since: date | None = None
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,7 @@ def _line(entry: RunEntry) -> RunLine:
 
 def _update(daily: Sequence[RunEntry], generation: Generation) -> Update:
     asked = False
+    since: date | None = None
     until: date | None = None
     ended: datetime | None = None
     failed: str | None = None
@@ -186,13 +188,15 @@ def _update(daily: Sequence[RunEntry], generation: Generation) -> Update:
         if report and report.ok:
             day = date.fromisoformat(report.window["to"])
             until = max(until or day, day)
+            first = date.fromisoformat(report.window["from"])
+            since = min(since or first, first)
             ended, failed = entry.last_moment, None
         elif report and (report.frozen_since or report.archived_since):
             failed = None
         elif wanted and _outcome(entry) != RUNNING:
             reasons = [unit.reason for unit in report.failed] if report else []
             failed = (reasons or [entry.message or _outcome(entry)])[0]
-    return Update(asked, until, ended, failed)
+    return Update(asked, until, ended, failed, since)
 
 
 def _ratio(above: float, below: float) -> float | None:

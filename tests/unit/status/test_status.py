@@ -13,10 +13,12 @@ import pytest
 from flows.lake_status import TARGETS_FILE
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.statements import Generation
 from polygon_fundamentals.status import alarms, as_html, as_json, check_status, gather, load_targets
 from polygon_fundamentals.status.targets import PLANNED
 from tests.builders.ledger import entry
 from tests.builders.status_lakes import WHOLE, retired
+from tests.unit.silver.feeding import put, v2_balance
 
 MONDAY = datetime(2026, 7, 13, 20, tzinfo=UTC)
 
@@ -236,3 +238,17 @@ def test_every_alarm_names_the_next_command(lake: Lake) -> None:
     }
     for row in bad:
         assert "`" in row.remedy, row
+
+
+def test_old_filings_are_asked_for_again_once(lake: Lake) -> None:
+    put(lake, Generation.V2, v2_balance("2025-12-01", 100.0), "2025-12-02T12:00")
+    day = "2026-07-13"
+    run_of(lake, day, {"ok": True}, {"ok": True})
+    words = "v2 freshness: the newest filing is 224 days older than the last window"
+    again = "; ask for it again: `daily-update --generation v2 --days-back 224`"
+    assert warnings(lake) == [words + again]
+    wide = {"ok": True, "window": {"from": "2025-12-01", "to": day}}
+    run_of(lake, day, {"ok": True}, wide)
+    asked = "; all days since 2025-12-01 were asked for, and nothing newer came"
+    vendor = "; ask the vendor whether the endpoint is still fed"
+    assert warnings(lake) == [words + asked + vendor]
