@@ -52,6 +52,7 @@ def test_publish_twice_is_recorded_and_the_status_says_what_is_where(
     assert (row["ok"], row["detail"]) == (True, f"build {report['build']}, 0 hours ago")
 
 
+@pytest.mark.slow
 def test_a_build_that_is_not_published_is_shown_and_late_after_a_day_and_a_half(
     lake: Lake, tmp_path: Path
 ) -> None:

@@ -51,6 +51,10 @@ def other_writers(lake: Lake) -> OtherWriters:
     return OtherWriters(tuple(sorted(v1)), tuple(sorted(v2)), tuple(silver))
 
 
+def _files(count: int) -> str:
+    return "1 file was" if count == 1 else f"{count:,} files were"
+
+
 def notice(lake: Lake) -> str | None:
     """Return in one line what another tool wrote that no load has mended yet; None for nothing."""
     others = other_writers(lake)
@@ -58,7 +62,7 @@ def notice(lake: Lake) -> str | None:
     if not files:
         return None
     return (
-        f"{len(files):,} files were written by something else since our last load, such as "
+        f"{_files(len(files))} written by something else since our last load, such as "
         f"{files[0]}; `status` says where they are, and the next load or build mends them"
     )
 
@@ -85,7 +89,7 @@ def mend_others(lake: Lake) -> str | None:
     file.parent.mkdir(parents=True, exist_ok=True)
     replace_file(file, "".join(f"{line}\n" for line in lines).encode())
     lost = sum(file_moved.v2_rows_lost for file_moved in quarantined)
-    words = f"{len(lines):,} files were written by something else and are mended"
+    words = f"{_files(len(lines))} written by something else and mended"
     if lost:
         words += f"; {lost:,} v2 rows are to be loaded again"
     return f"{words}: {file} lists them"
