@@ -105,32 +105,32 @@ class Market:
         more = ("--base-url", server.url) if asks else ()
         words = tuple(tools.flows(*words, *more, "--lake", str(lake), "--json"))
         server.requests()
-        found = measured(
+        figure = measured(
             words,
             tools.ROOT,
             tools.environment(self.work / "prefect"),
             self.work / "logs" / name.replace(" ", "-"),
             self._left(),
         )
-        cut = found.exit_code < 0  # the time was over
+        cut = figure.exit_code < 0  # the time was over
         line = {
             "step": name,
             "command": " ".join(words[2:]),
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "companies": self.companies,
-            "wall": round(found.wall, 1),
-            "cpu": round(found.cpu, 1),
-            "peak": found.peak,
+            "wall": round(figure.wall, 1),
+            "cpu": round(figure.cpu, 1),
+            "peak": figure.peak,
             "requests": server.requests(),
-            "exit_code": found.exit_code,
+            "exit_code": figure.exit_code,
             "lake_bytes": _bytes(lake),
             **({"cut": True} if cut else {}),
         }
         with self.file.open("a") as file:
             file.write(json.dumps(line) + "\n")
         print(json.dumps(line), file=sys.stderr, flush=True)
-        if not cut and found.exit_code not in codes:
-            raise SystemExit(f"{name} failed: {(found.errors or found.printed)[-1000:]}")
+        if not cut and figure.exit_code not in codes:
+            raise SystemExit(f"{name} failed: {(figure.errors or figure.printed)[-1000:]}")
         return not cut
 
 

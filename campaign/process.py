@@ -21,13 +21,13 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended: what it told, the documented error it failed with, or a traceback.
+    """How a process ended: what it returned, the documented error it failed with, or a traceback.
 
     `of_disk`: the error is the file system's own.
     """
 
     status: int
-    told: Any = None
+    returned: Any = None
     error: str = ""
     crash: str = ""
     of_disk: bool = False
@@ -100,8 +100,10 @@ def _do(
         ended: dict[str, Any] = {}
         try:
             faults.arm(root, list(troubles), pause)
-            told = work()
-            ended["told"] = asdict(told) if hasattr(told, "__dataclass_fields__") else told
+            result = work()
+            ended["returned"] = (
+                asdict(result) if hasattr(result, "__dataclass_fields__") else result
+            )
         except (FundamentalsError, OSError) as error:
             ended["error"] = f"{type(error).__name__}: {error}"[:500]
             ended["of_disk"] = not isinstance(error, FundamentalsError)

@@ -24,6 +24,7 @@ from campaign.model import SECRET, Broken, Model
 from campaign.process import Child, Ended
 from campaign.steps import STEPS, Where
 from campaign.vendor import STRANGER, VendorProcess
+from polygon_fundamentals.cutover.verify import verify
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.storage import local
 
@@ -160,8 +161,8 @@ class Trial:
             self._learn(name, process.wait(), its_key, honest, rough)
         if reader is not None:
             ended = reader.wait()
-            if ended.told or ended.crash:
-                raise Broken(f"reader: {ended.told or ended.crash}")
+            if ended.returned or ended.crash:
+                raise Broken(f"reader: {ended.returned or ended.crash}")
         if "host" in troubles:  # its heartbeat ended long ago
             old = time.time() - 2 * local.ABANDONED_SECONDS
             for path in (self.lake.ops / "runs").glob("*.json"):
@@ -177,19 +178,19 @@ class Trial:
         shown = self.vendor.ask("shown", key)
         how = "killed" if ended.status else "refused" if ended.error else "ended"
         self.counts[how] += 1
-        told = ended.told or {}
-        if name not in LOADS or not told.get("ok"):
+        result = ended.returned or {}
+        if name not in LOADS or not result.get("ok"):
             return
-        ciks = {cik for ciks in (told["followed"] or {}).values() for cik in ciks}
+        ciks = {cik for ciks in (result["followed"] or {}).values() for cik in ciks}
         for kind, (generation, _, digest, cik, _) in shown:
             # Beside its window, an update asks v1 for more than it stores.
             stored = name != "update" or generation == "v2" or kind == "window"
             if stored and cik in ciks and not cik.startswith(STRANGER):
                 self.model.must[digest] = generation
-        if honest and (told["whole"] or told["window"]):
-            first, last = told["window"] or ("", "9")
+        if honest and (result["whole"] or result["window"]):
+            first, last = result["window"] or ("", "9")
             for generation, _, digest, cik, filed in self.vendor.ask("rows"):
-                asked = told["whole"] in ("", generation) and first <= filed <= last
+                asked = result["whole"] in ("", generation) and first <= filed <= last
                 if asked and cik in ciks:
                     self.model.must[digest] = generation
 
@@ -199,7 +200,7 @@ class Trial:
         words = {
             "load v2": ["historical-load", "--generation", "v2", "--tickers", first],
             "refresh": ["refresh"],
-            "update": ["daily-update", "--day", str(self.where.day)],
+            "update": ["daily-update", "--date", str(self.where.day)],
             "silver": ["silver"],
             "parity": ["parity"],
             "verify": ["verify"],
@@ -225,7 +226,8 @@ class Trial:
                 self.counts["killed"] += 1
         self.counts["commands"] += 1
         self.vendor.ask("shown", f"{SECRET.decode()}-command")
-        if SECRET.decode() in said or "Traceback" in said:
+        # 2: the words above are not the command's.
+        if process.returncode == 2 or SECRET.decode() in said or "Traceback" in said:
             raise Broken(f"{words[0]}: {said[-2000:]}")
 
     def _flip(self, trouble: dict[str, Any]) -> tuple[Path, bytes, bytes] | None:
@@ -251,10 +253,8 @@ class Trial:
         if not path.exists() or path.read_bytes() != rotten:
             return
         lake = self.lake
-        from polygon_fundamentals.cutover.verify import verify
-
         ended = Child(lambda: [p.file for p in verify(lake).problems], lake.root).wait()
-        if str(name) not in (ended.told or []):
+        if str(name) not in (ended.returned or []):
             raise Broken(f"verify does not name {name}, of which a bit was flipped: {ended}")
         stat = path.stat()
         path.write_bytes(data)
@@ -266,8 +266,8 @@ class Trial:
         if ended.crash or ended.error:
             raise Broken(f"the old script: {ended}")
         # Of an archived v1 such rows stay in the quarantine.
-        if ended.told and not self.archived():
-            self.model.must[ended.told] = "v1"
+        if ended.returned and not self.archived():
+            self.model.must[ended.returned] = "v1"
 
     def _delete(self, trouble: dict[str, Any]) -> None:
         """Delete a file anywhere under ops/ but those that alone hold rows or a switch."""
@@ -303,10 +303,10 @@ class Trial:
             return {"fresh": fresh, "same": [n for n in files if n not in fresh], "bad": problems}
 
         ended = Child(look, lake.root).wait()
-        if ended.crash or ended.error or ended.told["bad"]:
-            raise Broken(f"{ended.crash or ended.error or ended.told['bad'][:5]}")
-        self.model.files = {n: known[n] for n in ended.told["same"]}
-        for name, file in ended.told["fresh"].items():
+        if ended.crash or ended.error or ended.returned["bad"]:
+            raise Broken(f"{ended.crash or ended.error or ended.returned['bad'][:5]}")
+        self.model.files = {n: known[n] for n in ended.returned["same"]}
+        for name, file in ended.returned["fresh"].items():
             values: dict[str, Any] = {
                 k: tuple(v) if isinstance(v, list) else v for k, v in file.items()
             }
@@ -314,9 +314,9 @@ class Trial:
         self.model.check_rows(self.archived())
         self.model.learn()
         names = model.ledger_names(lake.root)
-        if missing := self.model.entries - names.keys():
+        if missing := self.model.entries - names:
             raise Broken(f"ledger: {sorted(missing)[0]} is gone")
-        self.model.entries = set(names)
+        self.model.entries = names
         try:
             left = os.waitpid(-1, os.WNOHANG)[0] if _others(self.vendor.pid) else 0
         except ChildProcessError:

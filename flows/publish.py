@@ -11,7 +11,7 @@ from flows.runs import Report, recorded_run
 from flows.runtime.artifacts import publish_text
 from flows.signature import takes
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.publish.target import Target
+from polygon_fundamentals.publish.target import PublishChoices, Target
 from polygon_fundamentals.settings import existing_lake_root, publish_url
 from tasks.publish import publish_tables
 
@@ -42,11 +42,7 @@ def publish(given: PublishParameters) -> Report:
 
 def _published(lake: Lake, to: str, run: str, given: PublishParameters) -> Report:
     started = time.monotonic()
-    choices = {
-        "bronze": given.bronze,
-        "keep_days": given.keep_days,
-        "take_over": given.take_over,
-    }
+    choices = PublishChoices(given.bronze, given.keep_days, given.take_over)
     state = publish_tables(
         str(lake.root), to, run, to, given.credentials_block, choices, return_state=True
     )

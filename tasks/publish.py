@@ -9,11 +9,12 @@ from typing import Any
 from prefect import get_run_logger, task
 from prefect.blocks.system import Secret
 from prefect.exceptions import PrefectException
-from prefect.states import Completed, Failed, State
+from prefect.states import Completed, State
 
-from polygon_fundamentals.errors import FundamentalsError, UsageError, as_fundamentals_error
+from polygon_fundamentals.errors import FundamentalsError, UsageError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.publish.target import Target
+from polygon_fundamentals.publish.target import PublishChoices, Target
+from tasks.states import failed
 
 
 def options_of(block: str | None) -> dict[str, str]:
@@ -51,18 +52,18 @@ def publish_tables(
     run: str,
     to: str,
     block: str | None,
-    choices: dict[str, Any],
+    choices: PublishChoices,
 ) -> State[Any]:
-    """Publish the build that readers see; `choices` are those of `publish.publish`."""
+    """Publish the build that readers see."""
     try:
         from polygon_fundamentals.publish.publish import publish
     except ModuleNotFoundError as error:
-        return _failed(_not_installed(error))
+        return failed(_not_installed(error))
     try:
         target = Target.of(to, options_of(block))
-        report = publish(Lake(Path(lake)), target, run, **choices)
+        report = publish(Lake(Path(lake)), target, run, choices)
     except (FundamentalsError, OSError) as error:
-        return _failed(error)
+        return failed(error)
     get_run_logger().info(report.message)
     return Completed(message=report.message, data={**report.as_json(), "message": report.message})
 
@@ -74,8 +75,3 @@ def _not_installed(error: ModuleNotFoundError) -> UsageError:
         "publish needs the package deltalake; install it with `pip install -c constraints.txt "
         "'.[publish]'`"
     )
-
-
-def _failed(error: FundamentalsError | OSError) -> State[Any]:
-    ours = as_fundamentals_error(error)
-    return Failed(message=str(ours), data={"error": str(ours), "exit_code": ours.exit_code})

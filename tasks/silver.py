@@ -8,20 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from prefect import task
-from prefect.states import Completed, Failed, State
+from prefect.states import Completed, State
 
 from polygon_fundamentals import silver
-from polygon_fundamentals.errors import FundamentalsError, as_fundamentals_error
+from polygon_fundamentals.errors import FundamentalsError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.reference.edgar_cache import EdgarCache, reports_of
 from polygon_fundamentals.reference.original_dates import companies_of, date_periods
 from tasks.context import RunSpec, context
+from tasks.states import failed
 from tasks.witness import ask_edgar
-
-
-def _failed(error: FundamentalsError | OSError) -> State[Any]:
-    ours = as_fundamentals_error(error)
-    return Failed(message=str(ours), data={"error": str(ours), "exit_code": ours.exit_code})
 
 
 @task(name="silver", task_run_name="silver · {label}", persist_result=False)
@@ -31,7 +27,7 @@ def build_silver(lake: str, label: str, day: str | None) -> State[Any]:
     try:
         build = silver.build(Lake(Path(lake)), day=past)
     except (FundamentalsError, OSError) as error:
-        return _failed(error)
+        return failed(error)
     result = {
         "generation": build.generation,
         "rows": build.rows,
@@ -61,5 +57,5 @@ def ask_original_dates(
         counts = date_periods(run.lake, run.client.with_own_counts(), tickers, reports)
         counts |= {"note": note} if note else {}
     except (FundamentalsError, OSError) as error:
-        return _failed(error)
+        return failed(error)
     return Completed(message=f"{counts['periods']:,} periods", data=counts)

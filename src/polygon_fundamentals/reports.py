@@ -12,6 +12,11 @@ from typing import Any, Self
 from polygon_fundamentals.errors import FundamentalsError, class_of, exit_code_of
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 file`, `2,000 files`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 class Summable:
     """A frozen dataclass that is added to another of its kind field by field.
 

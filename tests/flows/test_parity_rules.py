@@ -86,8 +86,8 @@ def assert_just_one_is_broken(lake: Lake, rule: type, detail: str, statement: st
     code, answer = call("parity", "--lake", str(lake.root), "--base-url", "http://127.0.0.1:9")
     assert (code, answer["passed"]) == (1, False)
     title = rule.title  # type: ignore[attr-defined]
-    told = [(b["rule"], b["detail"], b["statement"]) for b in answer["rules_broken"]]
-    assert told == [(title, detail, statement)]
+    shown = [(b["rule"], b["detail"], b["statement"]) for b in answer["rules_broken"]]
+    assert shown == [(title, detail, statement)]
 
     home = lake.ops / "parity"
     stored = [

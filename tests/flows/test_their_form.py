@@ -180,8 +180,8 @@ def test_an_original_is_never_replaced_by_a_later_version(lake: Lake, market: Sa
     load(lake, market, "--fresh")  # it takes in what the cron appended, doubles out
     rewritten = {file for file in written if file.read_bytes() != appended[file]}
     assert rewritten
-    kept = fingerprint(lake.ops / "adopted", "**/*")
-    assert first.items() < kept.items()
+    originals_before = fingerprint(lake.ops / "adopted", "**/*")
+    assert first.items() < originals_before.items()
     code, report = call("restore", "--adopted", "--execute", "--lake", str(lake.root))
     assert code == 0
     # The folder is as its own tool left it last; what it was before that is not lost either.

@@ -19,18 +19,18 @@ DOCKERFILE = ROOT / "Dockerfile"
 
 
 def test_every_version_is_pinned_and_nothing_but_the_project_goes_in() -> None:
-    found = instructions(DOCKERFILE.read_text())
-    installs = [rest for word, rest in found if word == "RUN" and "pip install" in rest]
+    steps = instructions(DOCKERFILE.read_text())
+    installs = [rest for word, rest in steps if word == "RUN" and "pip install" in rest]
     assert installs
     assert all("-c constraints.txt" in rest for rest in installs)
     copied = {
         name
-        for word, rest in found
+        for word, rest in steps
         if word == "COPY" and "--from" not in rest
         for name in rest.split()[:-1]
     }
     assert copied == CONTEXT == let_through((ROOT / ".dockerignore").read_text())
-    assert [rest for word, rest in found if word == "USER"] == ["10001:10001"]
+    assert [rest for word, rest in steps if word == "USER"] == ["10001:10001"]
 
 
 def with_steps(script: str) -> PrefectFile:

@@ -6,7 +6,8 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from polygon_fundamentals.cutover.inspection import OURS, LakeInventory
+from polygon_fundamentals.cutover.inspection import LakeInventory
+from polygon_fundamentals.cutover.scanned_files import OURS
 from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER
 from polygon_fundamentals.statements import Statement
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +13,7 @@ import pyarrow as pa
 from polygon_fundamentals.cutover import archive_file, checksums, companions
 from polygon_fundamentals.cutover.context import V1_DEPLOYMENTS, SwitchContext
 from polygon_fundamentals.cutover.journal import Journal
-from polygon_fundamentals.cutover.originals import folder_of_originals
+from polygon_fundamentals.cutover.originals import put_originals_back, take_originals
 from polygon_fundamentals.cutover.runner import Step
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
 from polygon_fundamentals.lake import codec
@@ -30,12 +28,7 @@ from polygon_fundamentals.lake.paths import (
 )
 from polygon_fundamentals.lake.pointer import leads_to
 from polygon_fundamentals.lake.read import read_dataset
-from polygon_fundamentals.lake.storage.local import (
-    flush_folder,
-    link_or_copy,
-    remove_leftovers,
-    temporary_name,
-)
+from polygon_fundamentals.lake.storage.local import flush_folder
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -116,27 +109,6 @@ class Cleanup:
         names = companions.move_companions(self.lake)
         return f"left alone, at the same path: {companions.in_words(names)}"
 
-    def take_originals(self) -> int:
-        """Put the originals that `ops/adopted` keeps of v1's files into the folder that goes."""
-        remove_leftovers(self.folder / companions.ORIGINALS)
-        return sum(_moved(there, inside) for there, inside in self._originals())
-
-    def put_originals_back(self) -> None:
-        """Put the originals of v1's files back to `ops/adopted`."""
-        for there, inside in self._originals():
-            _moved(inside, there)
-        with suppress(FileNotFoundError):
-            (self.folder / companions.ORIGINALS).rmdir()
-
-    def _originals(self) -> Iterator[tuple[Path, Path]]:
-        """Yield for each dataset of v1 the folder of its originals, and that in v1's folder."""
-        for statement in Statement:
-            dataset = self.lake.dataset(Generation.V1, statement)
-            yield (
-                folder_of_originals(dataset),
-                self.folder / companions.ORIGINALS / dataset.name,
-            )
-
     def retire(self) -> str:
         """Take v1's deployments out of service."""
         names = self.context.schedules.retire(V1_DEPLOYMENTS)
@@ -154,7 +126,7 @@ class Cleanup:
                 f"({', '.join(changed[:3])}); look at them, then record anew with "
                 "`python -m flows checklist --record-checksums`"
             )
-        count = self.take_originals()
+        count = take_originals(self.lake, self.folder)
         manifest = archive_file.describe(self.folder, self.retention.scripts, self.retention.cron)
         manifest["companions"] = list(companions.shown(self.lake))
         archive_file.save_manifest(self.manifest_path, manifest)
@@ -165,7 +137,7 @@ class Cleanup:
         """Remove the manifest of an archive that was not made."""
         if self._removal_began():
             return "kept"
-        self.put_originals_back()
+        put_originals_back(self.lake, self.folder)
         self.manifest_path.unlink(missing_ok=True)
         return "manifest removed"
 
@@ -292,7 +264,7 @@ class Cleanup:
             os.rename(self.restoring / archive_file.DATA, self.folder)
             flush_folder(self.lake.bronze)
         self.context.on_reached("in place")
-        self.put_originals_back()
+        put_originals_back(self.lake, self.folder)
         self.journal.note({"placed": True})
         shutil.rmtree(self.restoring, ignore_errors=True)
         return f"{self.folder.name} is there again"
@@ -310,25 +282,6 @@ class Cleanup:
         self.context.on_reached("joined")
         shutil.rmtree(self.later)
         return f"{rows:,} records that were loaded after the cleanup"
-
-
-def _moved(source: Path, target: Path) -> int:
-    """Move all files of a folder, to another device too; return how many. Safe to repeat.
-
-    The target has them all before the source goes.
-    """
-    files = list(checksums.walk(source))
-    for path in files:
-        place = target / path.relative_to(source)
-        if not place.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            beside = temporary_name(place)
-            link_or_copy(path, beside)
-            os.replace(beside, place)
-    if files:
-        flush_folder(target)
-    shutil.rmtree(source, ignore_errors=True)
-    return len(files)
 
 
 def _joined(dataset: Dataset, folder: Path, at: datetime) -> int:

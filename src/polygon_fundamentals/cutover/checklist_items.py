@@ -20,6 +20,7 @@ from polygon_fundamentals.cutover.thresholds import Thresholds
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.ledger import RunEntry, queries
+from polygon_fundamentals.reports import counted
 from polygon_fundamentals.statements import Generation, Statement
 
 SHOWN = 3
@@ -52,10 +53,6 @@ class Case:
     retired: bool
 
 
-def _days(count: int, what: str = "day") -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
 def parallel_runs_item(case: Case) -> ChecklistItem:
     """Return on how many business days in a row both pipelines succeeded."""
     return _row_line("parallel runs", case, list(Generation), "both pipelines succeeded")
@@ -81,7 +78,7 @@ def _row_line(name: str, case: Case, wanted: Sequence[Generation], words: str) -
     return ChecklistItem(
         name,
         len(row) >= least,
-        f"{words} on {_days(len(row), 'business day')} in a row{span}; {least} are asked for",
+        f"{words} on {counted(len(row), 'business day')} in a row{span}; {least} are asked for",
         remedy,
     )
 
@@ -135,7 +132,8 @@ def run_time_item(case: Case) -> ChecklistItem:
     return ChecklistItem(
         "run time",
         v2 <= v1 * limit,
-        f"median v2 {v2:.1f} s, v1 {v1:.1f} s over {_days(len(row))}; at most {limit:g} times v1's",
+        f"median v2 {v2:.1f} s, v1 {v1:.1f} s over {counted(len(row), 'day')}; at most {limit:g} "
+        "times v1's",
         remedy,
     )
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from polygon_fundamentals.cutover import checksums, companions
 from polygon_fundamentals.cutover.runner import OperationReport, StepResult
 from polygon_fundamentals.errors import AnswerIsNo
 from polygon_fundamentals.lake import index, their_form
@@ -117,6 +120,51 @@ def _is_as_we_wrote(dataset: Dataset, place: Path) -> bool:
     return checksum is not None and index.bytes_checksum(place.read_bytes()) == checksum
 
 
+def take_originals(lake: Lake, folder: Path) -> int:
+    """Put the originals of v1's files into v1's folder, which a cleanup archives; return how many.
+
+    Safe to repeat.
+    """
+    return sum(_move_all(there, inside) for there, inside in _both_places(lake, folder))
+
+
+def put_originals_back(lake: Lake, folder: Path) -> None:
+    """Put the originals back from v1's folder to `ops/adopted`. Safe to repeat."""
+    for there, inside in _both_places(lake, folder):
+        _move_all(inside, there)
+    with suppress(FileNotFoundError):
+        (folder / companions.ORIGINALS).rmdir()
+
+
+def _both_places(lake: Lake, folder: Path) -> Iterator[tuple[Path, Path]]:
+    for statement in Statement:
+        dataset = lake.dataset(Generation.V1, statement)
+        yield folder_of_originals(dataset), folder / companions.ORIGINALS / dataset.name
+
+
+def _move_all(source: Path, target: Path) -> int:
+    """Move all files of a folder, to another device too; return how many.
+
+    The target has them all before the source goes.
+    """
+    local.remove_leftovers(target)
+    files = list(checksums.walk(source))
+    for path in files:
+        place = target / path.relative_to(source)
+        if not place.exists():
+            _put(path, place)
+    if files:
+        local.flush_folder(target)
+    shutil.rmtree(source, ignore_errors=True)
+    return len(files)
+
+
+def _put(path: Path, place: Path) -> None:
+    """Give a file a second place, in one step."""
+    with local.replacing(place) as beside:
+        local.link_or_copy(path, beside)
+
+
 def _move(path: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     os.rename(path, target)
@@ -153,10 +201,7 @@ def give_back(lake: Lake, *, execute: bool) -> OperationReport:
         for version in stored.earlier:
             _move(version, away / "earlier" / version.relative_to(lake.ops / "adopted"))
         for original, place in stored.back:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            beside = local.temporary_name(place)
-            local.link_or_copy(original, beside)
-            os.replace(beside, place)
+            _put(original, place)
             original.unlink()
         for statement in Statement:
             dataset = lake.dataset(Generation.V1, statement)

@@ -13,6 +13,7 @@ from polygon_fundamentals.lake.listing import OtherWriters
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.recovery import rewritten_since, take_in
 from polygon_fundamentals.lake.storage.local import replace_file
+from polygon_fundamentals.reports import counted
 from polygon_fundamentals.silver import foreign, links
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -25,7 +26,7 @@ def _rewritten_in_v1(lake: Lake) -> list[tuple[Dataset, Path]]:
     is_decided = their_form.form_file(lake).exists() and archived_since(lake) is None
     if not is_decided or not lake.generation_folder(Generation.V1).is_dir():
         return []
-    found = []
+    rewritten = []
     for statement in Statement:
         dataset = lake.dataset(Generation.V1, statement)
         keeps_form = their_form.keeps_form(dataset)
@@ -33,8 +34,8 @@ def _rewritten_in_v1(lake: Lake) -> list[tuple[Dataset, Path]]:
             path = dataset.file(state.partition, state.ticker)
             # In our form a file with our mark is of a load that goes on or was killed.
             if keeps_form or not is_ours(path, dataset):
-                found.append((dataset, path))
-    return found
+                rewritten.append((dataset, path))
+    return rewritten
 
 
 def other_writers(lake: Lake) -> OtherWriters:
@@ -52,7 +53,7 @@ def other_writers(lake: Lake) -> OtherWriters:
 
 
 def _files(count: int) -> str:
-    return "1 file was" if count == 1 else f"{count:,} files were"
+    return f"{counted(count, 'file')} {'was' if count == 1 else 'were'}"
 
 
 def notice(lake: Lake) -> str | None:

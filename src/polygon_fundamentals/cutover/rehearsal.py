@@ -24,7 +24,7 @@ from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import NEW_YORK, day_of, previous_business_day
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.runner import OperationReport, StepResult
-from polygon_fundamentals.errors import LakeError, UsageError
+from polygon_fundamentals.errors import DamagedFileError, LakeError, UsageError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.locks import exclusive
@@ -54,11 +54,20 @@ def mark_file(lake: Lake) -> Path:
 
 
 def rehearsal_of(lake: Lake) -> Rehearsal | None:
-    """Return what a copy says of itself, or None for a lake that is no copy."""
+    """Return what a copy says of itself, or None for a lake that is no copy.
+
+    Raises:
+        DamagedFileError: the mark cannot be read.
+    """
     try:
         return msgspec.json.decode(mark_file(lake).read_bytes(), type=Rehearsal)
     except FileNotFoundError:
         return None
+    except msgspec.MsgspecError as error:
+        raise DamagedFileError(
+            f"{mark_file(lake)} cannot be read ({error}); it marks a copy to rehearse on: remove "
+            "the copy, and make another with `python -m flows rehearse --copy DIR`"
+        ) from error
 
 
 def make_copy(lake: Lake, target: Path) -> OperationReport:

@@ -20,7 +20,7 @@ from deltalake.exceptions import TableNotFoundError
 from polygon_fundamentals.errors import PublishError
 from polygon_fundamentals.publish.faults import explained
 from polygon_fundamentals.publish.sources import TableSource
-from polygon_fundamentals.publish.target import Target
+from polygon_fundamentals.publish.target import PublishChoices, Target
 from polygon_fundamentals.silver.build_files import ROW_GROUP
 
 KEY = "polygon_fundamentals"
@@ -62,9 +62,7 @@ def publish_table(
     source: TableSource,
     target: Target,
     provenance: Provenance,
-    *,
-    keep_days: int,
-    take_over: bool = False,
+    choices: PublishChoices,
 ) -> TableReport:
     """Bring a table to a source's content in one commit; commit nothing where it has it already.
 
@@ -74,13 +72,13 @@ def publish_table(
     Raises:
         PublishError: the table stands as it was; the text says why and what to do.
     """
-    url = target.table(source.name)
+    url, keep_days = target.table(source.name), choices.keep_days
     with explained(url):
         if target.is_folder:
             Path(url).mkdir(parents=True, exist_ok=True)
         options = dict(target.options)
         table = _opened(url, options)
-        known = _known(table, provenance, url, take_over=take_over) if table else None
+        known = _known(table, provenance, url, take_over=choices.take_over) if table else None
         if table is None:
             _refuse_others(target, url, source.partition.name)
         written = _write(table or url, source, known, options, provenance, keep_days)

@@ -13,7 +13,7 @@ from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.publish.delta import Provenance, TableReport, publish_table
 from polygon_fundamentals.publish.sources import TableSource, bronze_table, silver_tables
-from polygon_fundamentals.publish.target import Target
+from polygon_fundamentals.publish.target import PublishChoices, Target
 from polygon_fundamentals.silver import Build, current_build
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -52,15 +52,7 @@ class PublishReport:
         }
 
 
-def publish(
-    lake: Lake,
-    target: Target,
-    run: str,
-    *,
-    bronze: bool = False,
-    keep_days: int = 30,
-    take_over: bool = False,
-) -> PublishReport:
+def publish(lake: Lake, target: Target, run: str, choices: PublishChoices) -> PublishReport:
     """Publish the build that readers of silver see, and with `bronze` the current records.
 
     One commit a table. Where a table cannot be written those before it are published, those after
@@ -77,11 +69,9 @@ def publish(
     reports: list[TableReport] = []
     with exclusive(lake.lock("publish"), LOCK_SECONDS, "the publishing of this lake"):
         provenance = Provenance(lake_id(lake), build.id, build.generation, run)
-        for source in _sources(lake, build, bronze=bronze):
+        for source in _sources(lake, build, bronze=choices.bronze):
             try:
-                report = publish_table(
-                    source, target, provenance, keep_days=keep_days, take_over=take_over
-                )
+                report = publish_table(source, target, provenance, choices)
             except PublishError as error:
                 done = ", ".join(t.table for t in reports if t.committed)
                 if not done:

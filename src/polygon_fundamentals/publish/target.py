@@ -21,6 +21,15 @@ _PATIENCE = {
 
 
 @dataclass(frozen=True)
+class PublishChoices:
+    """Also bronze's current records; how far back time travel goes; replace others' tables."""
+
+    bronze: bool = False
+    keep_days: int = 30
+    take_over: bool = False
+
+
+@dataclass(frozen=True)
 class Target:
     """A place for tables, without a slash at its end; `options` reach it and are never shown.
 

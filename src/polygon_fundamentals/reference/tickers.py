@@ -15,6 +15,7 @@ from polygon_fundamentals.http.answers import JsonObject, Page
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.local import replace_file
+from polygon_fundamentals.reports import counted
 
 TICKERS_PATH = "/v3/reference/tickers"
 # A listing may end or a name change at any time; a month is soon enough for what is gone already.
@@ -88,7 +89,7 @@ def known_tickers(
     open_ones = [t for t in wanted if str(cached.get(t, {}).get("asked", "")) <= old]
     note = None
     if open_ones and client is None:
-        note = f"{_count(len(open_ones))} that v2 lacks left open (offline)"
+        note = f"{counted(len(open_ones), 'ticker')} that v2 lacks left open (offline)"
     elif open_ones and client is not None:
         asked: JsonObject = {}
         try:
@@ -97,7 +98,7 @@ def known_tickers(
                 asked[ticker] = {**_ask(api, ticker), "asked": today.isoformat()}
         except FundamentalsError as error:
             left = len(open_ones) - len(asked)
-            note = f"{_count(left)} that v2 lacks could not be looked up: {error}"
+            note = f"{counted(left, 'ticker')} that v2 lacks could not be looked up: {error}"
         if asked:
             cached = {**_read(path), **asked}
             replace_file(path, orjson.dumps(cached, option=orjson.OPT_INDENT_2))
@@ -112,10 +113,6 @@ def known_tickers(
 def reference_file(lake: Lake) -> Path:
     """Return where the answers of the list of tickers are kept."""
     return lake.ops / "reference" / "tickers.json"
-
-
-def _count(tickers: int) -> str:
-    return f"{tickers} ticker{'s' if tickers != 1 else ''}"
 
 
 def _ask(client: Client, ticker: str) -> JsonObject:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from polygon_fundamentals.business_days import business_days_between, today_in_new_york
 from polygon_fundamentals.lake.catalogue import DatasetCounts
 from polygon_fundamentals.ledger import RUNNING
+from polygon_fundamentals.reports import counted
 from polygon_fundamentals.statements import Generation
 from polygon_fundamentals.status.figures import Figures
 from polygon_fundamentals.status.publishing import Published
@@ -178,9 +179,11 @@ def _stale(figures: Figures, name: str) -> Iterator[Row]:
     if age > STALE_DAYS:
         reason = f"the newest filing is {age} days older than the last window"
         remedy = f"ask for it again: `daily-update --generation {name} --days-back {age}`"
-        if update.since is not None and update.since <= newest:
-            # The whole time since then has been asked for: once more would bring nothing.
-            reason += f"; all days since {newest} were asked for, and nothing newer came"
+        stale = timedelta(days=STALE_DAYS)
+        if any(first <= newest and last - newest > stale for first, last in update.windows):
+            # One run asked for all of the time: another one would bring nothing. Windows of a few
+            # days each prove less, for they may have met an API that answered nothing.
+            reason += f"; all days since {newest} were asked for at once, and nothing newer came"
             remedy = "ask the vendor whether the endpoint is still fed"
         yield Row(f"{name} freshness", False, reason, "stale", remedy)
 
@@ -239,9 +242,7 @@ def _comparison(figures: Figures) -> Iterator[Row]:
 def _in_a_row(figures: Figures) -> Row:
     name, row, least = "both succeeded in a row", figures.days_in_a_row, figures.days_required
     days = (
-        f"{len(row)} business day{'s' if len(row) > 1 else ''} ({row[0]} to {row[-1]})"
-        if row
-        else "no business day"
+        f"{counted(len(row), 'business day')} ({row[0]} to {row[-1]})" if row else "no business day"
     )
     if figures.v1_rests:
         return Row(name, None, f"v1: {figures.v1_rests}; v2: {days}")

@@ -43,16 +43,20 @@ class RunLine:
 class Update:
     """What became of the daily updates of a generation.
 
-    `asked` says whether any was run for this generation. `since` and `until` are the first
-    and last day of the windows taken in whole, `ended` when the newest of them did, `failed` the
+    `asked` says whether any was run for this generation. `windows` are the first and
+    last days of the windows taken in whole, `ended` when the newest of them was, `failed` the
     reason where the newest run failed for this generation.
     """
 
     asked: bool = False
-    until: date | None = None
+    windows: tuple[tuple[date, date], ...] = ()
     ended: datetime | None = None
     failed: str | None = None
-    since: date | None = None
+
+    @property
+    def until(self) -> date | None:
+        """The last day of the newest window."""
+        return max((last for _, last in self.windows), default=None)
 
 
 @dataclass(frozen=True)
@@ -177,8 +181,7 @@ def _line(entry: RunEntry) -> RunLine:
 
 def _update(daily: Sequence[RunEntry], generation: Generation) -> Update:
     asked = False
-    since: date | None = None
-    until: date | None = None
+    windows = list[tuple[date, date]]()
     ended: datetime | None = None
     failed: str | None = None
     for entry in daily:
@@ -186,17 +189,15 @@ def _update(daily: Sequence[RunEntry], generation: Generation) -> Update:
         asked = asked or wanted
         report = entry.generations.get(generation)
         if report and report.ok:
-            day = date.fromisoformat(report.window["to"])
-            until = max(until or day, day)
-            first = date.fromisoformat(report.window["from"])
-            since = min(since or first, first)
+            first, last = (date.fromisoformat(report.window[name]) for name in ("from", "to"))
+            windows.append((first, last))
             ended, failed = entry.last_moment, None
         elif report and (report.frozen_since or report.archived_since):
             failed = None
         elif wanted and _outcome(entry) != RUNNING:
             reasons = [unit.reason for unit in report.failed] if report else []
             failed = (reasons or [entry.message or _outcome(entry)])[0]
-    return Update(asked, until, ended, failed, since)
+    return Update(asked, tuple(windows), ended, failed)
 
 
 def _ratio(above: float, below: float) -> float | None:

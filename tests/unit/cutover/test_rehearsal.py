@@ -137,3 +137,12 @@ def test_wrong_use_is_named(lake: Lake, tmp_path: Path) -> None:
     here = ["rehearse", "--lake", str(lake.root), "--copy", str(tmp_path / "x"), "--days", "3"]
     code, answer = call(*here)
     assert (code, "give one of them" in answer["error"]) == (2, True)
+
+
+def test_a_mark_that_cannot_be_read_is_named(copy: Lake) -> None:
+    mark = copy.ops / "rehearsal.json"
+    mark.write_text("{")
+    code, report = call("rehearse", "--lake", str(copy.root), "--days", "1")
+    assert code == 4
+    assert report["error"].startswith(f"{mark} cannot be read")
+    assert call("checklist", "--lake", str(copy.root))[0] == 4

@@ -25,7 +25,7 @@ from polygon_fundamentals.publish import publish as publishing
 from polygon_fundamentals.publish.delta import KEY, Provenance, publish_table
 from polygon_fundamentals.publish.publish import PublishReport, lake_id
 from polygon_fundamentals.publish.sources import silver_tables
-from polygon_fundamentals.publish.target import Target
+from polygon_fundamentals.publish.target import PublishChoices, Target
 from polygon_fundamentals.silver import HISTORY_TABLE, TABLE, Build
 from polygon_fundamentals.statements import Generation, Statement
 from tests.builders.publishing import (
@@ -67,7 +67,7 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
 
 def publish(builds: BothBuilds, build: Build, target: Target, **choices: Any) -> PublishReport:
     silver.point(builds.lake, build)
-    return publishing.publish(builds.lake, target, "a-run", **choices)
+    return publishing.publish(builds.lake, target, "a-run", PublishChoices(**choices))
 
 
 def credentials(target: Target) -> dict[str, str]:
@@ -124,7 +124,7 @@ def test_only_partitions_that_changed_are_written(builds: BothBuilds, target: Ta
     years = sorted(wide.digests)
     assert len(years) > 2
     known = Provenance(lake_id(builds.lake), "b1", "v1", "r1")
-    publish_table(wide, target, known, keep_days=30)
+    publish_table(wide, target, known, PublishChoices())
     before = set(opened(target).file_uris())
     # One partition has other content now, and one is gone.
     asked: list[str] = []
@@ -135,7 +135,9 @@ def test_only_partitions_that_changed_are_written(builds: BothBuilds, target: Ta
 
     digests = {**wide.digests, years[1]: "another"}
     del digests[years[0]]
-    report = publish_table(replace(wide, digests=digests, rows=rows), target, known, keep_days=30)
+    report = publish_table(
+        replace(wide, digests=digests, rows=rows), target, known, PublishChoices()
+    )
     after = set(opened(target).file_uris())
     assert (report.partitions_written, asked) == (2, [years[1]])
     assert len(before & after) == len(years) - 2
@@ -145,14 +147,14 @@ def test_only_partitions_that_changed_are_written(builds: BothBuilds, target: Ta
 def test_a_table_of_another_schema_is_replaced_whole(builds: BothBuilds, target: Target) -> None:
     wide = next(iter(silver_tables(builds.v1)))
     known = Provenance(lake_id(builds.lake), "b1", "v1", "r1")
-    publish_table(wide, target, known, keep_days=30)
+    publish_table(wide, target, known, PublishChoices())
     narrow = pa.schema([f for f in wide.schema if f.name != "is_revenue"])
 
     def rows(values: Sequence[str]) -> Iterator[pa.RecordBatch]:
         for batch in wide.rows(values):
             yield batch.select(narrow.names)
 
-    report = publish_table(replace(wide, schema=narrow, rows=rows), target, known, keep_days=30)
+    report = publish_table(replace(wide, schema=narrow, rows=rows), target, known, PublishChoices())
     table = opened(target).to_pyarrow_table()
     assert report.version == 1
     assert "is_revenue" not in table.schema.names
@@ -245,13 +247,13 @@ def test_of_two_publishers_at_once_one_is_told_to_run_again(
 ) -> None:
     v1, v2 = (next(iter(silver_tables(b))) for b in (builds.v1, builds.v2))
     known = Provenance(lake_id(builds.lake), "b", "v1", "r")
-    publish_table(v1, target, known, keep_days=30)
+    publish_table(v1, target, known, PublishChoices())
 
     def rows(values: Sequence[str]) -> Iterator[pa.RecordBatch]:
         # The other one commits while this one writes its files.
         other = threading.Thread(
             target=lambda: publish_table(
-                replace(v1, digests={**v1.digests, values[0]: "x"}), target, known, keep_days=30
+                replace(v1, digests={**v1.digests, values[0]: "x"}), target, known, PublishChoices()
             )
         )
         other.start()
@@ -259,7 +261,7 @@ def test_of_two_publishers_at_once_one_is_told_to_run_again(
         yield from v2.rows(values)
 
     with pytest.raises(PublishError, match="another publisher committed at the same time"):
-        publish_table(replace(v2, rows=rows), target, known, keep_days=30)
+        publish_table(replace(v2, rows=rows), target, known, PublishChoices())
     table = opened(target)
     assert table.version() == 1
     assert fingerprint(table.to_pyarrow_table()) == fingerprint(rows_of(builds.v1, TABLE))
@@ -272,13 +274,15 @@ def test_of_two_that_create_a_table_one_is_told_to_run_again(
     known = Provenance(lake_id(builds.lake), "b", "v1", "r")
 
     def rows(values: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        other = threading.Thread(target=lambda: publish_table(wide, target, known, keep_days=30))
+        other = threading.Thread(
+            target=lambda: publish_table(wide, target, known, PublishChoices())
+        )
         other.start()
         other.join()
         yield from wide.rows(values)
 
     with pytest.raises(PublishError, match="run `python -m flows publish` again"):
-        publish_table(replace(wide, rows=rows), target, known, keep_days=30)
+        publish_table(replace(wide, rows=rows), target, known, PublishChoices())
     assert opened(target).version() == 0
     assert fingerprint(opened(target).to_pyarrow_table()) == fingerprint(rows_of(builds.v1, TABLE))
 
@@ -426,7 +430,7 @@ def test_a_bucket_that_is_not_there_is_named(builds: BothBuilds, store: S3) -> N
 
 def test_without_silver_there_is_nothing_to_publish(lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(LakeError, match="silver was not built yet"):
-        publishing.publish(lake, Target.of(str(tmp_path / "t")), "r")
+        publishing.publish(lake, Target.of(str(tmp_path / "t")), "r", PublishChoices())
 
 
 @pytest.mark.parametrize(
