@@ -81,3 +81,23 @@ def test_a_quarantine_killed_at_any_change_leaves_no_temporary_file(lake: Lake) 
         quarantine_foreign_files(lake)
         assert [path for path in lake.ops.rglob(".*") if path.is_file()] == [], at
     assert at > 10
+
+
+def test_a_cleanup_archives_no_file_of_which_a_bit_was_flipped(lake: Lake) -> None:
+    """Without checksums of `checklist --record-checksums`, the index has what was written."""
+    assert run(fill(lake), "cutover", checks=())["exit_code"] == 0
+    folder = lake.bronze / "fundamentals_v1_archive"
+    path = sorted(folder.rglob("*.parquet"))[0]
+    stat, data = path.stat(), path.read_bytes()
+    place = data.index(b"created_by") if b"created_by" in data else len(data) // 2
+    path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    report = run(lake, "cleanup", checks=())
+    assert report["exit_code"] == 4
+    assert f"{path.relative_to(lake.root)}: " in report["message"]
+    assert path.exists()
+    assert list((lake.root / "archive").glob("*.tar.zst")) == []
+    path.write_bytes(data)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert run(lake, "cleanup", checks=())["exit_code"] == 0
+    assert not path.exists()

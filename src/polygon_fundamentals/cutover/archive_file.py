@@ -46,6 +46,11 @@ class ManifestEntry(TypedDict):
     folders: dict[str, tuple[Mode, int]]
 
 
+def manifest_of(tar: Path) -> Path:
+    """Return the path of an archive's manifest."""
+    return tar.with_name(tar.name.removesuffix(".tar.zst") + ".manifest.json")
+
+
 def describe(folder: Path, scripts: Sequence[Path], cron: Sequence[str]) -> Manifest:
     """Return the manifest of a folder: every file with size, time, mode and SHA-256."""
     files, links = {}, {}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from polygon_fundamentals.cutover import archive_file, checksums, companions
+from polygon_fundamentals.cutover import archive_file, checksums, companions, verify
 from polygon_fundamentals.cutover.context import V1_DEPLOYMENTS, SwitchContext
 from polygon_fundamentals.cutover.journal import Journal
 from polygon_fundamentals.cutover.originals import put_originals_back, take_originals
@@ -30,6 +30,7 @@ from polygon_fundamentals.lake.pointer import leads_to
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.lake.storage.local import flush_folder
 from polygon_fundamentals.locks import exclusive
+from polygon_fundamentals.reports import counted
 from polygon_fundamentals.statements import Generation, Statement
 
 
@@ -41,11 +42,6 @@ class Retention:
     data_days: int = 90
     scripts: tuple[Path, ...] = ()
     cron: tuple[str, ...] = ()
-
-
-def manifest_of(tar: Path) -> Path:
-    """Return the path of an archive's manifest."""
-    return tar.with_name(tar.name.removesuffix(".tar.zst") + ".manifest.json")
 
 
 class Cleanup:
@@ -69,7 +65,7 @@ class Cleanup:
     @property
     def manifest_path(self) -> Path:
         """The manifest's path, beside the archive."""
-        return manifest_of(self.tar)
+        return archive_file.manifest_of(self.tar)
 
     def cleanup_steps(self) -> list[Step]:
         """Return the steps of cleanup; without the data's days only the first."""
@@ -125,6 +121,12 @@ class Cleanup:
                 f"{len(changed)} files of v1 are not what the recorded checksums say "
                 f"({', '.join(changed[:3])}); look at them, then record anew with "
                 "`python -m flows checklist --record-checksums`"
+            )
+        if damaged := verify.damaged_files(self.lake, Generation.V1):
+            raise LakeError(
+                f"{counted(len(damaged), 'file')} of v1 changed after they were written, such as "
+                f"{damaged[0].file}: {damaged[0].reason}; an archive would keep the damage for "
+                "good. `python -m flows verify` lists them all: restore them from a backup"
             )
         count = take_originals(self.lake, self.folder)
         manifest = archive_file.describe(self.folder, self.retention.scripts, self.retention.cron)

@@ -10,7 +10,7 @@ from pathlib import Path
 from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.cutover import archive_file, checksums, companions
 from polygon_fundamentals.cutover import journal as journals
-from polygon_fundamentals.cutover.archive_steps import Cleanup, Retention, manifest_of
+from polygon_fundamentals.cutover.archive_steps import Cleanup, Retention
 from polygon_fundamentals.cutover.context import SwitchContext
 from polygon_fundamentals.cutover.journal import CLEANUP, CUTOVER, RESTORE, Facts, Journal
 from polygon_fundamentals.cutover.originals import size_of_originals
@@ -206,7 +206,7 @@ def _chosen(lake: Lake, name: str | None) -> str:
     tar = lake.root / "archive" / chosen
     if not tar.is_file():
         raise LakeError(f"{tar} is not there; put the archive back, then run again")
-    archive_file.load_manifest(manifest_of(tar))
+    archive_file.load_manifest(archive_file.manifest_of(tar))
     return chosen
 
 

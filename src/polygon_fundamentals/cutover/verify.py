@@ -14,7 +14,6 @@ from hashlib import blake2b
 from urllib.parse import unquote
 
 from polygon_fundamentals.cutover import archive_file, checksums
-from polygon_fundamentals.cutover.archive_steps import manifest_of
 from polygon_fundamentals.cutover.runner import OperationReport, StepResult
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake import revisions
@@ -35,10 +34,11 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that is not what was recorded of it."""
+    """A file that is not what was recorded of it; `rewritten`: something wrote it since."""
 
     file: str
     reason: str
+    rewritten: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,18 @@ def verify(lake: Lake, say: Callable[[str], None] = lambda _: None) -> VerifyRep
     return VerifyReport(message, steps, 4 if problems else 0, files=files, problems=problems)
 
 
+def damaged_files(lake: Lake, generation: Generation) -> list[Problem]:
+    """Return the files of a generation that are not as recorded, though nothing wrote them since.
+
+    Another tool that writes a file anew gives it another time of change; damage does not.
+    """
+    damaged = []
+    for statement in Statement:
+        dataset = lake.dataset(generation, statement)
+        damaged += [problem for problem in _files_of(dataset).problems if not problem.rewritten]
+    return damaged
+
+
 def _files_of(dataset: Dataset) -> _Part:
     remedy = (
         "restore these files from a backup, or remove them and load their tickers again: "
@@ -128,7 +140,10 @@ def _files_of(dataset: Dataset) -> _Part:
                 not_recorded += 1
             elif reason:
                 path = dataset.file(partition, ticker)
-                problems.append(Problem(str(path.relative_to(dataset.lake.root)), reason))
+                file = str(path.relative_to(dataset.lake.root))
+                entry, stamp = known.files.get(partition), signature(path)
+                rewritten = entry is not None and stamp is not None and stamp != tuple(entry[:2])
+                problems.append(Problem(file, reason, rewritten))
     return _Part(dataset.name, count, not_recorded, tuple(problems), remedy)
 
 
@@ -193,7 +208,7 @@ def _archives(lake: Lake) -> Iterator[_Part]:
     for tar in sorted((lake.root / "archive").glob("fundamentals_v1_*.tar.zst")):
         part = _Part(f"archive {tar.name}", 1, remedy="use another copy of the archive")
         try:
-            recorded = archive_file.load_manifest(manifest_of(tar)).get("sha256")
+            recorded = archive_file.load_manifest(archive_file.manifest_of(tar)).get("sha256")
         except LakeError as error:
             yield replace(part, problems=(Problem(f"archive/{tar.name}", str(error)),))
             continue
