@@ -68,7 +68,7 @@ def _campaign(vendor: VendorProcess, base: Path, given: argparse.Namespace) -> i
             print(f"BROKEN with --seed {seed}: {broken}", flush=True)
             print(f"steps: --replay '{json.dumps(steps)}'", flush=True)
             if not given.no_shrink:
-                steps = shrunk(vendor, base, seed, steps)
+                steps = shrunk(vendor, base, seed, steps, broken)
                 print(f"shortest: --replay '{json.dumps(steps)}'", flush=True)
             break
         seed += 1
@@ -85,12 +85,16 @@ def _campaign(vendor: VendorProcess, base: Path, given: argparse.Namespace) -> i
     return int(bool(broken))
 
 
-def shrunk(vendor: VendorProcess, base: Path, seed: int, steps: list[Step]) -> list[Step]:
-    """Return the fewest steps, with the fewest troubles, that still break something."""
+def shrunk(
+    vendor: VendorProcess, base: Path, seed: int, steps: list[Step], broken: str
+) -> list[Step]:
+    """Return the fewest steps, with the fewest troubles, that still break the same invariant."""
     until = time.monotonic() + SHRINKING_SECONDS
 
     def fails(some: list[Step]) -> bool:
-        return time.monotonic() < until and bool(run_steps(vendor, base, seed, some)[1])
+        if time.monotonic() > until:
+            return False
+        return _invariant(run_steps(vendor, base, seed, some)[1]) == _invariant(broken)
 
     size = len(steps) // 2
     while size:
@@ -109,6 +113,11 @@ def shrunk(vendor: VendorProcess, base: Path, seed: int, steps: list[Step]) -> l
             if fails(fewer):
                 steps, step = fewer, fewer[number]
     return steps
+
+
+def _invariant(broken: str) -> str:
+    """Return the name before the colon: `verify`, `left over`, `rows lost`, ..."""
+    return broken.strip("[' \"").partition(":")[0]
 
 
 def _shorten_waits() -> None:

@@ -331,7 +331,8 @@ def settle(where: Where) -> Done:
     again = {CUTOVER: cutover, ROLLBACK: rollback, CLEANUP: cleanup, RESTORE: restore}
     if left is not None:
         done = again[left.operation](where, 0)
-        if not done.ok:
+        # One that was undone says why it had been refused, and is over.
+        if not done.ok and journals.unfinished(lake) is not None:
             return replace(done, text=f"{left.operation} was not finished: {done.text}")
     with _run(where, "settle", Generation.V2):
         return Done()

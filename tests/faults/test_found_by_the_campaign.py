@@ -101,3 +101,16 @@ def test_a_cleanup_archives_no_file_of_which_a_bit_was_flipped(lake: Lake) -> No
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert run(lake, "cleanup", checks=())["exit_code"] == 0
     assert not path.exists()
+
+
+def test_what_a_killed_cleanup_left_beside_the_archives_is_removed(lake: Lake) -> None:
+    archive = lake.root / "archive"
+    archive.mkdir(parents=True)
+    child = os.fork()
+    if not child:
+        local.temporary_name(archive / "fundamentals_v1_20270615.manifest.json").write_text("{")
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert len(os.listdir(archive)) == 1
+    recover(lake)
+    assert os.listdir(archive) == []

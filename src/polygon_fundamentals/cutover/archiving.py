@@ -19,7 +19,7 @@ from polygon_fundamentals.errors import AnswerIsNo, LakeError, UsageError
 from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.lake.paths import V1_ARCHIVE, Lake
 from polygon_fundamentals.lake.pointer import holds_data, leads_to
-from polygon_fundamentals.lake.storage import local
+from polygon_fundamentals.lake.recovery import clear_leftovers
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.statements import Generation
 
@@ -235,7 +235,7 @@ def newest_archive(lake: Lake) -> str:
 
 
 def _cut_off(lake: Lake, operation: str) -> Journal | None:
-    local.remove_leftovers(lake.ops)
+    clear_leftovers(lake)
     return journals.unfinished(lake, operation)
 
 

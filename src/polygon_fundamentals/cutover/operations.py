@@ -28,7 +28,7 @@ from polygon_fundamentals.lake import archived_rows
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.paths import V2_FOLDER, Lake
 from polygon_fundamentals.lake.pointer import check_folders, holds_data, leads_to
-from polygon_fundamentals.lake.storage import local
+from polygon_fundamentals.lake.recovery import clear_leftovers
 from polygon_fundamentals.lake.storage.probe import probe
 from polygon_fundamentals.ledger.queries import load_spans
 from polygon_fundamentals.ledger.v1_endpoint import LEDGER_DAYS, v1_endpoint
@@ -252,7 +252,7 @@ def _to_go_on_with(
     It goes on only where the pointer had moved already. Before that, what was looked at may
     be of yesterday, so everything is put back and begins anew.
     """
-    local.remove_leftovers(lake.ops)
+    clear_leftovers(lake)
     left = journals.unfinished(lake, CUTOVER, ROLLBACK)
     if left is None:
         lake.refuse_lost_pointer()

@@ -18,13 +18,19 @@ from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.statements import Generation, Statement
 
 
+def clear_leftovers(lake: Lake) -> None:
+    """Remove the temporary files that dead processes left in `ops` and beside the archives."""
+    for folder in (lake.ops, lake.root / "archive"):
+        local.remove_leftovers(folder)
+
+
 def recover(lake: Lake) -> list[str]:
     """Finish what killed runs left; return the names of the buckets that were mended.
 
     Safe beside running commits: a bucket whose lock is held is left to its holder.
     """
     mended = []
-    local.remove_leftovers(lake.ops)
+    clear_leftovers(lake)
     for dataset in (*(lake.dataset(g, s) for g in Generation for s in Statement), lake.ratios):
         for bucket in range(BUCKETS):
             note = note_file(dataset, bucket)
