@@ -21,6 +21,7 @@ from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.memory import give_large_blocks_back
 from polygon_fundamentals.ledger.v1_endpoint import LEDGER_DAYS, v1_endpoint
 from polygon_fundamentals.parity import load_accepted, load_tolerances
 from polygon_fundamentals.parity.run import sampled, v1_tickers, v2_tickers
@@ -69,6 +70,7 @@ def parity(given: ParityParameters) -> Report:
 
 
 def _answered(run: ledger.Run, given: ParityParameters) -> Report:
+    give_large_blocks_back()
     log, where = get_run_logger(), run.lake
     named, sample, seed = given.names, given.sample, given.seed
     day = given.day or today_in_new_york()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -13,15 +12,12 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TypeVar
 
-import pyarrow as pa
-
 from polygon_fundamentals.errors import LakeError
+from polygon_fundamentals.lake.memory import give_large_blocks_back
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 FETCHED_AHEAD = 1
-LARGE_BLOCK = 2**20  # bytes
-_M_MMAP_THRESHOLD = -3  # of <malloc.h>
 
 
 class Writers(Protocol):
@@ -88,19 +84,6 @@ class Processes:
     def close(self) -> None:
         """Wait for what is running and end the processes."""
         self._pool.shutdown(wait=True, cancel_futures=True)
-
-
-def give_large_blocks_back() -> None:
-    """Have this process return every large block to the system once it is free.
-
-    glibc does so until the first one is freed, and then keeps blocks of that size for later: of
-    the answers that passed through a load, 15 MB each, some 100 MB were still held at its end.
-    Other C libraries have no such setting, and need none.
-    """
-    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own pools keep what was freed, too
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
 def _begin() -> None:

@@ -12,8 +12,8 @@ from polygon_fundamentals.parity.compare import list_values
 from polygon_fundamentals.parity.run import KEPT, Question, lake_files
 from polygon_fundamentals.statements import Generation, Statement
 
-# Some 40 MB of values at a time.
-COMPANIES_AT_A_TIME = 5
+# Some 70 MB of values at a time.
+COMPANIES_AT_A_TIME = 9
 
 
 def company_values(
