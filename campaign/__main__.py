@@ -1,4 +1,7 @@
-"""`python -m campaign --minutes 60`: trials until the time is over or an invariant breaks."""
+"""`python -m campaign --minutes 60`: trials until the time is over or an invariant breaks.
+
+SIGTERM ends it after the present step, with its line of the log.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import gc
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -54,9 +58,11 @@ def main(words: Sequence[str] | None = None) -> int:
 def _campaign(vendor: VendorProcess, base: Path, given: argparse.Namespace) -> int:
     began, counts, seed, broken = time.monotonic(), Counter[str](), given.seed, ""
     until = began + 60 * given.minutes
+    asked: list[int] = []  # signals that ask for an end after this step
+    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
 
     def goes_on(_: object) -> bool:
-        return bool(time.monotonic() < until)
+        return not asked and bool(time.monotonic() < until)
 
     while goes_on(None) and not (given.trials and counts["trials"] >= given.trials):
         todo = draw_steps(seed, given.steps)

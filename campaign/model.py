@@ -28,7 +28,7 @@ from polygon_fundamentals.silver import table_path
 from polygon_fundamentals.statements import Generation, Statement
 
 SECRET = b"campaign-secret"
-_V1_FOLDERS = ("fundamentals", "fundamentals_v1_archive")
+V1_FOLDERS = ("fundamentals", "fundamentals_v1_archive")
 
 
 class Broken(Exception):
@@ -79,7 +79,7 @@ class Model:
         keys: Counter[str] = Counter()
         for path, stored in self.files.items():
             if stored.place == "current":
-                dataset = "/".join(path.split("/")[1:3]).replace(_V1_FOLDERS[1], _V1_FOLDERS[0])
+                dataset = "/".join(path.split("/")[1:3]).replace(V1_FOLDERS[1], V1_FOLDERS[0])
                 name = path.rsplit("/", 1)[1]
                 keys.update(f"{dataset} {name} {key}" for key in stored.keys)
         double = [key for key, count in keys.items() if count > 1]
@@ -164,7 +164,7 @@ def problems_of(lake: Lake, files: dict[str, Stored], settled: bool) -> list[str
     ]
     if not lake.pointer.is_dir():
         problems.append("pointer: leads nowhere")
-    elif lake.pointer.resolve().name not in ("fundamentals_v2", *_V1_FOLDERS):
+    elif lake.pointer.resolve().name not in ("fundamentals_v2", *V1_FOLDERS):
         problems.append(f"pointer: leads to {lake.pointer.resolve().name}")
     return problems + _ahead(lake, files)
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from campaign import model, readers, steps
 from campaign.draw import Step
-from campaign.model import SECRET, Broken, Model
+from campaign.model import SECRET, V1_FOLDERS, Broken, Model
 from campaign.process import Child, Ended
 from campaign.steps import STEPS, Where
 from campaign.vendor import STRANGER, VendorProcess
@@ -248,14 +248,21 @@ class Trial:
         return path.relative_to(self.where.root), data, bytes(rotten)
 
     def _mended(self, name: Path, data: bytes, rotten: bytes) -> None:
-        """Have `verify` name a damaged file that is still there, then put a copy back."""
-        path = self.where.root / name
-        if not path.exists() or path.read_bytes() != rotten:
+        """Have `verify` name a damaged file that is still there, then put a copy back.
+
+        A switch may have given the file's generation another folder meanwhile.
+        """
+        lake, (top, _, *below) = self.lake, name.parts
+        folders = [name.parent, *(Path(top, folder, *below[:-1]) for folder in V1_FOLDERS)]
+        paths = [lake.root / folder / name.name for folder in folders]
+        there = [p for p in paths if p.is_file() and p.read_bytes() == rotten]
+        if not there:
             return
-        lake = self.lake
+        path = there[0]
+        shown = f"{path.parent.resolve().relative_to(lake.root.resolve())}/{path.name}"
         ended = Child(lambda: [p.file for p in verify(lake).problems], lake.root).wait()
-        if str(name) not in (ended.returned or []):
-            raise Broken(f"verify does not name {name}, of which a bit was flipped: {ended}")
+        if shown not in (ended.returned or []):
+            raise Broken(f"verify does not name {shown}, of which a bit was flipped: {ended}")
         stat = path.stat()
         path.write_bytes(data)
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
