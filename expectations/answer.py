@@ -72,6 +72,31 @@ def parity_folder(lake: Lake) -> Path:
     return lake.ops / "parity"
 
 
+@dataclass(frozen=True)
+class _Places:
+    """Where a run's answer is written, and since when it is being asked for."""
+
+    home: Path
+    run: str
+    stamp: datetime
+
+    @property
+    def identity(self) -> str:
+        return f"{self.stamp:%Y%m%dT%H%M%S}Z-{self.run}"
+
+    @property
+    def frames(self) -> Path:
+        return self.home / "frames" / self.identity
+
+    @property
+    def reports(self) -> Path:
+        return self.home / "reports" / self.identity
+
+    @property
+    def review(self) -> Path:
+        return self.home / "data_docs" / "reviews" / f"{self.identity}.html"
+
+
 def answer(
     lake: Lake,
     all_findings: Sequence[StatementFindings],
@@ -79,93 +104,88 @@ def answer(
     tolerances: Tolerances,
     accepted: Sequence[Accepted],
 ) -> JsonObject:
-    """Whether v2 may take over, with all that says so; writes project, data docs and report.
+    """Return whether v2 may take over, with all that says so; write project, data docs and report.
 
-    The checkpoint decides. The result holds what `parity --json` prints (DESIGN.md, section 6),
-    and `markdown`. `founds`: one a statement.
+    The checkpoint decides. The result holds what `parity --json` prints, and `markdown`.
+    `all_findings`: one a statement.
     """
-    stamp = datetime.now(UTC)
+    at = _Places(parity_folder(lake), asked.run, datetime.now(UTC))
     parity = merge(findings.totals(accepted) for findings in all_findings)
-    identity = f"{stamp:%Y%m%dT%H%M%S}Z-{asked.run}"
-    home = parity_folder(lake)
-    reports = home / "reports" / identity
+    question = Question(tolerances, tuple(accepted), {}, asked.today)
     lake.ops.joinpath("locks").mkdir(parents=True, exist_ok=True)
-    with exclusive(lake.lock("parity.checkpoint"), LOCK_SECONDS, "another run's checkpoint"):
-        settings = project.read_settings(home / "gx")
-        actions = project.read_actions(home / "gx")
-        frames = home / "frames" / identity
-        with building(home, identity) as built:
-            rows = write_frames(frames, all_findings, tolerances, asked.today)
-            if not rows["tickers"]:
-                raise UsageError(
-                    f"{frames / 'tickers.parquet'} has no row: v1 has nothing to compare of what "
-                    "was asked for; load it, or name other tickers"
-                )
-            suites = make_suites(tolerances, accepted)
-            project.write_project(built / "gx", suites, settings, actions, frames)
-            result = project.run_checkpoint(built / "gx", home / "gx", identity, stamp)
-            outcome = Outcome.of(result)
-            paths = write_report(reports, all_findings)
-            _prune(reports.parent)
-            replace_file(reports / "checkpoint.json", outcome.as_json())
-            summary = _summary(parity, asked, passed=outcome.passed)
-            summary["notes"] = [
-                *asked.notes,
-                *(f"may stand by a reviewer's decision: {t}" for t in raised_budgets(tolerances)),
-            ]
-            summary.update(
-                lake=str(lake.root),
-                rules=len(outcome.rules),
-                rules_broken=[
-                    {"rule": r.title, "detail": r.detail, "statement": r.where, "count": r.broken}
-                    for r in outcome.broken
-                ],
-                report=str(paths["values"]),
-                report_csv=str(paths["values_csv"]),
-                report_folder=str(reports),
-                data_docs=str(home / "data_docs" / "index.html"),
-                data_docs_run=str(home / "data_docs" / "reviews" / f"{identity}.html"),
-            )
-            summary["started"] = f"{stamp:%Y-%m-%d %H:%M:%S} UTC"
-            summary["scope"] = asked.what
-            summary["periods"] = sum(r.periods for r in parity.results)
-            summary["missing_periods_total"] = len(summary["missing_periods"])
-            summary["missing_values"] = _missing_values(all_findings)
-            companies = worst_tickers(frames, outcome, COMPANIES_SHOWN)
-            review = Review(
-                frames,
-                outcome,
-                [*_earlier(reports), summary],
-                summary["notes"],
-                accessions(all_findings),
-                read_figures(lake),
-                companies,
-            )
-            site = built / "data_docs"
-            (site / "reviews").mkdir(exist_ok=True)
-            (site / "companies").mkdir(exist_ok=True)
-            page = make_review(review)
-            (site / "review.html").write_text(page, encoding="utf-8")
-            (site / "reviews" / f"{identity}.html").write_text(
-                page.replace('href="index.html"', 'href="../index.html"', 1).replace(
-                    'href="companies/', 'href="../companies/'
-                ),
-                encoding="utf-8",
-            )
-            question = Question(tolerances, tuple(accepted), {}, asked.today)
-            names = {
-                name: known
-                for findings in all_findings
-                for name, known in names_of(findings).items()
-            }
-            for some, values in company_values(lake, question, companies):
-                write_pages(site, some, values, names)
-            text = markdown(summary, parity, tolerances)
-            replace_file(reports / "summary.md", text.encode())
-            shown = {k: v for k, v in summary.items() if k != "missing_periods"}
-            replace_file(reports / "summary.json", orjson.dumps(shown, option=orjson.OPT_INDENT_2))
-            publish(built, home, frames)
+    with (
+        exclusive(lake.lock("parity.checkpoint"), LOCK_SECONDS, "another run's checkpoint"),
+        building(at.home, at.identity) as built,
+    ):
+        outcome = _decide(built, at, all_findings, question)
+        paths = write_report(at.reports, all_findings)
+        _prune(at.reports.parent)
+        replace_file(at.reports / "checkpoint.json", outcome.as_json())
+        notes = [
+            *asked.notes,
+            *(f"may stand by a reviewer's decision: {t}" for t in raised_budgets(tolerances)),
+        ]
+        summary = {
+            **_summary(parity, asked, outcome),
+            "notes": notes,
+            "lake": str(lake.root),
+            "report": str(paths["values"]),
+            "report_csv": str(paths["values_csv"]),
+            "report_folder": str(at.reports),
+            "data_docs": str(at.home / "data_docs" / "index.html"),
+            "data_docs_run": str(at.review),
+            "started": f"{at.stamp:%Y-%m-%d %H:%M:%S} UTC",
+            "missing_values": _missing_values(all_findings),
+        }
+        companies = worst_tickers(at.frames, outcome, COMPANIES_SHOWN)
+        review = Review(
+            at.frames,
+            outcome,
+            [*_earlier(at.reports), summary],
+            notes,
+            accessions(all_findings),
+            read_figures(lake),
+            companies,
+        )
+        _write_pages(built / "data_docs", at, review)
+        names = {t: name for findings in all_findings for t, name in names_of(findings).items()}
+        for some, values in company_values(lake, question, companies):
+            write_pages(built / "data_docs", some, values, names)
+        text = markdown(summary, parity, tolerances)
+        replace_file(at.reports / "summary.md", text.encode())
+        shown = {k: v for k, v in summary.items() if k != "missing_periods"}
+        replace_file(at.reports / "summary.json", orjson.dumps(shown, option=orjson.OPT_INDENT_2))
+        publish(built, at.home, at.frames)
     return {**summary, "markdown": text}
+
+
+def _decide(
+    built: Path, at: _Places, all_findings: Sequence[StatementFindings], question: Question
+) -> Outcome:
+    """Write the frames and the project, and return what the checkpoint says of them."""
+    settings = project.read_settings(at.home / "gx")
+    actions = project.read_actions(at.home / "gx")
+    rows = write_frames(at.frames, all_findings, question.tolerances, question.today)
+    if not rows["tickers"]:
+        raise UsageError(
+            f"{at.frames / 'tickers.parquet'} has no row: v1 has nothing to compare of what "
+            "was asked for; load it, or name other tickers"
+        )
+    suites = make_suites(question.tolerances, question.accepted)
+    project.write_project(built / "gx", suites, settings, actions, at.frames)
+    result = project.run_checkpoint(built / "gx", at.home / "gx", at.identity, at.stamp)
+    return Outcome.of(result)
+
+
+def _write_pages(site: Path, at: _Places, review: Review) -> None:
+    """Write the review page, as the newest and as this run's, which lies one folder deeper."""
+    for folder in ("reviews", "companies"):
+        (site / folder).mkdir(exist_ok=True)
+    page = make_review(review)
+    (site / "review.html").write_text(page, encoding="utf-8")
+    deeper = page.replace('href="index.html"', 'href="../index.html"', 1)
+    deeper = deeper.replace('href="companies/', 'href="../companies/')
+    (site / "reviews" / at.review.name).write_text(deeper, encoding="utf-8")
 
 
 def _missing_values(all_findings: Sequence[StatementFindings]) -> list[JsonObject]:
@@ -202,7 +222,7 @@ def _prune(reports: Path) -> None:
         (old / "values.csv").unlink(missing_ok=True)
 
 
-def _summary(parity: Parity, asked: Asked, *, passed: bool) -> JsonObject:
+def _summary(parity: Parity, asked: Asked, outcome: Outcome) -> JsonObject:
     counts = parity.counts
     listed_kinds = (*DIFFERENCE_KINDS, Kind.NULL_IN_V2)
     last = parity.v1_last_filing
@@ -217,7 +237,7 @@ def _summary(parity: Parity, asked: Asked, *, passed: bool) -> JsonObject:
     for result in parity.results:
         tickers |= set(result.tickers["ticker"])
     return {
-        "passed": passed,
+        "passed": outcome.passed,
         "compared": parity.compared,
         "matched": parity.matched,
         "differences": {k.value: counts[k] for k in listed_kinds if counts[k]},
@@ -235,4 +255,12 @@ def _summary(parity: Parity, asked: Asked, *, passed: bool) -> JsonObject:
         "v1_last_filing": last.isoformat() if last else None,
         "v1_is_frozen": asked.v1_is_frozen,
         "reach": reach,
+        "rules": len(outcome.rules),
+        "rules_broken": [
+            {"rule": r.title, "detail": r.detail, "statement": r.where, "count": r.broken}
+            for r in outcome.broken
+        ],
+        "scope": asked.what,
+        "periods": sum(r.periods for r in parity.results),
+        "missing_periods_total": len(missing),
     }

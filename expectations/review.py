@@ -52,8 +52,8 @@ class Review:
     companies: Sequence[str] = ()
 
 
-def make_review(review: Review, home: str = "") -> str:
-    """Return the page: one file, which asks no other for anything. `home` leads to the index."""
+def make_review(review: Review) -> str:
+    """Return the page: one file, which asks no other for anything."""
     values = pd.read_parquet(review.frames / "values.parquet")
     single = values[values["ticker"].notna()]
     cases = _worst_first(single, review.outcome)
@@ -63,7 +63,6 @@ def make_review(review: Review, home: str = "") -> str:
     summary = review.summaries[-1]
     return template("review.html").render(
         summary=summary,
-        home=home,
         sentence=_sentence(summary, review.outcome),
         notes=review.notes,
         broken=review.outcome.broken,
