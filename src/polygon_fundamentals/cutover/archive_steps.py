@@ -1,14 +1,11 @@
-"""The steps of cleanup and restore: archive, prove, remove; and back again."""
+"""The steps of cleanup: archive, prove, remove."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-
-import pyarrow as pa
 
 from polygon_fundamentals.cutover import archive_file, checksums, companions, verify
 from polygon_fundamentals.cutover.context import V1_DEPLOYMENTS, SwitchContext
@@ -16,15 +13,10 @@ from polygon_fundamentals.cutover.journal import Journal
 from polygon_fundamentals.cutover.originals import put_originals_back, take_originals
 from polygon_fundamentals.cutover.runner import Step
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
-from polygon_fundamentals.lake import codec
 from polygon_fundamentals.lake.archived_rows import archived_file, write_archived
-from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.lake.paths import (
     V1_ARCHIVE,
-    Dataset,
     Lake,
-    bucket_of,
-    ticker_of_file,
 )
 from polygon_fundamentals.lake.pointer import leads_to
 from polygon_fundamentals.lake.read import read_dataset
@@ -44,18 +36,14 @@ class Retention:
     cron: tuple[str, ...] = ()
 
 
-class Cleanup:
-    """The steps of cleanup and restore under a journal; every step may be repeated."""
+class ArchiveSteps:
+    """What the steps of cleanup and of restore share; every step may be repeated."""
 
-    def __init__(
-        self, lake: Lake, journal: Journal, context: SwitchContext, retention: Retention
-    ) -> None:
+    def __init__(self, lake: Lake, journal: Journal, context: SwitchContext) -> None:
         self.lake, self.journal, self.context = lake, journal, context
-        self.retention, self.facts = retention, journal.facts
+        self.facts = journal.facts
         self.folder = lake.bronze / V1_ARCHIVE
-        self.removing = lake.bronze / ".fundamentals_v1_removing"
         self.restoring = lake.bronze / ".fundamentals_v1_restoring"
-        self.later = lake.bronze / ".fundamentals_v1_later"
 
     @property
     def tar(self) -> Path:
@@ -66,6 +54,28 @@ class Cleanup:
     def manifest_path(self) -> Path:
         """The manifest's path, beside the archive."""
         return archive_file.manifest_of(self.tar)
+
+    def drop_extracted(self) -> str:
+        """Remove what was extracted."""
+        shutil.rmtree(self.restoring, ignore_errors=True)
+        return "removed"
+
+    def drop_archived(self) -> str:
+        """Remove the archived records, now that the folder itself is back."""
+        for statement in Statement:
+            archived_file(self.lake.dataset(Generation.V1, statement)).unlink(missing_ok=True)
+        return "removed"
+
+
+class Cleanup(ArchiveSteps):
+    """The steps of cleanup under a journal."""
+
+    def __init__(
+        self, lake: Lake, journal: Journal, context: SwitchContext, retention: Retention
+    ) -> None:
+        super().__init__(lake, journal, context)
+        self.retention = retention
+        self.removing = lake.bronze / ".fundamentals_v1_removing"
 
     def cleanup_steps(self) -> list[Step]:
         """Return the steps of cleanup; without the data's days only the first."""
@@ -80,16 +90,6 @@ class Cleanup:
             Step("read back", self.read_back, self.drop_extracted),
             Step("keep records", self.keep, self.drop_archived),
             Step("remove", self.remove, self.put_back),
-        ]
-
-    def restore_steps(self) -> list[Step]:
-        """Return the steps of restore."""
-        return [
-            Step("check archive", self.check_archive),
-            Step("extract", self.extract, self.drop_extracted),
-            Step("into place", self.into_place),
-            Step("join later loads", self.join_later, stays=True),
-            Step("give up kept records", self.drop_archived, stays=True),
         ]
 
     def _companion_steps(self) -> list[Step]:
@@ -183,12 +183,6 @@ class Cleanup:
         rows = sum(write_archived(dataset, read_dataset(dataset)) for dataset in datasets)
         return f"{rows:,} records kept for silver"
 
-    def drop_archived(self) -> str:
-        """Remove the archived records, now that the folder itself is back."""
-        for statement in Statement:
-            archived_file(self.lake.dataset(Generation.V1, statement)).unlink(missing_ok=True)
-        return "removed"
-
     def remove(self) -> str:
         """Take v1's folder away under the lake's lock, then remove its files."""
         with exclusive(self.lake.lock("writers"), 60.0, "the lake (a load)"):
@@ -226,88 +220,6 @@ class Cleanup:
         os.rename(self.removing, self.folder)
         flush_folder(self.lake.bronze)
         return "the folder is back"
-
-    def check_archive(self) -> str:
-        """Check the archive against its manifest."""
-        manifest = archive_file.load_manifest(self.manifest_path)
-        self.journal.note({"loaded_since": self.folder.is_dir()})
-        if not self._in_place():
-            archive_file.refuse_differences(
-                archive_file.read_back(self.tar), manifest, str(self.tar)
-            )
-        return f"{len(manifest['files']):,} files as the manifest says"
-
-    def extract(self) -> str:
-        """Write the archive's files beside their place."""
-        if self._in_place():
-            return "in place already"
-        shutil.rmtree(self.restoring, ignore_errors=True)
-        manifest = archive_file.load_manifest(self.manifest_path)
-        archive_file.extract(self.tar, manifest, self.restoring)
-        self.context.on_reached("extracted")
-        return f"{len(manifest['files']):,} files"
-
-    def drop_extracted(self) -> str:
-        """Remove what was extracted."""
-        shutil.rmtree(self.restoring, ignore_errors=True)
-        return "removed"
-
-    def _in_place(self) -> bool:
-        """Say whether the folder is the archive's, and not what was loaded after the cleanup."""
-        later = self.facts["loaded_since"] and "placed" not in self.facts
-        return self.folder.is_dir() and (not later or self.later.exists())
-
-    def into_place(self) -> str:
-        """Rename the folder into place; one of later loads is set aside first."""
-        if not self._in_place():
-            if self.folder.is_dir():
-                os.rename(self.folder, self.later)
-                self.context.on_reached("set aside")
-            os.rename(self.restoring / archive_file.DATA, self.folder)
-            flush_folder(self.lake.bronze)
-        self.context.on_reached("in place")
-        put_originals_back(self.lake, self.folder)
-        self.journal.note({"placed": True})
-        shutil.rmtree(self.restoring, ignore_errors=True)
-        return f"{self.folder.name} is there again"
-
-    def join_later(self) -> str:
-        """Upsert the records that were loaded after the cleanup.
-
-        No load waits for it, nor does it for one: of v1 none begins while records are kept.
-        """
-        if not self.later.exists():
-            return "nothing was loaded after the cleanup"
-        datasets = [self.lake.dataset(Generation.V1, s) for s in Statement]
-        at = self.context.clock()
-        rows = sum(_joined(dataset, self.later / dataset.statement, at) for dataset in datasets)
-        self.context.on_reached("joined")
-        shutil.rmtree(self.later)
-        return f"{rows:,} records that were loaded after the cleanup"
-
-
-def _joined(dataset: Dataset, folder: Path, at: datetime) -> int:
-    """Upsert the records of a folder into its dataset, a bucket of tickers at a time."""
-    buckets: dict[int, list[tuple[str, Path]]] = {}
-    for path in sorted(folder.glob("year=*/month=*/*")):
-        ticker = ticker_of_file(path.name)
-        if ticker is not None:
-            buckets.setdefault(bucket_of(ticker), []).append((ticker, path))
-    total = 0
-    # Both speak of the folder that was set aside: without them the present one is listed.
-    (dataset.lake.ops / "index" / dataset.name / "found.json").unlink(missing_ok=True)
-    for some in buckets.values():
-        tables, rows, start = [], dict[str, list[int]](), 0
-        for ticker, path in some:
-            dataset.index_file(ticker).unlink(missing_ok=True)
-            table = codec.with_ticker(codec.read(path, dataset, ticker)[0], ticker)
-            rows.setdefault(ticker, []).extend(range(start, start + table.num_rows))
-            start += table.num_rows
-            tables.append(table)
-        whole = pa.concat_tables(tables).combine_chunks()
-        commit(dataset, Incoming(whole, rows, Scope.WINDOW, frozenset(), at))
-        total += start
-    return total
 
 
 def _refuse_touched(folder: Path, manifest: archive_file.Manifest) -> None:

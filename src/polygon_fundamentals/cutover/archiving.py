@@ -14,6 +14,7 @@ from polygon_fundamentals.cutover.archive_steps import Cleanup, Retention
 from polygon_fundamentals.cutover.context import SwitchContext
 from polygon_fundamentals.cutover.journal import CLEANUP, CUTOVER, RESTORE, Facts, Journal
 from polygon_fundamentals.cutover.originals import size_of_originals
+from polygon_fundamentals.cutover.restore_steps import Restore
 from polygon_fundamentals.cutover.runner import JournalReport, run_steps
 from polygon_fundamentals.errors import AnswerIsNo, LakeError, UsageError
 from polygon_fundamentals.lake.archived_rows import archived_since
@@ -174,7 +175,7 @@ def restore(lake: Lake, context: SwitchContext, name: str | None = None) -> Jour
                 return JournalReport(words)
             facts = Facts(archive=_chosen(lake, name))
             left = Journal.begin(lake, RESTORE, {}, context.clock, facts)
-        work = Cleanup(lake, left, context, Retention())
+        work = Restore(lake, left, context)
         return _report(left, run_steps(left, work.restore_steps(), context))
 
 
