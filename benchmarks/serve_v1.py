@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -33,6 +33,7 @@ PATH = "/vX/reference/financials"
 BEARER = {"Authorization": f"Bearer {KEY}"}
 HERE = Path(__file__).parent
 USERS = 8
+Note = Callable[[str, str], None]  # what was measured, its figure
 SECONDS = 20
 
 
@@ -184,35 +185,29 @@ def filled(root: Path, companies: int) -> list[str]:
     return (root / "tickers.txt").read_text().split()
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--companies", type=int, default=300)
-    parser.add_argument("--work", type=Path, required=True, help="where the lake is, or is made")
-    parser.add_argument("--pages", type=int, default=10_000, help="of the market, at most")
-    given = parser.parse_args()
-    root = given.work / f"lake-{given.companies}"
-    os.environ.setdefault("POLYGON_API_KEY", "sandbox-key")
-    tickers = filled(root, given.companies)
-    rows: list[tuple[str, str]] = []
-
-    def note(what: str, figure: str) -> None:
-        rows.append((what, figure))
-        print(f"| {what} | {figure} |", flush=True)
-
-    print(f"| `serve-v1`, {given.companies} companies | |\n| --- | ---: |", flush=True)
+def measure_first(root: Path, tickers: list[str], note: Note, until: str) -> None:
+    """Measure a start without shelves, until the market is listed (`ready`) or stored (`full`)."""
     shutil.rmtree(root / "ops" / "cache" / "serve_v1", ignore_errors=True)
     with serving(root) as server:
         note("first start: the port answers after", f"{server.age:.1f} s")
         server.get(ticker=tickers[-1], timeframe="quarterly", limit=100)
         note("first start: one ticker's quarters after", f"{server.age:.1f} s")
+        server.get(ticker=tickers[0], timeframe="quarterly", limit=100)
+        note("first start: another ticker's after", f"{server.age:.1f} s")
         note("first start: the whole market is listed after", f"{server.wait_for('ready'):.0f} s")
         some = pages(server, 20)
         note("a page of the market before its texts are stored, median", f"{median(some):.2f} s")
-        note("first start: all texts are stored after", f"{server.wait_for('full'):.0f} s")
+        if until == "full":
+            note("first start: all texts are stored after", f"{server.wait_for('full'):.0f} s")
         note("memory at most meanwhile, all processes", f"{server.peak / 1e6:.0f} MB")
+
+
+def measure_later(root: Path, tickers: list[str], note: Note, most: int) -> None:
+    """Measure a start with all shelves, then readers of tickers and of the whole market."""
     with serving(root) as server:
         note("later start: the port answers after", f"{server.age:.1f} s")
+        server.get(ticker=tickers[-1], timeframe="quarterly", limit=100)
+        note("later start: one ticker's quarters after", f"{server.age:.1f} s")
         note("later start: everything is ready after", f"{server.wait_for('full'):.1f} s")
         figures = load(server, tickers)
         note(
@@ -221,7 +216,7 @@ def main() -> None:
         )
         note("the same, median (locust)", f"{figures['median']:.0f} ms")
         note("the same, failed", f"{figures['failed']} of {figures['requests']:,}")
-        times = pages(server, given.pages)
+        times = pages(server, most)
         part = len(times) // 4 or 1
         note(
             f"the market at 100 a page, {len(times)} pages",
@@ -232,6 +227,34 @@ def main() -> None:
         )
         note("the same, ms a page, by quarter of the way", quarters)
         note("memory at most, all processes", f"{server.peak / 1e6:.0f} MB")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--companies", type=int, default=300)
+    parser.add_argument("--work", type=Path, required=True, help="where the lake is, or is made")
+    parser.add_argument("--pages", type=int, default=10_000, help="of the market, at most")
+    parser.add_argument(
+        "--starts",
+        choices=["both", "first", "later"],
+        default="both",
+        help="`first` ends once the market is listed, `later` needs what `both` left",
+    )
+    given = parser.parse_args()
+    root = given.work / f"lake-{given.companies}"
+    os.environ.setdefault("POLYGON_API_KEY", "sandbox-key")
+    tickers = filled(root, given.companies)
+
+    def note(what: str, figure: str) -> None:
+        print(f"| {what} | {figure} |", flush=True)
+
+    print(f"| `serve-v1`, {given.companies} companies | |\n| --- | ---: |", flush=True)
+    if given.starts != "later":
+        until = "ready" if given.starts == "first" else "full"
+        measure_first(root, tickers, note, until)
+    if given.starts != "first":
+        measure_later(root, tickers, note, given.pages)
 
 
 if __name__ == "__main__":

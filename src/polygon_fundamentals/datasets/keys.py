@@ -67,6 +67,12 @@ def record_keys(table: pa.Table, generation: Generation) -> list[str]:
     return keys
 
 
+def cik_of_key(key: str) -> str | None:
+    """Return the CIK in a record key as the record has it, or None where it has none."""
+    cik = key.partition(_SEPARATOR)[0].strip()
+    return None if not cik or cik.startswith("ticker:") else cik
+
+
 def is_snapshot(table: pa.Table) -> bool:
     """Return whether the rows are snapshots of a day instead of filings."""
     return "date" in table.schema.names

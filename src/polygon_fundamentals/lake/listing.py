@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from polygon_fundamentals.errors import LakeError
-from polygon_fundamentals.lake.paths import Dataset
+from polygon_fundamentals.lake.paths import Dataset, bucket_of
 
 # A load of a ticker moves its rows within a second; a listing takes less than that for 500 tickers.
 ATTEMPTS = 10
@@ -40,8 +41,8 @@ class OtherWriters:
     silver: tuple[str, ...] = ()
 
 
-def states(dataset: Dataset) -> list[FileState]:
-    """Return every ticker file of a dataset, from folder listings alone.
+def states(dataset: Dataset, buckets: Collection[int] | None = None) -> list[FileState]:
+    """Return every ticker file of a dataset, or of some buckets, from folder listings alone.
 
     A row that a load moves is written to its new file before it leaves the old one, and later
     months are listed later: so of a row that moves meanwhile one of the two is seen, unless it
@@ -52,7 +53,11 @@ def states(dataset: Dataset) -> list[FileState]:
     """
     for _ in range(ATTEMPTS):
         try:
-            return [_state(*place) for place in dataset.files()]
+            return [
+                _state(*place)
+                for place in dataset.files()
+                if buckets is None or bucket_of(place[1]) in buckets
+            ]
         except FileNotFoundError:
             continue
     raise moving(dataset)

@@ -59,7 +59,7 @@ def history_table(
     Raises:
         DamagedFileError: a file of the lake cannot be read; the text names it.
     """
-    return _Source.of(lake, generation).table(tickers)
+    return _Source.of(lake, generation, tickers).table(tickers)
 
 
 def history_parts(lake: Lake, generation: Generation) -> Iterator[pa.Table]:
@@ -123,10 +123,16 @@ class _Source:
     edgar: EdgarCache
 
     @classmethod
-    def of(cls, lake: Lake, generation: Generation) -> _Source:
+    def of(
+        cls, lake: Lake, generation: Generation, tickers: frozenset[str] | None = None
+    ) -> _Source:
+        """List the folders, of some tickers only those buckets that the cache has them in."""
         generations = [Generation.V1] if generation is Generation.V1 else list(Generation)
         datasets = {g: {s: lake.dataset(g, s) for s in Statement} for g in generations}
-        shown = {d: by_bucket(states(d)) for group in datasets.values() for d in group.values()}
+        buckets = None if tickers is None else frozenset(map(bucket_of, tickers))
+        shown = {
+            d: by_bucket(states(d, buckets)) for group in datasets.values() for d in group.values()
+        }
         return cls(generation, datasets, shown, load_dates(lake), EdgarCache(lake))
 
     def batches(self) -> Iterator[frozenset[str] | None]:

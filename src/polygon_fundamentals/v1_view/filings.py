@@ -111,7 +111,8 @@ def _listed_versions(dataset: Dataset, parts: Parts) -> Versions:
     """Return all rows in the flat schema, as the lake's cache has them, and where each is."""
     statement = dataset.statement
     flat = flat_schema(Generation.V1, statement).names[:-1]
-    shown = by_bucket(states(dataset))
+    buckets = sorted({bucket_of(ticker) for ticker in parts})
+    shown = by_bucket(states(dataset, buckets))
     read_dataset(dataset, parts, shown)  # brings the cache up to date
     pieces, ours = [], []
 
@@ -126,7 +127,7 @@ def _listed_versions(dataset: Dataset, parts: Parts) -> Versions:
             add(_flat(rows, dataset), pa.repeat(pa.scalar(REVISIONS, pa.int32()), rows.num_rows))
             ours += [True] * rows.num_rows
     wanted = pa.array(sorted(parts), TEXT)
-    for bucket in sorted({bucket_of(ticker) for ticker in parts}):
+    for bucket in buckets:
         rows = cache.rows(dataset, bucket)
         rows = rows.filter(pc.is_in(rows["ticker"], wanted))
         rows = rows.sort_by([("ticker", "ascending"), ("partition", "ascending")])

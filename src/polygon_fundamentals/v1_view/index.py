@@ -12,7 +12,7 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -20,7 +20,9 @@ from pathlib import Path
 
 from polygon_fundamentals.errors import FundamentalsError
 from polygon_fundamentals.lake.paths import Lake
-from polygon_fundamentals.v1_view import shelf_file
+from polygon_fundamentals.v1_view import jobs, shelf_file
+from polygon_fundamentals.v1_view.companies import LookUp
+from polygon_fundamentals.v1_view.jobs import Company, Text
 from polygon_fundamentals.v1_view.lake_files import LakeFiles, is_unsettled
 from polygon_fundamentals.v1_view.query import Records
 from polygon_fundamentals.v1_view.shelf_file import Record, Shelf
@@ -40,8 +42,6 @@ BARE_COMPANIES = 40
 _CACHED_TEXTS = 5_000
 
 log = logging.getLogger("polygon_fundamentals.serve_v1")
-Company = tuple[str, ...]
-Text = tuple[bytes, bytes | None]  # `body` and `sourced` of a record
 
 
 class Index:
@@ -56,16 +56,19 @@ class Index:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._stop = threading.Event()
-        self._companies: dict[str, Company] = {}
+        self._companies: Mapping[str, Company] = {}
         self._dirty: dict[str, tuple[float, float]] = {}  # ticker → first and last seen changed
         self._background = Worker()
         self._foreground = Worker()
+        self._look_up = LookUp(view.root, self._background)
         self._texts: dict[tuple[tuple[str, ...], bytes], Text] = {}
         self._building: dict[Company, Future[list[str]]] = {}
         self._thread = threading.Thread(target=self._keep_up, name="serve-v1-index", daemon=True)
 
     def start(self) -> None:
         """List the lake and take the shelves that are still good; go on in the background."""
+        # What the workers import takes a second: the first request should not wait for it.
+        self._foreground.submit(jobs.import_what_reads)
         self._files.look()
         shelves: dict[str, Shelf] = {}
         # Full shelves last: they take the places of bare ones.
@@ -128,7 +131,7 @@ class Index:
         if missing:
             wanted = [(records[i].ties, records[i].rows) for i in missing]
             try:
-                future = self._foreground.submit(_texts_of, self.view.root, wanted)
+                future = self._foreground.submit(jobs.texts_of, self.view.root, wanted)
                 # Also those that come too late for this request: it will be made again.
                 future.add_done_callback(lambda done: self._keep_texts(wanted, done))
                 texts = future.result(WAIT_SECONDS)
@@ -167,8 +170,9 @@ class Index:
                 raise NotReadyError(f"{ticker} is not read from the lake yet")
             future = self._building.get(company)
             if future is None:
+                # Full at once: reading the texts of a bare one takes as long again.
                 future = self._foreground.submit(
-                    _make, self.view, str(self._folder), [company], True
+                    jobs.make_shelves, self.view, str(self._folder), [company], False
                 )
                 self._building[company] = future
         try:
@@ -218,14 +222,11 @@ class Index:
     def _step(self, pending: dict[str, Shelf]) -> None:
         """Look at the lake once, and make the shelves that are due."""
         now = time.monotonic()
-        for ticker in self._files.look():
-            self._dirty[ticker] = (self._dirty.get(ticker, (now, now))[0], now)
-        if (not self._companies and self._files.tickers) or self._dirty:
-            groups = self._background.submit(
-                _companies, self.view.root, sorted(self._files.tickers)
-            ).result()
-            with self._changed:
-                self._companies = {ticker: company for company in groups for ticker in company}
+        self._look(now)
+        by_ticker = self._look_up.companies(self._files.tickers)
+        with self._changed:
+            if by_ticker is not self._companies:
+                self._companies = by_ticker
                 self._changed.notify_all()
         due = self._due(now)
         if due:
@@ -234,8 +235,7 @@ class Index:
             bare = len(companies) > BARE_COMPANIES
             for shelf in _load(self._made(companies, bare=bare)):
                 pending |= dict.fromkeys(shelf.digests, shelf)
-            for ticker in self._files.look():
-                self._dirty[ticker] = (self._dirty.get(ticker, (now, now))[0], time.monotonic())
+            self._look(time.monotonic())
             for ticker, shelf in pending.items():
                 if shelf.digests[ticker] == self._files.digests([ticker])[ticker]:
                     self._dirty.pop(ticker, None)
@@ -248,6 +248,12 @@ class Index:
             self._warm_up()
         self._background.rest()
         self._foreground.rest()
+
+    def _look(self, now: float) -> None:
+        """Note which tickers' files changed since the last look."""
+        for ticker in self._files.look():
+            self._dirty[ticker] = (self._dirty.get(ticker, (now, now))[0], now)
+            self._look_up.forget(ticker)
 
     def _due(self, now: float) -> list[str]:
         """Return the changed tickers whose files have been still, or have changed for too long."""
@@ -271,7 +277,7 @@ class Index:
     def _made(self, companies: Sequence[Company], *, bare: bool) -> list[str]:
         """Return the files of shelves made anew in the background."""
         files: list[str] = self._background.submit(
-            _make, self.view, str(self._folder), companies, bare
+            jobs.make_shelves, self.view, str(self._folder), companies, bare
         ).result()
         return files
 
@@ -309,21 +315,3 @@ def _shelf_folder(lake: Lake, view: View) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     return Path(tempfile.mkdtemp(prefix="serve-v1-"))
-
-
-def _companies(root: str, tickers: Sequence[str]) -> list[Company]:
-    from polygon_fundamentals.v1_view.shelving import companies_of
-
-    return companies_of(root, tickers)
-
-
-def _make(view: View, folder: str, companies: Sequence[Company], bare: bool) -> list[str]:
-    from polygon_fundamentals.v1_view.shelving import make_shelves
-
-    return make_shelves(view, folder, companies, bare=bare)
-
-
-def _texts_of(root: str, wanted: Sequence[tuple[tuple[str, ...], bytes]]) -> list[Text | None]:
-    from polygon_fundamentals.v1_view.texts import texts_of
-
-    return texts_of(root, wanted)

@@ -6,13 +6,16 @@ import shutil
 from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_view import shelf_file
+from polygon_fundamentals.v1_view.lake_files import LakeFiles
 from polygon_fundamentals.v1_view.shelf_file import Shelf
-from polygon_fundamentals.v1_view.shelving import companies_of, make_shelves
+from polygon_fundamentals.v1_view.shelving import ciks_of_tickers, companies_of, make_shelves
 from polygon_fundamentals.v1_view.texts import texts_of
 from polygon_fundamentals.v1_view.view import View
 from tests.cutover_world import fill, load_gone, load_later
@@ -20,10 +23,11 @@ from tests.unit.v1_view.conftest import Pair
 
 
 def shelves(view: View, folder: Path, *, bare: bool) -> list[Shelf]:
-    lake = Lake(Path(view.root))
-    tickers = {t for g in Generation for s in Statement for _, t, _ in lake.dataset(g, s).files()}
+    files = LakeFiles(Lake(Path(view.root)))
+    files.look()
     folder.mkdir()
-    made = make_shelves(view, str(folder), companies_of(view.root, sorted(tickers)), bare=bare)
+    companies = companies_of(ciks_of_tickers(view.root, files.tickers))
+    made = make_shelves(view, str(folder), companies, bare=bare)
     loaded = [shelf_file.load(Path(path)) for path in made]
     return [shelf for shelf in loaded if shelf is not None]
 
@@ -66,3 +70,31 @@ def test_a_row_that_is_gone_is_told(tmp_path: Path) -> None:
     assert all(texts_of(str(lake.root), wanted))
     shutil.rmtree(lake.dataset(Generation.V1, Statement.CASH_FLOW).folder)
     assert texts_of(str(lake.root), wanted) == [None] * len(wanted)
+
+
+def test_companies_are_known_from_the_index_and_from_the_rows_without_it(pair: Pair) -> None:
+    lake = pair.lake
+    files = LakeFiles(lake)
+    files.look()
+    by_index = ciks_of_tickers(str(lake.root), files.tickers)
+    assert sum(len(company) > 1 for company in companies_of(by_index)) > 0
+    shutil.copytree(lake.root, copy := lake.root.parent / "without-index", symlinks=True)
+    shutil.rmtree(copy / "ops" / "index")
+    shutil.rmtree(copy / "ops" / "cache")
+    assert ciks_of_tickers(str(copy), files.tickers) == by_index
+
+
+def test_a_file_that_another_tool_changed_is_read_for_its_company(tmp_path: Path) -> None:
+    lake = fill(Lake(tmp_path / "lake"))
+    files = LakeFiles(lake)
+    files.look()
+    before = ciks_of_tickers(str(lake.root), files.tickers)
+    ticker = min(before)
+    dataset = lake.dataset(Generation.V1, Statement.CASH_FLOW)
+    path = next(Path(entry.path) for _, name, entry in dataset.files() if name == ticker)
+    table = pq.read_table(path, partitioning=None)
+    other = pa.array(["0000004711"] * table.num_rows)
+    pq.write_table(table.set_column(table.schema.get_field_index("cik"), "cik", other), path)
+    assert files.look() == {ticker}
+    after = ciks_of_tickers(str(lake.root), files.tickers)
+    assert after == before | {ticker: tuple(sorted({*before[ticker], "0000004711"}))}

@@ -1,0 +1,47 @@
+"""Which tickers share companies, kept up with the lake's files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from polygon_fundamentals.v1_view import jobs
+from polygon_fundamentals.v1_view.jobs import Company
+from polygon_fundamentals.v1_view.lake_files import Place, Stamp
+from polygon_fundamentals.v1_view.worker import Worker
+
+# Tickers whose CIKs are looked up together.
+TICKERS_AT_A_TIME = 500
+
+
+class LookUp:
+    """Looks up the CIKs of tickers whose files changed, and no others."""
+
+    def __init__(self, root: str, worker: Worker) -> None:
+        self._root = root
+        self._worker = worker
+        self._ciks: dict[str, tuple[str, ...]] = {}
+        self._grouped: dict[str, tuple[str, ...]] = {}
+        self._companies: Mapping[str, Company] = {}
+
+    def forget(self, ticker: str) -> None:
+        """Have a ticker whose files changed looked up again."""
+        self._ciks.pop(ticker, None)
+
+    def companies(self, files: Mapping[str, Mapping[Place, Stamp]]) -> Mapping[str, Company]:
+        """Return ticker → all tickers of its company; `files` are all that the lake has.
+
+        The same object where nothing changed.
+
+        Raises:
+            DamagedFileError: a file that must be read for it cannot be.
+        """
+        unknown = sorted(files.keys() - self._ciks.keys())
+        for i in range(0, len(unknown), TICKERS_AT_A_TIME):
+            some = {ticker: dict(files[ticker]) for ticker in unknown[i : i + TICKERS_AT_A_TIME]}
+            self._ciks |= self._worker.submit(jobs.ciks_of_tickers, self._root, some).result()
+        if self._ciks != self._grouped:
+            ciks = dict(self._ciks)
+            groups = self._worker.submit(jobs.companies_of, ciks).result()
+            self._companies = {ticker: company for company in groups for ticker in company}
+            self._grouped = ciks
+        return self._companies

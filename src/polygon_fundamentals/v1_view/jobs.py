@@ -1,0 +1,49 @@
+"""What the server has done in another process, where pandas and Arrow are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from polygon_fundamentals.v1_view.lake_files import Place, Stamp
+from polygon_fundamentals.v1_view.view import View
+
+# What the functions below import: a process that has done so forks others at once.
+IMPORTED = ["polygon_fundamentals.v1_view.shelving", "polygon_fundamentals.v1_view.texts"]
+
+Company = tuple[str, ...]  # its tickers
+Text = tuple[bytes, bytes | None]  # `body` and `sourced` of a record
+
+
+def import_what_reads() -> None:
+    """Have a process ready that reads the lake."""
+    import polygon_fundamentals.v1_view.shelving  # noqa: F401
+
+
+def ciks_of_tickers(
+    root: str, files: Mapping[str, Mapping[Place, Stamp]]
+) -> dict[str, tuple[str, ...]]:
+    """As `shelving.ciks_of_tickers`."""
+    from polygon_fundamentals.v1_view import shelving
+
+    return shelving.ciks_of_tickers(root, files)
+
+
+def companies_of(ciks: Mapping[str, Sequence[str]]) -> list[Company]:
+    """As `shelving.companies_of`."""
+    from polygon_fundamentals.v1_view import shelving
+
+    return shelving.companies_of(ciks)
+
+
+def make_shelves(view: View, folder: str, companies: Sequence[Company], bare: bool) -> list[str]:
+    """As `shelving.make_shelves`."""
+    from polygon_fundamentals.v1_view import shelving
+
+    return shelving.make_shelves(view, folder, companies, bare=bare)
+
+
+def texts_of(root: str, wanted: Sequence[tuple[tuple[str, ...], bytes]]) -> list[Text | None]:
+    """As `texts.texts_of`."""
+    from polygon_fundamentals.v1_view import texts
+
+    return texts.texts_of(root, wanted)
