@@ -35,6 +35,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the first lake")
     parser.add_argument("--trials", type=int, help="end after so many")
     parser.add_argument("--steps", type=int, default=STEPS_A_LAKE, help="a lake")
+    parser.add_argument("--folder", type=Path, help="where the lakes lie; /dev/shm if it can")
     parser.add_argument("--log", type=Path, help="a file to which one line is appended")
     parser.add_argument("--no-shrink", action="store_true", help="print the steps as they failed")
     parser.add_argument("--replay", help="steps as a failing trial prints them, with --seed")
@@ -43,6 +44,7 @@ def main(words: Sequence[str] | None = None) -> int:
     adopt_orphans()
     gc.freeze()  # forks share what is imported
     base = Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir())
+    base = given.folder or base
     vendor = VendorProcess()
     try:
         if given.replay:

@@ -149,6 +149,7 @@ def _stranger(row: dict[str, Any]) -> None:
 def _serve(commands: int, outward: int) -> None:
     """Carry out the driver's commands until it ends."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is for the driver
     vendor: Vendor | None = None
     decide, parse_limit, largest = answers.decide, vars(answers)["parse_limit"], 1000
 

@@ -25,6 +25,7 @@ from polygon_fundamentals.datasets.keys import content_hashes, record_keys
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import cache, codec, dataset_summary, index, revisions, their_form
 from polygon_fundamentals.lake.changes import Incoming, Plan, Scope
+from polygon_fundamentals.lake.letter_case import without_twins
 from polygon_fundamentals.lake.paths import (
     Dataset,
     RatiosDataset,
@@ -50,8 +51,14 @@ def commit(dataset: Dataset, incoming: Incoming) -> UpsertCounts:
     Raises:
         DamagedFileError: a file that must be read for it cannot be; nothing of its ticker is
             written then, and all of the others before it is raised.
-        LakeError, OSError: the lake cannot be written (a full disk).
+        LakeError, OSError: the lake cannot be written (a full disk), or a ticker has the file name
+            of another there; all other tickers are written before that is raised.
     """
+    with without_twins(dataset, incoming) as storable:
+        return _commit(dataset, storable)
+
+
+def _commit(dataset: Dataset, incoming: Incoming) -> UpsertCounts:
     counts: Counter[str] = Counter()
     keys = record_keys(incoming.table, dataset.generation)
     hashes = content_hashes(incoming.table) if keys else []

@@ -32,7 +32,7 @@ _LONGEST = 200
 
 
 def ticker_file_name(ticker: str) -> str:
-    """Return the file name of a ticker, safe on every file system and reversible.
+    """Return the file name of a ticker, safe on every file system that tells letter case apart.
 
     Letters, digits, `.`, `-` and `_` stay; every other byte becomes %XX.
 
