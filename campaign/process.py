@@ -16,7 +16,7 @@ from typing import Any
 from campaign import faults
 from polygon_fundamentals.errors import FundamentalsError
 
-PATIENCE = 60.0
+PATIENCE = 60.0  # seconds, of a machine that has nothing else to do
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Child:
 
     def wait(self, patience: float = PATIENCE) -> Ended:
         """Wait for the end; a process that takes too long is killed and counts as a hang."""
+        patience *= max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
         text, until = b"", time.monotonic() + patience
         os.set_blocking(self._inward, False)
         import select
