@@ -24,10 +24,10 @@ from flows.switching import recorded
 from polygon_fundamentals import ledger, silver
 from polygon_fundamentals.cutover import archiving, drill, operations, verify
 from polygon_fundamentals.cutover import journal as journals
-from polygon_fundamentals.cutover.archive_steps import Retention
 from polygon_fundamentals.cutover.checklist import Checklist
 from polygon_fundamentals.cutover.context import Options, SwitchContext
 from polygon_fundamentals.cutover.journal import CLEANUP, CUTOVER, RESTORE, ROLLBACK
+from polygon_fundamentals.cutover.retention import Retention
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake, catalogue
 from polygon_fundamentals.lake.archived_rows import archived_since

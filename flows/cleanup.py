@@ -11,11 +11,11 @@ from flows.parameters import CleanupParameters, RestoreParameters
 from flows.runs import Report
 from flows.signature import takes
 from flows.switching import lake_of, recorded, switch_context
-from polygon_fundamentals.cutover.archive_steps import Retention
 from polygon_fundamentals.cutover.archiving import cleanup as tidy
 from polygon_fundamentals.cutover.archiving import plan_of_cleanup, plan_of_restore
 from polygon_fundamentals.cutover.archiving import restore as bring_back
 from polygon_fundamentals.cutover.originals import give_back
+from polygon_fundamentals.cutover.retention import Retention
 
 
 @flow(name="cleanup", persist_result=False)

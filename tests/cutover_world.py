@@ -16,13 +16,13 @@ from unittest.mock import patch
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polygon_fundamentals.cutover.archive_steps import Retention
 from polygon_fundamentals.cutover.archiving import cleanup, restore
 from polygon_fundamentals.cutover.checklist import Checklist
 from polygon_fundamentals.cutover.checksums import checksums
 from polygon_fundamentals.cutover.context import BuiltSilver, Options, SwitchContext
 from polygon_fundamentals.cutover.operations import cutover, rollback
 from polygon_fundamentals.cutover.reader_checks import Check
+from polygon_fundamentals.cutover.retention import Retention
 from polygon_fundamentals.cutover.schedules import Recorded
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit

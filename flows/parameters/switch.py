@@ -8,6 +8,7 @@ from pydantic import Field
 
 from flows.parameters.declaration import Flag, Parameters
 from flows.parameters.shared import BaseUrl, LakeFolder
+from polygon_fundamentals.cutover.retention import Retention
 
 Readers = Annotated[
     str | None,
@@ -104,10 +105,10 @@ class CleanupParameters(Parameters):
     execute: Execute = False
     deployments_days: Annotated[
         int, Field(ge=0, description="v1's deployments go after"), Flag(metavar="N")
-    ] = 30
+    ] = Retention.deployments_days
     data_days: Annotated[
         int, Field(ge=0, description="v1's data goes after"), Flag(metavar="N")
-    ] = 90
+    ] = Retention.data_days
     scripts: Annotated[
         list[str] | None,
         Field(description="Scripts of v1 that go into the archive too"),

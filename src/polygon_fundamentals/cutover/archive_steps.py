@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 from polygon_fundamentals.cutover import archive_file, checksums, companions, verify
 from polygon_fundamentals.cutover.context import V1_DEPLOYMENTS, SwitchContext
 from polygon_fundamentals.cutover.journal import Journal
 from polygon_fundamentals.cutover.originals import put_originals_back, take_originals
+from polygon_fundamentals.cutover.retention import Retention
 from polygon_fundamentals.cutover.runner import Step
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
 from polygon_fundamentals.lake.archived_rows import archived_file, write_archived
@@ -24,16 +24,6 @@ from polygon_fundamentals.lake.storage.local import flush_folder
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.reports import counted
 from polygon_fundamentals.statements import Generation, Statement
-
-
-@dataclass(frozen=True)
-class Retention:
-    """After how many days v1's deployments, and its data, go; what goes into the archive too."""
-
-    deployments_days: int = 30
-    data_days: int = 90
-    scripts: tuple[Path, ...] = ()
-    cron: tuple[str, ...] = ()
 
 
 class ArchiveSteps:

@@ -10,11 +10,12 @@ from pathlib import Path
 from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.cutover import archive_file, checksums, companions
 from polygon_fundamentals.cutover import journal as journals
-from polygon_fundamentals.cutover.archive_steps import Cleanup, Retention
+from polygon_fundamentals.cutover.archive_steps import Cleanup
 from polygon_fundamentals.cutover.context import SwitchContext
 from polygon_fundamentals.cutover.journal import CLEANUP, CUTOVER, RESTORE, Facts, Journal
 from polygon_fundamentals.cutover.originals import size_of_originals
 from polygon_fundamentals.cutover.restore_steps import Restore
+from polygon_fundamentals.cutover.retention import Retention
 from polygon_fundamentals.cutover.runner import JournalReport, run_steps
 from polygon_fundamentals.errors import AnswerIsNo, LakeError, UsageError
 from polygon_fundamentals.lake.archived_rows import archived_since

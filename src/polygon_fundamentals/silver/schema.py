@@ -38,9 +38,9 @@ SORTED_BY = ("ticker", "period_end", "timeframe", "cik")
 
 def value_columns() -> Iterator[tuple[Statement, str, str]]:
     """Yield (statement, v2 field, column of the table) in the table's order."""
-    for statement, prefix in PREFIXES.items():
+    for statement in Statement:
         for name in v2_fields(statement):
-            yield statement, name, prefix + name
+            yield statement, name, PREFIXES[statement] + name
 
 
 @cache

@@ -11,9 +11,9 @@ import pytest
 
 from polygon_fundamentals.cutover import checksums
 from polygon_fundamentals.cutover import journal as journals
-from polygon_fundamentals.cutover.archive_steps import Retention
 from polygon_fundamentals.cutover.archiving import plan_of_cleanup, plan_of_restore, restore
 from polygon_fundamentals.cutover.drill import drill
+from polygon_fundamentals.cutover.retention import Retention
 from polygon_fundamentals.errors import DamagedFileError, LakeError, UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.pointer import leads_to

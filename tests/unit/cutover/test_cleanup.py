@@ -13,7 +13,6 @@ import pytest
 
 from polygon_fundamentals.cutover import archive_file, archive_steps
 from polygon_fundamentals.cutover import journal as journals
-from polygon_fundamentals.cutover.archive_steps import Retention
 from polygon_fundamentals.cutover.archiving import (
     cleanup,
     newest_archive,
@@ -23,6 +22,7 @@ from polygon_fundamentals.cutover.archiving import (
 )
 from polygon_fundamentals.cutover.checksums import checksums
 from polygon_fundamentals.cutover.originals import give_back
+from polygon_fundamentals.cutover.retention import Retention
 from polygon_fundamentals.errors import AnswerIsNo, DamagedFileError, LakeError, UsageError
 from polygon_fundamentals.lake import Lake
 from tests.cutover_world import LATER, FakeSchedules, at_later, context, fill, run, state

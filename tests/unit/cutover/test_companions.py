@@ -11,11 +11,11 @@ import pytest
 
 from flows.__main__ import main
 from polygon_fundamentals.cutover import companions
-from polygon_fundamentals.cutover.archive_steps import Retention
 from polygon_fundamentals.cutover.archiving import plan_of_cleanup
 from polygon_fundamentals.cutover.checklist import Checklist, evaluate_checklist
 from polygon_fundamentals.cutover.drill import drill
 from polygon_fundamentals.cutover.operations import plan_of_cutover
+from polygon_fundamentals.cutover.retention import Retention
 from polygon_fundamentals.cutover.sign_offs import Contacts
 from polygon_fundamentals.cutover.thresholds import Thresholds
 from polygon_fundamentals.errors import LakeError
