@@ -7,6 +7,7 @@ import signal
 import struct
 import time
 
+import pyarrow.parquet as pq
 import pytest
 
 from campaign.faults import Trap
@@ -114,3 +115,16 @@ def test_what_a_killed_cleanup_left_beside_the_archives_is_removed(lake: Lake) -
     assert len(os.listdir(archive)) == 1
     recover(lake)
     assert os.listdir(archive) == []
+
+
+def test_a_cleanup_takes_along_what_an_old_script_wrote_before_it(lake: Lake) -> None:
+    fill(lake)
+    assert run(lake, "cutover")["exit_code"] == 0
+    append_as_the_old_script(lake.pointer / PLACE)
+    done = run(lake, "cleanup", checks=())
+    assert done["exit_code"] == 0
+    assert "1 file was written by something else and mended" in str(done["steps"])
+    assert run(lake, "restore")["exit_code"] == 0
+    path = lake.dataset(Generation.V1, Statement.BALANCE_SHEETS).file(202505, "AAA")
+    rows = pq.read_table(path, partitioning=None)["financials"].to_pylist()
+    assert 77.0 in [row["balance_sheet"]["assets"]["value"] for row in rows]

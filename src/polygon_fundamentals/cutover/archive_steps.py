@@ -10,6 +10,7 @@ from polygon_fundamentals.cutover import archive_file, checksums, companions, ve
 from polygon_fundamentals.cutover.context import V1_DEPLOYMENTS, SwitchContext
 from polygon_fundamentals.cutover.journal import Journal
 from polygon_fundamentals.cutover.originals import put_originals_back, take_originals
+from polygon_fundamentals.cutover.other_writers import mend_others
 from polygon_fundamentals.cutover.retention import Retention
 from polygon_fundamentals.cutover.runner import Step
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
@@ -21,7 +22,7 @@ from polygon_fundamentals.lake.paths import (
 from polygon_fundamentals.lake.pointer import leads_to
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.lake.storage.local import flush_folder
-from polygon_fundamentals.locks import exclusive
+from polygon_fundamentals.locks import exclusive, shared
 from polygon_fundamentals.reports import counted
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -104,6 +105,9 @@ class Cleanup(ArchiveSteps):
         """Take the checksums of v1's files and write the manifest."""
         if self._removal_began():
             return "taken before"
+        # An old script may have written rows of v1 through the pointer: they go along.
+        with shared(self.lake.lock("writers"), 60.0, "the lake (a switch)"):
+            mended = mend_others(self.lake)
         archive_file.refuse_unarchivable(self.folder)
         known = checksums.recorded(self.lake)
         if known is not None and (changed := checksums.changed_since(self.lake, known)):
@@ -123,7 +127,9 @@ class Cleanup(ArchiveSteps):
         manifest["companions"] = list(companions.shown(self.lake))
         archive_file.save_manifest(self.manifest_path, manifest)
         words = f"{len(manifest['files']):,} files"
-        return f"{words}, with {count:,} originals that ops/adopted kept" if count else words
+        if count:
+            words += f", with {count:,} originals that ops/adopted kept"
+        return f"{words}; {mended}" if mended else words
 
     def forget(self) -> str:
         """Remove the manifest of an archive that was not made."""
