@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Any
 
 from polygon_fundamentals.v1_view import jobs
@@ -29,11 +30,18 @@ class Worker:
         self._pool: ProcessPoolExecutor | None = None
         self._used = 0.0
         self._under_way = 0
+        self._is_stopped = False
         self._lock = threading.Lock()
 
     def submit(self, function: Any, *arguments: Any) -> Future[Any]:
-        """Run a function in the process."""
+        """Run a function in the process.
+
+        Raises:
+            RuntimeError: the worker was stopped.
+        """
         with self._lock:
+            if self._is_stopped:
+                raise RuntimeError("the worker was stopped")
             if self._pool is None:
                 self._pool = ProcessPoolExecutor(1, _CONTEXT, initializer=_begin)
             self._used = time.monotonic()
@@ -65,6 +73,7 @@ class Worker:
     def stop(self) -> None:
         """End the process: at once where it has nothing to do, else whatever it does."""
         with self._lock:
+            self._is_stopped = True
             pool, self._pool = self._pool, None
             is_idle = not self._under_way
         if pool is None:
@@ -85,3 +94,12 @@ def _begin() -> None:
     # Signals to stop are for the server, which ends its processes itself.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_server, daemon=True).start()
+
+
+def _end_with_the_server() -> None:
+    """End this process when the server is gone, killed perhaps: it would wait for ever."""
+    server = parent_process()
+    if server is not None:
+        server.join()
+        os._exit(1)

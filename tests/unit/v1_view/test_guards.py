@@ -267,3 +267,35 @@ def test_the_access_log_has_one_line_for_a_request(pair: Pair) -> None:
         r"200 \d+ bytes [\d.]+ ms [0-9a-f]{16}\n",
         line,
     )
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that one has started, and theirs."""
+    found = list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    return found + [other for child in found for other in children(child)]
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/smaps_rollup").exists(), reason="Linux's /proc is not there"
+)
+def test_a_killed_server_leaves_no_process_behind(pair: Pair) -> None:
+    process = subprocess.Popen(
+        command("--lake", pair.lake.root),
+        env={**os.environ, "POLYGON_API_KEY": KEY},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        assert "v1's API" in process.stdout.readline()
+        until = time.monotonic() + 60
+        # The one that forks, and the worker that looks up the companies.
+        while len(started := children(process.pid)) < 3 and time.monotonic() < until:
+            time.sleep(0.1)
+        assert len(started) >= 3
+        process.kill()
+        process.wait()
+    while any(Path(f"/proc/{pid}").exists() for pid in started):
+        assert time.monotonic() < until, started
+        time.sleep(0.1)
