@@ -58,7 +58,7 @@ class Index:
         self._stop = threading.Event()
         self._companies: Mapping[str, Company] = {}
         self._dirty: dict[str, tuple[float, float]] = {}  # ticker → first and last seen changed
-        self._background = Worker()
+        self._background = Worker(niceness=10)  # requests come first
         self._foreground = Worker()
         self._look_up = LookUp(view.root, self._background)
         self._texts: dict[tuple[tuple[str, ...], bytes], Text] = {}

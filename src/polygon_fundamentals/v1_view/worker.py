@@ -26,7 +26,8 @@ class Worker:
     What it needs (pandas and Arrow) stays out of the process that answers.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, niceness: int = 0) -> None:
+        self._niceness = niceness
         self._pool: ProcessPoolExecutor | None = None
         self._used = 0.0
         self._under_way = 0
@@ -43,7 +44,9 @@ class Worker:
             if self._is_stopped:
                 raise RuntimeError("the worker was stopped")
             if self._pool is None:
-                self._pool = ProcessPoolExecutor(1, _CONTEXT, initializer=_begin)
+                self._pool = ProcessPoolExecutor(
+                    1, _CONTEXT, initializer=_begin, initargs=(self._niceness,)
+                )
             self._used = time.monotonic()
             try:
                 future = self._pool.submit(function, *arguments)
@@ -87,10 +90,11 @@ class Worker:
             process.kill()
 
 
-def _begin() -> None:
+def _begin(niceness: int) -> None:
     from polygon_fundamentals.lake.memory import give_large_blocks_back
 
     give_large_blocks_back()
+    os.nice(niceness)
     # Signals to stop are for the server, which ends its processes itself.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
