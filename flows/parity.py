@@ -12,8 +12,9 @@ from prefect import flow, get_run_logger, runtime
 from prefect.artifacts import create_link_artifact
 
 from expectations.answer import ACCEPTED_FILE, TOLERANCES_FILE, Asked
+from flows.compare_tasks import compare_statements
 from flows.parameters import ParityParameters
-from flows.runs import Report, recorded_run
+from flows.runs import Report, one_by_one, recorded_run
 from flows.runtime.artifacts import publish_text
 from flows.signature import takes
 from polygon_fundamentals import ledger
@@ -27,9 +28,8 @@ from polygon_fundamentals.parity import load_accepted, load_tolerances
 from polygon_fundamentals.parity.run import sampled, v1_tickers, v2_tickers
 from polygon_fundamentals.reference.tickers import known_tickers
 from polygon_fundamentals.settings import existing_lake_root, load_edgar_settings, load_settings
-from polygon_fundamentals.statements import Statement
 from tasks.context import RunSpec, find_key, rate_limit
-from tasks.parity import compare_one, drop_dead_work, drop_work, run_rules
+from tasks.parity import drop_dead_work, drop_work, run_rules
 from tasks.witness import ask_witness, notes_of
 
 # In the ledger entry and on the first lines of an artifact; the lists are in the report.
@@ -46,7 +46,7 @@ def _run_name() -> str:
     return f"parity · {f'sample of {size}' if size else 'all'}"
 
 
-@flow(name="parity", flow_run_name=_run_name, persist_result=False)
+@flow(name="parity", flow_run_name=_run_name, task_runner=one_by_one(), persist_result=False)
 @takes(ParityParameters)
 def parity(given: ParityParameters) -> Report:
     """Compare v1 and v2 in the lake, value by value, and say whether v2 may take over.
@@ -96,16 +96,7 @@ def _answered(run: ledger.Run, given: ParityParameters) -> Report:
         if known.note:
             log.warning(known.note)
         entries = ledger.read_entries(where, datetime.now(UTC) - LEDGER_DAYS)[0]
-        for statement in Statement:
-            done = compare_one(
-                spec,
-                "all" if chosen is None else f"{len(chosen)} tickers",
-                statement.value,
-                chosen,
-                known.tickers,
-                day.isoformat(),
-            )
-            log.info(f"{statement.value}: {done['anew']} anew, {done['from_cache']} as before")
+        compare_statements(spec, chosen, known.tickers, day)
         witness = ask_witness(spec, given.witness, known.tickers) if given.witness else None
         for note in notes_of(witness):
             log.info(note)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from prefect import runtime
+from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 from prefect.states import Completed, Failed, State
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -59,6 +60,17 @@ for _name in ("prefect.flow_runs", "prefect.engine"):
 def threads_runner() -> TaskRunner[PrefectFuture[Any]]:
     """Return the task runner of a loading flow, with as many threads as the settings say."""
     return cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=threads()))
+
+
+def one_by_one() -> TaskRunner[PrefectFuture[Any]]:
+    """Return the task runner of a flow whose tasks need the processor and much memory."""
+    return cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=1))
+
+
+def spreads_tasks() -> bool:
+    """Return whether the present flow's tasks run in other processes."""
+    context = FlowRunContext.get()
+    return context is not None and not isinstance(context.task_runner, ThreadPoolTaskRunner)
 
 
 def finish_flow(body: Callable[[], Report]) -> State[Any]:

@@ -7,7 +7,7 @@ import time
 from prefect import flow, runtime
 
 from flows.parameters import SilverParameters
-from flows.runs import Report, recorded_run
+from flows.runs import Report, recorded_run, spreads_tasks
 from flows.runtime.artifacts import publish_text
 from flows.signature import takes
 from polygon_fundamentals.business_days import today_in_new_york
@@ -59,7 +59,7 @@ def _built(lake: Lake, day: str | None, *, adopt: bool) -> Report:
     moved = move_out(lake)
     aside = adopt_path(lake) if adopt else None
     label = f"as of {day}" if day else f"from {lake.primary}"
-    state = build_silver(str(lake.root), label, day, return_state=True)
+    state = build_silver(str(lake.root), label, day, spreads_tasks(), return_state=True)
     result = state.result(raise_on_failure=False)
     if not isinstance(result, dict):
         return {

@@ -1,4 +1,4 @@
-"""Tasks of `parity`: one a statement that compares, one that asks the rules.
+"""Tasks of `parity`: one a batch of companies that compares, one that asks the rules.
 
 What the first found goes to the second through files of the lake: no frame crosses.
 """
@@ -6,6 +6,8 @@ What the first found goes to the second through files of the lake: no frame cros
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from expectations.answer import ACCEPTED_FILE, TOLERANCES_FILE, Asked, answer
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity import load_accepted, load_tolerances
 from polygon_fundamentals.parity.findings import StatementFindings
-from polygon_fundamentals.parity.run import Question, compare_lake
+from polygon_fundamentals.parity.run import Question, compare_batch
 from polygon_fundamentals.reference.tickers import ReferenceTicker
 from polygon_fundamentals.statements import Statement
 from tasks.context import RunSpec
@@ -43,26 +45,36 @@ def drop_work(lake: Lake, run: str) -> None:
     shutil.rmtree(work_folder(lake, run), ignore_errors=True)
 
 
-@task(name="compare", task_run_name="{statement} · {label}", persist_result=False)
-def compare_one(
-    spec: RunSpec,
-    label: str,
-    statement: str,
-    tickers: list[str] | None,
-    reference: dict[str, ReferenceTicker],
-    day: str,
-) -> dict[str, int]:
-    """Compare one statement; return how many tickers were compared and how many were cached."""
-    lake, which = Lake(Path(spec.lake)), Statement(statement)
-    question = Question(
-        load_tolerances(TOLERANCES_FILE),
-        load_accepted(ACCEPTED_FILE),
-        reference,
-        date.fromisoformat(day),
-    )
-    folder = work_folder(lake, spec.run) / which.value
-    done = compare_lake(lake, which, question, folder, tickers)
-    return {"anew": done.tickers_compared_anew, "from_cache": done.tickers_from_cache}
+@dataclass(frozen=True)
+class BatchJob:
+    """A batch of a plan: its statement and number, its tickers, and what is known of them."""
+
+    statement: str
+    number: int
+    tickers: list[str]
+    reference: dict[str, ReferenceTicker]
+    day: str
+
+
+def statement_folder(spec: RunSpec, statement: Statement) -> Path:
+    """Return where the plan of a statement, its batches and its findings stand."""
+    return work_folder(Lake(Path(spec.lake)), spec.run) / statement.value
+
+
+def question_of(reference: Mapping[str, ReferenceTicker], day: date) -> Question:
+    """Return what a comparison is asked, by the project's limits."""
+    return Question(load_tolerances(TOLERANCES_FILE), load_accepted(ACCEPTED_FILE), reference, day)
+
+
+@task(name="compare", task_run_name="{label}", persist_result=False)
+def compare_one(spec: RunSpec, label: str, job: BatchJob) -> int:
+    """Compare one batch; return how many tickers it has. Its tables are left in files."""
+    statement = Statement(job.statement)
+    question = question_of(job.reference, date.fromisoformat(job.day))
+    folder = statement_folder(spec, statement)
+    lake = Lake(Path(spec.lake))
+    compare_batch(lake, statement, question, job.tickers, folder, job.number)
+    return len(job.tickers)
 
 
 @task(name="checkpoint", task_run_name="checkpoint · {label}", persist_result=False)

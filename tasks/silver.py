@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-from prefect import task
+import pyarrow as pa
+from prefect import task, unmapped
 from prefect.states import Completed, State
 
 from polygon_fundamentals import silver
@@ -15,17 +19,23 @@ from polygon_fundamentals.errors import FundamentalsError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.reference.edgar_cache import EdgarCache, reports_of
 from polygon_fundamentals.reference.original_dates import companies_of, date_periods
+from polygon_fundamentals.silver.parts import make_part, plan_parts, read_part
+from polygon_fundamentals.silver.table import history_parts
+from polygon_fundamentals.statements import Generation
 from tasks.context import RunSpec, context
-from tasks.states import failed
+from tasks.states import error_of, failed, failure_of
 from tasks.witness import ask_edgar
 
 
 @task(name="silver", task_run_name="silver · {label}", persist_result=False)
-def build_silver(lake: str, label: str, day: str | None) -> State[Any]:
-    """Build the table that readers are to see and lead them to it; on a past day with `day`."""
+def build_silver(lake: str, label: str, day: str | None, spread: bool = False) -> State[Any]:
+    """Build the table that readers are to see and lead them to it; on a past day with `day`.
+
+    With `spread` the flow's task runner makes the rows, a task a part.
+    """
     past = None if day is None else date.fromisoformat(day)
     try:
-        build = silver.build(Lake(Path(lake)), day=past)
+        build = silver.build(Lake(Path(lake)), day=past, parts=mapped_parts if spread else None)
     except (FundamentalsError, OSError) as error:
         return failed(error)
     result = {
@@ -40,6 +50,41 @@ def build_silver(lake: str, label: str, day: str | None) -> State[Any]:
         "build": str(build.path),
     }
     return Completed(message=f"{build.rows:,} rows, {build.files_written} files new", data=result)
+
+
+def mapped_parts(lake: Lake, generation: Generation) -> Iterator[pa.Table]:
+    """Yield the rows as `silver.table.history_parts` does, made by mapped tasks."""
+    works = lake.ops / "cache" / "silver-work"
+    shutil.rmtree(works, ignore_errors=True)  # a killed build's: one is under way at a time
+    folder = works / uuid4().hex
+    try:
+        parts = plan_parts(lake, generation)
+        if not parts:
+            yield from history_parts(lake, generation)
+            return
+        numbers = list(range(len(parts)))
+        futures = make_one.map(
+            unmapped(str(lake.root)),
+            [f"{tickers[0]} … {tickers[-1]} ({len(tickers)})" for tickers in parts],
+            unmapped(generation.value),
+            parts,
+            unmapped(str(folder)),
+            numbers,
+        )
+        for number, future in zip(numbers, futures, strict=True):
+            if (failure := failure_of(future)) is not None:
+                raise error_of([failure], f"part {number + 1} of {len(parts)} of silver is missing")
+            yield read_part(folder, number)
+    finally:
+        shutil.rmtree(works, ignore_errors=True)
+
+
+@task(name="silver part", task_run_name="silver · {label}", persist_result=False)
+def make_one(
+    lake: str, label: str, generation: str, tickers: list[str], folder: str, number: int
+) -> int:
+    """Make the rows of some companies; return how many. They are left in a file of `folder`."""
+    return make_part(Lake(Path(lake)), Generation(generation), tickers, Path(folder), number)
 
 
 @task(name="original dates", task_run_name="original dates · {label}", persist_result=False)

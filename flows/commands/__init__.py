@@ -28,13 +28,11 @@ from flows.parameters import (
     DailyUpdateParameters,
     DrillParameters,
     Parameters,
-    ParityParameters,
     PublishParameters,
     RatiosParameters,
     RefreshParameters,
     RestoreParameters,
     RollbackParameters,
-    SilverParameters,
     VerifyParameters,
 )
 
@@ -134,7 +132,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     "compare": {
         "parity": Command(
             "compare both generations value by value, run the rules, build the data docs",
-            ParityParameters,
+            parity.ParityCommand,
             parity.parity,
             ("parity", "parity --sample 100 --seed 1"),
         ),
@@ -204,7 +202,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     "serve readers": {
         "silver": Command(
             "build the silver table from whichever generation readers see",
-            SilverParameters,
+            silver.SilverCommand,
             silver.silver,
             ("silver", "silver --as-of 2024-05-31"),
         ),

@@ -64,7 +64,7 @@ def historical(given: HistoricalLoadCommand, as_json: bool) -> int:
     def prepared(flow: Any) -> Any:
         if not on_dask:
             return flow
-        from flows.runtime.dask import with_dask
+        from flows.runtime.runners import with_dask
 
         return with_dask(flow, given.dask_address)
 

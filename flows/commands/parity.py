@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from flows.commands.output import parity_lines
 from flows.commands.run import run_flow
+from flows.commands.spread import SpreadParameters
 from flows.parameters import ParityParameters
 from polygon_fundamentals.settings import existing_lake_root, load_settings
 
 
-def parity(given: ParityParameters, as_json: bool) -> int:
+class ParityCommand(ParityParameters, SpreadParameters):
+    """A comparison of the generations, in this process, in several, or on Dask."""
+
+
+def parity(given: ParityCommand, as_json: bool) -> int:
     """Run `parity`; 1 where the answer is no."""
     load_settings(given.base_url)
+    given.check_server()
     existing_lake_root(given.lake)
-    return run_flow("flows.parity.parity", given.values(), parity_lines, as_json)
+    values = given.values(ParityParameters)
+    return run_flow("flows.parity.parity", values, parity_lines, as_json, given.with_runner)

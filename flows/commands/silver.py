@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from flows.commands.output import export_lines, publish_lines, silver_lines
 from flows.commands.run import run_flow
+from flows.commands.spread import SpreadParameters
 from flows.parameters import (
     ExportParameters,
     Flag,
@@ -28,10 +29,16 @@ from polygon_fundamentals.statements import ALL_STATEMENTS
 from polygon_fundamentals.tickers import read_tickers
 
 
-def silver(given: SilverParameters, as_json: bool) -> int:
+class SilverCommand(SilverParameters, SpreadParameters):
+    """A build of silver, in this process, in several, or on Dask."""
+
+
+def silver(given: SilverCommand, as_json: bool) -> int:
     """Build the silver table."""
+    given.check_server()
     existing_lake_root(given.lake)
-    return run_flow("flows.silver.silver", given.values(), silver_lines, as_json)
+    values = given.values(SilverParameters)
+    return run_flow("flows.silver.silver", values, silver_lines, as_json, given.with_runner)
 
 
 def publish(given: PublishParameters, as_json: bool) -> int:

@@ -60,7 +60,7 @@ class Processes:
         self._room = threading.BoundedSemaphore(count + FETCHED_AHEAD)
         # spawn: a fork of a process with threads may inherit a held lock.
         self._pool = ProcessPoolExecutor(
-            count, mp_context=multiprocessing.get_context("spawn"), initializer=_begin
+            count, mp_context=multiprocessing.get_context("spawn"), initializer=begin_process
         )
 
     def run(self, function: Callable[[Job], Result], job: Job) -> Result:
@@ -86,7 +86,8 @@ class Processes:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin() -> None:
+def begin_process() -> None:
+    """Prepare a process of a pool: it holds little, and ends with the run that started it."""
     give_large_blocks_back()
     # Ctrl-C reaches every process of the terminal: the run ends its writers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -9,7 +9,7 @@ import pandas as pd
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.read import Shown, by_bucket, read_dataset
 from polygon_fundamentals.parity.compare import list_values
-from polygon_fundamentals.parity.run import KEPT, Question, lake_files
+from polygon_fundamentals.parity.plan import KEPT, Question, lake_files
 from polygon_fundamentals.statements import Generation, Statement
 
 # Some 70 MB of values at a time.

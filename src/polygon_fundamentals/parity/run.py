@@ -1,55 +1,43 @@
 """Comparing a lake: in batches of whole companies, and on the next run only what changed.
 
-What was found is kept in `ops/cache/parity/` by cluster of tickers, with a digest of all that it
-depends on. The cache is derived: delete it and it is built anew.
+A plan says which companies to compare, a batch compares some of them and leaves its tables in a
+folder, and a merge joins them with the cache. `compare_lake` does one after the other; a batch can
+as well be compared in another process, or on another machine that sees the lake.
 """
 
 from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
-import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from polygon_fundamentals.errors import DamagedFileError
-from polygon_fundamentals.lake.archived_rows import archived_file, read_archived
 from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import Dataset, Lake
-from polygon_fundamentals.lake.read import Shown, by_bucket, read_dataset
-from polygon_fundamentals.lake.storage.local import replace_file
-from polygon_fundamentals.locks import exclusive
-from polygon_fundamentals.parity.cache import code_digest, key_of, listing, state_of
+from polygon_fundamentals.lake.read import read_dataset
+from polygon_fundamentals.lake.shown_files import read_shown
+from polygon_fundamentals.lake.storage.local import temporary_name
+from polygon_fundamentals.parity.cached_findings import CachedFindings
 from polygon_fundamentals.parity.compare import compare_statement
-from polygon_fundamentals.parity.findings import StatementFindings, tables_of, writing
+from polygon_fundamentals.parity.findings import NAMES, StatementFindings, tables_of, writing
+from polygon_fundamentals.parity.plan import Plan, Question, archived_tickers, plan_comparison
 from polygon_fundamentals.parity.records import file_faults, record_rows
-from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
-from polygon_fundamentals.periods.companies import batches, ciks_in, clusters_of
-from polygon_fundamentals.reference.tickers import ReferenceTicker
 from polygon_fundamentals.statements import Generation, Statement
 
-# Tickers that are compared at a time: with all history some 8,000 periods a statement. Measured:
-# 62 tickers since 2010 keep the whole process within 600 MB.
-BATCH_TICKERS = 60
-LOCK_SECONDS = 60.0
-# In place of a partition, of the one file that holds an archived v1.
-KEPT = 0
-
-
-@dataclass(frozen=True)
-class Question:
-    """What a comparison is asked: by which limits, with what known of tickers, on which day."""
-
-    tolerances: Tolerances
-    accepted: tuple[Accepted, ...]
-    reference: Mapping[str, ReferenceTicker]
-    today: date
+__all__ = [
+    "Answer",
+    "Question",
+    "compare_batch",
+    "compare_lake",
+    "merge",
+    "plan_comparison",
+    "sampled",
+    "v1_tickers",
+    "v2_tickers",
+]
 
 
 @dataclass(frozen=True)
@@ -90,104 +78,90 @@ def compare_lake(
     Writes the answer's tables to `folder`, which is the caller's alone, and the cache. Raises
     DamagedFileError for a file that cannot be read.
     """
-    files = lake_files(lake, statement)
-    states = {ticker: state_of(mine) for ticker, mine in files.items()}
-    shown = {
-        g: by_bucket(s for mine in files.values() for s in mine[g] if s.partition != KEPT)
-        for g in Generation
-    }
-    cache = _Cache.read(lake, statement, folder / "before")
-    ciks = _ciks(lake, statement, states, cache, shown)
-    known = dict(ciks)
-    for ticker, entry in question.reference.items():
-        cik = entry.get("cik")
-        # Where the records of a ticker have a CIK, they know better than today's reference.
-        if cik and ticker in known and not known[ticker]:
-            known[ticker] = [cik.zfill(10)]
-    clusters = clusters_of(known)
-    keys = {
-        c: key_of(
-            c, states, known, question.reference, question.accepted, question.tolerances,
-            question.today,
-        )
-        for c in clusters
-    }  # fmt: skip
-    if tickers is not None:
-        wanted = set(tickers)
-        chosen = [c for c in clusters if wanted & set(c)]
-    else:
-        chosen = clusters
-    stale = [c for c in chosen if cache.keys.get(c[0]) != keys[c]]
-    current = [c for c in clusters if cache.keys.get(c[0]) == keys[c]]
-
-    if cache.findings is not None and not stale and len(current) == len(cache.keys):
-        whole = cache.findings
-    else:
-        whole = StatementFindings(statement, folder / "whole")
-        with writing(whole.folder) as writer:
-            if cache.findings is not None and current:
-                writer.add_tickers(cache.findings, (t for c in current for t in c))
-            # Without any ticker there are tables all the same, without rows.
-            for batch in batches(stale, BATCH_TICKERS) if stale or current else [[]]:
-                for name, table in _compared(
-                    lake, statement, question, batch, files, shown
-                ).items():
-                    writer.add(name, table)
-        _Cache(
-            whole,
-            {c[0]: keys[c] for c in (*current, *stale)},
-            {t: (states[t], list(ciks[t])) for t in states},
-        ).write(lake)
-    members = [t for c in chosen for t in c]
-    if len(current) + len(stale) == len(chosen):
-        findings = whole.linked(folder)
-    else:
-        findings = StatementFindings(statement, folder)
-        with writing(folder) as writer:
-            writer.add_tickers(whole, members)
-    anew = sum(map(len, stale))
-    return Answer(findings, anew, len(members) - anew)
+    plan = plan_comparison(lake, statement, question, folder, tickers)
+    for number, batch in enumerate(plan.batches):
+        compare_batch(lake, statement, question, batch, folder, number)
+    return merge(lake, plan)
 
 
-def _tickers(dataset: Dataset) -> set[str]:
-    return _archived_tickers(dataset) | {ticker for _, ticker, _ in dataset.files()}
-
-
-def _archived_tickers(dataset: Dataset) -> set[str]:
-    archived = read_archived(dataset, columns=["ticker"])
-    return set() if archived is None else set(pc.unique(archived["ticker"]).to_pylist())
-
-
-def lake_files(lake: Lake, statement: Statement) -> dict[str, dict[Generation, list[FileState]]]:
-    """Each ticker's files; where v1 went to the archive, also the one that holds its records."""
-    v1, v2 = (lake.dataset(g, statement) for g in Generation)
-    # Before the folders: `restore` fills them before it removes the archived records.
-    archived = _archived_files(v1)
-    files = listing([v1, v2])
-    for state in archived:
-        files.setdefault(state.ticker, {g: [] for g in Generation})[Generation.V1].append(state)
-    return files
-
-
-def _archived_files(v1: Dataset) -> list[FileState]:
-    tickers = _archived_tickers(v1)
-    try:
-        stat = archived_file(v1).stat()
-    except FileNotFoundError:
-        return []
-    return [FileState(KEPT, ticker, stat.st_mtime_ns, stat.st_size) for ticker in tickers]
-
-
-def _compared(
+def compare_batch(
     lake: Lake,
     statement: Statement,
     question: Question,
     tickers: Sequence[str],
-    files: Mapping[str, Mapping[Generation, Sequence[FileState]]],
-    shown: Mapping[Generation, Shown],
+    folder: Path,
+    number: int,
+) -> None:
+    """Compare one of a plan's batches; leave its tables in the plan's folder, all or none.
+
+    Raises DamagedFileError for a file that cannot be read.
+    """
+    tables = _compared(lake, statement, question, tickers, folder)
+    target = _batch_folder(folder, number)
+    beside = temporary_name(target)
+    with writing(beside) as writer:
+        for name, table in tables.items():
+            writer.add(name, table)
+    shutil.rmtree(target, ignore_errors=True)  # of a task that was run again
+    beside.rename(target)
+
+
+def merge(lake: Lake, plan: Plan) -> Answer:
+    """Join what a plan's batches left with the cache; write both the answer and the cache.
+
+    What a batch that failed should have left is missing in both, and the next run compares it. Not
+    to be called where every batch failed.
+    """
+    statement, folder = plan.statement, plan.folder
+    done, compared = [], set[str]()
+    for number, batch in enumerate(plan.batches):
+        if _batch_folder(folder, number).exists():
+            done.append(StatementFindings(statement, _batch_folder(folder, number)))
+            compared.update(batch)
+    fresh = [c for c in plan.stale if c[0] in compared]
+    before = plan.cache.findings
+    if before is not None and not plan.stale and len(plan.current) == len(plan.cache.keys):
+        whole = before
+    else:
+        whole = StatementFindings(statement, folder / "whole")
+        with writing(whole.folder) as writer:
+            if before is not None and plan.current:
+                writer.add_tickers(before, (t for c in plan.current for t in c))
+            for findings in done:
+                for name in NAMES:
+                    for table in findings.batches(name):
+                        writer.add(name, table)
+        CachedFindings(
+            whole,
+            {c[0]: plan.keys[c[0]] for c in (*plan.current, *fresh)},
+            {t: (plan.states[t], list(plan.ciks[t])) for t in plan.states},
+        ).write(lake)
+    members = [t for c in plan.chosen for t in c]
+    if len(plan.current) + len(plan.stale) == len(plan.chosen):
+        answer = whole.linked(folder)
+    else:
+        answer = StatementFindings(statement, folder)
+        with writing(folder) as writer:
+            writer.add_tickers(whole, members)
+    anew = sum(map(len, fresh))
+    from_cache = len(members) - sum(map(len, plan.stale))
+    return Answer(answer, anew, from_cache)
+
+
+def _batch_folder(folder: Path, number: int) -> Path:
+    return folder / f"batch-{number:04}"
+
+
+def _tickers(dataset: Dataset) -> set[str]:
+    return archived_tickers(dataset) | {ticker for _, ticker, _ in dataset.files()}
+
+
+def _compared(
+    lake: Lake, statement: Statement, question: Question, tickers: Sequence[str], folder: Path
 ) -> dict[str, pa.Table]:
-    """Compare some tickers: the tables of `findings.NAMES`."""
+    """Compare some tickers, with the listings of the plan: the tables of `findings.NAMES`."""
     v1, v2 = (lake.dataset(g, statement) for g in Generation)
+    shown = {d.generation: read_shown(folder, d, tickers) for d in (v1, v2)}
     v1_table, v2_table = (read_dataset(d, tickers, shown[d.generation]) for d in (v1, v2))
     reference = {t: question.reference[t] for t in tickers if t in question.reference}
     result = compare_statement(
@@ -199,7 +173,11 @@ def _compared(
         question.accepted,
         question.today,
     )
-    listed = [state for ticker in tickers for state in files[ticker][Generation.V2]]
+    files: dict[str, list[FileState]] = {ticker: [] for ticker in tickers}
+    for states in shown[Generation.V2].values():
+        for state in states:
+            if state.ticker in files:
+                files[state.ticker].append(state)
     frames = {
         "values": result.values,
         "tallies": result.tallies,
@@ -209,74 +187,6 @@ def _compared(
         "extra_periods": result.extra_periods,
         "v1_records": record_rows(v1_table, v1, tickers),
         "v2_records": record_rows(v2_table, v2, tickers),
-        "v2_files": file_faults(v2, listed),
+        "v2_files": file_faults(v2, [state for mine in files.values() for state in mine]),
     }
     return tables_of(frames)
-
-
-def _ciks(
-    lake: Lake,
-    statement: Statement,
-    states: Mapping[str, str],
-    cache: _Cache,
-    shown: Mapping[Generation, Shown],
-) -> dict[str, list[str]]:
-    """The CIKs in each ticker's records, in ten digits; read only where its files changed."""
-    cached = {
-        t: cache.tickers[t][1] for t, s in states.items() if cache.tickers.get(t, ("",))[0] == s
-    }
-    changed = [ticker for ticker in states if ticker not in cached]
-    by_generation = [ciks_in(lake.dataset(g, statement), changed, shown[g]) for g in Generation]
-    return cached | {
-        t: sorted(set().union(*(mine.get(t, ()) for mine in by_generation))) for t in changed
-    }
-
-
-@dataclass(frozen=True)
-class _Cache:
-    """What the last runs found: `keys` by a cluster's first ticker; states and CIKs by ticker."""
-
-    findings: StatementFindings | None
-    keys: Mapping[str, str]
-    tickers: Mapping[str, tuple[str, list[str]]]
-
-    @classmethod
-    def read(cls, lake: Lake, statement: Statement, folder: Path) -> _Cache:
-        """The cache as it is now, its tables in a folder where no other run replaces them."""
-        home = _folder(lake, statement)
-        try:
-            with _held(lake, statement):
-                known = orjson.loads((home / "known.json").read_bytes())
-                if known["code"] != code_digest():
-                    return cls(None, {}, {})
-                findings = StatementFindings(statement, home).linked(folder)
-            findings.prove()
-            tickers = {t: (state, ciks) for t, (state, ciks) in known["tickers"].items()}
-            return cls(findings, known["keys"], tickers)
-        except (DamagedFileError, OSError, orjson.JSONDecodeError, KeyError, ValueError):
-            return cls(None, {}, {})
-
-    def write(self, lake: Lake) -> None:
-        """Put the tables in place, then what is known of them; killed in between: no cache."""
-        assert self.findings is not None  # written only after a comparison
-        folder = _folder(lake, self.findings.statement)
-        known = {
-            "code": code_digest(),
-            "keys": dict(self.keys),
-            "tickers": dict(self.tickers),
-        }
-        with _held(lake, self.findings.statement):
-            (folder / "known.json").unlink(missing_ok=True)
-            self.findings.linked(folder)
-            for older in ("a", "b"):  # where the tables stood until November 2026
-                shutil.rmtree(folder / older, ignore_errors=True)
-            replace_file(folder / "known.json", orjson.dumps(known))
-
-
-def _held(lake: Lake, statement: Statement) -> AbstractContextManager[None]:
-    """Hold the cache of a statement: two runs may compare at the same time."""
-    return exclusive(lake.lock(f"parity.{statement.value}"), LOCK_SECONDS, "parity's cache")
-
-
-def _folder(lake: Lake, statement: Statement) -> Path:
-    return lake.ops / "cache" / "parity" / statement.value

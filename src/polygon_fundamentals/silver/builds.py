@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -48,6 +49,7 @@ from polygon_fundamentals.statements import Generation
 KEPT_SECONDS = 24 * 3600.0
 LOCK_SECONDS = 600.0
 _PARTIAL = ".partial"
+Parts = Callable[[Lake, Generation], Iterator[pa.Table]]
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ def build(
     link: bool = True,
     base: Build | None = None,
     day: date | None = None,
+    parts: Parts | None = None,
 ) -> Build:
     """Build the table from a generation, beside the present one; with `link` point readers to it.
 
@@ -90,7 +93,8 @@ def build(
 
     Files that did not change are linked from `base`, by default the present build; where none
     changed and the generation is the same, `base` itself is returned and nothing is written. With
-    `day` it is the table of that day, and its link is `silver/as_of/<day>`.
+    `day` it is the table of that day, and its link is `silver/as_of/<day>`. `parts` makes the rows
+    as `history_parts` does, which it is unless given.
 
     Raises:
         DamagedFileError: a file of the lake cannot be read; the text names it, and readers keep
@@ -101,7 +105,7 @@ def build(
     with exclusive(lake.lock("silver"), LOCK_SECONDS, "the building of silver"):
         base = base or current_build(lake)
         while True:
-            made = _written(lake, generation or lake.primary, base, day)
+            made = _written(lake, generation or lake.primary, base, day, parts or history_parts)
             if not link or _led(lake, made, follows=generation is None):
                 break
         _clear(lake, made)
@@ -173,7 +177,9 @@ def _load(folder: Path) -> Build:
         ) from error
 
 
-def _written(lake: Lake, generation: Generation, base: Build | None, day: date | None) -> Build:
+def _written(
+    lake: Lake, generation: Generation, base: Build | None, day: date | None, parts: Parts
+) -> Build:
     link_history(lake)
     folder = lake.silver / "builds"
     folder.mkdir(parents=True, exist_ok=True)
@@ -188,7 +194,7 @@ def _written(lake: Lake, generation: Generation, base: Build | None, day: date |
         if day is None:
             beside.mkdir(parents=True)
             (partial / HISTORY_FOLDER).symlink_to(Path("..", "..", "history", name))
-        for part in history_parts(lake, generation):
+        for part in parts(lake, generation):
             wide.add(known_on(part, day))
             if day is None:
                 history.add(part)

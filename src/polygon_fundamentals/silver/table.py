@@ -59,7 +59,7 @@ def history_table(
     Raises:
         DamagedFileError: a file of the lake cannot be read; the text names it.
     """
-    return _Source.of(lake, generation, tickers).table(tickers)
+    return Source.of(lake, generation, tickers).table(tickers)
 
 
 def history_parts(lake: Lake, generation: Generation) -> Iterator[pa.Table]:
@@ -67,8 +67,8 @@ def history_parts(lake: Lake, generation: Generation) -> Iterator[pa.Table]:
 
     So that a market is never in memory together. Raises as `history_table`.
     """
-    source = _Source.of(lake, generation)
-    for tickers in source.batches():
+    source = Source.of(lake, generation)
+    for tickers in source.batches(BATCH_TICKERS):
         yield source.table(tickers)
 
 
@@ -113,7 +113,7 @@ def as_of(lake: Lake, day: date, generation: Generation | None = None) -> pa.Tab
 
 
 @dataclass(frozen=True)
-class _Source:
+class Source:
     """What the table is built from: the folders as listed, and what others say of dates."""
 
     generation: Generation
@@ -125,7 +125,7 @@ class _Source:
     @classmethod
     def of(
         cls, lake: Lake, generation: Generation, tickers: frozenset[str] | None = None
-    ) -> _Source:
+    ) -> Source:
         """List the folders, of some tickers only those buckets that the cache has them in."""
         generations = [Generation.V1] if generation is Generation.V1 else list(Generation)
         datasets = {g: {s: lake.dataset(g, s) for s in Statement} for g in generations}
@@ -135,8 +135,8 @@ class _Source:
         }
         return cls(generation, datasets, shown, load_dates(lake), EdgarCache(lake))
 
-    def batches(self) -> Iterator[frozenset[str] | None]:
-        """Yield tickers whose companies have no other; None for all where they are not many."""
+    def batches(self, size: int) -> Iterator[frozenset[str] | None]:
+        """Yield tickers whose companies have no other; None for all where there are `size`."""
         before = {d: versions.superseded(d).select(["ticker", "cik"]) for d in self.shown}
         tickers = {state.ticker for s in self.shown.values() for b in s.values() for state in b}
         for dataset, rows in before.items():
@@ -144,7 +144,7 @@ class _Source:
             archived = read_archived(dataset, columns=["ticker"])
             if archived is not None:
                 tickers.update(pc.unique(archived["ticker"]).to_pylist())
-        if len(tickers) <= BATCH_TICKERS:
+        if len(tickers) <= size:
             yield None
             return
         ciks: dict[str, set[str]] = {ticker: set() for ticker in tickers}
@@ -155,7 +155,7 @@ class _Source:
         clusters = clusters_of({ticker: sorted(mine) for ticker, mine in ciks.items()})
         # Tickers of one bucket together: the cache of a bucket is read whole.
         clusters = sorted(clusters, key=lambda cluster: bucket_of(cluster[0]))
-        yield from map(frozenset, batches(clusters, BATCH_TICKERS))
+        yield from map(frozenset, batches(clusters, size))
 
     def table(self, tickers: frozenset[str] | None) -> pa.Table:
         """Return the history of some tickers, None: of all; sorted."""

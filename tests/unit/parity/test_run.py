@@ -17,7 +17,7 @@ from polygon_fundamentals.lake.paths import bucket_of, ticker_file_name
 from polygon_fundamentals.lake.read import by_bucket
 from polygon_fundamentals.parity import findings as found_tables
 from polygon_fundamentals.parity import load_tolerances
-from polygon_fundamentals.parity import run as parity_run
+from polygon_fundamentals.parity import plan as parity_plan
 from polygon_fundamentals.parity.company_values import company_values
 from polygon_fundamentals.parity.findings import NAMES, StatementFindings
 from polygon_fundamentals.parity.run import Question, sampled, v1_tickers
@@ -126,7 +126,7 @@ def test_a_company_that_left_is_forgotten(mine: Lake) -> None:
 @pytest.mark.slow
 def test_batches_find_what_one_run_finds(mine: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = content(comparison(mine, CF, QUESTION).findings)
-    monkeypatch.setattr(parity_run, "BATCH_TICKERS", 2)
+    monkeypatch.setattr(parity_plan, "BATCH_TICKERS", 2)
     assert content(afresh(mine)) == whole
 
 
@@ -193,7 +193,7 @@ def test_a_company_without_anything_to_compare(mine: Lake, monkeypatch: pytest.M
     ticker = v1_tickers(mine)[0]
     over_a_year = set_column("timeframe", lambda t: ["ttm"] * t.num_rows)
     change_rows(mine, Generation.V1, sheets, over_a_year, ticker)
-    monkeypatch.setattr(parity_run, "BATCH_TICKERS", 1)
+    monkeypatch.setattr(parity_plan, "BATCH_TICKERS", 1)
     alone = comparison(mine, sheets, QUESTION, [ticker])
     whole = comparison(mine, sheets, QUESTION)
     assert alone.tickers_compared_anew >= 1
@@ -213,7 +213,7 @@ def test_what_one_run_found_stays_when_another_replaces_the_cache(mine: Lake) ->
 def test_tables_of_many_groups_hold_the_same(mine: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = content(comparison(mine, CF, QUESTION).findings)
     monkeypatch.setattr(found_tables, "GROUP_ROWS", 10)
-    monkeypatch.setattr(parity_run, "BATCH_TICKERS", 1)
+    monkeypatch.setattr(parity_plan, "BATCH_TICKERS", 1)
     found = afresh(mine)
     assert len(list(found.batches("seen"))) >= 3
     assert content(found) == whole

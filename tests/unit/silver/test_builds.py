@@ -269,9 +269,9 @@ def test_some_companies_at_a_time_it_is_the_same_files(
     cases = [(Generation.V1, None), (Generation.V2, None), (Generation.V2, past)]
     whole = [inodes(silver.build(lake, g, link=False, day=day)).keys() for g, day in cases]
     asked: list[frozenset[str] | None] = []
-    really = table._Source.table
+    really = table.Source.table
     monkeypatch.setattr(
-        table._Source, "table", lambda self, some: asked.append(some) or really(self, some)
+        table.Source, "table", lambda self, some: asked.append(some) or really(self, some)
     )
     monkeypatch.setattr(table, "BATCH_TICKERS", 1)
     parts = [inodes(silver.build(lake, g, link=False, day=day)).keys() for g, day in cases]
