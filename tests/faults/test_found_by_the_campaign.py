@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from campaign.faults import Trap
+from polygon_fundamentals.cutover.other_writers import notice
 from polygon_fundamentals.cutover.quarantine import quarantine_foreign_files
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import Lake
@@ -125,6 +126,19 @@ def test_a_cleanup_takes_along_what_an_old_script_wrote_before_it(lake: Lake) ->
     assert done["exit_code"] == 0
     assert "1 file was written by something else and mended" in str(done["steps"])
     assert run(lake, "restore")["exit_code"] == 0
+    path = lake.dataset(Generation.V1, Statement.BALANCE_SHEETS).file(202505, "AAA")
+    rows = pq.read_table(path, partitioning=None)["financials"].to_pylist()
+    assert 77.0 in [row["balance_sheet"]["assets"]["value"] for row in rows]
+
+
+def test_what_an_old_script_wrote_before_a_rollback_goes_to_v1(lake: Lake) -> None:
+    assert run(fill(lake), "cutover", checks=())["exit_code"] == 0
+    append_as_the_old_script(lake.pointer / PLACE)
+    assert run(lake, "rollback", checks=())["exit_code"] == 0
+    assert lake.primary is Generation.V1
+    assert notice(lake) is not None
+    quarantine_foreign_files(lake)  # as the next load does
+    assert notice(lake) is None
     path = lake.dataset(Generation.V1, Statement.BALANCE_SHEETS).file(202505, "AAA")
     rows = pq.read_table(path, partitioning=None)["financials"].to_pylist()
     assert 77.0 in [row["balance_sheet"]["assets"]["value"] for row in rows]

@@ -42,7 +42,7 @@ def other_writers(lake: Lake) -> OtherWriters:
     """Return what another tool wrote that no load has mended yet. Nothing is written."""
     v1 = [str(path.relative_to(lake.root)) for _, path in _rewritten_in_v1(lake)]
     v2 = list[str]()
-    if lake.pointer.is_symlink() and lake.primary is Generation.V2:
+    if lake.pointer.is_symlink():
         v2 = [
             str(dataset.file(partition, ticker).relative_to(lake.root))
             for dataset, partition, ticker in foreign_files(lake)

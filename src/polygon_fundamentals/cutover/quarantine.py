@@ -86,13 +86,14 @@ def foreign_files(lake: Lake) -> list[tuple[Dataset, int, str]]:
 def quarantine_foreign_files(lake: Lake) -> list[QuarantinedFile]:
     """Quarantine what something else wrote into v2's folder, and mend v2's files.
 
-    Safe beside running loads, and to repeat after a kill. Only once v2 is primary: before
-    the cutover nothing reaches v2's folder through the pointer.
+    Safe beside running loads, and to repeat after a kill. Only once there has been a cutover:
+    before it nothing reaches v2's folder through the pointer. After a rollback what was written
+    before it is still there.
 
     Raises:
         DamagedFileError, OSError: a file of ours that is needed cannot be read or written.
     """
-    if not lake.pointer.is_symlink() or lake.primary is not Generation.V2:
+    if not lake.pointer.is_symlink():
         return []
     return [
         finding
