@@ -15,10 +15,10 @@ from campaign.mutations import LIBRARY, MUTATIONS, apply
 ROOT = Path(__file__).parents[2]
 
 
-def test_forty_five_seconds_of_the_campaign_break_nothing(tmp_path: Path) -> None:
+def test_twenty_seconds_of_the_campaign_break_nothing(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     ran = subprocess.run(
-        [sys.executable, "-m", "campaign", "--minutes", "0.75", "--seed", "1", "--log", str(log)],
+        [sys.executable, "-m", "campaign", "--minutes", "0.33", "--seed", "1", "--log", str(log)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -28,7 +28,7 @@ def test_forty_five_seconds_of_the_campaign_break_nothing(tmp_path: Path) -> Non
     assert ran.returncode == 0, ran.stdout + ran.stderr
     counted = re.search(r": (\d+) trials, 0 broken", log.read_text())
     assert counted
-    assert int(counted[1]) >= 5
+    assert int(counted[1]) >= 2
 
 
 def test_a_seed_draws_the_same_steps_and_troubles_again() -> None:
