@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import os
 import random
 import shutil
@@ -17,6 +18,9 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
+
+import pyarrow.parquet as pq
 
 from campaign import model, readers, steps
 from campaign.draw import Step
@@ -26,7 +30,10 @@ from campaign.steps import STEPS, Where
 from campaign.vendor import STRANGER, VendorProcess
 from polygon_fundamentals.cutover.verify import verify
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.index import written
+from polygon_fundamentals.lake.paths import partition_of_folder
 from polygon_fundamentals.lake.storage import local
+from polygon_fundamentals.statements import Generation, Statement
 
 LOADS = ("load v1", "load v2", "refresh", "update", "import")
 ROOT = Path(__file__).parents[1]
@@ -261,7 +268,7 @@ class Trial:
         path = there[0]
         shown = f"{path.parent.resolve().relative_to(lake.root.resolve())}/{path.name}"
         ended = Child(lambda: [p.file for p in verify(lake).problems], lake.root).wait()
-        if shown not in (ended.returned or []):
+        if shown not in (ended.returned or []) and not _same_rows(lake, path, data, rotten):
             raise Broken(f"verify does not name {shown}, of which a bit was flipped: {ended}")
         stat = path.stat()
         path.write_bytes(data)
@@ -341,6 +348,27 @@ def _others(known: int) -> list[int]:
 def adopt_orphans() -> None:
     """Become the parent of what processes of ours leave behind, so that it is seen."""
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+
+
+def _same_rows(lake: Lake, path: Path, data: bytes, rotten: bytes) -> bool:
+    """Say whether a flip changed no row of a file whose bytes nothing is recorded of.
+
+    So it is with silver never, and with other files where their index was deleted and derived anew.
+    """
+    _, folder, statement, *_ = path.relative_to(lake.root).parts
+    if statement not in tuple(Statement):
+        return False
+    generation = Generation.V2 if folder.endswith("_v2") else Generation.V1
+    dataset = lake.dataset(generation, Statement(statement))
+    ticker = unquote(path.stem.removeprefix("ticker="))
+    partition = partition_of_folder(path.parent)
+    if written(dataset, ticker).checksums.get(partition or 0) is not None:
+        return False
+    try:
+        both = [pq.read_table(io.BytesIO(some)) for some in (data, rotten)]
+    except (OSError, ValueError):
+        return False
+    return bool(both[0].equals(both[1]))
 
 
 @contextmanager
