@@ -105,9 +105,6 @@ class Cleanup(ArchiveSteps):
         """Take the checksums of v1's files and write the manifest."""
         if self._removal_began():
             return "taken before"
-        # An old script may have written rows of v1 through the pointer: they go along.
-        with shared(self.lake.lock("writers"), 60.0, "the lake (a switch)"):
-            mended = mend_others(self.lake)
         archive_file.refuse_unarchivable(self.folder)
         known = checksums.recorded(self.lake)
         if known is not None and (changed := checksums.changed_since(self.lake, known)):
@@ -122,6 +119,9 @@ class Cleanup(ArchiveSteps):
                 f"{damaged[0].file}: {damaged[0].reason}; an archive would keep the damage for "
                 "good. `python -m flows verify` lists them all: restore them from a backup"
             )
+        # An old script may have written rows of v1 through the pointer: they go along.
+        with shared(self.lake.lock("writers"), 60.0, "the lake (a switch)"):
+            mended = mend_others(self.lake)
         count = take_originals(self.lake, self.folder)
         manifest = archive_file.describe(self.folder, self.retention.scripts, self.retention.cron)
         manifest["companions"] = list(companions.shown(self.lake))
