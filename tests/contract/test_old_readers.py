@@ -10,6 +10,8 @@ import sys
 from datetime import date
 from pathlib import Path
 
+import pytest
+
 from polygon_fundamentals.lake import Lake
 from sandbox import Sandbox
 from tests.conftest import KEY
@@ -20,6 +22,7 @@ PAGE = (ROOT / "docs" / "old-readers.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"<!-- (run|serve) -->\n```(\w+)\n(.*?)```", re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_page_can_be_copied_and_pasted(tmp_path: Path) -> None:
     recordings = tmp_path / "recordings"
     recordings.mkdir()

@@ -15,6 +15,7 @@ from campaign.mutations import LIBRARY, MUTATIONS, apply
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_twenty_seconds_of_the_campaign_break_nothing(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     ran = subprocess.run(

@@ -71,6 +71,7 @@ def test_load_build_look_back_and_export(sandbox: Sandbox, lake: Lake) -> None:
     assert all(r.content["flow_run_id"] for r in builds)
 
 
+@pytest.mark.slow
 def test_edgars_dates_stand_above_those_of_the_index(
     sandbox: Sandbox, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,6 +141,7 @@ INCOME, CASH = Statement.INCOME_STATEMENTS, Statement.CASH_FLOW
 INVESTING = "net_cash_from_investing_activities_continuing_operations"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("finding", "possible", "impossible"),
     [
@@ -266,6 +267,7 @@ def test_a_project_of_nonsense_is_one_line_and_the_site_stays(
     assert {p: p.read_bytes() for p in (home / "data_docs").rglob("*") if p.is_file()} == before
 
 
+@pytest.mark.slow
 def test_a_run_that_dies_while_it_publishes_leaves_a_whole_site(
     mine: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,7 +63,9 @@ def write_lines(folder: Path, records: list[dict[str, Any]]) -> None:
     (folder / "records.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
 
 
-@pytest.mark.parametrize("write", [write_json, write_lines, write_singer])
+@pytest.mark.parametrize(
+    "write", [write_json, pytest.param(write_lines, marks=pytest.mark.slow), write_singer]
+)
 def test_each_form_of_json_makes_the_lake_of_a_load(
     sandbox: Sandbox, loaded: dict[str, list[str]], tmp_path: Path, write: Any
 ) -> None:

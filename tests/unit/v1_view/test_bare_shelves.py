@@ -51,6 +51,7 @@ def assert_same(view: View, folder: Path) -> int:
     return late
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("day", [None, date(2025, 9, 1)])
 def test_of_a_sandbox_with_its_oddities(pair: Pair, tmp_path: Path, day: date | None) -> None:
     assert assert_same(View(str(pair.lake.root), day), tmp_path) > 20

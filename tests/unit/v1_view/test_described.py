@@ -76,6 +76,7 @@ def queries(records: list[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
     return st.lists(st.one_of(terms), max_size=4, unique_by=lambda t: t[0]).map(dict)
 
 
+@pytest.mark.slow
 def test_the_description_holds_for_every_answer(pair: Pair) -> None:
     schema = described_schema(PATH, "200")
     validator = jsonschema.Draft202012Validator(schema)
