@@ -18,7 +18,6 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 
@@ -31,7 +30,7 @@ from campaign.vendor import STRANGER, VendorProcess
 from polygon_fundamentals.cutover.verify import verify
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.index import written
-from polygon_fundamentals.lake.paths import partition_of_folder
+from polygon_fundamentals.lake.paths import partition_of_folder, ticker_of_file
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -351,18 +350,17 @@ def adopt_orphans() -> None:
 
 
 def _same_rows(lake: Lake, path: Path, data: bytes, rotten: bytes) -> bool:
-    """Say whether a flip changed no row of a file whose bytes nothing is recorded of.
+    """Return whether a flip changed no row of a bronze file without a recorded checksum.
 
-    So it is with silver never, and with other files where their index was deleted and derived anew.
+    Such a file is one whose index was deleted and derived anew.
     """
     _, folder, statement, *_ = path.relative_to(lake.root).parts
     if statement not in tuple(Statement):
         return False
     generation = Generation.V2 if folder.endswith("_v2") else Generation.V1
     dataset = lake.dataset(generation, Statement(statement))
-    ticker = unquote(path.stem.removeprefix("ticker="))
-    partition = partition_of_folder(path.parent)
-    if written(dataset, ticker).checksums.get(partition or 0) is not None:
+    ticker, partition = ticker_of_file(path.name), partition_of_folder(path.parent)
+    if ticker is None or partition in written(dataset, ticker).checksums:
         return False
     try:
         both = [pq.read_table(io.BytesIO(some)) for some in (data, rotten)]

@@ -22,7 +22,7 @@ from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.memory import give_large_blocks_back
+from polygon_fundamentals.lake.processes import give_large_blocks_back
 from polygon_fundamentals.ledger.v1_endpoint import LEDGER_DAYS, v1_endpoint
 from polygon_fundamentals.parity import load_accepted, load_tolerances
 from polygon_fundamentals.parity.run import sampled, v1_tickers, v2_tickers

@@ -34,8 +34,8 @@ def error_of(failures: Sequence[BaseException], what: str) -> BaseException:
         if not isinstance(error, BrokenProcessPool) and type(error).__name__ != "KilledWorker":
             return error
     died = LakeError(
-        f"{what}: a process died, perhaps for want of memory; run the same command again, and it "
-        "goes on with them (in one process without --task-runner)"
+        f"{what}: a process died, perhaps for want of memory; run the same command again, in one "
+        "process without --task-runner"
     )
     died.__cause__ = failures[0]
     return died

@@ -10,6 +10,12 @@ from pydantic import Field, model_validator
 from flows.commands.output import daily_lines, load_lines
 from flows.commands.output_dir import lake_of
 from flows.commands.run import check_load, run_flow
+from flows.commands.spread import (
+    MANY,
+    DaskAddress,
+    refuse_unused_address,
+    refuse_without_server,
+)
 from flows.parameters import (
     DailyUpdateParameters,
     Flag,
@@ -20,9 +26,7 @@ from flows.parameters import (
 )
 from flows.parameters.loads import MAX_SHARDS
 from polygon_fundamentals.errors import UsageError
-from polygon_fundamentals.settings import lake_root, server_configured
-
-MANY = "many workers"
+from polygon_fundamentals.settings import lake_root
 
 
 class HistoricalLoadCommand(HistoricalLoadParameters):
@@ -34,27 +38,21 @@ class HistoricalLoadCommand(HistoricalLoadParameters):
         Flag(metavar="N", group=MANY),
     ] = None
     task_runner: Annotated[Literal["threads", "dask"], Flag(group=MANY)] = "threads"
-    dask_address: Annotated[
-        str | None,
-        Field(description="a running scheduler"),
-        Flag(metavar="URL", unset="a cluster of this machine", group=MANY),
-    ] = None
+    dask_address: DaskAddress = None
 
     @model_validator(mode="after")
     def _check_workers(self) -> Self:
         if self.shards is not None and self.task_runner == "dask":
             raise UsageError("give --shards or --task-runner dask, not both")
+        refuse_unused_address(self.task_runner, self.dask_address)
         return self
 
 
 def historical(given: HistoricalLoadCommand, as_json: bool) -> int:
     """Run `historical-load`."""
     in_shards, on_dask = given.shards is not None, given.task_runner == "dask"
-    if (in_shards or on_dask) and not server_configured():
-        raise UsageError(
-            "--shards and --task-runner dask need a Prefect server that all workers reach: set "
-            "PREFECT_API_URL (`make serve` starts one here)"
-        )
+    if in_shards or on_dask:
+        refuse_without_server("--shards" if in_shards else "--task-runner dask")
     check_load(given.lake, given.base_url, makes_lake=True)
     values = given.values(HistoricalLoadParameters)
     if in_shards:

@@ -12,6 +12,30 @@ from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.settings import load_settings, server_configured
 
 MANY = "many workers"
+DaskAddress = Annotated[
+    str | None,
+    Field(description="a running scheduler"),
+    Flag(metavar="URL", unset="a cluster of this machine", group=MANY),
+]
+
+
+def refuse_without_server(options: str) -> None:
+    """Refuse options that send tasks to other machines.
+
+    Raises:
+        UsageError: no server is configured that the workers could reach.
+    """
+    if not server_configured():
+        raise UsageError(
+            f"{options} needs a Prefect server that all workers reach: set PREFECT_API_URL "
+            "(`make serve` starts one here)"
+        )
+
+
+def refuse_unused_address(task_runner: str, dask_address: str | None) -> None:
+    """Refuse a scheduler's address where Dask was not asked for; raises UsageError."""
+    if dask_address is not None and task_runner != "dask":
+        raise UsageError("--dask-address goes with --task-runner dask")
 
 
 class SpreadParameters(Parameters):
@@ -22,16 +46,11 @@ class SpreadParameters(Parameters):
         Field(description="processes: as many as POLYGON_PROCESSES says, each with its own memory"),
         Flag(group=MANY),
     ] = "threads"
-    dask_address: Annotated[
-        str | None,
-        Field(description="a running scheduler"),
-        Flag(metavar="URL", unset="a cluster of this machine", group=MANY),
-    ] = None
+    dask_address: DaskAddress = None
 
     @model_validator(mode="after")
     def _check_runner(self) -> Self:
-        if self.dask_address is not None and self.task_runner != "dask":
-            raise UsageError("--dask-address goes with --task-runner dask")
+        refuse_unused_address(self.task_runner, self.dask_address)
         return self
 
     def check_server(self) -> None:
@@ -40,11 +59,8 @@ class SpreadParameters(Parameters):
         Raises:
             UsageError: no server is configured that Dask's workers could reach.
         """
-        if self.task_runner == "dask" and not server_configured():
-            raise UsageError(
-                "--task-runner dask needs a Prefect server that all workers reach: set "
-                "PREFECT_API_URL (`make serve` starts one here)"
-            )
+        if self.task_runner == "dask":
+            refuse_without_server("--task-runner dask")
 
     def with_runner(self, flow: Any) -> Any:
         """Return the flow with the task runner that was asked for."""

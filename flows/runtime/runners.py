@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from prefect import Flow
 
 from polygon_fundamentals.errors import UsageError
-from polygon_fundamentals.load.writers import begin_process
+from polygon_fundamentals.lake.processes import begin_process
 
 if TYPE_CHECKING:
     from prefect.futures import PrefectFuture

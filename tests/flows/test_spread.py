@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import multiprocessing
 import shutil
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -125,20 +124,6 @@ def test_silver_is_the_same(copy: Callable[[str], Lake], runner: str) -> None:
     assert built(copy("spread"), "--task-runner", runner) == expected
 
 
-def children() -> list[int]:
-    """Return the processes that this one's pools started."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            words = (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if parent == os.getpid() and b"spawn_main" in words:
-            found.append(int(folder.name))
-    return found
-
-
 def test_a_process_that_dies_is_named_and_the_next_run_goes_on(copy: Callable[[str], Lake]) -> None:
     alone, mine = copy("alone"), copy("mine")
     works = mine.ops / "cache" / "parity-work"
@@ -147,8 +132,8 @@ def test_a_process_that_dies_is_named_and_the_next_run_goes_on(copy: Callable[[s
         until = time.monotonic() + 120
         while not any(works.glob("*/*/batch-*")) and time.monotonic() < until:
             time.sleep(0.001)
-        for pid in children():
-            os.kill(pid, signal.SIGKILL)
+        for child in multiprocessing.active_children():
+            child.kill()
 
     killer = threading.Thread(target=kill)
     killer.start()

@@ -17,6 +17,7 @@ import pytest
 
 from polygon_fundamentals.lake import Lake
 from tests.lakes import contents, stray_files
+from tests.processes import descendants
 from tests.server.conftest import postgres
 from tests.server.world import World, until, world
 
@@ -37,22 +38,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         told = made.run("deploy", POLYGON_REQUESTS_PER_MINUTE=str(ALLOWANCE))
         assert told.returncode == 0, told.stderr
         yield made
-
-
-def family(pid: int) -> list[int]:
-    """Return a process and all that it started."""
-    lines = subprocess.run(
-        ["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    children: dict[int, list[int]] = {}
-    for line in lines:
-        child, parent = map(int, line.split())
-        children.setdefault(parent, []).append(child)
-    found, new = [], [pid]
-    while new:
-        found += new
-        new = [c for p in new for c in children.get(p, [])]
-    return found
 
 
 def words(lake: Path, *more: str) -> list[str]:
@@ -118,7 +103,7 @@ def test_three_workers_one_killed_load_what_one_process_loads(
             return loading and len(running) >= 3 and len(served.sandbox.requests) > 20
 
         until(in_the_middle, 300, "three shards under way")
-        killed = family(workers[0].pid)
+        killed = [workers[0].pid, *descendants(workers[0].pid)]
         assert len(killed) >= 2, "the worker has a run"
         for pid in killed:
             os.kill(pid, signal.SIGKILL)

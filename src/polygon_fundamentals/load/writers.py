@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -13,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TypeVar
 
 from polygon_fundamentals.errors import LakeError
-from polygon_fundamentals.lake.memory import give_large_blocks_back
+from polygon_fundamentals.lake.processes import begin_process, give_large_blocks_back
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -84,19 +82,3 @@ class Processes:
     def close(self) -> None:
         """Wait for what is running and end the processes."""
         self._pool.shutdown(wait=True, cancel_futures=True)
-
-
-def begin_process() -> None:
-    """Prepare a process of a pool: it holds little, and ends with the run that started it."""
-    give_large_blocks_back()
-    # Ctrl-C reaches every process of the terminal: the run ends its writers itself.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """End this process when the run that started it was killed; it would wait for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

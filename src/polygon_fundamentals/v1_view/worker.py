@@ -8,7 +8,7 @@ import threading
 import time
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from typing import Any
 
 from polygon_fundamentals.v1_view import jobs
@@ -91,19 +91,9 @@ class Worker:
 
 
 def _begin(niceness: int) -> None:
-    from polygon_fundamentals.lake.memory import give_large_blocks_back
+    from polygon_fundamentals.lake.processes import begin_process
 
-    give_large_blocks_back()
+    begin_process()
     os.nice(niceness)
-    # Signals to stop are for the server, which ends its processes itself.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_end_with_the_server, daemon=True).start()
-
-
-def _end_with_the_server() -> None:
-    """End this process when the server is gone, killed perhaps: it would wait for ever."""
-    server = parent_process()
-    if server is not None:
-        server.join()
-        os._exit(1)
+    # A signal to stop is for the server, which ends its processes itself.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

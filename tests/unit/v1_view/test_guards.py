@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from tests.conftest import KEY
+from tests.processes import descendants
 from tests.unit.v1_view.conftest import Pair
 from tests.v1_server import BEARER, PATH, command, serving_v1
 
@@ -269,12 +270,6 @@ def test_the_access_log_has_one_line_for_a_request(pair: Pair) -> None:
     )
 
 
-def children(pid: int) -> list[int]:
-    """Return the processes that one has started, and theirs."""
-    found = list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
-    return found + [other for child in found for other in children(child)]
-
-
 @pytest.mark.skipif(
     not Path("/proc/self/smaps_rollup").exists(), reason="Linux's /proc is not there"
 )
@@ -291,7 +286,7 @@ def test_a_killed_server_leaves_no_process_behind(pair: Pair) -> None:
         assert "v1's API" in process.stdout.readline()
         until = time.monotonic() + 60
         # The one that forks, and the worker that looks up the companies.
-        while len(started := children(process.pid)) < 3 and time.monotonic() < until:
+        while len(started := descendants(process.pid)) < 3 and time.monotonic() < until:
             time.sleep(0.1)
         assert len(started) >= 3
         process.kill()

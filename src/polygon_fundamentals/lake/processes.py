@@ -1,8 +1,12 @@
-"""What a process holds of the memory that it no longer uses."""
+"""What the processes of a run have in common: they hold little, and end with the run."""
 
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
+import os
+import signal
+import threading
 
 import pyarrow as pa
 
@@ -22,3 +26,19 @@ def give_large_blocks_back() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK)
+
+
+def begin_process() -> None:
+    """Prepare a process of a pool: it holds little, and ends with the run that started it."""
+    give_large_blocks_back()
+    # Ctrl-C reaches every process of the terminal: the run ends its processes itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the run that started it was killed; it would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
