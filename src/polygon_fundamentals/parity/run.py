@@ -32,6 +32,7 @@ __all__ = [
     "Question",
     "compare_batch",
     "compare_lake",
+    "is_compared",
     "merge",
     "plan_comparison",
     "sampled",
@@ -106,6 +107,11 @@ def compare_batch(
     beside.rename(target)
 
 
+def is_compared(plan: Plan, number: int) -> bool:
+    """Return whether a batch of a plan left its tables."""
+    return _batch_folder(plan.folder, number).exists()
+
+
 def merge(lake: Lake, plan: Plan) -> Answer:
     """Join what a plan's batches left with the cache; write both the answer and the cache.
 
@@ -115,7 +121,7 @@ def merge(lake: Lake, plan: Plan) -> Answer:
     statement, folder = plan.statement, plan.folder
     done, compared = [], set[str]()
     for number, batch in enumerate(plan.batches):
-        if _batch_folder(folder, number).exists():
+        if is_compared(plan, number):
             done.append(StatementFindings(statement, _batch_folder(folder, number)))
             compared.update(batch)
     fresh = [c for c in plan.stale if c[0] in compared]
