@@ -12,6 +12,6 @@ from __future__ import annotations
 
 from .core import Sandbox, ServedRequest, serve_forever
 from .faults import Faults
-from .plant import Planted
+from .planted import Planted
 
 __all__ = ["Faults", "Planted", "Sandbox", "ServedRequest", "serve_forever"]

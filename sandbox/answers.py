@@ -99,6 +99,8 @@ def _page(
     endpoint = _ENDPOINTS[path]
     limit = parse_limit(params, endpoint)
     rows, more = sandbox.page(path, params, offset, limit)
+    if path == V1.path and params.get("include_sources") == "true":
+        rows = [_with_sources(data) for data in rows]
     if fault == "dup" and rows:
         again = sandbox.dice.number(len(rows))
         rows.insert(sandbox.dice.number(len(rows) + 1), rows[again])
@@ -110,3 +112,12 @@ def _page(
         parts.append(f'"next_url":"{next_url(path, params, offset + limit, **host)}"')
     head = "{" + ",".join(parts) + ',"results":['
     return Answer(200, head.encode() + b",".join(rows) + b"]}", extra)
+
+
+def _with_sources(data: bytes) -> bytes:
+    """Return a v1 record with an xpath beside each value, as `include_sources` asks."""
+    record = json.loads(data)
+    for lines in record["financials"].values():
+        for name, point in lines.items():
+            point["xpath"] = f"//*[local-name()='{name}']"
+    return json.dumps(record, separators=(",", ":")).encode()

@@ -7,7 +7,6 @@ import random
 import threading
 import time
 from collections import OrderedDict, deque
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 from types import TracebackType
@@ -17,9 +16,9 @@ from .edgar import Edgar
 from .faults import FaultDice, Faults
 from .fields import RATIOS_PATH, V1_PATH, V2_PATHS
 from .oddities import oddities
-from .plant import Planted
+from .planted import Planted
 from .query import Params
-from .server import Server
+from .server import ServedRequest, Server
 from .world import World
 
 _SUCCESSOR = (
@@ -30,23 +29,6 @@ _ANNOUNCED = date(2026, 10, 9)
 _KEPT_RESULTS = 64
 #: Rendered rows kept in memory before all are dropped and rendered anew when asked for.
 _RENDERED_BYTES = 1_500_000_000
-
-
-@dataclass(frozen=True)
-class ServedRequest:
-    """One request that reached the server; `status` 0 is a connection that it reset.
-
-    `headers` holds authorization, user-agent, accept, accept-encoding and host where sent,
-    by lower-case names. `fault` names the fault that the request met, or is empty.
-    """
-
-    at: datetime
-    method: str
-    path: str
-    query: dict[str, str]
-    status: int
-    headers: dict[str, str]
-    fault: str = ""
 
 
 class Sandbox:
@@ -214,11 +196,7 @@ class Sandbox:
             else:
                 self._results.move_to_end(key)
             self._world.trim(_RENDERED_BYTES)
-            sources = params.get("include_sources") == "true"
-            page = [row.data for row in rows[offset : offset + limit]]
-            if sources and path == V1_PATH:
-                page = [_with_sources(data) for data in page]
-            return page, offset + limit < len(rows)
+            return [row.data for row in rows[offset : offset + limit]], offset + limit < len(rows)
 
     def warm(self, render: bool = True) -> None:
         """Render everything that is served now, so that no answer waits for it.
@@ -291,15 +269,6 @@ class Sandbox:
                 return False
             self._recent.append(now)
             return True
-
-
-def _with_sources(data: bytes) -> bytes:
-    """Return a v1 record with an xpath beside each value, as `include_sources` asks."""
-    record = json.loads(data)
-    for lines in record["financials"].values():
-        for name, point in lines.items():
-            point["xpath"] = f"//*[local-name()='{name}']"
-    return json.dumps(record, separators=(",", ":")).encode()
 
 
 def serve_forever(sandbox: Sandbox) -> None:

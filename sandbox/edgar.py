@@ -21,7 +21,7 @@ from .answers import Answer
 from .company import Company
 from .edgar_facts import CompanyFacts
 from .filings import Filing, filings_of
-from .plant import Planted
+from .planted import Planted
 from .rows import iso
 
 if TYPE_CHECKING:

@@ -4,73 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import date
 from typing import Any
 
 import numpy as np
 
 from .company import ANNUAL, QUARTERLY, Company, PerShare
 from .facts import LEVELS
-from .fields import V2_LINES
+from .fields import V2_LINES, read_table
 from .filings import RESTATEMENT, Filing
-from .plant import Planted
+from .planted import Planted
 from .rows import iso
 from .v2_rows import absent_facts
 
-_TAGS_TEXT = """
-rev Revenues
-rev_v1 RevenuesNetOfInterestExpense
-bank_int_inc InterestIncomeOperating
-bank_non_inc NoninterestIncome
-cost CostOfRevenue
-gross GrossProfit
-sga SellingGeneralAndAdministrativeExpense
-rd ResearchAndDevelopmentExpense
-opex OperatingExpenses
-op OperatingIncomeLoss
-ie InterestExpense
-ii InvestmentIncomeInterest
-pretax IncomeLossFromContinuingOperationsBeforeIncomeTaxesExtraordinaryItemsNoncontrollingInterest
-tax IncomeTaxExpenseBenefit
-ni ProfitLoss
-parent_ni NetIncomeLoss
-common NetIncomeLossAvailableToCommonStockholdersBasic
-eps_basic EarningsPerShareBasic
-eps_diluted EarningsPerShareDiluted
-shares_basic WeightedAverageNumberOfSharesOutstandingBasic
-shares_diluted WeightedAverageNumberOfDilutedSharesOutstanding
-ta Assets
-ca AssetsCurrent
-cash CashAndCashEquivalentsAtCarryingValue
-sti ShortTermInvestments
-rec ReceivablesNetCurrent
-rec_trade AccountsReceivableNetCurrent
-inv InventoryNet
-ppe PropertyPlantAndEquipmentNet
-goodwill Goodwill
-intang IntangibleAssetsNetExcludingGoodwill
-ap AccountsPayableCurrent
-debt_cur DebtCurrent
-defrev ContractWithCustomerLiabilityCurrent
-cl LiabilitiesCurrent
-ltd LongTermDebtNoncurrent
-ltd_v1 LongTermDebt
-tl Liabilities
-te StockholdersEquityIncludingPortionAttributableToNoncontrollingInterest
-parent_eq StockholdersEquity
-retained RetainedEarningsAccumulatedDeficit
-aoci AccumulatedOtherComprehensiveIncomeLossNetOfTax
-cfo NetCashProvidedByUsedInOperatingActivities
-cfi NetCashProvidedByUsedInInvestingActivities
-cff NetCashProvidedByUsedInFinancingActivities
-dcash CashCashEquivalentsRestrictedCashAndRestrictedCashEquivalents\
-PeriodIncreaseDecreaseIncludingExchangeRateEffect
-capex PaymentsToAcquirePropertyPlantAndEquipment
-div PaymentsOfDividends
-dda_cf DepreciationDepletionAndAmortization
-"""
 #: Tag by fact. A company's own tags (other assets, accrued liabilities, ...) are not among them.
-TAGS: dict[str, str] = dict(line.split() for line in _TAGS_TEXT.strip().splitlines())
+TAGS: dict[str, str] = {row["fact"]: row["tag"] for row in read_table("xbrl_tags.csv")}
 _SHARES = ("eps_basic", "eps_diluted", "shares_basic", "shares_diluted")
 _UNITS = dict(zip(_SHARES, ("USD/shares", "USD/shares", "shares", "shares"), strict=True))
 _CASH_FLOW = frozenset(("cfo", "cfi", "cff", "dcash", "capex", "div", "dda_cf"))
@@ -107,10 +54,8 @@ class CompanyFacts:
             lambda: defaultdict(list)
         )
         for filing in self._filings:
-            year, quarter = (
-                self.company.calendar.years[filing.index],
-                self.company.calendar.quarters[filing.index],
-            )
+            calendar = self.company.calendar
+            year, quarter = calendar.years[filing.index], calendar.quarters[filing.index]
             head = {
                 "accn": filing.accession,
                 "fy": year,
@@ -212,7 +157,7 @@ class CompanyFacts:
             if line.fact not in LEVELS:
                 length = 1 if planted.timeframe == QUARTERLY else 4
                 start = company.calendar.starts[filing.index - length + 1]
-                period = {"start": date.fromordinal(start).isoformat(), "end": end}
+                period = {"start": iso(start), "end": end}
             yield (
                 TAGS[line.fact],
                 _UNITS.get(line.fact, "USD"),

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from .fields import (
-    FILINGS_PATH,
-    RATIO_FIELDS,
-    RATIOS_PATH,
-    TICKERS_PATH,
-    V1_PATH,
-    V2_PATHS,
-)
+from .fields import FILINGS_PATH, RATIO_FIELDS, RATIOS_PATH, TICKERS_PATH, V1_PATH, V2_PATHS
 from .query import Column, Endpoint
 
 _RANGE = frozenset({"gt", "gte", "lt", "lte"})
@@ -41,41 +34,31 @@ V1 = Endpoint(
 )
 
 
-def _v2(path: str) -> Endpoint:
-    return Endpoint(
+_V2_COLUMNS = (
+    Column("cik", "cik", operators=_ANY),
+    Column("tickers", "tickers", "member", frozenset({"", "any_of", "all_of"})),
+    Column("period_end", "period_end", "date", _ALL),
+    Column("filing_date", "filing_date", "date", _ALL),
+    Column("fiscal_year", "fiscal_year", "number", _ALL),
+    Column("fiscal_quarter", "fiscal_quarter", "number", _ALL),
+    Column(
+        "timeframe",
+        "timeframe",
+        operators=_ANY,
+        choices=frozenset({"annual", "quarterly", "trailing_twelve_months"}),
+    ),
+)
+V2 = {
+    path: Endpoint(
         path=path,
-        columns=(
-            Column("cik", "cik", operators=_ANY),
-            Column("tickers", "tickers", "member", frozenset({"", "any_of", "all_of"})),
-            Column("period_end", "period_end", "date", _ALL),
-            Column("filing_date", "filing_date", "date", _ALL),
-            Column("fiscal_year", "fiscal_year", "number", _ALL),
-            Column("fiscal_quarter", "fiscal_quarter", "number", _ALL),
-            Column(
-                "timeframe",
-                "timeframe",
-                operators=_ANY,
-                choices=frozenset({"annual", "quarterly", "trailing_twelve_months"}),
-            ),
-        ),
+        columns=_V2_COLUMNS,
         default_limit=100,
         max_limit=50_000,
         default_sort="period_end.asc",
-        sortable=frozenset(
-            {
-                "cik",
-                "tickers",
-                "period_end",
-                "filing_date",
-                "fiscal_year",
-                "fiscal_quarter",
-                "timeframe",
-            }
-        ),
+        sortable=frozenset(column.name for column in _V2_COLUMNS),
     )
-
-
-V2 = {path: _v2(path) for path in V2_PATHS}
+    for path in V2_PATHS
+}
 
 RATIOS = Endpoint(
     path=RATIOS_PATH,
@@ -103,7 +86,7 @@ TICKERS = Endpoint(
     max_limit=1000,
     default_sort="ticker.asc",
     sortable=frozenset(
-        {
+        [
             "ticker",
             "name",
             "market",
@@ -114,7 +97,7 @@ TICKERS = Endpoint(
             "cik",
             "last_updated_utc",
             "delisted_utc",
-        }
+        ]
     ),
     single_sort=True,
 )

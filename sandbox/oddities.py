@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .company import TTM
-from .fields import V2_STATEMENTS
-from .plant import Planted
+from .fields import V2_STATEMENTS, read_table
+from .planted import Planted, value_of
 from .rows import iso
 
 if TYPE_CHECKING:
@@ -15,38 +15,8 @@ if TYPE_CHECKING:
 
 #: role -> (kind, generation, note); the kinds are those of the comparison where it has one.
 ROLE_KINDS: dict[str, tuple[str, str, str]] = {
-    "trillion": ("large_numbers", "both", "amounts beyond 2^31, some beyond 1e12"),
-    "share_classes": ("share_classes", "both", "several symbols share each row"),
-    "units": ("units", "both", "units and warrants share the rows of the common stock"),
-    "file_name": ("file_name", "both", "a symbol that needs care as a file name"),
-    "bank": ("bank", "both", "v2 revenue is gross of interest, v1's net; no interest_expense key"),
-    "insurer": ("insurer", "v2", "no research_development key"),
-    "shared_ticker": ("shared_ticker", "v2", "tickers= returns a second company's rows too"),
-    "shared_ticker_other": ("v2_only", "v2", "unknown to v1; listed under another's symbol"),
-    "renamed": ("renamed", "v2", "v1 knows the old symbol, v2 the new one alone"),
-    "renamed_short_history": ("renamed_short_history", "v2", "tickers= begins at the rename"),
-    "no_tickers_v2": ("no_tickers", "v2", "every third period has no tickers key"),
-    "no_tickers_v1": ("no_tickers", "v1", "every second period has no tickers key"),
-    "delisted": ("delisted", "v2", "in v1 only, inactive in the list of tickers"),
-    "rounded": ("rounded_by_filer", "v2", "comparatives are rounded to the million"),
-    "v1_lacks_fourth": ("extra_period", "v2", "v1 has no fourth quarters"),
-    "v1_fourth_gaps": ("extra_period", "v2", "v1 lacks the fourth quarter of every third year"),
-    "v1_liabilities_imputed": ("v1_breaks_identity", "v1", "liabilities are minus equity"),
-    "v1_expenses_include_cost": (
-        "definition_differs", "v1", "operating_expenses include cost of revenue"
-    ),
-    "retailer": ("week_based", "both", "a fiscal year of 52 or 53 weeks that ends in January"),
-    "early_dates_off": ("early_dates_off", "v1", "end dates of 2010 are two days early"),
-    "markup_name": ("markup_name", "v1", "the company's name looks like HTML"),
-    "zero_filled": ("zero_filled", "v2", "absent lines are 0.0"),
-    "keys_omitted": ("keys_omitted", "v2", "absent lines have no key"),
-    "securities_missing": (
-        "definition_differs", "v2", "total_current_assets misses the securities"
-    ),
-    "late_filer": ("late_filer", "both", "a second quarter in three years is filed 40 days late"),
-    "broken_fourth_shares": ("derived_quarter", "v2", "diluted shares of fourth quarters doubled"),
-    "cash_adjustments": ("cash_adjustments", "v2", "other cash adjustments are not nil"),
-}  # fmt: skip
+    row["role"]: (row["kind"], row["generation"], row["note"]) for row in read_table("roles.csv")
+}
 
 _VARIANTS: dict[str, tuple[str, str]] = {
     "stray": ("stray_label", "a comparative under another fiscal label"),
@@ -129,7 +99,6 @@ def _variants(world: World, profile: Profile) -> list[Planted]:
 
 def _revenue(world: World, index: int, period_end: str) -> tuple[float | None, float | None]:
     """Return what v1 and v2 say of a quarter's revenue."""
-    plantings = world.plantings
     revenues: list[float | None] = []
     for generation, rows, field in (
         ("v1", world.v1_rows(index), "revenues"),
@@ -137,7 +106,7 @@ def _revenue(world: World, index: int, period_end: str) -> tuple[float | None, f
     ):
         wanted = [r for r in rows if r.period_end == period_end and r.timeframe == "quarterly"]
         revenues.append(
-            plantings.value(wanted[-1], generation, "income_statements", field) if wanted else None
+            value_of(wanted[-1], generation, "income_statements", field) if wanted else None
         )
     return revenues[0], revenues[1]
 

@@ -4,66 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .company import TTM
-from .fields import V1_LINES, V2_LINES
+from .planted import SECTIONS, Planted, counterpart, value_of
 from .rows import Row, iso
 
 if TYPE_CHECKING:
     from .world import World
 
-SECTIONS = {
-    "balance_sheets": "balance_sheet",
-    "cash_flow": "cash_flow_statement",
-    "income_statements": "income_statement",
-}
 #: Kinds that change a value of one line of one period.
 VALUE_KINDS = frozenset(
     {"wrong_value", "within_tolerance", "missing_field", "flipped_sign", "scale", "restated"}
 )
 #: Kinds that take rows away, or give them another label.
 ROW_KINDS = frozenset({"missing_ticker", "missing_period", "withdraw", "relabel"})
-
-
-#: Facts that one generation tells its own way, by the fact that the other has in their place.
-_SAME = {
-    "rev_v1": "rev",
-    "opex_v1": "opex",
-    "oop_v1": "oop",
-    "liab_v1": "tl",
-    "ca_v2": "ca",
-    "cash_v1": "cash",
-    "rec_trade": "rec",
-    "oca_v1": "oca",
-    "onca_v1": "oa",
-    "ocl_v1": "accrued",
-    "ltd_v1": "ltd",
-    "oncl_v1": "oncl",
-    "ie_debt": "ie",
-}
-
-
-@dataclass(frozen=True)
-class Planted:
-    """One oddity or planted difference.
-
-    `statement`, `period_end` and `field` are None where it concerns all of them. `field` is
-    in the words of `generation`; the values are what v1 and v2 say, None where absent.
-    `timeframe` is in v2's words.
-    """
-
-    kind: str
-    generation: str
-    cik: str
-    tickers: tuple[str, ...]
-    statement: str | None = None
-    period_end: str | None = None
-    field: str | None = None
-    v1_value: float | None = None
-    v2_value: float | None = None
-    note: str = ""
-    timeframe: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,14 +38,6 @@ class _Change:
             return True
         timeframe = TTM if row.timeframe == "ttm" else row.timeframe
         return planted.period_end == row.period_end and planted.timeframe == timeframe
-
-
-def counterpart(statement: str, field: str, generation: str) -> str | None:
-    """Return the other generation's name for the same fact of a statement, if it has one."""
-    v1 = {line.name: _SAME.get(line.fact, line.fact) for line in V1_LINES[SECTIONS[statement]]}
-    v2 = {line.name: _SAME.get(line.fact, line.fact) for line in V2_LINES[statement]}
-    here, there = (v2, v1) if generation == "v2" else (v1, v2)
-    return next((name for name, fact in there.items() if fact == here.get(field)), None)
 
 
 class Plantings:
@@ -158,7 +105,7 @@ class Plantings:
             return self._keep(index, _Change(planted))
         if field is None:
             field = "revenue" if generation == "v2" else "revenues"
-        old = self.value(row, generation, statement, field)
+        old = value_of(row, generation, statement, field)
         if old is None:
             raise ValueError(f"{profile.cik} has no {field} in the period {row.period_end}")
         planted = replace(planted, field=field)
@@ -197,17 +144,6 @@ class Plantings:
             raise ValueError(f"{generation} has no {timeframe} period {period_end} of {cik}")
         return wanted[-1] if period_end else wanted[len(wanted) // 2]
 
-    def value(self, row: Row, generation: str, statement: str, field: str) -> float | None:
-        """Return what a row says of a field, None where it says nothing."""
-        record: dict[str, Any] = json.loads(row.data)
-        if generation == "v1":
-            point = record["financials"][SECTIONS[statement]].get(field)
-            value: float | None = None if point is None else point["value"]
-        else:
-            value = record.get(field)
-        whole = isinstance(value, float) and abs(value) >= 1_000_000 and value.is_integer()
-        return int(value) if whole and value is not None else value
-
     def _with_values(self, index: int, statement: str, field: str) -> Planted:
         """Fill in what both generations say now, and keep that in the list."""
         change = self._by_company[index][-1]
@@ -225,7 +161,7 @@ class Plantings:
             except ValueError:
                 continue
             if name is not None:
-                said[generation] = self.value(row, generation, statement, name)
+                said[generation] = value_of(row, generation, statement, name)
         planted = replace(planted, v1_value=said.get("v1"), v2_value=said.get("v2"))
         self._by_company[index][-1] = replace(change, planted=planted)
         return planted

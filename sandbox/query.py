@@ -7,12 +7,14 @@ import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from operator import attrgetter, ge, gt, le, lt
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 Params = Mapping[str, str]
 Test = Callable[[Any], bool]
 NEXT_HOST = "https://api.massive.com"
+_RANGES: dict[str, Callable[[Any, Any], bool]] = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
 
 
 class BadQueryError(Exception):
@@ -78,26 +80,17 @@ def _typed(column: Column, name: str, value: str, operator: str) -> Any:
             return float(value)
         except ValueError:
             raise BadQueryError(f"{name}: '{value}' is not a number") from None
-    ranged = operator in ("gt", "gte", "lt", "lte")
-    if column.choices and not ranged and value not in column.choices:
+    if column.choices and operator not in _RANGES and value not in column.choices:
         raise BadQueryError(f"{name}: '{value}' is not one of {', '.join(sorted(column.choices))}")
     return value
 
 
 def _compare(attribute: str, operator: str, value: Any) -> Test:
     """Return a test of an item's attribute; an item without a value passes none."""
-
-    def get(item: Any) -> Any:
-        return getattr(item, attribute)
-
-    if operator == "gt":
-        return lambda item: get(item) is not None and get(item) > value
-    if operator == "gte":
-        return lambda item: get(item) is not None and get(item) >= value
-    if operator == "lt":
-        return lambda item: get(item) is not None and get(item) < value
-    if operator == "lte":
-        return lambda item: get(item) is not None and get(item) <= value
+    get = attrgetter(attribute)
+    if operator in _RANGES:
+        holds = _RANGES[operator]
+        return lambda item: get(item) is not None and holds(get(item), value)
     if operator == "any_of":
         wanted = frozenset(value)
         return lambda item: get(item) in wanted

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import date
 
 from .companies import Profile
 
 
+@dataclass(slots=True, eq=False)
 class Row:
     """One record of either generation: what it is filtered by, and how to render it.
 
@@ -15,49 +17,22 @@ class Row:
     about the row, empty for an ordinary one.
     """
 
-    __slots__ = (
-        "_data",
-        "_render",
-        "cik",
-        "filing_date",
-        "fiscal_quarter",
-        "fiscal_year",
-        "index",
-        "owner",
-        "period_end",
-        "statement",
-        "tickers",
-        "timeframe",
-        "variant",
-    )
+    owner: Profile
+    tickers: tuple[str, ...]
+    statement: str
+    timeframe: str
+    index: int
+    period_end: str
+    filing_date: str | None
+    fiscal_year: int
+    fiscal_quarter: int
+    variant: str
+    render: Callable[[Row], bytes]
+    cik: str = field(init=False)
+    _data: bytes | None = field(default=None, init=False)
 
-    def __init__(
-        self,
-        owner: Profile,
-        tickers: tuple[str, ...],
-        statement: str,
-        timeframe: str,
-        index: int,
-        period_end: str,
-        filing_date: str | None,
-        fiscal_year: int,
-        fiscal_quarter: int,
-        variant: str,
-        render: Callable[[Row], bytes],
-    ) -> None:
-        self.owner = owner
-        self.cik = owner.cik
-        self.tickers = tickers
-        self.statement = statement
-        self.timeframe = timeframe
-        self.index = index
-        self.period_end = period_end
-        self.filing_date = filing_date
-        self.fiscal_year = fiscal_year
-        self.fiscal_quarter = fiscal_quarter
-        self.variant = variant
-        self._render = render
-        self._data: bytes | None = None
+    def __post_init__(self) -> None:
+        self.cik = self.owner.cik
 
     @property
     def company_name(self) -> str:
@@ -73,7 +48,7 @@ class Row:
     def data(self) -> bytes:
         """The record as JSON, rendered at the first call and kept."""
         if self._data is None:
-            self._data = self._render(self)
+            self._data = self.render(self)
         return self._data
 
     def forget(self) -> None:

@@ -7,7 +7,9 @@ import socketserver
 import struct
 import sys
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
@@ -19,19 +21,24 @@ if TYPE_CHECKING:
     from .core import Sandbox
 
 _KEPT_HEADERS = ("authorization", "user-agent", "accept", "accept-encoding", "host")
-_REASONS = {
-    200: "OK",
-    302: "Found",
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    410: "Gone",
-    429: "Too Many Requests",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
-}
 _HTML = b"<html><head><title>Sandbox</title></head><body>Please stand by</body></html>"
+
+
+@dataclass(frozen=True)
+class ServedRequest:
+    """One request that reached the server; `status` 0 is a connection that it reset.
+
+    `headers` holds authorization, user-agent, accept, accept-encoding and host where sent,
+    by lower-case names. `fault` names the fault that the request met, or is empty.
+    """
+
+    at: datetime
+    method: str
+    path: str
+    query: dict[str, str]
+    status: int
+    headers: dict[str, str]
+    fault: str = ""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -80,7 +87,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send(self, answer: Answer, cut: bool = False) -> None:
         lines = [
-            f"HTTP/1.1 {answer.status} {_REASONS.get(answer.status, 'Error')}",
+            f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
             f"Date: {self.date_time_string()}",
             f"Content-Type: {answer.content_type}",
             f"Content-Length: {len(answer.body)}",

@@ -72,6 +72,7 @@ class V1Company:
         self.company = company
         self.today = today
         self._revise = revise
+        self._matrices: dict[str, Ints] = {}
 
     def rows(self) -> list[Row]:
         """Return the records that are public on the day, oldest period first."""
@@ -160,10 +161,6 @@ class V1Company:
             columns = [source[timeframe][fact] for fact in gaps if fact not in _PER_SHARE]
             self._matrices[timeframe] = np.stack(columns, axis=1)
         return self._matrices[timeframe]
-
-    @cached_property
-    def _matrices(self) -> dict[str, Ints]:
-        return {}
 
     def _per_share(self, row: Row) -> PerShare:
         company = self.company

@@ -57,6 +57,7 @@ class V2Company:
         self.company = company
         self.today = today
         self._revise = revise
+        self._matrices: dict[tuple[str, str], Ints] = {}
 
     def rows(self, statement: str) -> list[Row]:
         """Return the rows of a statement; one appears once its first filing is public."""
@@ -221,18 +222,10 @@ class V2Company:
         key = (statement, timeframe)
         if key not in self._matrices:
             facts = self.company.facts
-            source = {
-                QUARTERLY: facts.quarterly,
-                ANNUAL: facts.annual,
-                TTM: facts.ttm,
-            }[timeframe]
+            source = {QUARTERLY: facts.quarterly, ANNUAL: facts.annual, TTM: facts.ttm}[timeframe]
             columns = [source[fact] * sign for fact, sign in self._templates[statement][1]]
             self._matrices[key] = np.stack(columns, axis=1)
         return self._matrices[key]
-
-    @cached_property
-    def _matrices(self) -> dict[tuple[str, str], Ints]:
-        return {}
 
     def render(self, row: Row) -> bytes:
         """Return the row as JSON, figures per share on the basis of today's splits."""

@@ -14,14 +14,7 @@ from .company import Company
 from .endpoints import FILINGS, RATIOS, TICKERS, V1, V2
 from .fields import V2_PATHS
 from .plant import Plantings
-from .query import (
-    BadQueryError,
-    Endpoint,
-    Params,
-    apply_sort,
-    build_tests,
-    parse_sort,
-)
+from .query import BadQueryError, Endpoint, Params, apply_sort, build_tests, parse_sort
 from .ratios import RatioRow, ratio_rows
 from .reference import FilingEntry, TickerEntry, filing_entries, ticker_entries
 from .rows import Row
@@ -30,12 +23,8 @@ from .v2_rows import V2Company
 
 #: Years beyond the clock that the calendars are built for; a longer run rebuilds them.
 _AHEAD = 800
-_TIES_V2 = (
-    ("cik", False),
-    ("timeframe", False),
-    ("fiscal_year", False),
-    ("fiscal_quarter", False),
-)
+_TIES_V1 = (("cik", False), ("timeframe", False))
+_TIES_V2 = (*_TIES_V1, ("fiscal_year", False), ("fiscal_quarter", False))
 
 
 class World:
@@ -184,7 +173,7 @@ class World:
         if path == V1.path and search:
             tests.append(lambda row: search in row.company_name.lower())
         rows = [row for row in self._pool(endpoint, params) if all(test(row) for test in tests)]
-        ties = _TIES_V2 if path in V2 else (("cik", False), ("timeframe", False))
+        ties = _TIES_V2 if path in V2 else _TIES_V1
         return apply_sort(rows, [*order, *ties])
 
     def _tickers(self, params: Params) -> list[TickerEntry]:
