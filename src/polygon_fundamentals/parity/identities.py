@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -41,181 +44,36 @@ class Identity:
     v2: Sum
 
 
-def _sum(section: str, *terms: str, optional: tuple[str, ...] = ()) -> Sum:
-    """A sum from names with a leading - for those that are subtracted."""
-
-    def parse(term: str) -> tuple[float, str]:
-        name = term.removeprefix("-")
-        return (-1.0 if term.startswith("-") else 1.0), f"{section}{name}"
-
-    return Sum(tuple(map(parse, terms)), tuple(map(parse, optional)))
+def _terms(text: str, section: str) -> tuple[tuple[float, str], ...]:
+    """The lines of `a - b + c` with their signs, each named with its section of v1."""
+    return tuple(
+        (-1.0 if sign == "-" else 1.0, f"{section}{name}") for sign, name in _TERM.findall(text)
+    )
 
 
-_BS, _CF, _IS = "balance_sheet.", "cash_flow_statement.", "income_statement."
-_A_IS_L_AND_E = _sum(
-    "",
-    "total_assets",
-    "-total_liabilities",
-    "-total_equity",
-    optional=("-commitments_and_contingencies",),
-)
-_V1_OPERATING, _V1_INVESTING, _V1_FINANCING = (
-    f"net_cash_flow_from_{kind}_activities" for kind in ("operating", "investing", "financing")
-)
+def _read_identities() -> dict[Statement, tuple[Identity, ...]]:
+    """The identities of each statement, from the table beside this module.
 
-IDENTITIES: dict[Statement, tuple[Identity, ...]] = {
-    Statement.BALANCE_SHEETS: (
-        Identity(
-            "assets = liabilities + equity",
-            # v1 keeps mezzanine equity apart, in one of several lines, or leaves it out.
-            (
-                _sum(_BS, "assets", "-liabilities", "-equity"),
-                _sum(_BS, "assets", "-liabilities", "-equity", "-temporary_equity"),
-                _sum(
-                    _BS, "assets", "-liabilities", "-equity", "-redeemable_noncontrolling_interest"
-                ),
-                _sum(_BS, "assets", "-liabilities", "-equity", "-commitments_and_contingencies"),
-                _sum(
-                    _BS, "assets", "-liabilities", "-equity",
-                    optional=("-temporary_equity", "-redeemable_noncontrolling_interest"),
-                ),
-            ),
-            _A_IS_L_AND_E,
-        ),
-        Identity(
-            "liabilities and equity = assets",
-            (_sum(_BS, "liabilities_and_equity", "-assets"),),
-            _sum("", "total_liabilities_and_equity", "-total_assets"),
-        ),
-        Identity(
-            "assets = current + non-current",
-            (_sum(_BS, "assets", "-current_assets", "-noncurrent_assets"),),
-            _A_IS_L_AND_E,
-        ),
-        Identity(
-            "liabilities = current + non-current",
-            (_sum(_BS, "liabilities", "-current_liabilities", "-noncurrent_liabilities"),),
-            _A_IS_L_AND_E,
-        ),
-        Identity(
-            "equity = parent's + minority's",
-            (
-                _sum(
-                    _BS, "equity", "-equity_attributable_to_parent",
-                    optional=("-equity_attributable_to_noncontrolling_interest",),
-                ),
-            ),
-            _sum(
-                "", "total_equity", "-total_equity_attributable_to_parent",
-                optional=("-noncontrolling_interest",),
-            ),
-        ),
-    ),
-    Statement.CASH_FLOW: (
-        Identity(
-            "change in cash = its flows",
-            (
-                _sum(
-                    _CF, "net_cash_flow", f"-{_V1_OPERATING}", f"-{_V1_INVESTING}",
-                    f"-{_V1_FINANCING}", optional=("-exchange_gains_losses",),
-                ),
-            ),
-            _sum(
-                "", "change_in_cash_and_equivalents", "-net_cash_from_operating_activities",
-                "-net_cash_from_investing_activities", "-net_cash_from_financing_activities",
-                optional=("-effect_of_currency_exchange_rate", "-other_cash_adjustments"),
-            ),
-        ),
-        *(
-            Identity(
-                f"{kind} flow = continuing + discontinued",
-                (
-                    _sum(
-                        _CF, v1, f"-{v1}_continuing", optional=(f"-{v1}_discontinued",)
-                    ),
-                ),
-                _sum(
-                    "", f"net_cash_from_{kind}_activities", f"-{continuing}",
-                    optional=(f"-net_cash_from_{kind}_activities_discontinued_operations",),
-                ),
+    v1 keeps some lines, such as mezzanine equity, in one of several places or leaves them out, so
+    an identity may have several rows for v1, of which any will do.
+    """
+    sums: dict[Statement, dict[str, dict[str, list[Sum]]]] = {s: {} for s in Statement}
+    with Path(__file__).with_name("identities.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            statement = Statement(row["statement"])
+            section = f"{statement.v1_sections[0]}." if row["generation"] == "v1" else ""
+            of_identity = sums[statement].setdefault(row["identity"], {"v1": [], "v2": []})
+            of_identity[row["generation"]].append(
+                Sum(_terms(row["lines"], section), _terms(row["optional"], section))
             )
-            for kind, v1, continuing in (
-                (
-                    "operating", _V1_OPERATING,
-                    "cash_from_operating_activities_continuing_operations",
-                ),
-                (
-                    "investing", _V1_INVESTING,
-                    "net_cash_from_investing_activities_continuing_operations",
-                ),
-                (
-                    "financing", _V1_FINANCING,
-                    "net_cash_from_financing_activities_continuing_operations",
-                ),
-            )
-        ),
-    ),
-    Statement.INCOME_STATEMENTS: (
-        Identity(
-            "gross profit = revenue - cost",
-            (_sum(_IS, "gross_profit", "-revenues", "cost_of_revenue"),),
-            _sum("", "gross_profit", "-revenue", "cost_of_revenue"),
-        ),
-        Identity(
-            "operating income = gross profit - operating expenses",
-            (
-                _sum(_IS, "operating_income_loss", "-gross_profit", "operating_expenses"),
-                _sum(_IS, "operating_income_loss", "-revenues", "operating_expenses"),
-            ),
-            _sum("", "operating_income", "-gross_profit", "total_operating_expenses"),
-        ),
-        Identity(
-            "pre-tax income = operating + other",
-            (
-                _sum(
-                    _IS, "income_loss_from_continuing_operations_before_tax",
-                    "-operating_income_loss", "-nonoperating_income_loss",
-                ),
-            ),
-            _sum(
-                "", "income_before_income_taxes", "-operating_income",
-                "-total_other_income_expense",
-            ),
-        ),
-        Identity(
-            "net income = pre-tax - taxes + discontinued",
-            tuple(
-                _sum(
-                    _IS, "net_income_loss", "-income_loss_from_continuing_operations_before_tax",
-                    optional=(
-                        "income_tax_expense_benefit",
-                        "-income_loss_from_discontinued_operations_net_of_tax",
-                        *equity_method,
-                    ),
-                )
-                for equity_method in ((), ("-income_loss_from_equity_method_investments",))
-            ),
-            _sum(
-                "", "consolidated_net_income_loss", "-income_before_income_taxes",
-                optional=("income_taxes", "-discontinued_operations"),
-            ),
-        ),
-        Identity(
-            "net income = parent's + minority's",
-            (
-                _sum(
-                    _IS, "net_income_loss", "-net_income_loss_attributable_to_parent",
-                    optional=("-net_income_loss_attributable_to_noncontrolling_interest",),
-                ),
-            ),
-            _sum(
-                "", "net_income_loss_attributable_common_shareholders",
-                "-consolidated_net_income_loss",
-                optional=("-noncontrolling_interest", "preferred_stock_dividends_declared"),
-            ),
-        ),
-    ),
-}  # fmt: skip
+    return {
+        statement: tuple(Identity(name, tuple(of["v1"]), *of["v2"]) for name, of in named.items())
+        for statement, named in sums.items()
+    }
+
+
+_TERM = re.compile(r"(-|\+|^)\s*(\w+)")
+IDENTITIES = _read_identities()
 
 
 def broken_identity(paired: Paired, pair: Pair) -> tuple[Flags, list[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -19,33 +19,31 @@ def equal(paired: Paired, a: Floats, b: Floats) -> Flags:
     return result
 
 
-def _less(values: dict[str, Floats], total: str, names: Iterable[str], prefix: str = "") -> Floats:
-    """A total less those of the named lines that are there."""
-    rest = values[prefix + total]
-    for name in names:
-        rest = rest - or_zero(values[prefix + name])
-    return rest
+def _residuals(v1: str, v2: str) -> Proof:
+    """A proof that both figures are what their own totals leave over.
 
-
-def _residuals(
-    v1_prefix: str,
-    v1_line: str,
-    v1_total: str,
-    v1_parts: tuple[str, ...],
-    v2_total: str,
-    v2_parts: tuple[str, ...],
-) -> Proof:
-    """A proof that both figures are what their own totals leave over."""
+    `v1` is `line = total - part - ...` and `v2` the same without its line, which is the pair's.
+    A part that a record lacks takes nothing from the total.
+    """
+    v1_line, v1_rest = v1.split(" = ")
 
     def proof(paired: Paired, pair: Pair) -> Flags:
-        v1 = _less(dict(paired.v1), v1_total, v1_parts, v1_prefix)
-        v2 = _less(dict(paired.v2), v2_total, v2_parts)
-        flags: Flags = equal(paired, paired.v1[v1_prefix + v1_line], v1) & equal(
-            paired, pair.actual, v2
+        section = f"{paired.statement.v1_sections[0]}."
+        v1_left = _left_over(paired.v1, v1_rest, section)
+        flags: Flags = equal(paired, paired.v1[section + v1_line], v1_left) & equal(
+            paired, pair.actual, _left_over(paired.v2, v2)
         )
         return flags
 
     return proof
+
+
+def _left_over(values: Mapping[str, Floats], formula: str, section: str = "") -> Floats:
+    total, *parts = formula.split(" - ")
+    rest = values[section + total]
+    for part in parts:
+        rest = rest - or_zero(values[section + part])
+    return rest
 
 
 def _plus(*names: str) -> Proof:
@@ -140,7 +138,6 @@ def _expenses_follow_operating_income(paired: Paired, pair: Pair) -> Flags:
     return flags
 
 
-_BS, _IS = "balance_sheet.", "income_statement."
 PROOFS: dict[Statement, dict[str, tuple[tuple[Proof, str], ...]]] = {
     Statement.BALANCE_SHEETS: {
         "total_current_assets": (
@@ -152,17 +149,10 @@ PROOFS: dict[Statement, dict[str, tuple[tuple[Proof, str], ...]]] = {
         "other_current_assets": (
             (
                 _residuals(
-                    _BS,
-                    "other_current_assets",
-                    "current_assets",
-                    ("cash", "accounts_receivable", "inventory", "prepaid_expenses"),
-                    "total_current_assets",
-                    (
-                        "cash_and_equivalents",
-                        "short_term_investments",
-                        "receivables",
-                        "inventories",
-                    ),
+                    "other_current_assets = current_assets - cash - accounts_receivable - "
+                    "inventory - prepaid_expenses",
+                    "total_current_assets - cash_and_equivalents - short_term_investments - "
+                    "receivables - inventories",
                 ),
                 "each is what its own current assets leave over",
             ),
@@ -170,22 +160,10 @@ PROOFS: dict[Statement, dict[str, tuple[tuple[Proof, str], ...]]] = {
         "other_assets": (
             (
                 _residuals(
-                    _BS,
-                    "other_noncurrent_assets",
-                    "noncurrent_assets",
-                    (
-                        "long_term_investments",
-                        "fixed_assets",
-                        "intangible_assets",
-                        "noncurrent_prepaid_expenses",
-                    ),
-                    "total_assets",
-                    (
-                        "total_current_assets",
-                        "property_plant_equipment_net",
-                        "goodwill",
-                        "intangible_assets_net",
-                    ),
+                    "other_noncurrent_assets = noncurrent_assets - long_term_investments - "
+                    "fixed_assets - intangible_assets - noncurrent_prepaid_expenses",
+                    "total_assets - total_current_assets - property_plant_equipment_net - "
+                    "goodwill - intangible_assets_net",
                 ),
                 "each is what its own non-current assets leave over",
             ),
@@ -195,12 +173,10 @@ PROOFS: dict[Statement, dict[str, tuple[tuple[Proof, str], ...]]] = {
         "accrued_and_other_current_liabilities": (
             (
                 _residuals(
-                    _BS,
-                    "other_current_liabilities",
-                    "current_liabilities",
-                    ("accounts_payable", "interest_payable", "wages"),
-                    "total_current_liabilities",
-                    ("accounts_payable", "debt_current", "deferred_revenue_current"),
+                    "other_current_liabilities = current_liabilities - accounts_payable - "
+                    "interest_payable - wages",
+                    "total_current_liabilities - accounts_payable - debt_current - "
+                    "deferred_revenue_current",
                 ),
                 "each is what its own current liabilities leave over",
             ),
@@ -216,15 +192,9 @@ PROOFS: dict[Statement, dict[str, tuple[tuple[Proof, str], ...]]] = {
         "other_noncurrent_liabilities": (
             (
                 _residuals(
-                    _BS,
-                    "other_noncurrent_liabilities",
-                    "noncurrent_liabilities",
-                    ("long_term_debt",),
-                    "total_liabilities",
-                    (
-                        "total_current_liabilities",
-                        "long_term_debt_and_capital_lease_obligations",
-                    ),
+                    "other_noncurrent_liabilities = noncurrent_liabilities - long_term_debt",
+                    "total_liabilities - total_current_liabilities - "
+                    "long_term_debt_and_capital_lease_obligations",
                 ),
                 "each is what its own non-current liabilities leave over",
             ),
@@ -253,20 +223,11 @@ PROOFS: dict[Statement, dict[str, tuple[tuple[Proof, str], ...]]] = {
         "other_operating_expenses": (
             (
                 _residuals(
-                    _IS,
-                    "other_operating_expenses",
-                    "operating_expenses",
-                    (
-                        "selling_general_and_administrative_expenses",
-                        "depreciation_and_amortization",
-                        "research_and_development",
-                    ),
-                    "total_operating_expenses",
-                    (
-                        "selling_general_administrative",
-                        "depreciation_depletion_amortization",
-                        "research_development",
-                    ),
+                    "other_operating_expenses = operating_expenses - "
+                    "selling_general_and_administrative_expenses - "
+                    "depreciation_and_amortization - research_and_development",
+                    "total_operating_expenses - selling_general_administrative - "
+                    "depreciation_depletion_amortization - research_development",
                 ),
                 "each is what its own operating expenses leave over",
             ),
