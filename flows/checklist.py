@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from prefect import flow
 
-from flows.parameters import ChecklistParameters
+from flows.parameters.switch import ChecklistParameters
 from flows.runs import Report, warn_of_others
 from flows.signature import takes
 from flows.switching import checklist_of, lake_of, publish

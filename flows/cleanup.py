@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from flows.parameters import CleanupParameters, RestoreParameters
+from flows.parameters.switch import CleanupParameters, RestoreParameters
 from flows.runs import Report
 from flows.signature import takes
 from flows.switching import lake_of, recorded, switch_context

@@ -10,7 +10,7 @@ from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput
 from pydantic import Field
 
-from flows.parameters import CutoverParameters
+from flows.parameters.switch import CutoverParameters
 from flows.runs import Report
 from flows.signature import takes
 from flows.switching import checklist_of, lake_of, recorded, switch_context

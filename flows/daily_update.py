@@ -9,9 +9,9 @@ from prefect import flow, get_run_logger, runtime
 
 from flows.historical_load import generations_of
 from flows.load_tasks import no_tickers
-from flows.parameters import DailyUpdateParameters
+from flows.parameters.loads import DailyUpdateParameters
 from flows.ratios import with_ratios
-from flows.runs import Report, recorded_run, sentence, threads_runner
+from flows.runs import Report, load_report, recorded_run, sentence, threads_runner
 from flows.runtime.artifacts import publish_load
 from flows.signature import takes
 from flows.status import tell_status
@@ -128,17 +128,10 @@ def _updated(run: ledger.Run, given: DailyUpdateParameters) -> Report:
     code = max(report.exit_code for report in reports_by_generation.values())
     for name, report in reports_by_generation.items():
         notes += _notes_of(name, report)
-    reports = {name: report.as_json() for name, report in reports_by_generation.items()}
     message = "; ".join([sentence(reports_by_generation), *notes])
-    whole: Report = {
-        **reports,
-        "lake": str(run.lake.root),
-        "run": run.id,
-        "notes": notes,
-        "tickers_followed": len(followed),
-        "exit_code": code,
-        "message": message,
-    }
+    whole = load_report(run, reports_by_generation, message, code)
+    whole |= {"notes": notes, "tickers_followed": len(followed)}
+    reports = {name: whole[name] for name in reports_by_generation}
     if given.ratios:
         whole = with_ratios(whole, list(followed), given.base_url)
         run.report["ratios"] = whole["ratios"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows.parameters import DrillParameters
+from flows.parameters.switch import DrillParameters
 from flows.runs import Report
 from flows.signature import takes
 from flows.switching import checklist_of, lake_of, recorded, switch_context, today

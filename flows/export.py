@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prefect import flow, runtime
 
-from flows.parameters import ExportParameters
+from flows.parameters.lake import ExportParameters
 from flows.runs import Report
 from flows.runtime.progress import still_running
 from flows.signature import takes

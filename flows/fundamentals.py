@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prefect import flow, runtime
 
-from flows.historical_load import run_load
-from flows.parameters import FundamentalsParameters
+from flows.historical_load import Load, run_load
+from flows.parameters.fundamentals import FundamentalsParameters
 from flows.runs import Report, threads_runner
 from flows.signature import takes
 from polygon_fundamentals.lake import Lake
@@ -32,9 +32,7 @@ def fundamentals(given: FundamentalsParameters) -> Report:
     """
     named = given.generation
     chosen = Generation(named) if named else Lake(lake_root(given.lake)).primary
-    return run_load(
-        "fundamentals",
-        given.recorded(chosen),
+    load = Load(
         [chosen],
         given.names,
         given.statements,
@@ -43,3 +41,4 @@ def fundamentals(given: FundamentalsParameters) -> Report:
         base_url=given.base_url,
         cik=given.known_cik,
     )
+    return run_load("fundamentals", given.recorded(chosen), load)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import flow, runtime
 
 from flows.load_tasks import LoadPlan, load_generations
-from flows.parameters import HistoricalLoadParameters
+from flows.parameters.loads import HistoricalLoadParameters
 from flows.ratios import with_ratios
-from flows.runs import Report, recorded_run, sentence, threads_runner
+from flows.runs import Report, load_report, recorded_run, sentence, threads_runner
 from flows.runtime.artifacts import publish_load
 from flows.signature import takes
 from polygon_fundamentals import ledger
@@ -20,20 +21,30 @@ from polygon_fundamentals.load.query import Filters
 from polygon_fundamentals.reference.tickers import tickers_of_cik
 from polygon_fundamentals.reference.tickers import universe as whole_universe
 from polygon_fundamentals.reports import LoadReport
-from polygon_fundamentals.settings import (
-    Settings,
-    lake_root,
-    load_edgar_settings,
-    load_settings,
-)
-from polygon_fundamentals.statements import (
-    Generation,
-    Statement,
-)
+from polygon_fundamentals.settings import Settings, lake_root, load_edgar_settings, load_settings
+from polygon_fundamentals.statements import Generation, Statement
 from tasks.context import RunSpec, close, context
 
 # Below this many units the writer processes cost more to start than they save.
 UNITS_WORTH_PROCESSES = 60
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a load is asked for; see the parameters of the flows for what each field means."""
+
+    generations: Sequence[Generation]
+    tickers: Sequence[str]
+    statements: Sequence[Statement]
+    filters: Filters
+    lake: str | None
+    base_url: str | None
+    universe: str | None = None
+    resume: bool = False
+    cik: str | None = None
+    original_dates: bool = False
+    witness: str | None = None
+    ratios: bool = False
 
 
 def _run_name() -> str:
@@ -61,9 +72,7 @@ def historical_load(given: HistoricalLoadParameters) -> Report:
         load_edgar_settings()
     if given.adopt:
         their_form.adopt(Lake(lake_root(given.lake)))
-    return run_load(
-        "historical-load",
-        given.recorded,
+    load = Load(
         generations_of(given.generation),
         given.names,
         given.statements,
@@ -76,6 +85,7 @@ def historical_load(given: HistoricalLoadParameters) -> Report:
         witness=given.witness,
         ratios=given.ratios,
     )
+    return run_load("historical-load", given.recorded, load)
 
 
 def with_original_dates(
@@ -96,17 +106,17 @@ def with_original_dates(
     finally:
         close(spec)
     result = state.result(raise_on_failure=False)
-    if not isinstance(result, dict) or "error" in result:
-        reason = result["error"] if isinstance(result, dict) else str(state.message or result)
-        code = max(report["exit_code"], result["exit_code"] if isinstance(result, dict) else 3)
-        message = f"{report['message']}; original dates: {reason}"
-        return {
-            **report,
-            "original_dates": {"error": reason},
-            "exit_code": code,
-            "message": message,
-        }
-    return {**report, "original_dates": result}
+    dates: Report = {"error": str(state.message or result), "exit_code": 3}
+    if isinstance(result, dict):
+        dates = result
+    if "error" not in dates:
+        return {**report, "original_dates": dates}
+    return {
+        **report,
+        "original_dates": {"error": dates["error"]},
+        "exit_code": max(report["exit_code"], dates["exit_code"]),
+        "message": f"{report['message']}; original dates: {dates['error']}",
+    }
 
 
 def generations_of(choice: str) -> list[Generation]:
@@ -114,99 +124,61 @@ def generations_of(choice: str) -> list[Generation]:
     return list(Generation) if choice == "both" else [Generation(choice)]
 
 
-def run_load(
-    flow_name: str,
-    parameters: dict[str, object],
-    generations: Sequence[Generation],
-    tickers: Sequence[str],
-    statements: Sequence[Statement],
-    filters: Filters,
-    *,
-    lake: str | None,
-    base_url: str | None,
-    universe: str | None = None,
-    resume: bool = False,
-    cik: str | None = None,
-    original_dates: bool = False,
-    witness: str | None = None,
-    ratios: bool = False,
-) -> Report:
+def run_load(flow_name: str, parameters: dict[str, object], load: Load) -> Report:
     """Load the generations one after the other; record the run; return the report.
 
     Raises:
         FundamentalsError: the run could not start (lake locked, no key, ...).
     """
-    where = Lake(lake_root(lake))
-    settings = load_settings(base_url)
+    where = Lake(lake_root(load.lake))
+    settings = load_settings(load.base_url)
     parameters = {**parameters, "base_url": settings.base_url}
-    with recorded_run(flow_name, where, parameters, writes=generations, resume=resume) as run:
+    with recorded_run(
+        flow_name, where, parameters, writes=load.generations, resume=load.resume
+    ) as run:
         run.report["requests_per_minute"] = settings.requests_per_minute
-        load_reports = _loaded(
-            run,
-            settings,
-            generations,
-            tickers,
-            statements,
-            filters,
-            base_url,
-            universe,
-            cik,
-        )
-        code = max(report.exit_code for report in load_reports.values())
-        reports = {name: report.as_json() for name, report in load_reports.items()}
-        report: Report = {
-            **reports,
-            "lake": str(where.root),
-            "run": run.id,
-            "exit_code": code,
-            "message": sentence(load_reports),
-        }
-        if original_dates:
-            report = with_original_dates(report, tickers, base_url, witness)
+        loaded = _loaded(run, settings, load)
+        code = max(report.exit_code for report in loaded.values())
+        report = load_report(run, loaded, sentence(loaded), code)
+        generations = {name: report[name] for name in loaded}
+        if load.original_dates:
+            report = with_original_dates(report, load.tickers, load.base_url, load.witness)
             run.report["original_dates"] = report["original_dates"]
-        if ratios:
-            report = with_ratios(report, tickers, base_url)
+        if load.ratios:
+            report = with_ratios(report, load.tickers, load.base_url)
             run.report["ratios"] = report["ratios"]
         # A sharded load knows its shards by what the ledger says of them.
         run.report.update(
             ok=report["exit_code"] == 0,
             exit_code=report["exit_code"],
             message=report["message"],
-            generations=reports,
+            generations=generations,
         )
-    publish_load(flow_name, reports | ({"ratios": report["ratios"]} if ratios else {}))
+    publish_load(flow_name, generations | ({"ratios": report["ratios"]} if load.ratios else {}))
     return report
 
 
-def _loaded(
-    run: ledger.Run,
-    settings: Settings,
-    generations: Sequence[Generation],
-    tickers: Sequence[str],
-    statements: Sequence[Statement],
-    filters: Filters,
-    base_url: str | None,
-    universe: str | None,
-    cik: str | None,
-) -> dict[str, LoadReport]:
-    many = len(tickers) * len(statements) >= UNITS_WORTH_PROCESSES or universe is not None
+def _loaded(run: ledger.Run, settings: Settings, load: Load) -> dict[str, LoadReport]:
+    units = len(load.tickers) * len(load.statements)
+    many = units >= UNITS_WORTH_PROCESSES or load.universe is not None
     spec = RunSpec(
         run=run.id,
         lake=str(run.lake.root),
-        base_url=base_url,
+        base_url=load.base_url,
         processes=settings.processes if many else 0,
     )
     try:
         context(spec)  # refuses a missing key or server limit before the first task
-        names = list(tickers)
-        if universe is not None:
-            names = whole_universe(context(spec).client, active_only=universe == "active")
-        if cik is not None and not names:
-            names = tickers_of_cik(context(spec).client, cik)
-        ciks = {name: [cik] for name in names} if cik is not None else {}
-        plan = LoadPlan(spec, settings, run, names, statements, filters, run.done_before, ciks=ciks)
-        loaded = load_generations(plan, generations)
-        reports = {generation.value: report for generation, report in loaded.items()}
+        names = list(load.tickers)
+        if load.universe is not None:
+            names = whole_universe(context(spec).client, active_only=load.universe == "active")
+        if load.cik is not None and not names:
+            names = tickers_of_cik(context(spec).client, load.cik)
+        ciks = {name: [load.cik] for name in names} if load.cik is not None else {}
+        plan = LoadPlan(
+            spec, settings, run, names, load.statements, load.filters, run.done_before, ciks=ciks
+        )
+        loaded = load_generations(plan, load.generations)
     finally:
         close(spec)
-    return reports
+    return {generation.value: report for generation, report in loaded.items()}

@@ -13,7 +13,7 @@ from prefect.artifacts import create_link_artifact
 
 from expectations.answer import ACCEPTED_FILE, TOLERANCES_FILE, Asked
 from flows.compare_tasks import compare_statements
-from flows.parameters import ParityParameters
+from flows.parameters.lake import ParityParameters
 from flows.runs import Report, one_by_one, recorded_run
 from flows.runtime.artifacts import publish_text
 from flows.signature import takes

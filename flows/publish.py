@@ -6,7 +6,7 @@ import time
 
 from prefect import flow, runtime
 
-from flows.parameters import PublishParameters
+from flows.parameters.lake import PublishParameters
 from flows.runs import Report, recorded_run
 from flows.runtime.artifacts import publish_text
 from flows.signature import takes

@@ -10,8 +10,8 @@ from pathlib import Path
 from prefect import flow
 
 from flows.load_tasks import label, no_tickers, task_report
-from flows.parameters import RatiosParameters
-from flows.runs import Report, recorded_run, sentence
+from flows.parameters.loads import RatiosParameters
+from flows.runs import Report, load_report, recorded_run, sentence
 from flows.runtime.artifacts import publish_load
 from flows.signature import takes
 from polygon_fundamentals.lake import Lake, catalogue
@@ -50,17 +50,12 @@ def ratios(given: RatiosParameters) -> Report:
             loaded = _load(spec, tickers)
         finally:
             close(spec)
-        report = loaded.as_json()
-        message = sentence({RATIOS: loaded})
-        run.report.update(ok=loaded.exit_code == 0, message=message, ratios=report)
-    publish_load("ratios", {RATIOS: report})
-    return {
-        RATIOS: report,
-        "lake": str(where.root),
-        "run": run.id,
-        "exit_code": loaded.exit_code,
-        "message": message,
-    }
+        report = load_report(run, {RATIOS: loaded}, sentence({RATIOS: loaded}), loaded.exit_code)
+        run.report.update(
+            ok=loaded.exit_code == 0, message=report["message"], ratios=report[RATIOS]
+        )
+    publish_load("ratios", {RATIOS: report[RATIOS]})
+    return report
 
 
 def with_ratios(report: Report, tickers: Sequence[str], base_url: str | None) -> Report:
@@ -71,10 +66,9 @@ def with_ratios(report: Report, tickers: Sequence[str], base_url: str | None) ->
         loaded = _load(spec, tickers or list(catalogue.companies(where)))
     finally:
         close(spec)
-    ratios_report = loaded.as_json()
     return {
         **report,
-        RATIOS: ratios_report,
+        RATIOS: loaded.as_json(),
         "exit_code": max(report["exit_code"], loaded.exit_code),
         "message": f"{report['message']}; {sentence({RATIOS: loaded})}",
     }

@@ -6,8 +6,8 @@ from prefect import flow
 
 from flows.historical_load import UNITS_WORTH_PROCESSES
 from flows.load_tasks import LoadPlan, load_generations
-from flows.parameters import RefreshParameters
-from flows.runs import Report, recorded_run, sentence, threads_runner
+from flows.parameters.loads import RefreshParameters
+from flows.runs import Report, load_report, recorded_run, sentence, threads_runner
 from flows.runtime.artifacts import publish_load
 from flows.signature import takes
 from flows.status import tell_status
@@ -82,7 +82,6 @@ def _refreshed(run: ledger.Run, settings: Settings, given: RefreshParameters) ->
         loaded = load_generations(plan, [Generation.V2])[Generation.V2]
     finally:
         close(spec)
-    report = loaded.as_json()
     message = f"{sentence({'v2': loaded})}, {loaded.rows_withdrawn:,} withdrawn"
     if loaded.rows_withheld:
         message += f", {loaded.rows_withheld:,} withheld"
@@ -93,11 +92,6 @@ def _refreshed(run: ledger.Run, settings: Settings, given: RefreshParameters) ->
             f"v2 gave no row for any of {len(followed):,} tickers, so nothing was compared or "
             "withdrawn: look at the API's status and your plan, then run again"
         )
-    run.report.update(ok=code == 0, message=message, generations={Generation.V2.value: report})
-    return {
-        "v2": report,
-        "lake": str(run.lake.root),
-        "run": run.id,
-        "exit_code": code,
-        "message": message,
-    }
+    report = load_report(run, {Generation.V2.value: loaded}, message, code)
+    run.report.update(ok=code == 0, message=message, generations={"v2": report["v2"]})
+    return report

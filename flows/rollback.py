@@ -6,7 +6,7 @@ from datetime import date
 
 from prefect import flow
 
-from flows.parameters import RollbackParameters
+from flows.parameters.switch import RollbackParameters
 from flows.runs import Report, report_of
 from flows.signature import takes
 from flows.switching import lake_of, recorded, switch_context, today, v1_days

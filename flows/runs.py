@@ -113,6 +113,19 @@ def sentence(reports: Mapping[str, LoadReport]) -> str:
     return "; ".join(parts)
 
 
+def load_report(
+    run: ledger.Run, load_reports: Mapping[str, LoadReport], message: str, exit_code: int
+) -> Report:
+    """Return a load's report: what was done with each generation, in which lake, by which run."""
+    return {
+        **{name: report.as_json() for name, report in load_reports.items()},
+        "lake": str(run.lake.root),
+        "run": run.id,
+        "exit_code": exit_code,
+        "message": message,
+    }
+
+
 def flow_run_id() -> str | None:
     """Return the id of the present Prefect run, for the ledger."""
     run_id = runtime.flow_run.id

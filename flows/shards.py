@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from prefect import flow, runtime
 
 from flows.historical_load import generations_of
-from flows.parameters import ShardedLoadParameters
+from flows.parameters.loads import ShardedLoadParameters
 from flows.runs import Report, flow_run_id, sentence
 from flows.runtime.artifacts import publish_load
 from flows.shard_runs import Shard, carry_out

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from prefect import State
 
-from flows.parameters import Parameters
+from flows.parameters.declaration import Parameters
 from flows.runs import Report, finish_flow
 
 P = TypeVar("P", bound=Parameters)

@@ -6,7 +6,7 @@ import time
 
 from prefect import flow, runtime
 
-from flows.parameters import SilverParameters
+from flows.parameters.lake import SilverParameters
 from flows.runs import Report, recorded_run, spreads_tasks
 from flows.runtime.artifacts import publish_text
 from flows.signature import takes

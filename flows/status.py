@@ -10,7 +10,7 @@ from prefect.events import emit_event
 
 from flows.contacts import whom_to_tell
 from flows.lake_status import status_of
-from flows.parameters import StatusParameters
+from flows.parameters.lake import StatusParameters
 from flows.runs import Report
 from flows.runtime.artifacts import publish_text
 from flows.signature import takes

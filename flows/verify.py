@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows.parameters import VerifyParameters
+from flows.parameters.switch import VerifyParameters
 from flows.runs import Report
 from flows.signature import takes
 from flows.switching import lake_of, recorded, switch_context

@@ -22,15 +22,13 @@ from flows.commands import (
     status,
     switch,
 )
-from flows.parameters import (
+from flows.parameters.declaration import Parameters
+from flows.parameters.lake import PublishParameters
+from flows.parameters.loads import DailyUpdateParameters, RatiosParameters, RefreshParameters
+from flows.parameters.switch import (
     CleanupParameters,
     CutoverParameters,
-    DailyUpdateParameters,
     DrillParameters,
-    Parameters,
-    PublishParameters,
-    RatiosParameters,
-    RefreshParameters,
     RestoreParameters,
     RollbackParameters,
     VerifyParameters,

@@ -9,7 +9,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from flows.parameters import Day, Flag, LakeFolder, Parameters
+from flows.parameters.declaration import Flag, Parameters
+from flows.parameters.shared import Day, LakeFolder
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake.paths import Lake

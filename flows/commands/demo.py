@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from flows.commands.output import program
-from flows.parameters import Flag, Parameters
+from flows.parameters.declaration import Flag, Parameters
 from flows.runtime import quiet
 from polygon_fundamentals.errors import UsageError
 

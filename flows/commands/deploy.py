@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Literal
 
-from flows.parameters import Flag, Parameters
+from flows.parameters.declaration import Flag, Parameters
 from flows.runtime import quiet
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.settings import server_configured

@@ -12,7 +12,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from flows.parameters import Day, Flag, LakeFolder, Parameters
+from flows.parameters.declaration import Flag, Parameters
+from flows.parameters.shared import Day, LakeFolder
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.settings import lake_root
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from flows.parameters import LakeFolder, Parameters
+from flows.parameters.declaration import Parameters
+from flows.parameters.shared import LakeFolder
 from polygon_fundamentals.settings import existing_lake_root, load_settings
 
 if TYPE_CHECKING:

@@ -16,15 +16,15 @@ from flows.commands.spread import (
     refuse_unused_address,
     refuse_without_server,
 )
-from flows.parameters import (
+from flows.parameters.declaration import Flag
+from flows.parameters.fundamentals import FundamentalsParameters
+from flows.parameters.loads import (
+    MAX_SHARDS,
     DailyUpdateParameters,
-    Flag,
-    FundamentalsParameters,
     HistoricalLoadParameters,
     RatiosParameters,
     RefreshParameters,
 )
-from flows.parameters.loads import MAX_SHARDS
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.settings import lake_root
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from flows.parameters import Flag, Parameters, flag_of
+from flows.parameters.declaration import Flag, Parameters, flag_of
 from flows.parameters.shared import WHERE
 from polygon_fundamentals.load.query import as_day
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flows.commands.output import parity_lines
 from flows.commands.run import run_flow
 from flows.commands.spread import SpreadParameters
-from flows.parameters import ParityParameters
+from flows.parameters.lake import ParityParameters
 from polygon_fundamentals.settings import existing_lake_root, load_settings
 
 

@@ -8,7 +8,8 @@ from typing import Annotated
 from pydantic import Field
 
 from flows.commands.output import finish, switch_lines
-from flows.parameters import Flag, LakeFolder, Parameters
+from flows.parameters.declaration import Flag, Parameters
+from flows.parameters.shared import LakeFolder
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.settings import lake_root
 

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from flows.commands.output import Lines, finish
-from flows.parameters import Parameters
+from flows.parameters.declaration import Parameters
 from flows.runtime import quiet, temporary_server
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.settings import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Annotated
 
-from flows.parameters import Day, Flag, Parameters
+from flows.parameters.declaration import Flag, Parameters
+from flows.parameters.shared import Day
 from polygon_fundamentals.errors import UsageError
 
 

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Annotated
 
 from deployments.steps import CREATE, Step
-from flows.parameters import Flag, Parameters
+from flows.parameters.declaration import Flag, Parameters
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.server import LIMIT_NAME
 from polygon_fundamentals.settings import api_key, load_settings, server_configured

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from flows.parameters import Day, Flag, LakeFolder, Parameters
+from flows.parameters.declaration import Flag, Parameters
+from flows.parameters.shared import Day, LakeFolder
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.settings import existing_lake_root, reader_keys

@@ -12,15 +12,9 @@ from pydantic import Field, model_validator
 from flows.commands.output import export_lines, publish_lines, silver_lines
 from flows.commands.run import run_flow
 from flows.commands.spread import SpreadParameters
-from flows.parameters import (
-    ExportParameters,
-    Flag,
-    LakeFolder,
-    PublishParameters,
-    SilverParameters,
-    Statements,
-)
-from flows.parameters.declaration import Parameters
+from flows.parameters.declaration import Flag, Parameters
+from flows.parameters.lake import ExportParameters, PublishParameters, SilverParameters
+from flows.parameters.shared import LakeFolder, Statements
 from polygon_fundamentals.errors import AnswerIsNo, UsageError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.publish.target import Target

@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from flows.parameters import Flag
-from flows.parameters.declaration import Parameters
+from flows.parameters.declaration import Flag, Parameters
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.settings import load_settings, server_configured
 

@@ -13,7 +13,8 @@ from pydantic import Field
 
 from flows.commands.output import reworded
 from flows.contacts import whom_to_tell
-from flows.parameters import Flag, StatusParameters
+from flows.parameters.declaration import Flag
+from flows.parameters.lake import StatusParameters
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.settings import existing_lake_root

@@ -7,14 +7,13 @@ from typing import Annotated, Any
 
 from flows.commands.output import finish, switch_lines
 from flows.commands.run import run_here
-from flows.parameters import (
+from flows.parameters.declaration import Flag, Parameters
+from flows.parameters.shared import LakeFolder
+from flows.parameters.switch import (
     ChecklistParameters,
     CleanupParameters,
     CutoverParameters,
     DrillParameters,
-    Flag,
-    LakeFolder,
-    Parameters,
     RestoreParameters,
     RollbackParameters,
     VerifyParameters,

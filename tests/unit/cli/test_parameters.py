@@ -14,7 +14,9 @@ from prefect import State
 from flows.commands import COMMANDS, GROUPS
 from flows.commands.options import parameters_of
 from flows.commands.parser import parser
-from flows.parameters import Flag, FundamentalsParameters, Parameters, ParityParameters
+from flows.parameters.declaration import Flag, Parameters
+from flows.parameters.fundamentals import FundamentalsParameters
+from flows.parameters.lake import ParityParameters
 from flows.runs import Report, report_of
 from flows.signature import takes
 from polygon_fundamentals.errors import UsageError

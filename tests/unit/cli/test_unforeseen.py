@@ -14,7 +14,7 @@ from prefect.states import Cancelled, Failed, State
 from flows.__main__ import main
 from flows.commands import COMMANDS
 from flows.commands.output import finish
-from flows.parameters import Parameters
+from flows.parameters.declaration import Parameters
 
 SAID = re.compile(r"error: unforeseen (.*); run the same command again .* the traceback in (\S+)\n")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from flows.cutover import cutover_report
-from flows.parameters import CutoverParameters
+from flows.parameters.switch import CutoverParameters
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.checklist import Checklist
 from polygon_fundamentals.cutover.checklist_items import ChecklistItem
