@@ -1,0 +1,97 @@
+"""The parameters of `fundamentals`, with the options of older users."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, model_validator
+
+from flows.parameters.declaration import Flag, Parameters
+from flows.parameters.shared import BaseUrl, Day, LakeFolder, Statements, Timeframes
+from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.load.query import Filters, as_cik
+from polygon_fundamentals.statements import ALL_STATEMENTS, Generation, Timeframe
+from polygon_fundamentals.tickers import read_tickers
+
+DAYS_WITHOUT_DATES = 180
+
+
+class FundamentalsParameters(Parameters):
+    """Some tickers once."""
+
+    tickers: Annotated[
+        list[str], Field(description="Tickers to load, such as AAPL"), Flag("TICKER")
+    ]
+    generation: Annotated[
+        Literal["v1", "v2"] | None,
+        Field(description="None: whichever readers see now"),
+        Flag(values={"--use-v1": "v1", "--use-v2": "v2"}),
+    ] = None
+    timeframes: Annotated[Timeframes, Flag("--timeframe", unset="quarterly")] = [  # noqa: RUF012
+        Timeframe.QUARTERLY
+    ]
+    statements: Statements = ALL_STATEMENTS
+    filing_date_gte: Annotated[
+        Day,
+        Flag(metavar="DAY", help="first filing date", unset=f"{DAYS_WITHOUT_DATES} days ago"),
+    ] = None
+    filing_date_lt: Annotated[Day, Flag(metavar="DAY", help="filed before this day")] = None
+    cik: Annotated[str | None, Flag(help="load by CIK instead of by ticker")] = None
+    period_end: Annotated[Day, Flag(metavar="DAY", help="the period that ends on this day")] = None
+    fiscal_year: Annotated[int | None, Flag()] = None
+    fiscal_quarter: Annotated[int | None, Field(ge=1, le=4), Flag()] = None
+    limit: Annotated[
+        int | None,
+        Field(ge=1, le=50_000, description="Rows a page"),
+        Flag(metavar="N", unset="the most there are"),
+    ] = None
+    lake: LakeFolder = None
+    base_url: BaseUrl = None
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The tickers that are named, each once."""
+        return read_tickers(self.tickers)
+
+    @property
+    def filters(self) -> Filters:
+        """The filters; without any date or period, what was filed in the last 180 days."""
+        first = self.filing_date_gte
+        others = (self.filing_date_lt, self.period_end, self.fiscal_year, self.fiscal_quarter)
+        if first is None and all(value is None for value in others):
+            today = datetime.now(ZoneInfo("America/New_York")).date()
+            first = today - timedelta(days=DAYS_WITHOUT_DATES)
+        return Filters(
+            timeframes=tuple(self.timeframes),
+            filing_date_gte=first.isoformat() if first else None,
+            filing_date_lt=self.filing_date_lt.isoformat() if self.filing_date_lt else None,
+            period_end=self.period_end.isoformat() if self.period_end else None,
+            fiscal_year=self.fiscal_year,
+            fiscal_quarter=self.fiscal_quarter,
+            page=self.limit,
+        )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.names and self.cik is None:
+            raise UsageError("name a ticker, such as `fundamentals AAPL`, or give --cik")
+        _ = self.known_cik, self.filters
+        return self
+
+    @property
+    def known_cik(self) -> str | None:
+        """The CIK in its ten digits."""
+        return None if self.cik is None else as_cik(self.cik)
+
+    def recorded(self, generation: Generation) -> dict[str, object]:
+        """Return the parameters as the ledger has them."""
+        return {
+            "generation": generation.value,
+            "tickers": self.names,
+            "cik": self.known_cik,
+            "statements": [s.value for s in self.statements],
+            **self.filters.as_json(),
+        }
