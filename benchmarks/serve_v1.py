@@ -2,23 +2,22 @@
 
     python -m benchmarks.serve_v1 --companies 300 --work DIR
 
-The load is made by locust, which BENCH_PYTHON has (`make bench` installs it). The lake is filled
-from the sandbox once and stays in DIR. Prints a table in Markdown.
+The load is made by locust, which BENCH_PYTHON has (`make bench` installs it), and by wrk where it
+is on the PATH. The lake is filled from the sandbox once and stays in DIR. Prints a table in
+Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from statistics import median
@@ -26,15 +25,14 @@ from typing import Any
 
 import requests
 
+from benchmarks.serve_v1_clients import GENERATORS, USERS, Generator
 from polygon_fundamentals.lake import Lake
 
 KEY = "benchmark-key"
 PATH = "/vX/reference/financials"
 BEARER = {"Authorization": f"Bearer {KEY}"}
 HERE = Path(__file__).parent
-USERS = 8
 Note = Callable[[str, str], None]  # what was measured, its figure
-SECONDS = 20
 
 
 class Server:
@@ -83,16 +81,32 @@ class Server:
 
     def memory(self) -> int:
         """Return the proportional set size of all processes, in bytes."""
-        total, left = 0, [self.process.pid]
-        while left:
-            pid = left.pop()
+        return sum(self.parts())
+
+    def parts(self) -> list[int]:
+        """Return the proportional set size of each process in bytes, the answering one first."""
+        parts = []
+        for pid in self.pids():
             try:
                 text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-                left += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            total += next(int(x.split()[1]) for x in text.splitlines() if x.startswith("Pss:"))
-        return total * 1024
+            parts += [int(x.split()[1]) * 1024 for x in text.splitlines() if x.startswith("Pss:")]
+        return parts
+
+    def pids(self) -> list[int]:
+        """Return all processes, the answering one first."""
+        pids = [self.process.pid]
+        for pid in pids:  # grows meanwhile
+            with suppress(FileNotFoundError, ProcessLookupError):
+                for children in Path(f"/proc/{pid}/task").glob("*/children"):
+                    pids += map(int, children.read_text().split())
+        return pids
+
+    def cpu(self) -> float:
+        """Return the processor seconds of the answering process so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def _watch(self) -> None:
         while not self._stop.wait(0.5):
@@ -114,41 +128,6 @@ def serving(lake: Path) -> Iterator[Server]:
         yield server
     finally:
         server.stop()
-
-
-def load(server: Server, tickers: list[str]) -> dict[str, float]:
-    """Ask for one ticker's quarters from eight clients; return locust's figures."""
-    python = os.environ.get("BENCH_PYTHON", sys.executable)
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "tickers.txt").write_text("\n".join(tickers))
-        done = subprocess.run(
-            [
-                *(python, "-m", "locust", "-f", str(HERE / "serve_v1_load.py"), "--headless"),
-                *("--json", "--host", server.url, "-u", str(USERS), "-r", str(USERS)),
-                *("-t", f"{SECONDS}s", "--loglevel", "ERROR"),
-            ],
-            env={**os.environ, "LOAD_KEY": KEY, "LOAD_TICKERS": f"{folder}/tickers.txt"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if not done.stdout.strip():
-        raise SystemExit(f"locust did not run: {done.stderr.strip()[-300:]}")
-    (row,) = json.loads(done.stdout)
-    times = sorted((float(ms), n) for ms, n in row["response_times"].items())
-    middle, seen, centre = row["num_requests"] / 2, 0, 0.0
-    for ms, n in times:
-        seen += n
-        if seen >= middle:
-            centre = ms
-            break
-    seconds = row["last_request_timestamp"] - row["start_time"]
-    return {
-        "rate": row["num_requests"] / seconds,
-        "median": centre,
-        "requests": row["num_requests"],
-        "failed": row["num_failures"],
-    }
 
 
 def pages(server: Server, most: int) -> list[float]:
@@ -199,7 +178,24 @@ def measure_first(root: Path, tickers: list[str], note: Note, until: str) -> Non
         note("a page of the market before its texts are stored, median", f"{median(some):.2f} s")
         if until == "full":
             note("first start: all texts are stored after", f"{server.wait_for('full'):.0f} s")
-        note("memory at most meanwhile, all processes", f"{server.peak / 1e6:.0f} MB")
+        note("memory at most meanwhile, all processes (PSS)", f"{server.peak / 1e6:.0f} MB")
+
+
+def note_load(generator: Generator, server: Server, tickers: list[str], note: Note) -> None:
+    """Measure eight clients that ask for one ticker's quarters and never rest."""
+    began = server.cpu()
+    load = generator(server.url, KEY, tickers)
+    if load is None:
+        return
+    spent = server.cpu() - began
+    by = load.generator
+    note(f"one ticker's quarters, {USERS} clients ({by})", f"{load.rate:.0f} requests a second")
+    note(f"the same, median and 95th percentile ({by})", f"{load.median:.1f} and {load.p95:.1f} ms")
+    note(f"the same, failed ({by})", f"{load.failed} of {load.requests:,}")
+    note(
+        f"the same, processor time a request: the server's, {by}'s",
+        f"{1_000 * spent / load.requests:.2f} and {1_000 * load.cpu / load.requests:.2f} ms",
+    )
 
 
 def measure_later(root: Path, tickers: list[str], note: Note, most: int) -> None:
@@ -209,13 +205,8 @@ def measure_later(root: Path, tickers: list[str], note: Note, most: int) -> None
         server.get(ticker=tickers[-1], timeframe="quarterly", limit=100)
         note("later start: one ticker's quarters after", f"{server.age:.1f} s")
         note("later start: everything is ready after", f"{server.wait_for('full'):.1f} s")
-        figures = load(server, tickers)
-        note(
-            f"one ticker's quarters, {USERS} clients, all tickers in turn",
-            f"{figures['rate']:.0f} requests a second",
-        )
-        note("the same, median (locust)", f"{figures['median']:.0f} ms")
-        note("the same, failed", f"{figures['failed']} of {figures['requests']:,}")
+        for generator in GENERATORS:
+            note_load(generator, server, tickers, note)
         times = pages(server, most)
         part = len(times) // 4 or 1
         note(
@@ -226,7 +217,9 @@ def measure_later(root: Path, tickers: list[str], note: Note, most: int) -> None
             f"{1_000 * sum(times[i * part : (i + 1) * part]) / part:.1f}" for i in range(4)
         )
         note("the same, ms a page, by quarter of the way", quarters)
-        note("memory at most, all processes", f"{server.peak / 1e6:.0f} MB")
+        parts = ", ".join(f"{part / 1e6:.0f}" for part in server.parts())
+        note("memory at the end (PSS), each process", f"{parts} MB")
+        note("memory at most, all processes (PSS)", f"{server.peak / 1e6:.0f} MB")
 
 
 def main() -> None:

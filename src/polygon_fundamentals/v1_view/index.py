@@ -4,29 +4,31 @@ A request takes one `State`: shelves are never changed, only replaced. The shelv
 files changed are made anew in another process, once the files have been still for a moment, and
 take their places together. They are bare at first, which takes a tenth of the time; the text of
 what is asked for is read from the lake, row by row as the state has it. Full ones follow.
+
+One process reads the lake for requests and for what is done meanwhile: two would hold twice the
+memory. The latter is therefore done in small jobs, between which requests have their turn.
 """
 
 from __future__ import annotations
 
 import logging
-import tempfile
 import threading
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from pathlib import Path
 
 from polygon_fundamentals.errors import FundamentalsError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.v1_view import jobs, shelf_file
 from polygon_fundamentals.v1_view.companies import LookUp
-from polygon_fundamentals.v1_view.jobs import Company, Text
+from polygon_fundamentals.v1_view.jobs import Company
 from polygon_fundamentals.v1_view.lake_files import LakeFiles, is_unsettled
 from polygon_fundamentals.v1_view.query import Records
-from polygon_fundamentals.v1_view.shelf_file import Record, Shelf
-from polygon_fundamentals.v1_view.state import MovedError, NotReadyError, State, records_of
+from polygon_fundamentals.v1_view.read_texts import WAIT_SECONDS, ReadTexts
+from polygon_fundamentals.v1_view.shelf_file import Shelf
+from polygon_fundamentals.v1_view.state import NotReadyError, State, records_of
 from polygon_fundamentals.v1_view.view import View
 from polygon_fundamentals.v1_view.worker import Worker
 
@@ -35,11 +37,12 @@ LOOK_SECONDS = 1.0
 STILL_SECONDS = 0.5
 # So long a load that never rests may keep readers on the state before it.
 AT_LATEST_SECONDS = 10.0
-# Within the time that the vendor's client waits for an answer.
-WAIT_SECONDS = 8.0
-WARM_UP_COMPANIES = 12
-BARE_COMPANIES = 40
-_CACHED_TEXTS = 5_000
+# Made together by one job, in about two seconds.
+BARE_COMPANIES = 20
+# So many that changed are made with their texts at once.
+FULL_COMPANIES = 40
+# Published together: readers of the whole market put every state into their order.
+FILLED_COMPANIES = 12
 
 log = logging.getLogger("polygon_fundamentals.serve_v1")
 
@@ -51,24 +54,23 @@ class Index:
         self.view = view
         self.lake = Lake(Path(view.root))
         self.state = State()
-        self._folder = folder or _shelf_folder(self.lake, view)
+        self._folder = folder or shelf_file.folder_of(self.lake, view.name)
         self._files = LakeFiles(self.lake)
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._stop = threading.Event()
         self._companies: Mapping[str, Company] = {}
         self._dirty: dict[str, tuple[float, float]] = {}  # ticker → first and last seen changed
-        self._background = Worker(niceness=10)  # requests come first
-        self._foreground = Worker()
-        self._look_up = LookUp(view.root, self._background)
-        self._texts: dict[tuple[tuple[str, ...], bytes], Text] = {}
+        self._worker = Worker()
+        self._look_up = LookUp(view.root, self._worker)
+        self.texts = ReadTexts(view.root, self._worker)
         self._building: dict[Company, Future[list[str]]] = {}
         self._thread = threading.Thread(target=self._keep_up, name="serve-v1-index", daemon=True)
 
     def start(self) -> None:
         """List the lake and take the shelves that are still good; go on in the background."""
-        # What the workers import takes a second: the first request should not wait for it.
-        self._foreground.submit(jobs.import_what_reads)
+        # What the worker imports takes a second: the first request should not wait for it.
+        self._worker.submit(jobs.import_what_reads)
         self._files.look()
         shelves: dict[str, Shelf] = {}
         # Full shelves last: they take the places of bare ones.
@@ -84,14 +86,26 @@ class Index:
     def stop(self) -> None:
         """End the background work."""
         self._stop.set()
-        self._background.stop()
-        self._foreground.stop()
+        self._worker.stop()
         self._thread.join(timeout=5)
 
     def wait_until_complete(self, seconds: float) -> bool:
         """Wait until every ticker is on a shelf; say whether it is so."""
         with self._changed:
             return self._changed.wait_for(lambda: self.state.is_complete, seconds)
+
+    def number(self, ticker: str | None, cik: str | None) -> int | None:
+        """Return the number that `records` would give now; None where it would wait."""
+        state = self.state
+        if ticker is not None and ticker in state.tickers:
+            shelf = state.shelves.get(ticker)
+            return None if shelf is None else -shelf.number
+        if not state.is_complete:
+            return None
+        if cik is not None:
+            company = state.by_cik.get(cik)
+            return 0 if company is None else -company.number
+        return state.number
 
     def records(self, ticker: str | None, cik: str | None) -> tuple[Records, int]:
         """Return the records among which a query finds its own, and the number of their state.
@@ -116,45 +130,6 @@ class Index:
             return (Records(()), 0) if company is None else (records_of(company), -company.number)
         return state.everything, state.number
 
-    def texts(self, records: Sequence[Record]) -> list[Text]:
-        """Return `body` and `sourced` of some records.
-
-        Raises:
-            MovedError: a file is not where it was: ask for the records anew.
-            NotReadyError: they cannot be read now.
-        """
-        cached: list[Text | None] = [
-            self._texts.get((r.ties, r.rows)) if r.body is None else (r.body, r.sourced)
-            for r in records
-        ]
-        missing = [i for i, text in enumerate(cached) if text is None]
-        if missing:
-            wanted = [(records[i].ties, records[i].rows) for i in missing]
-            try:
-                future = self._foreground.submit(jobs.texts_of, self.view.root, wanted)
-                # Also those that come too late for this request: it will be made again.
-                future.add_done_callback(lambda done: self._keep_texts(wanted, done))
-                texts = future.result(WAIT_SECONDS)
-            except (FundamentalsError, OSError, BrokenProcessPool, TimeoutError) as error:
-                log.warning("records are not read yet: %s", str(error) or type(error).__name__)
-                raise NotReadyError("the records are not read from the lake yet") from error
-            for i, text in zip(missing, texts, strict=True):
-                if text is None:
-                    raise MovedError
-                cached[i] = text
-        return [text for text in cached if text is not None]
-
-    def _keep_texts(
-        self, wanted: Sequence[tuple[tuple[str, ...], bytes]], done: Future[list[Text | None]]
-    ) -> None:
-        if done.cancelled() or done.exception() is not None:
-            return
-        if len(self._texts) > _CACHED_TEXTS:
-            self._texts = {}
-        for key, text in zip(wanted, done.result(), strict=True):
-            if text is not None:
-                self._texts[key] = text
-
     def _shelf_now(self, ticker: str) -> Shelf:
         """Return the shelf of a ticker that is not on one yet, made at once."""
         until = time.monotonic() + WAIT_SECONDS
@@ -171,7 +146,7 @@ class Index:
             future = self._building.get(company)
             if future is None:
                 # Full at once: reading the texts of a bare one takes as long again.
-                future = self._foreground.submit(
+                future = self._worker.submit(
                     jobs.make_shelves, self.view, str(self._folder), [company], False
                 )
                 self._building[company] = future
@@ -228,13 +203,16 @@ class Index:
             if by_ticker is not self._companies:
                 self._companies = by_ticker
                 self._changed.notify_all()
+                return  # requests that waited for it have their turn first
         due = self._due(now)
         if due:
             companies = self._companies_of(due)
             # Of a few, full ones at once: until they are there, the state before is served.
-            bare = len(companies) > BARE_COMPANIES
-            for shelf in _load(self._made(companies, bare=bare)):
-                pending |= dict.fromkeys(shelf.digests, shelf)
+            bare = len(companies) > FULL_COMPANIES
+            together = BARE_COMPANIES if bare else 1
+            for i in range(0, len(companies), together):
+                for shelf in _load(self._made(companies[i : i + together], bare=bare)):
+                    pending |= dict.fromkeys(shelf.digests, shelf)
             self._look(time.monotonic())
             for ticker, shelf in pending.items():
                 if shelf.digests[ticker] == self._files.digests([ticker])[ticker]:
@@ -246,8 +224,7 @@ class Index:
             pending.clear()
         if not self._dirty:
             self._warm_up()
-        self._background.rest()
-        self._foreground.rest()
+        self._worker.rest()
 
     def _look(self, now: float) -> None:
         """Note which tickers' files changed since the last look."""
@@ -276,7 +253,7 @@ class Index:
 
     def _made(self, companies: Sequence[Company], *, bare: bool) -> list[str]:
         """Return the files of shelves made anew in the background."""
-        files: list[str] = self._background.submit(
+        files: list[str] = self._worker.submit(
             jobs.make_shelves, self.view, str(self._folder), companies, bare
         ).result()
         return files
@@ -290,10 +267,7 @@ class Index:
                     self._publish(())
             bare = [tuple(s.digests) for s in self.state.distinct if not s.is_full]
             if bare:
-                shelves = _load(self._made(bare[:WARM_UP_COMPANIES], bare=False))
-                with self._changed:
-                    # What changed since the last look is for the next one, with all beside it.
-                    self._publish(s for s in shelves if s.digests == self._files.digests(s.digests))
+                self._fill(bare[:FILLED_COMPANIES])
             return
         wanted = set(missing)
         companies = [c for c in dict.fromkeys(self._companies.values()) if wanted & set(c)]
@@ -302,16 +276,18 @@ class Index:
         with self._changed:
             self._publish(_load(paths))
 
+    def _fill(self, companies: Sequence[Company]) -> None:
+        """Put the texts of some companies' records on their shelves."""
+        paths: list[str] = []
+        for company in companies:
+            paths += self._worker.submit(
+                jobs.fill_shelves, self.view, str(self._folder), [company]
+            ).result()
+        shelves = _load(paths)
+        with self._changed:
+            # What changed since the last look is for the next one, with all beside it.
+            self._publish(s for s in shelves if s.digests == self._files.digests(s.digests))
+
 
 def _load(paths: Sequence[str]) -> list[Shelf]:
     return [shelf for path in paths if (shelf := shelf_file.load(Path(path))) is not None]
-
-
-def _shelf_folder(lake: Lake, view: View) -> Path:
-    """Return where shelves are kept: in the lake's cache, or apart where it cannot be written."""
-    folder = lake.ops / "cache" / "serve_v1" / view.name
-    with suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    return Path(tempfile.mkdtemp(prefix="serve-v1-"))

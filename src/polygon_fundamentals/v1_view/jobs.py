@@ -42,6 +42,13 @@ def make_shelves(view: View, folder: str, companies: Sequence[Company], bare: bo
     return shelving.make_shelves(view, folder, companies, bare=bare)
 
 
+def fill_shelves(view: View, folder: str, companies: Sequence[Company]) -> list[str]:
+    """As `shelving.fill_shelves`."""
+    from polygon_fundamentals.v1_view import shelving
+
+    return shelving.fill_shelves(view, folder, companies)
+
+
 def texts_of(root: str, wanted: Sequence[tuple[tuple[str, ...], bytes]]) -> list[Text | None]:
     """As `texts.texts_of`."""
     from polygon_fundamentals.v1_view import texts

@@ -21,7 +21,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from polygon_fundamentals.errors import UsageError
-from polygon_fundamentals.v1_view.serve import error_body
+from polygon_fundamentals.v1_view.gate import error_body
 
 # From connecting, or from the first byte of a further request, until its head has come.
 REQUEST_SECONDS = 10.0

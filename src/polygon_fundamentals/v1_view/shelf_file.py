@@ -8,7 +8,10 @@ for; a full one holds the text of all, compressed.
 
 from __future__ import annotations
 
+import tempfile
 import zlib
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
@@ -18,7 +21,7 @@ from typing import Any
 
 import orjson
 
-from polygon_fundamentals.lake.paths import ticker_file_name
+from polygon_fundamentals.lake.paths import Lake, ticker_file_name
 
 VERSION = 2
 _MAGIC = b"v1shelf\n"
@@ -86,10 +89,19 @@ _META = [name for name in Record.__dataclass_fields__ if name not in _BLOBS]
 SUFFIXES = (".bare", ".shelf")
 
 
-def shelf_path(folder: Path, shelf: Shelf) -> Path:
+def folder_of(lake: Lake, view: str) -> Path:
+    """Return where shelves are kept: in the lake's cache, or apart where it cannot be written."""
+    folder = lake.ops / "cache" / "serve_v1" / view
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    return Path(tempfile.mkdtemp(prefix="serve-v1-"))
+
+
+def path_of(folder: Path, tickers: Collection[str], *, is_full: bool) -> Path:
     """Return the file of a shelf: named for the first of its tickers."""
-    suffix = SUFFIXES[shelf.is_full]
-    return folder / ticker_file_name(min(shelf.digests)).replace(".parquet", suffix)
+    return folder / ticker_file_name(min(tickers)).replace(".parquet", SUFFIXES[is_full])
 
 
 def dump(shelf: Shelf) -> bytes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from polygon_fundamentals.lake.archived_rows import read_archived
 from polygon_fundamentals.lake.index import written
 from polygon_fundamentals.lake.listing import ATTEMPTS, states
 from polygon_fundamentals.lake.paths import Lake, bucket_of
+from polygon_fundamentals.lake.processes import give_free_memory_back
 from polygon_fundamentals.lake.read import by_bucket
 from polygon_fundamentals.lake.storage.local import temporary_name
 from polygon_fundamentals.periods.companies import Cluster, batches, ciks_in, ciks_of, clusters_of
@@ -35,12 +37,15 @@ from polygon_fundamentals.v1_view.lake_files import (
 )
 from polygon_fundamentals.v1_view.rendering import Draft, add_rows
 from polygon_fundamentals.v1_view.shelf_file import Record, Shelf
+from polygon_fundamentals.v1_view.texts import Text, texts_of
 from polygon_fundamentals.v1_view.view import View
 
 # A ticker takes some 35 MB while its shelf is made.
 BATCH_TICKERS = 2
 # While a bare shelf is made it takes a tenth of that.
 BATCH_BARE = 20
+# Records whose files, a dozen MB of them, are held while their texts are made.
+TEXTS_TOGETHER = 50
 
 
 def make_shelves(
@@ -55,17 +60,76 @@ def make_shelves(
     written = []
     for tickers in batches(companies, BATCH_BARE if bare else BATCH_TICKERS):
         mine = [c for c in companies if c[0] in tickers]
-        for shelf in _unmoved_shelves(lake, view, tickers, mine, bare):
-            path = shelf_file.shelf_path(Path(folder), shelf)
-            # Not flushed to disk: one that a crash cut short is none, and is made anew.
-            staged = temporary_name(path)
-            staged.write_bytes(shelf_file.dump(shelf))
-            os.replace(staged, path)
-            for suffix in shelf_file.SUFFIXES:
-                if suffix != path.suffix:
-                    path.with_suffix(suffix).unlink(missing_ok=True)
-            written.append(str(path))
+        written += [_write(folder, s) for s in _unmoved_shelves(lake, view, tickers, mine, bare)]
+        give_free_memory_back()
     return written
+
+
+def fill_shelves(view: View, folder: str, companies: Sequence[Cluster]) -> list[str]:
+    """Write the full shelves of some companies from the bare ones in a folder; return their files.
+
+    Only the texts of v1's records are read for it. Where a bare shelf is not there, or no longer
+    as the lake's files are, the full one is made anew.
+
+    Raises as `make_shelves`.
+    """
+    lake = Lake(Path(view.root))
+    written = []
+    for company in companies:
+        shelf = shelf_file.load(shelf_file.path_of(Path(folder), company, is_full=False))
+        filled = None if shelf is None else _filled(lake, shelf)
+        if filled is None:
+            written += make_shelves(view, folder, [company])
+        else:
+            written.append(_write(folder, filled))
+        give_free_memory_back()
+    return written
+
+
+def _filled(lake: Lake, shelf: Shelf) -> Shelf | None:
+    """Return a bare shelf with the texts of its records, or None where the files changed."""
+    if _digests(lake, shelf.digests) != shelf.digests:
+        return None
+    missing = [r for r in shelf.records if r.body is None]
+    texts: list[Text | None] = []
+    for i in range(0, len(missing), TEXTS_TOGETHER):
+        wanted = [(r.ties, r.rows) for r in missing[i : i + TEXTS_TOGETHER]]
+        try:
+            texts += texts_of(str(lake.root), wanted)
+        except DamagedFileError:
+            return None
+    known = [text for text in texts if text is not None]
+    if len(known) < len(missing) or _digests(lake, shelf.digests) != shelf.digests:
+        return None
+    following = iter(known)
+    return replace(shelf, records=tuple(_with_text(r, following) for r in shelf.records))
+
+
+def _with_text(record: Record, texts: Iterator[Text]) -> Record:
+    if record.body is not None:
+        return record
+    body, sourced = next(texts)
+    return replace(record, body=body, sourced=sourced, rows=b"")
+
+
+def _digests(lake: Lake, tickers: Iterable[str]) -> dict[str, str]:
+    """Return ticker → digest of its files as they are now."""
+    shared = shared_state(lake)
+    stamps = stamps_of(lake, tickers)
+    return {t: digest(mine, shared) if mine else "" for t, mine in stamps.items()}
+
+
+def _write(folder: str, shelf: Shelf) -> str:
+    """Write the file of a shelf in place of the other one of its tickers; return it."""
+    path = shelf_file.path_of(Path(folder), shelf.digests, is_full=shelf.is_full)
+    # Not flushed to disk: one that a crash cut short is none, and is made anew.
+    staged = temporary_name(path)
+    staged.write_bytes(shelf_file.dump(shelf))
+    os.replace(staged, path)
+    for suffix in shelf_file.SUFFIXES:
+        if suffix != path.suffix:
+            path.with_suffix(suffix).unlink(missing_ok=True)
+    return str(path)
 
 
 def _unmoved_shelves(

@@ -34,7 +34,7 @@ class State:
     tickers: frozenset[str] = frozenset()
     number: int = field(default_factory=lambda: next(_NUMBERS))
 
-    @property
+    @cached_property
     def is_complete(self) -> bool:
         """Whether every ticker is on a shelf."""
         return len(self.shelves) == len(self.tickers) and self.tickers <= self.shelves.keys()

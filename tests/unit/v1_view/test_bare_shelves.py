@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from datetime import date
 from pathlib import Path
@@ -15,21 +16,35 @@ from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_view import shelf_file
 from polygon_fundamentals.v1_view.lake_files import LakeFiles
 from polygon_fundamentals.v1_view.shelf_file import Shelf
-from polygon_fundamentals.v1_view.shelving import ciks_of_tickers, companies_of, make_shelves
+from polygon_fundamentals.v1_view.shelving import (
+    ciks_of_tickers,
+    companies_of,
+    fill_shelves,
+    make_shelves,
+)
 from polygon_fundamentals.v1_view.texts import texts_of
 from polygon_fundamentals.v1_view.view import View
 from tests.cutover_world import fill, load_gone, load_later
 from tests.unit.v1_view.conftest import Pair
 
 
-def shelves(view: View, folder: Path, *, bare: bool) -> list[Shelf]:
+def companies(view: View) -> list[tuple[str, ...]]:
     files = LakeFiles(Lake(Path(view.root)))
     files.look()
+    return companies_of(ciks_of_tickers(view.root, files.tickers))
+
+
+def shelves(view: View, folder: Path, *, bare: bool) -> list[Shelf]:
     folder.mkdir()
-    companies = companies_of(ciks_of_tickers(view.root, files.tickers))
-    made = make_shelves(view, str(folder), companies, bare=bare)
-    loaded = [shelf_file.load(Path(path)) for path in made]
-    return [shelf for shelf in loaded if shelf is not None]
+    made = make_shelves(view, str(folder), companies(view), bare=bare)
+    return loaded(made)
+
+
+def loaded(paths: list[str]) -> list[Shelf]:
+    """Return the shelves in some files, each of which must hold one."""
+    shelves = [shelf_file.load(Path(path)) for path in paths]
+    assert None not in shelves
+    return [shelf for shelf in shelves if shelf is not None]
 
 
 def assert_same(view: View, folder: Path) -> int:
@@ -48,6 +63,9 @@ def assert_same(view: View, folder: Path) -> int:
             assert [getattr(mine, n) for n in names] == [getattr(whole, n) for n in names]
             text = (mine.body, mine.sourced) if mine.body is not None else next(texts)
             assert text == (whole.body, whole.sourced)
+    filled = fill_shelves(view, str(folder / "bare"), [tuple(s.digests) for s in bare])
+    assert [s.records for s in loaded(filled)] == [s.records for s in full]
+    assert not list((folder / "bare").glob("*.bare"))
     return late
 
 
@@ -71,6 +89,39 @@ def test_a_row_that_is_gone_is_told(tmp_path: Path) -> None:
     assert all(texts_of(str(lake.root), wanted))
     shutil.rmtree(lake.dataset(Generation.V1, Statement.CASH_FLOW).folder)
     assert texts_of(str(lake.root), wanted) == [None] * len(wanted)
+
+
+def test_a_bare_shelf_of_files_that_changed_is_not_filled_but_made_anew(tmp_path: Path) -> None:
+    lake = fill(Lake(tmp_path / "lake"))
+    view = View(str(lake.root))
+    bare = shelves(view, tmp_path / "bare", bare=True)
+    load_later(lake)
+    filled = loaded(
+        fill_shelves(view, str(tmp_path / "bare"), [tuple(shelf.digests) for shelf in bare])
+    )
+    assert [s.digests for s in filled] != [s.digests for s in bare]
+    anew = loaded(make_shelves(view, str(tmp_path / "bare"), companies(view)))
+    assert [(s.digests, s.records) for s in filled] == [(s.digests, s.records) for s in anew]
+
+
+def test_a_bare_shelf_of_a_damaged_file_is_filled_with_the_reason(tmp_path: Path) -> None:
+    lake = fill(Lake(tmp_path / "lake"))
+    view = View(str(lake.root))
+    path = next(
+        Path(e.path) for _, _, e in lake.dataset(Generation.V1, Statement.CASH_FLOW).files()
+    )
+    damaged = path.read_bytes()
+    bare = shelves(view, tmp_path / "bare", bare=True)
+    state = path.stat()
+    path.write_bytes(b"x" * len(damaged))
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    filled = loaded(
+        fill_shelves(view, str(tmp_path / "bare"), [tuple(shelf.digests) for shelf in bare])
+    )
+    (broken,) = [shelf for shelf in filled if shelf.error]
+    assert str(path) in str(broken.error)
+    assert broken.records == ()
+    assert all(shelf.is_full for shelf in filled)
 
 
 def test_companies_are_known_from_the_index_and_from_the_rows_without_it(pair: Pair) -> None:
