@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-import numpy as np
-import orjson
 import pandas as pd
 from markupsafe import Markup
 
-from expectations.templates import template
+from expectations.templates import columns_as_json, template
 
 # A page is some 0.3 MB, and its values are compared once more: those that need a look.
 COMPANIES_SHOWN = 25
@@ -39,25 +37,15 @@ def write_pages(
     company = template("company.html")
     for ticker in tickers:
         rows = values[values["ticker"] == ticker]
-        page = company.render(
-            ticker=ticker, name=names.get(ticker) or "", data=Markup(_as_json(rows))
-        )
+        page = company.render(ticker=ticker, name=names.get(ticker) or "", data=_as_json(rows))
         (site / "companies" / _file_of(ticker)).write_text(page, encoding="utf-8")
 
 
-def _as_json(rows: pd.DataFrame) -> str:
-    """The values of a company by column; safe inside a script element."""
-    texts = {n: rows[n] for n in ("statement", "timeframe", "v2_field", "kind", "detail")}
-    texts["day"] = rows["period_end"].dt.strftime("%Y-%m-%d")
-    columns: dict[str, object] = {}
-    for name, column in texts.items():
-        codes, words = pd.factorize(column.astype(object).fillna(""))
-        columns[name] = {"at": codes.tolist(), "words": [str(word) for word in words]}
-    for name in ("v1_value", "v2_value", "difference"):
-        numbers = rows[name].to_numpy(dtype=float, na_value=np.nan)
-        columns[name] = [
-            int(n) if n.is_integer() and abs(n) < 2**53 else n for n in numbers.tolist()
-        ]
-    text = orjson.dumps(columns).decode()
-    # Nothing in a script element is markup but its end, and comments that hide the end.
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+def _as_json(rows: pd.DataFrame) -> Markup:
+    """The values of a company by column."""
+    texts = {
+        name: rows[name].astype(object).fillna("")
+        for name in ("statement", "timeframe", "v2_field", "kind", "detail")
+    }
+    texts["day"] = rows["period_end"].dt.strftime("%Y-%m-%d").fillna("")
+    return columns_as_json(texts, {n: rows[n] for n in ("v1_value", "v2_value", "difference")})

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pandas as pd
 from markupsafe import Markup
 
@@ -15,22 +14,18 @@ from expectations import charts
 from expectations.companies import has_page, page_of
 from expectations.outcome import Outcome
 from expectations.readers import ReaderFigures
-from expectations.templates import template
+from expectations.templates import columns_as_json, template
 from polygon_fundamentals.parity.kinds import APART_KINDS, Kind
 
 # A page of some 3 MB: a browser opens it at once, and the report has what does not fit.
 CASES_SHOWN = 50_000
 FIELDS_DRAWN = 25
 RUNS_DRAWN = 30
-_CASES = (
-    "statement", "ticker", "company_name", "cik", "timeframe", "period_end", "v1_field", "v2_field",
-    "v1_value", "v2_value", "difference", "finding", "detail", "v1_filing_date", "v2_filing_date",
-    "accession",
-)  # fmt: skip
 _TEXTS = (
     "statement", "ticker", "company_name", "cik", "timeframe", "v1_field", "v2_field", "finding",
     "detail", "accession",
 )  # fmt: skip
+_NUMBERS = ("v1_value", "v2_value", "difference")
 _DAYS = ("period_end", "v1_filing_date", "v2_filing_date")
 
 
@@ -71,7 +66,7 @@ def make_review(review: Review) -> str:
         shown=len(shown),
         readers=review.readers,
         companies=[(ticker, page_of(ticker)) for ticker in review.companies],
-        data=Markup(_as_json(shown)),
+        data=_as_json(shown),
     )
 
 
@@ -114,26 +109,11 @@ def _worst_first(single: pd.DataFrame, outcome: Outcome) -> pd.DataFrame:
     return single.loc[order.sort_values(["rank", "size"], kind="stable").index]
 
 
-def _as_json(cases: pd.DataFrame) -> str:
-    """The cases by column, texts and days as places in a list; safe inside a script element."""
-    columns: dict[str, object] = {}
-    for name in _CASES:
-        column = cases[name]
-        if name in _TEXTS:
-            codes, words = pd.factorize(column.astype(object), use_na_sentinel=True)
-            columns[name] = {"at": codes.tolist(), "words": [str(word) for word in words]}
-        elif name in _DAYS:
-            text = column.dt.strftime("%Y-%m-%d").astype(object)
-            codes, words = pd.factorize(text, use_na_sentinel=True)
-            columns[name] = {"at": codes.tolist(), "words": list(words)}
-        else:
-            numbers = column.to_numpy(dtype=float, na_value=float("nan"))
-            columns[name] = [
-                int(n) if n.is_integer() and abs(n) < 2**53 else n for n in numbers.tolist()
-            ]
-    text = orjson.dumps(columns).decode()
-    # Nothing in a script element is markup but its end, and comments that hide the end.
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+def _as_json(cases: pd.DataFrame) -> Markup:
+    """The cases by column."""
+    texts = {name: cases[name] for name in _TEXTS}
+    texts |= {name: cases[name].dt.strftime("%Y-%m-%d") for name in _DAYS}
+    return columns_as_json(texts, {name: cases[name] for name in _NUMBERS})
 
 
 def _pictures(values: pd.DataFrame, review: Review) -> list[dict[str, object]]:

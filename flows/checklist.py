@@ -10,21 +10,13 @@ from flows.parameters.switch import ChecklistParameters
 from flows.runs import Report, warn_of_others
 from flows.signature import takes
 from flows.switching import checklist_of, lake_of, publish
-from polygon_fundamentals.cutover import checksums
 
 
 @flow(name="checklist", persist_result=False)
 @takes(ChecklistParameters)
 def checklist(given: ChecklistParameters) -> Report:
     """Judge every line of the checklist; ends Failed while one is unmet."""
-    return checklist_report(given)
-
-
-def checklist_report(given: ChecklistParameters, record_checksums: bool = False) -> Report:
-    """Return the checklist; with `record_checksums` take v1's checksums first."""
     where = lake_of(given.lake)
-    if record_checksums:
-        checksums.record(where)
     evaluated = checklist_of(where, given.v1)
     unmet = evaluated.unmet
     report = {

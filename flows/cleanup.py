@@ -22,11 +22,6 @@ from polygon_fundamentals.cutover.retention import Retention
 @takes(CleanupParameters)
 def cleanup(given: CleanupParameters) -> Report:
     """Retire v1's deployments and archive its data, when their days have passed."""
-    return cleanup_report(given)
-
-
-def cleanup_report(given: CleanupParameters) -> Report:
-    """Carry out a cleanup, or without `execute` say what it would do."""
     where, days = lake_of(given.lake), (given.deployments_days, given.data_days)
     files = tuple(Path(path).absolute() for path in given.scripts or ())
     retention = Retention(*days, files, tuple(given.cron_lines or ()))
@@ -45,11 +40,6 @@ def restore(given: RestoreParameters) -> Report:
 
     With `adopted`, v1's files as another tool wrote them, before our loads wrote them anew.
     """
-    return restore_report(given)
-
-
-def restore_report(given: RestoreParameters) -> Report:
-    """Carry out a restore, or without `execute` say what it would do."""
     where, archive = lake_of(given.lake), given.archive
     if given.adopted and given.execute:
         return recorded(where, "restore", {"adopted": True}, lambda: give_back(where, execute=True))

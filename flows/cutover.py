@@ -34,29 +34,6 @@ class Approval(RunInput):
 def cutover(given: CutoverParameters) -> Report:
     """Make v2 what readers see: check, pause v1, build silver, move the pointer, verify."""
     approved = asked() if given.execute and given.ask_approval else None
-    return cutover_report(given, approved)
-
-
-def asked() -> str:
-    """Pause until a person has filled in the form; return who approved.
-
-    Raises:
-        AnswerIsNo: the answer is no, or there was none in time.
-    """
-    try:
-        answer = pause_flow_run(wait_for_input=Approval, timeout=APPROVAL_SECONDS)
-    except FlowPauseTimeout as error:
-        raise AnswerIsNo(
-            f"nobody approved within {APPROVAL_SECONDS / 3600:g} h; nothing was changed. Start "
-            "the cutover again when somebody is there to answer"
-        ) from error
-    if not answer.approved:
-        raise AnswerIsNo(f"{answer.by or 'somebody'} did not approve; nothing was changed")
-    return str(answer.by)
-
-
-def cutover_report(given: CutoverParameters, approved: str | None = None) -> Report:
-    """Carry out a cutover, or without `execute` return its plan."""
     where = lake_of(given.lake)
     options = Options(
         force=given.force,
@@ -78,3 +55,21 @@ def cutover_report(given: CutoverParameters, approved: str | None = None) -> Rep
         parameters,
         lambda: switch(where, lambda: checklist_of(where, given.v1), context, options),
     )
+
+
+def asked() -> str:
+    """Pause until a person has filled in the form; return who approved.
+
+    Raises:
+        AnswerIsNo: the answer is no, or there was none in time.
+    """
+    try:
+        answer = pause_flow_run(wait_for_input=Approval, timeout=APPROVAL_SECONDS)
+    except FlowPauseTimeout as error:
+        raise AnswerIsNo(
+            f"nobody approved within {APPROVAL_SECONDS / 3600:g} h; nothing was changed. Start "
+            "the cutover again when somebody is there to answer"
+        ) from error
+    if not answer.approved:
+        raise AnswerIsNo(f"{answer.by or 'somebody'} did not approve; nothing was changed")
+    return str(answer.by)

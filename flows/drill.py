@@ -15,11 +15,6 @@ from polygon_fundamentals.cutover.drill import drill as rehearse
 @takes(DrillParameters)
 def drill(given: DrillParameters) -> Report:
     """Rehearse cutover and rollback on a copy of the lake; the real one is not touched."""
-    return drill_report(given)
-
-
-def drill_report(given: DrillParameters) -> Report:
-    """Carry out a drill; return its report."""
     where = lake_of(given.lake)
     context = switch_context(where, given.readers)
     report = recorded(where, "drill", {}, lambda: rehearse(where, context, today()))

@@ -31,11 +31,6 @@ LOOK_BACK_DAYS = 7
 @takes(RollbackParameters)
 def rollback(given: RollbackParameters) -> Report:
     """Make v1 what readers see again."""
-    return rollback_report(given)
-
-
-def rollback_report(given: RollbackParameters) -> Report:
-    """Carry out a rollback, or without `execute` say whether it could be."""
     delayed, accept_stale, base_url = given.delayed, given.accept_stale, given.base_url
     where = lake_of(given.lake)
     if not given.execute:

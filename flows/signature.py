@@ -45,6 +45,13 @@ def takes(model: type[P]) -> Callable[[Callable[[P], Report]], Callable[..., Sta
         del flat.__wrapped__  # type: ignore[attr-defined]  # inspect would see the body's signature
         flat.__signature__ = signature  # type: ignore[attr-defined]
         flat.__annotations__ = {**fields, "return": State[Any]}
+        flat.body = body  # type: ignore[attr-defined]
         return flat
 
     return decorate
+
+
+def body_of(flow: Any) -> Callable[[Parameters], Report]:
+    """Return the body of a flow that `takes` parameters, to run it without Prefect's engine."""
+    body: Callable[[Parameters], Report] = flow.fn.body
+    return body

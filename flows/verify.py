@@ -15,11 +15,6 @@ from polygon_fundamentals.cutover.verify import verify as verify_lake
 @takes(VerifyParameters)
 def verify(given: VerifyParameters) -> Report:
     """Compare every file of the lake with its recorded hash; ends Failed where one differs."""
-    return verify_report(given)
-
-
-def verify_report(given: VerifyParameters) -> Report:
-    """Compare every file of the lake with its recorded hash; return the report."""
     where = lake_of(given.lake)
     say = switch_context(where).say
     return recorded(where, "verify", {}, lambda: verify_lake(where, say))

@@ -22,6 +22,7 @@ from flows.commands import (
     status,
     switch,
 )
+from flows.commands.run import here
 from flows.parameters.declaration import Parameters
 from flows.parameters.lake import PublishParameters
 from flows.parameters.loads import DailyUpdateParameters, RatiosParameters, RefreshParameters
@@ -169,31 +170,31 @@ GROUPS: dict[str, dict[str, Command]] = {
         "drill": Command(
             "rehearse cutover and rollback on a copy made of links",
             DrillParameters,
-            switch.drill,
+            here("flows.drill.drill"),
             ("drill",),
         ),
         "cutover": Command(
             "make v2 what readers see (nothing without --execute)",
             CutoverParameters,
-            switch.cutover,
+            here("flows.cutover.cutover"),
             ("cutover", "cutover --execute"),
         ),
         "rollback": Command(
             "make v1 what readers see again (nothing without --execute)",
             RollbackParameters,
-            switch.rollback,
+            here("flows.rollback.rollback"),
             ("rollback --execute", "rollback --delayed --execute"),
         ),
         "cleanup": Command(
             "retire v1's deployments, archive and remove its data (nothing without --execute)",
             CleanupParameters,
-            switch.cleanup,
+            here("flows.cleanup.cleanup"),
             ("cleanup --execute --script /opt/jobs/fundamentals.py",),
         ),
         "restore": Command(
             "bring v1's data back from its archive (nothing without --execute)",
             RestoreParameters,
-            switch.restore,
+            here("flows.cleanup.restore"),
             ("restore --execute",),
         ),
     },
@@ -238,7 +239,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "verify": Command(
             "compare every file of the lake with what was recorded of it (weekly)",
             VerifyParameters,
-            switch.verify,
+            here("flows.verify.verify", switch.verify_lines),
             ("verify",),
         ),
         "deploy": Command(

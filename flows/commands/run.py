@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from flows.commands.output import Lines, finish
+from flows.commands.output import Lines, finish, switch_lines
 from flows.parameters.declaration import Parameters
 from flows.runtime import quiet, temporary_server
 from polygon_fundamentals.lake.paths import Lake
@@ -53,14 +53,20 @@ def run_flow(
     return finish(state, lines, as_json)
 
 
-def run_here(body: str, given: Parameters, lines: Lines, as_json: bool, *more: Any) -> int:
+def run_here(flow: str, given: Parameters, lines: Lines, as_json: bool) -> int:
     """Run a flow's body (`module.name`) without Prefect's engine; print its report.
 
     A rollback must neither wait for a server to start nor fail because one is down.
     """
     quiet.import_prefect()
     from flows.runs import finish_flow
+    from flows.signature import body_of
 
-    module, _, name = body.rpartition(".")
-    function = getattr(import_module(module), name)
-    return finish(finish_flow(lambda: function(given, *more)), lines, as_json)
+    module, _, name = flow.rpartition(".")
+    body = body_of(getattr(import_module(module), name))
+    return finish(finish_flow(lambda: body(given)), lines, as_json)
+
+
+def here(flow: str, lines: Lines = switch_lines) -> Callable[[Parameters, bool], int]:
+    """Return what a command calls whose flow runs without Prefect's engine."""
+    return lambda given, as_json: run_here(flow, given, lines, as_json)

@@ -1,4 +1,4 @@
-"""The commands of the switch: checklist, sign-off, cutover, rollback, drill, cleanup, restore."""
+"""The commands `checklist` and `sign-off`, and how `verify` prints."""
 
 from __future__ import annotations
 
@@ -9,15 +9,9 @@ from flows.commands.output import finish, switch_lines
 from flows.commands.run import run_here
 from flows.parameters.declaration import Flag, Parameters
 from flows.parameters.shared import LakeFolder
-from flows.parameters.switch import (
-    ChecklistParameters,
-    CleanupParameters,
-    CutoverParameters,
-    DrillParameters,
-    RestoreParameters,
-    RollbackParameters,
-    VerifyParameters,
-)
+from flows.parameters.switch import ChecklistParameters
+from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.settings import existing_lake_root
 
 
 class ChecklistCommand(ChecklistParameters):
@@ -36,8 +30,11 @@ class SignOffParameters(Parameters):
 
 def checklist(given: ChecklistCommand, as_json: bool) -> int:
     """Run `checklist`."""
-    body, first = "flows.checklist.checklist_report", given.record_checksums
-    return run_here(body, given, switch_lines, as_json, first)
+    if given.record_checksums:
+        from polygon_fundamentals.cutover import checksums
+
+        checksums.record(Lake(existing_lake_root(given.lake)))
+    return run_here("flows.checklist.checklist", given, switch_lines, as_json)
 
 
 def sign_off(given: SignOffParameters, as_json: bool) -> int:
@@ -55,21 +52,6 @@ def sign_off(given: SignOffParameters, as_json: bool) -> int:
     return finish(finish_flow(body), switch_lines, as_json)
 
 
-def cutover(given: CutoverParameters, as_json: bool) -> int:
-    """Run `cutover`."""
-    return run_here("flows.cutover.cutover_report", given, switch_lines, as_json)
-
-
-def rollback(given: RollbackParameters, as_json: bool) -> int:
-    """Run `rollback`."""
-    return run_here("flows.rollback.rollback_report", given, switch_lines, as_json)
-
-
-def verify(given: VerifyParameters, as_json: bool) -> int:
-    """Run `verify`."""
-    return run_here("flows.verify.verify_report", given, verify_lines, as_json)
-
-
 def verify_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield a report of `verify` as lines for people, every damaged file by name."""
     *lines, message = switch_lines(report)
@@ -77,18 +59,3 @@ def verify_lines(report: Mapping[str, Any]) -> Iterator[str]:
     for problem in report.get("problems", ()):
         yield f"{problem['file']}: {problem['reason']}"
     yield message
-
-
-def drill(given: DrillParameters, as_json: bool) -> int:
-    """Run `drill`."""
-    return run_here("flows.drill.drill_report", given, switch_lines, as_json)
-
-
-def cleanup(given: CleanupParameters, as_json: bool) -> int:
-    """Run `cleanup`."""
-    return run_here("flows.cleanup.cleanup_report", given, switch_lines, as_json)
-
-
-def restore(given: RestoreParameters, as_json: bool) -> int:
-    """Run `restore`."""
-    return run_here("flows.cleanup.restore_report", given, switch_lines, as_json)

@@ -65,14 +65,6 @@ class Timeframe(StrEnum):
         """v2's spelling: `trailing_twelve_months` for `ttm`, else the same."""
         return "trailing_twelve_months" if self is Timeframe.TTM else self.value
 
-    @classmethod
-    def from_v2(cls, text: str) -> Timeframe:
-        """The timeframe that v2 spells `text`. Raises ValueError for any other word."""
-        for timeframe in cls:
-            if timeframe.v2 == text:
-                return timeframe
-        raise ValueError(f"{text!r} is not a timeframe of v2; use {', '.join(t.v2 for t in cls)}")
-
 
 # The timeframes that a load fetches by default, and that a complete update of a lake covers.
 ALL_STATEMENTS = list(Statement)

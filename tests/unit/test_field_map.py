@@ -325,12 +325,6 @@ def test_the_schema_reference_names_every_field() -> None:
 )
 def test_timeframes(timeframe: Timeframe, v2: str) -> None:
     assert timeframe.v2 == v2
-    assert Timeframe.from_v2(v2) is timeframe
-
-
-def test_a_foreign_timeframe_is_refused() -> None:
-    with pytest.raises(ValueError, match="ttm"):
-        Timeframe.from_v2("ttm")
 
 
 def test_statements() -> None:

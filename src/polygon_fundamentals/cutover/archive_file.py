@@ -24,7 +24,6 @@ from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake.storage.local import flush_folder, replace_file
 
 DATA, SCRIPTS, CRON = "data", "scripts", "cron_lines.txt"
-_CHUNK = 1 << 20
 Manifest = dict[str, Any]
 Mode = Annotated[int, msgspec.Meta(ge=0, le=0o7777)]
 
@@ -168,18 +167,12 @@ def read_back(tar: Path) -> dict[str, str]:
             if member.issym():
                 digests[name] = f"-> {member.linkname}"
             elif member.isfile():
-                digests[name] = _digest(archive.extractfile(member))
+                file = cast("io.BufferedReader", archive.extractfile(member))
+                digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
             elif member.islnk():
                 # Two names of one file: tar keeps the bytes once, under the first.
                 digests[name] = digests[member.linkname[len(DATA) + 1 :]]
     return digests
-
-
-def _digest(file: IO[bytes] | None) -> str:
-    digest = hashlib.sha256()
-    while file is not None and (chunk := file.read(_CHUNK)):
-        digest.update(chunk)
-    return digest.hexdigest()
 
 
 def expected(manifest: Mapping[str, Any]) -> dict[str, str]:

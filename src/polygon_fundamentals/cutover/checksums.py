@@ -16,18 +16,14 @@ from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.statements import Generation, Statement
 
-_CHUNK = 1 << 20
 _STATEMENTS = frozenset(statement.value for statement in Statement)
 Recorded = tuple[int, int, str]  # size, time of change in ns, content
 
 
 def checksum(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def walk(folder_: Path) -> Iterator[Path]:

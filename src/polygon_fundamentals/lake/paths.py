@@ -7,7 +7,6 @@ import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from functools import cached_property, lru_cache
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -51,11 +50,6 @@ def ticker_of_file(name: str) -> str | None:
     """Return the ticker that a file name stands for, or None where it is no ticker file."""
     match = _FILE.fullmatch(name)
     return unquote(match[1]) if match else None
-
-
-def partition_of(filing_date: date | None) -> int:
-    """Return the partition (YYYYMM) of a filing date; 190001 for none."""
-    return UNDATED if filing_date is None else filing_date.year * 100 + filing_date.month
 
 
 def partition_folder(partition: int) -> str:

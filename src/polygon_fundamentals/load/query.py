@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from itertools import pairwise
 
@@ -109,13 +109,6 @@ class Filters:
     def as_json(self) -> dict[str, object]:
         """Return the filters as small JSON, to pass between tasks."""
         return asdict(self)
-
-    @classmethod
-    def from_json(cls, fields: dict[str, object]) -> Filters:
-        """Return the filters that `as_json` wrote."""
-        names = fields.pop("timeframes") if "timeframes" in (fields := dict(fields)) else ()
-        timeframes = tuple(Timeframe(name) for name in names)  # type: ignore[attr-defined]
-        return replace(cls(**fields), timeframes=timeframes)  # type: ignore[arg-type]
 
 
 def v1_requests(who: dict[str, str], filters: Filters) -> list[dict[str, str]]:

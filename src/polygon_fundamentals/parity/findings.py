@@ -62,21 +62,11 @@ class StatementFindings:
         frame: pd.DataFrame = self.table(name, columns).to_pandas()
         return frame
 
-    def coded_frame(self, name: str) -> pd.DataFrame:
-        """A table as a data frame whose texts are categories: a quarter of the memory."""
-        with self._opened(name) as file:
-            texts = [f.name for f in file.schema_arrow if pa.types.is_string(f.type)]
-        with self._opened(name, texts) as file:
-            frame: pd.DataFrame = file.read().unify_dictionaries().to_pandas()
-        return frame
-
     @contextmanager
-    def _opened(self, name: str, coded: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
+    def _opened(self, name: str) -> Iterator[pq.ParquetFile]:
         path = self.folder / f"{name}.parquet"
         try:
-            with pq.ParquetFile(
-                path, read_dictionary=list(coded), page_checksum_verification=True
-            ) as file:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 yield file
         except (OSError, pa.ArrowException) as error:
             raise DamagedFileError(

@@ -42,26 +42,8 @@ class Kind(StrEnum):
     EXTRA = "extra"
 
 
-# Findings on a value that both generations have.
-COMPARED_KINDS = (
-    Kind.MATCHED,
-    Kind.ROUNDING,
-    Kind.SIGN,
-    Kind.SPLIT_ADJUSTED,
-    Kind.SCALE,
-    Kind.ROUNDED_BY_FILER,
-    Kind.BANK_NET_OF_INTEREST,
-    Kind.V1_BREAKS_IDENTITY,
-    Kind.LINE_DEFINITION,
-    Kind.DERIVED_QUARTER,
-    Kind.RESTATED,
-    Kind.RESTATED_PROVEN,
-    Kind.V1_WRONG,
-    Kind.V2_WRONG,
-    Kind.NOT_RESTATED,
-    Kind.UNEXPLAINED,
-    Kind.ACCEPTED,
-)
+# Findings on a value that both generations have: those up to `ACCEPTED`.
+COMPARED_KINDS = tuple(Kind)[: tuple(Kind).index(Kind.ACCEPTED) + 1]
 DIFFERENCE_KINDS = COMPARED_KINDS[1:]
 
 # Findings on a value that one of the two lacks, or that cannot be compared: counted apart.

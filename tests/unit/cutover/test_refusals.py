@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.cutover import cutover_report
+from flows.cutover import cutover as cutover_flow
 from flows.parameters.switch import CutoverParameters
+from flows.signature import body_of
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.checklist import Checklist
 from polygon_fundamentals.cutover.checklist_items import ChecklistItem
@@ -134,7 +135,9 @@ def test_a_full_disk_is_refused_and_changes_nothing(tmp_path: Path) -> None:
 
 def test_an_address_is_refused() -> None:
     with pytest.raises(UsageError, match="is an address, not a folder"):
-        cutover_report(CutoverParameters(execute=True, force="test", lake="s3://bucket/lake"))
+        body_of(cutover_flow)(
+            CutoverParameters(execute=True, force="test", lake="s3://bucket/lake")
+        )
 
 
 def test_two_folders_that_could_be_v1_are_refused(filled: Lake) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from polygon_fundamentals.errors import LakeError, UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.paths import (
     partition_folder,
-    partition_of,
     ticker_file_name,
     ticker_of_file,
 )
@@ -64,8 +62,8 @@ def test_other_files_are_no_tickers() -> None:
 
 
 def test_partitions() -> None:
-    assert partition_folder(partition_of(date(2024, 5, 2))) == "year=2024/month=05"
-    assert partition_folder(partition_of(None)) == "year=1900/month=01"
+    assert partition_folder(202405) == "year=2024/month=05"
+    assert partition_folder(190001) == "year=1900/month=01"
 
 
 def test_the_pointer_says_which_generation_is_primary(lake: Lake) -> None:
