@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from polygon_fundamentals.lake import codec, index, revisions
+from polygon_fundamentals.lake.one_row_files import NewRow, OneRowFiles
 
 
 class Scope(StrEnum):
@@ -28,7 +29,8 @@ class Incoming:
 
     `rows`: ticker → positions in `table`. `timeframes`: those asked for, in the
     generation's own spelling; with `Scope.COMPANIES` only they are complete. `raw`: v1's records as
-    they were sent, one for each row of `table`, for files in another tool's form.
+    they were sent, one for each row of `table`, for files in another tool's form. `files`: what
+    makes a file of one of its rows, where a dataset has no nested columns.
     """
 
     table: pa.Table
@@ -37,6 +39,7 @@ class Incoming:
     timeframes: frozenset[str]
     observed_at: datetime
     raw: Sequence[Mapping[str, Any]] | None = None
+    files: OneRowFiles | None = None
 
 
 @dataclass
@@ -45,7 +48,8 @@ class Plan:
 
     ticker: str
     index: index.TickerIndex
-    contents: dict[int, pa.Table] = field(default_factory=dict)  # empty table: remove the file
+    # An empty table: remove the file.
+    contents: dict[int, pa.Table | NewRow] = field(default_factory=dict)
     hashes: dict[int, dict[str, str]] = field(default_factory=dict)
     revisions: list[pa.Table] = field(default_factory=list)
     arrivals: set[int] = field(default_factory=set)

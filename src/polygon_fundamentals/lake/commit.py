@@ -14,6 +14,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -26,16 +27,13 @@ from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import cache, codec, dataset_summary, index, revisions, their_form
 from polygon_fundamentals.lake.changes import Incoming, Plan, Scope
 from polygon_fundamentals.lake.letter_case import without_twins
-from polygon_fundamentals.lake.paths import (
-    Dataset,
-    RatiosDataset,
-    bucket_of,
-    partition_folder,
-)
+from polygon_fundamentals.lake.one_row_files import NewRow, OneRowFiles
+from polygon_fundamentals.lake.paths import Dataset, RatiosDataset, bucket_of, partition_folder
 from polygon_fundamentals.lake.plan import plan_ticker
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.reports import UpsertCounts
+from polygon_fundamentals.statements import Generation
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +53,8 @@ def commit(dataset: Dataset, incoming: Incoming) -> UpsertCounts:
             of another there; all other tickers are written before that is raised.
     """
     with without_twins(dataset, incoming) as storable:
+        if dataset.generation is Generation.V2:
+            storable = replace(storable, files=OneRowFiles(storable.table, dataset))
         return _commit(dataset, storable)
 
 
@@ -187,15 +187,15 @@ def carry_out(
             )
     staging = staging_folder(dataset, bucket)
     staging.mkdir(parents=True, exist_ok=True)
-    checksums: dict[Path, str] = {}
+    checksums: dict[str, str] = {}
     try:
-        moves: list[tuple[Path, Path]] = []
-        departures: list[tuple[Path | None, Path]] = []
+        moves: list[tuple[str, str]] = []
+        departures: list[tuple[str | None, str]] = []
         for plan in plans:
             for partition, table in sorted(plan.contents.items()):
-                path = dataset.file(partition, plan.ticker)
+                path = dataset.file_name(partition, plan.ticker)
                 if partition in plan.adopted and partition not in plan.index.checksums:
-                    _keep_original(dataset, partition, path)
+                    _keep_original(dataset, partition, Path(path))
                 moved = plan.moved_out.get(partition)
                 if partition in plan.arrivals and moved is not None:
                     # Rows that leave this file stay in it until they stand in their new one.
@@ -210,7 +210,7 @@ def carry_out(
                     staged, checksums[path] = _stage(staging, table, dataset, counts, data)
                     if data is not None and partition not in plan.arrivals:
                         # Rows without a moment of their own were observed when the file was.
-                        stat = path.stat()
+                        stat = os.stat(path)
                         os.utime(staged, ns=(stat.st_atime_ns, stat.st_mtime_ns))
                     (moves if partition in plan.arrivals else departures).append((staged, path))
                 else:
@@ -219,7 +219,7 @@ def carry_out(
             local.flush_to_disk(staging)
         for source, path in (*moves, *departures):
             if source is None:
-                path.unlink(missing_ok=True)
+                Path(path).unlink(missing_ok=True)
             else:
                 local.move_into_place(source, path)
     finally:
@@ -237,20 +237,21 @@ def carry_out(
 
 def _stage(
     staging: Path,
-    table: pa.Table,
+    content: pa.Table | NewRow,
     dataset: Dataset,
     counts: Counter[str],
     data: bytes | None = None,
-) -> tuple[Path, str]:
+) -> tuple[str, str]:
     """Write a file's new content beside the lake's files; return where, and its checksum.
 
     `data` are its bytes where the file stays in another tool's form.
     """
     if data is None:
-        data = codec.encode(table, dataset)
+        is_new = isinstance(content, NewRow)
+        data = content.encode() if is_new else codec.encode(content, dataset)
         if counts["files_written"] % FILES_A_PROOF == 0:
-            codec.prove(data, table, dataset)
-    staged = staging / str(counts["files_written"])
+            codec.prove(data, content.table if is_new else content, dataset)
+    staged = f"{staging}/{counts['files_written']}"
     local.write_bytes(staged, data)
     counts["bytes_written"] += len(data)
     counts["files_written"] += 1
@@ -275,7 +276,7 @@ def _keep_original(dataset: Dataset, partition: int, path: Path) -> None:
     local.link_or_copy(path, later)
 
 
-def _index(dataset: Dataset, plan: Plan, checksums: Mapping[Path, str]) -> None:
+def _index(dataset: Dataset, plan: Plan, checksums: Mapping[str, str]) -> None:
     known = plan.index
     untouched = {key: row for key, row in known.rows.items() if row[0] not in plan.hashes}
     known.rows = untouched
@@ -283,12 +284,12 @@ def _index(dataset: Dataset, plan: Plan, checksums: Mapping[Path, str]) -> None:
         known.untidy.discard(partition)
         known.files.pop(partition, None)
         known.checksums.pop(partition, None)
-        path = dataset.file(partition, plan.ticker)
-        stamp = index.signature(path)
+        name = dataset.file_name(partition, plan.ticker)
+        stamp = index.signature(name)
         if stamp is not None:
             known.files[partition] = (*stamp, len(digests))
-            if path in checksums:
-                known.checksums[partition] = checksums[path]
+            if name in checksums:
+                known.checksums[partition] = checksums[name]
         for key, digest in digests.items():
             known.rows[key] = (partition, digest)
     path = dataset.index_file(plan.ticker)

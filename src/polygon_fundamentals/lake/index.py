@@ -84,7 +84,7 @@ def bytes_checksum(data: bytes | pa.Buffer) -> str:
     return blake2b(data, digest_size=16).hexdigest()
 
 
-def signature(path: Path) -> Signature | None:
+def signature(path: Path | str) -> Signature | None:
     """Return (time of change in ns, size in bytes) of a file, or None where it is not there."""
     try:
         stat = os.stat(path)
@@ -189,10 +189,10 @@ def load(
         }
     stale = set(extra_partitions)
     for partition in set(arriving) - index.files.keys():
-        if signature(dataset.file(partition, ticker)) is not None:
+        if signature(dataset.file_name(partition, ticker)) is not None:
             stale.add(partition)
     for partition, known in index.files.items():
-        if index.is_older or signature(dataset.file(partition, ticker)) != known[:2]:
+        if index.is_older or signature(dataset.file_name(partition, ticker)) != known[:2]:
             stale.add(partition)
     if stale:
         _reread(index, dataset, ticker, stale)

@@ -30,6 +30,7 @@ _FILE = re.compile(r"ticker=(.+)\.parquet")
 _LONGEST = 200
 
 
+@lru_cache(maxsize=65_536)  # a ticker has the same name in every month
 def ticker_file_name(ticker: str) -> str:
     """Return the file name of a ticker, safe on every file system that tells letter case apart.
 
@@ -45,7 +46,7 @@ def ticker_file_name(ticker: str) -> str:
     return f"ticker={name}.parquet"
 
 
-@lru_cache(maxsize=65_536)  # a ticker has the same name in every month
+@lru_cache(maxsize=65_536)
 def ticker_of_file(name: str) -> str | None:
     """Return the ticker that a file name stands for, or None where it is no ticker file."""
     match = _FILE.fullmatch(name)
@@ -88,7 +89,11 @@ class Dataset:
 
     def file(self, partition: int, ticker: str) -> Path:
         """The file of a ticker in a partition."""
-        return self.folder / partition_folder(partition) / ticker_file_name(ticker)
+        return Path(self.file_name(partition, ticker))
+
+    def file_name(self, partition: int, ticker: str) -> str:
+        """The same as text: a Path costs more than the call of the system that it is made for."""
+        return f"{self.folder}/{partition_folder(partition)}/{ticker_file_name(ticker)}"
 
     def index_file(self, ticker: str) -> Path:
         """The index entry of a ticker."""

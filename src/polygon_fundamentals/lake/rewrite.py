@@ -11,6 +11,7 @@ import pyarrow as pa
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import codec, index, revisions
 from polygon_fundamentals.lake.changes import Incoming, Plan, own_key, revised_rows
+from polygon_fundamentals.lake.one_row_files import NewRow
 from polygon_fundamentals.lake.paths import Dataset
 
 
@@ -51,15 +52,20 @@ def rewrite(
         rows = [
             i for i in arriving.get(partition, ()) if own_key(changes.keys[i], ticker) not in late
         ]
-        fresh = codec.with_ticker(codec.pick(incoming.table, rows), ticker)
         digests = {own_key(changes.keys[i], ticker): changes.hashes[i] for i in rows}
-        pieces = [fresh]
+        plan.hashes[partition] = digests
+        if rows:
+            plan.arrivals.add(partition)
         if file is None:
             plan.fresh[partition] = rows
-        else:
+            if incoming.files is not None and len(rows) == 1:
+                plan.contents[partition] = NewRow(incoming.files, rows[0], ticker)
+                continue
+        pieces = [codec.with_ticker(codec.pick(incoming.table, rows), ticker)]
+        if file is not None:
             _refuse_damage(dataset, file, ticker, plan.index)
             parted = _parted(file, partition, plan.index, gone, changes.changed)
-            digests |= {file.keys[i]: file.hashes[i] for i in parted.stay}
+            digests.update({file.keys[i]: file.hashes[i] for i in parted.stay})
             if parted.revised:
                 old = codec.pick(file.table, list(parted.revised))
                 events = list(parted.revised.values())
@@ -76,9 +82,6 @@ def rewrite(
                 plan.adopted.add(partition)
         pieces = [piece for piece in pieces if piece.num_rows] or pieces[:1]
         plan.contents[partition] = pieces[0] if len(pieces) == 1 else pa.concat_tables(pieces)
-        plan.hashes[partition] = digests
-        if rows:
-            plan.arrivals.add(partition)
     lost = [i for key, i in changes.changed.items() if key in late]
     if lost:
         plan.revisions.append(revised_rows(codec.pick(incoming.table, lost), ticker, incoming))

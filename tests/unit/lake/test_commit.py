@@ -22,6 +22,7 @@ from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake import Dataset, Lake, catalogue, codec, index, revisions
 from polygon_fundamentals.lake import commit as commits
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
+from polygon_fundamentals.lake.one_row_files import OneRowFiles
 from polygon_fundamentals.lake.paths import bucket_of
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.lake.recovery import recover
@@ -471,16 +472,23 @@ def test_a_file_that_does_not_read_back_is_not_put_in_place(
     lake: Lake, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after an update of the Parquet writer with a fault in it."""
-    really = codec.encode
-    told = row("2024-03-31", "2024-05-02", 1.0)
-    for wrong in (lambda t, d: really(t.slice(0, 0), d), lambda t, d: really(t, d)[:-30]):
-        monkeypatch.setattr(codec, "encode", wrong)
-        with pytest.raises(LakeError, match="does not read back as it should"):
-            put(dataset, [told])
-        assert list(dataset.files()) == []
-    monkeypatch.setattr(codec, "encode", really)
-    put(dataset, [told])
-    assert read_dataset(dataset).num_rows == 1
+    many, one = codec.encode, OneRowFiles.encode
+    first, second = row("2024-03-31", "2024-05-02", 1.0), row("2024-06-30", "2024-05-03", 2.0)
+    codec_faults = (lambda t, d: many(t.slice(0, 0), d), lambda t, d: many(t, d)[:-30])
+    one_row_faults = (lambda f, i, t: one(f, 1 - i, t), lambda f, i, t: one(f, i, t)[:-30])
+    for fault in codec_faults:
+        with monkeypatch.context() as patch:
+            patch.setattr(codec, "encode", fault)
+            with pytest.raises(LakeError, match="does not read back as it should"):
+                put(dataset, [first, second])  # two rows of one month are one file
+    for wrong in one_row_faults:
+        with monkeypatch.context() as patch:
+            patch.setattr(OneRowFiles, "encode", wrong)
+            with pytest.raises(LakeError, match="does not read back as it should"):
+                put(dataset, [first, {**second, "filing_date": "2024-08-02"}])
+    assert list(dataset.files()) == []
+    put(dataset, [first, second])
+    assert read_dataset(dataset).num_rows == 2
 
 
 def test_what_a_commit_kept_gives_way_to_what_another_tool_wrote(

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import math
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.lake import Lake, codec
+from polygon_fundamentals.lake.one_row_files import OneRowFiles
+from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.normalise import v2_table
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox
 from tests.conftest import client_of
 
+LAKE = Lake(Path("lake"))
+DATASETS = [LAKE.ratios, *(LAKE.dataset(Generation.V2, statement) for statement in Statement)]
 SEEN = datetime(2026, 7, 1, 12, 30, 15, 250_000, tzinfo=UTC)
 
 
@@ -44,6 +51,52 @@ def test_every_slice_of_an_answer_is_written_as_it_is(
             assert found.cast(table.schema).equals(part)
     whole = read_back(tmp_path / "f.parquet", codec.encode(table.take([5, 0, 59]), dataset))
     assert whole.cast(table.schema).equals(table.take([5, 0, 59]))
+
+
+@pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
+def test_a_file_of_one_row_is_what_the_library_would_have_written(
+    tmp_path: Path, dataset: Dataset
+) -> None:
+    """Every kind of value in every kind of column: same schema, same row, same mark."""
+    wanted = schema(dataset.generation, dataset.statement)
+    texts = ["", "A", "Ä<b>", "x" * 300, None]
+    lists = [None, [], [None], ["a"], ["a", None, "", "ü"], [str(i) for i in range(300)]]
+    numbers = [0.0, -0.0, 1.5, -1e300, 5e-324, math.inf, -math.inf, math.nan, None]
+    values: dict[str, list[Any]] = {
+        "string": texts,
+        "list<item: string>": lists,
+        "double": numbers,
+        "int32": [0, -1, 2**31 - 1, -(2**31), None],
+        "date32[day]": [date(1969, 12, 31), date(2026, 7, 1), None],
+        "timestamp[us, tz=UTC]": [SEEN, None],
+    }
+    kinds = {field.name: values[str(field.type)] for field in wanted}
+    table = pa.table(
+        [
+            pa.array(
+                [kinds[field.name][(at + k) % len(kinds[field.name])] for at in range(45)]
+            ).cast(field.type)
+            for k, field in enumerate(wanted)
+        ],
+        schema=wanted,
+    )
+    table = pa.concat_tables([table.slice(0, 20), table.slice(20)])  # in two chunks
+    files = OneRowFiles(table, dataset)
+    for at in range(table.num_rows):
+        row = codec.with_ticker(table.slice(at, 1), "BRK.B")
+        by_hand, by_library = files.encode(at, "BRK.B"), codec.encode(row, dataset)
+        ours, theirs = (read_back(tmp_path / "f.parquet", data) for data in (by_hand, by_library))
+        assert ours.schema.equals(theirs.schema)
+        assert repr(ours.to_pylist()) == repr(theirs.to_pylist()) == repr(row.to_pylist())
+        described = [pq.read_metadata(pa.BufferReader(data)) for data in (by_hand, by_library)]
+        assert described[0].schema.equals(described[1].schema)
+        (tmp_path / "f.parquet").write_bytes(by_hand)
+        assert codec.is_ours(tmp_path / "f.parquet", dataset)
+        codec.prove(by_hand, row, dataset)
+        for reader in (pl.read_parquet, lambda path: duckdb.read_parquet(str(path)).pl()):
+            assert repr(reader(tmp_path / "f.parquet").to_arrow().cast(wanted).to_pylist()) == repr(
+                row.to_pylist()
+            )
 
 
 def test_a_file_without_rows_keeps_its_columns(tmp_path: Path) -> None:

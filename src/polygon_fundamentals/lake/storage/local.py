@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path | str, data: bytes) -> None:
     """Write a new file, whole or not at all visible under `path`'s final name elsewhere."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     try:
@@ -128,42 +128,42 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
-def move_into_place(staged: Path, path: Path) -> None:
+def move_into_place(staged: str, path: str) -> None:
     """Rename a flushed file over `path`, with a later time of change than what it replaces."""
     _make_later(staged, path)
     try:
         _replace(staged, path)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         _replace(staged, path)
 
 
-def _replace(staged: Path, path: Path) -> None:
+def _replace(staged: str, path: str) -> None:
     try:
         os.replace(staged, path)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
         # A year may lie on another device: copied beside its place first, it is whole there too.
-        replace_file(path, staged.read_bytes())
-        staged.unlink()
+        replace_file(Path(path), Path(staged).read_bytes())
+        os.unlink(staged)
 
 
-def _make_later(staged: Path, path: Path) -> None:
+def _make_later(staged: str, path: str) -> None:
     """Give a file a later time of change than the one that it replaces.
 
     Caches know a file's content by its size and time of change, and two writes may fall into one
     tick of the file system's clock (a whole second on some).
     """
     try:
-        old, new = path.stat(), staged.stat()
+        old, new = os.stat(path), os.stat(staged)
     except FileNotFoundError:
         return
     for later in (1, 1_000_000_000, 2_000_000_000):
         if new.st_mtime_ns > old.st_mtime_ns:
             return
         os.utime(staged, ns=(new.st_atime_ns, old.st_mtime_ns + later))
-        new = staged.stat()
+        new = os.stat(staged)
 
 
 def remove_empty_folders(folder: Path, until: Path) -> None:
