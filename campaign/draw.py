@@ -15,11 +15,11 @@ _STEPS = {
 _TROUBLES = {
     "kill": 10, "power": 5, "timer": 5, "stop": 3, "ENOSPC": 4, "EIO": 4, "EROFS": 2, "size": 2,
     "clock": 4, "host": 2, "lie": 6, "faults": 4, "flip": 3, "delete": 3, "move": 1, "copy": 1,
-    "beside": 6, "reader": 4, "old script": 2,
+    "beside": 6, "reader": 4, "old script": 2, "user": 3,
 }  # fmt: skip
 # Of these one at a time: the process ends in one way, and a vendor has one lie.
 _ENDINGS = {"kill", "power", "timer", "ENOSPC", "EIO", "EROFS", "size"}
-LIES = ("empty", "half", "error", "strangers", "extremes", "changing")
+LIES = ("empty", "half", "error", "strangers", "extremes", "changing", "huge")
 READERS = ("pyarrow", "pandas", "polars", "duckdb", "library")
 COMMAND_SHARE = 0.005
 
@@ -80,6 +80,8 @@ def _details(draws: random.Random, kind: str) -> dict[str, Any]:
         return {"draw": draws.randrange(10_000)}
     if kind == "beside":
         return {"step": _pick(draws, _STEPS), "draw": draws.randrange(10_000)}
+    if kind == "user":
+        return {"user": draws.choice((1, 2)), "umask": draws.choice((0o002, 0o002, 0o022, 0o077))}
     if kind == "reader":
         return {"engine": draws.choice(READERS)}
     return {}

@@ -73,7 +73,7 @@ class Where:
         """Return what a load loads with; it does not wait long between tries."""
         quick = Settings(
             base_url=self.url, first_wait=0.001, longest_wait=0.01, longest_retry_after=0.01,
-            attempts=6, read_timeout=5.0, deadline=10.0,
+            attempts=6, read_timeout=5.0, deadline=10.0, largest_answer=1_000_000,
         )  # fmt: skip
         return Loader(Client(quick, self.key), self.lake)
 

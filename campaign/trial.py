@@ -21,7 +21,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from campaign import model, readers, steps
+from campaign import faults, model, readers, steps
 from campaign.draw import Step
 from campaign.model import SECRET, V1_FOLDERS, Broken, Model
 from campaign.process import Child, Ended
@@ -55,6 +55,11 @@ class Trial:
         self.model = Model()
         self.counts: Counter[str] = Counter()
         self.number = self.checks = 0
+        self.users = faults.other_users_can_work()
+        if self.users:  # as users who share a lake have to set it up
+            os.umask(0o002)
+            os.chown(folder, -1, faults.GROUP)
+            folder.chmod(0o2775)
 
     @property
     def lake(self) -> Lake:
@@ -91,6 +96,8 @@ class Trial:
             Broken: something does not hold.
         """
         self.number += 1
+        if not self.users:
+            step = {**step, "troubles": [t for t in step["troubles"] if t["kind"] != "user"]}
         troubles = {t["kind"]: t for t in step["troubles"]}
         if step["troubles"]:
             self.counts["trials"] += 1
@@ -162,7 +169,7 @@ class Trial:
             time.sleep(troubles["timer"]["seconds"])
             child.signal(signal.SIGKILL)
         honest = not ({"lie", "beside", "stop", "clock", "host", "flip"} & troubles.keys())
-        rough = bool({"ENOSPC", "EIO", "EROFS", "size", "flip"} & troubles.keys())
+        rough = bool({"ENOSPC", "EIO", "EROFS", "size", "flip", "user"} & troubles.keys())
         for name, process, its_key in running:
             self._learn(name, process.wait(), its_key, honest, rough)
         if reader is not None:

@@ -24,6 +24,7 @@ from sandbox.fields import V1_PATH, V2_PATHS
 SPOILED = ("reset", "truncate", "html", "foreign_next")
 EXTREMES = (9007199254740993, 2**63 - 1, -(2**63), 1.7976931348623157e308, 5e-324, -0.0, 0.1)
 STRANGER = "99999"
+HUGE = 2_000_000  # bytes, more than a step of the campaign takes in one answer
 Row = tuple[str, str, str, str, str]  # generation, statement, digest, CIK, filing date
 
 
@@ -155,6 +156,9 @@ def _serve(commands: int, outward: int) -> None:
 
     def decided(of: Any, *words: Any) -> Any:
         answer = decide(of, *words)
+        if of.lie == "huge":
+            more = b'{"more":"' + b"x" * HUGE + b'",'
+            return answers.Answer(answer.status, more + answer.body[1:], answer.headers)
         if of.lie != "error":
             return answer
         body = answer.body.replace(b'"status":"OK"', b'"status":"ERROR","error":"partial result"')

@@ -35,7 +35,8 @@ class Settings:
     `requests_per_minute` None means no limit of our own (the server's 429 still
     slows a run down). `deadline` is for one request with its retries, without the time
     that it waits for its turn under that limit; `answer_deadline` is for one whole answer, and
-    `download_deadline` for a file of gigabytes.
+    `download_deadline` for a file of gigabytes. `largest_answer` is in bytes; the largest page,
+    50,000 rows of v2, has some 80 million.
     """
 
     base_url: str = DEFAULT_BASE_URL
@@ -51,6 +52,7 @@ class Settings:
     deadline: float = 180.0
     answer_deadline: float = 300.0
     download_deadline: float = 7200.0
+    largest_answer: int = 256_000_000
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import requests
-
 from polygon_fundamentals.errors import (
     ApiError,
     NotEntitledError,
@@ -27,7 +25,7 @@ from polygon_fundamentals.http.answers import Page, quoted, read_page
 from polygon_fundamentals.http.connections import WATCH
 from polygon_fundamentals.http.rate_limit import RateLimit
 from polygon_fundamentals.http.sender import Sender
-from polygon_fundamentals.http.transport import Bearer, Params
+from polygon_fundamentals.http.transport import Answer, Bearer, Params
 from polygon_fundamentals.reports import RequestCounts
 from polygon_fundamentals.settings import Settings, usable_key
 
@@ -196,7 +194,5 @@ class Client:
         pairs = parse_qsl(parts.query, keep_blank_values=True)
         return {k: v for k, v in pairs if k.lower() != "apikey" and v != self._key}
 
-    def _read(self, response: requests.Response, what: str) -> Page:
-        return read_page(
-            response.status_code, response.headers, response.content, what, secret=self._key
-        )
+    def _read(self, answer: Answer, what: str) -> Page:
+        return read_page(answer.status, answer.headers, answer.body, what, secret=self._key)

@@ -18,14 +18,14 @@ import tenacity
 from polygon_fundamentals.errors import BrownoutError, RateLimitedError, RetriableApiError
 from polygon_fundamentals.http.connections import WATCH
 from polygon_fundamentals.http.rate_limit import NoRateLimit, RateLimit
-from polygon_fundamentals.http.transport import Params, Transport
+from polygon_fundamentals.http.transport import Answer, Params, Transport
 from polygon_fundamentals.reports import RequestCounts
 from polygon_fundamentals.settings import Settings
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 # Makes a result of an answer, or raises what its status or body means; the text names the request.
-Read = Callable[[requests.Response, str], T]
+Read = Callable[[Answer, str], T]
 
 
 class Sender:
@@ -70,11 +70,11 @@ class Sender:
         def once() -> T:
             self.count(RequestCounts(requests=1))
             try:
-                response = self._transport.get(path, params, what)
+                answer = self._transport.get(path, params, what)
             finally:
                 self._rate_limit.release()
-            self.count(RequestCounts(body_bytes=len(response.content)))
-            return read(response, what)
+            self.count(RequestCounts(body_bytes=len(answer.body)))
+            return read(answer, what)
 
         return self._retrying(max_attempts)(once)
 
@@ -93,12 +93,12 @@ class Sender:
         self._rate_limit.acquire()
         self.count(RequestCounts(requests=1))
         try:
-            response, size = self._transport.download(path, what, sink)
+            answer, size = self._transport.download(path, what, sink)
         finally:
             self._rate_limit.release()
         self.count(RequestCounts(body_bytes=size))
-        if response.status_code != 200:
-            read(response, what)
+        if answer.status != 200:
+            read(answer, what)
             return 0
         return size
 

@@ -9,16 +9,26 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import requests
 from urllib3.exceptions import LocationValueError
 
-from polygon_fundamentals.errors import RetriableApiError, UsageError
+from polygon_fundamentals.errors import ContentError, RetriableApiError, UsageError
 from polygon_fundamentals.http.connections import WATCH, WatchedAdapter
 from polygon_fundamentals.settings import Settings
 
 Params = Mapping[str, str]
 _PIECE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole HTTP answer: status, headers in any letter case, and the unpacked body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class Bearer(requests.auth.AuthBase):
@@ -58,42 +68,57 @@ class Transport:
         self._auth = auth
         self._local = threading.local()
 
-    def get(self, path: str, params: Params, what: str) -> requests.Response:
+    def get(self, path: str, params: Params, what: str) -> Answer:
         """Return the answer, of whatever status; `what` names the request for messages.
 
         Raises:
             RetriableApiError: no answer came, or not all of it within `answer_deadline`.
+            ContentError: the body is larger than `largest_answer`, of which no more is held.
             InterruptedRequestError: the run was interrupted.
             UsageError: the address, or the environment's proxy or certificates, cannot be used.
         """
-        with _failures_named(what, self._settings.answer_deadline):
-            return self._ask(path, params, stream=False)
+        limit = self._settings.answer_deadline
+        with _failures_named(what, limit), self._ask(path, params) as response:
+            return self._whole(response, what)
 
-    def download(
-        self, path: str, what: str, sink: Callable[[bytes], object]
-    ) -> tuple[requests.Response, int]:
+    def download(self, path: str, what: str, sink: Callable[[bytes], object]) -> tuple[Answer, int]:
         """Give the body of a 200 to `sink` piece by piece; return the answer and the bytes.
 
         The body of any other status is in the answer. Raises as `get`.
         """
         size = 0
         limit = self._settings.download_deadline
-        with _failures_named(what, limit), self._ask(path, {}, stream=True) as response:
+        with _failures_named(what, limit), self._ask(path, {}) as response:
             if response.status_code != 200:
-                return response, len(response.content)
+                answer = self._whole(response, what)
+                return answer, len(answer.body)
             for piece in response.iter_content(_PIECE_BYTES):
                 size += len(piece)
                 sink(piece)
-        return response, size
+        return Answer(response.status_code, response.headers, b""), size
 
-    def _ask(self, path: str, params: Params, *, stream: bool) -> requests.Response:
+    def _whole(self, response: requests.Response, what: str) -> Answer:
+        """Read a body to its end, or to what an answer may have at most."""
+        pieces, size, most = [], 0, self._settings.largest_answer
+        for piece in response.iter_content(_PIECE_BYTES):
+            size += len(piece)
+            if size > most:
+                raise ContentError(
+                    f"{what} answered {response.status_code} with more than {most / 1e6:,.0f} MB, "
+                    "which no page of this API has: check --base-url, and report this request to "
+                    "the vendor"
+                )
+            pieces.append(piece)
+        return Answer(response.status_code, response.headers, b"".join(pieces))
+
+    def _ask(self, path: str, params: Params) -> requests.Response:
         return self._session().get(
             self._settings.base_url + path,
             params=dict(params),
             auth=self._auth,
             timeout=(self._settings.connect_timeout, self._settings.read_timeout),
             allow_redirects=False,
-            stream=stream,
+            stream=True,
         )
 
     def _session(self) -> requests.Session:

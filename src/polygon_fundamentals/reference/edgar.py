@@ -15,8 +15,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
-import requests
-
 from polygon_fundamentals.errors import (
     ApiError,
     EdgarIdentityError,
@@ -27,7 +25,7 @@ from polygon_fundamentals.errors import (
 )
 from polygon_fundamentals.http.connections import WATCH
 from polygon_fundamentals.http.sender import Sender
-from polygon_fundamentals.http.transport import Declared
+from polygon_fundamentals.http.transport import Answer, Declared
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.reports import RequestCounts
@@ -213,7 +211,7 @@ class _Reading:
         self._limit = limit
         self._refused = False
 
-    def __call__(self, response: requests.Response, what: str) -> bytes | None:
+    def __call__(self, answer: Answer, what: str) -> bytes | None:
         """Return the body, None where nothing is there.
 
         Raises:
@@ -222,10 +220,10 @@ class _Reading:
             RetriableApiError: 408, 425 or 5xx.
             ApiError: any other answer.
         """
-        status = response.status_code
+        status = answer.status
         if status == 200:
-            return response.content
-        text = "" if status == 404 else response.text[:20_000]
+            return answer.body
+        text = "" if status == 404 else answer.body[:20_000].decode(errors="replace")
         # An object that the store behind does not have; under /Archives it is not even said so.
         if status == 404 or (status == 403 and "<Code>AccessDenied</Code>" in text):
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 import socket
@@ -9,13 +10,19 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from polygon_fundamentals.errors import ApiError, InterruptedRequestError, PaginationError
+from polygon_fundamentals.errors import (
+    ApiError,
+    ContentError,
+    InterruptedRequestError,
+    PaginationError,
+)
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.http.connections import WATCH
 from polygon_fundamentals.settings import Settings
@@ -160,3 +167,23 @@ def test_ctrl_c_ends_a_load_from_a_server_that_trickles(tmp_path: Path) -> None:
     assert child.returncode == 130
     assert errors.strip().splitlines()[-1].startswith("error: interrupted")
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("encoding", ["plain", "gzip"])
+def test_an_answer_that_is_too_large_is_refused_and_not_held(encoding: str) -> None:
+    body = b'{"status":"OK","results":[],"more":"' + b"x" * 50_000_000 + b'"}'
+    headers = {"Content-Encoding": "gzip"} if encoding == "gzip" else {}
+    sent = gzip.compress(body, 1) if encoding == "gzip" else body
+    with serving(lambda _: Answer(200, sent, headers)) as server:
+        client = Client(Settings(base_url=server.url, largest_answer=10_000_000), "key")
+        with pytest.raises(ContentError, match=r"more than 10 MB.*check --base-url"):
+            client.get(PATH, {})
+        assert len(server.asked) == 1  # it would not be smaller the next time
+        tracemalloc.start()
+        try:
+            with pytest.raises(ContentError):
+                client.get(PATH, {})
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak < 30_000_000
