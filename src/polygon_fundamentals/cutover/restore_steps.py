@@ -101,8 +101,6 @@ def _joined(dataset: Dataset, folder: Path, at: datetime) -> int:
         if ticker is not None:
             buckets.setdefault(bucket_of(ticker), []).append((ticker, path))
     total = 0
-    # Both speak of the folder that was set aside: without them the present one is listed.
-    (dataset.lake.ops / "index" / dataset.name / "found.json").unlink(missing_ok=True)
     for some in buckets.values():
         tables, rows, start = [], dict[str, list[int]](), 0
         for ticker, path in some:

@@ -24,7 +24,7 @@ import pyarrow as pa
 from polygon_fundamentals.datasets.flat import flattened
 from polygon_fundamentals.datasets.keys import content_hashes, record_keys
 from polygon_fundamentals.errors import DamagedFileError
-from polygon_fundamentals.lake import cache, codec, dataset_summary, index, revisions, their_form
+from polygon_fundamentals.lake import cache, codec, index, revisions, their_form
 from polygon_fundamentals.lake.changes import Incoming, Plan, Scope
 from polygon_fundamentals.lake.letter_case import without_twins
 from polygon_fundamentals.lake.one_row_files import NewRow, OneRowFiles
@@ -72,8 +72,9 @@ def _commit(dataset: Dataset, incoming: Incoming) -> UpsertCounts:
     for bucket, tickers in sorted(buckets.items()):
         with hold_bucket(dataset, bucket) as unfinished:
             plans = []
+            unread = _without_index(dataset, tickers)
             for ticker in tickers:
-                seen = unfinished.get(ticker, set()) | _left_by_others(dataset, ticker)
+                seen = unfinished.get(ticker, set()) | unread.get(ticker, set())
                 arriving = {months[i] for i in incoming.rows[ticker]}
                 try:
                     known = index.load(dataset, ticker, seen, arriving)
@@ -134,33 +135,9 @@ def staging_folder(dataset: Dataset, bucket: int) -> Path:
     return dataset.lake.bronze / ".staging" / f"{dataset.name}.{bucket:02d}"
 
 
-def _left_by_others(dataset: Dataset, ticker: str) -> set[int]:
-    """Return the partitions in which older tools left this ticker, until it has an index.
-
-    A ticker that was counted as one of the lake's has lost its index: all its files are looked at.
-    """
-    if dataset.index_file(ticker).exists():
-        return set()
-    if ticker in dataset_summary.counted_tickers(dataset):
-        return dataset.partitions_of(ticker)
-    return _listing(dataset).get(ticker, set())
-
-
-def _listing(dataset: Dataset) -> dict[str, set[int]]:
-    """Return ticker → partitions of the files that were there before our first write.
-
-    Taken once and kept in `ops/index/…/found.json`: from then on every file of ours has
-    its index entry.
-    """
-    path = dataset.lake.ops / "index" / dataset.name / "found.json"
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, set[int]])
-    except (FileNotFoundError, msgspec.MsgspecError):
-        # A damaged list is made anew: files of ours, too, are looked at once more then.
-        listed = dataset.partitions_by_ticker()
-        with exclusive(dataset.lake.lock(f"{dataset.name}.found")):
-            local.replace_file(path, msgspec.json.encode(listed, order="deterministic"))
-        return listed
+def _without_index(dataset: Dataset, tickers: Sequence[str]) -> dict[str, set[int]]:
+    """Return the partitions of the tickers that have no index: new here, older tools', or lost."""
+    return dataset.partitions_of([t for t in tickers if not dataset.index_file(t).exists()])
 
 
 def carry_out(

@@ -21,7 +21,6 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
-from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TypedDict
@@ -104,20 +103,6 @@ def _load(dataset: Dataset) -> DatasetSummary:
     if saved.version != VERSION or saved.folder != str(dataset.folder):
         return DatasetSummary()
     return DatasetSummary(saved.tickers, saved.folders, saved.edges)
-
-
-def counted_tickers(dataset: Dataset) -> frozenset[str]:
-    """Return the tickers that the dataset had when it was last counted; none where it never was."""
-    try:
-        changed = _cache_file(dataset).stat().st_mtime_ns
-    except OSError:
-        return frozenset()
-    return _tickers_counted(dataset, changed)
-
-
-@lru_cache(maxsize=8)  # an upsert asks for each new ticker of a load
-def _tickers_counted(dataset: Dataset, _changed: int) -> frozenset[str]:
-    return frozenset(_load(dataset).tickers)
 
 
 def _listing(

@@ -68,7 +68,7 @@ def mend_older_rows(lake: Lake) -> Mended | None:
 
 def _mend(dataset: Dataset, bucket: int, ticker: str) -> Mended:
     with hold_bucket(dataset, bucket) as unfinished:
-        partitions = dataset.partitions_of(ticker)
+        partitions = dataset.partitions_of([ticker])[ticker]
         known = index.load(dataset, ticker, partitions | unfinished.get(ticker, set()))
         stored = {p: index.read_file(dataset, p, ticker) for p in sorted(partitions)}
         ours = {p: file for p, file in stored.items() if file is not None and file.ours}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -139,10 +139,14 @@ class Dataset:
                     )
                 yield partition, month
 
-    def partitions_of(self, ticker: str) -> set[int]:
-        """Return the partitions in which a ticker has a file now."""
-        name = ticker_file_name(ticker)
-        return {p for p, folder in self.partitions() if os.path.exists(f"{folder.path}/{name}")}
+    def partitions_of(self, tickers: Iterable[str]) -> dict[str, set[int]]:
+        """Return ticker → the partitions in which it has a file now."""
+        names = {ticker: ticker_file_name(ticker) for ticker in tickers}
+        folders = list(self.partitions()) if names else []
+        return {
+            ticker: {p for p, folder in folders if os.path.exists(f"{folder.path}/{name}")}
+            for ticker, name in names.items()
+        }
 
 
 @dataclass(frozen=True)
