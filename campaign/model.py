@@ -193,17 +193,21 @@ def _ahead(lake: Lake, files: dict[str, Stored]) -> list[str]:
     """Return what silver's history knows before anything of its period was filed."""
     if not (lake.silver / "fundamentals_history").exists():
         return []
-    first: dict[str, str] = {}
+    first: dict[str, str] = {}  # of a timeframe's period, and of whatever ends on that day
     for stored in files.values():
         for period, filed in stored.filed:
-            first[period] = min(first.get(period, "9"), filed)
-    columns = ["cik", "timeframe", "period_end", "known_from", "known_to"]
+            cik, _, end = period.split("|")
+            for about in (period, f"{cik}||{end}"):
+                first[about] = min(first.get(about, "9"), filed)
+    columns = ["cik", "timeframe", "period_end", "known_from", "known_to", "knowledge"]
     problems = []
     for path in table_path(lake, "fundamentals_history").rglob("*.parquet"):
         rows = pq.ParquetFile(path).read(columns, use_threads=False).to_pylist()
         for row in rows:
-            cik, timeframe, end, known_from, known_to = (row[name] for name in columns)
+            cik, timeframe, end, known_from, known_to, knowledge = (row[n] for n in columns)
+            # A record without a filing date was known with the first filing of its day's periods.
             filed = min(
+                first.get(f"{cik}||{end}", "9") if knowledge == "derived" else "9",
                 first.get(f"{cik}|{timeframe}|{end}", "9"),
                 first.get(f"{cik}|{timeframe.replace('ttm', 'trailing_twelve_months')}|{end}", "9"),
             )

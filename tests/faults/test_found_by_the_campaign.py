@@ -7,15 +7,18 @@ import signal
 import struct
 import time
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from campaign.faults import Trap
 from polygon_fundamentals.cutover.other_writers import notice
 from polygon_fundamentals.cutover.quarantine import quarantine_foreign_files
+from polygon_fundamentals.cutover.verify import verify
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
+from polygon_fundamentals.lake.index import read_file
 from polygon_fundamentals.lake.recovery import recover
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.normalise import v2_table
@@ -142,3 +145,22 @@ def test_what_an_old_script_wrote_before_a_rollback_goes_to_v1(lake: Lake) -> No
     path = lake.dataset(Generation.V1, Statement.BALANCE_SHEETS).file(202505, "AAA")
     rows = pq.read_table(path, partitioning=None)["financials"].to_pylist()
     assert 77.0 in [row["balance_sheet"]["assets"]["value"] for row in rows]
+
+
+@pytest.mark.parametrize("generation", Generation)
+def test_a_flipped_bit_in_a_text_is_named_like_any_other(
+    lake: Lake, generation: Generation
+) -> None:
+    fill(lake)
+    dataset = lake.dataset(generation, Statement.BALANCE_SHEETS)
+    partition, ticker, _ = next(iter(dataset.files()))
+    path = dataset.file(partition, ticker)
+    table = pq.read_table(path, partitioning=None)
+    position = table.schema.get_field_index("cik")
+    broken = pa.array([b"00\xec0000001"] * table.num_rows).view(pa.string())
+    table = table.set_column(position, table.schema.field(position), broken)
+    pq.write_table(table, path)
+    shown = str(path.relative_to(lake.root))
+    assert [problem.file for problem in verify(lake).problems] == [shown]
+    with pytest.raises(DamagedFileError, match=r"cannot be read .*Invalid UTF8"):
+        read_file(dataset, partition, ticker)
