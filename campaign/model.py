@@ -93,8 +93,8 @@ def scan(root: Path, known: dict[str, Stored]) -> tuple[dict[str, Stored], list[
     problems: list[str] = []
     for folder, folders, names in os.walk(root):
         where = os.path.relpath(folder, root)
-        if where == "ops/cache" or where == "archive":
-            folders.clear()
+        if where in ("ops/cache", "archive") or where.endswith(".partial"):
+            folders.clear()  # a build that was cut off is no build: nobody reads it
             continue
         for name in names:
             path, shown = Path(folder, name), f"{where}/{name}"

@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -36,6 +36,7 @@ from polygon_fundamentals.statements import Generation, Statement
 
 LOADS = ("load v1", "load v2", "refresh", "update", "import")
 ROOT = Path(__file__).parents[1]
+LEFT_SECONDS = 30.0  # what ends a server whose command was killed waits 20 before it insists
 VENDORS = 6  # different ones, so that their first loads can be copied
 # Nothing of these says what the lake holds: whatever is deleted is made again, or was a lock.
 _NOT_DELETED = ("ops/revisions", "ops/kept", "ops/adopted", "ops/quarantine", "ops/cutover")
@@ -337,12 +338,23 @@ class Trial:
         if missing := self.model.entries - names:
             raise Broken(f"ledger: {sorted(missing)[0]} is gone")
         self.model.entries = names
-        try:
-            left = os.waitpid(-1, os.WNOHANG)[0] if _others(self.vendor.pid) else 0
-        except ChildProcessError:
-            left = 0
-        if left or _others(self.vendor.pid):
-            raise Broken("a process is left")
+        if left := self._left():
+            raise Broken(f"a process is left: {left}")
+
+    def _left(self) -> str:
+        """Return the words of a process that outlives its command by more than some seconds.
+
+        Prefect's temporary server ends by itself where the command that started it was killed.
+        """
+        until = time.monotonic() + LEFT_SECONDS
+        while others := _others(self.vendor.pid):
+            with suppress(ChildProcessError):
+                os.waitpid(others[0], os.WNOHANG)
+            if time.monotonic() > until:
+                words = Path(f"/proc/{others[0]}/cmdline").read_bytes().replace(b"\0", b" ")
+                return words.decode(errors="replace").strip() or "one that has ended"
+            time.sleep(0.05)
+        return ""
 
 
 def _others(known: int) -> list[int]:
