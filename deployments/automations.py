@@ -135,7 +135,9 @@ def _telling(client: SyncPrefectClient) -> list[Step]:
         there = False
     if not url and not there:
         return [
-            Step("automations", (), lambda: None, f"none: {WEBHOOK_VARIABLE} names nobody to tell")
+            Step(
+                "automations", (), lambda: None, f"none: {WEBHOOK_VARIABLE} names nobody to notify"
+            )
         ]
     changes: tuple[str, ...] = () if there else (CREATE,)
     if url and there:

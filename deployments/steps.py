@@ -1,4 +1,4 @@
-"""A step of a deploy: what it is about, what differs on the server, and how to mend it."""
+"""A step of a deploy: what it is about, what differs on the server, and how to correct it."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def page_of(ticker: str) -> str:
 
 
 def has_page(ticker: str) -> bool:
-    """Say whether a ticker's page can be stored under its name."""
+    """Return whether a ticker's page can be stored under its name."""
     return len(_file_of(ticker)) <= LONGEST_NAME
 
 

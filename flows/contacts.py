@@ -22,7 +22,7 @@ def whom_to_tell() -> str:
     try:
         contacts = load_contacts(CONTACTS)
     except (UsageError, OSError):
-        return f"whom to tell is unknown: {CONTACTS} cannot be read"
+        return f"nobody can be named to contact: {CONTACTS} cannot be read"
     named = []
     for role, words in _ROLES.items():
         person = contacts.person(role)

@@ -64,7 +64,7 @@ def historical_load(given: HistoricalLoadParameters) -> Report:
     """Load all history of the given tickers into the lake.
 
     Name them with `tickers`, `tickers_file` or `universe`. Running it twice changes
-    nothing; a run that was cut off within the last day goes on where it stopped unless
+    nothing; a run that was cut off within the last day is resumed unless
     `resume` is off. Both days are included and mean filing dates. With `original_dates`
     the filings index is asked when v2's periods were first filed, with a witness SEC EDGAR first.
     """

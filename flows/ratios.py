@@ -28,7 +28,7 @@ RATIOS = Snapshot.RATIOS.value
 @flow(name="ratios", persist_result=False)
 @takes(RatiosParameters)
 def ratios(given: RatiosParameters) -> Report:
-    """Take in the vendor's ratios of the last trading day, of the tickers in the lake.
+    """Load the vendor's ratios of the last trading day, of the tickers in the lake.
 
     Of others where some are named or `universe` adds the whole market. The vendor serves the last
     day alone: a day on which this does not run is missing for good.

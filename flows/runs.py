@@ -77,7 +77,7 @@ def finish_flow(body: Callable[[], Report]) -> State[Any]:
     """Run a flow's body; return its end state with the report as data, see `report_of`.
 
     The report's `exit_code` decides: 0 is Completed, anything else Failed with the
-    report's `message` and whom to tell. An error with a remedy is a Failed state with that one
+    report's `message` and whom to contact. An error with a remedy is a Failed state with that one
     line, not a traceback.
     """
     try:

@@ -79,7 +79,7 @@ def carry_out(lake: Lake, shards: list[Shard], common: dict[str, object]) -> Non
     except (httpx.HTTPError, PrefectException) as error:
         raise ApiError(
             f"the Prefect server stopped answering ({type(error).__name__}); the shards go on with "
-            "their workers: when the server is back, run again, and what is done is passed by"
+            "their workers: when the server is back, run again, and what is done is skipped"
         ) from error
 
 

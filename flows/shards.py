@@ -2,7 +2,7 @@
 
 Each shard is a run of the deployment `history-shard`, so any worker of the pool may take it;
 all need the same lake and share one rate limit through the server. A run whose worker died is
-found by the lake's ledger, closed as crashed, and started again: it goes on where it stopped.
+found by the lake's ledger, closed as crashed, and started again: it continues where it stopped.
 """
 
 from __future__ import annotations

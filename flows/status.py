@@ -28,7 +28,7 @@ _DETAIL = 500
 @flow(name="status", persist_result=False)
 @takes(StatusParameters)
 def status(given: StatusParameters) -> Report:
-    """Publish what is in the lake, how the runs went, and what is amiss.
+    """Publish what is in the lake, how the runs went, and what is wrong.
 
     The flow fails where something is: late or failed runs, counts that drift apart, a
     stale generation, a missed target.

@@ -78,7 +78,7 @@ class Company:
         return sum(1 for day in self.calendar.filed if day <= self.gone)
 
     def events(self, after: int, until: int) -> bool:
-        """Tell whether a filing or a split falls in the days after `after`, up to `until`."""
+        """Return whether a filing or a split falls in the days after `after`, up to `until`."""
         days = [*self.calendar.filed[: self.last], *self.amended.values()]
         days += [day for day, _ in self.splits]
         return any(after < day <= until for day in days)

@@ -74,7 +74,7 @@ _FAULTS = {
 
 
 def is_edgars(path: str) -> bool:
-    """Tell whether a path is one of EDGAR's."""
+    """Return whether a path is one of EDGAR's."""
     return path.startswith(_PREFIXES)
 
 

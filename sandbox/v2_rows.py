@@ -84,7 +84,7 @@ class V2Company:
         return rows
 
     def lacks(self, statement: str, i: int) -> bool:
-        """Tell whether v2 lacks a quarter that v1 has."""
+        """Return whether v2 lacks a quarter that v1 has."""
         roles = self.company.profile.roles
         if "v2_lacks_period" in roles:
             return i in (5, 18)

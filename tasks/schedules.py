@@ -155,6 +155,6 @@ def _asked(ask: Callable[[SyncPrefectClient], Result]) -> Result:
     except (PrefectException, httpx.HTTPError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise ServerError(
-            f"the Prefect server does not answer ({reason}); start it or mend PREFECT_API_URL, "
+            f"the Prefect server does not answer ({reason}); start it or correct PREFECT_API_URL, "
             "then run again"
         ) from error

@@ -58,7 +58,7 @@ def read_limit(allowance: int | None) -> DecayLimit:
 
 @contextmanager
 def _answering() -> Iterator[None]:
-    """Tell a server that does not answer in our words."""
+    """Raise our own error where the server does not answer."""
     try:
         yield
     except ObjectNotFound:

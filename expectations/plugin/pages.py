@@ -63,7 +63,7 @@ def _filled(name: str, params: Mapping[str, Any], styling: Mapping[str, Any]) ->
 
 
 def is_inside(href: str) -> bool:
-    """Say whether a link stays within the site."""
+    """Return whether a link stays within the site."""
     parts = urlsplit(href)
     return bool(href) and not parts.scheme and not parts.netloc
 
@@ -94,7 +94,7 @@ def status(block: Any) -> str:
 
 
 def is_rule_off(block: Any) -> bool:
-    """Say whether a block is the line that Great Expectations draws below a rule."""
+    """Return whether a block is the line that Great Expectations draws below a rule."""
     template = block.get("string_template") if isinstance(block, Mapping) else None
     return isinstance(template, Mapping) and template.get("tag") == "hr"
 

@@ -81,7 +81,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     },
     "load": {
         "fundamentals": Command(
-            "load some tickers once, from the primary generation unless told",
+            "load some tickers once, from the primary generation by default",
             loads.FundamentalsCommand,
             loads.fundamentals,
             (
@@ -100,7 +100,7 @@ GROUPS: dict[str, dict[str, Command]] = {
             ),
         ),
         "daily-update": Command(
-            "take in what was filed in the last days, both generations side by side",
+            "load what was filed in the last days, both generations side by side",
             DailyUpdateParameters,
             loads.daily,
             (
@@ -109,7 +109,7 @@ GROUPS: dict[str, dict[str, Command]] = {
             ),
         ),
         "ratios": Command(
-            "take in the vendor's ratios of the last trading day (daily)",
+            "load the vendor's ratios of the last trading day (daily)",
             RatiosParameters,
             loads.ratios,
             ("ratios", "ratios --universe active"),
@@ -231,7 +231,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     },
     "operate": {
         "status": Command(
-            "show both pipelines side by side, and what is amiss",
+            "show both pipelines side by side, and what is wrong",
             status.StatusCommand,
             status.run,
             ("status", "status --watch", "status --html status.html"),

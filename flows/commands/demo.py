@@ -148,7 +148,7 @@ def _screens(lake: Path, url: str) -> list[Screen]:
         ),
         Screen(
             "Update",
-            f"{DAYS_TO_PASS} days pass. What was filed in them is taken in from both APIs.",
+            f"{DAYS_TO_PASS} days pass. What was filed in them is loaded from both APIs.",
             (Step(["daily-update", "--days-back", str(DAYS_TO_PASS), *api]),),
             days_pass=DAYS_TO_PASS,
         ),

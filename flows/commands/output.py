@@ -157,7 +157,7 @@ def _dates_line(dates: Mapping[str, Any]) -> str:
 
 
 def warn(name: str, load: Mapping[str, Any]) -> None:
-    """Tell on standard error which units are missing and why, each reason once."""
+    """Print to standard error which units are missing and why, each reason once."""
     reasons = Counter(unit["reason"] for unit in load["failed"])
     for reason, count in reasons.most_common(REASONS_SHOWN):
         tickers = dict.fromkeys(u["ticker"] for u in load["failed"] if u["reason"] == reason)

@@ -17,7 +17,7 @@ from polygon_fundamentals.settings import existing_lake_root
 class ChecklistCommand(ChecklistParameters):
     """The checklist, and v1's checksums on demand."""
 
-    record_checksums: Annotated[bool, Flag(help="take v1's checksums first, to be kept")] = False
+    record_checksums: Annotated[bool, Flag(help="record v1's checksums first")] = False
 
 
 class SignOffParameters(Parameters):

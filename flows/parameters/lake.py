@@ -37,7 +37,7 @@ class ParityParameters(Parameters, Named):
     seed: Annotated[
         int,
         Field(description="Another seed, another sample"),
-        Flag(metavar="N", help="with --sample: another one, others", group=WHICH),
+        Flag(metavar="N", help="with --sample: choose another sample", group=WHICH),
     ] = 0
     day: Annotated[
         Day, Flag("--date", metavar="D", help="the day to judge by", unset="today in New York")

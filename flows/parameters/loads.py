@@ -47,7 +47,7 @@ class HistoricalLoadParameters(Parameters, Named):
     to_date: Annotated[Day, Flag("--to", metavar="DAY", help="last filing date, included")] = None
     lake: LakeFolder = None
     base_url: BaseUrl = None
-    resume: Annotated[bool, Flag("--fresh", help="do not go on where a cut-off run stopped")] = True
+    resume: Annotated[bool, Flag("--fresh", help="do not resume an interrupted run")] = True
     adopt: Annotated[
         bool,
         Field(description="Write v1's files in our form, where another tool wrote them"),
@@ -192,7 +192,7 @@ class RefreshParameters(Parameters, Named):
     statements: Statements = ALL_STATEMENTS
     accept_withdrawals: Annotated[
         bool,
-        Field(description="Withdraw what v2 no longer holds, however much of a ticker that is"),
+        Field(description="Withdraw records that v2 no longer holds, even most of a ticker's"),
         Flag(),
     ] = False
     lake: LakeFolder = None

@@ -29,8 +29,8 @@ Tickers = Annotated[
 ]
 TickersFile = Annotated[
     str | None,
-    Field(description="A file with one ticker a line, as the worker sees it"),
-    Flag(metavar="F", help="a text file with one ticker a line", group=WHICH),
+    Field(description="A file with one ticker per line, at a path that the worker can read"),
+    Flag(metavar="F", help="a text file with one ticker per line", group=WHICH),
 ]
 Universe = Annotated[
     Literal["active", "all"] | None,
@@ -64,7 +64,7 @@ BaseUrl = Annotated[
 ]
 WithRatios = Annotated[
     bool,
-    Field(description="Also take in the vendor's ratios of the last trading day"),
+    Field(description="Also load the vendor's ratios of the last trading day"),
     Flag("--ratios", help="also the vendor's ratios of the last trading day"),
 ]
 Witness = Annotated[

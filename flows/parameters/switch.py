@@ -23,7 +23,7 @@ V1Side = Annotated[
 Execute = Annotated[
     bool,
     Field(description="Off: say what would be done, change nothing"),
-    Flag(help="carry it out (else: plan only)"),
+    Flag(help="carry it out (default: plan only)"),
 ]
 
 
@@ -46,8 +46,10 @@ class CutoverParameters(Parameters):
     execute: Annotated[Execute, Field(description="Off: show the plan, change nothing")] = False
     force: Annotated[
         str | None,
-        Field(description="A reason passes the unmet lines of the checklist"),
-        Flag(metavar="REASON", help="pass unmet lines; kept in the journal"),
+        Field(description="Why to switch although lines of the checklist are unmet"),
+        Flag(
+            metavar="REASON", help="switch although lines are unmet; the reason goes to the journal"
+        ),
     ] = None
     postpone_file: Annotated[
         str | None,
@@ -81,8 +83,10 @@ class RollbackParameters(Parameters):
     ] = False
     accept_parity: Annotated[
         str | None,
-        Field(description="A reason goes on with a delayed rollback though parity does not pass"),
-        Flag(metavar="REASON", help="pass a parity that fails; kept in the journal"),
+        Field(description="Why to go on with a delayed rollback although parity fails"),
+        Flag(
+            metavar="REASON", help="roll back although parity fails; the reason goes to the journal"
+        ),
     ] = None
     accept_stale: Annotated[bool, Field(description="Take v1 as it is, days missing"), Flag()] = (
         False

@@ -179,7 +179,7 @@ def tell_all() -> None:
 
 
 def answers(url: str) -> bool:
-    """Say whether the address answers with 200."""
+    """Return whether the address answers with 200."""
     try:
         with urlopen(url, timeout=2) as answer:
             return bool(answer.status == 200)

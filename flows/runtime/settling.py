@@ -11,7 +11,7 @@ from prefect.states import Cancelled, Crashed, State
 
 _PAGE = 200
 _UNDER_WAY = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
-_MESSAGE = "its worker ended before it did; the next run goes on where this one stopped"
+_MESSAGE = "its worker ended before it did; the next run continues where this one stopped"
 
 
 def settle_runs(client: SyncPrefectClient, pool: str) -> list[str]:

@@ -62,7 +62,7 @@ def federal_holidays(year: int) -> frozenset[date]:
 
 
 def is_business_day(day: date) -> bool:
-    """Say whether filings are taken on a day."""
+    """Return whether filings are taken on a day."""
     return day.weekday() < 5 and day not in federal_holidays(day.year)
 
 

@@ -217,7 +217,7 @@ def keys_in(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"SERVE_V1_KEYS_FILE: {path} cannot be read ({type(error).__name__}); name a text "
-            "file with one key a line"
+            "file with one key per line"
         ) from error
     keys = [
         usable_key(line, f"line {number} of {path}")
@@ -225,7 +225,7 @@ def keys_in(path: Path) -> list[str]:
         if line.strip() and not line.strip().startswith("#")
     ]
     if not keys:
-        raise UsageError(f"SERVE_V1_KEYS_FILE: {path} has no key; write one a line")
+        raise UsageError(f"SERVE_V1_KEYS_FILE: {path} has no key; write one per line")
     return keys
 
 
@@ -292,7 +292,7 @@ def environment_with(more: Mapping[str, str]) -> dict[str, str]:
 
 
 def server_configured() -> bool:
-    """Say whether a Prefect server or Cloud is named: in the environment, or in the active profile.
+    """Return whether the environment or the active profile names a Prefect server or Cloud.
 
     A server that the command itself started does not count.
     `prefect cloud login` and `prefect config set` write the profile. It is read here as Prefect
@@ -311,8 +311,8 @@ def server_configured() -> bool:
         return False
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"Prefect's profiles in {file} cannot be read ({type(error).__name__}); mend the file, "
-            "or name the server in PREFECT_API_URL"
+            f"Prefect's profiles in {file} cannot be read ({type(error).__name__}); correct the "
+            "file, or name the server in PREFECT_API_URL"
         ) from error
     name = os.environ.get("PREFECT_PROFILE") or profiles.get("active")
     return bool(profiles.get("profiles", {}).get(name, {}).get("PREFECT_API_URL"))

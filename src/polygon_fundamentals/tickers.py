@@ -10,7 +10,7 @@ from polygon_fundamentals.lake.paths import ticker_file_name
 
 
 def read_tickers(tickers: Sequence[str] | None, file: str | None = None) -> list[str]:
-    """Return the tickers of a list and of a file with one a line, each once, in order.
+    """Return the tickers of a list and of a file with one per line, each once, in order.
 
     A word all in lower case is taken as its upper case; mixed case stays (BRKpA). In a
     file, blank lines and what follows a # are passed over.
@@ -25,8 +25,8 @@ def read_tickers(tickers: Sequence[str] | None, file: str | None = None) -> list
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             raise UsageError(
-                f"--tickers-file {file} cannot be read ({reason}); give a text file with one "
-                "ticker a line"
+                f"--tickers-file {file} cannot be read ({reason}); give a text file "
+                "with one ticker per line"
             ) from error
         words += [word for line in lines for word in line.split("#")[0].replace(",", " ").split()]
     names = [word.strip() for word in words if word.strip()]
@@ -34,5 +34,5 @@ def read_tickers(tickers: Sequence[str] | None, file: str | None = None) -> list
     for name in names:
         ticker_file_name(name)
     if file is not None and not names:
-        raise UsageError(f"--tickers-file {file} names no ticker; write one a line")
+        raise UsageError(f"--tickers-file {file} names no ticker; write one per line")
     return list(dict.fromkeys(names))

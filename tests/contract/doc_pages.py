@@ -111,6 +111,6 @@ def paths(page: Path) -> Iterator[str]:
 
 
 def exists(path: str, page: Path) -> bool:
-    """Say whether a path that a page names is there, from the root, the page or the library."""
+    """Return whether a path that a page names is there, from the root, the page or the library."""
     bases = (ROOT, page.parent, LIBRARY)
     return any(any(base.glob(path.rstrip("/"))) for base in bases)

@@ -127,7 +127,7 @@ def test_a_cleanup_takes_along_what_an_old_script_wrote_before_it(lake: Lake) ->
     append_as_the_old_script(lake.pointer / PLACE)
     done = run(lake, "cleanup", checks=())
     assert done["exit_code"] == 0
-    assert "1 file was written by something else and mended" in str(done["steps"])
+    assert "1 file was written by something else and repaired" in str(done["steps"])
     assert run(lake, "restore")["exit_code"] == 0
     path = lake.dataset(Generation.V1, Statement.BALANCE_SHEETS).file(202505, "AAA")
     rows = pq.read_table(path, partitioning=None)["financials"].to_pylist()

@@ -38,7 +38,7 @@ def test_a_failed_run_names_them(lake: Lake, people: Path) -> None:
     assert str(state.message).endswith(TOLD)
     people.write_text("no TOML")
     state = parity(lake=str(lake.root / "none"), return_state=True)
-    assert str(state.message).endswith(f"whom to tell is unknown: {people} cannot be read")
+    assert str(state.message).endswith(f"nobody can be named to contact: {people} cannot be read")
 
 
 @pytest.mark.usefixtures("prefect_server")

@@ -162,4 +162,4 @@ def _links() -> list[str]:
 def test_nothing_to_compare_is_told(lake: Lake) -> None:
     code, told = call("parity", "--lake", str(lake.root))
     assert code == 2
-    assert "nothing of v1 to compare; load it first" in told["error"]
+    assert "no records of v1 to compare; load it first" in told["error"]

@@ -133,14 +133,14 @@ def test_a_failed_run_and_a_failed_parity_are_told_of(served: World, told_of: Re
         assert text == (
             "failed: historical-load / history v2 · the beginning to today: "
             f"--tickers-file {file} cannot be read (No such file or directory); give a text file "
-            "with one ticker a line"
+            "with one ticker per line"
         )
         assert told_of.told[0][1] == "application/json"
         told_of.told.clear()
 
         started(served, "parity-nightly")
         until(lambda: len(told_of.told) >= 2, 120, "a word of the failed parity, and of the run")
-    reason = f"parity / parity · all: the lake {served.lake} has nothing of v1 to compare"
+    reason = f"parity / parity · all: the lake {served.lake} has no records of v1 to compare"
     assert sorted(text.split("; ")[0] for text in told_of.texts()) == [
         f"failed: {reason}",
         f"parity failed: {reason}",

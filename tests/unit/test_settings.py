@@ -152,7 +152,7 @@ def test_tickers_from_lists_and_files(tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe\xff")
     with pytest.raises(UsageError, match="not UTF-8"):
         read_tickers(None, str(file))
-    with pytest.raises(UsageError, match="is no ticker"):
+    with pytest.raises(UsageError, match="is not a ticker"):
         read_tickers(["X" * 300])
 
 

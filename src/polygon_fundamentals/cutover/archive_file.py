@@ -264,7 +264,7 @@ def load_manifest(path: Path) -> Manifest:
 
 
 def leads_out(name: str, start: Path = Path()) -> bool:
-    """Say whether a relative path, followed from a folder within, leaves the outermost folder."""
+    """Return whether a relative path, followed from `start`, leaves the outermost folder."""
     way = os.path.normpath(start / name)
     return os.path.isabs(name) or way == ".." or way.startswith(f"..{os.sep}")
 

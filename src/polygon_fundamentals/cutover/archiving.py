@@ -80,7 +80,7 @@ def plan_of_cleanup(lake: Lake, retention: Retention, at: datetime) -> str:
     left = journals.unfinished(lake, CLEANUP)
     if left is not None:
         _as_begun(left, retention)
-        return "a cleanup was cut off; --execute goes on where it stopped"
+        return "a cleanup was cut off; --execute continues where it stopped"
     data = refuse_cleanup(lake, retention, at)
     words = "retire v1's deployments" + (f", archive and remove {_sizes(lake)}" if data else "")
     count, size = size_of_originals(lake) if data else (0, 0)
@@ -153,7 +153,7 @@ def plan_of_restore(lake: Lake, name: str | None = None) -> str:
         LakeError: it would be refused.
     """
     if journals.unfinished(lake, RESTORE) is not None:
-        return "a restore was cut off; --execute goes on where it stopped"
+        return "a restore was cut off; --execute continues where it stopped"
     words = why_no_restore(lake)
     return words or f"would bring v1 back from {_chosen(lake, name)}; --execute carries it out"
 

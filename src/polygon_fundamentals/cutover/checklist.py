@@ -105,4 +105,4 @@ def _judged(name: str, line: Callable[[Case], ChecklistItem], case: Case) -> Che
     except (FundamentalsError, OSError, KeyError, TypeError, ValueError) as error:
         known = isinstance(error, FundamentalsError | OSError)
         why = str(as_fundamentals_error(error)) if known else f"{type(error).__name__}: {error}"  # type: ignore[arg-type]
-        return ChecklistItem(name, None, f"cannot be judged: {why}", "mend what the evidence names")
+        return ChecklistItem(name, None, f"cannot be judged: {why}", "fix what the evidence names")

@@ -85,7 +85,7 @@ def _row_line(name: str, case: Case, wanted: Sequence[Generation], words: str) -
 
 def parity_item(case: Case) -> ChecklistItem:
     """Return the last parity's result, its scope, and whether it is newer than the last load."""
-    remedy = "run `python -m flows parity` after the last load, and mend what it names"
+    remedy = "run `python -m flows parity` after the last load, and fix what it names"
     last = queries.newest_parity(case.entries)
     if last is None:
         return ChecklistItem("parity", None, "parity has not been run", remedy)

@@ -179,7 +179,7 @@ def _folder_sums(copy: Lake, generation: Generation) -> dict[str, str]:
 
 
 def _is_whole(copy: Lake, data: dict[Generation, dict[str, str]]) -> bool:
-    """Say whether both generations' data in the copy is what it was, and silver leads on."""
+    """Return whether both generations' data in the copy is what it was, and silver leads on."""
     links.linked_build(copy)
     return all(_folder_sums(copy, generation) == sums for generation, sums in data.items())
 

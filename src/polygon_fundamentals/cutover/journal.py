@@ -211,7 +211,7 @@ def unfinished(lake: Lake, *operations: str) -> Journal | None:
     if left is not None and operations and left.operation not in operations:
         raise LakeError(
             f"a {left.operation} was cut off; run `python -m flows {left.operation} --execute` "
-            "first, it goes on where it stopped"
+            "first, it continues where it stopped"
         )
     return left
 

@@ -177,7 +177,7 @@ def rollback(
 
 
 def _v1_changed_since(lake: Lake, before: Journal, context: SwitchContext) -> bool:
-    """Say whether silver of before a cutover may lack something that v1 holds now.
+    """Return whether silver of before a cutover may lack something that v1 holds now.
 
     A load of one ticker counts, though it does not make a day complete. Other files too: those
     into which a load of v2 moved v1 rows that an old script had written through the pointer.

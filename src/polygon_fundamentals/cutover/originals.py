@@ -109,7 +109,7 @@ def size_of_originals(lake: Lake) -> tuple[int, int]:
 
 
 def _is_as_we_wrote(dataset: Dataset, place: Path) -> bool:
-    """Say whether a file has the bytes that our last write gave it, or went with its rows."""
+    """Return whether a file has the bytes that our last write gave it, or went with its rows."""
     ticker, partition = ticker_of_file(place.name), partition_of_folder(place.parent)
     if ticker is None or partition is None:
         return False

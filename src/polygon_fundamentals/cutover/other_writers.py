@@ -64,15 +64,15 @@ def notice(lake: Lake) -> str | None:
         return None
     return (
         f"{_files(len(files))} written by something else since our last load, such as "
-        f"{files[0]}; `status` says where they are, and the next load or build mends them"
+        f"{files[0]}; `status` says where they are, and the next load or build repairs them"
     )
 
 
 def mend_others(lake: Lake) -> str | None:
     """Mend what another tool wrote since the last load; return that in one line, or None.
 
-    Files of v1 are taken in, their doubles out; those among v2's go to the quarantine. The list is
-    in a file.
+    The rows of v1's files are loaded and their doubles removed; files among v2's go to the
+    quarantine. A file lists them all.
 
     Raises:
         DamagedFileError, OSError: a file cannot be read or written.
@@ -80,7 +80,9 @@ def mend_others(lake: Lake) -> str | None:
     lines = []
     for dataset in dict.fromkeys(dataset for dataset, _ in _rewritten_in_v1(lake)):
         for path in take_in(dataset):
-            lines.append(f"{path.relative_to(lake.root)} was written by something else: taken in")
+            lines.append(
+                f"{path.relative_to(lake.root)} was written by something else: its rows were loaded"
+            )
     quarantined = quarantine_foreign_files(lake)
     lines += [file_moved.sentence() for file_moved in quarantined]
     if not lines:
@@ -90,7 +92,7 @@ def mend_others(lake: Lake) -> str | None:
     file.parent.mkdir(parents=True, exist_ok=True)
     replace_file(file, "".join(f"{line}\n" for line in lines).encode())
     lost = sum(file_moved.v2_rows_lost for file_moved in quarantined)
-    words = f"{_files(len(lines))} written by something else and mended"
+    words = f"{_files(len(lines))} written by something else and repaired"
     if lost:
         words += f"; {lost:,} v2 rows are to be loaded again"
     return f"{words}: {file} lists them"

@@ -94,7 +94,7 @@ def _ask(check: Check, lake: Lake, bronze: Path, silver: Path) -> Any:
         raise UsageError(f"check {check.name!r}: {command[0]} is not there") from error
     except subprocess.TimeoutExpired as error:
         raise AnswerIsNo(
-            f"check {check.name!r} took over {check.timeout:g} s; raise its timeout or mend it"
+            f"check {check.name!r} took over {check.timeout:g} s; raise its timeout or fix it"
         ) from error
     if completed.returncode:
         last = (completed.stderr.strip().splitlines() or ["no message"])[-1]

@@ -60,7 +60,7 @@ class Restore(ArchiveSteps):
         return f"{len(manifest['files']):,} files"
 
     def _in_place(self) -> bool:
-        """Say whether the folder is the archive's, and not what was loaded after the cleanup."""
+        """Return whether the folder is the archive's, and not what was loaded after the cleanup."""
         later = self.facts["loaded_since"] and "placed" not in self.facts
         return self.folder.is_dir() and (not later or self.later.exists())
 

@@ -143,7 +143,7 @@ def put_back(journal: Journal, steps: Sequence[Step], context: SwitchContext) ->
     if left:
         raise HalfUndoneError(
             f"{journal.message}; not put back yet: {'; '.join(left)}; run the same command "
-            "again when that is mended"
+            "again when that is fixed"
         )
     _close(journal, UNDONE, journal.message, context)
 
@@ -176,4 +176,6 @@ def _as_ours(error: BaseException) -> FundamentalsError:
     if isinstance(error, FundamentalsError | OSError):
         return as_fundamentals_error(error)
     words = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_MESSAGE].rstrip(": ")
-    return LakeError(f"{words}; not foreseen: mend what it names or report it, then run again")
+    return LakeError(
+        f"{words}; this was not expected: fix what it names or report it, then run again"
+    )

@@ -172,7 +172,7 @@ def _top_level(metadata: pq.FileMetaData) -> dict[str, tuple[int, bool]]:
 
 
 def _has_copies_alone(table: pa.Table, rows: Sequence[RowId]) -> bool:
-    """Say whether rows of one record are the same, but for what a tool adds."""
+    """Return whether rows of one record are the same, but for what a tool adds."""
     said = table.drop_columns([n for n in table.schema.names if is_addition(n)]).combine_chunks()
     first: dict[RowId, int] = {}
     return all(

@@ -35,7 +35,7 @@ class Person(BaseModel):
     email: str = ""
 
     def is_called(self, who: str) -> bool:
-        """Say whether `who` is this person's name or address."""
+        """Return whether `who` is this person's name or address."""
         return bool(who.strip()) and who.strip().casefold() in (
             self.name.casefold(),
             self.email.casefold(),

@@ -50,7 +50,7 @@ def keep_results(lake: Lake, entries: Sequence[RunEntry]) -> dict[str, object]:
         raise UsageError("parity has not been run; run `python -m flows parity`, read its review")
     if not last.parity.passed:
         raise UsageError(
-            f"the last parity ({_when(last)}) did not pass: mend what it names, or raise a budget "
+            f"the last parity ({_when(last)}) did not pass: fix what it names, or raise a budget "
             "in expectations/tolerances.yaml with the reason, and run it again"
         )
     report = _report(lake, last)

@@ -104,7 +104,7 @@ class Switch:
         while self._postponed():
             if not waited:
                 path = self.options.postpone_file
-                self.context.say(f"held while {path} exists; remove it to go on")
+                self.context.say(f"waiting while {path} exists; remove it to continue")
                 waited = True
             time.sleep(LOOK_AGAIN_SECONDS)
         return f"held for {time.monotonic() - started:.0f} s" if waited else "not held"
@@ -127,7 +127,7 @@ class Switch:
         return words
 
     def _postponed(self) -> bool:
-        """Say whether to wait: not where a cutover that was cut off has moved the pointer."""
+        """Return whether to wait: not where a cutover that was cut off has moved the pointer."""
         path = self.options.postpone_file
         return path is not None and path.exists() and leads_to(self.lake) is not self.target
 

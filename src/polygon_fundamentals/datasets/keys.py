@@ -141,5 +141,5 @@ def content_hashes(table: pa.Table) -> list[str]:
 
 
 def is_addition(name: str) -> bool:
-    """Say whether tools add such a column to what the vendor said."""
+    """Return whether tools add such a column to what the vendor said."""
     return name in _ADDED or name in MOMENTS_OF_TOOLS or name.startswith(_SINGER)

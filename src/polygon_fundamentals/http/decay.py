@@ -38,7 +38,7 @@ class DecayLimit:
         if per_minute < 2:
             raise UsageError(
                 "a limit shared through a server grants one request at once and then its decay, "
-                "so it cannot hold 1 a minute; set POLYGON_REQUESTS_PER_MINUTE to 2 or more"
+                "so it cannot keep to 1 per minute; set POLYGON_REQUESTS_PER_MINUTE to 2 or more"
             )
         slots = max(1, per_minute // 10)
         decay = (per_minute - slots) / (60.0 + PERMIT_SECONDS + LATE_SECONDS)

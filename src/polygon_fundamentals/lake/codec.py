@@ -195,7 +195,7 @@ def filing_partitions(table: pa.Table) -> list[int]:
 
 
 def is_ours(path: Path, dataset: Dataset) -> bool:
-    """Say whether a file carries the mark of our writer; one that cannot be read does not."""
+    """Return whether a file carries the mark of our writer; one that cannot be read does not."""
     try:
         metadata = pq.read_metadata(path).metadata or {}
     except (OSError, pa.ArrowException):

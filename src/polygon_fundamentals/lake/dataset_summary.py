@@ -1,4 +1,4 @@
-"""The stock of a dataset: its files, records and periods by ticker, without reading data pages.
+"""The summary of a dataset: its files, records and periods by ticker, without reading data pages.
 
 One derived file a dataset in `ops/cache/`: for every ticker the size and time of change of
 its files, its records and the periods of each of its companies. Counts come from the
@@ -95,7 +95,7 @@ _DECODER = msgspec.json.Decoder(_Saved)
 
 
 def _load(dataset: Dataset) -> DatasetSummary:
-    """Return the stock as it was last taken; empty where it never was of this folder."""
+    """Return the summary as last stored; empty where there is none of this folder."""
     try:
         saved = _DECODER.decode(_cache_file(dataset).read_bytes())
     except (OSError, msgspec.MsgspecError):
@@ -137,7 +137,7 @@ def _listing(
 
 
 def summarise(dataset: Dataset, *, every_file: bool) -> DatasetSummary:
-    """Return a dataset's stock as its folders now are; write it where it changed.
+    """Return a dataset's summary as its folders now are; write it where it changed.
 
     Without `every_file`, folders that are as they were are passed over.
     """
@@ -162,7 +162,7 @@ def summarise(dataset: Dataset, *, every_file: bool) -> DatasetSummary:
             "folders": folders,
             "edges": summary.edges,
         }
-        # On a disk that is full or read-only the stock is as true; it is only not kept.
+        # On a disk that is full or read-only the summary is as true; it is only not stored.
         with suppress(OSError):
             local.replace_file(_cache_file(dataset), orjson.dumps(content))
     return summary

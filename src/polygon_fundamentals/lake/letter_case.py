@@ -18,7 +18,7 @@ from polygon_fundamentals.locks import exclusive
 
 
 def is_ignored(lake: Lake) -> bool:
-    """Say whether `bronze` and `BRONZE` are the same folder here; nothing is written."""
+    """Return whether `bronze` and `BRONZE` are the same folder here; nothing is written."""
     other = lake.bronze.with_name(lake.bronze.name.upper())
     with suppress(OSError):
         # Not every file system numbers a file the same under both names.
@@ -51,8 +51,8 @@ def without_twins(dataset: Dataset, incoming: Incoming) -> Iterator[Incoming]:
         more = f" ({len(refused)} tickers are such)" if len(refused) > 1 else ""
         raise LakeError(
             f"{ticker} cannot be stored beside {owner}{more}: the file system of "
-            f"{dataset.lake.root} does not tell upper from lower case. Nothing of {ticker} was "
-            "written; move the lake to a file system that does, then load it again"
+            f"{dataset.lake.root} does not distinguish upper and lower case. Nothing of {ticker} "
+            "was written; move the lake to a file system that does, then load it again"
         )
 
 

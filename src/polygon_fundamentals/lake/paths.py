@@ -42,7 +42,9 @@ def ticker_file_name(ticker: str) -> str:
     name = quote(ticker, safe="")
     name = name.replace("~", "%7E")
     if not name or len(name) > _LONGEST:
-        raise UsageError(f"{ticker[:40]!r} is no ticker: it must have 1 to {_LONGEST} characters")
+        raise UsageError(
+            f"{ticker[:40]!r} is not a ticker: it must have 1 to {_LONGEST} characters"
+        )
     return f"ticker={name}.parquet"
 
 
@@ -244,7 +246,7 @@ class Lake:
         if target in (V1_ARCHIVE, POINTER):
             return Generation.V1
         raise LakeError(
-            f"{self.pointer} leads to {target}, which is no generation of this lake; "
+            f"{self.pointer} leads to {target}, which is not a generation of this lake; "
             f"link it to {V2_FOLDER} or {V1_ARCHIVE}"
         )
 

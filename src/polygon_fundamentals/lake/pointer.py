@@ -27,7 +27,7 @@ def ignore(_: str) -> None:
 
 
 def holds_data(folder: Path) -> bool:
-    """Say whether a generation's folder is there and holds a dataset."""
+    """Return whether a generation's folder is there and holds a dataset."""
     return any((folder / statement).is_dir() for statement in Statement)
 
 

@@ -54,7 +54,7 @@ def adopt(lake: Lake) -> None:
 
 
 def keeps_form(dataset: Dataset) -> bool:
-    """Say whether the dataset's files stay in another tool's form; decided before our first write.
+    """Return whether files stay in another tool's form; decided before our first write.
 
     A lake that an earlier version wrote to has our form already.
     """

@@ -14,7 +14,7 @@ from polygon_fundamentals.statements import Generation
 def last_covered(
     entries: Sequence[RunEntry], generation: Generation, scope: Mapping[str, Any]
 ) -> date | None:
-    """Return the last day up to which a generation's filings were taken in, or None.
+    """Return the last day up to which a generation's filings were loaded, or None.
 
     It is the last day of the newest `daily-update` that succeeded for the generation and
     covered `scope` (its tickers, universe, statements and timeframes). Before the first of
@@ -66,7 +66,7 @@ def _may_have_stored(entry: RunEntry, generation: Generation) -> bool:
 
 
 def covers(entry: RunEntry, scope: Mapping[str, Any]) -> bool:
-    """Say whether a load was asked for at least `scope`, its tickers and universe just so."""
+    """Return whether a load was asked for at least `scope`, its tickers and universe just so."""
     asked = entry.parameters
     return all(asked.get(name) == scope[name] for name in ("tickers", "universe")) and all(
         set(scope[name]) <= set(asked.get(name) or ()) for name in ("statements", "timeframes")

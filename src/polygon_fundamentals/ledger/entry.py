@@ -118,7 +118,7 @@ class RunEntry:
 
     @property
     def done_file(self) -> Path:
-        """The list of its units that are done, one a line; there while it may be resumed."""
+        """The list of its units that are done, one per line; there while it may be resumed."""
         return self.path.with_suffix(".done")
 
     def asked_for(self, generation: Generation) -> bool:
@@ -183,7 +183,7 @@ def read_entries(lake: Lake, since: datetime | None = None) -> tuple[list[RunEnt
 
 
 def is_dead(entry: RunEntry) -> bool:
-    """Say whether a run that is not closed has died."""
+    """Return whether a run that is not closed has died."""
     if not entry.is_running:
         return False
     visible = entry.process_namespace in (None, process_namespace())

@@ -1,6 +1,6 @@
 """What a load asks for: filters, and the parameters they become in each generation.
 
-Facts: v1 takes one `ticker` and one `timeframe` a request, at most 100 rows a page; v2
+Facts: v1 takes one `ticker` and one `timeframe` a request, at most 100 rows per page; v2
 takes lists (`tickers.any_of`, `cik.any_of`, `timeframe.any_of`) and up to 50,000 rows
 (vendor's OpenAPI description).
 """
@@ -46,7 +46,7 @@ def as_cik(text: str) -> str:
         UsageError: the text is not a date.
     """
     if not re.fullmatch(r"[0-9]{1,10}", text):
-        raise UsageError(f"--cik {text!r} is no CIK: up to ten digits")
+        raise UsageError(f"--cik {text!r} is not a CIK: give up to ten digits")
     return text.zfill(10)
 
 
@@ -61,7 +61,7 @@ def even_groups(values: Sequence[str], most: int) -> list[list[str]]:
 class Filters:
     """What narrows a load; days are YYYY-MM-DD in New York, `filing_date_lt` excluded.
 
-    `page` is the number of rows a page, the API's maximum by default.
+    `page` is the number of rows per page, the API's maximum by default.
     """
 
     timeframes: tuple[Timeframe, ...] = (Timeframe.QUARTERLY, Timeframe.ANNUAL)
@@ -85,7 +85,7 @@ class Filters:
             as_day(self.period_end, "--period-end")
         if len(days) == 2 and days[0] >= days[1]:
             raise UsageError(
-                f"no day lies between {days[0]} and {days[1] - timedelta(days=1)}: "
+                f"the range {days[0]} to {days[1] - timedelta(days=1)} is empty: "
                 "the first day must not come after the last"
             )
         if self.fiscal_year is not None and not 1000 <= self.fiscal_year <= 9999:
@@ -93,7 +93,7 @@ class Filters:
         if self.fiscal_quarter is not None and not 1 <= self.fiscal_quarter <= 4:
             raise UsageError(f"--fiscal-quarter {self.fiscal_quarter} is not 1 to 4")
         if self.page is not None and not 1 <= self.page <= V2_PAGE:
-            raise UsageError(f"--limit {self.page} is not 1 to {V2_PAGE} rows a page")
+            raise UsageError(f"--limit {self.page} is not 1 to {V2_PAGE} rows per page")
 
     @property
     def whole_periods(self) -> bool:

@@ -25,7 +25,7 @@ _MAX_FIELD = 10_000_000
 
 
 def is_table(data: bytes) -> bool:
-    """Say whether a file's content is Parquet, or CSV with columns of v1's records."""
+    """Return whether a file's content is Parquet, or CSV with columns of v1's records."""
     if data[:4] == b"PAR1":
         return True
     head = data[:100_000].split(b"\n", 1)[0]

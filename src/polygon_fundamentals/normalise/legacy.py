@@ -189,7 +189,7 @@ def _financials(text: str) -> Any:
     try:
         return _plain(parse_exact(text))
     except ValueError as error:
-        raise ValueError(f"a text in financials is no JSON: {error}") from error
+        raise ValueError(f"a text in financials is not JSON: {error}") from error
 
 
 def _plain(value: Any) -> Any:

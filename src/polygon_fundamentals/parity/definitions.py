@@ -69,7 +69,7 @@ _TOTALS = frozenset(
 
 
 def has_own_definition(statement: Statement, v2_field: str) -> bool:
-    """Say whether v1 and v2 are known to define a field differently."""
+    """Return whether v1 and v2 are known to define a field differently."""
     return v2_field in PROOFS[statement] or v2_field in RESIDUAL_FIELDS[statement]
 
 

@@ -50,7 +50,7 @@ class Fact:
     slack: float = 0.0
 
     def is_value(self, value: float) -> bool:
-        """Say whether the fact is this value."""
+        """Return whether the fact is this value."""
         off = abs(self.value - value)
         return off <= max(self.slack, _SAME * max(1.0, abs(self.value), abs(value)))
 
@@ -64,7 +64,7 @@ def duration_of(start: date | None, end: date) -> str | None:
 
 
 def same(one: float, other: float) -> bool:
-    """Say whether two figures are equal up to the last bits of a float64."""
+    """Return whether two figures are equal up to the last bits of a float64."""
     return abs(one - other) <= _SAME * max(1.0, abs(one), abs(other))
 
 
@@ -103,11 +103,11 @@ class CompanyFacts:
         return cls(cik, facts)
 
     def has_filing(self, day: date | None) -> bool:
-        """Say whether a filing of that day is among the facts."""
+        """Return whether a filing of that day is among the facts."""
         return day in self._days
 
     def knows(self, accession: str | None) -> bool:
-        """Say whether any fact is of that filing."""
+        """Return whether any fact is of that filing."""
         return accession in self._filings
 
     def periods(self) -> Sequence[Period]:

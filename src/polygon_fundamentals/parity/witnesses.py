@@ -74,11 +74,11 @@ class Habit:
     differ: set[date] = field(default_factory=set)
 
     def speaks_for(self, end: date) -> bool:
-        """Say whether the voice is the field's, judged by all periods but this one."""
+        """Return whether the voice is the field's, judged by all periods but this one."""
         return len(self.agree - {end}) >= max(_AGREE, _TO_ONE * len(self.differ - {end}))
 
     def was_all_right(self, end: date) -> bool:
-        """Say whether v1, v2 and the fact agreed in enough other periods."""
+        """Return whether v1, v2 and the fact agreed in enough other periods."""
         return len(self.agree_all - {end}) >= _AGREE
 
 
@@ -107,7 +107,7 @@ def anchor(facts: CompanyFacts, claim: Claim) -> str | None:
 
 
 def is_provable(claim: Claim) -> bool:
-    """Say whether a claim may be held against facts: not what was derived but is no money."""
+    """Return whether a claim may be held against facts: not what was derived but is no money."""
     return not claim.unfiled or claim.period.unit == USD
 
 

@@ -138,7 +138,7 @@ def _refuse_others(target: Target, url: str, partition: str) -> None:
     ]
     if others:
         raise PublishError(
-            f"{url} is no Delta table and holds other files, such as {others[0]}; publish to "
+            f"{url} is not a Delta table and holds other files, such as {others[0]}; publish to "
             "another place, or move them away"
         )
 

@@ -239,7 +239,7 @@ def _once(tables: Sequence[pa.Table]) -> pa.Table:
 
 
 def _lacks_newest(facts: Entry, filings: Entry) -> bool:
-    """Say whether the newest periodic report with figures is not among the facts."""
+    """Return whether the newest periodic report with figures is not among the facts."""
     reports = filings.rows.filter(filings.rows["is_xbrl"])
     if reports.num_rows == 0:
         return False

@@ -80,7 +80,7 @@ def read_facts(body: bytes, what: str) -> pa.Table:
             for name, value in zip(columns, row, strict=True):
                 columns[name].append(value)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ContentError(f"{what} is no companyfacts answer ({error!r})") from error
+        raise ContentError(f"{what} is not a companyfacts answer ({error!r})") from error
     return pa.table({f.name: pa.array(columns[f.name], f.type) for f in FACTS_SCHEMA})
 
 
@@ -143,7 +143,7 @@ def read_filings(body: bytes, what: str) -> tuple[pa.Table, Head]:
         ]
         head = _head(document) if "filings" in document else Head()
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ContentError(f"{what} is no submissions answer ({error!r})") from error
+        raise ContentError(f"{what} is not a submissions answer ({error!r})") from error
     return pa.Table.from_pylist(rows, schema=FILINGS_SCHEMA), head
 
 

@@ -236,7 +236,7 @@ def _written(
 
 
 def _is_as(made: Build, base: Build) -> bool:
-    """Say whether a build that was just written has the files of another, and no other."""
+    """Return whether a build that was just written has the files of another, and no other."""
     return not made.files_written + made.history_files_written and (
         made.generation,
         made.day,

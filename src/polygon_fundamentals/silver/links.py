@@ -42,7 +42,7 @@ def refuse_others(link: Path) -> None:
     """Refuse a link's path that is taken by something else; raises LakeError."""
     if link.exists() and not link.is_symlink():
         raise LakeError(
-            f"{link} is no link but something that another tool made; `python -m flows silver "
+            f"{link} is not a link: another tool made it; `python -m flows silver "
             "--adopt-path` moves such a folder aside (and `--give-path-back` puts it back)"
         )
 
@@ -106,7 +106,7 @@ def lead_to_build(link: Path, build: Path, on_reached: OnReached = ignore) -> No
 
 
 def leads_to_or_past(lake: Lake, build: Path) -> bool:
-    """Say whether silver's link leads to a build, or to a later one of its generation."""
+    """Return whether silver's link leads to a build, or to a later one of its generation."""
     link = link_of(lake)
     linked = Path(os.path.realpath(link))
     inside = linked.is_dir() and os.path.samefile(linked.parent, build.parent)

@@ -15,7 +15,7 @@ from polygon_fundamentals.status.figures import Figures
 from polygon_fundamentals.status.publishing import Published
 from polygon_fundamentals.status.targets import REMEDIES, Measured
 
-# A quarter and the longest delay of a quarterly report: after it something is amiss.
+# A quarter and the longest delay of a quarterly report: after it something is wrong.
 STALE_DAYS = 140
 REFRESH_DAYS = 8
 # By how much the difference in counts may grow, as a share of the records.
@@ -77,7 +77,7 @@ def _others(figures: Figures) -> Iterator[Row]:
         yield Row(f"{name} of v1", None, reason, kind, remedy)
     if count := len(figures.others.v2):
         reason = f"{count:,} files among v2's, where readers meet them: {figures.others.v2[0]}"
-        remedy = "stop what writes there, then run `daily-update`, which mends them"
+        remedy = "stop what writes there, then run `daily-update`, which repairs them"
         yield Row(f"{name} of v2", False, reason, kind, remedy)
     if count := len(figures.others.silver):
         reason = f"{count:,} files in our build of silver, such as {figures.others.silver[0]}"
@@ -131,7 +131,7 @@ def described(dataset: DatasetCounts, figures: Figures) -> str:
 
 
 def freshness(dataset: DatasetCounts, figures: Figures) -> str:
-    """Return the time since the newest filing taken in, in days."""
+    """Return the time since the newest filing that was loaded, in days."""
     if dataset.last_filed is None:
         return "–"
     return f"{(today_in_new_york(figures.at) - dataset.last_filed).days} d"

@@ -20,7 +20,7 @@ from polygon_fundamentals.status.measures import Evidence, measure
 from polygon_fundamentals.status.publishing import Published, published
 from polygon_fundamentals.status.targets import Measured, Target
 
-# States of v1 in which nothing more is taken in.
+# States of v1 in which nothing more is loaded.
 ENDED = ("frozen", "archived")
 RUNS_SHOWN = 8
 
@@ -44,7 +44,7 @@ class Update:
     """What became of the daily updates of a generation.
 
     `asked` says whether any was run for this generation. `windows` are the first and
-    last days of the windows taken in whole, `ended` when the newest of them was, `failed` the
+    last days of the windows loaded whole, `ended` when the newest of them was, `failed` the
     reason where the newest run failed for this generation.
     """
 

@@ -61,10 +61,10 @@ CASES = [
     (["fundamentals", "A", "--filing-date-gte", "yesterday"], "write it as YYYY-MM-DD"),
     (["fundamentals", "A", "--fiscal-year", "99999999999999999999"], "write it as YYYY"),
     (["fundamentals", "A", "--base-url", "http://x:99999"], "host or port"),
-    (["fundamentals", "--cik", "x"], "is no CIK"),
-    (["fundamentals", "--cik", "12345678901"], "is no CIK"),
-    (["fundamentals", "--cik", "\u00b2"], "is no CIK"),
-    (["fundamentals", "--cik", ""], "is no CIK"),
+    (["fundamentals", "--cik", "x"], "is not a CIK"),
+    (["fundamentals", "--cik", "12345678901"], "is not a CIK"),
+    (["fundamentals", "--cik", "\u00b2"], "is not a CIK"),
+    (["fundamentals", "--cik", ""], "is not a CIK"),
     (["sandbox", "--faults", "nonsense=2"], "--faults"),
 ]
 

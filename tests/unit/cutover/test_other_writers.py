@@ -70,7 +70,7 @@ def test_what_a_cron_appends_to_v1_is_noticed_and_taken_in(
         True,
     )
     [line] = mend(lake, capsys)
-    assert line.startswith("warning: 1 file was written by something else and mended: ")
+    assert line.startswith("warning: 1 file was written by something else and repaired: ")
     [file] = (lake.ops / "quarantine").glob("*.txt")
     assert str(path.relative_to(lake.root)) in file.read_text()
     assert pq.read_table(path, partitioning=None).num_rows == 1
@@ -91,7 +91,7 @@ def test_rows_among_v2s_alarm_until_a_load_mends_them(
     assert (ok, PLACE in detail) == (False, True)
     assert len(other_writers(lake).v2) == 1
     [line] = mend(lake, capsys)
-    assert line.startswith("warning: 1 file was written by something else and mended: ")
+    assert line.startswith("warning: 1 file was written by something else and repaired: ")
     assert others_in_status(lake) == {}
 
 

@@ -106,7 +106,7 @@ def test_a_file_whose_v1_rows_are_no_json_stops_no_load(switched: Lake) -> None:
     append_as_the_old_script(switched.pointer / PLACE, financials="{no json")
     said = mend_others(switched)
     assert said is not None
-    assert said.startswith("1 file was written by something else and mended")
+    assert said.startswith("1 file was written by something else and repaired")
     assert pq.read_table(target, partitioning=None).to_pylist() == before
     (listed,) = (switched.ops / "quarantine").glob("*.txt")
     assert "0 v1 rows moved to v1 (1 cannot be read and stay there)" in listed.read_text()

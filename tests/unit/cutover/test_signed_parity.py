@@ -122,7 +122,7 @@ def test_what_cannot_be_signed(lake: Lake) -> None:
     with pytest.raises(UsageError, match="parity has not been run; run `python -m flows parity`"):
         signed(lake)
     ran(lake, "bad", 0, STOOD, rules_broken=["No field is lost"])
-    with pytest.raises(UsageError, match=r"\(2026-06-12 20:00 UTC\) did not pass: mend what it"):
+    with pytest.raises(UsageError, match=r"\(2026-06-12 20:00 UTC\) did not pass: fix what it"):
         signed(lake)
     ran(lake, "gone", 5, STOOD)
     next((lake.ops / "parity" / "reports").glob("*-gone/tickers.csv")).unlink()

@@ -161,7 +161,7 @@ def test_loads_go_on_while_the_switch_is_held_again(lake: Lake, tmp_path: Path) 
         context(lake, silver=BuiltSilver(), checks=(), on_reached=held_again, say=load_meanwhile),
         options,
     )
-    assert (found.exit_code, said) == (0, [f"held while {hold} exists; remove it to go on"])
+    assert (found.exit_code, said) == (0, [f"waiting while {hold} exists; remove it to continue"])
     assert readers_see(lake) == ({"v2"}, ALL_ENDS)
 
 

@@ -132,9 +132,15 @@ HUGE_LATER = (
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        ("build silver", "build silver: BrokenProcessPool: a worker was killed; not foreseen"),
-        ("readers' checks", "readers' checks: TypeError: Integer exceeds 64-bit range; not"),
-        ("verify", "verify: OverflowError: int too large to convert to float; not foreseen"),
+        (
+            "build silver",
+            "build silver: BrokenProcessPool: a worker was killed; this was not expected",
+        ),
+        ("readers' checks", "readers' checks: TypeError: Integer exceeds 64-bit range; this"),
+        (
+            "verify",
+            "verify: OverflowError: int too large to convert to float; this was not expected",
+        ),
     ],
 )
 def test_an_error_that_nobody_foresaw_puts_everything_back_too(
@@ -162,7 +168,7 @@ def test_what_cannot_be_put_back_for_no_foreseen_reason_is_left_to_the_next_call
     odd.apply = _twice_dead(odd, KeyError("active"))  # type: ignore[method-assign]
     found = run(filled, "cutover", schedules=odd, checks=())
     assert (found["exit_code"], found["state"]) == (4, "open")
-    assert "not put back yet: pause schedules (KeyError: 'active'; not fo" in found["message"]
+    assert "not put back yet: pause schedules (KeyError: 'active'; this was" in found["message"]
     assert run(filled, "rollback", checks=())["exit_code"] == 0
     assert (state(filled)["schedules"], filled.primary) == (before["schedules"], "v1")
 

@@ -41,7 +41,7 @@ def test_where_it_does_not_the_second_is_refused_and_all_others_are_stored(lake:
     # A second name of the same folder: what such a file system shows.
     (lake.root / "BRONZE").symlink_to("bronze")
     assert is_ignored(lake)
-    message = r"BRpA cannot be stored beside BRPA: .* does not tell upper from lower case"
+    message = r"BRpA cannot be stored beside BRPA: .* does not distinguish upper and lower case"
     with pytest.raises(LakeError, match=message):
         load(lake, BRpA="0000000002", AAA="0000000003")
     assert stored(lake) == [("AAA", "0000000003"), ("BRPA", "0000000001")]

@@ -212,7 +212,7 @@ def test_numbers_in_a_json_text_are_kept_as_they_are_in_an_answer(lake: Lake) ->
 @pytest.mark.parametrize(
     ("financials", "reason"),
     [
-        ("{'balance_sheet': None}", "a text in financials is no JSON"),
+        ("{'balance_sheet': None}", "a text in financials is not JSON"),
         (f'{{"x":{"[" * 400}{"]" * 400}}}', "(recursion|nested too deep)"),
         (f'{{"x":{"[" * 900}{"]" * 900}}}', "(recursion|nested too deep)"),
         ("[" * 100_000, "recursion"),

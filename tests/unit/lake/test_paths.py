@@ -52,7 +52,7 @@ def test_names_are_reversible_and_distinct(tickers: list[str]) -> None:
 
 @pytest.mark.parametrize("ticker", ["", "X" * 201])
 def test_what_cannot_be_a_ticker_is_refused(ticker: str) -> None:
-    with pytest.raises(UsageError, match="is no ticker"):
+    with pytest.raises(UsageError, match="is not a ticker"):
         ticker_file_name(ticker)
 
 
@@ -77,7 +77,7 @@ def test_the_pointer_says_which_generation_is_primary(lake: Lake) -> None:
     assert lake.primary is Generation.V1
     lake.pointer.unlink()
     lake.pointer.symlink_to("elsewhere")
-    with pytest.raises(LakeError, match="no generation of this lake"):
+    with pytest.raises(LakeError, match="not a generation of this lake"):
         _ = lake.primary
 
 

@@ -134,7 +134,7 @@ def test_the_probe_tells_what_was_tried_and_leaves_nothing(
 ) -> None:
     before = sorted(os.listdir(both.bronze))
     assert probe.probe(both).sentence() == (
-        "swaps names in one call, hard links, tells letter case apart"
+        "swaps names in one call, hard links, distinguishes upper and lower case"
     )
     monkeypatch.setattr(probe, "exchange", no_exchange)
     monkeypatch.setattr(probe.os, "link", refuses)
@@ -142,7 +142,7 @@ def test_the_probe_tells_what_was_tried_and_leaves_nothing(
     found = probe.probe(both)
     monkeypatch.undo()
     assert found.sentence() == (
-        "cannot swap names in one call, no hard links, does not tell letter case apart"
+        "cannot swap names in one call, no hard links, does not distinguish upper and lower case"
     )
     assert sorted(os.listdir(both.bronze)) == before
 
@@ -153,7 +153,7 @@ def test_rename_and_lock_must_work(both: Lake, monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(LakeError, match="does not rename atomically"):
             probe.probe(both)
     monkeypatch.setattr(probe.fcntl, "flock", lambda *_: None)
-    with pytest.raises(LakeError, match="does not hold locks"):
+    with pytest.raises(LakeError, match="does not support locks"):
         probe.probe(both)
 
 

@@ -275,11 +275,14 @@ def test_parameters_of_both_generations() -> None:
     [
         ({"filing_date_gte": "2024-1-1"}, "is not a valid date"),
         ({"period_end": "soon"}, "is not a valid date"),
-        ({"filing_date_gte": "2024-02-01", "filing_date_lt": "2024-02-01"}, "no day lies between"),
+        (
+            {"filing_date_gte": "2024-02-01", "filing_date_lt": "2024-02-01"},
+            "2024-02-01 to 2024-01-31 is empty",
+        ),
         ({"fiscal_quarter": 0}, "is not 1 to 4"),
         ({"fiscal_year": 24}, "is not a year"),
         ({"fiscal_year": 10**19}, "is not a year"),
-        ({"page": 50_001}, "rows a page"),
+        ({"page": 50_001}, "rows per page"),
     ],
 )
 def test_filters_that_make_no_sense_are_refused(wrong: dict[str, Any], words: str) -> None:

@@ -100,9 +100,9 @@ def test_what_cannot_be_the_first_filing() -> None:
 
 @pytest.mark.parametrize("body", [b"[]", b'{"facts":{"us-gaap":{"A":{}}}}', b"<html>"])
 def test_other_answers_cannot_be_read(body: bytes) -> None:
-    with pytest.raises(ContentError, match="CIK1 is no companyfacts answer"):
+    with pytest.raises(ContentError, match="CIK1 is not a companyfacts answer"):
         read_facts(body, "CIK1")
-    with pytest.raises(ContentError, match="CIK1 is no submissions answer"):
+    with pytest.raises(ContentError, match="CIK1 is not a submissions answer"):
         read_filings(body, "CIK1")
 
 

@@ -208,5 +208,5 @@ def test_one_rename_switches_both_tables(built: Lake) -> None:
 
 def test_what_stands_in_the_place_of_its_link_is_refused(lake: Lake) -> None:
     (lake.silver / silver.HISTORY_TABLE).mkdir(parents=True)
-    with pytest.raises(LakeError, match="fundamentals_history is no link but something"):
+    with pytest.raises(LakeError, match="fundamentals_history is not a link: another tool made it"):
         silver.build(lake, V2)

@@ -73,7 +73,11 @@ class Probe:
         """Return it in one line."""
         able = "swaps names in one call" if self.exchange else "cannot swap names in one call"
         links = "hard links" if self.hard_links else "no hard links"
-        case = "tells letter case apart" if self.letter_case else "does not tell letter case apart"
+        case = (
+            "distinguishes upper and lower case"
+            if self.letter_case
+            else "does not distinguish upper and lower case"
+        )
         return f"{able}, {links}, {case}"
 
 
@@ -139,7 +143,7 @@ def _try_lock(folder: Path) -> None:
             fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return
-        raise LakeError(f"{folder.parent} does not hold locks; use a file system that does")
+        raise LakeError(f"{folder.parent} does not support locks; use a file system that does")
     finally:
         os.close(second)
         os.close(first)
