@@ -99,11 +99,16 @@ def apply(mutation: Mutation, tree: Path) -> None:
 
 
 def seconds_until_found(mutation: Mutation, minutes: float, seed: int) -> tuple[float, str]:
-    """Return how long the campaign took to find a defect, and what it said; nothing: not found."""
+    """Return how long the campaign took to find a defect, and what it said; nothing: not found.
+
+    Raises:
+        RuntimeError: the campaign ended for another reason.
+    """
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"
-        left_out = shutil.ignore_patterns(".*", "__pycache__", "site", "bench", "data")
-        shutil.copytree(ROOT, tree, ignore=left_out)
+        for name in ("campaign", "deployments", "expectations", "flows", "sandbox", "src", "tasks"):
+            left_out = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, tree / name, ignore=left_out)
         apply(mutation, tree)
         words = [sys.executable, "-m", "campaign", "--no-shrink"]
         began = time.monotonic()
@@ -115,8 +120,9 @@ def seconds_until_found(mutation: Mutation, minutes: float, seed: int) -> tuple[
             text=True,
             check=False,
         )
-        said = ran.stdout.splitlines() or [ran.stderr[-300:]]
-        broken = said[0][:160] if ran.returncode else ""
+        if ran.returncode and not ran.stdout.startswith("BROKEN"):
+            raise RuntimeError(f"the campaign itself failed: {ran.stderr[-1500:]}")
+        broken = ran.stdout.splitlines()[0][:160] if ran.returncode else ""
         return time.monotonic() - began, broken
 
 

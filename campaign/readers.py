@@ -52,6 +52,22 @@ def read_on(root: Path, engine: str, seconds: float) -> list[str]:
     return failures
 
 
+def watch(pointer: Path, pid: int) -> list[str]:
+    """Look at the pointer until a process has ended; return that it led nowhere, if it ever did."""
+    while _is_running(pid):
+        if not pointer.is_dir():
+            return ["the pointer led nowhere during a switch"]
+        time.sleep(0.0005)
+    return []
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def _failure(engine: str, read: Callable[[], object]) -> str:
     """Read once; return how it failed, nothing where it did not."""
     try:

@@ -35,6 +35,7 @@ from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.statements import Generation, Statement
 
 LOADS = ("load v1", "load v2", "refresh", "update", "import")
+SWITCHES = ("cutover", "rollback")
 ROOT = Path(__file__).parents[1]
 LEFT_SECONDS = 30.0  # what ends a server whose command was killed waits 20 before it insists
 VENDORS = 6  # different ones, so that their first loads can be copied
@@ -150,9 +151,12 @@ class Trial:
 
     def _processes(self, step: Step, troubles: dict[str, Any]) -> None:
         beside, stop = troubles.get("beside"), troubles.get("stop")
-        pause = 0.004 if beside else 0.0
+        switches = step["step"] in SWITCHES
+        pause = 0.004 if beside or switches else 0.0
         child, key = self._child(step["step"], step["draw"], step["troubles"], pause)
         running = [(step["step"], child, key)]
+        pointer, pid = self.lake.pointer, child.pid
+        watch = Child(lambda: readers.watch(pointer, pid), self.where.root) if switches else None
         reader = None
         if "reader" in troubles:
             root, engine = self.where.root, troubles["reader"]["engine"]
@@ -173,8 +177,8 @@ class Trial:
         rough = bool({"ENOSPC", "EIO", "EROFS", "size", "flip", "user"} & troubles.keys())
         for name, process, its_key in running:
             self._learn(name, process.wait(), its_key, honest, rough)
-        if reader is not None:
-            ended = reader.wait()
+        for reads in filter(None, (reader, watch)):
+            ended = reads.wait()
             if ended.returned or ended.crash:
                 raise Broken(f"reader: {ended.returned or ended.crash}")
         if "host" in troubles:  # its heartbeat ended long ago
