@@ -124,7 +124,8 @@ class Pages:
 
 def _gzip(*pieces: bytes) -> bytes:
     """Return some bytes compressed, without a time: the same page is always the same bytes."""
-    packer = zlib.compressobj(1, zlib.DEFLATED, -15)
+    # At level 1 it takes 3 ms less, once, and is nearly twice as long to be sent and remembered.
+    packer = zlib.compressobj(6, zlib.DEFLATED, -15)
     parts = [b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"]
     checksum = length = 0
     for piece in pieces:
