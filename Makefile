@@ -78,8 +78,8 @@ bench: $(STAMP) $(BENCH_VENV)/.stamp  ## measure beside other tools (BENCH_COMPA
 
 MINUTES ?= 60
 
-campaign: $(STAMP)  ## trials against kills, disks, clocks and a lying vendor (MINUTES=60); prints a seed where one fails
-	@$(PY) -m campaign --minutes $(MINUTES)
+campaign: $(STAMP)  ## trials against kills, disks, clocks and a lying vendor (MINUTES=60 SEED=n); prints a seed where one fails
+	@$(PY) -m campaign --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 clean:  ## remove .venv, caches and build products; lakes stay
 	@rm -rf $(VENV) site build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

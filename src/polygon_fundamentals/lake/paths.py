@@ -133,7 +133,8 @@ class Dataset:
             for month in _numbered(self.folder / year.name, "month="):
                 partition = int(year.name[5:]) * 100 + int(month.name[6:])
                 named = f"{year.name}/{month.name}"
-                if partition_folder(partition) != named or not 1 <= partition % 100 <= 12:
+                is_month = 1 <= partition % 100 <= 12 and partition < 1_000_000
+                if partition_folder(partition) != named or not is_month:
                     raise LakeError(
                         f"{month.path} is not named as the lake names months: rename it to "
                         "year=YYYY/month=MM (or move its files there, where that folder exists), "
@@ -165,12 +166,23 @@ class RatiosDataset(Dataset):
 
 
 def ticker_files(folder: os.DirEntry[str]) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yield (ticker, entry) of every ticker file in a partition's folder."""
+    """Yield (ticker, entry) of every ticker file in a partition's folder.
+
+    Raises:
+        LakeError: a file has another name than the lake gives its ticker, such as
+            `ticker=%41AA.parquet`: readers would meet it beside AAA's own.
+    """
     with os.scandir(folder.path) as entries:
         for entry in entries:
             ticker = ticker_of_file(entry.name)
-            if ticker is not None:
-                yield ticker, entry
+            if ticker is None:
+                continue
+            if entry.name != (name := ticker_file_name(ticker)):
+                raise LakeError(
+                    f"{entry.path} is not named as the lake names files of {ticker}: rename it to "
+                    f"{name} (or move it away, where that file exists), then run again"
+                )
+            yield ticker, entry
 
 
 def _numbered(folder: Path, prefix: str) -> list[os.DirEntry[str]]:

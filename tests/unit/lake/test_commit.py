@@ -555,12 +555,30 @@ def test_notes_that_were_damaged_are_derived_from_the_files(
     assert not note.exists()
 
 
-@pytest.mark.parametrize("named", ["year=2024/month=5", "year=24/month=05", "year=2024/month=13"])
+@pytest.mark.parametrize(
+    "named",
+    [
+        "year=2024/month=5",
+        "year=24/month=05",
+        "year=2024/month=13",
+        "year=0/month=05",
+        "year=99999/month=05",
+    ],
+)
 def test_a_folder_that_is_not_named_as_months_are_is_refused(dataset: Dataset, named: str) -> None:
     put(dataset, [row("2024-03-31", "2024-05-02", 1.0)])
     (dataset.folder / named).mkdir(parents=True)
     with pytest.raises(LakeError, match="is not named as the lake names months: rename it to"):
         read_dataset(dataset)
+
+
+def test_a_file_with_a_second_name_for_its_ticker_is_refused(dataset: Dataset) -> None:
+    put(dataset, [row("2024-03-31", "2024-05-02", 1.0)])
+    path = dataset.file(202405, "AAA")
+    path.with_name("ticker=%41AA.parquet").write_bytes(path.read_bytes())
+    for look in (lambda: read_dataset(dataset), dataset.partitions_by_ticker):
+        with pytest.raises(LakeError, match=r"ticker=%41AA.parquet is not named .* AAA: rename"):
+            look()
 
 
 def test_a_file_changed_behind_our_back_is_read_again(lake: Lake, dataset: Dataset) -> None:

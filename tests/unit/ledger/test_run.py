@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -43,6 +46,43 @@ def test_which_runs_are_dead(lake: Lake, changes: dict[str, Any], dead: bool) ->
     closed = ledger.close_crashed(lake)
     assert [record.content["run"] for record in closed] == (["one"] if dead else [])
     assert outcomes(lake)["one"] == ("crashed" if dead else changes.get("outcome", "running"))
+
+
+_ELSEWHERE = """
+import sys, time
+from pathlib import Path
+from polygon_fundamentals import ledger
+from polygon_fundamentals.lake import Lake
+with ledger.recorded(ledger.Run(Lake(Path(sys.argv[1])), "daily-update", {})):
+    print("running", flush=True)
+    time.sleep(60)
+"""
+_CONTAINER = ["unshare", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"]
+
+
+def _containers() -> bool:
+    with suppress(FileNotFoundError):
+        return subprocess.run([*_CONTAINER, "true"], check=False).returncode == 0
+    return False
+
+
+@pytest.mark.skipif(not _containers(), reason="unshare cannot make a PID namespace here")
+def test_a_run_in_a_container_of_the_same_host_name_lives_until_it_is_silent(lake: Lake) -> None:
+    """Its process number means another process here, or none."""
+    words = [*_CONTAINER, sys.executable, "-c", _ELSEWHERE, str(lake.root)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as container:
+        try:
+            assert container.stdout
+            assert container.stdout.readline() == "running\n"
+            assert ledger.close_crashed(lake) == []
+            assert list(outcomes(lake).values()) == ["running"]
+        finally:
+            container.kill()
+    (path,) = [entry.path for entry in ledger.read_entries(lake)[0]]
+    assert ledger.close_crashed(lake) == []  # it may be alive, for all that is known yet
+    old = time.time() - 400
+    os.utime(path, (old, old))
+    assert len(ledger.close_crashed(lake)) == 1
 
 
 def test_a_silent_run_of_another_host_is_dead(lake: Lake) -> None:
