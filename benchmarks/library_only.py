@@ -17,13 +17,12 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.load.companies import resolve_bisecting
 from polygon_fundamentals.load.historical import load_v1, load_v2_bisecting
 from polygon_fundamentals.load.loader import Loader
-from polygon_fundamentals.load.query import BATCH, Filters, even_groups
+from polygon_fundamentals.load.query import BATCH, Filters, even_groups, v2_batch
 from polygon_fundamentals.load.writers import Inline, Processes, Writers
 from polygon_fundamentals.settings import load_settings
 from polygon_fundamentals.statements import Statement, Timeframe
 
 UNITS_WORTH_PROCESSES = 60
-UNITS_SHOWN_ONE_BY_ONE = 300
 
 
 def main(generation: str, url: str, key: str, folder: str, tickers_file: str) -> None:
@@ -44,7 +43,7 @@ def main(generation: str, url: str, key: str, folder: str, tickers_file: str) ->
                 for ticker in tickers
             ]
         else:
-            size = BATCH if units > UNITS_SHOWN_ONE_BY_ONE else 1
+            size = v2_batch(len(tickers))
             companies: dict[str, list[str]] = {}
             for group in even_groups(tickers, BATCH):
                 companies.update(resolve_bisecting(client, lake, group)[0])

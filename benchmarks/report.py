@@ -17,6 +17,7 @@ from benchmarks.results import Results, Row
 
 TITLES = {
     "history": "History",
+    "sizes": "From 50 to 200 companies",
     "again": "A second, unchanged load",
     "update": "Daily update of two days",
     "week": "Daily update of seven days",
@@ -30,6 +31,7 @@ EXPLAINED = {
         "client writes a file a ticker (of v2 and statement), dlt a few tables: readers of a lake "
         "open neither."
     ),
+    "sizes": "A first load of v2 as above, of sizes between which the task runs change.",
     "again": (
         "The same command once more. Ours and the vendor's client leave the records as they were; "
         "the plain downloader and dlt's `append` hold each twice."

@@ -19,6 +19,8 @@ from pathlib import Path
 from benchmarks import tools
 from benchmarks.kinds import Bench, history, parity, update, week
 from benchmarks.results import Results
+from benchmarks.sizes import sizes
+from benchmarks.spread import spread
 from benchmarks.startup import startup
 
 KINDS = {
@@ -28,6 +30,8 @@ KINDS = {
     "week": week,
     "parity": parity,
 }
+# Measured where they are named: of other sizes than the rest.
+MORE_KINDS = {"sizes": sizes, "spread": spread}
 
 
 def main() -> None:
@@ -38,7 +42,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("bench"), help="results (./bench)")
     parser.add_argument("--work", type=Path, help="lakes and logs (a temporary folder)")
     parser.add_argument("--companies", type=int, nargs="+", default=[20])
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS | MORE_KINDS, default=list(KINDS))
     parser.add_argument("--generations", nargs="+", choices=("v1", "v2"), default=["v2", "v1"])
     parser.add_argument(
         "--tools", nargs="+", choices=sorted({*tools.LOADERS, *tools.COMPARERS}), help="(all)"
@@ -64,7 +68,7 @@ def main() -> None:
     try:
         for companies in given.companies:
             for kind in given.kinds:
-                KINDS[kind](bench, companies)
+                (KINDS | MORE_KINDS)[kind](bench, companies)
     finally:
         if given.work is None:
             shutil.rmtree(work, ignore_errors=True)

@@ -15,7 +15,7 @@ from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.ledger import Run
-from polygon_fundamentals.load.query import BATCH, Filters, even_groups
+from polygon_fundamentals.load.query import BATCH, Filters, even_groups, v2_batch
 from polygon_fundamentals.reports import LoadReport, UnitFailure
 from polygon_fundamentals.settings import Settings
 from polygon_fundamentals.statements import Generation, Statement
@@ -145,7 +145,8 @@ def _submit_v2(
     plan: LoadPlan, todo: Sequence[Unit], companies: Mapping[str, Sequence[str]]
 ) -> Iterator[Submitted]:
     wanted = set(todo)
-    for tickers in v2_groups(companies, todo, BATCH):
+    size = v2_batch(len(companies)) if plan.in_batches else BATCH
+    for tickers in v2_groups(companies, todo, size):
         for name in (statement.value for statement in plan.statements):
             asked = {t: list(companies[t]) for t in tickers if (t, name) in wanted}
             if not asked:

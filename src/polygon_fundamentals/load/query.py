@@ -57,6 +57,14 @@ def even_groups(values: Sequence[str], most: int) -> list[list[str]]:
     return [list(values[a:b]) for a, b in pairwise(edges)]
 
 
+def v2_batch(tickers: int) -> int:
+    """Return how many of so many tickers are fetched and stored at once: at least two batches.
+
+    With three statements that is an even number of jobs, so that two writers have equal shares.
+    """
+    return max(1, min(BATCH, -(-tickers // 2)))
+
+
 @dataclass(frozen=True)
 class Filters:
     """What narrows a load; days are YYYY-MM-DD in New York, `filing_date_lt` excluded.

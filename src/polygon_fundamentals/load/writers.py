@@ -51,7 +51,7 @@ class Inline:
 
 
 class Processes:
-    """Runs in a few processes of their own, started when the first work comes."""
+    """Runs in a few processes of their own, which start while the first answer is asked for."""
 
     def __init__(self, count: int) -> None:
         give_large_blocks_back()
@@ -60,6 +60,8 @@ class Processes:
         self._pool = ProcessPoolExecutor(
             count, mp_context=multiprocessing.get_context("spawn"), initializer=begin_process
         )
+        for _ in range(count):
+            self._pool.submit(_import_what_stores)
 
     def run(self, function: Callable[[Job], Result], job: Job) -> Result:
         """Return what `function(job)` returns; raise what it raises.
@@ -82,3 +84,8 @@ class Processes:
     def close(self) -> None:
         """Wait for what is running and end the processes."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _import_what_stores() -> None:
+    """Import in a process that has just started what its first work needs."""
+    import polygon_fundamentals.load.store  # noqa: F401
