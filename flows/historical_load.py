@@ -158,14 +158,18 @@ def run_load(flow_name: str, parameters: dict[str, object], load: Load) -> Repor
     return report
 
 
+def writer_processes(settings: Settings, units: int, universe: str | None) -> int:
+    """Return in how many processes a load of so many units, or of a universe, writes."""
+    return settings.processes if units >= UNITS_WORTH_PROCESSES or universe is not None else 0
+
+
 def _loaded(run: ledger.Run, settings: Settings, load: Load) -> dict[str, LoadReport]:
     units = len(load.tickers) * len(load.statements)
-    many = units >= UNITS_WORTH_PROCESSES or load.universe is not None
     spec = RunSpec(
         run=run.id,
         lake=str(run.lake.root),
         base_url=load.base_url,
-        processes=settings.processes if many else 0,
+        processes=writer_processes(settings, units, load.universe),
     )
     try:
         context(spec)  # refuses a missing key or server limit before the first task

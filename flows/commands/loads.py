@@ -26,7 +26,7 @@ from flows.parameters.loads import (
     RefreshParameters,
 )
 from polygon_fundamentals.errors import UsageError
-from polygon_fundamentals.settings import lake_root
+from polygon_fundamentals.settings import lake_root, load_settings
 
 
 class HistoricalLoadCommand(HistoricalLoadParameters):
@@ -61,12 +61,22 @@ def historical(given: HistoricalLoadCommand, as_json: bool) -> int:
 
     def prepared(flow: Any) -> Any:
         if not on_dask:
+            _start_writers(given)
             return flow
         from flows.runtime.runners import with_dask
 
         return with_dask(flow, given.dask_address)
 
     return run_flow("flows.historical_load.historical_load", values, load_lines, as_json, prepared)
+
+
+def _start_writers(given: HistoricalLoadParameters) -> None:
+    """Start the processes that write while Prefect's server still starts: they import as long."""
+    from flows.historical_load import writer_processes
+    from polygon_fundamentals.load.writers import start_ahead
+
+    units = len(given.names) * len(given.statements)
+    start_ahead(writer_processes(load_settings(given.base_url), units, given.universe))
 
 
 class FundamentalsCommand(FundamentalsParameters):

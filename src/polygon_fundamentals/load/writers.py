@@ -56,12 +56,7 @@ class Processes:
     def __init__(self, count: int) -> None:
         give_large_blocks_back()
         self._room = threading.BoundedSemaphore(count + FETCHED_AHEAD)
-        # spawn: a fork of a process with threads may inherit a held lock.
-        self._pool = ProcessPoolExecutor(
-            count, mp_context=multiprocessing.get_context("spawn"), initializer=begin_process
-        )
-        for _ in range(count):
-            self._pool.submit(_import_what_stores)
+        self._pool = _AHEAD.pop(count) if count in _AHEAD else _started(count)
 
     def run(self, function: Callable[[Job], Result], job: Job) -> Result:
         """Return what `function(job)` returns; raise what it raises.
@@ -84,6 +79,25 @@ class Processes:
     def close(self) -> None:
         """Wait for what is running and end the processes."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+# Processes that nothing has taken yet, by their number.
+_AHEAD: dict[int, ProcessPoolExecutor] = {}
+
+
+def start_ahead(count: int) -> None:
+    """Start the processes of the next `Processes(count)` now, while a run waits for its server."""
+    if count > 1 and count not in _AHEAD:
+        _AHEAD[count] = _started(count)
+
+
+def _started(count: int) -> ProcessPoolExecutor:
+    # spawn: a fork of a process with threads may inherit a held lock.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=begin_process)
+    for _ in range(count):
+        pool.submit(_import_what_stores)
+    return pool
 
 
 def _import_what_stores() -> None:

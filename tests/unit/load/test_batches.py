@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from typing import Any
 from urllib.parse import urlencode
@@ -15,8 +16,15 @@ from polygon_fundamentals.load import store
 from polygon_fundamentals.load.companies import resolve_bisecting, resolve_companies
 from polygon_fundamentals.load.historical import load_v2, load_v2_bisecting
 from polygon_fundamentals.load.loader import Loader
-from polygon_fundamentals.load.query import BATCH, Filters, even_groups, v1_requests, v2_request
-from polygon_fundamentals.load.writers import Processes
+from polygon_fundamentals.load.query import (
+    BATCH,
+    Filters,
+    even_groups,
+    v1_requests,
+    v2_batch,
+    v2_request,
+)
+from polygon_fundamentals.load.writers import Processes, start_ahead
 from polygon_fundamentals.normalise import v2_table
 from polygon_fundamentals.reference.tickers import tickers_of_cik, universe
 from polygon_fundamentals.statements import Statement, Timeframe
@@ -222,6 +230,29 @@ def test_groups_are_few_and_even() -> None:
     assert even_groups(["a"], 3) == [["a"]]
     assert [len(group) for group in even_groups(["a"] * 302, 160)] == [151, 151]
     assert [len(group) for group in even_groups(["a"] * 7, 3)] == [2, 2, 3]
+
+
+@pytest.mark.parametrize("tickers", [1, 2, 21, 50, 99, 100, 101, 200, 321, 1_000])
+def test_a_load_has_two_even_batches_or_as_many_as_their_size_demands(tickers: int) -> None:
+    groups = even_groups([str(number) for number in range(tickers)], v2_batch(tickers))
+    assert len(groups) == max(min(2, tickers), -(-tickers // BATCH))
+    assert max(map(len, groups)) - min(map(len, groups)) <= 1
+
+
+def test_the_processes_that_were_started_ahead_are_those_that_write() -> None:
+    before = set(multiprocessing.active_children())
+    start_ahead(2)
+    ahead = {child.pid for child in set(multiprocessing.active_children()) - before}
+    writers = Processes(2)
+    try:
+        assert writers.run(_process, None) in ahead
+        assert len(ahead) == 2
+    finally:
+        writers.close()
+
+
+def _process(_: None) -> int:
+    return os.getpid()
 
 
 def _one_over(number: int) -> float:
