@@ -41,6 +41,8 @@ AT_LATEST_SECONDS = 10.0
 BARE_COMPANIES = 20
 # So many that changed are made with their texts at once.
 FULL_COMPANIES = 40
+# So long a reader who never rests may keep the texts of a company off their shelf.
+YIELD_SECONDS = 5.0
 # Published together: readers of the whole market put every state into their order.
 FILLED_COMPANIES = 12
 
@@ -146,7 +148,7 @@ class Index:
             future = self._building.get(company)
             if future is None:
                 # Full at once: reading the texts of a bare one takes as long again.
-                future = self._worker.submit(
+                future = self._worker.answer(
                     jobs.make_shelves, self.view, str(self._folder), [company], False
                 )
                 self._building[company] = future
@@ -280,6 +282,9 @@ class Index:
         """Put the texts of some companies' records on their shelves."""
         paths: list[str] = []
         for company in companies:
+            until = time.monotonic() + YIELD_SECONDS
+            while self._worker.is_asked and time.monotonic() < until and not self._stop.is_set():
+                self._stop.wait(0.05)
             paths += self._worker.submit(
                 jobs.fill_shelves, self.view, str(self._folder), [company]
             ).result()

@@ -44,8 +44,6 @@ from polygon_fundamentals.v1_view.view import View
 BATCH_TICKERS = 2
 # While a bare shelf is made it takes a tenth of that.
 BATCH_BARE = 20
-# Records whose files, a dozen MB of them, are held while their texts are made.
-TEXTS_TOGETHER = 50
 
 
 def make_shelves(
@@ -91,13 +89,10 @@ def _filled(lake: Lake, shelf: Shelf) -> Shelf | None:
     if _digests(lake, shelf.digests) != shelf.digests:
         return None
     missing = [r for r in shelf.records if r.body is None]
-    texts: list[Text | None] = []
-    for i in range(0, len(missing), TEXTS_TOGETHER):
-        wanted = [(r.ties, r.rows) for r in missing[i : i + TEXTS_TOGETHER]]
-        try:
-            texts += texts_of(str(lake.root), wanted)
-        except DamagedFileError:
-            return None
+    try:
+        texts = texts_of(str(lake.root), [(r.ties, r.rows) for r in missing])
+    except DamagedFileError:
+        return None
     known = [text for text in texts if text is not None]
     if len(known) < len(missing) or _digests(lake, shelf.digests) != shelf.digests:
         return None

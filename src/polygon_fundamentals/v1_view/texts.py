@@ -12,6 +12,7 @@ from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.lake import codec, revisions
 from polygon_fundamentals.lake.archived_rows import read_archived
 from polygon_fundamentals.lake.paths import Dataset, Lake
+from polygon_fundamentals.lake.processes import give_free_memory_back
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_view import form
 from polygon_fundamentals.v1_view.lake_files import ARCHIVED, REVISIONS
@@ -19,6 +20,8 @@ from polygon_fundamentals.v1_view.rendering import Draft, add_rows
 
 Ties = tuple[str, ...]
 Text = tuple[bytes, bytes | None]  # `body` and `sourced` of a record
+# Records whose files are held while their texts are made, a quarter of a megabyte each.
+TOGETHER = 25
 _TIES = ("cik", "timeframe", "end_date", "filing_date", "acceptance_datetime")
 
 
@@ -30,7 +33,15 @@ def texts_of(root: str, wanted: Sequence[tuple[Ties, bytes]]) -> list[Text | Non
     Raises:
         DamagedFileError: a file cannot be read; the text names it.
     """
-    lake = Lake(Path(root))
+    texts: list[Text | None] = []
+    for i in range(0, len(wanted), TOGETHER):
+        texts += _texts_of(Lake(Path(root)), wanted[i : i + TOGETHER])
+        give_free_memory_back()
+    return texts
+
+
+def _texts_of(lake: Lake, wanted: Sequence[tuple[Ties, bytes]]) -> list[Text | None]:
+    """Return the texts of a few records, while the files of all of them are held."""
     files: dict[tuple[Statement, str, int], _File] = {}
     rows: dict[Statement, tuple[list[pa.Table], list[int]]] = {s: ([], []) for s in Statement}
     gone: set[int] = set()

@@ -15,10 +15,11 @@ from typing import Any
 from polygon_fundamentals.v1_view import jobs
 
 IDLE_SECONDS = 3.0
+# A reader who pages through the market asks again within this time.
+ASKED_SECONDS = 1.0
 # What has texts at hand is answered first.
 NICENESS = 5
-# Every worker is forked from a process that has imported this: it starts at once, and has in
-# common with the others what the imports take, some 90 MB.
+# The process is forked from one that has imported this, and starts at once.
 _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload(jobs.IMPORTED)
 
@@ -27,16 +28,39 @@ class Worker:
     """A process that reads the lake, started when there is work and ended when there is none.
 
     What it needs (pandas and Arrow) stays out of the process that answers, and what a job leaves
-    behind, some 80 MB of pieces of memory, ends with it. Another is there in a hundredth of a
-    second.
+    behind, some 80 MB of pieces of memory, ends with it.
     """
 
     def __init__(self) -> None:
         self._pool: ProcessPoolExecutor | None = None
         self._used = 0.0
+        self._asked = 0.0
+        self._answering = 0
         self._under_way = 0
         self._is_stopped = False
         self._lock = threading.Lock()
+
+    def answer(self, function: Any, *arguments: Any) -> Future[Any]:
+        """Run a function that a request waits for; raises as `submit`."""
+        with self._lock:
+            self._answering += 1
+        try:
+            future = self.submit(function, *arguments)
+        except BaseException:
+            self._answered(None)
+            raise
+        future.add_done_callback(self._answered)
+        return future
+
+    def _answered(self, _: Future[Any] | None) -> None:
+        with self._lock:
+            self._answering -= 1
+            self._asked = time.monotonic()
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether requests wait for it, or did a moment ago."""
+        return self._answering > 0 or time.monotonic() - self._asked < ASKED_SECONDS
 
     def submit(self, function: Any, *arguments: Any) -> Future[Any]:
         """Run a function in the process.
