@@ -7,9 +7,6 @@ from collections.abc import Mapping, Sequence
 from polygon_fundamentals.v1_view.lake_files import Place, Stamp
 from polygon_fundamentals.v1_view.view import View
 
-# What the functions below import: a process that has done so forks others at once.
-IMPORTED = ["polygon_fundamentals.v1_view.shelving", "polygon_fundamentals.v1_view.texts"]
-
 Company = tuple[str, ...]  # its tickers
 Text = tuple[bytes, bytes | None]  # `body` and `sourced` of a record
 

@@ -172,6 +172,9 @@ def listen(host: str, port: int) -> socket.socket:
             f"{host}:{port} cannot be listened on ({reason}); give another --host or --port"
         ) from error
     made.setblocking(False)
+    # Else the end of an answer waits until its head is acknowledged, up to 40 ms. asyncio does it
+    # by itself only for sockets that were made with TCP's number.
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return made
 
 

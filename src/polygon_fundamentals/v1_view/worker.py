@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import threading
@@ -12,16 +11,13 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any
 
-from polygon_fundamentals.v1_view import jobs
-
-IDLE_SECONDS = 3.0
+IDLE_SECONDS = 20.0
 # A reader who pages through the market asks again within this time.
 ASKED_SECONDS = 1.0
 # What has texts at hand is answered first.
 NICENESS = 5
-# The process is forked from one that has imported this, and starts at once.
-_CONTEXT = get_context("forkserver")
-_CONTEXT.set_forkserver_preload(jobs.IMPORTED)
+# Not forked from one that has imported all: that one would hold 130 MB while nothing is done.
+_CONTEXT = get_context("spawn")
 
 
 class Worker:
@@ -121,8 +117,6 @@ def _begin() -> None:
     from polygon_fundamentals.lake.processes import begin_process
 
     begin_process()
-    # Looking for garbage would write into what is in common, and make it this process's own.
-    gc.freeze()
     os.nice(NICENESS)
     # A signal to stop is for the server, which ends its processes itself.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
