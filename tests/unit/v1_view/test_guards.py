@@ -82,7 +82,7 @@ def test_the_keys_of_a_file_are_taken(pair: Pair, tmp_path: Path) -> None:
         (["--host", "nowhere.invalid"], {}, "cannot be listened on"),
         (["--as-of", "2999-01-01"], {}, "is not over in New York"),
         ([], {"SERVE_V1_KEYS_FILE": "/nonexistent"}, "cannot be read (FileNotFoundError)"),
-        ([], {"SERVE_V1_KEYS_FILE": "/dev/null"}, "has no key; write one a line"),
+        ([], {"SERVE_V1_KEYS_FILE": "/dev/null"}, "has no key; write one per line"),
         (["--lake", "/nonexistent"], {}, "there is no lake at /nonexistent"),
     ],
 )
