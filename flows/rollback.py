@@ -13,9 +13,9 @@ from flows.switching import lake_of, recorded, switch_context, today, v1_days
 from polygon_fundamentals.business_days import day_of, missed_since
 from polygon_fundamentals.cutover.context import Options
 from polygon_fundamentals.cutover.journal import CUTOVER, last_done, moment
-from polygon_fundamentals.cutover.operations import refuse_rollback
 from polygon_fundamentals.cutover.operations import rollback as switch
 from polygon_fundamentals.cutover.runner import OperationReport
+from polygon_fundamentals.cutover.v1_again import refuse_rollback
 from polygon_fundamentals.errors import AnswerIsNo, RetiredError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake, catalogue

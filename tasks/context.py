@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.http.rate_limit import FileRateLimit, NoRateLimit, RateLimit
+from polygon_fundamentals.keys import usable_key
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.load.writers import Inline, Processes, Writers
 from polygon_fundamentals.server import SECRET_BLOCK
@@ -26,7 +27,6 @@ from polygon_fundamentals.settings import (
     lake_root,
     load_settings,
     server_configured,
-    usable_key,
 )
 from tasks.server_limit import ServerRateLimit
 

@@ -54,6 +54,11 @@ SCHEDULES: Recorded = [
 ]
 
 
+def v1_folder(lake: Lake) -> Path:
+    """Return the folder that v1's data has after a cutover."""
+    return lake.bronze / "fundamentals_v1_archive"
+
+
 def v1_row(cik: str, ticker: str, quarter: tuple[str, str, int], value: float) -> dict[str, Any]:
     """Return a v1 record with one line a statement."""
     end, filed, number = quarter

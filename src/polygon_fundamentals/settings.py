@@ -16,12 +16,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.keys import keys_in, usable_key
 
 DEFAULT_BASE_URL = "https://api.massive.com"
 KEY_VARIABLES = ("POLYGON_API_KEY", "MASSIVE_API_KEY")
 # Set beside PREFECT_API_URL by a command that started a server for its own length.
 TEMPORARY_SERVER = "POLYGON_TEMPORARY_PREFECT_SERVER"
-_KEY = re.compile(r"[\x21-\x7e]+")
 # Who asks, as edgartools' users have it; the addresses may be others, for tests and mirrors.
 EDGAR_IDENTITY = "EDGAR_IDENTITY"
 EDGAR_DATA_URL, EDGAR_BASE_URL = "https://data.sec.gov", "https://www.sec.gov"
@@ -204,43 +204,6 @@ def reader_keys() -> list[str]:
     if os.environ.get("POLYGON_API_KEY", "").strip():
         keys.append(usable_key(os.environ["POLYGON_API_KEY"], "POLYGON_API_KEY"))
     return keys
-
-
-def keys_in(path: Path) -> list[str]:
-    """Return the keys of a file: one per line, without empty lines and those that begin with #.
-
-    Raises:
-        UsageError: the file cannot be read, or has no key. The text never holds one.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"SERVE_V1_KEYS_FILE: {path} cannot be read ({type(error).__name__}); name a text "
-            "file with one key per line"
-        ) from error
-    keys = [
-        usable_key(line, f"line {number} of {path}")
-        for number, line in enumerate(lines, 1)
-        if line.strip() and not line.strip().startswith("#")
-    ]
-    if not keys:
-        raise UsageError(f"SERVE_V1_KEYS_FILE: {path} has no key; write one per line")
-    return keys
-
-
-def usable_key(value: str, where: str) -> str:
-    """Return an API key without the blanks around it; `where` says what held it.
-
-    Raises:
-        UsageError: it cannot stand in a header. The text never holds it.
-    """
-    key = value.strip()
-    if not _KEY.fullmatch(key):
-        raise UsageError(
-            f"{where} is empty or holds spaces or characters that no key has; set it again"
-        )
-    return key
 
 
 def lake_root(argument: str | Path | None = None) -> Path:

@@ -25,7 +25,7 @@ from tests.contract.imports import (
 )
 
 # Errors, counts, names, settings and locks: every room of the library may use them.
-GROUND = "business_days errors locks reports settings statements"
+GROUND = "business_days errors keys locks reports settings statements"
 THE_LIBRARY = (
     "cutover v1_view parity status publish silver load reference ledger tickers periods lake "
     f"normalise http datasets field_map server {GROUND}"
@@ -56,12 +56,13 @@ ROOMS = {
         "periods": f"lake datasets field_map {GROUND}",
         "lake": f"normalise datasets {GROUND}",
         "normalise": f"datasets field_map {GROUND}",
-        "http": "reports settings locks errors",
+        "http": "reports settings keys locks errors",
         "datasets": f"field_map {GROUND}",
         "field_map": "errors statements",
         "server": "",
         "locks": "errors",
-        "settings": "errors",
+        "settings": "errors keys",
+        "keys": "errors",
         "business_days": "",
         "reports": "errors",
         "statements": "",

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
 
-from polygon_fundamentals import ledger
-from polygon_fundamentals.business_days import missed_since
 from polygon_fundamentals.cutover import companions
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.checklist import Checklist
@@ -23,17 +21,14 @@ from polygon_fundamentals.cutover.runner import (
 )
 from polygon_fundamentals.cutover.schedules import Recorded
 from polygon_fundamentals.cutover.switch_steps import Switch
+from polygon_fundamentals.cutover.v1_again import refuse_rollback, v1_changed_since
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
-from polygon_fundamentals.lake import archived_rows
-from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.paths import V2_FOLDER, Lake
 from polygon_fundamentals.lake.pointer import check_folders, holds_data, leads_to
 from polygon_fundamentals.lake.recovery import clear_leftovers
 from polygon_fundamentals.lake.storage.probe import probe
-from polygon_fundamentals.ledger.queries import load_spans
-from polygon_fundamentals.ledger.v1_endpoint import LEDGER_DAYS, v1_endpoint
 from polygon_fundamentals.locks import exclusive
-from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.statements import Generation
 
 SWITCH_STEPS = ("adopt pointer", "move pointer", "move silver", "verify")
 
@@ -63,8 +58,10 @@ def plan_of_cutover(
     elif leads_to(lake) is Generation.V2:
         message = "the pointer leads to v2 already; nothing to do"
     elif checklist.unmet:
-        message = f"not yet: {', '.join(checklist.unmet)} unmet (--force REASON passes them); "
-        message += "`python -m flows checklist` says how to meet them"
+        message = (
+            f"not yet: {', '.join(checklist.unmet)} unmet (--force REASON passes them); "
+            "`python -m flows checklist` says how to meet them"
+        )
     else:
         message = "ready; --execute carries it out"
     journal = Journal(journals.folder(lake) / "plan", CUTOVER, "")
@@ -168,74 +165,12 @@ def rollback(
             if before is not None:
                 facts["schedules_before_cutover"] = before.facts.get("schedules")
                 facts["answers_before_cutover"] = before.facts.get("answers", {})
-                changed = v1_current or _v1_changed_since(lake, before, context)
+                changed = v1_current or v1_changed_since(lake, before, context)
                 if not changed and "silver_before" in before.facts:
                     facts["silver_after"] = before.facts["silver_before"]
             journal = Journal.begin(lake, ROLLBACK, _as_texts(options), context.clock, facts)
         switch = Switch(lake, journal, Generation.V1, context, options, locks)
         return _report(lake, journal, run_steps(journal, switch.rollback_steps(), context))
-
-
-def _v1_changed_since(lake: Lake, before: Journal, context: SwitchContext) -> bool:
-    """Return whether silver of before a cutover may lack something that v1 holds now.
-
-    A load of one ticker counts, though it does not make a day complete. Other files too: those
-    into which a load of v2 moved v1 rows that an old script had written through the pointer.
-    """
-    since = ledger.read_entries(lake, journals.moment(before))[0]
-    if load_spans(since, Generation.V1, context.clock()):
-        return True
-    began_ns = datetime.fromisoformat(before.started).timestamp() * 1e9
-    return any(
-        state.changed_ns >= began_ns
-        for statement in Statement
-        for state in states(lake.dataset(Generation.V1, statement))
-    )
-
-
-def refuse_rollback(lake: Lake, v1_days: Sequence[date], today: date, accept_stale: bool) -> str:
-    """Return in words that v1 can be primary again.
-
-    Raises:
-        LakeError: v1's data is not there.
-        AnswerIsNo: it missed business days since the cutover.
-    """
-    folder = lake.generation_folder(Generation.V1)
-    if not holds_data(folder):
-        if not any((lake.root / "archive").glob("fundamentals_v1_*")):
-            raise LakeError(
-                f"{folder} is not there, nor an archive of it in {lake.root / 'archive'}, so "
-                "readers cannot go back to v1; `python -m flows export --shape v1` writes v2's "
-                "records in v1's form"
-            )
-        raise LakeError(
-            f"{folder} is not there any more; bring it back with "
-            "`python -m flows restore --execute`, then roll back"
-        )
-    if archived_rows.archived_since(lake) is not None:
-        raise LakeError(
-            "v1 is in the archive that `cleanup` made, and its folder holds only what was loaded "
-            "since; join the two with `python -m flows restore --execute`, then roll back"
-        )
-    before = journals.last_done(lake, CUTOVER)
-    if before is None:
-        return "v1's data is there; no journal of a cutover"
-    missed = missed_since(journals.moment(before), v1_days, today)
-    if missed and not accept_stale:
-        now = journals.now()
-        endpoint = v1_endpoint(ledger.read_entries(lake, now - LEDGER_DAYS)[0], now)
-        remedy = "fill them with `rollback --delayed`, or take v1 as it is with --accept-stale"
-        if endpoint.state == "frozen":
-            remedy = (
-                f"its endpoint is retired since {endpoint.since}, so they cannot be filled; take "
-                "v1 as it is with --accept-stale, or give old readers v2's records in v1's form: "
-                "`python -m flows export --shape v1 --continue-v1 --output DIR`"
-            )
-        raise AnswerIsNo(
-            f"v1 missed {len(missed)} business days since the cutover ({missed[0]} to "
-            f"{missed[-1]}); {remedy}"
-        )
-    return f"v1's data is there; {len(missed)} business days missed since the cutover"
 
 
 def _as_texts(options: Options) -> dict[str, object]:

@@ -26,8 +26,9 @@ from polygon_fundamentals.http.connections import WATCH
 from polygon_fundamentals.http.rate_limit import RateLimit
 from polygon_fundamentals.http.sender import Sender
 from polygon_fundamentals.http.transport import Answer, Bearer, Params
+from polygon_fundamentals.keys import usable_key
 from polygon_fundamentals.reports import RequestCounts
-from polygon_fundamentals.settings import Settings, usable_key
+from polygon_fundamentals.settings import Settings
 
 # After this many requests in a row that failed for good, the endpoint is asked for a single row:
 # a few companies may be at fault, and a batch that is split fails many times for one of them. If

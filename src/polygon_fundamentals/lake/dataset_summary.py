@@ -13,25 +13,22 @@ place goes unseen, until the next count of all files, which is `status`.
 
 from __future__ import annotations
 
-import calendar
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TypedDict
 
 import msgspec
 import orjson
-import pyarrow.compute as pc
 
 from polygon_fundamentals.datasets.keys import PERIOD, cik_of, period_of, record_keys
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import codec, index
+from polygon_fundamentals.lake.filing_edges import Edge, Signatures, filing_edges
 from polygon_fundamentals.lake.paths import UNDATED, Dataset, Lake, ticker_files
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.statements import Generation, Statement
@@ -44,7 +41,6 @@ _SETTLED_NS = 60 * 1_000_000_000
 OPENED_WORTH_PROCESSES = 2_000
 _OPENED_AT_ONCE = 200
 
-Signatures = dict[str, list[int]]  # partition → [time of change in ns, size]
 Folders = dict[str, int]  # partition → its folder's time of change in ns
 
 
@@ -64,14 +60,6 @@ class TickerSummary:
 
 def _cache_file(dataset: Dataset) -> Path:
     return dataset.lake.ops / "cache" / f"catalogue.{dataset.name}.json"
-
-
-class Edge(TypedDict):
-    """The first or the last filing date, with the files of its month: their times and sizes."""
-
-    month: int
-    files: dict[str, list[int]]
-    day: str | None
 
 
 @dataclass
@@ -153,7 +141,7 @@ def summarise(dataset: Dataset, *, every_file: bool) -> DatasetSummary:
             fresh[ticker] = entry
     fresh.update(_opened(dataset, {ticker: now[ticker] for ticker in unindexed}))
     entries = {t: fresh[t] if t in fresh else known.tickers[t] for t in now}
-    summary = DatasetSummary(entries, folders, _edges(dataset, now, known.edges))
+    summary = DatasetSummary(entries, folders, filing_edges(dataset, now, known.edges))
     if summary != known:
         content = {
             "version": VERSION,
@@ -239,55 +227,6 @@ def _open(
         entries[ticker] = _counted(signs, keys, undated)
         entries[ticker].unreadable = unreadable
     return entries
-
-
-def _edges(
-    dataset: Dataset, now: Mapping[str, Signatures], known: Mapping[str, Edge]
-) -> dict[str, Edge]:
-    """Return `first` and `last` filing date with the files of their months.
-
-    The month is in the path; the day is read from the files of the first and of the last
-    month alone, and only where one of them changed.
-    """
-    months = {int(partition) for signs in now.values() for partition in signs} - {UNDATED}
-    edges: dict[str, Edge] = {}
-    for name, month in (("first", min(months, default=None)), ("last", max(months, default=None))):
-        if month is None:
-            continue
-        signs = {t: s[str(month)] for t, s in now.items() if str(month) in s}
-        before = known.get(name)
-        if before is not None and before["month"] == month and before["files"] == signs:
-            edges[name] = before
-            continue
-        same = before["files"] if before is not None and before["month"] == month else {}
-        gone = bool(same.keys() - signs.keys()) or any(same[t] != signs[t] for t in same)
-        todo = [t for t in signs if gone or t not in same]
-        days = []
-        if before is not None and before["day"] is not None and same and not gone:
-            days.append(before["day"])
-        days += _days(dataset, month, todo, last=name == "last")
-        pick = max if name == "last" else min
-        edges[name] = {"month": month, "files": signs, "day": pick(days, default=None)}
-    return edges
-
-
-def _days(dataset: Dataset, month: int, tickers: Sequence[str], *, last: bool) -> list[str]:
-    """Return filing dates (YYYY-MM-DD) among which the first or last of a month is."""
-    year, number = divmod(month, 100)
-    limit = date(year, number, calendar.monthrange(year, number)[1] if last else 1).isoformat()
-    dates: list[str] = []
-    for ticker in tickers:
-        try:
-            table, _ = codec.read(dataset.file(month, ticker), dataset, ticker, ["filing_date"])
-        except (FileNotFoundError, DamagedFileError):
-            continue
-        days = pc.min_max(table["filing_date"])
-        value = days["max" if last else "min"].as_py()
-        if value is not None:
-            dates.append(value.isoformat())
-            if dates[-1] == limit:
-                break
-    return dates
 
 
 def keys_read(dataset: Dataset, ticker: str) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -23,7 +22,7 @@ from polygon_fundamentals.lake.read import by_bucket, read_dataset
 from polygon_fundamentals.statements import Generation, Statement
 from tests.builders.commands import call
 from tests.builders.old_script import PLACE, append_as_the_old_script
-from tests.cutover_world import at_later, context, fill, load_gone, load_later, run
+from tests.cutover_world import at_later, context, fill, load_gone, load_later, run, v1_folder
 
 BALANCES = Statement.BALANCE_SHEETS
 
@@ -42,10 +41,6 @@ def archived(switched: Lake) -> Lake:
     refuse_archived(switched)
     assert run(switched, "cleanup", checks=())["exit_code"] == 0
     return switched
-
-
-def v1_folder(lake: Lake) -> Path:
-    return lake.bronze / "fundamentals_v1_archive"
 
 
 def assets(lake: Lake) -> list[tuple[str, str, float]]:

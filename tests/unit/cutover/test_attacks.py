@@ -19,19 +19,17 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.pointer import leads_to
 from polygon_fundamentals.statements import Generation, Statement
 from tests.builders.damage import flip_a_bit
-from tests.cutover_world import LATER, TODAY, at_later, context, fill, load_later, run, state
-
-
-@pytest.fixture
-def switched(lake: Lake) -> Lake:
-    """A lake on v2, with v1's folder in the archive's place."""
-    fill(lake)
-    assert run(lake, "cutover", checks=())["exit_code"] == 0
-    return lake
-
-
-def v1_folder(lake: Lake) -> Path:
-    return lake.bronze / "fundamentals_v1_archive"
+from tests.cutover_world import (
+    LATER,
+    TODAY,
+    at_later,
+    context,
+    fill,
+    load_later,
+    run,
+    state,
+    v1_folder,
+)
 
 
 def test_a_flipped_bit_is_found_by_the_recorded_checksums(lake: Lake) -> None:

@@ -25,19 +25,7 @@ from polygon_fundamentals.cutover.originals import give_back
 from polygon_fundamentals.cutover.retention import Retention
 from polygon_fundamentals.errors import AnswerIsNo, DamagedFileError, LakeError, UsageError
 from polygon_fundamentals.lake import Lake
-from tests.cutover_world import LATER, FakeSchedules, at_later, context, fill, run, state
-
-
-@pytest.fixture
-def switched(lake: Lake) -> Lake:
-    """A lake on v2, with v1's folder in the archive's place."""
-    fill(lake)
-    assert run(lake, "cutover", checks=())["exit_code"] == 0
-    return lake
-
-
-def v1_folder(lake: Lake) -> Path:
-    return lake.bronze / "fundamentals_v1_archive"
+from tests.cutover_world import LATER, FakeSchedules, at_later, context, run, state, v1_folder
 
 
 def files_in(folder: Path) -> list[str]:

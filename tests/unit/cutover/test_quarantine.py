@@ -14,14 +14,7 @@ from polygon_fundamentals.lake import Lake, codec
 from polygon_fundamentals.lake.recovery import recover
 from polygon_fundamentals.statements import Generation, Statement
 from tests.builders.old_script import PLACE, append_as_the_old_script
-from tests.cutover_world import fill, run
-
-
-@pytest.fixture
-def switched(lake: Lake) -> Lake:
-    fill(lake)
-    assert run(lake, "cutover", checks=())["exit_code"] == 0
-    return lake
+from tests.cutover_world import fill
 
 
 def test_v1_rows_go_to_v1_and_v2s_file_is_as_it_was(switched: Lake) -> None:
