@@ -21,7 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from campaign.draw import Step, draw_steps
-from campaign.trial import adopt_orphans, run_steps
+from campaign.process import adopt_orphans
+from campaign.run import run_steps
 from campaign.vendor import VendorProcess
 
 STEPS_A_LAKE = 60

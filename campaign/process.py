@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from typing import Any
 from campaign import faults
 from polygon_fundamentals.errors import FundamentalsError
 
+LEFT_SECONDS = 30.0  # what ends a server whose command was killed waits 20 before it insists
 PATIENCE = 60.0  # seconds, of a machine that has nothing else to do
 
 
@@ -117,3 +120,30 @@ def _do(
     finally:
         sys.stdout = sys.stderr = None
         os._exit(0)
+
+
+def _other_children(known: int) -> list[int]:
+    """Return the processes that are children of this one, the vendor left out."""
+    pids = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return [int(pid) for pid in pids if int(pid) != known]
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what processes of ours leave behind, so that it is seen."""
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+
+
+def left_process(vendor: int) -> str:
+    """Return the words of a process that outlives its command by more than some seconds.
+
+    Prefect's temporary server ends by itself where the command that started it was killed.
+    """
+    until = time.monotonic() + LEFT_SECONDS
+    while others := _other_children(vendor):
+        with suppress(ChildProcessError):
+            os.waitpid(others[0], os.WNOHANG)
+        if time.monotonic() > until:
+            words = Path(f"/proc/{others[0]}/cmdline").read_bytes().replace(b"\0", b" ")
+            return words.decode(errors="replace").strip() or "one that has ended"
+        time.sleep(0.05)
+    return ""

@@ -7,34 +7,25 @@ that it followed, and whether it read their whole history.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from datetime import date, timedelta
 from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
 
+from campaign import switching
 from campaign.facts import V1_SECTIONS, digest
+from campaign.where import Done, Where
 from expectations.answer import ACCEPTED_FILE, TOLERANCES_FILE
 from flows.runs import recorded_run
-from flows.switching import recorded
 from polygon_fundamentals import ledger, silver
-from polygon_fundamentals.cutover import archiving, drill, operations, verify
-from polygon_fundamentals.cutover import journal as journals
-from polygon_fundamentals.cutover.checklist import Checklist
-from polygon_fundamentals.cutover.context import Options, SwitchContext
-from polygon_fundamentals.cutover.journal import CLEANUP, CUTOVER, RESTORE, ROLLBACK
-from polygon_fundamentals.cutover.retention import Retention
-from polygon_fundamentals.http.client import Client
-from polygon_fundamentals.lake import Lake, catalogue
+from polygon_fundamentals.lake import catalogue
 from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.load import historical
 from polygon_fundamentals.load.companies import resolve_bisecting
-from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import Filters
 from polygon_fundamentals.load.ratios import load_ratios
 from polygon_fundamentals.load.recorded import import_v1
@@ -43,54 +34,11 @@ from polygon_fundamentals.load.window_v2 import Window, update_v2
 from polygon_fundamentals.parity import load_accepted, load_tolerances
 from polygon_fundamentals.parity.run import Question, compare_lake
 from polygon_fundamentals.reports import LoadReport
-from polygon_fundamentals.settings import Settings
 from polygon_fundamentals.statements import V1_PATH, Generation, Statement, Timeframe
 from polygon_fundamentals.v1_view.export import export_folder
 from tasks.parity import drop_dead_work, drop_work, work_folder
 
 ALL = Filters(timeframes=tuple(Timeframe))
-SWITCH = Options(force="campaign", wait_seconds=2.0, settle_seconds=0.0)
-DAYS_LATER = 200
-
-
-@dataclass(frozen=True)
-class Where:
-    """What a step works with: the lake, the vendor, the tickers, the vendor's day, a folder."""
-
-    root: Path
-    url: str
-    key: str
-    tickers: Sequence[str]
-    day: date
-    beside: Path
-
-    @property
-    def lake(self) -> Lake:
-        """The lake."""
-        return Lake(self.root)
-
-    def loader(self) -> Loader:
-        """Return what a load loads with; it does not wait long between tries."""
-        quick = Settings(
-            base_url=self.url, first_wait=0.001, longest_wait=0.01, longest_retry_after=0.01,
-            attempts=6, read_timeout=5.0, deadline=10.0, largest_answer=1_000_000,
-        )  # fmt: skip
-        return Loader(Client(quick, self.key), self.lake)
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a step tells the model.
-
-    `followed`: ticker → CIKs of what was loaded. `whole`: generation whose whole history was read
-    anew, `window`: first and last day of filing that were read. `ok`: nothing of it failed.
-    """
-
-    ok: bool = True
-    text: str = ""
-    followed: Mapping[str, Sequence[str]] | None = None
-    whole: str = ""
-    window: tuple[str, str] | None = None
 
 
 def _some(where: Where, draw: int) -> list[str]:
@@ -200,56 +148,6 @@ def build_silver(where: Where, draw: int) -> Done:
         return Done()
 
 
-def _switch(where: Where, flow: str, body: Callable[[], Any]) -> Done:
-    report = recorded(where.lake, flow, {}, body)
-    return Done(ok=report["exit_code"] == 0, text=str(report["message"]))
-
-
-def cutover(where: Where, draw: int) -> Done:
-    """Lead readers to v2."""
-    lake = where.lake
-    return _switch(
-        where, CUTOVER, lambda: operations.cutover(lake, Checklist, SwitchContext(), SWITCH)
-    )
-
-
-def rollback(where: Where, draw: int) -> Done:
-    """Lead readers back to v1; every other time as after a backfill."""
-    lake, now, fresh = where.lake, datetime.now(UTC).date(), bool(draw % 2)
-    how: dict[str, Any] = {"accept_stale": not fresh, "v1_current": fresh}
-
-    def body() -> Any:
-        return operations.rollback(lake, SwitchContext(), SWITCH, [], now, **how)
-
-    return _switch(where, ROLLBACK, body)
-
-
-def rehearse(where: Where, draw: int) -> Done:
-    """Rehearse the switch on a copy."""
-    lake, today = where.lake, where.day
-    return _switch(where, "drill", lambda: drill.drill(lake, SwitchContext(), today, 2.0))
-
-
-def _late() -> SwitchContext:
-    later = timedelta(days=DAYS_LATER)
-    return SwitchContext(clock=lambda: datetime.now(UTC) + later)
-
-
-def cleanup(where: Where, draw: int) -> Done:
-    """Archive v1, as if its days had passed."""
-    return _switch(where, CLEANUP, lambda: archiving.cleanup(where.lake, _late(), Retention()))
-
-
-def restore(where: Where, draw: int) -> Done:
-    """Bring v1 back from its archive."""
-    return _switch(where, RESTORE, lambda: archiving.restore(where.lake, _late()))
-
-
-def verify_lake(where: Where, draw: int) -> Done:
-    """Compare every file with what was recorded of it."""
-    return _switch(where, "verify", lambda: verify.verify(where.lake))
-
-
 def export(where: Where, draw: int) -> Done:
     """Write the lake in v1's form into a new folder."""
     folder = where.beside / f"export-{draw}"
@@ -313,26 +211,12 @@ STEPS: dict[str, Callable[[Where, int], Done]] = {
     "ratios": ratios,
     "parity": parity,
     "silver": build_silver,
-    "cutover": cutover,
-    "rollback": rollback,
-    "drill": rehearse,
-    "cleanup": cleanup,
-    "restore": restore,
-    "verify": verify_lake,
+    "cutover": switching.cutover,
+    "rollback": switching.rollback,
+    "drill": switching.rehearse,
+    "cleanup": switching.cleanup,
+    "restore": switching.restore,
+    "verify": switching.verify_lake,
     "export": export,
     "import": import_recordings,
 }
-
-
-def settle(where: Where) -> Done:
-    """Do what the next commands do first: put right what killed ones left, go on with a switch."""
-    lake = where.lake
-    left = journals.unfinished(lake)
-    again = {CUTOVER: cutover, ROLLBACK: rollback, CLEANUP: cleanup, RESTORE: restore}
-    if left is not None:
-        done = again[left.operation](where, 0)
-        # One that was undone says why it had been refused, and is over.
-        if not done.ok and journals.unfinished(lake) is not None:
-            return replace(done, text=f"{left.operation} was not finished: {done.text}")
-    with _run(where, "settle", Generation.V2):
-        return Done()

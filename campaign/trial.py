@@ -1,46 +1,35 @@
-"""A run of steps on one lake: each under its troubles, and what must hold after it."""
+"""One lake, the steps that are done on it under troubles, and what must hold after each."""
 
 from __future__ import annotations
 
-import ctypes
-import io
 import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
-from campaign import faults, model, readers, steps
+from campaign import faults, model, readers, steps, switching
+from campaign.damage import delete_a_file, flip_a_bit, put_right
 from campaign.draw import Step
-from campaign.model import SECRET, V1_FOLDERS, Broken, Model
-from campaign.process import Child, Ended
-from campaign.steps import STEPS, Where
+from campaign.model import SECRET, Broken, Model
+from campaign.process import Child, Ended, left_process
+from campaign.steps import STEPS
 from campaign.vendor import STRANGER, VendorProcess
-from polygon_fundamentals.cutover.verify import verify
+from campaign.where import Where
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.index import written
-from polygon_fundamentals.lake.paths import partition_of_folder, ticker_of_file
 from polygon_fundamentals.lake.storage import local
-from polygon_fundamentals.statements import Generation, Statement
 
 LOADS = ("load v1", "load v2", "refresh", "update", "import")
 SWITCHES = ("cutover", "rollback")
 ROOT = Path(__file__).parents[1]
-LEFT_SECONDS = 30.0  # what ends a server whose command was killed waits 20 before it insists
 VENDORS = 6  # different ones, so that their first loads can be copied
-# Nothing of these says what the lake holds: whatever is deleted is made again, or was a lock.
-_NOT_DELETED = ("ops/revisions", "ops/kept", "ops/adopted", "ops/quarantine", "ops/cutover")
 NO_TROUBLE: Step = {"draw": 0, "changes": [], "days": 0, "page": 1000, "troubles": []}
 
 
@@ -106,9 +95,9 @@ class Trial:
             self.counts.update(list(troubles))
         self.counts[f"step {step['step']}"] += 1
         self._world(step, troubles)
-        flipped = self._flip(troubles["flip"]) if "flip" in troubles else None
+        flipped = flip_a_bit(self.where.root, troubles["flip"]) if "flip" in troubles else None
         if "delete" in troubles:
-            self._delete(troubles["delete"])
+            self.model.entries.discard(delete_a_file(self.where.root, troubles["delete"]) or "")
         if "old script" in troubles:
             self._write_as_old_script(troubles["old script"]["draw"])
         if step.get("command"):
@@ -118,7 +107,7 @@ class Trial:
         if not (self.lake.bronze / "fundamentals").is_dir() and self.number > 1:
             raise Broken("pointer: leads nowhere after the step")
         if flipped is not None:
-            self._mended(*flipped)
+            put_right(self.lake, *flipped)
         self.check()
 
     def _world(self, step: Step, troubles: dict[str, Any]) -> None:
@@ -248,43 +237,6 @@ class Trial:
         if process.returncode == 2 or SECRET.decode() in said or "Traceback" in said:
             raise Broken(f"{words[0]}: {said[-2000:]}")
 
-    def _flip(self, trouble: dict[str, Any]) -> tuple[Path, bytes, bytes] | None:
-        """Flip one bit of a file of rows or of silver, its size and time as before."""
-        paths = [p for p in sorted(self.where.root.rglob("*.parquet")) if not p.is_symlink()]
-        wanted = ("bronze/", "silver/builds/")
-        paths = [p for p in paths if str(p.relative_to(self.where.root)).startswith(wanted)]
-        if not paths:
-            return None
-        path = paths[int(trouble["which"] * len(paths))]
-        stat, data = path.stat(), path.read_bytes()
-        place = int(trouble["where"] * len(data) * 8)
-        rotten = bytearray(data)
-        rotten[place // 8] ^= 1 << place % 8
-        with path.open("r+b") as file:
-            file.write(rotten)
-        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-        return path.relative_to(self.where.root), data, bytes(rotten)
-
-    def _mended(self, name: Path, data: bytes, rotten: bytes) -> None:
-        """Have `verify` name a damaged file that is still there, then put a copy back.
-
-        A switch may have given the file's generation another folder meanwhile.
-        """
-        lake, (top, _, *below) = self.lake, name.parts
-        folders = [name.parent, *(Path(top, folder, *below[:-1]) for folder in V1_FOLDERS)]
-        paths = [lake.root / folder / name.name for folder in folders]
-        there = [p for p in paths if p.is_file() and p.read_bytes() == rotten]
-        if not there:
-            return
-        path = there[0]
-        shown = f"{path.parent.resolve().relative_to(lake.root.resolve())}/{path.name}"
-        ended = Child(lambda: [p.file for p in verify(lake).problems], lake.root).wait()
-        if shown not in (ended.returned or []) and not _same_rows(lake, path, data, rotten):
-            raise Broken(f"verify does not name {shown}, of which a bit was flipped: {ended}")
-        stat = path.stat()
-        path.write_bytes(data)
-        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-
     def _write_as_old_script(self, draw: int) -> None:
         where = self.where
         ended = Child(lambda: steps.write_as_old_script(where, draw), where.root).wait()
@@ -293,16 +245,6 @@ class Trial:
         # Of an archived v1 such rows stay in the quarantine.
         if ended.returned and not self.archived():
             self.model.must[ended.returned] = "v1"
-
-    def _delete(self, trouble: dict[str, Any]) -> None:
-        """Delete a file anywhere under ops/ but those that alone hold rows or a switch."""
-        root = self.where.root
-        paths = [p for p in sorted((root / "ops").rglob("*")) if p.is_file()]
-        paths = [p for p in paths if not str(p.relative_to(root)).startswith(_NOT_DELETED)]
-        if paths:
-            path = paths[int(trouble["which"] * len(paths))]
-            path.unlink()
-            self.model.entries.discard(path.name)
 
     def check(self, *, tidy: bool = False) -> None:
         """Do what the next command does first, then compare the lake with the model.
@@ -316,7 +258,7 @@ class Trial:
         lake, self.checks = self.lake, self.checks + 1
 
         def look() -> Any:
-            done = steps.settle(where)
+            done = switching.settle(where)
             files, problems = model.scan(lake.root, known)
             if not problems:
                 problems = model.problems_of(lake, files, tidy)
@@ -342,82 +284,5 @@ class Trial:
         if missing := self.model.entries - names:
             raise Broken(f"ledger: {sorted(missing)[0]} is gone")
         self.model.entries = names
-        if left := self._left():
+        if left := left_process(self.vendor.pid):
             raise Broken(f"a process is left: {left}")
-
-    def _left(self) -> str:
-        """Return the words of a process that outlives its command by more than some seconds.
-
-        Prefect's temporary server ends by itself where the command that started it was killed.
-        """
-        until = time.monotonic() + LEFT_SECONDS
-        while others := _others(self.vendor.pid):
-            with suppress(ChildProcessError):
-                os.waitpid(others[0], os.WNOHANG)
-            if time.monotonic() > until:
-                words = Path(f"/proc/{others[0]}/cmdline").read_bytes().replace(b"\0", b" ")
-                return words.decode(errors="replace").strip() or "one that has ended"
-            time.sleep(0.05)
-        return ""
-
-
-def _others(known: int) -> list[int]:
-    """Return the processes that are children of this one, the vendor left out."""
-    pids = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    return [int(pid) for pid in pids if int(pid) != known]
-
-
-def adopt_orphans() -> None:
-    """Become the parent of what processes of ours leave behind, so that it is seen."""
-    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
-
-
-def _same_rows(lake: Lake, path: Path, data: bytes, rotten: bytes) -> bool:
-    """Return whether a flip changed no row of a bronze file without a recorded checksum.
-
-    Such a file is one whose index was deleted and derived anew.
-    """
-    _, folder, statement, *_ = path.relative_to(lake.root).parts
-    if statement not in tuple(Statement):
-        return False
-    generation = Generation.V2 if folder.endswith("_v2") else Generation.V1
-    dataset = lake.dataset(generation, Statement(statement))
-    ticker, partition = ticker_of_file(path.name), partition_of_folder(path.parent)
-    if ticker is None or partition in written(dataset, ticker).checksums:
-        return False
-    try:
-        both = [pq.read_table(io.BytesIO(some)) for some in (data, rotten)]
-    except (OSError, ValueError):
-        return False
-    return bool(both[0].equals(both[1]))
-
-
-@contextmanager
-def trial(vendor: VendorProcess, base: Path, seed: int) -> Iterator[Trial]:
-    """Yield a trial with a folder of its own."""
-    folder = base / f"campaign-{os.getpid()}-{random.randrange(10**9)}"
-    folder.mkdir(parents=True)
-    try:
-        yield Trial(vendor, folder, seed)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def run_steps(
-    vendor: VendorProcess, base: Path, seed: int, todo: Sequence[Step],
-    on_step: Callable[[Trial], bool] = lambda _: True,
-) -> tuple[Counter[str], str, int]:  # fmt: skip
-    """Return the counts of some steps, what broke (or nothing), and how many steps were done."""
-    done = 0
-    with trial(vendor, base, seed) as made:
-        try:
-            made.begin(base / f"campaign-{os.getpid()}-templates")
-            for step in todo:
-                done += 1
-                made.step(step)
-                if not on_step(made):
-                    break
-            made.end()
-        except Broken as broken:
-            return made.counts, str(broken), done
-        return made.counts, "", done
