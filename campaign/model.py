@@ -49,9 +49,14 @@ class Stored:
 
 @dataclass
 class Model:
-    """What must be there: `must` of every row ever shown to a fetch that ended, or stored."""
+    """What must be there: `must` of every row ever shown to a fetch that ended, or stored.
+
+    `filed` is the first filing date by period, and by whatever ends on a day; also of rows that are
+    in v1's archive meanwhile.
+    """
 
     must: dict[str, str] = field(default_factory=dict)  # digest → generation
+    filed: dict[str, str] = field(default_factory=dict)
     files: dict[str, Stored] = field(default_factory=dict)
     entries: set[str] = field(default_factory=set)
 
@@ -64,6 +69,7 @@ class Model:
         for path, stored in self.files.items():
             generation = "v2" if "fundamentals_v2" in path or "/v2." in path else "v1"
             self.must.update(dict.fromkeys(stored.digests, generation))
+        self.filed = _first_filings(self.files, self.filed)
 
     def check_rows(self, archived: bool) -> None:
         """Raise where a row is lost, or stands twice.
@@ -150,7 +156,9 @@ def _read(path: Path, shown: str, stamp: tuple[int, ...]) -> Stored:
     return Stored(stamp, place, tuple(said), tuple(keys), filed, flat)
 
 
-def problems_of(lake: Lake, files: dict[str, Stored], settled: bool) -> list[str]:
+def problems_of(
+    lake: Lake, files: dict[str, Stored], settled: bool, filed: dict[str, str]
+) -> list[str]:
     """Return what is not in order in a lake on which nothing is running.
 
     `settled`: every command has run since the last kill, so that nothing of it may be left.
@@ -166,7 +174,7 @@ def problems_of(lake: Lake, files: dict[str, Stored], settled: bool) -> list[str
         problems.append("pointer: leads nowhere")
     elif lake.pointer.resolve().name not in ("fundamentals_v2", *V1_FOLDERS):
         problems.append(f"pointer: leads to {lake.pointer.resolve().name}")
-    return problems + _ahead(lake, files)
+    return problems + _ahead(lake, _first_filings(files, filed))
 
 
 def _left_over(lake: Lake, settled: bool) -> list[str]:
@@ -189,16 +197,21 @@ def _left_over(lake: Lake, settled: bool) -> list[str]:
     return [f"left over: {name}" for name in left]
 
 
-def _ahead(lake: Lake, files: dict[str, Stored]) -> list[str]:
-    """Return what silver's history knows before anything of its period was filed."""
-    if not (lake.silver / "fundamentals_history").exists():
-        return []
-    first: dict[str, str] = {}  # of a timeframe's period, and of whatever ends on that day
+def _first_filings(files: dict[str, Stored], known: dict[str, str]) -> dict[str, str]:
+    """Return the first filing date of each period, and of whatever ends on a day, as known now."""
+    first = dict(known)
     for stored in files.values():
         for period, filed in stored.filed:
             cik, _, end = period.split("|")
             for about in (period, f"{cik}||{end}"):
                 first[about] = min(first.get(about, "9"), filed)
+    return first
+
+
+def _ahead(lake: Lake, first: dict[str, str]) -> list[str]:
+    """Return what silver's history knows before anything of its period was filed."""
+    if not (lake.silver / "fundamentals_history").exists():
+        return []
     columns = ["cik", "timeframe", "period_end", "known_from", "known_to", "knowledge"]
     problems = []
     for path in table_path(lake, "fundamentals_history").rglob("*.parquet"):

@@ -254,14 +254,14 @@ class Trial:
         Raises:
             Broken: an invariant does not hold.
         """
-        where, known = replace(self.where, key=""), self.model.files
+        where, known, filed = replace(self.where, key=""), self.model.files, self.model.filed
         lake, self.checks = self.lake, self.checks + 1
 
         def look() -> Any:
             done = switching.settle(where)
             files, problems = model.scan(lake.root, known)
             if not problems:
-                problems = model.problems_of(lake, files, tidy)
+                problems = model.problems_of(lake, files, tidy, filed)
                 if tidy or self.checks % 4 == 0:
                     problems += model.cache_problems(lake, files)
             if not done.ok:

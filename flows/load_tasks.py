@@ -145,7 +145,8 @@ def _submit_v2(
     plan: LoadPlan, todo: Sequence[Unit], companies: Mapping[str, Sequence[str]]
 ) -> Iterator[Submitted]:
     wanted = set(todo)
-    size = v2_batch(len(companies)) if plan.in_batches else BATCH
+    # Two batches at least are for two writers; a small load, which has one, asks half as often.
+    size = v2_batch(len(companies)) if plan.spec.processes > 1 else BATCH
     for tickers in v2_groups(companies, todo, size):
         for name in (statement.value for statement in plan.statements):
             asked = {t: list(companies[t]) for t in tickers if (t, name) in wanted}

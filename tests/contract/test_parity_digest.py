@@ -26,6 +26,7 @@ WITHOUT_INFLUENCE = {
     "reports",
     "errors",
     "http",
+    "keys",
     "locks",
     "reference",
     "settings",

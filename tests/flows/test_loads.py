@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from datetime import UTC, date, datetime
 from pathlib import Path
 from uuid import UUID
@@ -14,6 +15,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterId,
 )
+from prefect.client.schemas.objects import TaskRun
 
 from flows.__main__ import main
 from polygon_fundamentals import ledger
@@ -223,13 +225,13 @@ def test_rows_that_nothing_names_are_told(lake: Lake, capsys: pytest.CaptureFixt
         alone = "tickers" in asked.query
         return results([] if alone else [{"period_end": "2024-03-31", "timeframe": "quarterly"}])
 
-    names = ",".join(f"T{number:03}" for number in range(101))  # enough to be asked in batches
+    names = ",".join(f"T{number:03}" for number in range(101))  # two batches
     words = ["historical-load", "--generation", "v2", "--tickers", names]
     with serving(script) as server:
         capsys.readouterr()
         code = main([*words, *where(server.url, lake)])
     assert code == 0
-    assert "and 96 more: 3 rows came that name no ticker or company" in capsys.readouterr().err
+    assert "and 96 more: 6 rows came that name no ticker or company" in capsys.readouterr().err
 
 
 def test_a_run_that_was_cut_off_goes_on_where_it_stopped(sandbox: Sandbox, lake: Lake) -> None:
@@ -296,8 +298,8 @@ def test_a_full_disk_ends_with_the_lakes_code(
 
     write_bytes = local.write_bytes
 
-    def full(path: Path, data: bytes) -> None:
-        if path.is_relative_to(lake.bronze):
+    def full(path: Path | str, data: bytes) -> None:
+        if Path(path).is_relative_to(lake.bronze):
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         write_bytes(path, data)  # the last block was enough for the journal
 
@@ -415,12 +417,12 @@ def test_a_company_whose_number_holds_410_does_not_retire_v1(
 
 
 @pytest.mark.parametrize(
-    ("companies", "tasks"), [(20, 60), (21, 6), pytest.param(50, 6, marks=pytest.mark.slow)]
+    ("companies", "tasks"), [(20, 60), (21, 9), pytest.param(50, 9, marks=pytest.mark.slow)]
 )
 def test_requests_do_not_depend_on_the_task_runs_that_are_shown(
     sandbox: Sandbox, lake: Lake, companies: int, tasks: int
 ) -> None:
-    """Up to sixty units each is a task run of its own, beyond that each batch is.
+    """Up to sixty units each is a task run of its own, beyond that each of two or more batches is.
 
     GONE has no CIK, and makes a batch of its own for each statement.
     """
@@ -433,7 +435,12 @@ def test_requests_do_not_depend_on_the_task_runs_that_are_shown(
     flow_run_id = ledger.read_entries(lake)[0][-1].flow_run_id
     assert flow_run_id is not None
     this_run = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(flow_run_id)]))
+    until = time.monotonic() + 30
+    stored: list[TaskRun] = []
     with get_client(sync_client=True) as client:
-        runs = client.read_task_runs(flow_run_filter=this_run)
-    stored = [run for run in runs if run.task_key.startswith(("store_v2", "load_v2"))]
+        while len(stored) < tasks and time.monotonic() < until:
+            # The server records task runs from their events, some time after the run has ended.
+            runs = client.read_task_runs(flow_run_filter=this_run)
+            stored = [run for run in runs if run.task_key.startswith(("store_v2", "load_v2"))]
+            time.sleep(0.2)
     assert len(stored) == tasks

@@ -7,7 +7,7 @@ suites, which know no lake.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.field_map import entries
 from polygon_fundamentals.parity.findings import StatementFindings
 from polygon_fundamentals.parity.kinds import APART_KINDS, COMPARED_KINDS, Kind
@@ -222,14 +223,14 @@ def recency(findings: StatementFindings, today: date) -> pd.DataFrame:
 
     v1's last filing is that of the tickers that v2 has too: of the others another rule tells.
     """
-    seen = _latest(findings.table("v2_records", ["observed_at"])["observed_at"])
+    moment = _latest(findings.table("v2_records", ["observed_at"])["observed_at"])
+    seen = None if moment is None else day_of(moment.replace(tzinfo=UTC))
     v2_filed = _latest(findings.table("v2_records", ["filing_date"])["filing_date"])
     tickers = findings.table("tickers", ["ticker", "kind"])
     there = tickers.filter(pc.equal(tickers["kind"], PRESENT))["ticker"].combine_chunks()
     records = findings.table("v1_records", ["ticker", "filing_date"])
     v1_filed = _latest(records.filter(pc.is_in(records["ticker"], there))["filing_date"])
-    now = datetime.combine(today, time())
-    age = None if seen is None else (now - seen).days
+    age = None if seen is None else (today - seen).days
     behind: float | None = None
     if v1_filed is not None:  # without any filing date v2 is as far behind as can be
         behind = _AGES if v2_filed is None else (v1_filed - v2_filed).days
@@ -237,7 +238,7 @@ def recency(findings: StatementFindings, today: date) -> pd.DataFrame:
         {
             "days_since_v2_was_seen": pd.array([age], "Float64"),
             "days_v2_is_behind_v1": pd.array([behind], "Float64"),
-            "v2_last_seen": [None if seen is None else f"{seen:%Y-%m-%d}"],
+            "v2_last_seen": [None if seen is None else seen.isoformat()],
             "v1_last_filing": [None if v1_filed is None else v1_filed.date().isoformat()],
             "v2_last_filing": [None if v2_filed is None else v2_filed.date().isoformat()],
         }

@@ -158,7 +158,7 @@ def test_a_plan_says_what_would_be(switched: Lake) -> None:
         restore(switched, context(switched), "nosuch.tar.zst")
     assert len(journals.journals(switched)) == count
     journals.Journal.begin(switched, "restore", {}, facts={"archive": name})
-    assert plan_of_restore(switched).startswith("a restore was cut off; --execute goes on")
+    assert plan_of_restore(switched).startswith("a restore was cut off; --execute continues")
     with pytest.raises(LakeError, match=r"a restore was cut off; run `.* restore --execute`"):
         plan_of_cleanup(switched, Retention(), at())
 
