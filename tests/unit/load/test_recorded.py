@@ -64,7 +64,8 @@ def write_lines(folder: Path, records: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize(
-    "write", [write_json, pytest.param(write_lines, marks=pytest.mark.slow), write_singer]
+    "write",
+    [write_json, *(pytest.param(w, marks=pytest.mark.slow) for w in (write_lines, write_singer))],
 )
 def test_each_form_of_json_makes_the_lake_of_a_load(
     sandbox: Sandbox, loaded: dict[str, list[str]], tmp_path: Path, write: Any
