@@ -13,8 +13,8 @@ from campaign.model import V1_FOLDERS, Broken
 from campaign.process import Child
 from polygon_fundamentals.cutover.verify import verify
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.file_names import partition_of_folder, ticker_of_file
 from polygon_fundamentals.lake.index import written
-from polygon_fundamentals.lake.paths import partition_of_folder, ticker_of_file
 from polygon_fundamentals.statements import Generation, Statement
 
 # Nothing of these says what the lake holds: whatever is deleted is made again, or was a lock.

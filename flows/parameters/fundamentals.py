@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo
 
 from pydantic import Field, model_validator
 
 from flows.parameters.declaration import Flag, Parameters
 from flows.parameters.shared import BaseUrl, Day, LakeFolder, Statements, Timeframes
+from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.load.query import Filters, as_cik
 from polygon_fundamentals.statements import ALL_STATEMENTS, Generation, Timeframe
@@ -62,8 +62,7 @@ class FundamentalsParameters(Parameters):
         first = self.filing_date_gte
         others = (self.filing_date_lt, self.period_end, self.fiscal_year, self.fiscal_quarter)
         if first is None and all(value is None for value in others):
-            today = datetime.now(ZoneInfo("America/New_York")).date()
-            first = today - timedelta(days=DAYS_WITHOUT_DATES)
+            first = today_in_new_york() - timedelta(days=DAYS_WITHOUT_DATES)
         return Filters(
             timeframes=tuple(self.timeframes),
             filing_date_gte=first.isoformat() if first else None,

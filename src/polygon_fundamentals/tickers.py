@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from polygon_fundamentals.errors import UsageError
-from polygon_fundamentals.lake.paths import ticker_file_name
+from polygon_fundamentals.lake.file_names import ticker_file_name
 
 
 def read_tickers(tickers: Sequence[str] | None, file: str | None = None) -> list[str]:

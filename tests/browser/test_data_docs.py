@@ -22,7 +22,7 @@ from expectations.answer import TOLERANCES_FILE, Asked, answer
 from flows.commands.parser import parser
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.paths import ticker_file_name
+from polygon_fundamentals.lake.file_names import ticker_file_name
 from polygon_fundamentals.parity import Accepted, load_tolerances
 from polygon_fundamentals.parity.frames import FRAMES
 from polygon_fundamentals.parity.run import Question

@@ -16,7 +16,7 @@ import pytest
 from flows.__main__ import main
 from polygon_fundamentals.field_map import RATIO_FIELDS
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.paths import bucket_of
+from polygon_fundamentals.lake.file_names import bucket_of
 from polygon_fundamentals.lake.recovery import recover
 from polygon_fundamentals.ledger.entry import read_entries
 from polygon_fundamentals.statements import Snapshot

@@ -16,7 +16,8 @@ from polygon_fundamentals.cutover.runner import OperationReport, StepResult
 from polygon_fundamentals.errors import AnswerIsNo
 from polygon_fundamentals.lake import index, their_form
 from polygon_fundamentals.lake.archived_rows import archived_since
-from polygon_fundamentals.lake.paths import Dataset, Lake, partition_of_folder, ticker_of_file
+from polygon_fundamentals.lake.file_names import partition_of_folder, ticker_of_file
+from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.statements import Generation, Statement

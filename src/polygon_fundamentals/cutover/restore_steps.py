@@ -17,7 +17,8 @@ from polygon_fundamentals.cutover.originals import put_originals_back
 from polygon_fundamentals.cutover.runner import Step
 from polygon_fundamentals.lake import codec
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
-from polygon_fundamentals.lake.paths import Dataset, Lake, bucket_of, ticker_of_file
+from polygon_fundamentals.lake.file_names import bucket_of, ticker_of_file
+from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.storage.local import flush_folder
 from polygon_fundamentals.statements import Generation, Statement
 

@@ -19,6 +19,8 @@ from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.silver import links
 from polygon_fundamentals.statements import Generation, Statement
 
+_NO_WAIT = "no reason to wait"
+
 
 class Switch:
     """One switch under its journal; every step may be repeated."""
@@ -107,7 +109,7 @@ class Switch:
                 self.context.say(f"waiting while {path} exists; remove it to continue")
                 waited = True
             time.sleep(LOOK_AGAIN_SECONDS)
-        return f"held for {time.monotonic() - started:.0f} s" if waited else "not held"
+        return f"waited for {time.monotonic() - started:.0f} s" if waited else _NO_WAIT
 
     def hold_again(self) -> str:
         """Wait where the postpone file is there again; loads go on meanwhile.
@@ -115,7 +117,7 @@ class Switch:
         They may change what silver was built from and the readers' checks were asked of, so both
         are done anew.
         """
-        words = "not held"
+        words = _NO_WAIT
         while self._postponed():
             self.locks.close()
             words = self.hold()

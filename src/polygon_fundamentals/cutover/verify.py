@@ -18,6 +18,7 @@ from polygon_fundamentals.cutover.runner import OperationReport, StepResult
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake import revisions
 from polygon_fundamentals.lake.archived_rows import archived_since
+from polygon_fundamentals.lake.file_names import bucket_of
 from polygon_fundamentals.lake.index import (
     TickerIndex,
     bytes_checksum,
@@ -25,7 +26,7 @@ from polygon_fundamentals.lake.index import (
     signature,
     written,
 )
-from polygon_fundamentals.lake.paths import Dataset, Lake, bucket_of
+from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.statements import Generation, Statement
 

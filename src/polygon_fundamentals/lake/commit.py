@@ -26,9 +26,10 @@ from polygon_fundamentals.datasets.keys import content_hashes, record_keys
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import cache, codec, index, revisions, their_form
 from polygon_fundamentals.lake.changes import Incoming, Plan, Scope
+from polygon_fundamentals.lake.file_names import bucket_of, partition_folder
 from polygon_fundamentals.lake.letter_case import without_twins
 from polygon_fundamentals.lake.one_row_files import NewRow, OneRowFiles
-from polygon_fundamentals.lake.paths import Dataset, RatiosDataset, bucket_of, partition_folder
+from polygon_fundamentals.lake.paths import Dataset, RatiosDataset
 from polygon_fundamentals.lake.plan import plan_ticker
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.locks import exclusive

@@ -28,8 +28,9 @@ import orjson
 from polygon_fundamentals.datasets.keys import PERIOD, cik_of, period_of, record_keys
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import codec, index
+from polygon_fundamentals.lake.file_names import UNDATED
 from polygon_fundamentals.lake.filing_edges import Edge, Signatures, filing_edges
-from polygon_fundamentals.lake.paths import UNDATED, Dataset, Lake, ticker_files
+from polygon_fundamentals.lake.paths import Dataset, Lake, ticker_files
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.statements import Generation, Statement
 

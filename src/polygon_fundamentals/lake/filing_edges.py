@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import codec
-from polygon_fundamentals.lake.paths import UNDATED, Dataset
+from polygon_fundamentals.lake.file_names import UNDATED
+from polygon_fundamentals.lake.paths import Dataset
 
 Signatures = dict[str, list[int]]  # partition → [time of change in ns, size]
 

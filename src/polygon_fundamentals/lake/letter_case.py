@@ -13,7 +13,8 @@ from dataclasses import replace
 
 from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake.changes import Incoming
-from polygon_fundamentals.lake.paths import Dataset, Lake, ticker_of_file
+from polygon_fundamentals.lake.file_names import ticker_of_file
+from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.locks import exclusive
 
 

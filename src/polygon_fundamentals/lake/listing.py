@@ -7,7 +7,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from polygon_fundamentals.errors import LakeError
-from polygon_fundamentals.lake.paths import Dataset, bucket_of
+from polygon_fundamentals.lake.file_names import bucket_of
+from polygon_fundamentals.lake.paths import Dataset
 
 # A load of a ticker moves its rows within a second; a listing takes less than that for 500 tickers.
 ATTEMPTS = 10

@@ -19,7 +19,8 @@ from polygon_fundamentals.datasets.schemas import MOMENT, schema
 from polygon_fundamentals.lake import codec, index, revisions, their_form
 from polygon_fundamentals.lake.changes import Plan
 from polygon_fundamentals.lake.commit import carry_out, hold_bucket
-from polygon_fundamentals.lake.paths import BUCKETS, Dataset, Lake, bucket_of
+from polygon_fundamentals.lake.file_names import BUCKETS, bucket_of
+from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.normalise.legacy import without_additions
 from polygon_fundamentals.statements import Generation, Statement

@@ -1,23 +1,18 @@
-"""Where things are in the lake, and how a ticker becomes a file name."""
+"""Where things are in the lake."""
 
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
-from urllib.parse import quote, unquote
-from zlib import crc32
 
 from polygon_fundamentals.errors import LakeError, UsageError
+from polygon_fundamentals.lake.file_names import partition_folder, ticker_file_name, ticker_of_file
 from polygon_fundamentals.statements import Generation, Snapshot, Statement
 
-# A record without a filing date: pandas cannot read a folder that holds Hive's null partition.
-UNDATED = 190001
-BUCKETS = 16
 POINTER = "fundamentals"
 V1_ARCHIVE = "fundamentals_v1_archive"
 V2_FOLDER = "fundamentals_v2"
@@ -26,49 +21,6 @@ V2_FOLDER = "fundamentals_v2"
 RATIOS_FOLDER = "ratios_v2"
 # In every build of silver; its time says when readers were last led to the build.
 SILVER_NOTE = "_build.json"
-_FILE = re.compile(r"ticker=(.+)\.parquet")
-_LONGEST = 200
-
-
-@lru_cache(maxsize=65_536)  # a ticker has the same name in every month
-def ticker_file_name(ticker: str) -> str:
-    """Return the file name of a ticker, safe on every file system that tells letter case apart.
-
-    Letters, digits, `.`, `-` and `_` stay; every other byte becomes %XX.
-
-    Raises:
-        UsageError: an empty ticker, or one whose name would be longer than 200 bytes.
-    """
-    name = quote(ticker, safe="")
-    name = name.replace("~", "%7E")
-    if not name or len(name) > _LONGEST:
-        raise UsageError(
-            f"{ticker[:40]!r} is not a ticker: it must have 1 to {_LONGEST} characters"
-        )
-    return f"ticker={name}.parquet"
-
-
-@lru_cache(maxsize=65_536)
-def ticker_of_file(name: str) -> str | None:
-    """Return the ticker that a file name stands for, or None where it is no ticker file."""
-    match = _FILE.fullmatch(name)
-    return unquote(match[1]) if match else None
-
-
-def partition_folder(partition: int) -> str:
-    """Return `year=YYYY/month=MM`."""
-    return f"year={partition // 100:04d}/month={partition % 100:02d}"
-
-
-def partition_of_folder(month: Path) -> int | None:
-    """Return the partition of a `year=YYYY/month=MM` folder, None where it is none."""
-    match = re.fullmatch(r"year=(\d{4})/month=(\d{2})", f"{month.parent.name}/{month.name}")
-    return int(match[1]) * 100 + int(match[2]) if match else None
-
-
-def bucket_of(ticker: str) -> int:
-    """Return which of the lock buckets a ticker belongs to."""
-    return crc32(ticker.encode()) % BUCKETS
 
 
 @dataclass(frozen=True)

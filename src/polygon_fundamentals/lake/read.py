@@ -21,8 +21,9 @@ from polygon_fundamentals.datasets.flat import flat_schema, flattened, value_col
 from polygon_fundamentals.datasets.keys import PERIOD, filing_order, record_keys
 from polygon_fundamentals.lake import cache, codec
 from polygon_fundamentals.lake.archived_rows import is_archived, read_archived, with_archived
+from polygon_fundamentals.lake.file_names import BUCKETS, bucket_of
 from polygon_fundamentals.lake.listing import ATTEMPTS, FileState, moving, states
-from polygon_fundamentals.lake.paths import BUCKETS, Dataset, Lake, bucket_of
+from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.statements import Generation, Statement
 
 # Starting a process pays from about this many files on.

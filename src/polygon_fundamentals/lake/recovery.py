@@ -11,8 +11,9 @@ from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.lake import index, their_form
 from polygon_fundamentals.lake.changes import Incoming, Plan, Scope
 from polygon_fundamentals.lake.commit import carry_out, hold_bucket, note_file, staging_folder
+from polygon_fundamentals.lake.file_names import BUCKETS, bucket_of
 from polygon_fundamentals.lake.listing import FileState
-from polygon_fundamentals.lake.paths import BUCKETS, Dataset, Lake, bucket_of
+from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.plan import plan_ticker
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.statements import Generation, Statement

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import orjson
 
+from polygon_fundamentals.lake.file_names import bucket_of
 from polygon_fundamentals.lake.listing import FileState
-from polygon_fundamentals.lake.paths import Dataset, bucket_of
+from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.read import Shown
 from polygon_fundamentals.lake.storage.local import write_bytes
 

@@ -16,7 +16,7 @@ from polygon_fundamentals.datasets.keys import cik_of
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake, index
 from polygon_fundamentals.lake.commit import Scope
-from polygon_fundamentals.lake.paths import ticker_of_file
+from polygon_fundamentals.lake.file_names import ticker_of_file
 from polygon_fundamentals.load.recorded_rows import ObservedRow, Problem, Row, observed_rows
 from polygon_fundamentals.load.store import StoreJob, store_v1
 from polygon_fundamentals.reports import UpsertCounts

@@ -22,7 +22,8 @@ from polygon_fundamentals.datasets.keys import content_hashes, filing_order, rec
 from polygon_fundamentals.datasets.schemas import MOMENT, TEXT, schema
 from polygon_fundamentals.lake import codec, revisions
 from polygon_fundamentals.lake.archived_rows import is_archived
-from polygon_fundamentals.lake.paths import Dataset, ticker_of_file
+from polygon_fundamentals.lake.file_names import ticker_of_file
+from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.read import Shown, read_dataset, repeated_rows
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.statements import Generation

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import struct
 import threading
 import time
-import zlib
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
@@ -104,7 +102,10 @@ class Pages:
         digest = hashlib.blake2b(rest, digest_size=16).hexdigest()
         generations = ",".join(sorted({r.generation for r in matches}))
         start = f'{{"status":"OK","request_id":"{digest}",'.encode()
-        made = Answer(_gzip(start, rest), f'W/"{digest}"', generations)
+        # Without a time, the same page is always the same bytes. At level 1 it takes 3 ms less,
+        # once, and is nearly twice as long to be sent and remembered.
+        gzipped = gzip.compress(start + rest, 6, mtime=0)
+        made = Answer(gzipped, f'W/"{digest}"', generations)
         with self._lock:
             if key not in self._answers:
                 self._answers[key] = made
@@ -120,17 +121,3 @@ class Pages:
             if known is not None:
                 self._answers.move_to_end(key)
             return known
-
-
-def _gzip(*pieces: bytes) -> bytes:
-    """Return some bytes compressed, without a time: the same page is always the same bytes."""
-    # At level 1 it takes 3 ms less, once, and is nearly twice as long to be sent and remembered.
-    packer = zlib.compressobj(6, zlib.DEFLATED, -15)
-    parts = [b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"]
-    checksum = length = 0
-    for piece in pieces:
-        parts.append(packer.compress(piece))
-        checksum = zlib.crc32(piece, checksum)
-        length += len(piece)
-    parts += [packer.flush(), struct.pack("<II", checksum, length & 0xFFFFFFFF)]
-    return b"".join(parts)

@@ -25,7 +25,8 @@ from polygon_fundamentals.datasets.schemas import TEXT, V1_RECORD, schema
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.field_map import FieldEntry, Relation, entries
 from polygon_fundamentals.lake import codec
-from polygon_fundamentals.lake.paths import Lake, partition_folder, ticker_file_name
+from polygon_fundamentals.lake.file_names import partition_folder, ticker_file_name
+from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.silver import wide_table
 from polygon_fundamentals.silver.schema import PREFIXES

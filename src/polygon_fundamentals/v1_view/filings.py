@@ -20,8 +20,9 @@ from polygon_fundamentals.datasets.keys import filing_order, record_keys
 from polygon_fundamentals.datasets.schemas import MOMENT, TEXT, schema
 from polygon_fundamentals.lake import cache, codec, revisions
 from polygon_fundamentals.lake.archived_rows import read_archived
+from polygon_fundamentals.lake.file_names import bucket_of
 from polygon_fundamentals.lake.listing import states
-from polygon_fundamentals.lake.paths import Dataset, Lake, bucket_of
+from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.read import by_bucket, read_dataset
 from polygon_fundamentals.periods.companies import ticker_ciks
 from polygon_fundamentals.silver import known_dates

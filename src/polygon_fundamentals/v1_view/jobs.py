@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from polygon_fundamentals.v1_view.lake_files import Place, Stamp
+from polygon_fundamentals.v1_view.shelf_file import Text
 from polygon_fundamentals.v1_view.view import View
 
 Company = tuple[str, ...]  # its tickers
-Text = tuple[bytes, bytes | None]  # `body` and `sourced` of a record
 
 
 def import_what_reads() -> None:

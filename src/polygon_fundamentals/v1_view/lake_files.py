@@ -14,7 +14,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from polygon_fundamentals.lake.paths import Dataset, Lake, bucket_of, ticker_file_name, ticker_files
+from polygon_fundamentals.lake.file_names import bucket_of, ticker_file_name
+from polygon_fundamentals.lake.paths import Dataset, Lake, ticker_files
 from polygon_fundamentals.statements import Generation, Statement
 
 REVISIONS = -1

@@ -9,8 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from polygon_fundamentals.errors import FundamentalsError
 from polygon_fundamentals.v1_view import jobs
-from polygon_fundamentals.v1_view.jobs import Text
-from polygon_fundamentals.v1_view.shelf_file import Record
+from polygon_fundamentals.v1_view.shelf_file import Record, Text
 from polygon_fundamentals.v1_view.state import MovedError, NotReadyError
 from polygon_fundamentals.v1_view.worker import Worker
 

@@ -21,10 +21,12 @@ from typing import Any
 
 import orjson
 
-from polygon_fundamentals.lake.paths import Lake, ticker_file_name
+from polygon_fundamentals.lake.file_names import ticker_file_name
+from polygon_fundamentals.lake.paths import Lake
 
 VERSION = 2
 _MAGIC = b"v1shelf\n"
+Text = tuple[bytes, bytes | None]  # `body` and `sourced` of a record
 _NUMBERS = count(1)
 
 
@@ -90,7 +92,7 @@ SUFFIXES = (".bare", ".shelf")
 
 
 def folder_of(lake: Lake, view: str) -> Path:
-    """Return where shelves are kept: in the lake's cache, or apart where it cannot be written."""
+    """Return the folder of the shelves: in the lake's cache, or a new one if that is read-only."""
     folder = lake.ops / "cache" / "serve_v1" / view
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)

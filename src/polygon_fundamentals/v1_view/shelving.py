@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 from polygon_fundamentals.datasets.keys import cik_of_key
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake.archived_rows import read_archived
+from polygon_fundamentals.lake.file_names import bucket_of
 from polygon_fundamentals.lake.index import written
 from polygon_fundamentals.lake.listing import ATTEMPTS, states
-from polygon_fundamentals.lake.paths import Lake, bucket_of
+from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.processes import give_free_memory_back
 from polygon_fundamentals.lake.read import by_bucket
 from polygon_fundamentals.lake.storage.local import temporary_name
@@ -36,8 +37,8 @@ from polygon_fundamentals.v1_view.lake_files import (
     stamps_of,
 )
 from polygon_fundamentals.v1_view.rendering import Draft, add_rows
-from polygon_fundamentals.v1_view.shelf_file import Record, Shelf
-from polygon_fundamentals.v1_view.texts import Text, texts_of
+from polygon_fundamentals.v1_view.shelf_file import Record, Shelf, Text
+from polygon_fundamentals.v1_view.texts import texts_of
 from polygon_fundamentals.v1_view.view import View
 
 # A ticker takes some 35 MB while its shelf is made.

@@ -17,9 +17,9 @@ from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_view import form
 from polygon_fundamentals.v1_view.lake_files import ARCHIVED, REVISIONS
 from polygon_fundamentals.v1_view.rendering import Draft, add_rows
+from polygon_fundamentals.v1_view.shelf_file import Text
 
 Ties = tuple[str, ...]
-Text = tuple[bytes, bytes | None]  # `body` and `sourced` of a record
 # Records whose files are held while their texts are made, a quarter of a megabyte each.
 TOGETHER = 25
 _TIES = ("cik", "timeframe", "end_date", "filing_date", "acceptance_datetime")

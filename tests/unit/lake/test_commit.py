@@ -22,8 +22,8 @@ from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake import Dataset, Lake, codec, index, revisions
 from polygon_fundamentals.lake import commit as commits
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
+from polygon_fundamentals.lake.file_names import bucket_of
 from polygon_fundamentals.lake.one_row_files import OneRowFiles
-from polygon_fundamentals.lake.paths import bucket_of
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.lake.recovery import recover
 from polygon_fundamentals.lake.storage import local

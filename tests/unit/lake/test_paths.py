@@ -11,11 +11,7 @@ from hypothesis import strategies as st
 
 from polygon_fundamentals.errors import LakeError, UsageError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.paths import (
-    partition_folder,
-    ticker_file_name,
-    ticker_of_file,
-)
+from polygon_fundamentals.lake.file_names import partition_folder, ticker_file_name, ticker_of_file
 from polygon_fundamentals.statements import Generation
 
 

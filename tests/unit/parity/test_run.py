@@ -12,8 +12,8 @@ import pytest
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import Lake, cache, codec
 from polygon_fundamentals.lake import read as lake_read
+from polygon_fundamentals.lake.file_names import bucket_of, ticker_file_name
 from polygon_fundamentals.lake.listing import states
-from polygon_fundamentals.lake.paths import bucket_of, ticker_file_name
 from polygon_fundamentals.lake.read import by_bucket
 from polygon_fundamentals.parity import findings as found_tables
 from polygon_fundamentals.parity import load_tolerances
