@@ -7,7 +7,7 @@ wrote is read through the same normaliser as an answer of the API.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from pathlib import Path
@@ -102,6 +102,7 @@ def read(
         DamagedFileError: the file cannot be read; the text names it.
     """
     text = mark(dataset.generation, dataset.statement).encode()
+    wanted = schema(dataset.generation, dataset.statement)
     # Not ParquetFile: it builds a map of all columns of each file, a third of the time.
     file = pq.ParquetReader()
     try:
@@ -117,11 +118,13 @@ def read(
         # A flipped bit in a text is noticed by nothing before someone makes Python's text of it.
         for position in _with_text(table.schema):
             table.column(position).validate(full=True)
+        # Nor one in a column's name, after which its values stand under no name that is read.
+        if ours and (name := _strange_name(table.schema, wanted)):
+            raise pa.ArrowInvalid(f"it has our mark, but the lake has no column {name}")
     except FileNotFoundError:
         raise
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
-    wanted = schema(dataset.generation, dataset.statement)
     if ours and columns is not None:
         return table, True
     if ours and table.schema.equals(wanted):
@@ -171,6 +174,25 @@ def _leaves(
 def _with_text(table_schema: pa.Schema) -> tuple[int, ...]:
     """Return the positions of the columns that hold text, at any depth."""
     return tuple(i for i, field in enumerate(table_schema) if "string" in str(field.type))
+
+
+@lru_cache(maxsize=256)
+def _strange_name(read: pa.Schema, wanted: pa.Schema) -> str | None:
+    """Return the first column, at any depth, that the wanted schema lacks, or None."""
+    ours = set(_paths(wanted))
+    return next((path for path in _paths(read) if path not in ours), None)
+
+
+def _paths(fields: Iterable[pa.Field], below: str = "") -> Iterator[str]:
+    """Yield the names of columns and of the fields of structs, with what they are in."""
+    for field in fields:
+        path = f"{below}{field.name}"
+        yield path
+        inner = field.type
+        while pa.types.is_list(inner):
+            inner = inner.value_type
+        if pa.types.is_struct(inner):
+            yield from _paths(inner, f"{path}.")
 
 
 def with_ticker(table: pa.Table, ticker: str) -> pa.Table:

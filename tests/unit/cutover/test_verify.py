@@ -76,6 +76,23 @@ def test_a_flipped_bit_is_found(filled: Lake, generation: Generation, earlier: b
     assert reason.startswith(("cannot be read", "1 of 1 rows differ", "its rows are as recorded"))
 
 
+@pytest.mark.parametrize(
+    ("generation", "name"), [(Generation.V2, b"intangible_assets_net"), (Generation.V1, b"unit")]
+)
+def test_a_flipped_bit_in_a_columns_name_is_found(
+    filled: Lake, generation: Generation, name: bytes
+) -> None:
+    # Where the column is empty, no row differs afterwards.
+    without_checksums(filled)
+    victim = a_file(filled, generation)
+    data = victim.read_bytes()
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    flip_a_bit(victim, data.index(name, footer))
+    ((file, reason),) = problems(verify(filled))
+    assert file == victim.name
+    assert reason.startswith("cannot be read (it has our mark, but the lake has no column ")
+
+
 def test_bytes_that_changed_beside_the_values_are_found(filled: Lake) -> None:
     victim = a_file(filled)
     stat = victim.stat()
