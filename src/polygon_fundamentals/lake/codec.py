@@ -123,7 +123,7 @@ def read(
             raise pa.ArrowInvalid(f"it has our mark, but the lake has no column {name}")
     except FileNotFoundError:
         raise
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
     if ours and columns is not None:
         return table, True

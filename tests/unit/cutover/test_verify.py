@@ -79,18 +79,20 @@ def test_a_flipped_bit_is_found(filled: Lake, generation: Generation, earlier: b
 @pytest.mark.parametrize(
     ("generation", "name"), [(Generation.V2, b"intangible_assets_net"), (Generation.V1, b"unit")]
 )
+@pytest.mark.parametrize("bit", [0x01, 0x80])  # another letter; no text of UTF-8
 def test_a_flipped_bit_in_a_columns_name_is_found(
-    filled: Lake, generation: Generation, name: bytes
+    filled: Lake, generation: Generation, name: bytes, bit: int
 ) -> None:
     # Where the column is empty, no row differs afterwards.
     without_checksums(filled)
     victim = a_file(filled, generation)
     data = victim.read_bytes()
     footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
-    flip_a_bit(victim, data.index(name, footer))
+    flip_a_bit(victim, data.index(name, footer), bit)
     ((file, reason),) = problems(verify(filled))
     assert file == victim.name
-    assert reason.startswith("cannot be read (it has our mark, but the lake has no column ")
+    assert reason.startswith("cannot be read (")
+    assert ("it has our mark, but the lake has no column " in reason) == (bit == 0x01)
 
 
 def test_bytes_that_changed_beside_the_values_are_found(filled: Lake) -> None:
