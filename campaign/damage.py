@@ -17,15 +17,16 @@ from polygon_fundamentals.lake.file_names import partition_of_folder, ticker_of_
 from polygon_fundamentals.lake.index import written
 from polygon_fundamentals.statements import Generation, Statement
 
-# Nothing of these says what the lake holds: whatever is deleted is made again, or was a lock.
+_DERIVED = "ops/cache/"
+_FLIPPED = ("bronze/", "silver/builds/", "ops/revisions/", "ops/kept/", _DERIVED)
+# The only copy of what they say. Whatever else is deleted under ops/ is made again, or was a lock.
 _NOT_DELETED = ("ops/revisions", "ops/kept", "ops/adopted", "ops/quarantine", "ops/cutover")
 
 
 def flip_a_bit(root: Path, trouble: dict[str, Any]) -> tuple[Path, bytes, bytes] | None:
-    """Flip one bit of a file of rows or of silver, its size and time as before."""
+    """Flip one bit of a file of rows, kept or derived, or of silver; its size and time stay."""
     paths = [p for p in sorted(root.rglob("*.parquet")) if not p.is_symlink()]
-    wanted = ("bronze/", "silver/builds/")
-    paths = [p for p in paths if str(p.relative_to(root)).startswith(wanted)]
+    paths = [p for p in paths if str(p.relative_to(root)).startswith(_FLIPPED)]
     if not paths:
         return None
     path = paths[int(trouble["which"] * len(paths))]
@@ -42,8 +43,11 @@ def flip_a_bit(root: Path, trouble: dict[str, Any]) -> tuple[Path, bytes, bytes]
 def put_right(lake: Lake, name: Path, data: bytes, rotten: bytes) -> None:
     """Have `verify` name a damaged file that is still there, then put a copy back.
 
-    A switch may have given the file's generation another folder meanwhile.
+    A switch may have given the file's generation another folder meanwhile. One of the cache stays
+    as it is: nothing that is read may depend on it.
     """
+    if str(name).startswith(_DERIVED):
+        return
     top, _, *below = name.parts
     folders = [name.parent, *(Path(top, folder, *below[:-1]) for folder in V1_FOLDERS)]
     paths = [lake.root / folder / name.name for folder in folders]
@@ -61,17 +65,18 @@ def put_right(lake: Lake, name: Path, data: bytes, rotten: bytes) -> None:
 
 
 def _same_rows(lake: Lake, path: Path, data: bytes, rotten: bytes) -> bool:
-    """Return whether a flip changed no row of a bronze file without a recorded checksum.
+    """Return whether a flip changed no row of a file without a recorded checksum.
 
-    Such a file is one whose index was deleted and derived anew.
+    Such a file is one under `ops/`, or one of bronze whose index was deleted and derived anew.
     """
-    _, folder, statement, *_ = path.relative_to(lake.root).parts
-    if statement not in tuple(Statement):
-        return False
-    generation = Generation.V2 if folder.endswith("_v2") else Generation.V1
-    dataset = lake.dataset(generation, Statement(statement))
-    ticker, partition = ticker_of_file(path.name), partition_of_folder(path.parent)
-    if ticker is None or partition in written(dataset, ticker).checksums:
+    top, folder, statement, *_ = path.relative_to(lake.root).parts
+    if top == "bronze":
+        generation = Generation.V2 if folder.endswith("_v2") else Generation.V1
+        dataset = lake.dataset(generation, Statement(statement))
+        ticker, partition = ticker_of_file(path.name), partition_of_folder(path.parent)
+        if ticker is None or partition in written(dataset, ticker).checksums:
+            return False
+    elif top != "ops":
         return False
     try:
         both = [pq.read_table(io.BytesIO(some)) for some in (data, rotten)]

@@ -149,7 +149,8 @@ class Trial:
         reader = None
         if "reader" in troubles:
             root, engine = self.where.root, troubles["reader"]["engine"]
-            reader = Child(lambda: readers.read_on(root, engine, 0.4), root)
+            others = "old script" in troubles
+            reader = Child(lambda: readers.read_on(root, engine, 0.4, others=others), root)
         if stop:
             time.sleep(stop["seconds"])
             child.signal(signal.SIGSTOP)

@@ -17,7 +17,7 @@ from polygon_fundamentals.cutover import archive_file, checksums
 from polygon_fundamentals.cutover.runner import OperationReport, StepResult
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake import revisions
-from polygon_fundamentals.lake.archived_rows import archived_since
+from polygon_fundamentals.lake.archived_rows import archived_file, archived_since, read_archived
 from polygon_fundamentals.lake.file_names import bucket_of
 from polygon_fundamentals.lake.index import (
     TickerIndex,
@@ -88,7 +88,7 @@ def verify(lake: Lake, say: Callable[[str], None] = lambda _: None) -> VerifyRep
             say(f"verifying {dataset.name}")
             parts += [_files_of(dataset), _revisions_of(dataset)]
     parts += [_files_of(lake.ratios), _revisions_of(lake.ratios)]
-    parts += [_v1_checksums(lake), *_archives(lake), _silver(lake)]
+    parts += [_v1_checksums(lake), *_archives(lake), _archived_rows(lake), _silver(lake)]
     problems = tuple(problem for part in parts for problem in part.problems)
     files = sum(part.files for part in parts)
     message = f"{files:,} files, none of them damaged"
@@ -220,6 +220,21 @@ def _archives(lake: Lake) -> Iterator[_Part]:
             yield replace(part, problems=(problem,))
         else:
             yield part
+
+
+def _archived_rows(lake: Lake) -> _Part:
+    problems, count = [], 0
+    for statement in Statement:
+        try:
+            rows = read_archived(lake.dataset(Generation.V1, statement))
+        except DamagedFileError as error:
+            path = archived_file(lake.dataset(Generation.V1, statement))
+            problems.append(Problem(str(path.relative_to(lake.root)), str(error)))
+            count += 1
+        else:
+            count += rows is not None
+    remedy = "bring v1 back with `python -m flows restore --execute`, then clean up again"
+    return _Part("rows of the archived v1", count, 0, tuple(problems), remedy)
 
 
 def _silver(lake: Lake) -> _Part:

@@ -15,13 +15,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
-import pyarrow.parquet as pq
 
+from polygon_fundamentals.datasets.flat import flat_schema
 from polygon_fundamentals.datasets.keys import record_keys
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake.paths import V1_ARCHIVE, Dataset, Lake
 from polygon_fundamentals.lake.storage.local import replace_file
+from polygon_fundamentals.lake.storage.parquet import encoded
 from polygon_fundamentals.statements import Generation, Statement
+
+_VERIFIED = pads.ParquetFileFormat(page_checksum_verification=True)
 
 
 def archived_file(dataset: Dataset) -> Path:
@@ -31,9 +34,7 @@ def archived_file(dataset: Dataset) -> Path:
 
 def write_archived(dataset: Dataset, table: pa.Table) -> int:
     """Keep the rows of `lake.read.read_dataset`; return how many."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    replace_file(archived_file(dataset), bytes(sink.getvalue()))
+    replace_file(archived_file(dataset), encoded(table))
     return int(table.num_rows)
 
 
@@ -88,11 +89,13 @@ def read_archived(
     symbols = None if tickers is None else pa.array(sorted(set(tickers)), pa.string())
     wanted = None if symbols is None else pads.field("ticker").isin(symbols)
     try:
-        rows = pads.dataset(path, format="parquet")
+        rows = pads.dataset(path, format=_VERIFIED)
+        if rows.schema.names != flat_schema(dataset.generation, dataset.statement).names:
+            raise ValueError(f"its columns are not those of {dataset.name}")
         return rows.to_table(columns=None if columns is None else list(columns), filter=wanted)
     except FileNotFoundError:
         return None
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise DamagedFileError(
             f"{path} cannot be read ({str(error).splitlines()[0][:120]}); bring v1 back with "
             "`python -m flows restore --execute`"

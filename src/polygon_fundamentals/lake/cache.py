@@ -33,6 +33,8 @@ OURS = pa.field("ours", pa.bool_())
 Signatures = dict[str, list[int]]  # `YYYYMM/TICKER` → [time of change in ns, size in bytes]
 # A bucket's folder → the rows that could not be written there, until the bucket is read again.
 _UNWRITTEN: dict[Path, pa.Table] = {}
+# What a part raises that is gone or damaged; the last, where a column's name is no text any more.
+_DAMAGED = (OSError, pa.ArrowException, UnicodeDecodeError)
 
 
 def load(
@@ -63,7 +65,7 @@ def fresh(dataset: Dataset, bucket: int, now: Sequence[FileState]) -> list[FileS
     """Return the files that must be read, by what the parts say of themselves: no row is read."""
     left = _signatures(now)
     for path in _parts(dataset, bucket):
-        with contextlib.suppress(OSError, pa.ArrowException):
+        with contextlib.suppress(*_DAMAGED):
             _taken(left, _files_of(pq.read_schema(path), dataset) or {})
     return [state for state in now if state.key in left]
 
@@ -95,8 +97,10 @@ def ciks(dataset: Dataset, bucket: int, now: Sequence[FileState]) -> pa.Table | 
         known = _files_of(pq.read_schema(paths[0]), dataset)
         if known != _signatures(now):
             return None
-        return pq.read_table(paths[0], columns=columns, partitioning=None)
-    except (OSError, pa.ArrowException):
+        return pq.read_table(
+            paths[0], columns=columns, partitioning=None, page_checksum_verification=True
+        )
+    except _DAMAGED:
         return None
 
 
@@ -186,12 +190,12 @@ def _read(
     if columns is not None:
         nothing = nothing.select(columns)
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             known = _files_of(file.schema_arrow, dataset)
             if known is None:
                 return nothing, {}
             table = file.read(columns=columns)
-    except (OSError, pa.ArrowException):
+    except _DAMAGED:
         return nothing, {}
     return table.replace_schema_metadata(None).select(nothing.schema.names).cast(
         nothing.schema
@@ -218,7 +222,10 @@ def _write(dataset: Dataset, bucket: int, table: pa.Table, known: Mapping[str, l
     try:
         # Not flushed to disk: a part that a crash cut short is no part, and its files are read.
         pq.write_table(
-            table.replace_schema_metadata({"files": content}), staged, compression="zstd"
+            table.replace_schema_metadata({"files": content}),
+            staged,
+            compression="zstd",
+            write_page_checksum=True,
         )
         os.replace(staged, part)
     except OSError:

@@ -21,7 +21,6 @@ from polygon_fundamentals.lake.changes import Plan
 from polygon_fundamentals.lake.commit import carry_out, hold_bucket
 from polygon_fundamentals.lake.file_names import BUCKETS, bucket_of
 from polygon_fundamentals.lake.paths import Dataset, Lake
-from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.normalise.legacy import without_additions
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -176,7 +175,7 @@ def _write_revisions(
         path.unlink(missing_ok=True)
         return
     table = _with_moments(codec.pick(past, stay), [seen[i] for i in stay])
-    replace_file(path, codec.encode(table, dataset, ".revisions"))
+    revisions.write(dataset, ticker, table)
 
 
 def _with_moments(table: pa.Table, moments: Sequence[datetime]) -> pa.Table:

@@ -9,17 +9,16 @@ was first seen.
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.datasets.keys import content_hashes, file_days, record_keys
-from polygon_fundamentals.datasets.schemas import DAY, MOMENT, TEXT, schema
+from polygon_fundamentals.datasets.schemas import DAY, MARK_KEY, MOMENT, TEXT, mark, schema
 from polygon_fundamentals.errors import DamagedFileError
-from polygon_fundamentals.lake.codec import encode
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.storage.local import replace_file
+from polygon_fundamentals.lake.storage.parquet import encoded
 
 SUPERSEDED = "superseded"
 WITHDRAWN = "withdrawn"
@@ -49,7 +48,7 @@ def read(dataset: Dataset, ticker: str) -> pa.Table:
     path = dataset.revisions_file(ticker)
     wanted = revisions_schema(dataset)
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             return file.read(use_threads=False).cast(wanted)
     except FileNotFoundError:
         return wanted.empty_table()
@@ -74,8 +73,14 @@ def append(dataset: Dataset, ticker: str, revisions: pa.Table) -> int:
     if not fresh:
         return 0
     table = pa.concat_tables([stored, revisions.take(fresh).cast(stored.schema)])
-    data = encode(table, dataset, ".revisions")
-    replace_file(Path(dataset.revisions_file(ticker)), data)
+    return write(dataset, ticker, table)
+
+
+def write(dataset: Dataset, ticker: str, revisions: pa.Table) -> int:
+    """Write the revisions of a ticker in place of its present ones; return the bytes written."""
+    text = mark(dataset.generation, dataset.statement) + ".revisions"
+    data = encoded(revisions.replace_schema_metadata({MARK_KEY: text}), store_schema=False)
+    replace_file(dataset.revisions_file(ticker), data)
     return len(data)
 
 

@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from polygon_fundamentals.errors import ContentError, EdgarIdentityError, EdgarUnreachableError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.local import replace_file
+from polygon_fundamentals.lake.storage.parquet import encoded
 from polygon_fundamentals.reference.edgar import Edgar
 from polygon_fundamentals.reference.edgar_archives import Archives
 from polygon_fundamentals.reference.edgar_dates import Report, reports_in
@@ -151,7 +152,7 @@ class EdgarCache:
         """Return an entry; a file that cannot be read counts as none: it is derived."""
         path = self._path(kind, cik)
         try:
-            table = pq.read_table(path, partitioning=None)
+            table = pq.read_table(path, partitioning=None, page_checksum_verification=True)
             note = msgspec.json.decode(table.schema.metadata[_NOTE], type=Note)
             return Entry(table.cast(schema), note)
         except (OSError, TypeError, KeyError, ValueError, msgspec.MsgspecError, pa.ArrowException):
@@ -159,11 +160,9 @@ class EdgarCache:
 
     def _write(self, kind: str, cik: str, entry: Entry) -> None:
         noted = entry.rows.replace_schema_metadata({_NOTE: msgspec.json.encode(entry.note)})
-        sink = pa.BufferOutputStream()
-        pq.write_table(noted, sink, compression="zstd", compression_level=9)
         path = self._path(kind, cik)
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, bytes(sink.getvalue()))
+        replace_file(path, encoded(noted, compression_level=9))
 
     def _path(self, kind: str, cik: str) -> Path:
         return self.folder / kind / f"CIK{cik}.parquet"

@@ -30,6 +30,7 @@ from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.lake.storage.local import replace_file
+from polygon_fundamentals.lake.storage.parquet import encoded
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.reference.edgar_dates import EdgarDates, ReportsOf, first_filings
 from polygon_fundamentals.reference.filing_alignment import align
@@ -243,9 +244,7 @@ def _keep(lake: Lake, ciks: Sequence[str], table: pa.Table) -> None:
         whole = pa.concat_tables([others, fresh]).sort_by(
             [("cik", "ascending"), ("period_end", "ascending")]
         )
-        sink = pa.BufferOutputStream()
-        pq.write_table(whole, sink, compression="zstd")
-        replace_file(dates_file(lake), bytes(sink.getvalue()))
+        replace_file(dates_file(lake), encoded(whole))
 
 
 def dates_file(lake: Lake) -> Path:
@@ -261,7 +260,8 @@ def load_dates(lake: Lake) -> pa.Table:
     """
     path = dates_file(lake)
     try:
-        return pq.read_table(path, partitioning=None).cast(SCHEMA)
+        kept = pq.read_table(path, partitioning=None, page_checksum_verification=True)
+        return kept.cast(SCHEMA)
     except FileNotFoundError:
         return SCHEMA.empty_table()
     except (OSError, ValueError, pa.ArrowException) as error:

@@ -26,6 +26,7 @@ from polygon_fundamentals.lake.file_names import ticker_of_file
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.read import Shown, read_dataset, repeated_rows
 from polygon_fundamentals.lake.storage import local
+from polygon_fundamentals.lake.storage.parquet import encoded
 from polygon_fundamentals.statements import Generation
 
 VERSION = 2
@@ -177,17 +178,18 @@ def _cache_file(dataset: Dataset) -> Path:
 def _load_cache(dataset: Dataset) -> tuple[pa.Table, dict[str, list[int]]]:
     wanted = versions_schema(dataset)
     try:
-        table = pq.read_table(_cache_file(dataset), partitioning=None)
+        table = pq.read_table(
+            _cache_file(dataset), partitioning=None, page_checksum_verification=True
+        )
         known = orjson.loads((table.schema.metadata or {})[b"files"])
         if known.pop("version", None) == [VERSION] and table.schema.names == wanted.names:
             return table.replace_schema_metadata(None).cast(wanted), known
-    except (FileNotFoundError, KeyError, OSError, pa.ArrowException, orjson.JSONDecodeError):
+    except (KeyError, OSError, ValueError, pa.ArrowException):
         pass  # the cache is derived: without it every file is read again
     return wanted.empty_table(), {}
 
 
 def _save_cache(dataset: Dataset, table: pa.Table, now: Mapping[str, list[int]]) -> None:
     notes = orjson.dumps({**now, "version": [VERSION]})
-    sink = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata({"files": notes}), sink, compression="zstd")
-    local.replace_file(_cache_file(dataset), bytes(sink.getvalue()))
+    data = encoded(table.replace_schema_metadata({"files": notes}))
+    local.replace_file(_cache_file(dataset), data)
