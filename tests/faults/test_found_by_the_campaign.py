@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from campaign.faults import Trap
+from polygon_fundamentals import silver
 from polygon_fundamentals.cutover.other_writers import notice
 from polygon_fundamentals.cutover.quarantine import quarantine_foreign_files
 from polygon_fundamentals.cutover.verify import verify
@@ -86,6 +87,26 @@ def test_a_quarantine_killed_at_any_change_leaves_no_temporary_file(lake: Lake) 
         quarantine_foreign_files(lake)
         assert [path for path in lake.ops.rglob(".*") if path.is_file()] == [], at
     assert at > 10
+
+
+def test_a_power_cut_leaves_no_file_of_silver_that_does_not_open(lake: Lake) -> None:
+    """Of the history too: it lies beside the build and was called as if it were whole."""
+    fill(lake, tickers=["AAA"])
+    status, at = -signal.SIGKILL, 0
+    while status:
+        at += 1
+        child = os.fork()
+        if not child:
+            Trap(lake.root, "power", at).install()
+            silver.build(lake)
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert status in (0, -signal.SIGKILL)
+        for path in lake.silver.rglob("part-*.parquet"):
+            if not any(part.endswith(".partial") for part in path.parts):
+                pq.read_metadata(path)
+    assert at > 20
+    assert not list(lake.silver.rglob("*.partial"))
 
 
 def test_a_cleanup_archives_no_file_of_which_a_bit_was_flipped(lake: Lake) -> None:

@@ -185,14 +185,19 @@ def _written(
     folder.mkdir(parents=True, exist_ok=True)
     now = datetime.now(UTC)
     name = f"{now:%Y%m%dT%H%M%S%f}Z-{generation}"
-    partial, beside = folder / f"{name}{_PARTIAL}", lake.silver / "history" / name
+    beside = lake.silver / "history" / name
+    partial, partial_beside = (
+        path.with_name(f"{name}{_PARTIAL}") for path in (folder / name, beside)
+    )
     wide = TableFiles(partial, None if base is None else base.path, fiscal_year)
-    history = TableFiles(beside, None if base is None else base.path / HISTORY_FOLDER, initial)
+    history = TableFiles(
+        partial_beside, None if base is None else base.path / HISTORY_FOLDER, initial
+    )
     done = None
     try:
         partial.mkdir()
         if day is None:
-            beside.mkdir(parents=True)
+            partial_beside.mkdir(parents=True)
             (partial / HISTORY_FOLDER).symlink_to(Path("..", "..", "history", name))
         for part in parts(lake, generation):
             wide.add(known_on(part, day))
@@ -226,12 +231,13 @@ def _written(
         }
         (partial / SILVER_NOTE).write_bytes(orjson.dumps(note))
         local.flush_to_disk(partial)
+        if day is None:
+            os.rename(partial_beside, beside)
         os.rename(partial, made.path)
         done = made
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        if done is None:
-            shutil.rmtree(beside, ignore_errors=True)
+        for left in (partial, partial_beside, *(() if done else (beside,))):
+            shutil.rmtree(left, ignore_errors=True)
     return done
 
 
