@@ -89,7 +89,13 @@ def test_the_timeframes_that_are_held(lake: Lake, box: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("generation", Generation)
-@pytest.mark.parametrize("statement", Statement)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        Statement.CASH_FLOW,
+        *(pytest.param(s, marks=pytest.mark.slow) for s in Statement if s != Statement.CASH_FLOW),
+    ],
+)
 def test_counts_equal_a_full_count(
     filled: Lake, generation: Generation, statement: Statement
 ) -> None:

@@ -84,7 +84,7 @@ def its_silver(real: Path) -> Path:
     return real
 
 
-@pytest.mark.parametrize("linked", [the_lake, its_silver])
+@pytest.mark.parametrize("linked", [pytest.param(the_lake, marks=pytest.mark.slow), its_silver])
 def test_over_and_back_where_the_way_leads_through_a_link(
     linked: Callable[[Path], Path], lake: Lake
 ) -> None:

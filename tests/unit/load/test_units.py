@@ -57,7 +57,19 @@ def loaded(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     return lake, tickers
 
 
-@pytest.mark.parametrize("statement", list(Statement))
+each_statement = pytest.mark.parametrize(
+    "statement",
+    [
+        Statement.BALANCE_SHEETS,
+        *(
+            pytest.param(statement, marks=pytest.mark.slow)
+            for statement in (Statement.INCOME_STATEMENTS, Statement.CASH_FLOW)
+        ),
+    ],
+)
+
+
+@each_statement
 def test_every_v2_row_stands_once_in_the_file_of_each_ticker(
     sandbox: Sandbox, loaded: tuple[Lake, list[str]], statement: Statement
 ) -> None:
@@ -72,7 +84,7 @@ def test_every_v2_row_stands_once_in_the_file_of_each_ticker(
     assert compared > 200
 
 
-@pytest.mark.parametrize("statement", list(Statement))
+@each_statement
 def test_every_v1_record_stands_once_in_its_tickers_file(
     sandbox: Sandbox, loaded: tuple[Lake, list[str]], statement: Statement
 ) -> None:

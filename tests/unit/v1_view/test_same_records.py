@@ -112,7 +112,7 @@ def only_v1(pair: Pair) -> Iterator[V1Server]:
         yield server
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", ["massive", pytest.param("polygon", marks=pytest.mark.slow)])
 def test_every_query_lists_the_same_pages(pair: Pair, only_v1: V1Server, client: str) -> None:
     module = pytest.importorskip(client, reason=f"the client {client} is not installed")
     assert assert_same(pair.sandbox, only_v1.url, module.RESTClient, queries(pair.sandbox)) > 0
