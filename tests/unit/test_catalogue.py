@@ -224,7 +224,7 @@ def test_companies_of_both_generations(filled: Lake) -> None:
 
 def write_copies(dataset: Dataset, source: str, copies: int) -> None:
     """Copy a ticker's files and index under other names."""
-    known = index.TickerIndex.loads(dataset.index_file(source).read_bytes())
+    known = index.TickerIndex.loads(dataset.index_file(source).read_bytes(), dataset)
     assert known is not None
     for number in range(copies):
         ticker = f"T{number:05d}"
@@ -234,7 +234,7 @@ def write_copies(dataset: Dataset, source: str, copies: int) -> None:
             os.link(dataset.file(partition, source), path)
             stat = path.stat()
             made.files[partition] = (stat.st_mtime_ns, stat.st_size, rows)
-        dataset.index_file(ticker).write_bytes(made.dumps())
+        dataset.index_file(ticker).write_bytes(made.dumps(dataset))
 
 
 def test_a_company_under_many_tickers_counts_its_periods_once(filled: Lake) -> None:

@@ -218,7 +218,7 @@ def _restore(
     index.rows = {k: v for k, v in index.rows.items() if k not in wanted or k in rows_by_key}
     index_file = dataset.index_file(ticker)
     if index_file.exists():
-        local.replace_file(index_file, index.dumps())
+        local.replace_file(index_file, index.dumps(dataset))
     return len(rows), len(wanted) - len(rows)
 
 

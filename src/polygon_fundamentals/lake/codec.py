@@ -22,6 +22,7 @@ from polygon_fundamentals.datasets.keys import content_hashes, file_days
 from polygon_fundamentals.datasets.schemas import MARK_KEY, mark, schema
 from polygon_fundamentals.errors import ApiError, DamagedFileError, LakeError
 from polygon_fundamentals.lake.paths import Dataset, Lake
+from polygon_fundamentals.normalise.earlier import with_new_fields
 from polygon_fundamentals.normalise.legacy import adopted
 from polygon_fundamentals.statements import Generation, Snapshot, Statement
 
@@ -108,9 +109,11 @@ def read(
     try:
         file.open(str(path))
         ours = (file.metadata.metadata or {}).get(MARK_KEY.encode()) == text
+        present = len(_paths_of_ours(dataset.generation, dataset.statement))
+        earlier = ours and file.metadata.num_columns < present
         leaves = (
             _leaves(dataset.generation, dataset.statement, tuple(columns))
-            if ours and columns is not None
+            if ours and not earlier and columns is not None
             else None
         )
         table = file.read_all(column_indices=leaves, use_threads=False)
@@ -120,12 +123,15 @@ def read(
             table.column(position).validate(full=True)
         # Nor one in a column's name, after which its values stand under no name that is read.
         if ours and (name := _strange_name(table.schema, wanted)):
-            raise pa.ArrowInvalid(f"it has our mark, but the lake has no column {name}")
+            raise pa.ArrowInvalid(
+                f"it has our mark, but this version knows no column {name}: a newer one wrote it, "
+                "or a bit has changed"
+            )
     except FileNotFoundError:
         raise
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
-    if ours and columns is not None:
+    if leaves is not None:
         return table, True
     if ours and table.schema.equals(wanted):
         return table, True
@@ -133,6 +139,9 @@ def read(
     try:
         if ours and table.schema.names == wanted.names:
             return table.cast(wanted), True
+        if earlier and dataset.generation is Generation.V2:
+            whole = with_new_fields(table, wanted)
+            return (whole if columns is None else _narrowed(whole, dataset, columns)), True
         return with_ticker(
             adopted(table, dataset.generation, dataset.statement, touched), ticker
         ), False
@@ -161,13 +170,28 @@ def _leaves(
     generation: Generation, statement: Statement, columns: tuple[str, ...]
 ) -> tuple[int, ...]:
     """Return the positions of some columns in files of ours, which have all the same ones."""
+    return tuple(
+        i
+        for i, path in enumerate(_paths_of_ours(generation, statement))
+        if path in columns or path.split(".", 1)[0] in columns
+    )
+
+
+@cache
+def _paths_of_ours(generation: Generation, statement: Statement) -> tuple[str, ...]:
+    """Return the columns of Parquet that files of ours have, in their order."""
     dataset = Dataset(Lake(Path()), generation, statement)
     written = encode(schema(generation, statement).empty_table(), dataset)
     described = pq.read_metadata(io.BytesIO(written)).schema
-    paths = [described.column(i).path for i in range(len(described))]
-    return tuple(
-        i for i, path in enumerate(paths) if path in columns or path.split(".", 1)[0] in columns
-    )
+    return tuple(described.column(i).path for i in range(len(described)))
+
+
+def _narrowed(table: pa.Table, dataset: Dataset, columns: list[str]) -> pa.Table:
+    """Return the columns as they are read of a file of today."""
+    file = pq.ParquetReader()
+    file.open(pa.BufferReader(encode(table, dataset)))
+    leaves = _leaves(dataset.generation, dataset.statement, tuple(columns))
+    return file.read_all(column_indices=leaves, use_threads=False)
 
 
 @lru_cache(maxsize=256)

@@ -273,5 +273,5 @@ def _index(dataset: Dataset, plan: Plan, checksums: Mapping[str, str]) -> None:
     path = dataset.index_file(plan.ticker)
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = local.temporary_name(path)
-    staged.write_bytes(known.dumps())
+    staged.write_bytes(known.dumps(dataset))
     os.replace(staged, path)

@@ -20,12 +20,20 @@ import orjson
 import pyarrow as pa
 
 from polygon_fundamentals.datasets.keys import content_hashes, filing_order, record_keys
+from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.lake import codec
 from polygon_fundamentals.lake.listing import FileState, states
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.statements import Generation
 
 VERSION = 3
+# How many columns the hashes of an index are of that does not say so.
+_FIRST_COLUMNS = {
+    "v2.balance_sheets": 42,
+    "v2.cash_flow": 36,
+    "v2.income_statements": 38,
+    "v2.ratios": 26,
+}
 Signature = tuple[int, int]
 
 
@@ -47,11 +55,12 @@ class TickerIndex:
     stale: bool = False
     is_older: bool = False
 
-    def dumps(self) -> bytes:
-        """Return the index as JSON."""
+    def dumps(self, dataset: Dataset) -> bytes:
+        """Return the index as JSON, with how many columns the hashes are of."""
         return orjson.dumps(
             {
                 "version": VERSION,
+                "columns": 0 if self.is_older else _columns(dataset),
                 "rows": self.rows,
                 "files": {str(k): v for k, v in self.files.items()},
                 "untidy": sorted(self.untidy),
@@ -60,12 +69,13 @@ class TickerIndex:
         )
 
     @classmethod
-    def loads(cls, data: bytes) -> TickerIndex | None:
+    def loads(cls, data: bytes, dataset: Dataset) -> TickerIndex | None:
         """Return the index, or None where the text is none.
 
-        Other versions took other keys and rows from the files of older tools: `is_older` says that
-        none of the files counts as read.
+        Other versions took other keys and rows from the files of older tools, or hashed the columns
+        of a field map that had fewer: `is_older` says that none of the files counts as read.
         """
+        first = _FIRST_COLUMNS.get(dataset.name, _columns(dataset))
         try:
             content: Any = orjson.loads(data)
             return cls(
@@ -73,10 +83,15 @@ class TickerIndex:
                 {int(key): (f[0], f[1], f[2]) for key, f in content["files"].items()},
                 set(content["untidy"]),
                 {int(key): str(value) for key, value in content.get("checksums", {}).items()},
-                is_older=content["version"] != VERSION,
+                is_older=(content["version"], content.get("columns", first))
+                != (VERSION, _columns(dataset)),
             )
         except (KeyError, TypeError, IndexError, ValueError, AttributeError):
             return None
+
+
+def _columns(dataset: Dataset) -> int:
+    return len(schema(dataset.generation, dataset.statement))
 
 
 def bytes_checksum(data: bytes | pa.Buffer) -> str:
@@ -161,7 +176,8 @@ def read_file(dataset: Dataset, partition: int, ticker: str) -> StoredFile | Non
 def written(dataset: Dataset, ticker: str) -> TickerIndex:
     """Return a ticker's index as it was last written; an empty one where there is none."""
     try:
-        return TickerIndex.loads(dataset.index_file(ticker).read_bytes()) or TickerIndex()
+        data = dataset.index_file(ticker).read_bytes()
+        return TickerIndex.loads(data, dataset) or TickerIndex()
     except FileNotFoundError:
         return TickerIndex()
 
@@ -179,7 +195,7 @@ def load(
         DamagedFileError: a file that must be read for it cannot be.
     """
     try:
-        index = TickerIndex.loads(dataset.index_file(ticker).read_bytes())
+        index = TickerIndex.loads(dataset.index_file(ticker).read_bytes(), dataset)
     except FileNotFoundError:
         index = TickerIndex()
     if index is None:
@@ -196,6 +212,7 @@ def load(
             stale.add(partition)
     if stale:
         _reread(index, dataset, ticker, stale)
+        index.is_older = False
     return index
 
 
@@ -210,12 +227,14 @@ def _reread(index: TickerIndex, dataset: Dataset, ticker: str, stale: set[int]) 
     read: dict[int, StoredFile | None] = {}
     for partition in sorted(stale):
         index.files.pop(partition, None)
-        index.checksums.pop(partition, None)
+        recorded = index.checksums.pop(partition, None)
         index.untidy.discard(partition)
         stored = read[partition] = read_file(dataset, partition, ticker)
         if stored is None:
             continue
         index.files[partition] = (*stored.signature, stored.table.num_rows)
+        if recorded and recorded == bytes_checksum(dataset.file(partition, ticker).read_bytes()):
+            index.checksums[partition] = recorded
         if len(set(stored.keys)) < len(stored.keys):
             index.untidy.add(partition)
         for key, position in stored.current_rows.items():

@@ -19,6 +19,8 @@ from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.lake.storage.parquet import encoded
+from polygon_fundamentals.normalise.earlier import with_new_fields
+from polygon_fundamentals.statements import Generation
 
 SUPERSEDED = "superseded"
 WITHDRAWN = "withdrawn"
@@ -49,7 +51,10 @@ def read(dataset: Dataset, ticker: str) -> pa.Table:
     wanted = revisions_schema(dataset)
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            return file.read(use_threads=False).cast(wanted)
+            table = file.read(use_threads=False)
+        if len(table.schema) < len(wanted) and dataset.generation is Generation.V2:
+            return with_new_fields(table, wanted)
+        return table.cast(wanted)
     except FileNotFoundError:
         return wanted.empty_table()
     except (OSError, pa.ArrowException, ValueError) as error:

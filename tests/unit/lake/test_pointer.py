@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from polygon_fundamentals.datasets.flat import flat_schema
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake import Lake, archived_rows, pointer
 from polygon_fundamentals.lake.pointer import adopt, leads_to, opened, point_to, replace_link
@@ -206,7 +207,8 @@ def test_opened_says_what_is_not_there(lake: Lake) -> None:
 
 def test_kept_records_count_until_a_restore_removes_them(lake: Lake) -> None:
     dataset = lake.dataset(Generation.V1, Statement.BALANCE_SHEETS)
-    table = pa.table({"ticker": ["AAA", "BBB"], "assets": [1.0, None]})
+    wanted = flat_schema(dataset.generation, dataset.statement)
+    table = pa.Table.from_pylist([{"ticker": "AAA"}, {"ticker": "BBB"}], schema=wanted)
     assert archived_rows.read_archived(dataset) is None
     assert archived_rows.write_archived(dataset, table) == 2
     assert archived_rows.read_archived(dataset) == table
