@@ -27,9 +27,9 @@ TITLES = {
 EXPLAINED = {
     "history": (
         "All quarterly records of all three statements, into an empty folder. Ours and the plain "
-        "downloader write the lake's layout, a file a ticker, statement and month; the vendor's "
-        "client writes a file a ticker (of v2 and statement), dlt a few tables: readers of a lake "
-        "open neither."
+        "downloader write the lake's layout, one file per ticker, statement and month; the "
+        "vendor's client writes one file per ticker (for v2, per ticker and statement), and dlt "
+        "writes a few tables. Readers of a lake can open neither."
     ),
     "sizes": "A first load of v2 as above, of sizes between which the task runs change.",
     "again": (
@@ -85,8 +85,8 @@ make bench BENCH_COMPANIES="100 300 1000"
 ```
 
 builds `.venv-bench` with the packages of the others (`benchmarks/requirements.txt`), measures into
-`bench/results.jsonl`, one line a measurement, and writes this page. Cut off, the same command goes
-on where it stopped. `python -m benchmarks.run --help` lists the options.
+`bench/results.jsonl`, one line per measurement, and writes this page. If it is interrupted,
+the same command continues where it stopped. `python -m benchmarks.run --help` lists the options.
 """
 
 

@@ -57,8 +57,8 @@ def deploy(*, plan: bool, pool_type: str = "process", file: Path = declared.FILE
         ]
         if left:
             raise ApiError(
-                f"after the deploy the server is otherwise than declared: {', '.join(left)}; "
-                "someone else may be changing it: deploy again"
+                f"after the deploy the server is not as declared: {', '.join(left)}; "
+                "someone else may be changing it. Deploy again"
             )
         return Done(str(client.api_url), steps, applied=True)
 

@@ -107,7 +107,7 @@ def _ending_dead_runs(client: SyncPrefectClient) -> Step:
         getattr(present, name) == getattr(trigger, name)
         for name in ("after", "expect", "for_each", "posture", "within")
     )
-    changes = (CREATE,) if not existing else () if same else ("its trigger is another",)
+    changes = (CREATE,) if not existing else () if same else ("its trigger differs",)
     return Step(f"automation {DEAD!r}", changes, lambda: _put(client, core))
 
 
@@ -134,11 +134,7 @@ def _telling(client: SyncPrefectClient) -> list[Step]:
     except ObjectNotFound:
         there = False
     if not url and not there:
-        return [
-            Step(
-                "automations", (), lambda: None, f"none: {WEBHOOK_VARIABLE} names nobody to notify"
-            )
-        ]
+        return [Step("automations", (), lambda: None, f"none: {WEBHOOK_VARIABLE} is not set")]
     changes: tuple[str, ...] = () if there else (CREATE,)
     if url and there:
         webhook = cast(Webhook, Webhook.load(BLOCK))

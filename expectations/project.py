@@ -94,7 +94,7 @@ def read_settings(project: Path) -> JsonObject:
 def _nonsense(path: Path, what: str) -> ProjectError:
     return ProjectError(
         f"{path} {what}; correct it, or move {_root_of(path)} away: "
-        "the next run of parity makes it anew"
+        "the next run of parity creates it again"
     )
 
 

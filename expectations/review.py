@@ -159,7 +159,7 @@ def _by_field(values: pd.DataFrame) -> dict[str, object] | None:
     differing = share[share > 0] if share.any() else share  # all equal: the numbers stay
     top = differing.sort_values(ascending=False).head(FIELDS_DRAWN).index
     shares = unequal.loc[top].div(compared.loc[top], axis=0) * 100
-    name = "Which fields differ, and by what finding (percent of the values compared)"
+    name = "Which fields differ, and the finding for each (percent of the values compared)"
     svg = charts.stacked(
         name, [str(f) for f in top], {str(c): shares[c].tolist() for c in shares}, "%"
     )

@@ -146,15 +146,15 @@ def _notes_of(name: str, report: WindowReport) -> list[str]:
     notes = []
     if report.archived_since:
         notes.append(
-            f"{name} is in the archive since {report.archived_since} and was left out: "
+            f"{name} has been in the archive since {report.archived_since} and was left out: "
             "`python -m flows restore --execute` brings it back"
         )
     elif report.frozen_since:
         notes.append(f"{name} is retired: frozen since {report.frozen_since}")
     if report.fourths_left:
         notes.append(
-            f"{name}: {report.fourths_left} fourth quarters without a filing date are left "
-            "to the next run, which goes on with them"
+            f"{name}: {report.fourths_left} fourth quarters without a filing date are still to "
+            "be fetched; the next run continues with them"
         )
     return notes
 

@@ -96,9 +96,9 @@ def _still_served(where: Lake, base_url: str | None) -> dict[str, object]:
     except RetiredError as error:
         raise AnswerIsNo(
             f"{error}: v1 cannot be continued. What is left: `python -m flows export --shape v1 "
-            "--continue-v1 --output DIR` writes v1's frozen history and after it v2's records in "
-            "v1's shape, each marked with where it came from, so that old readers go on while v2 "
-            "is examined; or roll back to v1 as it stands with --accept-stale"
+            "--continue-v1 --output DIR` writes v1's frozen history followed by v2's records in "
+            "v1's form, each marked with its origin, so that old readers keep working while v2 "
+            "is examined; or roll back to v1 as it is with --accept-stale"
         ) from error
     return _step("v1 answers", "the endpoint is still served")
 

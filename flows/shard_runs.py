@@ -71,7 +71,7 @@ def carry_out(lake: Lake, shards: list[Shard], common: dict[str, object]) -> Non
                     state = client.read_flow_run(_known(shard)).state
                     lost = _look(shard, state, entries.get(str(shard.run)))
                     if lost and shard.attempts >= ATTEMPTS:
-                        shard.problem = f"{lost}, {ATTEMPTS} times; look at the workers"
+                        shard.problem = f"{lost} ({ATTEMPTS} times); check the workers"
                     elif lost:
                         log.warning("shard %d: %s; started again", shard.number, lost)
                         client.set_flow_run_state(_known(shard), Crashed(message=lost), force=True)

@@ -56,7 +56,7 @@ class Command:
 GROUPS: dict[str, dict[str, Command]] = {
     "try it": {
         "demo": Command(
-            "everything once, on a local stand-in for the API, in a lake of its own",
+            "run the whole migration once, on a local stand-in for the API and in its own lake",
             demo.DemoParameters,
             demo.run,
             ("demo",),
@@ -149,7 +149,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     },
     "switch": {
         "checklist": Command(
-            "say what still stands between here and the cutover",
+            "list what is still missing before the cutover",
             switch.ChecklistCommand,
             switch.checklist,
             ("checklist",),
@@ -174,13 +174,13 @@ GROUPS: dict[str, dict[str, Command]] = {
             ("drill",),
         ),
         "cutover": Command(
-            "make v2 what readers see (nothing without --execute)",
+            "switch readers to v2 (only prints the plan without --execute)",
             CutoverParameters,
             here("flows.cutover.cutover"),
             ("cutover", "cutover --execute"),
         ),
         "rollback": Command(
-            "make v1 what readers see again (nothing without --execute)",
+            "switch readers back to v1 (changes nothing without --execute)",
             RollbackParameters,
             here("flows.rollback.rollback"),
             ("rollback --execute", "rollback --delayed --execute"),
@@ -243,7 +243,7 @@ GROUPS: dict[str, dict[str, Command]] = {
             ("verify",),
         ),
         "deploy": Command(
-            "make the configured Prefect server as prefect.yaml declares",
+            "bring the configured Prefect server in line with prefect.yaml",
             deploy.DeployParameters,
             deploy.run,
             ("deploy --plan",),

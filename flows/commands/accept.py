@@ -49,7 +49,9 @@ class AcceptParameters(Parameters):
     def _check(self) -> Self:
         if self.from_report:
             if self.finding or self.names or self.reason:
-                raise UsageError("--from-report goes without FINDING, --ticker and --reason")
+                raise UsageError(
+                    "--from-report cannot be combined with FINDING, --ticker or --reason"
+                )
         elif not (len(self.finding) == 1 and self.names and self.reason and self.by):
             raise UsageError("give FINDING, --ticker, --reason and --by, or --from-report FILE")
         return self

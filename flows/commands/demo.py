@@ -91,7 +91,7 @@ def _prefect(lake: Path) -> Iterator[None]:
         from deployments.apply import deploy
 
         deploy(plan=False)
-        print(f"While it runs, its runs and schedules can be looked at: {server.url}\n", flush=True)
+        print(f"While the demo runs, see its flow runs and schedules at {server.url}\n", flush=True)
         try:
             yield
         finally:
@@ -143,7 +143,7 @@ def _screens(lake: Path, url: str) -> list[Screen]:
     return [
         Screen(
             "Load",
-            "The history of both generations; then again: nothing changes, no file is touched.",
+            "Loads the history of both generations, then loads it again: no file is changed.",
             (history, history),
         ),
         Screen(
@@ -166,8 +166,9 @@ def _screens(lake: Path, url: str) -> list[Screen]:
         ),
         Screen(
             "Switch and back",
-            "Rehearsed on a copy made of links. Much is unmet for a real cutover (exit code 1); "
-            "the demo switches all the same: bronze/fundamentals leads to v2, seconds later to v1.",
+            "Rehearses the switch on a copy made of links. For a real cutover, much of the "
+            "checklist is still unmet (exit code 1). The demo switches anyway: "
+            "bronze/fundamentals leads to v2, and seconds later to v1 again.",
             (
                 Step(["drill", *here]),
                 Step(["checklist", *here], (1,)),

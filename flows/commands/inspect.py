@@ -66,7 +66,7 @@ def lines(answer: Inspection) -> Iterator[str]:
         )
     if lake.named_only:
         yield (
-            "  symbols that records name and no file has, which v1 filed under another one: "
+            "  symbols without a file, whose records v1 filed under another symbol: "
             f"{', '.join(lake.named_only[:NAMED])}"
             + (f" and {len(lake.named_only) - NAMED} more" if len(lake.named_only) > NAMED else "")
         )

@@ -96,8 +96,8 @@ def unforeseen(error: Exception) -> str:
         log.writelines(traceback.format_exception(error))
     said = traceback.format_exception_only(error)[-1].strip().rstrip(".")
     return (
-        f"unforeseen {said}; run the same command again (what is done stays done), and if it "
-        f"stays report it with the traceback in {name}"
+        f"unexpected {said}; run the same command again (what is done stays done). If it fails "
+        f"again, report it with the traceback in {name}"
     )
 
 
@@ -123,7 +123,7 @@ def load_lines(report: Mapping[str, Any]) -> Iterator[str]:
             f"{load['bytes_written'] / 1e6:>8.1f} MB"
         )
         if load["rows_withdrawn"]:
-            yield f"    {load['rows_withdrawn']:,} rows withdrawn: they went to ops/revisions"
+            yield f"    {load['rows_withdrawn']:,} rows withdrawn and moved to ops/revisions"
         if load["rows_withheld"]:
             print(
                 f"error: {load['rows_withheld']:,} rows of {name} were not in the answer and are "
@@ -133,7 +133,7 @@ def load_lines(report: Mapping[str, Any]) -> Iterator[str]:
                 file=sys.stderr,
             )
         if load["units_resumed"]:
-            yield f"    {load['units_resumed']:,} units had been done by the run before"
+            yield f"    {load['units_resumed']:,} units were already done by the interrupted run"
         warn(name, load)
     if "original_dates" in report:
         yield _dates_line(report["original_dates"])
@@ -207,7 +207,7 @@ def parity_lines(report: Mapping[str, Any]) -> Iterator[str]:
     counts = ", ".join(f"{count:,} {kind}" for kind, count in unequal.items())
     yield f"not equal: {counts or 'none'}"
     if report["differences"].get("null_in_v2"):
-        yield f"not compared, for v2 has no value: {apart['null_in_v2']:,} null_in_v2"
+        yield f"not compared because v2 has no value: {apart['null_in_v2']:,} null_in_v2"
     if report["rules_broken"]:
         yield f"{len(report['rules_broken'])} of {report['rules']} rules are broken:"
     for broken in report["rules_broken"][: 4 * MISSING_SHOWN]:

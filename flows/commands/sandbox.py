@@ -27,7 +27,7 @@ class SandboxParameters(Parameters):
         ),
     ] = ""
     v1_retired: Annotated[bool, Flag(help="v1 answers 410 for good")] = False
-    requests_per_minute: Annotated[int | None, Flag(metavar="N", help="beyond it, 429")] = None
+    requests_per_minute: Annotated[int | None, Flag(metavar="N", help="answer 429 beyond N")] = None
 
 
 def run(given: SandboxParameters, _: bool) -> int:
@@ -54,7 +54,7 @@ def run(given: SandboxParameters, _: bool) -> int:
         tickers = " ".join(sandbox.tickers[:10]) + (" ..." if len(sandbox.tickers) > 10 else "")
         print(
             f"synthetic data of {given.companies} companies at {sandbox.url}\n"
-            f"its day is {sandbox.today}; nothing is filed later (--today DAY moves it)\n"
+            f"its clock says {sandbox.today}; no filing is later (--today DAY sets the clock)\n"
             f"its tickers: {tickers}\n"
             f"in another terminal: export POLYGON_API_KEY={given.key}\n"
             f"python -m flows fundamentals {sandbox.tickers[0]} --base-url {sandbox.url} "

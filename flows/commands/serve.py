@@ -54,7 +54,7 @@ def run(given: ServeParameters, _: bool) -> int:
             pool = read().deployments[0].work_pool.name
             with get_client(sync_client=True) as client:
                 for name in settle_runs(client, pool):
-                    print(f"settled: {name}: its worker had ended in the middle of it", flush=True)
+                    print(f"set to Crashed: {name}, whose worker had died", flush=True)
             with serving.worker(server, pool, None) as worker:
                 print(f"look at {server.url}; Ctrl-C ends everything", flush=True)
                 code = worker.wait()
@@ -62,7 +62,7 @@ def run(given: ServeParameters, _: bool) -> int:
                     f"the worker ended by itself (exit {code}); the lines above say why"
                 )
     except KeyboardInterrupt:
-        print("\nended: server and worker are stopped, schedules rest until the next time")
+        print("\nstopped the server and the worker; schedules do not run until the next start")
     return 0
 
 

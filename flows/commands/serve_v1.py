@@ -26,7 +26,7 @@ class ServeV1Parameters(Parameters):
     differing: Annotated[bool, Flag(help="also fields that v2 defines differently")] = False
     only: Annotated[Literal["v1"] | None, Flag(help="v1's own records, none of v2")] = None
     public_url: Annotated[
-        str | None, Flag(metavar="URL", help="of next_url", unset="as the request has it")
+        str | None, Flag(metavar="URL", help="address in next_url", unset="that of the request")
     ] = None
     lake: LakeFolder = None
 
@@ -61,7 +61,7 @@ def run(given: ServeV1Parameters, _: bool) -> int:
         index.start()
         print(
             f"v1's API of {root} at http://{host}:{port}/vX/reference/financials "
-            f"(parameters: /docs, state: /health); {'a key' if keys else 'no key'} is asked for; "
+            f"(parameters: /docs, state: /health); requests need {'a key' if keys else 'no key'}; "
             "Ctrl-C ends it",
             flush=True,
         )

@@ -34,7 +34,7 @@ def refuse_without_server(options: str) -> None:
 def refuse_unused_address(task_runner: str, dask_address: str | None) -> None:
     """Refuse a scheduler's address where Dask was not asked for; raises UsageError."""
     if dask_address is not None and task_runner != "dask":
-        raise UsageError("--dask-address goes with --task-runner dask")
+        raise UsageError("--dask-address requires --task-runner dask")
 
 
 class SpreadParameters(Parameters):

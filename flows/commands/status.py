@@ -54,9 +54,9 @@ def run(given: StatusCommand, as_json: bool) -> int:
 
     root = existing_lake_root(given.lake)
     if given.targets and not Path(given.targets).is_file():
-        raise UsageError(f"--targets {given.targets} is no file")
+        raise UsageError(f"--targets {given.targets} is not a file")
     if given.watch and as_json:
-        raise UsageError("--watch goes without --json")
+        raise UsageError("--watch cannot be combined with --json")
     lake, targets = Lake(root), Path(given.targets or TARGETS_FILE)
     with suppress(OSError):  # a lake that cannot be written has its status too
         ledger.close_crashed(lake)

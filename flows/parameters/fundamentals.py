@@ -27,7 +27,7 @@ class FundamentalsParameters(Parameters):
     ]
     generation: Annotated[
         Literal["v1", "v2"] | None,
-        Field(description="None: whichever readers see now"),
+        Field(description="Which API to load; none: the generation that readers see now"),
         Flag(values={"--use-v1": "v1", "--use-v2": "v2"}),
     ] = None
     timeframes: Annotated[Timeframes, Flag("--timeframe", unset="quarterly")] = [  # noqa: RUF012

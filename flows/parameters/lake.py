@@ -31,7 +31,7 @@ class ParityParameters(Parameters, Named):
     tickers_file: TickersFile = None
     sample: Annotated[
         int | None,
-        Field(ge=1, description="Compare so many tickers only"),
+        Field(ge=1, description="Compare only this many tickers"),
         Flag(metavar="N", group=WHICH),
     ] = None
     seed: Annotated[

@@ -58,8 +58,8 @@ class CutoverParameters(Parameters):
     ] = None
     wait_minutes: Annotated[
         float,
-        Field(ge=0, description="How long v1's running jobs are waited for"),
-        Flag(metavar="N", help="how long to wait for running jobs"),
+        Field(ge=0, description="Minutes to wait for v1's running jobs"),
+        Flag(metavar="N", help="minutes to wait for running jobs"),
     ] = 30.0
     allow_gap: Annotated[
         bool,
@@ -77,7 +77,7 @@ class CutoverParameters(Parameters):
 class RollbackParameters(Parameters):
     """v1 becomes what readers see again."""
 
-    execute: Annotated[Execute, Field(description="Off: say whether it could be, no more")] = False
+    execute: Annotated[Execute, Field(description="Off: only say whether it is possible")] = False
     delayed: Annotated[
         bool, Field(description="Fill v1's missed days and check parity first"), Flag()
     ] = False
@@ -88,9 +88,7 @@ class RollbackParameters(Parameters):
             metavar="REASON", help="roll back although parity fails; the reason goes to the journal"
         ),
     ] = None
-    accept_stale: Annotated[bool, Field(description="Take v1 as it is, days missing"), Flag()] = (
-        False
-    )
+    accept_stale: Annotated[bool, Field(description="Accept v1 with missing days"), Flag()] = False
     readers: Readers = None
     lake: LakeFolder = None
     base_url: BaseUrl = None
@@ -108,10 +106,10 @@ class CleanupParameters(Parameters):
 
     execute: Execute = False
     deployments_days: Annotated[
-        int, Field(ge=0, description="v1's deployments go after"), Flag(metavar="N")
+        int, Field(ge=0, description="Days until v1's deployments are retired"), Flag(metavar="N")
     ] = Retention.deployments_days
     data_days: Annotated[
-        int, Field(ge=0, description="v1's data goes after"), Flag(metavar="N")
+        int, Field(ge=0, description="Days until v1's data is archived"), Flag(metavar="N")
     ] = Retention.data_days
     scripts: Annotated[
         list[str] | None,
@@ -133,7 +131,7 @@ class RestoreParameters(Parameters):
     adopted: Annotated[
         bool,
         Field(description="Give v1's folder the files back that another tool wrote"),
-        Flag(help="instead: v1's files as another tool wrote them, before our loads"),
+        Flag(help="put back v1's files as another tool wrote them, before our loads"),
     ] = False
     archive: Annotated[
         str | None,

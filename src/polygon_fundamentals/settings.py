@@ -83,7 +83,7 @@ def load_edgar_settings() -> EdgarSettings | None:
     if not _IDENTITY.fullmatch(identity) or not identity.isascii():
         raise UsageError(
             f'{EDGAR_IDENTITY} is not a name and an e-mail address, as in "Jane Doe '
-            'jane@example.com"; SEC EDGAR answers nobody else, and nobody with a web address in it'
+            'jane@example.com"; SEC EDGAR refuses anything else, and any web address in it'
         )
     urls = {
         name: os.environ.get(name) or default

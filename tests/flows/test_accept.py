@@ -137,7 +137,7 @@ def test_from_a_report_only_rows_with_a_reason(lake: Lake, accepted: Path) -> No
     ("words", "reason"),
     [
         (WORDS[:4], "give FINDING, --ticker, --reason and --by, or --from-report FILE"),
-        ((*WORDS, "--from-report", "x"), "--from-report goes without FINDING"),
+        ((*WORDS, "--from-report", "x"), "--from-report cannot be combined with FINDING"),
     ],
 )
 def test_what_is_missing_is_said(lake: Lake, words: tuple[str, ...], reason: str) -> None:

@@ -329,7 +329,7 @@ def test_an_archived_v1_is_left_out_and_never_loaded_beside_its_archive(
     assert not v1_endpoint(ledger.read_entries(lake)[0], datetime.now(UTC)).retired
     assert told["v2"]["rows_new"] > 0
     (note,) = told["notes"]
-    assert note.startswith("v1 is in the archive since 20")
+    assert note.startswith("v1 has been in the archive since 20")
     assert note.endswith("left out: `python -m flows restore --execute` brings it back")
     code, shown = call("status", *where(market.url, lake))
     assert (code, shown["warnings"], shown["v1"]["state"]) == (0, [], "archived")

@@ -167,7 +167,7 @@ def test_a_damaged_file_is_named_and_the_others_are_compared(copy: Callable[[str
 
 def test_an_address_without_dask_is_refused(lake: Lake) -> None:
     code, answer = call("parity", "--dask-address", "tcp://here:8786", "--lake", str(lake.root))
-    assert (code, answer["error"]) == (2, "--dask-address goes with --task-runner dask")
+    assert (code, answer["error"]) == (2, "--dask-address requires --task-runner dask")
 
 
 def test_dask_without_a_server_is_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

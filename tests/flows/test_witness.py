@@ -118,7 +118,7 @@ def test_an_edgar_that_refuses_leaves_the_answer_what_it_was(
         where = ["--lake", str(lake.root), "--base-url", server.url, "--witness", "edgar"]
         for answer, words in (
             ("blocked", "SEC EDGAR is not reachable"),
-            ("undeclared", "SEC EDGAR does not accept who asks"),
+            ("undeclared", "SEC EDGAR does not accept the name given"),
         ):
             server.edgar.answer_next(answer)
             code, report = run(capsys, *where)

@@ -37,7 +37,7 @@ def test_the_demo_serves_itself_and_leaves_nothing_running(tmp_path: Path) -> No
     assert told.returncode == 0, told.stdout + told.stderr
     said = told.stdout + told.stderr
     assert [word for word in ("Traceback", "Exception", "Warning") if word in said] == [], said
-    assert re.search(r"its runs and schedules can be looked at: http://127.0.0.1:\d+\n", said)
+    assert re.search(r"see its flow runs and schedules at http://127.0.0.1:\d+\n", said)
     assert re.findall(r"^(\d) of 6 · ", told.stdout, re.M) == list("123456")
     page = re.search(r"^Done in \d+ s. Open the review page: .*\n  (.+)$", told.stdout, re.M)
     assert page

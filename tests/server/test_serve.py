@@ -141,7 +141,7 @@ def test_a_run_that_its_end_cut_off_is_settled_and_the_next_one_runs(
 
         assert state(first) in ("CRASHED", "FAILED", "CANCELLED")
         if number == signal.SIGKILL:
-            assert "settled: daily both" in serve.told(), serve.told()
+            assert "set to Crashed: daily both" in serve.told(), serve.told()
             assert state(first) == "CRASHED"
         second = world.api(place, body)["id"]
         ended = until(lambda: state(second) not in STILL and state(second), 120, "the next run")

@@ -253,7 +253,7 @@ def entry(
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([entry(), entry(v2="goodwill")], r"v1 balance_sheet\.assets stands 2 times"),
+        ([entry(), entry(v2="goodwill")], r"v1 balance_sheet\.assets is listed 2 times"),
         ([entry(), entry(v1="cash")], "total_assets has 2 v1 sources of rank 1"),
         ([entry(rank=2)], r"ranks of its v1 sources are \[2\]"),
         ([entry(v1="retained_earnings")], "retained_earnings is not a field of that API"),

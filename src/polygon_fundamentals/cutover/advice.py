@@ -96,8 +96,8 @@ def _fates(inventory: LakeInventory) -> list[Fate]:
         fates.append(
             Fate(
                 f"v1's files ({named})",
-                "keep columns, types and sections; one is written anew only where rows of it are "
-                "new, changed or doubled, and its original goes to ops/adopted",
+                "keep columns, types and sections; a file is rewritten only if some of its rows "
+                "are new, changed or duplicates, and its original goes to ops/adopted",
                 f"move to bronze/{V1_ARCHIVE} with their folder; readers see v2",
                 "go to archive/, after 90 days, and can be restored",
             )
@@ -107,8 +107,8 @@ def _fates(inventory: LakeInventory) -> list[Fate]:
     if alike or differing:
         fates.append(
             Fate(
-                f"rows that stand twice ({alike:,} alike, {differing:,} not alike)",
-                "count once; of those not alike the later filing stands, and the other goes to "
+                f"duplicate rows ({alike:,} identical, {differing:,} different)",
+                "count once; of different ones the later filing is kept, and the other goes to "
                 "ops/revisions",
                 "nothing",
                 "nothing",

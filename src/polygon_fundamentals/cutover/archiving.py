@@ -47,8 +47,9 @@ def refuse_cleanup(lake: Lake, retention: Retention, at: datetime) -> bool:
     age = (at - journals.moment(done)) / timedelta(days=1)
     if age < retention.deployments_days:
         raise AnswerIsNo(
-            f"the cutover was {age:.1f} days ago; v1's deployments go after "
-            f"{retention.deployments_days} days and its data after {retention.data_days}"
+            f"the cutover was {age:.1f} days ago; v1's deployments are retired after "
+            f"{retention.deployments_days} days, and its data is archived after "
+            f"{retention.data_days}"
         )
     if archived_since(lake) is not None and holds_data(lake.bronze / V1_ARCHIVE):
         raise LakeError(
@@ -138,7 +139,7 @@ def _as_begun(journal: Journal, retention: Retention) -> Retention:
     begun = journal.facts.get("scripts", scripts), journal.facts.get("cron", cron)
     if any(given) and given != begun:
         raise UsageError(
-            "the cleanup that was cut off goes on with the scripts and cron lines that it began "
+            "the interrupted cleanup continues with the scripts and cron lines that it began "
             f"with ({', '.join([*begun[0], *begun[1]]) or 'none'}); run it without "
             "--script and --cron-line"
         )

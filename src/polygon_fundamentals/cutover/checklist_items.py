@@ -67,7 +67,7 @@ def _row_line(name: str, case: Case, wanted: Sequence[Generation], words: str) -
     generation = wanted[0] if len(wanted) == 1 else "both"
     remedy = (
         f"run `daily-update --generation {generation}` on every business day, for today and "
-        "without --tickers or fewer statements and timeframes"
+        "for all tickers, statements and timeframes"
     )
     if not queries.successful_days(case.entries, wanted, case.now):
         detail = "no successful daily update of the whole lake is in the ledger"
@@ -149,7 +149,7 @@ def storage_item(case: Case) -> ChecklistItem:
     limits = case.thresholds
     small, room = v2 < v1 * limits.storage_ratio, free >= v2 * limits.free_space_ratio
     if not v1:
-        remedy = "load v1; where it can be loaded no more, pass the line: `cutover --force REASON`"
+        remedy = "load v1; if it can no longer be loaded, pass the line: `cutover --force REASON`"
     elif small:
         remedy = "free space on the lake's disk"
     else:
@@ -232,7 +232,7 @@ def sign_offs_item(case: Case) -> ChecklistItem:
     return ChecklistItem(
         "sign-offs",
         not missing and not again,
-        "; ".join(words) or "nothing is to be signed",
+        "; ".join(words) or "no sign-off is required",
         f"{review}`python -m flows sign-off {item} --by NAME`, names in deployments/contacts.toml",
     )
 

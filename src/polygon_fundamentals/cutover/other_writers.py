@@ -64,7 +64,7 @@ def notice(lake: Lake) -> str | None:
         return None
     return (
         f"{_files(len(files))} written by something else since our last load, such as "
-        f"{files[0]}; `status` says where they are, and the next load or build repairs them"
+        f"{files[0]}; `status` lists them, and the next load or build repairs them"
     )
 
 

@@ -208,8 +208,8 @@ def refuse_differences(
     if lines:
         more = f" and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
         raise AnswerIsNo(
-            f"readers' answers differ on {where}: {'; '.join(lines[:SHOWN])}{more}; find out "
-            "why, or let them differ in deployments/readers.toml"
+            f"readers' checks disagree on {where}: {'; '.join(lines[:SHOWN])}{more}; find out "
+            "why, or allow the difference in deployments/readers.toml"
         )
     return agreement(checks, figures(checks, before, after))
 

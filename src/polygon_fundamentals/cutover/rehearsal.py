@@ -116,7 +116,7 @@ def let_days_pass(lake: Lake, days: int | None) -> OperationReport:
     made = rehearsal_of(lake)
     if made is None or Path(made.copy) != lake.root:
         raise LakeError(
-            f"{lake.root} was not made to rehearse on, and days of a real lake pass by themselves; "
+            f"{lake.root} is not a copy made for rehearsing, so no days can be skipped in it; "
             f"make a copy first: `python -m flows rehearse --lake {lake.root} --copy DIR`"
         )
     with exclusive(lake.lock("writers"), LOCK_SECONDS, "a load or switch of this lake"):

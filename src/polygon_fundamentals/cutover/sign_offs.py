@@ -130,7 +130,7 @@ def sign(
     """
     if item not in contacts.sign_offs:
         raise UsageError(
-            f"{item!r} is nothing to sign off; there is {', '.join(contacts.sign_offs)}"
+            f"{item!r} is not an item to sign off; the items are {', '.join(contacts.sign_offs)}"
         )
     roles = contacts.sign_offs[item]
     own = [role for role in roles if contacts.person(role).is_called(who)]
@@ -139,7 +139,7 @@ def sign(
             f"{role} ({contacts.person(role).name or 'nobody yet'})" for role in roles
         )
         raise UsageError(
-            f"{who!r} may not sign {item!r} off: deployments/contacts.toml has {named} for it"
+            f"{who!r} may not sign off {item!r}: deployments/contacts.toml names {named} for it"
         )
     at = clock()
     subject: Mapping[str, object] = {}

@@ -70,7 +70,7 @@ class _Part:
             detail += f"; and {more} more)" if more > 0 else ")"
             return StepResult(self.name, False, detail, self.remedy)
         if self.not_recorded:
-            detail = f"{count}, of {self.not_recorded:,} of which nothing is recorded"
+            detail = f"{count}; nothing is recorded for {self.not_recorded:,} of them"
             remedy = "a load of their tickers records them: `python -m flows historical-load`"
             return StepResult(self.name, None, detail, remedy)
         return StepResult(self.name, True, f"{count}, as recorded" if self.files else "no files")

@@ -1,4 +1,4 @@
-"""The Arrow schemas of the bronze lake, one a generation and statement, fixed.
+"""The fixed Arrow schemas of the bronze lake, one per generation and statement.
 
 Beside the typed columns each has `absent_fields` (the known keys that the answer did
 not carry), `unmapped` (JSON text: keys that the map does not know and numbers that

@@ -140,7 +140,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def check_entries(entries: Iterable[FieldEntry]) -> None:
-    """Return nothing; raises FieldMapError with every fault of the map, all at once."""
+    """Raise FieldMapError with every fault of the map at once, if there is any."""
     rows = tuple(entries)
     faults = [fault for entry in rows for fault in _faults_of(entry)]
     v1_names = Counter((e.v1_section, e.v1) for e in rows if e.v1 is not None)

@@ -51,6 +51,8 @@ In the tables below a v1 line of the section `balance_sheet` is a member of
 
 ## Relations
 
+The counts are of the statements' lines, without the record fields.
+
 | relation | means | fields |
 | --- | --- | ---: |
 """

@@ -189,8 +189,8 @@ class Client:
         if parts.path.rstrip("/") != path.rstrip("/"):
             where = self.quoted(parts.path, 100) or "/"
             raise PaginationError(
-                f"{path}: the next page was said to be at {where}, "
-                "outside the endpoint; not followed. Report it to the vendor, then run again"
+                f"{path}: the answer says that the next page is at {where}, "
+                "outside the endpoint; it was not followed. Report it to the vendor, then run again"
             )
         pairs = parse_qsl(parts.query, keep_blank_values=True)
         return {k: v for k, v in pairs if k.lower() != "apikey" and v != self._key}

@@ -45,7 +45,7 @@ __all__ = ["Incoming", "Scope", "commit"]
 
 
 def commit(dataset: Dataset, incoming: Incoming) -> UpsertCounts:
-    """Upsert an answer into a dataset; return what that did.
+    """Upsert an answer into a dataset; return the counts of what changed.
 
     Raises:
         DamagedFileError: a file that must be read for it cannot be; nothing of its ticker is

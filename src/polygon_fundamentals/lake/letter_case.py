@@ -49,7 +49,7 @@ def without_twins(dataset: Dataset, incoming: Incoming) -> Iterator[Incoming]:
     refused = sorted(incoming.rows.keys() - own.keys())
     if refused:
         ticker, owner = refused[0], owners[refused[0].casefold()]
-        more = f" ({len(refused)} tickers are such)" if len(refused) > 1 else ""
+        more = f" (this affects {len(refused)} tickers)" if len(refused) > 1 else ""
         raise LakeError(
             f"{ticker} cannot be stored beside {owner}{more}: the file system of "
             f"{dataset.lake.root} does not distinguish upper and lower case. Nothing of {ticker} "

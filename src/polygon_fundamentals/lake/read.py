@@ -42,7 +42,7 @@ def by_bucket(shown: Iterable[FileState]) -> Shown:
 def read_dataset(
     dataset: Dataset, tickers: Iterable[str] | None = None, shown: Shown | None = None
 ) -> pa.Table:
-    """Return all rows of a dataset in `flat_schema`, one a ticker file and record key.
+    """Return all rows of a dataset in `flat_schema`, one per ticker file and record key.
 
     `shown` are all files of the dataset where the caller has just listed them. A row that stands
     twice counts once: in two files of ours (a move that was cut off) the one observed later, in

@@ -92,7 +92,7 @@ def _values(data: bytes, problem: Callable[..., None]) -> Iterator[tuple[int | N
         lines = text.splitlines()
         if len(lines) < 2 or not _is_json(lines[0]):
             kind = "damaged" if text.lstrip()[:1] in ("{", "[") else "skipped"
-            reason = "it is cut off or no JSON" if kind == "damaged" else "it is no JSON"
+            reason = "it is truncated or not JSON" if kind == "damaged" else "it is not JSON"
             place = getattr(error, "lineno", None)
             problem(kind, f"{reason} ({str(error)[:80]})", place if kind == "damaged" else None)
             return
@@ -139,7 +139,7 @@ def _own_moment(record: Any) -> Any:
 def _refused(record: Any) -> tuple[str, str] | None:
     """Return (kind, reason) where a value is no record of v1."""
     if not isinstance(record, dict):
-        return "skipped", "it is no record of v1"
+        return "skipped", "it is not a v1 record"
     if isinstance(record.get("financials"), dict) and (record.get("cik") or record.get("tickers")):
         return None
     if "period_end" in record and ("cik" in record or "tickers" in record):
@@ -151,7 +151,7 @@ def _refused(record: Any) -> tuple[str, str] | None:
     if "status" in record and ("error" in record or "message" in record):
         said = str(record.get("error") or record.get("message"))[:80]
         return "damaged", f"it is an error that v1 answered with ({said}), not records"
-    return "skipped", "it is no record of v1"
+    return "skipped", "it is not a v1 record"
 
 
 def _moment_of(path: Path) -> datetime:

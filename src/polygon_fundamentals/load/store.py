@@ -147,7 +147,7 @@ def follow(rows: Sequence[Mapping[str, Any]], companies: Companies) -> dict[str,
 
 
 def refuse_strangers(rows: Sequence[Mapping[str, Any]], ticker: str) -> None:
-    """Return nothing where the rows can be what a request for one ticker gives.
+    """Refuse rows that cannot be the answer to a request for one ticker.
 
     A ticker may have had two companies, and a renamed company's rows name its new ticker alone.
     Several companies whose rows all name other tickers mean that the server ignored the filter.

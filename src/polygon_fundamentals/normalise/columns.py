@@ -63,7 +63,7 @@ def column(rows: Sequence[JsonObject], name: str, kind: pa.DataType, misfits: Mi
 
 
 def refuse_another_format(misfits: Misfits) -> None:
-    """Return nothing where most rows have the form that the API's description gives them.
+    """Raise FormatError unless most rows have the form that the API's description gives them.
 
     One odd value is kept beside its row. Where most rows hold values that are lost to their
     columns, the API has changed its format, and to store such rows would replace good ones.
@@ -80,8 +80,8 @@ def refuse_another_format(misfits: Misfits) -> None:
     if len(odd) >= _FEWEST_ODD_ROWS and len(odd) > len(misfits) / 2:
         name, value = odd[0]
         raise FormatError(
-            f"{len(odd)} of {len(misfits)} rows hold values of another form than the API's "
-            f"description gives them, such as {name} = {str(value)[:40]!r}; none of them was "
+            f"{len(odd)} of {len(misfits)} rows hold values in another form than the API's "
+            f"description says, such as {name} = {str(value)[:40]!r}; none of them was "
             "stored. Report it to the vendor, and look for a newer version of this program"
         )
 

@@ -68,8 +68,8 @@ def entries_of_case(report: Path, case: Case, reason: str, by: str, until: date)
         wanted &= values["period_end"] == pd.Timestamp(case.period)
     if not wanted.any():
         raise AnswerIsNo(
-            f"{report} has no {case.finding} of {', '.join(case.tickers)} as asked; compare with "
-            "values.csv beside it, and name ticker, period and field as they stand there"
+            f"{report} has no such {case.finding} of {', '.join(case.tickers)}; name the ticker, "
+            "period and field as they are in values.csv beside it"
         )
     rows = values[wanted].drop_duplicates([c for c in _COLUMNS if c != "ticker"])
     return [_entry(row, reason, by, until) for row in rows.to_dict("records")]
@@ -98,7 +98,7 @@ def entries_of_report(path: Path, by: str | None, until: date) -> list[Any]:
         named = row.get(BY)
         who = named if isinstance(named, str) and named.strip() else by
         if not who:
-            raise UsageError(f"{path}: add a column `{BY}`, or give --by: somebody accepts")
+            raise UsageError(f"{path}: add a column `{BY}`, or give --by")
         entries.append(_entry(row, row[REASON], who, until))
     return entries
 

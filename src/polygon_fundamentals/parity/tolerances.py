@@ -148,7 +148,7 @@ class Tolerances(_Frozen):
         faults = [f"no budget for {k.value}" for k in BUDGETED_KINDS if k not in self.budgets]
         faults += [f"{k.value} takes no budget" for k in self.budgets if k not in BUDGETED_KINDS]
         fields = Counter((f.statement.value, f.v2_field) for f in self.fields)
-        faults += [f"{s} {name} stands {n} times" for (s, name), n in fields.items() if n > 1]
+        faults += [f"{s} {name} is listed {n} times" for (s, name), n in fields.items() if n > 1]
         scopes = Counter(
             (b.finding.value, b.statement.value, b.v2_field) for b in self.scoped_budgets
         )
@@ -206,7 +206,7 @@ class AcceptedFile(_Frozen):
             (a.statement.value, a.cik, a.timeframe.value, a.period_end.isoformat(), a.v2_field)
             for a in self.accepted
         )
-        faults = [f"{' '.join(key)} stands {n} times" for key, n in keys.items() if n > 1]
+        faults = [f"{' '.join(key)} is listed {n} times" for key, n in keys.items() if n > 1]
         faults += [
             f"{a.v2_field} is not compared in {a.statement.value}"
             for a in self.accepted

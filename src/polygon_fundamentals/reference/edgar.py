@@ -229,14 +229,14 @@ class _Reading:
             return None
         if status == 403 and "Undeclared Automated Tool" in text:
             raise EdgarIdentityError(
-                "SEC EDGAR does not accept who asks (403, undeclared automated tool): set "
+                "SEC EDGAR does not accept the name given (403, undeclared automated tool): set "
                 f"{EDGAR_IDENTITY} to your own name and e-mail address, then run again"
             )
         if status == 429 or (status == 403 and "Request Rate Threshold Exceeded" in text):
             raise self._too_fast(status, what)
         if status in (408, 425) or status >= 500:
             raise RetriableApiError(f"{what} answered {status}")
-        raise ApiError(f"{what} answered {status}, which may be said to this network's address")
+        raise ApiError(f"{what} answered {status}, perhaps because of this network's address")
 
     def _too_fast(self, status: int, what: str) -> ApiError:
         """Let everybody pause; return the error, which a second time is final."""

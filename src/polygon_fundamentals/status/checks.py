@@ -76,7 +76,7 @@ def _others(figures: Figures) -> Iterator[Row]:
         remedy = "`daily-update --generation both` takes them in"
         yield Row(f"{name} of v1", None, reason, kind, remedy)
     if count := len(figures.others.v2):
-        reason = f"{count:,} files among v2's, where readers meet them: {figures.others.v2[0]}"
+        reason = f"{count:,} files among v2's, which readers open: {figures.others.v2[0]}"
         remedy = "stop what writes there, then run `daily-update`, which repairs them"
         yield Row(f"{name} of v2", False, reason, kind, remedy)
     if count := len(figures.others.silver):
@@ -89,9 +89,9 @@ def _others(figures: Figures) -> Iterator[Row]:
 def _endpoint(figures: Figures) -> Row:
     v1, name, kind = figures.v1, "v1 endpoint", "v1"
     if v1.state == "archived":
-        return Row(name, True, f"not asked: v1 is in the archive since {v1.since}", kind)
+        return Row(name, True, f"not asked: v1 has been in the archive since {v1.since}", kind)
     if v1.state == "frozen":
-        return Row(name, True, f"frozen since {v1.since}: retired, nothing new comes", kind)
+        return Row(name, True, f"frozen since {v1.since}: the endpoint is retired", kind)
     if v1.state == "live":
         sunset = f", sunset announced for {v1.sunset}" if v1.sunset else ""
         return Row(name, True, f"live{sunset}", kind)
@@ -191,13 +191,13 @@ def _stale(figures: Figures, name: str) -> Iterator[Row]:
 def _refresh(figures: Figures) -> Row:
     if figures.refreshed is not None:
         age = figures.at - figures.refreshed
-        reason = f"v2 was read whole {age.days} days ago"
+        reason = f"v2 was last read in full {age.days} days ago"
         if age <= timedelta(days=REFRESH_DAYS):
             return Row("refresh", True, reason, "late")
         return Row("refresh", False, reason, "late", "run `refresh`")
     since = figures.updating_since
     due = since is not None and figures.at - since > timedelta(days=REFRESH_DAYS)
-    reason = "v2 was never read whole since its load"
+    reason = "v2 has not been read in full since its load"
     if due:
         return Row("refresh", False, reason, "late", "run `refresh`")
     return Row("refresh", None, f"{reason}; due {REFRESH_DAYS} days after the first update", "late")

@@ -52,7 +52,7 @@ def _download(evidence: Evidence, name: str, target: Target) -> Measured:
         return Measured(name, target, None, missing)
     if limit is not None and limit < PLANNED["requests"].target:
         least = f"{PLANNED['requests'].target:g}"
-        missing = f"it supposes {least} requests a minute, and the limit was {limit:,}"
+        missing = f"the target assumes {least} requests a minute, but the limit was {limit:,}"
         return Measured(name, target, None, missing)
     return _measured(name, target, report.seconds / tickers * 1000 / 60)
 
@@ -81,7 +81,7 @@ def _storage(evidence: Evidence, name: str, target: Target) -> Measured:
     present = evidence.at.astimezone(NEW_YORK).year
     years = {year for d in v2 for year in d.bytes_by_year if _UNDATED_YEAR < year < present}
     if not years:
-        return Measured(name, target, None, "needs a year of v2 that is over; `historical-load`")
+        return Measured(name, target, None, "needs a full year of v2; run `historical-load`")
     size = sum(d.bytes_by_year.get(max(years), 0) for d in v2)
     return _measured(name, target, size / GIGABYTE)
 
@@ -93,7 +93,7 @@ def _memory(evidence: Evidence, name: str, target: Target) -> Measured:
         if entry.flow in LOADS and entry.peak_memory_bytes
     }
     if not newest:
-        return Measured(name, target, None, "needs a load in the ledger; `historical-load`")
+        return Measured(name, target, None, "needs a load in the ledger; run `historical-load`")
     return _measured(name, target, max(newest.values()) / GIGABYTE)
 
 

@@ -123,8 +123,8 @@ class Index:
         if not state.is_complete and not self.wait_until_complete(WAIT_SECONDS):
             state = self.state
             raise NotReadyError(
-                f"{len(state.shelves)} of {len(state.tickers)} tickers are read from the lake so "
-                "far; a query by ticker is answered already"
+                f"{len(state.shelves)} of {len(state.tickers)} tickers have been read from the "
+                "lake so far; queries by ticker are already answered"
             )
         state = self.state
         if cik is not None:
@@ -144,7 +144,7 @@ class Index:
             if shelf is not None:
                 return shelf
             if company is None:
-                raise NotReadyError(f"{ticker} is not read from the lake yet")
+                raise NotReadyError(f"{ticker} has not been read from the lake yet")
             future = self._building.get(company)
             if future is None:
                 # Full at once: reading the texts of a bare one takes as long again.
@@ -155,7 +155,7 @@ class Index:
         try:
             paths = future.result(max(0.0, until - time.monotonic()))
         except TimeoutError:
-            raise NotReadyError(f"{ticker} is not read from the lake yet") from None
+            raise NotReadyError(f"{ticker} has not been read from the lake yet") from None
         except (FundamentalsError, OSError, BrokenProcessPool) as error:
             with self._lock:
                 self._building.pop(company, None)

@@ -94,7 +94,7 @@ class PatientProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no request, or one whose head is too long, in the vendor's envelope."""
-        body = error_body(400, "this is no HTTP request, or its head is longer than 64 KB")
+        body = error_body(400, "this is not an HTTP request, or its head is longer than 64 KB")
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),

@@ -106,9 +106,9 @@ def test_a_plan_makes_nothing_in_a_folder_that_is_no_lake(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--watch", "--json"], "--watch goes without --json"),
+        (["--watch", "--json"], "--watch cannot be combined with --json"),
         (["--watch", "--every", "0"], "--every 0.0: input should be greater than 0"),
-        (["--targets", "nowhere.toml"], "--targets nowhere.toml is no file"),
+        (["--targets", "nowhere.toml"], "--targets nowhere.toml is not a file"),
         (["--lake", "/nowhere/at/all"], "there is no lake at /nowhere/at/all"),
     ],
 )

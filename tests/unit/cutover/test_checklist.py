@@ -318,9 +318,9 @@ def test_a_retired_v1_asks_for_the_whole_history(ready: Lake) -> None:
 
 
 def test_only_those_whom_the_contacts_name_may_sign(lake: Lake) -> None:
-    with pytest.raises(UsageError, match="may not sign 'training' off"):
+    with pytest.raises(UsageError, match="may not sign off 'training'"):
         sign(lake, PEOPLE, "training", "Mallory")
-    with pytest.raises(UsageError, match="nothing to sign off"):
+    with pytest.raises(UsageError, match="not an item to sign off"):
         sign(lake, PEOPLE, "lunch", "Ada")
     assert "still to sign: rollback_authority" in sign(lake, PEOPLE, "training", "ada@example.com")
 

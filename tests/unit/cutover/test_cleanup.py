@@ -349,7 +349,7 @@ def test_retired_schedules_are_named(switched: Lake) -> None:
 
 def test_a_cutover_of_the_future_has_not_aged(switched: Lake) -> None:
     early = context(switched, clock=lambda: datetime(2020, 1, 1, tzinfo=UTC))
-    with pytest.raises(AnswerIsNo, match="v1's deployments go after 30 days"):
+    with pytest.raises(AnswerIsNo, match="v1's deployments are retired after 30 days"):
         cleanup(switched, early, Retention())
 
 

@@ -106,11 +106,11 @@ def test_a_real_lake_is_refused_and_a_copy_that_was_moved_too(copy: Lake, lake: 
     before = fingerprint(lake.root, "**/*")
     code, answer = call("rehearse", "--lake", str(lake.root))
     assert (code, fingerprint(lake.root, "**/*")) == (4, before)
-    assert "was not made to rehearse on" in answer["error"]
+    assert "is not a copy made for rehearsing" in answer["error"]
     assert f"--lake {lake.root} --copy DIR" in answer["error"]
     moved = copy.root.rename(copy.root.with_name("production"))
     code, answer = call("rehearse", "--lake", str(moved))
-    assert (code, "was not made to rehearse on" in answer["error"]) == (4, True)
+    assert (code, "is not a copy made for rehearsing" in answer["error"]) == (4, True)
     items = evaluate_checklist(Lake(moved), Thresholds(), Contacts()).items
     item = next(item for item in items if item.name == "rehearsal")
     assert (item.ok, f"was moved here from {copy.root}" in item.detail) == (False, True)

@@ -128,7 +128,7 @@ def test_what_cannot_be_signed(lake: Lake) -> None:
     next((lake.ops / "parity" / "reports").glob("*-gone/tickers.csv")).unlink()
     with pytest.raises(UsageError, match="is not whole; run `python -m flows parity` again"):
         signed(lake)
-    with pytest.raises(UsageError, match="'Grace' may not sign 'parity' off"):
+    with pytest.raises(UsageError, match="'Grace' may not sign off 'parity'"):
         sign(lake, PEOPLE, "parity", "Grace")
 
 

@@ -99,7 +99,7 @@ def test_an_answer_that_differs_after_the_switch_rolls_back_by_itself(
     before = state(filled)
     found = run(filled, "cutover", checks=(check,))
     assert (found["exit_code"], found["state"]) == (1, "undone")
-    assert "verify: readers' answers differ on the pointer: link.link" in found["message"]
+    assert "verify: readers' checks disagree on the pointer: link.link" in found["message"]
     names = [step["name"] for step in found["steps"]]
     assert names[-3:] == [
         "put back: move silver",
@@ -301,7 +301,7 @@ def test_cleanup_refuses_before_its_days_and_while_v1_is_primary(filled: Lake) -
     with pytest.raises(AnswerIsNo, match="leads to v1, which readers still use"):
         run(filled, "cleanup", checks=())
     run(filled, "cutover", checks=())
-    with pytest.raises(AnswerIsNo, match="v1's deployments go after 30 days"):
+    with pytest.raises(AnswerIsNo, match="v1's deployments are retired after 30 days"):
         run(filled, "cleanup", checks=(), clock=at_later(29))
     found = run(filled, "cleanup", checks=(), clock=at_later(31))
     assert [step["name"] for step in found["steps"]] == ["retire deployments"]

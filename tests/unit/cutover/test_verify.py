@@ -129,7 +129,7 @@ def test_what_is_not_recorded_is_not_judged(filled: Lake) -> None:
     judged = {step.name: step.ok for step in report.steps}
     assert judged["v2.cash_flow"] is None
     (line,) = [step for step in report.steps if step.name == "v2.cash_flow"]
-    assert line.detail == "6 files, of 6 of which nothing is recorded"
+    assert line.detail == "6 files; nothing is recorded for 6 of them"
 
 
 def test_what_an_old_script_wrote_through_the_pointer_is_found(filled: Lake) -> None:

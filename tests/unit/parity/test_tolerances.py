@@ -152,7 +152,7 @@ def test_a_faulty_acceptance(tmp_path: Path, old: str, new: str, fault: str) -> 
 
 
 def test_an_acceptance_stands_once(tmp_path: Path) -> None:
-    with pytest.raises(ToleranceError, match="stands 2 times"):
+    with pytest.raises(ToleranceError, match="is listed 2 times"):
         load_accepted(accepted_file(tmp_path, ENTRY, ENTRY))
 
 

@@ -164,7 +164,7 @@ def test_what_edgar_does_not_have_is_nothing(sandbox: Sandbox, lake: Lake) -> No
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ("blocked", "answered 403, which may be said to this network's address"),
+        ("blocked", "answered 403, perhaps because of this network's address"),
         ("moved", "answered 302"),
     ],
 )

@@ -88,7 +88,7 @@ def test_a_late_run_a_missing_refresh_and_a_damaged_ledger(lake: Lake) -> None:
     found = " ".join(warnings(lake))
     assert "v2 daily update: last success for 2026-07-01" in found
     assert "7 business days ago" in found
-    assert "refresh: v2 was never read whole" in found
+    assert "refresh: v2 has not been read in full" in found
     assert "20260702T0Z-x.json cannot be read" in found
 
 
