@@ -74,7 +74,7 @@ def test_parity_passes_once_the_differences_are_accepted(
         code, answered = call(
             "accept", "sign", "--ticker", first["ticker"], *words, *because, *here
         )
-        assert (code, "has no sign of" in answered["error"]) == (1, True)
+        assert (code, "has no such sign of" in answered["error"]) == (1, True)
         # What follows from it, a reviewer accepts in the file.
         values["reason"] = "Follows from the revenue."
         open_kinds = values["kind"].isin(

@@ -144,7 +144,7 @@ def check_entries(entries: Iterable[FieldEntry]) -> None:
     rows = tuple(entries)
     faults = [fault for entry in rows for fault in _faults_of(entry)]
     v1_names = Counter((e.v1_section, e.v1) for e in rows if e.v1 is not None)
-    faults += [f"v1 {s}.{n} stands {k} times" for (s, n), k in v1_names.items() if k > 1]
+    faults += [f"v1 {s}.{n} is listed {k} times" for (s, n), k in v1_names.items() if k > 1]
     v2_sources = Counter((e.statement, e.v2, e.source_rank) for e in rows if e.v2 is not None)
     faults += [
         f"v2 {s}.{n} has {k} v1 sources of rank {rank}"

@@ -153,7 +153,7 @@ class Tolerances(_Frozen):
             (b.finding.value, b.statement.value, b.v2_field) for b in self.scoped_budgets
         )
         faults += [
-            f"the budget for {kind} in {statement} {field or ''} stands {n} times"
+            f"the budget for {kind} in {statement} {field or ''} is listed {n} times"
             for (kind, statement, field), n in scopes.items()
             if n > 1
         ]
