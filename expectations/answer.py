@@ -203,7 +203,10 @@ def _earlier(reports: Path) -> list[JsonObject]:
     """The summaries of the runs before, oldest first; of earlier versions only what they have."""
     summaries = []
     for path in sorted(reports.parent.glob("*/summary.json")):
-        summary = orjson.loads(path.read_bytes())
+        try:
+            summary = orjson.loads(path.read_bytes())
+        except orjson.JSONDecodeError:
+            continue  # a run of long ago, of which only the trend would be shown
         if path.parent != reports and "scope" in summary:
             summaries.append(summary)
     return summaries

@@ -90,7 +90,7 @@ def recorded(lake: Lake) -> dict[str, Recorded] | None:
         return msgspec.json.decode(_file(lake).read_bytes(), type=dict[str, Recorded])
     except FileNotFoundError:
         return None
-    except msgspec.MsgspecError as error:
+    except (ValueError, msgspec.MsgspecError) as error:
         raise DamagedFileError(
             f"{_file(lake)} holds no checksums ({error}); compare v1 with a copy of it, then "
             "record them anew with `python -m flows checklist --record-checksums`"

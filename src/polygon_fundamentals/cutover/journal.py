@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -28,6 +28,8 @@ VERSION = 1
 OPEN, DONE, UNDONE = "open", "done", "undone"
 FORWARD, BACK = "forward", "back"
 CUTOVER, ROLLBACK, CLEANUP, RESTORE = "cutover", "rollback", "cleanup", "restore"
+_STATES, _WAYS = (OPEN, DONE, UNDONE), (FORWARD, BACK)
+_KINDS = (CUTOVER, ROLLBACK, CLEANUP, RESTORE)
 
 Clock = Callable[[], datetime]
 
@@ -111,6 +113,9 @@ class Journal:
     ) -> Journal:
         """Return a new journal, written."""
         at = clock()
+        # The names are the order: a clock that was set back must not put this before the last.
+        last = max((datetime.fromisoformat(j.started) for j in journals(lake)), default=at)
+        at = max(at, last + timedelta(microseconds=1)) if last >= at else at
         name = f"{at:%Y%m%dT%H%M%S%f}Z-{operation}-{uuid.uuid4().hex[:8]}.json"
         journal = cls(folder(lake) / name, operation, at.isoformat(), dict(parameters))
         journal.facts = Facts(**(facts or {}))
@@ -192,6 +197,12 @@ def _read(path: Path, lake: Lake) -> Journal:
         msgspec.convert(journal.facts, Facts)
         msgspec.convert(journal.steps, list[StepEntry])
         datetime.fromisoformat(journal.started)
+        for word, known in (
+            (journal.operation, _KINDS),
+            (journal.state, _STATES),
+            (journal.direction, _WAYS),
+        ):
+            known.index(word)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:120]
         raise DamagedFileError(

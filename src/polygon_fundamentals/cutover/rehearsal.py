@@ -63,7 +63,7 @@ def rehearsal_of(lake: Lake) -> Rehearsal | None:
         return msgspec.json.decode(mark_file(lake).read_bytes(), type=Rehearsal)
     except FileNotFoundError:
         return None
-    except msgspec.MsgspecError as error:
+    except (ValueError, msgspec.MsgspecError) as error:
         raise DamagedFileError(
             f"{mark_file(lake)} cannot be read ({error}); it marks a copy to rehearse on: remove "
             "the copy, and make another with `python -m flows rehearse --copy DIR`"

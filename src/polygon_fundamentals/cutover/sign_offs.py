@@ -209,8 +209,10 @@ def _given(lake: Lake, item: str) -> SignOffs:
     path = _file(lake, item)
     try:
         sign_off: SignOffs = orjson.loads(path.read_bytes())
+        for entry in sign_off.values():
+            _ = entry["by"], datetime.fromisoformat(entry["at"])
     except FileNotFoundError:
         return {}
-    except orjson.JSONDecodeError as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedFileError(f"{path} cannot be read; remove it and sign off again") from error
     return sign_off

@@ -155,8 +155,13 @@ def _reason(dataset: Dataset, ticker: str, partition: int, known: TickerIndex) -
     entry = known.files.get(partition)
     if stamp is None:
         return "is missing" if entry is not None else ""
-    if entry is not None and known.checksums.get(partition) == bytes_checksum(path.read_bytes()):
-        return ""
+    try:
+        if entry is not None and known.checksums.get(partition) == bytes_checksum(
+            path.read_bytes()
+        ):
+            return ""
+    except FileNotFoundError:
+        return "is missing"  # a load moved it meanwhile: asked again under the lock
     try:
         stored = read_file(dataset, partition, ticker)
     except DamagedFileError as error:

@@ -19,6 +19,7 @@ from polygon_fundamentals.locks import exclusive
 # Requests are counted where they leave; a second more than a minute lets them arrive
 # late without the server counting one too many.
 WINDOW_SECONDS = 61.0
+_FARTHEST_SECONDS = 86_400.0
 
 
 class RateLimit(Protocol):
@@ -95,4 +96,6 @@ class FileRateLimit:
         count = len(data) // 8
         written, *times = struct.unpack(f"<{count}d", data[: count * 8]) or (now,)
         back = max(0.0, written - now)
-        return [moment - back for moment in times]
+        # Of a flipped bit a run would wait for days.
+        times = [moment - back for moment in times]
+        return [moment for moment in times if abs(moment - now) < _FARTHEST_SECONDS]

@@ -90,7 +90,7 @@ def read_archived(
     wanted = None if symbols is None else pads.field("ticker").isin(symbols)
     try:
         rows = pads.dataset(path, format=_VERIFIED)
-        if rows.schema.names != flat_schema(dataset.generation, dataset.statement).names:
+        if not rows.schema.equals(flat_schema(dataset.generation, dataset.statement)):
             raise ValueError(f"its columns are not those of {dataset.name}")
         return rows.to_table(columns=None if columns is None else list(columns), filter=wanted)
     except FileNotFoundError:

@@ -204,14 +204,15 @@ def _read(
 
 def _files_of(schema: pa.Schema, dataset: Dataset) -> Signatures | None:
     """Return the files that a part says its rows are from; None of another version."""
+    # The footer, where both stand, has no checksum.
+    if not schema.remove_metadata().equals(_nothing(dataset).schema):
+        return None
     try:
         content = orjson.loads((schema.metadata or {})[b"files"])
-    except (KeyError, orjson.JSONDecodeError):
+        files_of: Signatures = content["files"]
+        return files_of if content["version"] == VERSION else None
+    except (KeyError, TypeError, ValueError):
         return None
-    if schema.names != _nothing(dataset).schema.names or content.get("version") != VERSION:
-        return None
-    files_of: Signatures = content["files"]
-    return files_of
 
 
 def _write(dataset: Dataset, bucket: int, table: pa.Table, known: Mapping[str, list[int]]) -> None:

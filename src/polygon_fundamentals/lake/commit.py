@@ -125,7 +125,7 @@ def _read_note(dataset: Dataset, bucket: int) -> dict[str, set[int]]:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, set[int]])
     except FileNotFoundError:
         return {}
-    except msgspec.MsgspecError:
+    except (ValueError, msgspec.MsgspecError):  # a text that is no UTF-8 is no error of msgspec's
         log.warning("%s cannot be read; every file of its tickers is looked at again", path)
         listed = dataset.partitions_by_ticker()
         return {ticker: months for ticker, months in listed.items() if bucket_of(ticker) == bucket}
@@ -272,6 +272,4 @@ def _index(dataset: Dataset, plan: Plan, checksums: Mapping[str, str]) -> None:
             known.rows[key] = (partition, digest)
     path = dataset.index_file(plan.ticker)
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = local.temporary_name(path)
-    staged.write_bytes(known.dumps(dataset))
-    os.replace(staged, path)
+    local.replace_derived(path, known.dumps(dataset))

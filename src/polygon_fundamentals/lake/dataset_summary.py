@@ -23,7 +23,6 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import msgspec
-import orjson
 
 from polygon_fundamentals.datasets.keys import PERIOD, cik_of, period_of, record_keys
 from polygon_fundamentals.errors import DamagedFileError
@@ -31,7 +30,7 @@ from polygon_fundamentals.lake import codec, index
 from polygon_fundamentals.lake.file_names import UNDATED
 from polygon_fundamentals.lake.filing_edges import Edge, Signatures, filing_edges
 from polygon_fundamentals.lake.paths import Dataset, Lake, ticker_files
-from polygon_fundamentals.lake.storage import local
+from polygon_fundamentals.lake.storage import checked, local
 from polygon_fundamentals.statements import Generation, Statement
 
 VERSION = 3
@@ -86,8 +85,8 @@ _DECODER = msgspec.json.Decoder(_Saved)
 def _load(dataset: Dataset) -> DatasetSummary:
     """Return the summary as last stored; empty where there is none of this folder."""
     try:
-        saved = _DECODER.decode(_cache_file(dataset).read_bytes())
-    except (OSError, msgspec.MsgspecError):
+        saved = _DECODER.decode(checked.json_of(_cache_file(dataset).read_bytes()))
+    except (OSError, ValueError, msgspec.MsgspecError):
         return DatasetSummary()
     if saved.version != VERSION or saved.folder != str(dataset.folder):
         return DatasetSummary()
@@ -153,7 +152,7 @@ def summarise(dataset: Dataset, *, every_file: bool) -> DatasetSummary:
         }
         # On a disk that is full or read-only the summary is as true; it is only not stored.
         with suppress(OSError):
-            local.replace_file(_cache_file(dataset), orjson.dumps(content))
+            local.replace_file(_cache_file(dataset), checked.dumps(content))
     return summary
 
 

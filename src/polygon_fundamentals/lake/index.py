@@ -27,6 +27,7 @@ from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.statements import Generation
 
 VERSION = 3
+_OWN = b',"own":"'
 # How many columns the hashes of an index are of that does not say so.
 _FIRST_COLUMNS = {
     "v2.balance_sheets": 42,
@@ -56,8 +57,8 @@ class TickerIndex:
     is_older: bool = False
 
     def dumps(self, dataset: Dataset) -> bytes:
-        """Return the index as JSON, with how many columns the hashes are of."""
-        return orjson.dumps(
+        """Return the index as JSON: of how many columns the hashes are, its own checksum last."""
+        content = orjson.dumps(
             {
                 "version": VERSION,
                 "columns": 0 if self.is_older else _columns(dataset),
@@ -67,6 +68,7 @@ class TickerIndex:
                 "checksums": {str(k): v for k, v in self.checksums.items()},
             }
         )
+        return content[:-1] + _OWN + bytes_checksum(content).encode() + b'"}'
 
     @classmethod
     def loads(cls, data: bytes, dataset: Dataset) -> TickerIndex | None:
@@ -78,6 +80,9 @@ class TickerIndex:
         first = _FIRST_COLUMNS.get(dataset.name, _columns(dataset))
         try:
             content: Any = orjson.loads(data)
+            body, mark, _ = data.rpartition(_OWN)
+            if mark and content.get("own") != bytes_checksum(body + b"}"):
+                return None  # a bit of it flipped; an index of an earlier version has no checksum
             return cls(
                 {key: (row[0], row[1]) for key, row in content["rows"].items()},
                 {int(key): (f[0], f[1], f[2]) for key, f in content["files"].items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -23,6 +24,9 @@ def clear_leftovers(lake: Lake) -> None:
     """Remove the temporary files that dead processes left in `ops` and beside the archives."""
     for folder in (lake.ops, lake.root / "archive"):
         local.remove_leftovers(folder)
+    for zips in (lake.ops / "reference" / "edgar").glob("zips-*"):
+        if local.is_abandoned(zips):  # 3 GB that a killed run left
+            shutil.rmtree(zips, ignore_errors=True)
 
 
 def recover(lake: Lake) -> list[str]:

@@ -67,7 +67,16 @@ def keeps_form(dataset: Dataset) -> bool:
                 form = THEIRS if _is_theirs(dataset.lake) else OURS
                 path.parent.mkdir(parents=True, exist_ok=True)
                 local.replace_file(path, orjson.dumps({"form": form}))
-    return bool(orjson.loads(path.read_bytes())["form"] == THEIRS)
+    try:
+        form = orjson.loads(path.read_bytes())["form"]
+    except (ValueError, KeyError, TypeError):
+        form = ""
+    if form not in (THEIRS, OURS):  # neither is guessed: files in their form would become ours
+        raise DamagedFileError(
+            f'{path} does not say which form v1\'s files have; write {{"form":"{THEIRS}"}} into '
+            f'it where another tool\'s readers still read them, else {{"form":"{OURS}"}}'
+        )
+    return bool(form == THEIRS)
 
 
 def _is_theirs(lake: Lake) -> bool:

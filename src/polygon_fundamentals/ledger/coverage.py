@@ -40,7 +40,7 @@ def _updated(
     days = []
     for entry in entries:
         report = entry.generations.get(generation)
-        came = report is not None and report.ok and report.rows_received
+        came = report is not None and report.ok and report.rows_received and "to" in report.window
         if report and came and entry.flow == "daily-update" and covers(entry, scope):
             days.append(min(date.fromisoformat(report.window["to"]), day_of(entry.started)))
     return max(days, default=None)

@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -104,6 +104,9 @@ class RunEntry:
             entry = msgspec.convert(_as_written_today(content), cls)
         except msgspec.ValidationError as error:
             raise ValueError(str(error)) from error
+        for report in entry.generations.values():
+            for day in report.window.values():
+                date.fromisoformat(day)  # whoever asks what is covered counts with them
         return replace(entry, path=path, content=content)
 
     @property

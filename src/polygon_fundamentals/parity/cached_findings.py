@@ -15,6 +15,7 @@ import orjson
 
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.storage import checked
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.parity.cache import code_digest
@@ -38,7 +39,7 @@ class CachedFindings:
         home = _folder(lake, statement)
         try:
             with _held(lake, statement):
-                known = orjson.loads((home / "known.json").read_bytes())
+                known = orjson.loads(checked.json_of((home / "known.json").read_bytes()))
                 if known["code"] != code_digest():
                     return cls(None, {}, {})
                 findings = StatementFindings(statement, home).linked(folder)
@@ -62,7 +63,7 @@ class CachedFindings:
             self.findings.linked(folder)
             for older in ("a", "b"):  # where the tables stood until November 2026
                 shutil.rmtree(folder / older, ignore_errors=True)
-            replace_file(folder / "known.json", orjson.dumps(known))
+            replace_file(folder / "known.json", checked.dumps(known))
 
 
 def _held(lake: Lake, statement: Statement) -> AbstractContextManager[None]:

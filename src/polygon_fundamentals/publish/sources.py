@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.datasets.schemas import TEXT
+from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.periods.current import current_rows
@@ -60,11 +62,25 @@ def _built(name: str, folder: Path, stored: pa.Schema, column: pa.Field) -> Tabl
     }
 
     def rows(values: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        # Before anything is written: what is published once under a digest is never compared again.
         for value in values:
-            for batch in pq.ParquetFile(files[value]).iter_batches(ROW_GROUP):
-                yield _with(batch, schema, value)
+            _refuse_rot(files[value])
+        return (
+            _with(batch, schema, value)
+            for value in values
+            for batch in pq.ParquetFile(files[value]).iter_batches(ROW_GROUP)
+        )
 
     return TableSource(name, schema, {value: path.stem for value, path in files.items()}, rows)
+
+
+def _refuse_rot(path: Path) -> None:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: blake2b(digest_size=8)).hexdigest()
+    if path.stem != f"part-{digest}":
+        raise DamagedFileError(
+            f"{path} is not what its name says; build silver again: `python -m flows silver`"
+        )
 
 
 def _with(batch: pa.RecordBatch, schema: pa.Schema, value: str) -> pa.RecordBatch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -40,7 +41,7 @@ class Archives:
                 apart.submit(_extract, paths[SUBMISSIONS_ZIP], frozenset(ciks), folder).result()
             with zipfile.ZipFile(paths[FACTS_ZIP]) as facts:
                 yield cls(facts, folder)
-        except zipfile.BadZipFile as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
             raise EdgarUnreachableError(
                 f"SEC EDGAR is not reachable: a nightly zip is damaged ({error})"
             ) from error

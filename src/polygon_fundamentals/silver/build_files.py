@@ -63,7 +63,7 @@ class TableFiles:
             name = f"{label}/part-{blake2b(data, digest_size=8).hexdigest()}.parquet"
             (self._folder / label).mkdir()
             self.rows, self.files = self.rows + count, self.files + 1
-            if self._base is None or not _linked(self._base / name, self._folder / name):
+            if self._base is None or not _linked(self._base / name, self._folder / name, data):
                 local.write_bytes(self._folder / name, data)
                 self.written, self.size = self.written + 1, self.size + data.size
         shutil.rmtree(self._spool, ignore_errors=True)
@@ -130,8 +130,10 @@ def _encoded(rows: pa.ipc.RecordBatchFileReader, path: Path) -> tuple[pa.Buffer,
     return sink.getvalue(), len(place)
 
 
-def _linked(source: Path, target: Path) -> bool:
+def _linked(source: Path, target: Path, data: pa.Buffer) -> bool:
     try:
+        if source.read_bytes() != data.to_pybytes():
+            return False  # rotten: a link would carry it into every build to come
         os.link(source, target)
     except FileNotFoundError:
         return False

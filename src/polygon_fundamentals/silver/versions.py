@@ -182,7 +182,9 @@ def _load_cache(dataset: Dataset) -> tuple[pa.Table, dict[str, list[int]]]:
             _cache_file(dataset), partitioning=None, page_checksum_verification=True
         )
         known = orjson.loads((table.schema.metadata or {})[b"files"])
-        if known.pop("version", None) == [VERSION] and table.schema.names == wanted.names:
+        if known.pop("version", None) == [VERSION] and table.schema.remove_metadata().equals(
+            wanted
+        ):
             return table.replace_schema_metadata(None).cast(wanted), known
     except (KeyError, OSError, ValueError, pa.ArrowException):
         pass  # the cache is derived: without it every file is read again

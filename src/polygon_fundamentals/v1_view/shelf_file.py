@@ -14,6 +14,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import blake2b
 from itertools import count
 from pathlib import Path
 from sys import intern
@@ -24,8 +25,9 @@ import orjson
 from polygon_fundamentals.lake.file_names import ticker_file_name
 from polygon_fundamentals.lake.paths import Lake
 
-VERSION = 2
+VERSION = 3
 _MAGIC = b"v1shelf\n"
+_DIGEST = 16
 Text = tuple[bytes, bytes | None]  # `body` and `sourced` of a record
 _NUMBERS = count(1)
 
@@ -127,17 +129,20 @@ def dump(shelf: Shelf) -> bytes:
             "records": rows,
         }
     )
-    return b"".join([_MAGIC, len(head).to_bytes(8, "big"), head, *blobs])
+    content = b"".join([len(head).to_bytes(8, "big"), head, *blobs])
+    return _MAGIC + blake2b(content, digest_size=_DIGEST).digest() + content
 
 
 def load(path: Path) -> Shelf | None:
     """Return the shelf in a file, or None where it is not there or not one of this version."""
     try:
         data = path.read_bytes()
-        if data[: len(_MAGIC)] != _MAGIC:
+        first = len(_MAGIC) + _DIGEST
+        own = blake2b(data[first:], digest_size=_DIGEST).digest()
+        if data[:first] != _MAGIC + own:
             return None
-        start = len(_MAGIC) + 8
-        at = start + int.from_bytes(data[len(_MAGIC) : start], "big")
+        start = first + 8
+        at = start + int.from_bytes(data[first:start], "big")
         head: Any = orjson.loads(data[start:at])
         if head["version"] != VERSION:
             return None

@@ -38,7 +38,7 @@ def without_checksums(lake: Lake) -> None:
     """Make the index what earlier versions wrote: without the checksums of the files."""
     for path in (lake.ops / "index").rglob("ticker=*.json"):
         entry = orjson.loads(path.read_bytes())
-        del entry["checksums"]
+        del entry["checksums"], entry["own"]
         path.write_bytes(orjson.dumps(entry))
 
 

@@ -11,13 +11,20 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from polygon_fundamentals import silver
+from polygon_fundamentals.cutover import checksums
+from polygon_fundamentals.cutover.verify import verify
 from polygon_fundamentals.errors import DamagedFileError
-from polygon_fundamentals.lake import Lake, codec, revisions
+from polygon_fundamentals.lake import Lake, catalogue, codec, index, revisions, their_form
 from polygon_fundamentals.lake.archived_rows import archived_file, read_archived, write_archived
+from polygon_fundamentals.lake.file_names import bucket_of
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.read import read_dataset
+from polygon_fundamentals.lake.recovery import recover
+from polygon_fundamentals.publish.sources import TableSource, silver_tables
 from polygon_fundamentals.silver.versions import superseded
 from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.v1_view import shelf_file
 from tests.cutover_world import fill
 
 FLIPS = 120
@@ -100,3 +107,94 @@ def test_what_is_not_derived_is_read_as_it_was_or_named(
                     assert truth.equals(rows), f"bit {place} of {path.name}"
         # The others are of a footer's parts that nobody reads.
         assert named > FLIPS / 3
+
+
+@both
+def test_an_index_of_which_a_bit_was_flipped_is_made_anew(
+    filled: Lake, generation: Generation
+) -> None:
+    """It says where each row is: a row that it put elsewhere was lost with the next change."""
+    dataset = filled.dataset(generation, Statement.BALANCE_SHEETS)
+    truth = index.load(dataset, "AAA", set())
+    path, draws = dataset.index_file("AAA"), random.Random(7)
+    for _ in range(FLIPS):
+        with flipped(path, draws) as place:
+            again = index.load(dataset, "AAA", set())
+            assert (again.rows, again.files) == (truth.rows, truth.files), f"bit {place}"
+
+
+@both
+def test_a_summary_of_which_a_bit_was_flipped_is_made_anew(
+    filled: Lake, generation: Generation
+) -> None:
+    dataset = filled.dataset(generation, Statement.BALANCE_SHEETS)
+    truth = catalogue.count(dataset)
+    path, draws = filled.ops / "cache" / f"catalogue.{dataset.name}.json", random.Random(7)
+    for _ in range(FLIPS):
+        with flipped(path, draws) as place:
+            assert catalogue.count(dataset) == truth, f"bit {place}"
+
+
+def _wide(build: silver.Build) -> TableSource:
+    return next(iter(silver_tables(build)))
+
+
+def test_rot_in_silver_is_not_published_and_not_carried_into_the_next_build(filled: Lake) -> None:
+    build = silver.build(filled)
+    (path, *_) = sorted(build.path.glob("year=*/part-*.parquet"))
+    with flipped(path, random.Random(7)):
+        source = _wide(build)
+        with pytest.raises(DamagedFileError, match=f"{path.name} is not what its name says"):
+            source.rows(list(source.digests))
+        again = silver.build(filled)
+        assert again.path != build.path
+        assert verify(filled).problems[0].file.endswith(path.name)
+        good = _wide(again)
+        assert sum(batch.num_rows for batch in good.rows(list(good.digests))) == build.rows
+
+
+def test_the_form_of_v1s_files_is_never_guessed(filled: Lake) -> None:
+    dataset = filled.dataset(Generation.V1, Statement.BALANCE_SHEETS)
+    assert their_form.keeps_form(dataset) is False
+    path = their_form.form_file(filled)
+    for text in ('{"form":"nurs"}', "{", '{"norm":"ours"}', "[]"):
+        path.write_text(text)
+        with pytest.raises(DamagedFileError, match=f"{path} does not say which form"):
+            their_form.keeps_form(dataset)
+
+
+def test_a_shelf_of_which_a_bit_was_flipped_is_no_shelf(tmp_path: Path) -> None:
+    record = shelf_file.Record(
+        *("0000000001", "AAA Inc", "", ("AAA",), ("AAA",), "2024-03-31", "2024-05-02"),
+        *("quarterly", "Q1", "", "v1", b"body", b"sourced"),
+    )
+    shelf = shelf_file.Shelf({"AAA": "a digest"}, ("0000000001",), (record,))
+    path, draws = tmp_path / "AAA.shelf", random.Random(7)
+    path.write_bytes(shelf_file.dump(shelf))
+    whole = shelf_file.load(path)
+    assert whole is not None
+    assert whole.records == shelf.records
+    for _ in range(FLIPS):
+        with flipped(path, draws):
+            assert shelf_file.load(path) is None
+
+
+@pytest.mark.parametrize("text", [b"{", b'{"AAA\xf0": [202505]}', b"[1]", b'{"AAA": "x"}'])
+def test_a_note_of_unfinished_work_that_cannot_be_read_stops_nothing(
+    filled: Lake, text: bytes
+) -> None:
+    dataset = filled.dataset(Generation.V2, Statement.BALANCE_SHEETS)
+    note = filled.ops / "unfinished" / f"{dataset.name}.{bucket_of('AAA'):02d}.json"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_bytes(text)
+    assert recover(filled) == [note.stem]
+    assert not note.exists()
+
+
+@pytest.mark.parametrize("text", [b"{", b'{"a\xf0": 1}', b"[]"])
+def test_checksums_that_cannot_be_read_are_named(filled: Lake, text: bytes) -> None:
+    checksums.record(filled)
+    (path,) = filled.ops.rglob("*checksums*.json")
+    path.write_bytes(text)
+    with pytest.raises(DamagedFileError, match="holds no checksums"):
+        verify(filled)

@@ -58,11 +58,11 @@ def remove_leftovers(folder: Path) -> None:
             if leftover is None:
                 continue
             path, is_ours = Path(where, name), f".{host}-{leftover['pid']}-" in name
-            if not _is_alive(int(leftover["pid"])) if is_ours else _is_abandoned(path):
+            if not _is_alive(int(leftover["pid"])) if is_ours else is_abandoned(path):
                 path.unlink(missing_ok=True)
 
 
-def _is_abandoned(path: Path) -> bool:
+def is_abandoned(path: Path) -> bool:
     with suppress(FileNotFoundError):
         return time.time() - path.stat().st_mtime > ABANDONED_SECONDS
     return False
@@ -110,6 +110,17 @@ def replace_file(path: Path, data: bytes) -> None:
         write_bytes(beside, data)
 
 
+def replace_derived(path: Path, data: bytes) -> None:
+    """Replace `path` in one step, not flushed to disk: what a crash cut short is made anew."""
+    beside = temporary_name(path)
+    try:
+        write_bytes(beside, data)
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield the name of a file to write; at the end it takes `path`'s place, flushed to disk."""
@@ -145,7 +156,8 @@ def _replace(staged: str, path: str) -> None:
         if error.errno != errno.EXDEV:
             raise
         # A year may lie on another device: copied beside its place first, it is whole there too.
-        replace_file(Path(path), Path(staged).read_bytes())
+        with replacing(Path(path)) as beside:
+            shutil.copy2(staged, beside)  # with its time: it says when rows were observed
         os.unlink(staged)
 
 

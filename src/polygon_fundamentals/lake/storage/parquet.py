@@ -17,3 +17,15 @@ def encoded(table: pa.Table, **options: Any) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", write_page_checksum=True, **options)
     return bytes(sink.getvalue())
+
+
+def refuse_other_times(read: pa.Schema, wanted: pa.Schema) -> None:
+    """Refuse moments in another unit than was written: a footer, which says it, has no checksum.
+
+    Raises:
+        ValueError: there is one, of which a cast would make another moment, or none of the name.
+    """
+    kinds = dict(zip(read.names, read.types, strict=True))
+    for field in wanted:
+        if pa.types.is_temporal(field.type) and kinds.get(field.name) != field.type:
+            raise ValueError(f"{field.name} is {kinds.get(field.name)}, not {field.type}")
