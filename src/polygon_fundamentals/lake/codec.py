@@ -121,8 +121,10 @@ def read(
         # A flipped bit in a text is noticed by nothing before someone makes Python's text of it.
         for position in _with_text(table.schema):
             table.column(position).validate(full=True)
-        # Nor one in a column's name, after which its values stand under no name that is read.
-        if ours and (name := _strange_name(table.schema, wanted)):
+        # Nor one in a column's name, after which its values stand under no name that is read. (A
+        # tool that adds a column by Arrow leaves our mark in the footer, beside its own name.)
+        is_arrows = str(file.metadata.created_by).startswith("parquet-cpp-arrow")
+        if ours and not is_arrows and (name := _strange_name(table.schema, wanted)):
             raise pa.ArrowInvalid(
                 f"it has our mark, but this version knows no column {name}: a newer one wrote it, "
                 "or a bit has changed"

@@ -283,8 +283,8 @@ def test_pages_are_followed_by_path_and_query_only() -> None:
         (f"https://api.massive.com{PATH}?cursor=same", "no end"),
         (f"https://api.massive.com{PATH}", "repeats"),
         (f"http://[::1{PATH}?cursor=1", "cannot be read"),
-        ("?cursor=1", "said to be at /, outside"),
-        (f"https://x/{KEY}/x?cursor=1", r"said to be at /\(the API key\)/x, outside"),
+        ("?cursor=1", "next page is at /, outside"),
+        (f"https://x/{KEY}/x?cursor=1", r"next page is at /\(the API key\)/x, outside"),
     ],
 )
 def test_a_cursor_that_leads_astray_ends_with_an_error(next_url: str, words: str) -> None:
