@@ -20,6 +20,7 @@ from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.lake.index import read_file
+from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.lake.recovery import recover
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.normalise import v2_table
@@ -86,6 +87,28 @@ def test_a_quarantine_killed_at_any_change_leaves_no_temporary_file(lake: Lake) 
         recover(lake)
         quarantine_foreign_files(lake)
         assert [path for path in lake.ops.rglob(".*") if path.is_file()] == [], at
+    assert at > 10
+
+
+def test_a_power_cut_in_the_quarantine_loses_no_row_of_v1(lake: Lake) -> None:
+    """The copy there was not flushed, and the next command took the empty one for whole."""
+    assert run(fill(lake), "cutover", checks=())["exit_code"] == 0
+    v1 = lake.dataset(Generation.V1, Statement.BALANCE_SHEETS)
+    status, at = -signal.SIGKILL, 0
+    while status:
+        at += 1
+        append_as_the_old_script(lake.pointer / PLACE, end_date=f"1999-01-{at % 28 + 1:02d}")
+        before = read_dataset(v1).num_rows
+        child = os.fork()
+        if not child:
+            Trap(lake.root, "power", at).install()
+            quarantine_foreign_files(lake)
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert status in (0, -signal.SIGKILL)
+        recover(lake)
+        quarantine_foreign_files(lake)
+        assert read_dataset(v1).num_rows == before + (at <= 28), at
     assert at > 10
 
 

@@ -8,7 +8,6 @@ the file itself, in the cache of the last read and in the revisions, by its cont
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -128,10 +127,10 @@ def _keep(dataset: Dataset, partition: int, path: Path) -> Path:
     target = folder / name
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        beside = local.temporary_name(target)  # a killed process's is known as such
-        # Bytes and no link: the script may still hold the file open and write on.
-        shutil.copy2(path, beside)
-        os.replace(beside, target)
+        # Bytes and no link: the script may still hold the file open and write on. Flushed, since
+        # the next command after a power cut takes it for whole.
+        with local.replacing(target) as beside:
+            shutil.copy2(path, beside)
     return target
 
 
