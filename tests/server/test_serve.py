@@ -92,7 +92,7 @@ def test_ctrl_c_ends_all_of_it(serve: Serve, number: signal.Signals, busy: bool)
     told = serve.told()
     assert serve.process.returncode == 0, told
     assert [word for word in WITHOUT_TRACEBACK if word in told] == [], told
-    assert told.splitlines()[-1].startswith("ended: server and worker are stopped"), told
+    assert told.splitlines()[-1].startswith("stopped the server and the worker"), told
     assert processes_of(serve.home) == []
     assert seconds < 45
     with socket.socket() as probe:
