@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from polygon_fundamentals.parity.report import markdown, raised_budgets, write_r
 from polygon_fundamentals.parity.run import Question
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
 from polygon_fundamentals.parity.totals import Parity
+
+log = logging.getLogger(__name__)
 
 LOCK_SECONDS = 300.0
 FOLDER = Path(__file__).parent
@@ -206,7 +209,8 @@ def _earlier(reports: Path) -> list[JsonObject]:
         try:
             summary = orjson.loads(path.read_bytes())
         except orjson.JSONDecodeError:
-            continue  # a run of long ago, of which only the trend would be shown
+            log.warning("%s cannot be read; the trend is shown without that run", path)
+            continue
         if path.parent != reports and "scope" in summary:
             summaries.append(summary)
     return summaries

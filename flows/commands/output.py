@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from tempfile import mkstemp
 from typing import Any
+from urllib.parse import urlsplit
 
 from polygon_fundamentals.errors import ApiError
 
@@ -79,9 +80,12 @@ def unanswered(error: Exception) -> ApiError | None:
     """Return what to say where the configured Prefect server does not answer, else None."""
     if "Failed to reach API" not in str(error):
         return None
+    url = urlsplit(os.environ.get("PREFECT_API_URL") or "")
+    # Without a user and a password, which may be in the address.
+    address = url._replace(netloc=url.netloc.rpartition("@")[2], query="", fragment="").geturl()
     return ApiError(
-        f"the Prefect server of {os.environ.get('PREFECT_API_URL') or 'the active profile'} does "
-        "not answer: start it or correct PREFECT_API_URL; unset it to run without one"
+        f"the Prefect server of {address or 'the active profile'} does not answer: start it or "
+        "correct PREFECT_API_URL; unset it to run without one"
     )
 
 

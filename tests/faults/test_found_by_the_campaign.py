@@ -6,6 +6,8 @@ import os
 import signal
 import struct
 import time
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -71,63 +73,48 @@ def test_a_flipped_bit_is_not_written_anew_as_if_the_vendor_had_said_so(lake: La
     assert struct.pack("<d", 2001.0) in path.read_bytes()
 
 
-def test_a_quarantine_killed_at_any_change_leaves_no_temporary_file(lake: Lake) -> None:
-    assert run(fill(lake), "cutover", checks=())["exit_code"] == 0
+def stopped_at_each_change(lake: Lake, act: str, work: Callable[[], object]) -> Iterator[int]:
+    """Do some work in a process that is stopped at its n-th change; yield n until none is left."""
     status, at = -signal.SIGKILL, 0
     while status:
         at += 1
-        append_as_the_old_script(lake.pointer / PLACE)
         child = os.fork()
         if not child:
-            Trap(lake.root, "kill", at).install()
-            quarantine_foreign_files(lake)
+            Trap(lake.root, act, at).install()
+            work()
             os._exit(0)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         assert status in (0, -signal.SIGKILL)
-        recover(lake)
-        quarantine_foreign_files(lake)
-        assert [path for path in lake.ops.rglob(".*") if path.is_file()] == [], at
-    assert at > 10
+        yield at
 
 
-def test_a_power_cut_in_the_quarantine_loses_no_row_of_v1(lake: Lake) -> None:
-    """The copy there was not flushed, and the next command took the empty one for whole."""
+@pytest.mark.parametrize("act", ["kill", "power"])
+def test_a_quarantine_stopped_at_any_change_loses_no_row_and_leaves_no_file(
+    lake: Lake, act: str
+) -> None:
+    """After a power cut the copy was empty, and the next command took it for whole."""
     assert run(fill(lake), "cutover", checks=())["exit_code"] == 0
     v1 = lake.dataset(Generation.V1, Statement.BALANCE_SHEETS)
-    status, at = -signal.SIGKILL, 0
-    while status:
-        at += 1
-        append_as_the_old_script(lake.pointer / PLACE, end_date=f"1999-01-{at % 28 + 1:02d}")
-        before = read_dataset(v1).num_rows
-        child = os.fork()
-        if not child:
-            Trap(lake.root, "power", at).install()
-            quarantine_foreign_files(lake)
-            os._exit(0)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        assert status in (0, -signal.SIGKILL)
+    before, at = read_dataset(v1).num_rows, 0
+    days = (date(1999, 1, 1) + timedelta(days=day) for day in range(1_000))
+    append_as_the_old_script(lake.pointer / PLACE, end_date=f"{next(days)}")
+    for at in stopped_at_each_change(lake, act, lambda: quarantine_foreign_files(lake)):
         recover(lake)
         quarantine_foreign_files(lake)
-        assert read_dataset(v1).num_rows == before + (at <= 28), at
+        assert read_dataset(v1).num_rows == before + at, at
+        assert [path for path in lake.ops.rglob(".*") if path.is_file()] == [], at
+        append_as_the_old_script(lake.pointer / PLACE, end_date=f"{next(days)}")
     assert at > 10
 
 
 def test_a_power_cut_leaves_no_file_of_silver_that_does_not_open(lake: Lake) -> None:
-    """Of the history too: it lies beside the build and was called as if it were whole."""
+    """The history lies beside the build, and had its final name from the beginning."""
     fill(lake, tickers=["AAA"])
-    status, at = -signal.SIGKILL, 0
-    while status:
-        at += 1
-        child = os.fork()
-        if not child:
-            Trap(lake.root, "power", at).install()
-            silver.build(lake)
-            os._exit(0)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        assert status in (0, -signal.SIGKILL)
+    at = 0
+    for at in stopped_at_each_change(lake, "power", lambda: silver.build(lake)):
         for path in lake.silver.rglob("part-*.parquet"):
             if not any(part.endswith(".partial") for part in path.parts):
-                pq.read_metadata(path)
+                assert pq.read_metadata(path).num_rows, at
     assert at > 20
     assert not list(lake.silver.rglob("*.partial"))
 

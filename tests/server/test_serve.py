@@ -27,7 +27,7 @@ class Serve:
 
     def __init__(self, folder: Path, sandbox: Sandbox) -> None:
         self.folder, self.sandbox, self.port = folder, sandbox, free_port()
-        self.home, self.log = folder / "prefect", folder / "told.log"
+        self.home, self.log = folder / "prefect", folder / "output.log"
         plain = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "POLYGON"))}
         self.environment = plain | {
             "PREFECT_HOME": str(self.home),
@@ -49,7 +49,7 @@ class Serve:
                 start_new_session=True,
             )
 
-    def told(self) -> str:
+    def output(self) -> str:
         """Return what stands in the terminal."""
         return self.log.read_text(encoding="utf-8")
 
@@ -66,8 +66,8 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     with Sandbox(companies=12, seed=7, api_key=KEY, today=TODAY) as sandbox:
         made = Serve(tmp_path, sandbox)
         try:
-            until(lambda: "look at http" in made.told(), 180, "serve is up")
-            until(lambda: "Worker 'ProcessWorker" in made.told(), 60, "its worker is up")
+            until(lambda: "look at http" in made.output(), 180, "serve is up")
+            until(lambda: "Worker 'ProcessWorker" in made.output(), 60, "its worker is up")
             yield made
         finally:
             if made.process.poll() is None:
@@ -89,10 +89,10 @@ def test_ctrl_c_ends_all_of_it(serve: Serve, number: signal.Signals, busy: bool)
         runs = serve.folder / "lake" / "ops" / "runs"
         until(lambda: list(runs.rglob("*.json")), 90, "a run under way")
     seconds = serve.ended_by(number)
-    told = serve.told()
-    assert serve.process.returncode == 0, told
-    assert [word for word in WITHOUT_TRACEBACK if word in told] == [], told
-    assert told.splitlines()[-1].startswith("stopped the server and the worker"), told
+    output = serve.output()
+    assert serve.process.returncode == 0, output
+    assert [word for word in WITHOUT_TRACEBACK if word in output] == [], output
+    assert output.splitlines()[-1].startswith("stopped the server and the worker"), output
     assert processes_of(serve.home) == []
     assert seconds < 45
     with socket.socket() as probe:
@@ -134,14 +134,14 @@ def test_a_run_that_its_end_cut_off_is_settled_and_the_next_one_runs(
         until(lambda: processes_of(serve.home) == [], 60, "all processes ended")
         serve.sandbox.latency = 0.0
         serve.process = serve.started()
-        until(lambda: "Worker 'ProcessWorker" in serve.told(), 180, "serve is up again")
+        until(lambda: "Worker 'ProcessWorker" in serve.output(), 180, "serve is up again")
 
         def state(run: str) -> str:
             return str(world.api(f"/flow_runs/{run}", method="GET")["state"]["type"])
 
         assert state(first) in ("CRASHED", "FAILED", "CANCELLED")
         if number == signal.SIGKILL:
-            assert "set to Crashed: daily both" in serve.told(), serve.told()
+            assert "set to Crashed: daily both" in serve.output(), serve.output()
             assert state(first) == "CRASHED"
         second = world.api(place, body)["id"]
         ended = until(lambda: state(second) not in STILL and state(second), 120, "the next run")
@@ -155,7 +155,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        told = subprocess.run(
+        ended = subprocess.run(
             [sys.executable, "-m", "flows", "serve", "--port", str(port)],
             cwd=ROOT,
             env=environment,
@@ -164,8 +164,8 @@ def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
             timeout=200,
             check=False,
         )
-    assert told.returncode == 2, told.stderr
-    assert told.stderr == (
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr == (
         f"error: port {port} of this machine is taken; name another with --port\n"
     )
     assert processes_of(tmp_path) == []

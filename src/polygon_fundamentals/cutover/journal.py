@@ -112,10 +112,9 @@ class Journal:
         facts: Facts | None = None,
     ) -> Journal:
         """Return a new journal, written."""
-        at = clock()
         # The names are the order: a clock that was set back must not put this before the last.
-        last = max((datetime.fromisoformat(j.started) for j in journals(lake)), default=at)
-        at = max(at, last + timedelta(microseconds=1)) if last >= at else at
+        earlier = [datetime.fromisoformat(journal.started) for journal in journals(lake)]
+        at = max([clock(), *(moment + timedelta(microseconds=1) for moment in earlier)])
         name = f"{at:%Y%m%dT%H%M%S%f}Z-{operation}-{uuid.uuid4().hex[:8]}.json"
         journal = cls(folder(lake) / name, operation, at.isoformat(), dict(parameters))
         journal.facts = Facts(**(facts or {}))
@@ -202,7 +201,8 @@ def _read(path: Path, lake: Lake) -> Journal:
             (journal.state, _STATES),
             (journal.direction, _WAYS),
         ):
-            known.index(word)
+            if word not in known:
+                raise ValueError(f"{word!r} is not one of {', '.join(known)}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:120]
         raise DamagedFileError(

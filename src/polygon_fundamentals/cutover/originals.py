@@ -19,6 +19,7 @@ from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.lake.file_names import partition_of_folder, ticker_of_file
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.storage import local
+from polygon_fundamentals.lake.storage.checked import bytes_checksum
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -118,7 +119,7 @@ def _is_as_we_wrote(dataset: Dataset, place: Path) -> bool:
     if not place.exists():
         return partition not in known.files
     checksum = known.checksums.get(partition)
-    return checksum is not None and index.bytes_checksum(place.read_bytes()) == checksum
+    return checksum is not None and bytes_checksum(place.read_bytes()) == checksum
 
 
 def take_originals(lake: Lake, folder: Path) -> int:

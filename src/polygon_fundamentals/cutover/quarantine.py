@@ -26,9 +26,10 @@ from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.lake.codec import is_ours
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.lake.file_names import bucket_of, partition_folder
-from polygon_fundamentals.lake.index import bytes_checksum, signature, unindexed, written
+from polygon_fundamentals.lake.index import signature, unindexed, written
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.storage import local
+from polygon_fundamentals.lake.storage.checked import bytes_checksum
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.statements import Generation, Statement
 

@@ -19,6 +19,7 @@ from polygon_fundamentals.cutover.journal import Clock, folder, now
 from polygon_fundamentals.errors import DamagedFileError, UsageError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.local import replace_file
+from polygon_fundamentals.locks import exclusive
 
 TRAINING, PARITY = "training", "parity"
 _LOOK_BACK = timedelta(days=60)
@@ -147,10 +148,10 @@ def sign(
         subject = _page(training)
     elif item == PARITY:
         subject = signed_parity.keep_results(lake, ledger.read_entries(lake, at - _LOOK_BACK)[0])
-    given = _given(lake, item)
     entry = {"by": who.strip(), "at": at.isoformat(), **({"signed": subject} if subject else {})}
-    given.update({role: entry for role in own})
-    replace_file(_file(lake, item), orjson.dumps(given, option=orjson.OPT_INDENT_2))
+    with exclusive(lake.lock("sign-offs")):  # two people may sign at the same time
+        given = _given(lake, item) | {role: entry for role in own}
+        replace_file(_file(lake, item), orjson.dumps(given, option=orjson.OPT_INDENT_2))
     if item == PARITY:
         digests = {str(one.get("signed", {}).get("sha256", "")) for one in given.values()}
         signed_parity.forget_other_results(lake, digests)
@@ -210,7 +211,7 @@ def _given(lake: Lake, item: str) -> SignOffs:
     try:
         sign_off: SignOffs = orjson.loads(path.read_bytes())
         for entry in sign_off.values():
-            _ = entry["by"], datetime.fromisoformat(entry["at"])
+            datetime.fromisoformat(entry["at"])
     except FileNotFoundError:
         return {}
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from urllib.parse import unquote
 
 from polygon_fundamentals.cutover import archive_file, checksums
@@ -21,13 +20,14 @@ from polygon_fundamentals.lake.archived_rows import archived_file, archived_sinc
 from polygon_fundamentals.lake.file_names import bucket_of
 from polygon_fundamentals.lake.index import (
     TickerIndex,
-    bytes_checksum,
     read_file,
     signature,
     written,
 )
 from polygon_fundamentals.lake.paths import Dataset, Lake
+from polygon_fundamentals.lake.storage.checked import bytes_checksum
 from polygon_fundamentals.locks import exclusive
+from polygon_fundamentals.silver.build_files import part_name
 from polygon_fundamentals.statements import Generation, Statement
 
 SHOWN = 3
@@ -156,12 +156,11 @@ def _reason(dataset: Dataset, ticker: str, partition: int, known: TickerIndex) -
     if stamp is None:
         return "is missing" if entry is not None else ""
     try:
-        if entry is not None and known.checksums.get(partition) == bytes_checksum(
-            path.read_bytes()
-        ):
-            return ""
+        checksum = bytes_checksum(path.read_bytes())
     except FileNotFoundError:
         return "is missing"  # a load moved it meanwhile: asked again under the lock
+    if entry is not None and known.checksums.get(partition) == checksum:
+        return ""
     try:
         stored = read_file(dataset, partition, ticker)
     except DamagedFileError as error:
@@ -230,14 +229,13 @@ def _archives(lake: Lake) -> Iterator[_Part]:
 def _archived_rows(lake: Lake) -> _Part:
     problems, count = [], 0
     for statement in Statement:
+        dataset = lake.dataset(Generation.V1, statement)
+        path = archived_file(dataset)
+        count += path.exists()
         try:
-            rows = read_archived(lake.dataset(Generation.V1, statement))
+            read_archived(dataset)
         except DamagedFileError as error:
-            path = archived_file(lake.dataset(Generation.V1, statement))
             problems.append(Problem(str(path.relative_to(lake.root)), str(error)))
-            count += 1
-        else:
-            count += rows is not None
     remedy = "bring v1 back with `python -m flows restore --execute`, then clean up again"
     return _Part("rows of the archived v1", count, 0, tuple(problems), remedy)
 
@@ -252,12 +250,8 @@ def _silver(lake: Lake) -> _Part:
         except FileNotFoundError:  # a build that was cleared away meanwhile
             continue
         count += 1
-        if f"part-{_silver_digest(data)}.parquet" != path.name:
+        if part_name(data) != path.name:
             reason = "is not what its name says"
             problems.append(Problem(str(path.relative_to(lake.root)), reason))
     remedy = "remove the build and `silver/fundamentals_wide`, then run `python -m flows silver`"
     return _Part("silver", count, 0, tuple(problems), remedy)
-
-
-def _silver_digest(data: bytes) -> str:
-    return blake2b(data, digest_size=8).hexdigest()

@@ -96,6 +96,6 @@ class FileRateLimit:
         count = len(data) // 8
         written, *times = struct.unpack(f"<{count}d", data[: count * 8]) or (now,)
         back = max(0.0, written - now)
-        # Of a flipped bit a run would wait for days.
+        # A flipped bit must not make a run wait for days.
         times = [moment - back for moment in times]
         return [moment for moment in times if abs(moment - now) < _FARTHEST_SECONDS]

@@ -33,7 +33,7 @@ OURS = pa.field("ours", pa.bool_())
 Signatures = dict[str, list[int]]  # `YYYYMM/TICKER` → [time of change in ns, size in bytes]
 # A bucket's folder → the rows that could not be written there, until the bucket is read again.
 _UNWRITTEN: dict[Path, pa.Table] = {}
-# What a part raises that is gone or damaged; the last, where a column's name is no text any more.
+# What reading a part raises if it is gone or damaged; the last if a column's name is not UTF-8.
 _DAMAGED = (OSError, pa.ArrowException, UnicodeDecodeError)
 
 
@@ -204,7 +204,7 @@ def _read(
 
 def _files_of(schema: pa.Schema, dataset: Dataset) -> Signatures | None:
     """Return the files that a part says its rows are from; None of another version."""
-    # The footer, where both stand, has no checksum.
+    # The footer, which holds the schema and the files, has no checksum.
     if not schema.remove_metadata().equals(_nothing(dataset).schema):
         return None
     try:
@@ -218,20 +218,14 @@ def _files_of(schema: pa.Schema, dataset: Dataset) -> Signatures | None:
 def _write(dataset: Dataset, bucket: int, table: pa.Table, known: Mapping[str, list[int]]) -> None:
     content = orjson.dumps({"version": VERSION, "files": known})
     part = _folder(dataset, bucket) / f"{time.time_ns():020d}-{os.getpid()}.parquet"
-    part.parent.mkdir(parents=True, exist_ok=True)
-    staged = local.temporary_name(part.with_name("part"))
-    try:
-        # Not flushed to disk: a part that a crash cut short is no part, and its files are read.
+    # Not flushed to disk: a part that a crash cut short is no part, and its files are read.
+    with local.replacing(part, flush=False) as beside:
         pq.write_table(
             table.replace_schema_metadata({"files": content}),
-            staged,
+            beside,
             compression="zstd",
             write_page_checksum=True,
         )
-        os.replace(staged, part)
-    except OSError:
-        staged.unlink(missing_ok=True)
-        raise
 
 
 def _of_files(table: pa.Table, keys: Iterable[str]) -> pa.Table:

@@ -109,11 +109,13 @@ def read(
     try:
         file.open(str(path))
         ours = (file.metadata.metadata or {}).get(MARK_KEY.encode()) == text
-        present = len(_paths_of_ours(dataset.generation, dataset.statement))
-        earlier = ours and file.metadata.num_columns < present
+        # A tool that adds or drops a column by Arrow leaves our mark in the footer.
+        by_arrow = str(file.metadata.created_by).startswith("parquet-cpp-arrow")
+        width = len(_paths_of_ours(dataset.generation, dataset.statement))
+        is_earlier = ours and not by_arrow and file.metadata.num_columns < width
         leaves = (
             _leaves(dataset.generation, dataset.statement, tuple(columns))
-            if ours and not earlier and columns is not None
+            if ours and columns is not None and file.metadata.num_columns == width
             else None
         )
         table = file.read_all(column_indices=leaves, use_threads=False)
@@ -121,10 +123,8 @@ def read(
         # A flipped bit in a text is noticed by nothing before someone makes Python's text of it.
         for position in _with_text(table.schema):
             table.column(position).validate(full=True)
-        # Nor one in a column's name, after which its values stand under no name that is read. (A
-        # tool that adds a column by Arrow leaves our mark in the footer, beside its own name.)
-        is_arrows = str(file.metadata.created_by).startswith("parquet-cpp-arrow")
-        if ours and not is_arrows and (name := _strange_name(table.schema, wanted)):
+        # Nor is one in the name of a column, whose values would not be read any more.
+        if ours and not by_arrow and (name := _strange_name(table.schema, wanted)):
             raise pa.ArrowInvalid(
                 f"it has our mark, but this version knows no column {name}: a newer one wrote it, "
                 "or a bit has changed"
@@ -141,7 +141,7 @@ def read(
     try:
         if ours and table.schema.names == wanted.names:
             return table.cast(wanted), True
-        if earlier and dataset.generation is Generation.V2:
+        if is_earlier and dataset.generation is Generation.V2:
             whole = with_new_fields(table, wanted)
             return (whole if columns is None else _narrowed(whole, dataset, columns)), True
         return with_ticker(

@@ -32,6 +32,7 @@ from polygon_fundamentals.lake.one_row_files import NewRow, OneRowFiles
 from polygon_fundamentals.lake.paths import Dataset, RatiosDataset
 from polygon_fundamentals.lake.plan import plan_ticker
 from polygon_fundamentals.lake.storage import local
+from polygon_fundamentals.lake.storage.checked import bytes_checksum
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.reports import UpsertCounts
 from polygon_fundamentals.statements import Generation
@@ -233,7 +234,7 @@ def _stage(
     local.write_bytes(staged, data)
     counts["bytes_written"] += len(data)
     counts["files_written"] += 1
-    return staged, index.bytes_checksum(data)
+    return staged, bytes_checksum(data)
 
 
 def _keep_original(dataset: Dataset, partition: int, path: Path) -> None:
@@ -270,6 +271,4 @@ def _index(dataset: Dataset, plan: Plan, checksums: Mapping[str, str]) -> None:
                 known.checksums[partition] = checksums[name]
         for key, digest in digests.items():
             known.rows[key] = (partition, digest)
-    path = dataset.index_file(plan.ticker)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    local.replace_derived(path, known.dumps(dataset))
+    local.replace_file(dataset.index_file(plan.ticker), known.dumps(dataset), flush=False)

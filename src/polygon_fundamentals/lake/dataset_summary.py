@@ -85,7 +85,10 @@ _DECODER = msgspec.json.Decoder(_Saved)
 def _load(dataset: Dataset) -> DatasetSummary:
     """Return the summary as last stored; empty where there is none of this folder."""
     try:
-        saved = _DECODER.decode(checked.json_of(_cache_file(dataset).read_bytes()))
+        data = _cache_file(dataset).read_bytes()
+        if not checked.is_intact(data):
+            return DatasetSummary()
+        saved = _DECODER.decode(data)
     except (OSError, ValueError, msgspec.MsgspecError):
         return DatasetSummary()
     if saved.version != VERSION or saved.folder != str(dataset.folder):

@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,12 @@ from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.lake import codec
 from polygon_fundamentals.lake.listing import FileState, states
 from polygon_fundamentals.lake.paths import Dataset
+from polygon_fundamentals.lake.storage import checked
+from polygon_fundamentals.lake.storage.checked import bytes_checksum
 from polygon_fundamentals.statements import Generation
 
 VERSION = 3
-_OWN = b',"own":"'
-# How many columns the hashes of an index are of that does not say so.
+# How many columns the datasets had when the index did not yet record their number.
 _FIRST_COLUMNS = {
     "v2.balance_sheets": 42,
     "v2.cash_flow": 36,
@@ -57,8 +57,8 @@ class TickerIndex:
     is_older: bool = False
 
     def dumps(self, dataset: Dataset) -> bytes:
-        """Return the index as JSON: of how many columns the hashes are, its own checksum last."""
-        content = orjson.dumps(
+        """Return the index as JSON, with the number of columns that the hashes cover."""
+        return checked.dumps(
             {
                 "version": VERSION,
                 "columns": 0 if self.is_older else _columns(dataset),
@@ -68,21 +68,19 @@ class TickerIndex:
                 "checksums": {str(k): v for k, v in self.checksums.items()},
             }
         )
-        return content[:-1] + _OWN + bytes_checksum(content).encode() + b'"}'
 
     @classmethod
     def loads(cls, data: bytes, dataset: Dataset) -> TickerIndex | None:
-        """Return the index, or None where the text is none.
+        """Return the index, or None if the text is damaged.
 
         Other versions took other keys and rows from the files of older tools, or hashed the columns
         of a field map that had fewer: `is_older` says that none of the files counts as read.
         """
+        if checked.is_intact(data) is False:  # an index of an earlier version has no checksum
+            return None
         first = _FIRST_COLUMNS.get(dataset.name, _columns(dataset))
         try:
             content: Any = orjson.loads(data)
-            body, mark, _ = data.rpartition(_OWN)
-            if mark and content.get("own") != bytes_checksum(body + b"}"):
-                return None  # a bit of it flipped; an index of an earlier version has no checksum
             return cls(
                 {key: (row[0], row[1]) for key, row in content["rows"].items()},
                 {int(key): (f[0], f[1], f[2]) for key, f in content["files"].items()},
@@ -97,11 +95,6 @@ class TickerIndex:
 
 def _columns(dataset: Dataset) -> int:
     return len(schema(dataset.generation, dataset.statement))
-
-
-def bytes_checksum(data: bytes | pa.Buffer) -> str:
-    """Return the BLAKE2b of a file's bytes, 128 bits in hexadecimal."""
-    return blake2b(data, digest_size=16).hexdigest()
 
 
 def signature(path: Path | str) -> Signature | None:

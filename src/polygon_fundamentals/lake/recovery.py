@@ -21,11 +21,14 @@ from polygon_fundamentals.statements import Generation, Statement
 
 
 def clear_leftovers(lake: Lake) -> None:
-    """Remove the temporary files that dead processes left in `ops` and beside the archives."""
+    """Remove the temporary files that dead processes left in `ops` and beside the archives.
+
+    Also the archives of SEC EDGAR (3 GB) that a killed run left for more than a day.
+    """
     for folder in (lake.ops, lake.root / "archive"):
         local.remove_leftovers(folder)
     for zips in (lake.ops / "reference" / "edgar").glob("zips-*"):
-        if local.is_abandoned(zips):  # 3 GB that a killed run left
+        if local.is_abandoned(zips):
             shutil.rmtree(zips, ignore_errors=True)
 
 

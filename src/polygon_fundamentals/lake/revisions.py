@@ -18,7 +18,7 @@ from polygon_fundamentals.datasets.schemas import DAY, MARK_KEY, MOMENT, TEXT, m
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.storage.local import replace_file
-from polygon_fundamentals.lake.storage.parquet import encoded, refuse_other_times
+from polygon_fundamentals.lake.storage.parquet import encoded, refuse_other_units
 from polygon_fundamentals.normalise.earlier import with_new_fields
 from polygon_fundamentals.statements import Generation
 
@@ -52,7 +52,7 @@ def read(dataset: Dataset, ticker: str) -> pa.Table:
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             table = file.read(use_threads=False)
-        refuse_other_times(table.schema, wanted)
+        refuse_other_units(table.schema, wanted)
         if len(table.schema) < len(wanted) and dataset.generation is Generation.V2:
             return with_new_fields(table, wanted)
         return table.cast(wanted)

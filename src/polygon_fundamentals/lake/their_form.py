@@ -71,7 +71,7 @@ def keeps_form(dataset: Dataset) -> bool:
         form = orjson.loads(path.read_bytes())["form"]
     except (ValueError, KeyError, TypeError):
         form = ""
-    if form not in (THEIRS, OURS):  # neither is guessed: files in their form would become ours
+    if form not in (THEIRS, OURS):  # not guessed: a load would rewrite another tool's files
         raise DamagedFileError(
             f'{path} does not say which form v1\'s files have; write {{"form":"{THEIRS}"}} into '
             f'it where another tool\'s readers still read them, else {{"form":"{OURS}"}}'

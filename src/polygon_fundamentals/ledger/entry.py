@@ -106,7 +106,7 @@ class RunEntry:
             raise ValueError(str(error)) from error
         for report in entry.generations.values():
             for day in report.window.values():
-                date.fromisoformat(day)  # whoever asks what is covered counts with them
+                date.fromisoformat(day)  # raises ValueError: the entry counts as unreadable
         return replace(entry, path=path, content=content)
 
     @property

@@ -9,20 +9,23 @@ from polygon_fundamentals.normalise.exact import JsonObject, parse_exact, to_jso
 
 
 def with_new_fields(rows: pa.Table, wanted: pa.Schema) -> pa.Table:
-    """Return rows of v2 with the columns that they lack, as an answer of then would give them now.
+    """Return rows of v2 in the wanted schema, with values for the columns that they lack.
 
-    What the vendor had sent under such a name stands in `unmapped` and goes to its column; a name
-    that it had not sent joins `absent_fields`. So a row whose content did not change has the hash
-    of the answer that says it again.
+    A value that the vendor sent under such a name is moved from `unmapped` to its column; a name
+    that it did not send is added to `absent_fields`. A row then has the same content hash as
+    today's answer with the same values.
 
     Raises:
-        ArrowException, ValueError: `unmapped` is not JSON, or the rows are no rows of ours.
+        ArrowException, ValueError: `unmapped` is not JSON, or a column is not in the wanted schema.
     """
+    if strange := set(rows.schema.names) - set(wanted.names):
+        raise ValueError(f"this version knows no column {min(strange)}")
     texts = rows["unmapped"].to_pylist()
     beside: list[JsonObject] = [parse_exact(text) if text else {} for text in texts]
     missing = [name for name in wanted.names if name not in rows.schema.names]
     misfits: Misfits = [{} for _ in beside]
-    columns = {name: column(beside, name, wanted.field(name).type, misfits) for name in missing}
+    columns = dict(zip(rows.schema.names, rows.columns, strict=True))
+    columns |= {name: column(beside, name, wanted.field(name).type, misfits) for name in missing}
     absent, unmapped = [], []
     for known, content, misfit in zip(
         rows["absent_fields"].to_pylist(), beside, misfits, strict=True
@@ -32,10 +35,4 @@ def with_new_fields(rows: pa.Table, wanted: pa.Schema) -> pa.Table:
         unmapped.append(to_json(left) if left else None)
     columns["absent_fields"] = pa.array(absent, wanted.field("absent_fields").type)
     columns["unmapped"] = pa.array(unmapped, wanted.field("unmapped").type)
-    return pa.table(
-        [
-            columns.get(name, rows[name] if name in rows.schema.names else None)
-            for name in wanted.names
-        ],
-        names=wanted.names,
-    ).cast(wanted)
+    return pa.table({name: columns[name] for name in wanted.names}).cast(wanted)

@@ -39,8 +39,9 @@ class CachedFindings:
         home = _folder(lake, statement)
         try:
             with _held(lake, statement):
-                known = orjson.loads(checked.json_of((home / "known.json").read_bytes()))
-                if known["code"] != code_digest():
+                data = (home / "known.json").read_bytes()
+                known = orjson.loads(data)
+                if not checked.is_intact(data) or known["code"] != code_digest():
                     return cls(None, {}, {})
                 findings = StatementFindings(statement, home).linked(folder)
             findings.prove()

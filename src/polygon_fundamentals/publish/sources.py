@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +19,7 @@ from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.periods.current import current_rows
 from polygon_fundamentals.silver import HISTORY_TABLE, TABLE, Build
-from polygon_fundamentals.silver.build_files import ROW_GROUP, initial_of
+from polygon_fundamentals.silver.build_files import ROW_GROUP, initial_of, part_name
 from polygon_fundamentals.silver.links import HISTORY_FOLDER
 from polygon_fundamentals.silver.schema import history_schema
 from polygon_fundamentals.statements import Generation, Statement
@@ -62,9 +61,9 @@ def _built(name: str, folder: Path, stored: pa.Schema, column: pa.Field) -> Tabl
     }
 
     def rows(values: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        # Before anything is written: what is published once under a digest is never compared again.
+        # Before anything is written: a digest that is published is not published again.
         for value in values:
-            _refuse_rot(files[value])
+            _refuse_damage(files[value])
         return (
             _with(batch, schema, value)
             for value in values
@@ -74,10 +73,8 @@ def _built(name: str, folder: Path, stored: pa.Schema, column: pa.Field) -> Tabl
     return TableSource(name, schema, {value: path.stem for value, path in files.items()}, rows)
 
 
-def _refuse_rot(path: Path) -> None:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, lambda: blake2b(digest_size=8)).hexdigest()
-    if path.stem != f"part-{digest}":
+def _refuse_damage(path: Path) -> None:
+    if path.name != part_name(path.read_bytes()):
         raise DamagedFileError(
             f"{path} is not what its name says; build silver again: `python -m flows silver`"
         )

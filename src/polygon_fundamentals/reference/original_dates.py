@@ -260,8 +260,8 @@ def load_dates(lake: Lake) -> pa.Table:
     """
     path = dates_file(lake)
     try:
-        kept = pq.read_table(path, partitioning=None, page_checksum_verification=True)
-        return kept.cast(SCHEMA)
+        dates = pq.read_table(path, partitioning=None, page_checksum_verification=True)
+        return dates.cast(SCHEMA)
     except FileNotFoundError:
         return SCHEMA.empty_table()
     except (OSError, ValueError, pa.ArrowException) as error:

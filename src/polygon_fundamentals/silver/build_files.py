@@ -60,7 +60,7 @@ class TableFiles:
             writer.close()
             with pa.ipc.open_file(self._spool / label) as rows:
                 data, count = _encoded(rows, self._spool / label)
-            name = f"{label}/part-{blake2b(data, digest_size=8).hexdigest()}.parquet"
+            name = f"{label}/{part_name(data)}"
             (self._folder / label).mkdir()
             self.rows, self.files = self.rows + count, self.files + 1
             if self._base is None or not _linked(self._base / name, self._folder / name, data):
@@ -130,10 +130,16 @@ def _encoded(rows: pa.ipc.RecordBatchFileReader, path: Path) -> tuple[pa.Buffer,
     return sink.getvalue(), len(place)
 
 
+def part_name(data: bytes | pa.Buffer) -> str:
+    """Return the name of the file of a build that holds some bytes: it has their checksum."""
+    return f"part-{blake2b(data, digest_size=8).hexdigest()}.parquet"
+
+
 def _linked(source: Path, target: Path, data: pa.Buffer) -> bool:
+    """Link the file of an earlier build; return False if it is not there or is damaged."""
     try:
-        if source.read_bytes() != data.to_pybytes():
-            return False  # rotten: a link would carry it into every build to come
+        if not pa.py_buffer(source.read_bytes()).equals(data):
+            return False
         os.link(source, target)
     except FileNotFoundError:
         return False

@@ -186,9 +186,7 @@ def _written(
     now = datetime.now(UTC)
     name = f"{now:%Y%m%dT%H%M%S%f}Z-{generation}"
     beside = lake.silver / "history" / name
-    partial, partial_beside = (
-        path.with_name(f"{name}{_PARTIAL}") for path in (folder / name, beside)
-    )
+    partial, partial_beside = folder / f"{name}{_PARTIAL}", beside.with_name(f"{name}{_PARTIAL}")
     wide = TableFiles(partial, None if base is None else base.path, fiscal_year)
     history = TableFiles(
         partial_beside, None if base is None else base.path / HISTORY_FOLDER, initial
@@ -236,8 +234,10 @@ def _written(
         os.rename(partial, made.path)
         done = made
     finally:
-        for left in (partial, partial_beside, *(() if done else (beside,))):
-            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(partial_beside, ignore_errors=True)
+        if done is None:
+            shutil.rmtree(beside, ignore_errors=True)
     return done
 
 

@@ -19,7 +19,7 @@ from polygon_fundamentals.lake.listing import ATTEMPTS, states
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.processes import give_free_memory_back
 from polygon_fundamentals.lake.read import by_bucket
-from polygon_fundamentals.lake.storage.local import replace_derived
+from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.periods.companies import Cluster, batches, ciks_in, ciks_of, clusters_of
 from polygon_fundamentals.silver import wide_table
 from polygon_fundamentals.statements import Generation, Statement
@@ -118,7 +118,7 @@ def _write(folder: str, shelf: Shelf) -> str:
     """Write the file of a shelf in place of the other one of its tickers; return it."""
     path = shelf_file.path_of(Path(folder), shelf.digests, is_full=shelf.is_full)
     # Not flushed to disk: one that a crash cut short is none, and is made anew.
-    replace_derived(path, shelf_file.dump(shelf))
+    replace_file(path, shelf_file.dump(shelf), flush=False)
     for suffix in shelf_file.SUFFIXES:
         if suffix != path.suffix:
             path.with_suffix(suffix).unlink(missing_ok=True)

@@ -37,7 +37,7 @@ def test_a_proxy_is_not_asked_for_the_servers_of_this_machine(tmp_path: Path) ->
         ),
         (
             "silver --lake .",
-            ("PREFECT_API_URL", f"{DEAD}/api"),
+            ("PREFECT_API_URL", f"{DEAD.replace('//', '//ada:secret@')}/api"),
             3,
             f"the Prefect server of {DEAD}/api does not answer: start it or correct "
             "PREFECT_API_URL; unset it to run without one",

@@ -16,6 +16,7 @@ import pytest
 
 import polygon_fundamentals
 from polygon_fundamentals.cutover.verify import verify
+from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import Lake, codec, revisions
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.lake.index import load, read_file, written
@@ -156,3 +157,13 @@ def test_the_checksums_of_files_that_stay_are_not_lost(earlier: Lake) -> None:
     assert not index.is_older
     assert index.checksums.keys() == {202505, 202508}
     assert not load(dataset, "AAA", set()).stale
+
+
+def test_a_name_that_nobody_knows_is_not_dropped_without_a_word(earlier: Lake) -> None:
+    dataset = earlier.dataset(Generation.V2, BALANCES)
+    path = dataset.revisions_file("AAA")
+    data = path.read_bytes()
+    assert data.count(b"total_assets") >= 2
+    path.write_bytes(data.replace(b"total_assets", b"total_assetr"))
+    with pytest.raises(DamagedFileError, match="this version knows no column total_assetr"):
+        revisions.read(dataset, "AAA")

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import random
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import orjson
 import pyarrow as pa
 import pytest
 
 from polygon_fundamentals import silver
 from polygon_fundamentals.cutover import checksums
+from polygon_fundamentals.cutover.journal import Journal, journals
+from polygon_fundamentals.cutover.sign_offs import Contacts, Person, sign
 from polygon_fundamentals.cutover.verify import verify
 from polygon_fundamentals.errors import DamagedFileError
+from polygon_fundamentals.http.rate_limit import FileRateLimit
 from polygon_fundamentals.lake import Lake, catalogue, codec, index, revisions, their_form
 from polygon_fundamentals.lake.archived_rows import archived_file, read_archived, write_archived
 from polygon_fundamentals.lake.file_names import bucket_of
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.lake.recovery import recover
+from polygon_fundamentals.ledger import read_entries
 from polygon_fundamentals.publish.sources import TableSource, silver_tables
 from polygon_fundamentals.silver.versions import superseded
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_view import shelf_file
+from tests.builders.ledger import entry
 from tests.cutover_world import fill
 
 FLIPS = 120
@@ -198,3 +206,55 @@ def test_checksums_that_cannot_be_read_are_named(filled: Lake, text: bytes) -> N
     path.write_bytes(text)
     with pytest.raises(DamagedFileError, match="holds no checksums"):
         verify(filled)
+
+
+def test_the_order_of_journals_does_not_depend_on_a_clock_that_was_set_back(lake: Lake) -> None:
+    moment = datetime(2026, 11, 27, tzinfo=UTC)
+    first = Journal.begin(lake, "cleanup", {}, clock=lambda: moment + timedelta(days=1))
+    second = Journal.begin(lake, "restore", {}, clock=lambda: moment)
+    assert [journal.id for journal in journals(lake)] == [first.id, second.id]
+
+
+@pytest.mark.parametrize(("member", "word"), [("state", "dune"), ("operation", "cutovep")])
+def test_a_journal_with_a_word_that_is_none_is_named(lake: Lake, member: str, word: str) -> None:
+    journal = Journal.begin(lake, "cutover", {})
+    content = orjson.loads(journal.path.read_bytes())
+    journal.path.write_bytes(orjson.dumps({**content, member: word}))
+    with pytest.raises(DamagedFileError, match=f"{word!r} is not one of "):
+        journals(lake)
+
+
+def test_an_entry_of_the_ledger_with_a_day_that_is_none_counts_as_unreadable(lake: Lake) -> None:
+    report = {"ok": True, "failed": [], "seconds": 1.0, "rows_received": 1}
+    good, bad = ({"from": "2026-11-01", "to": day} for day in ("2026-11-20", "2026-11-2t"))
+    entry(lake, "good", generations={"v2": {**report, "window": good}})
+    entry(lake, "bad", generations={"v2": {**report, "window": bad}})
+    entries, unreadable = read_entries(lake)
+    assert [one.run for one in entries] == ["good"]
+    assert [path.name.rsplit("-", 1)[1] for path in unreadable] == ["bad.json"]
+
+
+def test_a_request_that_seems_to_be_days_away_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "requests"
+    path.write_bytes(struct.pack("<3d", 1_000.0, 999.0, 1_000_000.0))
+    limit = FileRateLimit(path, 1, clock=lambda: 1_000.0, sleep=lambda _: None)
+    assert limit.acquire() == pytest.approx(60.0)
+
+
+def test_a_sign_off_that_cannot_be_read_is_named(lake: Lake) -> None:
+    people = Contacts(migration_lead=Person(name="Ada"), rollback_authority=Person(name="Grace"))
+    sign(lake, people, "training", "Ada")
+    (path,) = lake.ops.rglob("sign_offs/training.json")
+    path.write_bytes(path.read_bytes().replace(b'"at"', b'"au"'))
+    with pytest.raises(DamagedFileError, match="cannot be read; remove it and sign off again"):
+        sign(lake, people, "training", "Grace")
+
+
+def test_the_archives_of_edgar_that_a_killed_run_left_are_removed(lake: Lake) -> None:
+    fresh, old = (lake.ops / "reference" / "edgar" / f"zips-{name}" for name in ("a", "b"))
+    for folder in (fresh, old):
+        folder.mkdir(parents=True)
+        (folder / "facts.zip").write_bytes(b"x")
+    os.utime(old, (0, 0))
+    recover(lake)
+    assert (fresh.exists(), old.exists()) == (True, False)

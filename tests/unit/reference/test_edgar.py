@@ -275,6 +275,25 @@ def test_the_nightly_zips_hold_the_same(
     assert (report.note, report.requests) == (None, 5)
 
 
+def test_a_zip_in_which_a_bit_was_flipped_leaves_edgar_not_reachable(
+    sandbox: Sandbox, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edgar_cache, "ARCHIVES_FROM", 2)
+    download = Edgar.download
+
+    def damaged(self: Edgar, address: str, path: Path) -> bool:
+        there = download(self, address, path)
+        with path.open("r+b") as file:
+            file.seek(40 + len(path.name))
+            file.write(b"\xff" * 8)
+        return there
+
+    monkeypatch.setattr(Edgar, "download", damaged)
+    report = ask(EdgarCache(lake), client(lake, Clock()), CIKS, DAY, with_facts=True)
+    assert report.note is not None
+    assert "a nightly zip is damaged" in report.note
+
+
 def test_damaged_zips_leave_edgar_not_reachable(
     sandbox: Sandbox, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

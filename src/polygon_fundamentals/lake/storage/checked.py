@@ -1,30 +1,31 @@
-"""JSON with a checksum of itself before it, for derived files that nothing else proves wrong."""
+"""JSON objects with a checksum of themselves as their last member, `own`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
 import orjson
+import pyarrow as pa
+
+_OWN = b',"own":"'
 
 
-def dumps(content: Any) -> bytes:
-    """Return the content as JSON, its checksum on the line before."""
+def bytes_checksum(data: bytes | pa.Buffer) -> str:
+    """Return the BLAKE2b of some bytes, 128 bits in hexadecimal."""
+    return blake2b(data, digest_size=16).hexdigest()
+
+
+def dumps(content: Mapping[str, Any]) -> bytes:
+    """Return a mapping with at least one member as JSON that `is_intact` can check."""
     data = orjson.dumps(content)
-    return _digest(data) + b"\n" + data
+    return data[:-1] + _OWN + bytes_checksum(data).encode() + b'"}'
 
 
-def json_of(data: bytes) -> bytes:
-    """Return the JSON in what `dumps` made.
-
-    Raises:
-        ValueError: it is not what was written.
-    """
-    digest, _, content = data.partition(b"\n")
-    if digest != _digest(content):
-        raise ValueError("it is not what its checksum says")
-    return content
-
-
-def _digest(data: bytes) -> bytes:
-    return blake2b(data, digest_size=16).hexdigest().encode()
+def is_intact(data: bytes) -> bool | None:
+    """Return whether JSON is what `dumps` made, or None if it has no checksum."""
+    body, own, checksum = data.rpartition(_OWN)
+    if not own:
+        return None
+    return checksum == bytes_checksum(body + b"}").encode() + b'"}'

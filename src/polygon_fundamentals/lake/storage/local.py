@@ -104,35 +104,29 @@ def link_or_copy(path: Path, to: Path) -> None:
         shutil.copy2(path, to)
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Replace `path` by a new content in one step, flushed to disk first."""
-    with replacing(path) as beside:
+def replace_file(path: Path, data: bytes, *, flush: bool = True) -> None:
+    """Replace `path` by a new content in one step; `flush` as for `replacing`."""
+    with replacing(path, flush=flush) as beside:
         write_bytes(beside, data)
-
-
-def replace_derived(path: Path, data: bytes) -> None:
-    """Replace `path` in one step, not flushed to disk: what a crash cut short is made anew."""
-    beside = temporary_name(path)
-    try:
-        write_bytes(beside, data)
-        os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield the name of a file to write; at the end it takes `path`'s place, flushed to disk."""
+def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
+    """Yield the name of a file to write; at the end it takes `path`'s place.
+
+    It is flushed to disk first. Without `flush` a power cut may leave it empty: only for files that
+    are made again if they are damaged.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = temporary_name(path)
     try:
         yield beside
-        descriptor = os.open(beside, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        if flush:
+            descriptor = os.open(beside, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
         os.replace(beside, path)
     except BaseException:
         beside.unlink(missing_ok=True)

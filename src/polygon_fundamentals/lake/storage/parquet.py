@@ -1,7 +1,7 @@
-"""Parquet whose every page has a checksum, for files of which nothing else records the content.
+"""Parquet with a checksum for every page, for files whose content is not recorded elsewhere.
 
-Arrow compares the checksums where it is asked to (`page_checksum_verification`). Pages of files
-that earlier versions wrote have none and are read as they are.
+Arrow compares the checksums if `page_checksum_verification` is set. Pages of files that earlier
+versions wrote have none and are read as they are.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ def encoded(table: pa.Table, **options: Any) -> bytes:
     return bytes(sink.getvalue())
 
 
-def refuse_other_times(read: pa.Schema, wanted: pa.Schema) -> None:
-    """Refuse moments in another unit than was written: a footer, which says it, has no checksum.
+def refuse_other_units(read: pa.Schema, wanted: pa.Schema) -> None:
+    """Refuse dates and timestamps in another unit than they were written in.
+
+    The unit is in the footer, which has no checksum; a cast would change the values.
 
     Raises:
-        ValueError: there is one, of which a cast would make another moment, or none of the name.
+        ValueError: a column of dates or timestamps has another type, or is missing.
     """
     kinds = dict(zip(read.names, read.types, strict=True))
     for field in wanted:
