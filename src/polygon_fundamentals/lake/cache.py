@@ -218,14 +218,21 @@ def _files_of(schema: pa.Schema, dataset: Dataset) -> Signatures | None:
 def _write(dataset: Dataset, bucket: int, table: pa.Table, known: Mapping[str, list[int]]) -> None:
     content = orjson.dumps({"version": VERSION, "files": known})
     part = _folder(dataset, bucket) / f"{time.time_ns():020d}-{os.getpid()}.parquet"
-    # Not flushed to disk: a part that a crash cut short is no part, and its files are read.
-    with local.replacing(part, flush=False) as beside:
+    part.parent.mkdir(parents=True, exist_ok=True)
+    # One name for every part: what a writer that was stopped left is overwritten by its next one.
+    staged = local.temporary_name(part.with_name("part"))
+    try:
+        # Not flushed to disk: a part that a crash cut short is no part, and its files are read.
         pq.write_table(
             table.replace_schema_metadata({"files": content}),
-            beside,
+            staged,
             compression="zstd",
             write_page_checksum=True,
         )
+        os.replace(staged, part)
+    except OSError:
+        staged.unlink(missing_ok=True)
+        raise
 
 
 def _of_files(table: pa.Table, keys: Iterable[str]) -> pa.Table:

@@ -109,10 +109,12 @@ def read(
     try:
         file.open(str(path))
         ours = (file.metadata.metadata or {}).get(MARK_KEY.encode()) == text
-        # A tool that adds or drops a column by Arrow leaves our mark in the footer.
-        by_arrow = str(file.metadata.created_by).startswith("parquet-cpp-arrow")
         width = len(_paths_of_ours(dataset.generation, dataset.statement))
-        is_earlier = ours and not by_arrow and file.metadata.num_columns < width
+        # An export and a newer version have more columns; a tool that adds or drops one by Arrow
+        # leaves our mark in the footer. Both are read as another tool's files are.
+        by_arrow = str(file.metadata.created_by).startswith("parquet-cpp-arrow")
+        by_other = by_arrow or file.metadata.num_columns > width
+        is_earlier = ours and not by_other and file.metadata.num_columns < width
         leaves = (
             _leaves(dataset.generation, dataset.statement, tuple(columns))
             if ours and columns is not None and file.metadata.num_columns == width
@@ -124,11 +126,8 @@ def read(
         for position in _with_text(table.schema):
             table.column(position).validate(full=True)
         # Nor is one in the name of a column, whose values would not be read any more.
-        if ours and not by_arrow and (name := _strange_name(table.schema, wanted)):
-            raise pa.ArrowInvalid(
-                f"it has our mark, but this version knows no column {name}: a newer one wrote it, "
-                "or a bit has changed"
-            )
+        if ours and not by_other and (name := _strange_name(table.schema, wanted)):
+            raise pa.ArrowInvalid(f"it has our mark, but {dataset.name} has no column {name}")
     except FileNotFoundError:
         raise
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:

@@ -19,7 +19,7 @@ def with_new_fields(rows: pa.Table, wanted: pa.Schema) -> pa.Table:
         ArrowException, ValueError: `unmapped` is not JSON, or a column is not in the wanted schema.
     """
     if strange := set(rows.schema.names) - set(wanted.names):
-        raise ValueError(f"this version knows no column {min(strange)}")
+        raise ValueError(f"there is no column {min(strange)}")
     texts = rows["unmapped"].to_pylist()
     beside: list[JsonObject] = [parse_exact(text) if text else {} for text in texts]
     missing = [name for name in wanted.names if name not in rows.schema.names]
