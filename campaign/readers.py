@@ -17,11 +17,18 @@ from polygon_fundamentals.lake.pointer import opened
 
 # What a plain reader that lists first and opens later may meet while files move (docs/runbook.md).
 DOCUMENTED = ("No such file", "No files found", "not found", "expanded paths were empty", "No such")
-# Polars asks for a file's size, opens it for its end and opens it again for its pages, each time by
-# its name: where another file takes the name in between, the parts do not fit together. A file that
-# is broken stays so; what moves fits together at one of some more reads.
-POLARS_MIXTURE = ("File out of specification", "range.end as u64 <= self.size")
-POLARS_READS = 5
+# Polars and DuckDB open a file more than once by its name, for its size, its footer and its pages:
+# where another file takes the name in between, the parts do not fit together. A file that is broken
+# stays so; what moves fits together at one of some more reads. pyarrow and pandas open a file once,
+# so they would meet a file that is not put in place whole.
+MIXTURES: dict[str, tuple[str, ...]] = {
+    "polars": ("File out of specification", "range.end as u64 <= self.size"),
+    "duckdb": (
+        "corrupted", "TProtocolException", "Out of buffer", "invalid TType",
+        "don't know what type", "Could not read enough bytes",
+    ),
+}  # fmt: skip
+READS = 5
 
 
 def read_on(root: Path, engine: str, seconds: float, *, others: bool) -> list[str]:
@@ -45,8 +52,8 @@ def read_on(root: Path, engine: str, seconds: float, *, others: bool) -> list[st
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         text = _failure(engine, reads[engine])
-        for _ in range(POLARS_READS if engine == "polars" else 0):
-            if not any(words in text for words in POLARS_MIXTURE):
+        for _ in range(READS):
+            if not any(words in text for words in MIXTURES.get(engine, ())):
                 break
             time.sleep(0.02)
             text = _failure(engine, reads[engine])
