@@ -102,7 +102,7 @@ def test_a_quarantine_stopped_at_any_change_loses_no_row_and_leaves_no_file(
         recover(lake)
         quarantine_foreign_files(lake)
         assert read_dataset(v1).num_rows == before + at, at
-        assert [path for path in lake.ops.rglob(".*") if path.is_file()] == [], at
+        assert [path for path in lake.root.rglob(".*") if path.is_file()] == [], at
         append_as_the_old_script(lake.pointer / PLACE, end_date=f"{next(days)}")
     assert at > 10
 

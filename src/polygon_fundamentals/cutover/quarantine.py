@@ -103,6 +103,7 @@ def _mend(dataset: Dataset, partition: int, ticker: str) -> Iterator[Quarantined
     with exclusive(dataset.lake.lock(f"{dataset.name}.{bucket_of(ticker):02d}")):
         if not path.exists() or is_ours(path, dataset):
             return
+        local.remove_leftovers(path.parent)  # of a quarantine that was killed in `_restore`
         quarantined = _keep(dataset, partition, path)
         foreign = _read(quarantined)
         v1_rows, unread = _move_v1_rows(dataset, ticker, quarantined, foreign)
