@@ -126,7 +126,7 @@ def answer(
         replace_file(at.reports / "checkpoint.json", outcome.as_json())
         notes = [
             *asked.notes,
-            *(f"may stand by a reviewer's decision: {t}" for t in raised_budgets(tolerances)),
+            *(f"allowed by a reviewer's decision: {t}" for t in raised_budgets(tolerances)),
         ]
         summary = {
             **_summary(parity, asked, outcome),

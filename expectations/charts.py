@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Light to dark, so that neighbours differ in black and white too.
-_COLOURS = (
+# Dark and light in turn, so that neighbours differ in black and white too.
+COLOURS = (
     "#08306b", "#f7b267", "#2171b5", "#fde0b5", "#4d004b", "#9ecae1", "#b30000", "#c7e9c0",
     "#006d2c", "#fcbba1", "#525252", "#d9d9d9",
 )  # fmt: skip
@@ -14,10 +14,14 @@ _SVG = "{http://www.w3.org/2000/svg}"
 
 
 def stacked(
-    title: str, labels: Sequence[str], series: Mapping[str, Sequence[float]], unit: str
+    title: str,
+    labels: Sequence[str],
+    series: Mapping[str, Sequence[float]],
+    unit: str,
+    colours: Sequence[str],
 ) -> str:
-    """Return horizontal bars, one a label, each of the parts that `series` names."""
-    pygal, options = _tools(title)
+    """Return horizontal bars, one per label, each of the parts that `series` names."""
+    pygal, options = _tools(title, colours)
     chart = pygal.HorizontalStackedBar(
         height=180 + 24 * len(labels), legend_at_bottom_columns=2, **options
     )
@@ -29,7 +33,7 @@ def stacked(
 
 def dots(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[float]], unit: str) -> str:
     """Return a heat map whose cells are dots: the larger, the more; readable without colour."""
-    pygal, options = _tools(title, _COLOURS[:1] * len(rows))
+    pygal, options = _tools(title, COLOURS[:1] * len(rows))
     chart = pygal.Dot(
         height=160 + 26 * len(rows), x_label_rotation=40, **{**options, "show_legend": False}
     )
@@ -39,9 +43,14 @@ def dots(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[float]]
     return _svg(chart)
 
 
-def lines(title: str, labels: Sequence[str], series: Mapping[str, Sequence[float | None]]) -> str:
+def lines(
+    title: str,
+    labels: Sequence[str],
+    series: Mapping[str, Sequence[float | None]],
+    colours: Sequence[str],
+) -> str:
     """Return a line for each series over the labels."""
-    pygal, options = _tools(title)
+    pygal, options = _tools(title, colours)
     chart = pygal.Line(height=380, x_label_rotation=25, dots_size=4, include_x_axis=True, **options)
     chart.x_labels = list(labels)
     for name, values in series.items():
@@ -59,7 +68,7 @@ def bars(title: str, labels: Sequence[str], series: Mapping[str, Sequence[int]])
     return _svg(chart)
 
 
-def _tools(title: str, colours: Sequence[str] = _COLOURS) -> tuple[Any, dict[str, object]]:
+def _tools(title: str, colours: Sequence[str] = COLOURS) -> tuple[Any, dict[str, object]]:
     # Only a run that draws pays for the import.
     import pygal
     from pygal.style import Style

@@ -16,7 +16,10 @@ EVERYWHERE = "all statements"
 
 @dataclass(frozen=True)
 class RuleResult:
-    """One rule on one frame: `broken` of `of` cases. `error`: it could not be evaluated."""
+    """One rule on one frame: `broken` of `of` cases. `error`: it could not be evaluated.
+
+    `reason` is the rule's first note: how many cases are allowed, and why.
+    """
 
     rule: str
     title: str
@@ -28,6 +31,7 @@ class RuleResult:
     of: int
     cases: list[dict[str, str]]
     error: str
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,4 +77,10 @@ def _rule(result: Any, suite: str) -> RuleResult:
         of=int(content.get("element_count", 0)),
         cases=content.get("partial_unexpected_index_list") or [],
         error="; ".join(exceptions_of(result)),
+        reason=_first_note(config.notes),
     )
+
+
+def _first_note(notes: str | list[str] | None) -> str:
+    """The first note of a rule, which Great Expectations keeps as one text or as a list."""
+    return notes if isinstance(notes, str) else next(iter(notes or ()), "")

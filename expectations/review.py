@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from markupsafe import Markup
 
 from expectations import charts
 from expectations.companies import has_page, page_of
-from expectations.outcome import Outcome
+from expectations.outcome import Outcome, RuleResult
+from expectations.plugin.values import ExpectFindingToStayWithinItsBudget
 from expectations.readers import ReaderFigures
 from expectations.templates import columns_as_json, template
 from polygon_fundamentals.parity.kinds import APART_KINDS, Kind
@@ -21,6 +23,7 @@ from polygon_fundamentals.parity.kinds import APART_KINDS, Kind
 CASES_SHOWN = 50_000
 FIELDS_DRAWN = 25
 RUNS_DRAWN = 30
+_MISSING_COLOUR = "#1b1f24"
 _TEXTS = (
     "statement", "ticker", "company_name", "cik", "timeframe", "v1_field", "v2_field", "finding",
     "detail", "accession",
@@ -61,6 +64,7 @@ def make_review(review: Review) -> str:
         sentence=_sentence(summary, review.outcome),
         notes=review.notes,
         broken=review.outcome.broken,
+        findings=_findings(review.outcome),
         pictures=_pictures(values, review),
         total=len(cases),
         shown=len(shown),
@@ -88,12 +92,19 @@ def _sentence(summary: Mapping[str, Any], outcome: Outcome) -> str:
         share = "no value could be compared"
     rules = len(outcome.rules)
     if outcome.passed:
-        return f"v2 may take over: all {rules} rules hold, and {share}; the others may stand."
+        return f"v2 may take over: all {rules} rules hold, and {share}; the others are explained."
     number = len(outcome.broken)
     return (
         f"v2 may not take over yet: {number} of {rules} rules {'is' if number == 1 else 'are'} "
         f"broken, while {share}."
     )
+
+
+def _findings(outcome: Outcome) -> list[RuleResult]:
+    """The budgets of the findings that occur: those exceeded first, then the most frequent."""
+    budget = ExpectFindingToStayWithinItsBudget.__name__
+    occurring = [rule for rule in outcome.rules if rule.rule == budget and rule.broken]
+    return sorted(occurring, key=lambda rule: (rule.passed, -rule.broken))
 
 
 def _worst_first(single: pd.DataFrame, outcome: Outcome) -> pd.DataFrame:
@@ -117,10 +128,14 @@ def _as_json(cases: pd.DataFrame) -> Markup:
 
 
 def _pictures(values: pd.DataFrame, review: Review) -> list[dict[str, object]]:
+    # One colour a finding, in all pictures.
+    kinds = {kind for run in review.summaries[-RUNS_DRAWN:] for kind in run["differences"]}
+    kinds |= set(values["finding"].astype(str))
+    colours = dict(zip((k.value for k in Kind if k in kinds), cycle(charts.COLOURS), strict=False))
     drawn = [
-        _by_field(values),
+        _by_field(values, colours),
         _by_year(values),
-        _by_run(review.summaries),
+        _by_run(review.summaries, colours),
         _coverage(review.frames),
     ]
     return [picture for picture in drawn if picture is not None]
@@ -143,7 +158,7 @@ def _compared(values: pd.DataFrame) -> pd.DataFrame:
     return values[~values["finding"].isin(apart)]
 
 
-def _by_field(values: pd.DataFrame) -> dict[str, object] | None:
+def _by_field(values: pd.DataFrame, colours: Mapping[str, str]) -> dict[str, object] | None:
     mine = _compared(values)
     mine = mine.assign(field=mine["v2_field"].astype(str) + " · " + mine["statement"].astype(str))
     table = mine.pivot_table(
@@ -160,8 +175,9 @@ def _by_field(values: pd.DataFrame) -> dict[str, object] | None:
     top = differing.sort_values(ascending=False).head(FIELDS_DRAWN).index
     shares = unequal.loc[top].div(compared.loc[top], axis=0) * 100
     name = "Which fields differ, and the finding for each (percent of the values compared)"
+    series = {str(c): shares[c].tolist() for c in shares}
     svg = charts.stacked(
-        name, [str(f) for f in top], {str(c): shares[c].tolist() for c in shares}, "%"
+        name, [str(f) for f in top], series, "%", [colours[kind] for kind in series]
     )
     whole = table.loc[compared.sort_values(ascending=False).index].reset_index()
     whole.insert(1, "compared", whole["field"].map(compared))
@@ -189,17 +205,23 @@ def _by_year(values: pd.DataFrame) -> dict[str, object] | None:
     return _picture(name, svg, table.loc[top].reset_index())
 
 
-def _by_run(summaries: Sequence[Mapping[str, Any]]) -> dict[str, object]:
+def _by_run(
+    summaries: Sequence[Mapping[str, Any]], colours: Mapping[str, str]
+) -> dict[str, object] | None:
     runs = list(summaries)[-RUNS_DRAWN:]
+    if len(runs) == 1:
+        return None
     labels = [str(run["started"])[:16] for run in runs]
-    kinds = list(dict.fromkeys(kind for run in runs for kind in run["differences"]))
+    occurring = {kind for run in runs for kind in run["differences"]}
+    kinds = [kind for kind in colours if kind in occurring]
     counts = {kind: [run["differences"].get(kind, 0) for run in runs] for kind in kinds}
     counts["missing periods"] = [run.get("missing_periods_total", 0) for run in runs]
+    drawn = [*(colours[kind] for kind in kinds), _MISSING_COLOUR]
     name = "Whether it gets better: findings, run by run"
     table = pd.DataFrame({"run": labels, **counts})
     table.insert(1, "answer", ["passed" if run["passed"] else "not passed" for run in runs])
     table.insert(2, "scope", [run["scope"] for run in runs])
-    return _picture(name, charts.lines(name, labels, counts), table)
+    return _picture(name, charts.lines(name, labels, counts, drawn), table)
 
 
 def _coverage(frames: Path) -> dict[str, object] | None:

@@ -75,10 +75,10 @@ def _suite(name: str, expectations: Iterable[Expectation]) -> ExpectationSuite:
     return suite
 
 
-def _may_stand(finding: str, at_most: Any, reason: str) -> str:
+def _allowed(finding: str, at_most: Any, reason: str) -> str:
     if at_most == "unlimited":
-        return f"{finding} may stand in any number. {reason}"
-    return f"At most {at_most} {finding} may stand. {reason}"
+        return f"Any number of {finding} is allowed. {reason}"
+    return f"At most {at_most} {finding} {'is' if at_most == 1 else 'are'} allowed. {reason}"
 
 
 def _limit(budget: Budget) -> int | None:
@@ -86,12 +86,12 @@ def _limit(budget: Budget) -> int | None:
 
 
 def _states(tolerances: Tolerances, *kinds: Kind) -> tuple[dict[str, int | None], list[str]]:
-    """How often each state may stand in one statement, and why."""
+    """How often each state is allowed in one statement, and why."""
     budgets = {kind.value: tolerances.budgets[kind] for kind in kinds}
     limits: dict[str, int | None] = {PRESENT: None}
     limits |= {kind: _limit(budget) for kind, budget in budgets.items()}
     return limits, [
-        _may_stand(kind, b.at_most, f"Counted in each statement by itself. {b.reason}")
+        _allowed(kind, b.at_most, f"Counted in each statement by itself. {b.reason}")
         for kind, b in budgets.items()
     ]
 
@@ -113,7 +113,7 @@ def _each(
 def _each_state(
     kind: Callable[..., Expectation], tolerances: Tolerances, kinds: Sequence[Kind], why: str
 ) -> Iterator[Expectation]:
-    """Yield a rule for each statement on how often each state may stand."""
+    """Yield a rule for each statement on how often each state is allowed."""
     limits, notes = _states(tolerances, *kinds)
     for statement in Statement:
         yield kind(
@@ -161,11 +161,10 @@ def _values(tolerances: Tolerances) -> Iterator[Expectation]:
                 defined_otherwise=has_own_definition(statement, field),
                 at_most=0,
                 notes=[f"Tolerance: {tolerance.reason}"],
-                description=f"v2 {field} must equal v1 {entry.v1} ({entry.label}), period by "
+                description=f"v2 {field} must equal v1 {entry.v1} ({entry.label}) in every "
                 f"period: {_RELATIONS[entry.relation]}. Less than {tolerance.limit:g} "
-                f"{_UNITS[entry.unit]}{'s' if tolerance.limit != 1 else ''} apart counts as equal "
-                "(rounding). Any other difference needs a finding that figures and dates bear out, "
-                "in a row that is as compared; how many may stand is for the budgets to say.",
+                f"{_UNITS[entry.unit]}{'s' if tolerance.limit != 1 else ''} apart counts as "
+                "rounding. Any other difference needs a finding that its figures and dates allow.",
             )
 
 
@@ -177,7 +176,7 @@ def _budgets(tolerances: Tolerances) -> Iterator[Expectation]:
             finding=kind.value,
             at_most=_limit(budget),
             except_for=[[b.statement.value, b.v2_field] for b in own],
-            notes=[_may_stand(kind.value, budget.at_most, budget.reason)],
+            notes=[_allowed(kind.value, budget.at_most, budget.reason)],
             description=f"How many differences are {kind.value}, over all statements"
             + (" but those with a budget of their own." if own else "."),
         )
@@ -193,7 +192,7 @@ def _budgets(tolerances: Tolerances) -> Iterator[Expectation]:
                     for b in own
                     if field is None and b.v2_field is not None and b.statement is scoped.statement
                 ],
-                notes=[_may_stand(kind.value, scoped.at_most, scoped.reason)],
+                notes=[_allowed(kind.value, scoped.at_most, scoped.reason)],
                 description=f"How many differences are {kind.value} in "
                 f"{scoped.statement.value}{f', {field}' if field else ''}.",
             )

@@ -79,8 +79,10 @@ def _facts(cache: EdgarCache, cik: str) -> CompanyFacts | None:
 def _sentence(asked: EdgarReport, report: WitnessReport) -> str:
     known = report.companies - report.companies_without_facts
     changes = ", ".join(f"{count:,} {what}" for what, count in sorted(report.settled.items()))
+    evidence = report.evidence.total()
     return (
-        f"SEC EDGAR: companies with open differences: {report.companies:,}, facts are known of "
-        f"{known:,} (requests: {asked.requests:,}); {changes or 'nothing was settled'}; "
-        f"findings that gained the filings as evidence: {report.evidence.total():,}"
+        f"SEC EDGAR has facts of {known:,} of the {report.companies:,} companies with open "
+        f"differences ({asked.requests:,} requests). Findings that they changed: "
+        f"{changes.replace(' > ', ' to ') or 'none'}; findings to which they added evidence: "
+        f"{evidence:,}."
     )

@@ -14,7 +14,7 @@ CASE = ("ticker", "company_name", "timeframe", "period_end")
 
 
 class _States(ParityRule):
-    """Each row's state must be one that may stand, and each no oftener than it may."""
+    """Each row's state must be an allowed one, and no state more frequent than is allowed."""
 
     may_stand: JsonObject  # state → how many may; None: any number
     at_most: int | None = 0

@@ -1,4 +1,4 @@
-"""The rules on compared values: each bears out its finding, each finding is within its budget."""
+"""The rules on compared values: each fits its finding, and each finding is within its budget."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class ExpectV2ValueToEqualV1(_Values):
     defined_otherwise: bool = False
     at_most: int | None = 0
 
-    title: ClassVar[str] = "Values are equal, or their difference has a finding that they bear out"
+    title: ClassVar[str] = "Values are equal, or a finding explains their difference"
     success_keys: ClassVar[tuple[str, ...]] = (
         "statement", "v2_field", "limit", "per_share", "defined_otherwise", "at_most",
     )  # fmt: skip
@@ -127,11 +127,11 @@ class ExpectV2ValueToEqualV1(_Values):
         equal = int(counts.get(EQUAL, 0))
         others = ", ".join(f"{n:,} {k}" for k, n in counts.items() if k != EQUAL and n)
         text = f"{of:,} compared, {equal:,} equal{f'; {others}' if others else ''}"
-        return f"{text}; {broken:,} not borne out" if broken else text
+        return f"{text}; {broken:,} do not fit their finding" if broken else text
 
 
 class ExpectFindingToStayWithinItsBudget(_Values):
-    """No more findings of one kind than may stand."""
+    """No more findings of one kind than its budget allows."""
 
     finding: str
     v2_field: str | None = None
@@ -159,7 +159,7 @@ class ExpectFindingToStayWithinItsBudget(_Values):
         return (rows["finding"] == self.finding) & self._single(rows)
 
     def _validate(self, metrics: Any, *rest: Any, **options: Any) -> JsonObject:
-        """As for all, but what is counted apart may stand as tallies alone."""
+        """As for all rules, but what is counted apart may be in the frame as tallies alone."""
         validation = super()._validate(metrics, *rest, **options)
         rows = self._judged(metrics["parity.rows"])
         count = int(rows.loc[rows["finding"] == self.finding, "count"].sum())

@@ -170,7 +170,7 @@ def test_the_index_leads_to_the_suites_and_both_runs(site: Site) -> None:
 def test_a_suite_says_what_it_demands_and_why(site: Site) -> None:
     document = opened(site.folder / "expectations" / "values.html")
     assert "must equal v1" in document
-    assert "At most 0 unexplained may stand. Nothing explains the difference." in document
+    assert "At most 0 unexplained are allowed. Nothing explains the difference." in document
     assert "one dollar" in document
 
 
@@ -202,8 +202,14 @@ def test_the_review_shows_pictures_cases_and_names_as_text(site: Site) -> None:
     for name in (NAME, SCRIPT, LONG, TICKER):
         assert html.escape(name, quote=False) in drawn
     assert "<img" not in drawn
-    [first, *_] = re.findall(r'<tr><td class="d">(.*?)</td>', drawn)
+    [first, *_] = re.findall(r'<tr data-ticker="[^"]*"><td class="d">(.*?)<div', drawn)
     assert first == site.ticker
+    # What is over its budget comes first among the findings.
+    [findings] = re.findall(r'<h2 id="findings">(.*?)</table>', drawn, re.S)
+    verdicts = re.findall(r'<td class="d">(\w+)</td>.*?<td class="(yes|no)">', findings, re.S)
+    assert verdicts[0] == ("restated", "no")
+    assert ("rounding", "yes") in verdicts
+    assert len(dict(verdicts)) == len(verdicts)
     assert "-1,234,567" in drawn
     assert f'<a href="companies/{site.ticker}.html">' in drawn
 

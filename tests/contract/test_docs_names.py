@@ -32,6 +32,7 @@ CODE = ("src", "flows", "tasks", "expectations", "deployments", "sandbox", "benc
 OTHERS = {
     "arg_max": "a function of DuckDB",
     "hive_partitioning": "an option of DuckDB and polars",
+    "union_by_name": "an option of DuckDB",
     "pg_trgm": "an extension of PostgreSQL",
     "notify_on": "an option of Great Expectations' actions",
     "slack_webhook": "an option of Great Expectations' actions",

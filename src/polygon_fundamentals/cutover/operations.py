@@ -25,8 +25,8 @@ from polygon_fundamentals.cutover.v1_again import refuse_rollback, v1_changed_si
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
 from polygon_fundamentals.lake.paths import V2_FOLDER, Lake
 from polygon_fundamentals.lake.pointer import check_folders, holds_data, leads_to
+from polygon_fundamentals.lake.probe import probe
 from polygon_fundamentals.lake.recovery import clear_leftovers
-from polygon_fundamentals.lake.storage.probe import probe
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.statements import Generation
 

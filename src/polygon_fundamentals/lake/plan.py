@@ -162,11 +162,13 @@ def _empties(
 
     A period that the answer has under another label is not lost.
     """
-    lost = {_day_of(key) for key in withdrawn} - {_day_of(key) for key in winners}
-    stored = {_day_of(key) for key in known.rows}
+    lost = {_timeframe_and_end(key) for key in withdrawn} - {
+        _timeframe_and_end(key) for key in winners
+    }
+    stored = {_timeframe_and_end(key) for key in known.rows}
     return len(lost) >= FEWEST_WITHHELD and len(lost) > LARGEST_WITHDRAWN_SHARE * len(stored)
 
 
-def _day_of(key: str) -> str:
-    """Return timeframe and period end: a CIK that comes later moves no period."""
+def _timeframe_and_end(key: str) -> str:
+    """Return timeframe and period end, without the CIK: one that comes later moves no period."""
     return period_of(key).split("|", 1)[1]

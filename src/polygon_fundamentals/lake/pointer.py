@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from polygon_fundamentals.errors import LakeError
+from polygon_fundamentals.lake import probe
 from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER, Lake
-from polygon_fundamentals.lake.storage import probe
+from polygon_fundamentals.lake.probe import NoExchangeError
 from polygon_fundamentals.lake.storage.local import flush_folder
-from polygon_fundamentals.lake.storage.probe import NoExchangeError
 from polygon_fundamentals.statements import Generation, Statement
 
 OnReached = Callable[[str], None]

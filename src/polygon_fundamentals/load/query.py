@@ -43,7 +43,7 @@ def as_cik(text: str) -> str:
     """Return a CIK in its ten digits.
 
     Raises:
-        UsageError: the text is not a date.
+        UsageError: the text is not a CIK.
     """
     if not re.fullmatch(r"[0-9]{1,10}", text):
         raise UsageError(f"--cik {text!r} is not a CIK: give up to ten digits")

@@ -1,7 +1,7 @@
 """From an answer's JSON to typed Arrow tables, losing nothing on the way.
 
-`v1_tables` and `v2_table` turn rows into tables of the fixed schemas in `schemas`;
-`content` names a row (record key) and tells whether its content changed (hash).
+`v1_tables` and `v2_table` turn rows into tables of the fixed schemas in `datasets/schemas.py`;
+`datasets/keys.py` names a row (record key) and says whether its content changed (hash).
 """
 
 from polygon_fundamentals.normalise.v1 import v1_tables

@@ -7,15 +7,15 @@ so a large lake may be compared in batches of whole companies and merged.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.parity.coverage import missing_from_v2
 from polygon_fundamentals.parity.explain import Findings, code_of, explain, gather
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
@@ -27,7 +27,6 @@ from polygon_fundamentals.parity.totals import COMPANY_ABSENT, NEVER_IN_V2, PRES
 from polygon_fundamentals.reference.tickers import ReferenceTicker
 from polygon_fundamentals.statements import Statement
 
-_NEW_YORK = ZoneInfo("America/New_York")
 _KINDS = np.array([kind.value for kind in Kind], dtype=object)
 
 
@@ -48,7 +47,7 @@ def compare_statement(
     active and whose they are. Accepted differences count until their last day; `today` is the day
     in New York unless given.
     """
-    day = datetime.now(_NEW_YORK).date() if today is None else today
+    day = today_in_new_york() if today is None else today
     meeting = meet(v1, v2, statement, reference)
     v1_keys, v2_keys, company_tickers = meeting.v1_keys, meeting.v2_keys, meeting.company_tickers
     paired = meeting.paired

@@ -8,9 +8,9 @@ from enum import StrEnum
 class Kind(StrEnum):
     """The finding on one value, or on one period or ticker.
 
-    From `SIGN` to `UNEXPLAINED` in the order in which an explanation is looked for: the first
-    one that the data proves is the finding. `RESTATED_PROVEN` to `NOT_RESTATED` come from the
-    filings themselves, where a witness was asked (`witnesses`).
+    `explain.py` tries the explanations one after the other and keeps the first that the figures
+    allow; `RESTATED_PROVEN` to `NOT_RESTATED` come from the filings themselves, where a witness was
+    asked (`witnesses.py`). The order here is that of reports.
     """
 
     MATCHED = "matched"

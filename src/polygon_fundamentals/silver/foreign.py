@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
+from polygon_fundamentals.lake import probe
 from polygon_fundamentals.lake.paths import SILVER_NOTE, Lake
-from polygon_fundamentals.lake.storage import probe
 from polygon_fundamentals.lake.storage.local import flush_folder, remove_empty_folders
 from polygon_fundamentals.silver import builds
 from polygon_fundamentals.silver.links import HISTORY_FOLDER, TABLE, link_of, lock_link

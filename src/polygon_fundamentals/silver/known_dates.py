@@ -28,6 +28,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from polygon_fundamentals.business_days import NEW_YORK
 from polygon_fundamentals.datasets.keys import PERIOD, filing_order, record_keys
 from polygon_fundamentals.datasets.schemas import DAY, TEXT
 from polygon_fundamentals.lake import revisions
@@ -36,7 +37,6 @@ from polygon_fundamentals.periods.current import period_keys
 from polygon_fundamentals.silver.timeline import FOREVER
 from polygon_fundamentals.statements import Generation
 
-NEW_YORK = "America/New_York"
 _STANDING = np.iinfo(np.int64).max
 
 
@@ -225,7 +225,7 @@ def first_filings(
 
 def local_days(moments: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return the day in New York of each moment."""
-    local = pc.local_timestamp(moments.cast(pa.timestamp("us", tz=NEW_YORK)))
+    local = pc.local_timestamp(moments.cast(pa.timestamp("us", tz=NEW_YORK.key)))
     return pc.floor_temporal(local, unit="day").cast(DAY)
 
 

@@ -19,10 +19,10 @@ from polygon_fundamentals.silver.timeline import (
     PERIOD,
     TIMEFRAMES,
     Ints,
-    day_of,
+    day_in,
     expand,
     first_at,
-    id_of,
+    id_in,
     moments,
     pack,
     pairs,
@@ -90,8 +90,8 @@ class EarlierPeriods:
         i, j = pairs(mine, before)
         days = [rows[name].to_numpy()[j] for name in ("since", "until")]
         changes = np.unique(moments(np.tile(period[i], 2), np.concatenate(days)))
-        i, j = pairs(id_of(changes), mine)
-        return i, day_of(changes)[j]
+        i, j = pairs(id_in(changes), mine)
+        return i, day_in(changes)[j]
 
     def positions(self, rows: pd.DataFrame) -> tuple[Positions, Positions]:
         """Return for each row those of the same quarter a year before and of the one before it.

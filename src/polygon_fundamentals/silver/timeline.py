@@ -83,7 +83,7 @@ def split(since: Ints, until: Ints, rows: Ints, days: Ints) -> tuple[Ints, Ints,
         [moments(np.arange(len(since)), since), moments(rows[inside], days[inside])]
     )
     cuts = np.unique(cuts)
-    source, start = id_of(cuts), day_of(cuts)
+    source, start = id_in(cuts), day_in(cuts)
     end = until[source]
     same = source[1:] == source[:-1]
     end[:-1][same] = start[1:][same]
@@ -96,7 +96,7 @@ def spans_between(ids: Ints, days: Ints) -> tuple[Ints, Ints, Ints]:
     Numbers are small: positions in a list.
     """
     cuts = np.unique(moments(ids, days))
-    number, day = id_of(cuts), day_of(cuts)
+    number, day = id_in(cuts), day_in(cuts)
     same = number[1:] == number[:-1]
     return number[:-1][same], day[:-1][same], day[1:][same]
 
@@ -106,11 +106,11 @@ def moments(ids: npt.NDArray[np.integer[Any]], days: Ints) -> Ints:
     return ids.astype(np.int64) << _DAY_BITS | (days + _OFFSET)
 
 
-def day_of(moment: Ints) -> Ints:
+def day_in(moment: Ints) -> Ints:
     """Return the day of `moments`."""
     return (moment & ((1 << _DAY_BITS) - 1)) - _OFFSET
 
 
-def id_of(moment: Ints) -> Ints:
+def id_in(moment: Ints) -> Ints:
     """Return the id of `moments`."""
     return moment >> _DAY_BITS

@@ -11,7 +11,7 @@ from polygon_fundamentals.silver.statement_rows import Flags, Side
 from polygon_fundamentals.silver.timeline import (
     COMPANY_PERIOD,
     Ints,
-    day_of,
+    day_in,
     expand,
     moments,
 )
@@ -73,7 +73,7 @@ class _Evidence:
             low = np.searchsorted(bounds, begins[places], "right")
             row, change = expand(low, np.searchsorted(bounds, ends[places]), bounds)
             rows.append(places[row])
-            days.append(day_of(change))
+            days.append(day_in(change))
         return np.concatenate(rows), np.concatenate(days)
 
     def holds(self, side: Side, zero: Flags) -> Flags:

@@ -27,7 +27,7 @@ RUNS_SHOWN = 8
 
 @dataclass(frozen=True)
 class RunLine:
-    """One run, as the ledger has it; `running` for an hour and silent is `crashed`."""
+    """One run, as the ledger has it; one that is dead (`ledger.entry.is_dead`) is `crashed`."""
 
     run: str
     flow: str

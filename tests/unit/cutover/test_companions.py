@@ -19,8 +19,7 @@ from polygon_fundamentals.cutover.retention import Retention
 from polygon_fundamentals.cutover.sign_offs import Contacts
 from polygon_fundamentals.cutover.thresholds import Thresholds
 from polygon_fundamentals.errors import LakeError
-from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.storage import probe
+from polygon_fundamentals.lake import Lake, probe
 from tests.cutover_world import LATER, QUICK, TODAY, at_later, context, fill, run
 
 FILES = {

@@ -26,8 +26,7 @@ from polygon_fundamentals.errors import (
     LakeLockedError,
     UsageError,
 )
-from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.storage import probe
+from polygon_fundamentals.lake import Lake, probe
 from polygon_fundamentals.locks import exclusive, shared
 from tests.cutover_world import QUICK, context, fill, run, state
 

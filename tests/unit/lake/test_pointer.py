@@ -11,10 +11,9 @@ import pytest
 
 from polygon_fundamentals.datasets.flat import flat_schema
 from polygon_fundamentals.errors import DamagedFileError, LakeError
-from polygon_fundamentals.lake import Lake, archived_rows, pointer
+from polygon_fundamentals.lake import Lake, archived_rows, pointer, probe
 from polygon_fundamentals.lake.pointer import adopt, leads_to, opened, point_to, replace_link
-from polygon_fundamentals.lake.storage import probe
-from polygon_fundamentals.lake.storage.probe import NoExchangeError
+from polygon_fundamentals.lake.probe import NoExchangeError
 from polygon_fundamentals.statements import Generation, Statement
 
 
