@@ -10,9 +10,9 @@ It holds its own literal lists of fields and signs, and imports nothing else of 
 
 from __future__ import annotations
 
-from .core import Sandbox, serve_forever
+from .core import Sandbox
 from .faults import Faults
 from .planted import Planted
 from .server import ServedRequest
 
-__all__ = ["Faults", "Planted", "Sandbox", "ServedRequest", "serve_forever"]
+__all__ = ["Faults", "Planted", "Sandbox", "ServedRequest"]

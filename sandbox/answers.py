@@ -7,14 +7,13 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .endpoints import FILINGS, RATIOS, TICKERS, V1, V2
+from .endpoints import ENDPOINTS, RATIOS, TICKERS, V1, V2
 from .query import BadQueryError, Params, decode_cursor, next_url, parse_limit
 
 if TYPE_CHECKING:
     from .core import Sandbox
 
 FOREIGN_HOST = "http://evil.example"
-_ENDPOINTS = {V1.path: V1, TICKERS.path: TICKERS, FILINGS.path: FILINGS, RATIOS.path: RATIOS, **V2}
 _NOT_ENTITLED = (
     "You are not entitled to this data. Please upgrade your plan at https://massive.com/pricing"
 )
@@ -73,7 +72,7 @@ def decide(
         return error(401, "Unknown API Key")
     if not sandbox.allow_request():
         return error(429, _TOO_MANY, {"Retry-After": "1"})
-    if path not in _ENDPOINTS:
+    if path not in ENDPOINTS:
         return error(404, f"no route for {path}")
     generation = "v1" if path == V1.path else "v2" if path in (*V2, RATIOS.path) else None
     extra: dict[str, str] = {}
@@ -96,7 +95,7 @@ def _page(
     offset = 0
     if "cursor" in params:
         params, offset = decode_cursor(params["cursor"])
-    endpoint = _ENDPOINTS[path]
+    endpoint = ENDPOINTS[path]
     limit = parse_limit(params, endpoint)
     rows, more = sandbox.page(path, params, offset, limit)
     if path == V1.path and params.get("include_sources") == "true":

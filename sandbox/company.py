@@ -116,46 +116,35 @@ class Company:
         common = facts.quarterly["common"]
         return facts.shares_basic.tolist(), facts.shares_diluted.tolist(), common.tolist()
 
-    def _spans(self, timeframe: str, index: int) -> tuple[float, float, int]:
-        basic, diluted, common = self._quarters
-        if timeframe == QUARTERLY:
-            return basic[index], diluted[index], common[index]
-        low, high = index - 3, index + 1
-        return sum(basic[low:high]) / 4, sum(diluted[low:high]) / 4, sum(common[low:high])
+    def _figures(self, quarters: range, parts: int, basis: int) -> PerShare:
+        """Return the figures of some quarters; their share counts are summed, over `parts`."""
+        factor, span = self.split_factor(basis), slice(quarters.start, quarters.stop)
+        basic, diluted, common = (sum(values[span]) for values in self._quarters)
+        basic, diluted = round(basic / parts * factor), round(diluted / parts * factor)
+        return PerShare(round(common / basic, 2), round(common / diluted, 2), basic, diluted)
 
     def per_share(self, timeframe: str, index: int, basis: int) -> PerShare:
         """Return the period's share figures as of the splits up to the day `basis`."""
-        factor = self.split_factor(basis)
-        mean_basic, mean_diluted, common = self._spans(timeframe, index)
-        basic, diluted = round(mean_basic * factor), round(mean_diluted * factor)
-        return PerShare(round(common / basic, 2), round(common / diluted, 2), basic, diluted)
+        length = 1 if timeframe == QUARTERLY else 4
+        return self._figures(range(index + 1 - length, index + 1), length, basis)
 
     def per_share_derived(self, index: int, basis: int) -> PerShare:
         """Return v1's fourth quarter: the year's figures less those of the nine months.
 
         Averages cannot be subtracted, so the counts are nonsense, as v1's are.
         """
-        factor = self.split_factor(basis)
         year = self.per_share(ANNUAL, index, basis)
-        shares_basic, shares_diluted, commons = self._quarters
-        span = slice(index - 3, index)
-        basic = round(sum(shares_basic[span]) / 3 * factor)
-        diluted = round(sum(shares_diluted[span]) / 3 * factor)
-        common = sum(commons[span])
+        months = self._figures(range(index - 3, index), 3, basis)
         return PerShare(
-            round(year.eps_basic - round(common / basic, 2), 2),
-            round(year.eps_diluted - round(common / diluted, 2), 2),
-            year.shares_basic - basic,
-            year.shares_diluted - diluted,
+            round(year.eps_basic - months.eps_basic, 2),
+            round(year.eps_diluted - months.eps_diluted, 2),
+            year.shares_basic - months.shares_basic,
+            year.shares_diluted - months.shares_diluted,
         )
 
     def per_share_summed(self, index: int, basis: int) -> PerShare:
         """Return v1's trailing year: share counts summed over the quarters, as v1 does."""
-        year = self.per_share(TTM, index, basis)
-        factor = self.split_factor(basis)
-        shares_basic, shares_diluted, _ = self._quarters
-        span = slice(index - 3, index + 1)
-        return year._replace(
-            shares_basic=round(sum(shares_basic[span]) * factor),
-            shares_diluted=round(sum(shares_diluted[span]) * factor),
+        summed = self._figures(range(index - 3, index + 1), 1, basis)
+        return self.per_share(TTM, index, basis)._replace(
+            shares_basic=summed.shares_basic, shares_diluted=summed.shares_diluted
         )

@@ -269,15 +269,3 @@ class Sandbox:
                 return False
             self._recent.append(now)
             return True
-
-
-def serve_forever(sandbox: Sandbox) -> None:
-    """Serve until interrupted (Ctrl-C), then stop."""
-    sandbox.start()
-    try:
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        return
-    finally:
-        sandbox.stop()

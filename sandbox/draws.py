@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,16 +14,8 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 _DRAWS = 160
-
-
-@dataclass(frozen=True)
-class Has:
-    """Which optional lines a company reports."""
-
-    lines: frozenset[str]
-
-    def __call__(self, line: str) -> bool:
-        return line in self.lines
+# Says whether a company reports an optional line.
+Has = Callable[[str], bool]
 
 
 def optional_lines(profile: Profile, seed: int) -> Has:
@@ -57,7 +49,7 @@ def optional_lines(profile: Profile, seed: int) -> Has:
     for role, change in _ROLE_LINES.items():
         if role in profile.roles:
             lines |= change
-    return Has(frozenset(lines))
+    return (frozenset(lines)).__contains__
 
 
 _ROLE_LINES: dict[str, set[str]] = {

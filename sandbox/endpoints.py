@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .company import TTM
 from .fields import FILINGS_PATH, RATIO_FIELDS, RATIOS_PATH, TICKERS_PATH, V1_PATH, V2_PATHS
 from .query import Column, Endpoint
 
@@ -9,28 +10,25 @@ _RANGE = frozenset({"gt", "gte", "lt", "lte"})
 _EXACT = frozenset({""})
 _ALL = _RANGE | _EXACT
 _ANY = _ALL | {"any_of"}
+_TIMEFRAMES = frozenset({"annual", "quarterly"})
 
 V1 = Endpoint(
     path=V1_PATH,
     columns=(
         Column("ticker", "tickers", "member", _EXACT),
         Column("cik", "cik", operators=_EXACT),
-        Column("company_name", "company_name", operators=_EXACT),
-        Column("sic", "sic", operators=_EXACT),
+        Column("company_name", "owner.name", operators=_EXACT),
+        Column("sic", "owner.sic", operators=_EXACT),
         Column("filing_date", "filing_date", "date", _ALL),
         Column("period_of_report_date", "period_end", "date", _ALL),
-        Column(
-            "timeframe",
-            "timeframe",
-            operators=_EXACT,
-            choices=frozenset({"annual", "quarterly", "ttm"}),
-        ),
+        Column("timeframe", "timeframe", operators=_EXACT, choices=_TIMEFRAMES | {"ttm"}),
     ),
     default_limit=10,
     max_limit=100,
     default_sort="period_of_report_date.desc",
     sortable=frozenset({"filing_date", "period_of_report_date"}),
     single_sort=True,
+    ties=("cik", "timeframe"),
 )
 
 
@@ -41,12 +39,7 @@ _V2_COLUMNS = (
     Column("filing_date", "filing_date", "date", _ALL),
     Column("fiscal_year", "fiscal_year", "number", _ALL),
     Column("fiscal_quarter", "fiscal_quarter", "number", _ALL),
-    Column(
-        "timeframe",
-        "timeframe",
-        operators=_ANY,
-        choices=frozenset({"annual", "quarterly", "trailing_twelve_months"}),
-    ),
+    Column("timeframe", "timeframe", operators=_ANY, choices=_TIMEFRAMES | {TTM}),
 )
 V2 = {
     path: Endpoint(
@@ -56,6 +49,7 @@ V2 = {
         max_limit=50_000,
         default_sort="period_end.asc",
         sortable=frozenset(column.name for column in _V2_COLUMNS),
+        ties=("cik", "timeframe", "fiscal_year", "fiscal_quarter"),
     )
     for path in V2_PATHS
 }
@@ -71,6 +65,7 @@ RATIOS = Endpoint(
     max_limit=50_000,
     default_sort="ticker.asc",
     sortable=frozenset({"ticker", "cik", "date", *RATIO_FIELDS}),
+    ties=("ticker",),
 )
 
 TICKERS = Endpoint(
@@ -100,6 +95,7 @@ TICKERS = Endpoint(
         ]
     ),
     single_sort=True,
+    ties=("ticker",),
 )
 
 FILINGS = Endpoint(
@@ -114,4 +110,7 @@ FILINGS = Endpoint(
     max_limit=10_000,
     default_sort="filing_date.desc",
     sortable=frozenset({"cik", "ticker", "form_type", "filing_date"}),
+    ties=("accession_number",),
 )
+
+ENDPOINTS = {e.path: e for e in (V1, *V2.values(), RATIOS, TICKERS, FILINGS)}

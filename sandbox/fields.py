@@ -79,15 +79,15 @@ RATIOS_PATH = "/stocks/financials/v1/ratios"
 RATIO_FIELDS = tuple(row["name"] for row in read_table("ratios.csv"))
 
 #: v2 keys that are zero-filled where the line is absent, whatever the company.
-V2_ALWAYS_ZERO: frozenset[str] = frozenset(
-    {
+V2_ALWAYS_ZERO = frozenset(
+    [
         "cost_of_revenue",
         "other_operating_expenses",
         "other_income_expense",
         "other_equity",
         "dividends",
         "receivables",
-    }
+    ]
 )
 #: v2 keys that a template never carries: a missing key marks banks and insurers.
 V2_NEVER: dict[str, frozenset[str]] = {

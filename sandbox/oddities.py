@@ -26,16 +26,6 @@ _VARIANTS: dict[str, tuple[str, str]] = {
     "two_codes": ("two_codes", "the first quarter again, as the third"),
     "restated": ("restated", "the next year's report moved revenue and its cost"),
 }
-_LISTED = frozenset(
-    {
-        "stray_year_end",
-        "stray_comparative",
-        "empty_row",
-        "amended",
-        "two_codes_v1",
-        "restated_to_come",
-    }
-)
 
 
 def oddities(world: World) -> list[Planted]:
@@ -52,7 +42,7 @@ def oddities(world: World) -> list[Planted]:
             if day <= world.today:
                 note = f"{ratio:g} new shares for one from {iso(day)} on"
                 planted.append(_entry(profile, "split_adjusted", "v2", note))
-        if profile.roles & _LISTED:
+        if profile.roles:
             planted += _variants(world, profile)
         if profile.roles & {"v2_lacks_period", "v2_lacks_statement"}:
             planted += _lacking(world, profile)

@@ -16,20 +16,10 @@ SECTIONS = {
 }
 #: The fact that one generation has in place of a fact of the other.
 _SAME = {
-    "rev_v1": "rev",
-    "opex_v1": "opex",
-    "oop_v1": "oop",
-    "liab_v1": "tl",
-    "ca_v2": "ca",
-    "cash_v1": "cash",
-    "rec_trade": "rec",
-    "oca_v1": "oca",
-    "onca_v1": "oa",
-    "ocl_v1": "accrued",
-    "ltd_v1": "ltd",
-    "oncl_v1": "oncl",
-    "ie_debt": "ie",
-}
+    "rev_v1": "rev", "opex_v1": "opex", "oop_v1": "oop", "liab_v1": "tl", "ca_v2": "ca",
+    "cash_v1": "cash", "rec_trade": "rec", "oca_v1": "oca", "onca_v1": "oa", "ocl_v1": "accrued",
+    "ltd_v1": "ltd", "oncl_v1": "oncl", "ie_debt": "ie",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What an endpoint documents: its columns, its limits and its default order."""
+    """What an endpoint documents: its columns, its limits and its default order.
+
+    `ties` are the columns that decide between rows of one rank.
+    """
 
     path: str
     columns: tuple[Column, ...]
@@ -45,6 +48,7 @@ class Endpoint:
     max_limit: int
     default_sort: str
     sortable: frozenset[str]
+    ties: tuple[str, ...]
     single_sort: bool = False
 
 

@@ -9,19 +9,9 @@ from datetime import date, timedelta
 from typing import Any
 
 from .company import QUARTERLY, TTM
-from .fields import RATIO_FIELDS
-from .rows import Row
+from .rows import Entry, Row
 
 RowsOf = Callable[[str], list[Row]]
-
-
-class RatioRow:
-    """One ticker's ratios: what it is filtered and sorted by, and its JSON."""
-
-    def __init__(self, record: dict[str, Any]) -> None:
-        self.data = json.dumps(record, separators=(",", ":")).encode()
-        self.__dict__.update(dict.fromkeys(RATIO_FIELDS))
-        self.__dict__.update({"cik": None, **record})
 
 
 def trading_day(today: int) -> str:
@@ -30,7 +20,7 @@ def trading_day(today: int) -> str:
     return (day - timedelta(days=max(0, day.weekday() - 4))).isoformat()
 
 
-def ratio_rows(rows_of: RowsOf, today: int) -> list[RatioRow]:
+def ratio_rows(rows_of: RowsOf, today: int) -> list[Entry]:
     """Return the ratios of a company's tickers, of its newest quarter and trailing year."""
     sheet = _newest(rows_of("balance_sheets"), QUARTERLY)
     if sheet is None:
@@ -43,14 +33,16 @@ def ratio_rows(rows_of: RowsOf, today: int) -> list[RatioRow]:
         price = round(dice.uniform(5.0, 400.0), 2)
         volume = float(dice.randrange(10_000, 50_000_000))
         values = _ratios(price, _record(sheet), income, cash_flow)
-        record: dict[str, Any] = {
-            "ticker": ticker,
-            "cik": sheet.cik,
-            "date": trading_day(today),
-            "price": price,
-            "average_volume": volume,
-        }
-        rows.append(RatioRow(record | {k: v for k, v in values.items() if v is not None}))
+        rows.append(
+            Entry(
+                ticker=ticker,
+                cik=sheet.cik,
+                date=trading_day(today),
+                price=price,
+                average_volume=volume,
+                **values,
+            )
+        )
     return rows
 
 

@@ -2,61 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, fields
 from datetime import date
 
 from .companies import Profile
 from .company import Company
 from .filings import filings_of
-from .rows import iso
-
-
-@dataclass(frozen=True)
-class TickerEntry:
-    """One symbol in `/v3/reference/tickers`; absent values are left out of the answer."""
-
-    ticker: str
-    name: str
-    market: str
-    locale: str
-    primary_exchange: str
-    type: str
-    active: bool
-    currency_name: str
-    cik: str
-    composite_figi: str
-    last_updated_utc: str
-    delisted_utc: str | None = None
-
-    @property
-    def data(self) -> bytes:
-        """The entry as JSON."""
-        return _json(self)
-
-
-@dataclass(frozen=True)
-class FilingEntry:
-    """One filing in `/stocks/filings/vX/index`."""
-
-    accession_number: str
-    cik: str
-    filing_date: str
-    filing_url: str
-    form_type: str
-    issuer_name: str
-    ticker: str | None
-
-    @property
-    def data(self) -> bytes:
-        """The entry as JSON."""
-        return _json(self)
-
-
-def _json(entry: TickerEntry | FilingEntry) -> bytes:
-    record = {field.name: getattr(entry, field.name) for field in fields(entry)}
-    record = {key: value for key, value in record.items() if value is not None}
-    return json.dumps(record, separators=(",", ":")).encode()
+from .rows import Entry, iso
 
 
 def _security_type(symbol: str, profile: Profile) -> str:
@@ -67,7 +18,7 @@ def _security_type(symbol: str, profile: Profile) -> str:
     return "CS"
 
 
-def ticker_entries(profile: Profile, today: int) -> list[TickerEntry]:
+def ticker_entries(profile: Profile, today: int) -> list[Entry]:
     """Return every symbol that the company has or had, inactive ones included."""
     day = date.fromordinal(today)
     gone = profile.delisted if profile.delisted and profile.delisted <= day else None
@@ -77,7 +28,7 @@ def ticker_entries(profile: Profile, today: int) -> list[TickerEntry]:
         old = symbol in profile.old_symbols and symbol not in profile.symbols
         end = profile.renamed if old else gone
         entries.append(
-            TickerEntry(
+            Entry(
                 ticker=symbol,
                 name=profile.name,
                 market="stocks",
@@ -95,11 +46,11 @@ def ticker_entries(profile: Profile, today: int) -> list[TickerEntry]:
     return entries
 
 
-def filing_entries(company: Company, today: int) -> list[FilingEntry]:
+def filing_entries(company: Company, today: int) -> list[Entry]:
     """Return the company's public filings: reports, amendments and a notice before each."""
     profile = company.profile
     return [
-        FilingEntry(
+        Entry(
             accession_number=filing.accession,
             cik=profile.cik,
             filing_date=iso(filing.filed),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from types import SimpleNamespace
 
 from .companies import Profile
 
@@ -35,16 +37,6 @@ class Row:
         self.cik = self.owner.cik
 
     @property
-    def company_name(self) -> str:
-        """The name of the company that the row is about."""
-        return self.owner.name
-
-    @property
-    def sic(self) -> str:
-        """The industry code of the company that the row is about."""
-        return self.owner.sic
-
-    @property
     def data(self) -> bytes:
         """The record as JSON, rendered at the first call and kept."""
         if self._data is None:
@@ -54,6 +46,16 @@ class Row:
     def forget(self) -> None:
         """Drop the rendered content; the next call renders it anew."""
         self._data = None
+
+
+class Entry(SimpleNamespace):
+    """A row of a side endpoint; an attribute that is None is left out of its JSON."""
+
+    @property
+    def data(self) -> bytes:
+        """The entry as JSON."""
+        record = {name: value for name, value in vars(self).items() if value is not None}
+        return json.dumps(record, separators=(",", ":")).encode()
 
 
 def iso(ordinal: int) -> str:

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import gc
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 from functools import partial
 from typing import Any
 
 from .companies import build_roster
 from .company import Company
-from .endpoints import FILINGS, RATIOS, TICKERS, V1, V2
+from .endpoints import ENDPOINTS, FILINGS, RATIOS, TICKERS, V1
 from .fields import V2_PATHS
 from .plant import Plantings
 from .query import BadQueryError, Endpoint, Params, apply_sort, build_tests, parse_sort
-from .ratios import RatioRow, ratio_rows
-from .reference import FilingEntry, TickerEntry, filing_entries, ticker_entries
-from .rows import Row
+from .ratios import ratio_rows
+from .reference import filing_entries, ticker_entries
+from .rows import Entry, Row
 from .v1_rows import V1Company
 from .v2_rows import V2Company
 
 #: Years beyond the clock that the calendars are built for; a longer run rebuilds them.
 _AHEAD = 800
-_TIES_V1 = (("cik", False), ("timeframe", False))
-_TIES_V2 = (*_TIES_V1, ("fiscal_year", False), ("fiscal_quarter", False))
 
 
 class World:
@@ -107,33 +105,30 @@ class World:
         self._market.clear()
         self.version += 1
 
-    def _candidates(self, params: Params, symbols: dict[str, list[int]]) -> list[int] | None:
+    def _candidates(self, endpoint: Endpoint, params: Params) -> Iterable[int] | None:
         """Return the companies that a query can concern, or None for all of them."""
-        ciks: set[int] | None = None
-        named: set[int] | None = None
-        for name in ("cik", "cik.any_of"):
-            if name in params:
-                ciks = {self.by_cik[c] for c in params[name].split(",") if c in self.by_cik}
-        for name in ("ticker", "tickers", "tickers.any_of", "tickers.all_of"):
-            if name in params:
-                asked = params[name].split(",")
-                named = {index for symbol in asked for index in symbols.get(symbol, [])}
-        if ciks is not None and named is not None:
-            return sorted(ciks & named)
-        chosen = ciks if ciks is not None else named
+        symbols = self.by_v1_symbol if endpoint is V1 else self.by_v2_symbol
+        chosen: set[int] | None = None
+        for column in endpoint.columns:
+            for operator in column.operators & {"", "any_of", "all_of"}:
+                asked = params.get(f"{column.name}.{operator}".rstrip("."))
+                if asked is None or column.name not in ("cik", "ticker", "tickers"):
+                    continue
+                if column.name == "cik":
+                    named = {self.by_cik[cik] for cik in asked.split(",") if cik in self.by_cik}
+                else:
+                    named = {i for symbol in asked.split(",") for i in symbols.get(symbol, ())}
+                chosen = named if chosen is None else chosen & named
         return None if chosen is None else sorted(chosen)
 
     def everything(self, path: str) -> tuple[list[str], list[Row]]:
         """Return all rows of an endpoint in order of filing date, with the dates beside."""
         if path not in self._market:
-            statement = V2_PATHS.get(path)
-            rows: list[Row] = []
             # Hundreds of thousands of rows that all stay: collecting meanwhile doubles the time.
             collecting = gc.isenabled()
             gc.disable()
             try:
-                for index in range(len(self.profiles)):
-                    rows += self.v2_rows(index, statement) if statement else self.v1_rows(index)
+                rows = self._rows(path, range(len(self.profiles)))
             finally:
                 if collecting:
                     gc.enable()
@@ -141,14 +136,25 @@ class World:
             self._market[path] = ([row.filing_date or "" for row in rows], rows)
         return self._market[path]
 
-    def _pool(self, endpoint: Endpoint, params: Params) -> list[Row]:
-        statement = V2_PATHS.get(endpoint.path)
-        chosen = self._candidates(params, self.by_v2_symbol if statement else self.by_v1_symbol)
+    def _rows(self, path: str, indexes: Iterable[int]) -> list[Row]:
+        statement = V2_PATHS.get(path)
+        rows: list[Row] = []
+        for index in indexes:
+            rows += self.v2_rows(index, statement) if statement else self.v1_rows(index)
+        return rows
+
+    def _pool(self, endpoint: Endpoint, params: Params) -> Iterable[Any]:
+        """Return rows that a query may select, not yet tested."""
+        if endpoint is TICKERS:
+            return self._tickers(params)
+        chosen = self._candidates(endpoint, params)
+        every = range(len(self.profiles)) if chosen is None else chosen
+        if endpoint is FILINGS:
+            return (e for i in every for e in filing_entries(self.company(i), self.today))
+        if endpoint is RATIOS:
+            return (e for i in every for e in ratio_rows(partial(self.v2_rows, i), self.today))
         if chosen is not None:
-            rows: list[Row] = []
-            for index in chosen:
-                rows += self.v2_rows(index, statement) if statement else self.v1_rows(index)
-            return rows
+            return self._rows(endpoint.path, chosen)
         dates, rows = self.everything(endpoint.path)
         low = params.get("filing_date.gte") or params.get("filing_date.gt")
         high = params.get("filing_date.lte") or params.get("filing_date.lt")
@@ -160,65 +166,24 @@ class World:
 
     def select(self, path: str, params: Params) -> list[Any]:
         """Return all rows that answer a query, in its order; BadQueryError if it is refused."""
-        if path == TICKERS.path:
-            return self._tickers(params)
-        if path == FILINGS.path:
-            return self._filings(params)
-        if path == RATIOS.path:
-            return self._ratios(params)
-        endpoint = V2.get(path, V1)
-        order = parse_sort(params, endpoint)
-        tests = build_tests(params, endpoint)
+        endpoint = ENDPOINTS[path]
+        order, tests = parse_sort(params, endpoint), build_tests(params, endpoint)
         search = params.get("company_name.search", "").lower()
-        if path == V1.path and search:
-            tests.append(lambda row: search in row.company_name.lower())
+        if endpoint is V1 and search:
+            tests.append(lambda row: search in row.owner.name.lower())
         rows = [row for row in self._pool(endpoint, params) if all(test(row) for test in tests)]
-        ties = _TIES_V2 if path in V2 else _TIES_V1
-        return apply_sort(rows, [*order, *ties])
+        return apply_sort(rows, [*order, *((name, False) for name in endpoint.ties)])
 
-    def _tickers(self, params: Params) -> list[TickerEntry]:
-        order = parse_sort(params, TICKERS)
-        tests = build_tests(params, TICKERS)
+    def _tickers(self, params: Params) -> Iterator[Entry]:
         active = params.get("active", "true")
         if active not in ("true", "false"):
             raise BadQueryError(f"active: '{active}' is neither true nor false")
         search = params.get("search", "").lower()
-        entries = [
-            entry
-            for profile in self.profiles
-            for entry in ticker_entries(profile, self.today)
-            if entry.active == (active == "true")
-            and (not search or search in entry.name.lower() or search in entry.ticker.lower())
-            and all(test(entry) for test in tests)
-        ]
-        return apply_sort(entries, [*order, ("ticker", False)])
-
-    def _filings(self, params: Params) -> list[FilingEntry]:
-        order = parse_sort(params, FILINGS)
-        tests = build_tests(params, FILINGS)
-        chosen = self._candidates(params, self.by_v2_symbol)
-        indexes = range(len(self.profiles)) if chosen is None else chosen
-        entries = [
-            entry
-            for index in indexes
-            for entry in filing_entries(self.company(index), self.today)
-            if all(test(entry) for test in tests)
-        ]
-        return apply_sort(entries, [*order, ("accession_number", False)])
-
-    def _ratios(self, params: Params) -> list[RatioRow]:
-        order, tests = parse_sort(params, RATIOS), build_tests(params, RATIOS)
-        asked = params.get("ticker.any_of", params.get("ticker"))
-        chosen: Iterable[int] = range(len(self.profiles))
-        if asked is not None:
-            chosen = sorted({i for s in asked.split(",") for i in self.by_v2_symbol.get(s, [])})
-        rows = [
-            row
-            for index in chosen
-            for row in ratio_rows(partial(self.v2_rows, index), self.today)
-            if all(test(row) for test in tests)
-        ]
-        return apply_sort(rows, [*order, ("ticker", False)])
+        for profile in self.profiles:
+            for entry in ticker_entries(profile, self.today):
+                matches = search in entry.name.lower() or search in entry.ticker.lower()
+                if matches and entry.active == (active == "true"):
+                    yield entry
 
     def warm(self, render: bool) -> None:
         """Build the lists of all rows now, and with `render` their content too."""

@@ -21,7 +21,7 @@ from polygon_fundamentals.periods.current import current_rows
 from polygon_fundamentals.silver import HISTORY_TABLE, TABLE, Build
 from polygon_fundamentals.silver.build_files import ROW_GROUP, initial_of, part_name
 from polygon_fundamentals.silver.links import HISTORY_FOLDER
-from polygon_fundamentals.silver.schema import history_schema
+from polygon_fundamentals.silver.schema import history_schema, wide_schema
 from polygon_fundamentals.statements import Generation, Statement
 
 Rows = Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
@@ -47,7 +47,7 @@ class TableSource:
 
 def silver_tables(build: Build) -> Iterator[TableSource]:
     """Yield the wide table and the history of a build; its files' names are their digests."""
-    yield _built(TABLE, build.path, build.schema, pa.field("year", pa.int32()))
+    yield _built(TABLE, build.path, wide_schema(), pa.field("year", pa.int32()))
     yield _built(
         HISTORY_TABLE, build.path / HISTORY_FOLDER, history_schema(), pa.field("initial", TEXT)
     )

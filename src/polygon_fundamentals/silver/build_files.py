@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -74,13 +75,8 @@ def fiscal_year(rows: pa.Table) -> pa.ChunkedArray:
     return _label("year=", pc.fill_null(rows["fiscal_year"], 0).cast(pa.string()))
 
 
-def initial(rows: pa.Table) -> pa.ChunkedArray:
-    """Return the partition of the history's rows, so that a ticker is read from one file."""
-    return initial_of(rows["ticker"])
-
-
 def initial_of(tickers: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
-    """Return the name of the folder of each ticker's history."""
+    """Return the partition of each ticker's history, so that a ticker is read from one file."""
     letter = pc.utf8_upper(pc.utf8_slice_codeunits(tickers, 0, 1))
     plain = pc.match_substring_regex(letter, "^[A-Z0-9]$")
     return _label("initial=", pc.if_else(plain, letter, "_"))
@@ -90,17 +86,14 @@ def _label(name: str, values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | p
     return pc.binary_join_element_wise(name, values, "")
 
 
-def _order(schema: pa.Schema) -> list[tuple[str, str]]:
-    return [(name, "ascending") for name in (*SORTED_BY, "known_from") if name in schema.names]
-
-
 def _encoded(rows: pa.ipc.RecordBatchFileReader, path: Path) -> tuple[pa.Buffer, int]:
     """Return a partition as Parquet, sorted, and its number of rows.
 
     The same rows always give the same bytes, in whatever parts they were added. A row group is made
     at a time, from the few batches that have its rows: each part was added in order.
     """
-    schema, order = rows.schema, _order(rows.schema)
+    schema = rows.schema
+    order = [(n, "ascending") for n in (*SORTED_BY, "known_from") if n in schema.names]
     keys = pa.ipc.IpcReadOptions(
         included_fields=[schema.get_field_index(name) for name, _ in order]
     )
@@ -137,12 +130,8 @@ def part_name(data: bytes | pa.Buffer) -> str:
 
 def _linked(source: Path, target: Path, data: pa.Buffer) -> bool:
     """Link the file of an earlier build; return False if it is not there or is damaged."""
-    try:
-        if not pa.py_buffer(source.read_bytes()).equals(data):
-            return False
-        os.link(source, target)
-    except FileNotFoundError:
-        return False
-    except OSError:  # no hard links here, or too many of one file: written as a file of its own
-        return False
-    return True
+    with suppress(OSError):  # it is not there; no hard links here; or too many of one file
+        if pa.py_buffer(source.read_bytes()).equals(data):
+            os.link(source, target)
+            return True
+    return False

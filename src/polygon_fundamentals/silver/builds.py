@@ -32,7 +32,7 @@ from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake.paths import SILVER_NOTE, Lake
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.locks import exclusive
-from polygon_fundamentals.silver.build_files import TableFiles, fiscal_year, initial
+from polygon_fundamentals.silver.build_files import TableFiles, fiscal_year, initial_of
 from polygon_fundamentals.silver.links import (
     HISTORY_FOLDER,
     TABLE,
@@ -42,13 +42,14 @@ from polygon_fundamentals.silver.links import (
     lock_link,
     refuse_others,
 )
-from polygon_fundamentals.silver.schema import wide_schema
 from polygon_fundamentals.silver.table import history_parts, known_on
 from polygon_fundamentals.statements import Generation
 
 KEPT_SECONDS = 24 * 3600.0
 LOCK_SECONDS = 600.0
 _PARTIAL = ".partial"
+# What a build's note says of it.
+_NOTED = ("generation", "day", "rows", "files", "history_rows", "history_files")
 Parts = Callable[[Lake, Generation], Iterator[pa.Table]]
 
 
@@ -60,15 +61,14 @@ class Build:
     """
 
     path: Path
+    generation: str
+    day: str | None
     rows: int
     files: int
-    schema: pa.Schema
-    generation: str
+    history_rows: int
+    history_files: int
     files_written: int = 0
     bytes_written: int = 0
-    day: str | None = None
-    history_rows: int = 0
-    history_files: int = 0
     history_files_written: int = 0
 
     @property
@@ -106,29 +106,28 @@ def build(
         base = base or current_build(lake)
         while True:
             made = _written(lake, generation or lake.primary, base, day, parts or history_parts)
-            if not link or _led(lake, made, follows=generation is None):
+            if not link or point(lake, made, follows=generation is None):
                 break
         _clear(lake, made)
         return made
 
 
-def _led(lake: Lake, made: Build, *, follows: bool) -> bool:
-    """Lead readers to a build unless it must follow the pointer and that has moved since."""
-    with lock_link(lake):
-        if follows and lake.primary.value != made.generation:
-            return False
-        _point(lake, made)
-        return True
+def point(lake: Lake, made: Build, *, follows: bool = False) -> bool:
+    """Lead readers to a build, in one rename; return whether they are.
 
-
-def point(lake: Lake, made: Build) -> None:
-    """Lead readers to a build, in one rename.
+    With `follows` they are not where the pointer has left the build's generation since.
 
     Raises:
         LakeError: the link's place is taken by something that is no link.
     """
     with lock_link(lake):
-        _point(lake, made)
+        if follows and lake.primary.value != made.generation:
+            return False
+        link = link_of(lake) if made.day is None else lake.silver / "as_of" / made.day
+        refuse_others(link)
+        link.parent.mkdir(exist_ok=True)
+        lead_to_build(link, made.path)
+        return True
 
 
 def current_build(lake: Lake) -> Build | None:
@@ -158,18 +157,9 @@ def table_path(lake: Lake, table: str = TABLE) -> Path:
 def _load(folder: Path) -> Build:
     path = folder / SILVER_NOTE
     try:
-        note = orjson.loads(path.read_bytes())
-        return Build(
-            folder,
-            note["rows"],
-            note["files"],
-            wide_schema(),
-            note["generation"],
-            day=note["day"],
-            # Earlier versions built no history.
-            history_rows=note.get("history_rows", 0),
-            history_files=note.get("history_files", 0),
-        )
+        # Earlier versions built no history.
+        note = {"history_rows": 0, "history_files": 0, **orjson.loads(path.read_bytes())}
+        return Build(folder, **{name: note[name] for name in _NOTED})
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise DamagedFileError(
             f"{path} cannot be read; remove the link {TABLE} beside `builds`, then build silver "
@@ -189,7 +179,9 @@ def _written(
     partial, partial_beside = folder / f"{name}{_PARTIAL}", beside.with_name(f"{name}{_PARTIAL}")
     wide = TableFiles(partial, None if base is None else base.path, fiscal_year)
     history = TableFiles(
-        partial_beside, None if base is None else base.path / HISTORY_FOLDER, initial
+        partial_beside,
+        None if base is None else base.path / HISTORY_FOLDER,
+        lambda rows: initial_of(rows["ticker"]),
     )
     done = None
     try:
@@ -205,28 +197,19 @@ def _written(
         history.finish()
         made = Build(
             folder / name,
+            generation.value,
+            None if day is None else day.isoformat(),
             wide.rows,
             wide.files,
-            wide_schema(),
-            generation.value,
-            wide.written,
-            wide.size,
-            None if day is None else day.isoformat(),
             history.rows,
             history.files,
+            wide.written,
+            wide.size,
             history.written,
         )
         if base is not None and _is_as(made, base):
             return base
-        note = {
-            "generation": made.generation,
-            "day": made.day,
-            "built": now.isoformat(),
-            "rows": made.rows,
-            "files": made.files,
-            "history_rows": made.history_rows,
-            "history_files": made.history_files,
-        }
+        note = {name: getattr(made, name) for name in _NOTED} | {"built": now.isoformat()}
         (partial / SILVER_NOTE).write_bytes(orjson.dumps(note))
         local.flush_to_disk(partial)
         if day is None:
@@ -243,19 +226,9 @@ def _written(
 
 def _is_as(made: Build, base: Build) -> bool:
     """Return whether a build that was just written has the files of another, and no other."""
-    return not made.files_written + made.history_files_written and (
-        made.generation,
-        made.day,
-        made.files,
-        made.history_files,
-    ) == (base.generation, base.day, base.files, base.history_files)
-
-
-def _point(lake: Lake, made: Build) -> None:
-    link = link_of(lake) if made.day is None else lake.silver / "as_of" / made.day
-    refuse_others(link)
-    link.parent.mkdir(exist_ok=True)
-    lead_to_build(link, made.path)
+    return not made.files_written + made.history_files_written and all(
+        getattr(made, name) == getattr(base, name) for name in _NOTED
+    )
 
 
 def _clear(lake: Lake, made: Build) -> None:

@@ -31,7 +31,6 @@ from polygon_fundamentals.silver.timeline import (
 from polygon_fundamentals.statements import Timeframe
 
 Floats = npt.NDArray[np.float64]
-Positions = npt.NDArray[np.int64]
 
 _YEAR_DAYS = 365
 _QUARTER_DAYS = 91
@@ -50,8 +49,8 @@ class Rows:
     columns: Mapping[str, Floats]
     debt: Floats
     quarterly: npt.NDArray[np.bool_]
-    year_before: Positions
-    quarter_before: Positions
+    year_before: Ints
+    quarter_before: Ints
     generation: npt.NDArray[Any]
 
     def __getitem__(self, name: str) -> Floats:
@@ -93,7 +92,7 @@ class EarlierPeriods:
         i, j = pairs(id_in(changes), mine)
         return i, day_in(changes)[j]
 
-    def positions(self, rows: pd.DataFrame) -> tuple[Positions, Positions]:
+    def positions(self, rows: pd.DataFrame) -> tuple[Ints, Ints]:
         """Return for each row those of the same quarter a year before and of the one before it.
 
         As they stood when the row began. A period counts as a year before if it ends 351 to 379
@@ -106,7 +105,7 @@ class EarlierPeriods:
             rows, self.quarter, (quarter + 2) % 4 + 1
         )
 
-    def _met(self, rows: pd.DataFrame, links: tuple[Ints, Ints], wanted: Floats) -> Positions:
+    def _met(self, rows: pd.DataFrame, links: tuple[Ints, Ints], wanted: Floats) -> Ints:
         since, until = rows["since"].to_numpy(), rows["until"].to_numpy()
         mine = np.searchsorted(self.codes, pack(rows, PERIOD))
         i, j = pairs(links[0], mine)
@@ -134,47 +133,8 @@ def _over(numerator: Floats, denominator: Floats) -> Floats:
     return result
 
 
-def _at(values: Floats, rows: Positions) -> Floats:
+def _at(values: Floats, rows: Ints) -> Floats:
     return np.where(rows >= 0, values[rows], np.nan)
-
-
-def gross_margin(rows: Rows) -> Floats:
-    """Gross profit over revenue. Null without revenue above zero."""
-    return _over(rows["is_gross_profit"], rows["is_revenue"])
-
-
-def operating_margin(rows: Rows) -> Floats:
-    """Operating income over revenue. Null without revenue above zero."""
-    return _over(rows["is_operating_income"], rows["is_revenue"])
-
-
-def net_margin(rows: Rows) -> Floats:
-    """Consolidated net income over revenue. Null without revenue above zero."""
-    return _over(rows["is_consolidated_net_income_loss"], rows["is_revenue"])
-
-
-def current_ratio(rows: Rows) -> Floats:
-    """Total current assets over total current liabilities, as the vendor defines it."""
-    return _over(rows["bs_total_current_assets"], rows["bs_total_current_liabilities"])
-
-
-def quick_ratio(rows: Rows) -> Floats:
-    """Current assets less inventories, over current liabilities, as the vendor defines it.
-
-    A company without a line for inventories has none.
-    """
-    quick = rows["bs_total_current_assets"] - np.nan_to_num(rows["bs_inventories"])
-    return _over(quick, rows["bs_total_current_liabilities"])
-
-
-def debt_to_equity(rows: Rows) -> Floats:
-    """Current debt plus long-term debt, over total equity, as the vendor defines it.
-
-    Null where neither debt line was sent, and where equity is zero or negative. A debt line sent
-    as 0 counts as no debt. v1 has no line of current debt of its own; its long-term debt includes
-    the current maturities.
-    """
-    return _over(rows.debt, rows["bs_total_equity"])
 
 
 def _twelve_months(rows: Rows, name: str) -> Floats:
@@ -187,82 +147,47 @@ def _twelve_months(rows: Rows, name: str) -> Floats:
     return np.where(rows.quarterly, total, values)
 
 
-def return_on_equity(rows: Rows) -> Floats:
-    """Net income of twelve months over total equity at their end.
-
-    The vendor's quotient; a quarterly row takes four quarters, and is null where one is missing
-    or equity is zero or negative.
-    """
-    income = _twelve_months(rows, "is_consolidated_net_income_loss")
-    return _over(income, rows["bs_total_equity"])
-
-
-def return_on_assets(rows: Rows) -> Floats:
-    """Net income of twelve months over total assets at their end, as `return_on_equity`."""
-    income = _twelve_months(rows, "is_consolidated_net_income_loss")
-    return _over(income, rows["bs_total_assets"])
-
-
-def free_cash_flow(rows: Rows) -> Floats:
-    """Operating cash flow less capital expenditure, in dollars, as the vendor defines it.
-
-    Capital expenditure is negative in v2, so it is added. v1 has no such line: null.
-    """
-    return (
-        rows["cf_net_cash_from_operating_activities"]
-        + rows["cf_purchase_of_property_plant_and_equipment"]
-    )
-
-
-def _growth(rows: Rows, name: str, before: Positions, *, one_definition: bool) -> Floats:
+def _growth(rows: Rows, name: str, before: Ints) -> Floats:
+    """Return the change since an earlier period as a fraction; null after a loss or zero."""
     old = _at(rows[name], before)
-    if one_definition:
-        same = (before >= 0) & (rows.generation == rows.generation[before])
-        old = np.where(same, old, np.nan)
     return _over(rows[name] - old, old)
 
 
-def revenue_growth_yoy(rows: Rows) -> Floats:
-    """Revenue against the same fiscal quarter (or year) a year before, as a fraction.
-
-    Null where that was zero or negative, or came from the other generation, which defines
-    revenue differently for some companies.
-    """
-    return _growth(rows, "is_revenue", rows.year_before, one_definition=True)
+def _revenue_growth(rows: Rows, before: Ints) -> Floats:
+    """Return growth within one generation: each defines revenue otherwise for some companies."""
+    same = (before >= 0) & (rows.generation == rows.generation[before])
+    return _growth(rows, "is_revenue", np.where(same, before, -1))
 
 
-def revenue_growth_qoq(rows: Rows) -> Floats:
-    """Revenue against the fiscal quarter before, as `revenue_growth_yoy`; quarterly rows only."""
-    return _growth(rows, "is_revenue", rows.quarter_before, one_definition=True)
+_INCOME = "is_consolidated_net_income_loss"
 
-
-def net_income_growth_yoy(rows: Rows) -> Floats:
-    """Net income against the same fiscal quarter a year before. Null after a loss or zero."""
-    name = "is_consolidated_net_income_loss"
-    return _growth(rows, name, rows.year_before, one_definition=False)
-
-
-def net_income_growth_qoq(rows: Rows) -> Floats:
-    """Net income against the fiscal quarter before. Null after a loss or zero."""
-    name = "is_consolidated_net_income_loss"
-    return _growth(rows, name, rows.quarter_before, one_definition=False)
-
-
+# Each is null where its denominator is missing, zero or negative.
 RATIOS: dict[str, Callable[[Rows], Floats]] = {
-    function.__name__: function
-    for function in (
-        gross_margin,
-        operating_margin,
-        net_margin,
-        current_ratio,
-        quick_ratio,
-        debt_to_equity,
-        return_on_equity,
-        return_on_assets,
-        free_cash_flow,
-        revenue_growth_yoy,
-        revenue_growth_qoq,
-        net_income_growth_yoy,
-        net_income_growth_qoq,
-    )
+    "gross_margin": lambda rows: _over(rows["is_gross_profit"], rows["is_revenue"]),
+    "operating_margin": lambda rows: _over(rows["is_operating_income"], rows["is_revenue"]),
+    "net_margin": lambda rows: _over(rows[_INCOME], rows["is_revenue"]),
+    "current_ratio": lambda rows: _over(
+        rows["bs_total_current_assets"], rows["bs_total_current_liabilities"]
+    ),
+    # Current assets less inventories; a company without a line for inventories has none.
+    "quick_ratio": lambda rows: _over(
+        rows["bs_total_current_assets"] - np.nan_to_num(rows["bs_inventories"]),
+        rows["bs_total_current_liabilities"],
+    ),
+    # Current debt plus long-term debt. A debt line sent as 0 is no debt; where neither was sent it
+    # is null. v1 has no line of current debt: its long-term debt includes the current maturities.
+    "debt_to_equity": lambda rows: _over(rows.debt, rows["bs_total_equity"]),
+    # Over equity and assets at the end of the twelve months; null where a quarter is missing.
+    "return_on_equity": lambda rows: _over(_twelve_months(rows, _INCOME), rows["bs_total_equity"]),
+    "return_on_assets": lambda rows: _over(_twelve_months(rows, _INCOME), rows["bs_total_assets"]),
+    # In dollars. Capital expenditure is negative in v2, so it is added; v1 has no such line.
+    "free_cash_flow": lambda rows: (
+        rows["cf_net_cash_from_operating_activities"]
+        + rows["cf_purchase_of_property_plant_and_equipment"]
+    ),
+    # Against the same fiscal quarter (or year) a year before, and against the quarter before.
+    "revenue_growth_yoy": lambda rows: _revenue_growth(rows, rows.year_before),
+    "revenue_growth_qoq": lambda rows: _revenue_growth(rows, rows.quarter_before),
+    "net_income_growth_yoy": lambda rows: _growth(rows, _INCOME, rows.year_before),
+    "net_income_growth_qoq": lambda rows: _growth(rows, _INCOME, rows.quarter_before),
 }

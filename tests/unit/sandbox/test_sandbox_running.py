@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from datetime import date
-from typing import Any
 
 import pytest
 
-from sandbox import Sandbox, core, serve_forever
+from sandbox import Sandbox, core
 
 INCOME = "/stocks/financials/v1/income-statements"
 
@@ -34,21 +32,6 @@ def test_rendered_rows_are_dropped_and_come_back_the_same(monkeypatch: pytest.Mo
     assert sandbox._world.plantings.rendered < 10_000
     assert sandbox.page(INCOME, {}, 0, 1000) == first
     assert sandbox.rows("v1") == records
-
-
-def test_serving_ends_with_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
-    sandbox = _sandbox()
-    urls = []
-
-    def interrupt(seconds: float) -> Any:
-        urls.append(sandbox.url)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(time, "sleep", interrupt)
-    serve_forever(sandbox)
-    assert urls[0].startswith("http://127.0.0.1:")
-    with pytest.raises(RuntimeError, match="not running"):
-        _ = sandbox.url
 
 
 def test_many_results_are_not_kept_for_ever() -> None:

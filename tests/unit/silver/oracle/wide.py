@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from polygon_fundamentals.datasets.schemas import MOMENT
 from polygon_fundamentals.field_map import v2_fields
 from polygon_fundamentals.periods.match import match_periods
-from polygon_fundamentals.silver.ratios import RATIOS, Positions, Rows
+from polygon_fundamentals.silver.ratios import RATIOS, Ints, Rows
 from polygon_fundamentals.silver.schema import PREFIXES, RECORD, SORTED_BY, wide_schema
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
 from tests.unit.silver.oracle.ratios import same_quarter_before
@@ -217,7 +217,7 @@ def _generation_of(
     return found
 
 
-def _balances_lent(rows: pd.DataFrame, balances: Floats) -> tuple[Positions, Positions]:
+def _balances_lent(rows: pd.DataFrame, balances: Floats) -> tuple[Ints, Ints]:
     """Return the twelve-month rows that have a balance sheet of their last day, and the lenders."""
     year = np.flatnonzero((rows["timeframe"] == Timeframe.TTM.v1).to_numpy())
     columns = ["ticker", "company", "period_end"]
