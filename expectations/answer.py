@@ -127,6 +127,7 @@ def answer(
         notes = [
             *asked.notes,
             *(f"allowed by a reviewer's decision: {t}" for t in raised_budgets(tolerances)),
+            *_no_longer_applied(parity, asked),
         ]
         summary = {
             **_summary(parity, asked, outcome),
@@ -189,6 +190,19 @@ def _write_pages(site: Path, at: _Places, review: Review) -> None:
     deeper = page.replace('href="index.html"', 'href="../index.html"', 1)
     deeper = deeper.replace('href="companies/', 'href="../companies/')
     (site / "reviews" / at.review.name).write_text(deeper, encoding="utf-8")
+
+
+def _no_longer_applied(parity: Parity, asked: Asked) -> list[str]:
+    """The entries of accepted.yaml that no difference fits any more, counted, with the first."""
+    unused = [one for result in parity.results for one in result.unused_acceptances]
+    if not unused or asked.named or asked.sample is not None:
+        return []
+    one = unused[0]
+    return [
+        f"accepted.yaml: {len(unused):,} of its differences no longer occur, such as "
+        f"{one.ticker or one.cik} {one.statement.value} {one.period_end} {one.v2_field}: "
+        "remove them"
+    ]
 
 
 def _missing_values(all_findings: Sequence[StatementFindings]) -> list[JsonObject]:

@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -25,18 +25,20 @@ from expectations.project import ProjectError
 from expectations.suites import make_suites
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.parity import ToleranceError, load_accepted, load_tolerances
-from polygon_fundamentals.statements import Statement
+from polygon_fundamentals.parity import Accepted, ToleranceError, load_accepted, load_tolerances
+from polygon_fundamentals.statements import Statement, Timeframe
 from tests.unit.expectations.checking import TOLERANCES, ask, findings
 
 TODAY = date(2026, 10, 1)
 DOCS = Path(__file__).parents[3] / "docs" / "parity.md"
 
 
-def run(lake: Lake, name: str) -> dict[str, Any]:
+def run(
+    lake: Lake, name: str, accepted: Sequence[Accepted] = (), *, named: bool = False
+) -> dict[str, Any]:
     founds = findings(lake, list(Statement), TODAY)
-    asked = Asked(name, 3, None, None, False, TODAY, False)
-    return answering.answer(lake, founds, asked, TOLERANCES, ())
+    asked = Asked(name, 3, None, None, named, TODAY, False)
+    return answering.answer(lake, founds, asked, TOLERANCES, accepted)
 
 
 @pytest.fixture(scope="module")
@@ -310,6 +312,29 @@ def test_an_acceptance_that_has_run_out_is_named(tmp_path: Path) -> None:
     assert len(load_accepted(path)) == 1
     with pytest.raises(ToleranceError, match=r"no longer accepted: cash_flow .*until 2026-01-31"):
         load_accepted(path, date(2026, 2, 1))
+
+
+def test_an_acceptance_that_no_longer_applies_is_noted_in_a_whole_run(mine: Lake) -> None:
+    gone = Accepted(
+        statement=Statement.CASH_FLOW,
+        ticker="AAA",
+        cik="0000320193",
+        timeframe=Timeframe.QUARTERLY,
+        period_end=date(2024, 12, 28),
+        v2_field="net_cash_from_operating_activities",
+        v1_value=1.0,
+        v2_value=2.0,
+        reason="Somebody looked.",
+        by="A",
+        until=date(2030, 1, 1),
+    )
+    note = (
+        "accepted.yaml: 1 of its differences no longer occur, such as AAA cash_flow 2024-12-28 "
+        "net_cash_from_operating_activities: remove them"
+    )
+    assert note in run(mine, "whole", (gone,))["notes"]
+    # Where only some tickers were asked for, the difference may be one of another.
+    assert run(mine, "some", (gone,), named=True)["notes"] == []
 
 
 def test_nothing_of_v1_in_what_was_asked_is_one_line(mine: Lake) -> None:
