@@ -7,7 +7,8 @@ from prefect import flow
 from flows.parameters.switch import DrillParameters
 from flows.runs import Report
 from flows.signature import takes
-from flows.switching import checklist_of, lake_of, recorded, switch_context, today
+from flows.switching import checklist_of, lake_of, recorded, switch_context
+from polygon_fundamentals.business_days import today_in_new_york as today
 from polygon_fundamentals.cutover.drill import drill as rehearse
 
 

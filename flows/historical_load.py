@@ -24,6 +24,7 @@ from polygon_fundamentals.reports import LoadReport
 from polygon_fundamentals.settings import Settings, lake_root, load_edgar_settings, load_settings
 from polygon_fundamentals.statements import Generation, Statement
 from tasks.context import RunSpec, close, context
+from tasks.states import answer_of
 
 # Below this many units the writer processes cost more to start than they save.
 UNITS_WORTH_PROCESSES = 60
@@ -105,10 +106,7 @@ def with_original_dates(
         state = ask_original_dates(spec, label, list(tickers), witness, return_state=True)
     finally:
         close(spec)
-    result = state.result(raise_on_failure=False)
-    dates: Report = {"error": str(state.message or result), "exit_code": 3}
-    if isinstance(result, dict):
-        dates = result
+    dates: Report = answer_of(state)
     if "error" not in dates:
         return {**report, "original_dates": dates}
     return {

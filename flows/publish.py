@@ -14,6 +14,7 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.publish.target import PublishChoices, Target
 from polygon_fundamentals.settings import existing_lake_root, publish_url
 from tasks.publish import publish_tables
+from tasks.states import answer_of
 
 
 def _run_name() -> str:
@@ -46,10 +47,7 @@ def _published(lake: Lake, to: str, run: str, given: PublishParameters) -> Repor
     state = publish_tables(
         str(lake.root), to, run, to, given.credentials_block, choices, return_state=True
     )
-    result = state.result(raise_on_failure=False)
-    if not isinstance(result, dict):
-        message = str(state.message or result)
-        return {"to": to, "error": message, "message": message, "exit_code": 3}
+    result = answer_of(state)
     if "error" in result:
         return {"to": to, **result, "message": result["error"]}
     return {**result, "seconds": round(time.monotonic() - started, 3), "exit_code": 0}

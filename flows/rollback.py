@@ -9,8 +9,9 @@ from prefect import flow
 from flows.parameters.switch import RollbackParameters
 from flows.runs import Report, report_of
 from flows.signature import takes
-from flows.switching import lake_of, recorded, switch_context, today, v1_days
+from flows.switching import lake_of, recorded, switch_context, v1_days
 from polygon_fundamentals.business_days import day_of, missed_since
+from polygon_fundamentals.business_days import today_in_new_york as today
 from polygon_fundamentals.cutover.context import Options
 from polygon_fundamentals.cutover.journal import CUTOVER, last_done, moment
 from polygon_fundamentals.cutover.operations import rollback as switch

@@ -17,6 +17,7 @@ from polygon_fundamentals.settings import existing_lake_root
 from polygon_fundamentals.silver import TABLE
 from polygon_fundamentals.silver.foreign import adopt_path, give_back_path, move_out
 from tasks.silver import build_silver
+from tasks.states import answer_of
 
 
 def _run_name() -> str:
@@ -60,13 +61,7 @@ def _built(lake: Lake, day: str | None, *, adopt: bool) -> Report:
     aside = adopt_path(lake) if adopt else None
     label = f"as of {day}" if day else f"from {lake.primary}"
     state = build_silver(str(lake.root), label, day, spreads_tasks(), return_state=True)
-    result = state.result(raise_on_failure=False)
-    if not isinstance(result, dict):
-        return {
-            "error": str(state.message or result),
-            "message": str(state.message),
-            "exit_code": 3,
-        }
+    result = answer_of(state)
     if "error" in result:
         return {**result, "message": result["error"]}
     path = lake.silver / "as_of" / day if day else lake.silver / TABLE

@@ -18,7 +18,6 @@ from prefect.context import FlowRunContext
 from flows import contacts as people
 from flows.runs import Report, flow_run_id, warn_of_others
 from polygon_fundamentals import ledger
-from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.cutover.checklist import Checklist, evaluate_checklist
 from polygon_fundamentals.cutover.context import SwitchContext
 from polygon_fundamentals.cutover.reader_checks import load_checks
@@ -93,8 +92,3 @@ def v1_days(lake: Lake) -> list[date]:
     """Return the days whose filings some successful load of v1 took in, nothing missing."""
     entries = ledger.read_entries(lake, datetime.now(UTC) - timedelta(days=120))[0]
     return sorted(covered_days(entries, Generation.V1))
-
-
-def today() -> date:
-    """Return today in New York."""
-    return day_of(datetime.now(UTC))

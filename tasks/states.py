@@ -18,6 +18,14 @@ def failed(error: FundamentalsError | OSError) -> State[Any]:
     return Failed(message=str(ours), data={"error": str(ours), "exit_code": ours.exit_code})
 
 
+def answer_of(state: State[Any]) -> dict[str, Any]:
+    """Return what a task left; where that is no answer of ours, its message as an `error`."""
+    result = state.result(raise_on_failure=False)
+    if isinstance(result, dict):
+        return result
+    return {"error": str(state.message or result), "exit_code": 3}
+
+
 def failure_of(future: PrefectFuture[Any]) -> BaseException | None:
     """Return why a task failed; None where it did not."""
     try:
