@@ -2,11 +2,13 @@
 
 A company's filings and its facts are one Parquet file each, which may be deleted at any time. Its
 submissions are asked for once a day at most, its facts only where the submissions show a periodic
-report that the facts do not have.
+report that the facts do not have. What EDGAR answered once stays: filings are never taken back, so
+an answer of 404 about a company that had some is a fault of the moment.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -42,6 +44,7 @@ from polygon_fundamentals.reference.edgar_facts import (
 ARCHIVES_FROM = 3_000
 _THREADS = 4
 _NOTE = b"polygon_fundamentals"
+_CIK = re.compile(r"[0-9]{10}")
 
 
 class Source(Protocol):
@@ -89,7 +92,11 @@ class EdgarReport:
 
 
 class EdgarCache:
-    """The companies that EDGAR was asked for. `cik` is in ten digits everywhere."""
+    """The companies that EDGAR was asked for.
+
+    A CIK makes a path of a request and of a file, and a lake may hold any text as one. Of a
+    company whose CIK is not ten digits nothing is asked, read or written.
+    """
 
     def __init__(self, lake: Lake) -> None:
         self.folder = lake.ops / "reference" / "edgar"
@@ -109,6 +116,8 @@ class EdgarCache:
             EdgarUnreachableError, EdgarIdentityError: as `Edgar`.
             ContentError: an answer that cannot be read.
         """
+        if not _CIK.fullmatch(cik):
+            return False
         asked = False
         filings = self.filings(cik)
         if filings is None or filings.note.asked < day:
@@ -117,32 +126,36 @@ class EdgarCache:
         if with_facts and not filings.note.nothing:
             facts = self.facts(cik)
             if facts is None or (facts.note.asked < day and _lacks_newest(facts, filings)):
-                what = f"CIK{cik}'s companyfacts"
                 body = source.company_facts(cik)
-                rows = FACTS_SCHEMA.empty_table() if body is None else read_facts(body, what)
-                self._write("facts", cik, Entry(rows, Note(day, nothing=body is None)))
+                if body is not None:
+                    facts = Entry(read_facts(body, f"CIK{cik}'s companyfacts"), Note(day))
+                else:
+                    facts = _without_answer(facts, day, FACTS_SCHEMA)
+                self._write("facts", cik, facts)
                 asked = True
         return asked
 
     def _ask_filings(self, source: Source, cik: str, day: date, before: Entry | None) -> Entry:
-        what = f"CIK{cik}'s submissions"
         body = source.submissions(cik)
         if body is None:
-            entry = Entry(FILINGS_SCHEMA.empty_table(), Note(day, nothing=True))
+            entry = _without_answer(before, day, FILINGS_SCHEMA)
         else:
-            recent, head = read_filings(body, what)
-            tables = [recent]
+            recent, head = read_filings(body, f"CIK{cik}'s submissions")
+            tables = [recent] if before is None else [recent, before.rows]
             known = set() if before is None else set(before.note.older_pages)
-            if before is not None:
-                tables.append(before.rows)
+            there = []
             for page in head.older_pages:
-                if page not in known and (older := source.older_page(page.name)) is not None:
+                if page not in known:
+                    older = source.older_page(page.name)
+                    if older is None:
+                        continue  # not noted, so that it is asked for again
                     tables.append(read_filings(older, page.name)[0])
+                there.append(page)
             note = Note(
                 day,
                 name=head.name,
                 former_names=head.former_names,
-                older_pages=head.older_pages,
+                older_pages=tuple(there),
             )
             entry = Entry(_once(tables), note)
         self._write("filings", cik, entry)
@@ -150,6 +163,8 @@ class EdgarCache:
 
     def _read(self, kind: str, cik: str, schema: pa.Schema) -> Entry | None:
         """Return an entry; a file that cannot be read counts as none: it is derived."""
+        if not _CIK.fullmatch(cik):
+            return None
         path = self._path(kind, cik)
         try:
             table = pq.read_table(path, partitioning=None, page_checksum_verification=True)
@@ -227,6 +242,13 @@ def _source(cache: EdgarCache, edgar: Edgar, ciks: Sequence[str], day: date) -> 
             yield archives
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _without_answer(before: Entry | None, day: date, schema: pa.Schema) -> Entry:
+    """Return the entry of a company that EDGAR has nothing of: what it said before, if anything."""
+    if before is None:
+        return Entry(schema.empty_table(), Note(day, nothing=True))
+    return Entry(before.rows, msgspec.structs.replace(before.note, asked=day))
 
 
 def _once(tables: Sequence[pa.Table]) -> pa.Table:

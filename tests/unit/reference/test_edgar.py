@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pytest
 
 from polygon_fundamentals.errors import (
@@ -24,7 +25,7 @@ from polygon_fundamentals.http.connections import WATCH
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.reference import edgar_cache
 from polygon_fundamentals.reference.edgar import FACTS_ZIP, Edgar, EdgarLimit
-from polygon_fundamentals.reference.edgar_cache import EdgarCache, ask
+from polygon_fundamentals.reference.edgar_cache import EdgarCache, ask, reports_of
 from polygon_fundamentals.settings import load_edgar_settings
 from sandbox import Sandbox
 from tests.builders.edgar import Clock, settings
@@ -316,6 +317,89 @@ def test_a_damaged_file_of_the_cache_counts_as_none(sandbox: Sandbox, lake: Lake
     assert (cache.facts(CIKS[0]), cache.filings(CIKS[0])) == (None, None)
     ask(cache, client(lake, Clock()), CIKS[:1], DAY, with_facts=True)
     assert cache.facts(CIKS[0]) is not None
+
+
+class LostPages:
+    """EDGAR itself, which answers older pages with an answer of the sandbox's `ANSWERS`."""
+
+    def __init__(self, edgar: Edgar, sandbox: Sandbox, answer: str) -> None:
+        self.edgar, self.sandbox, self.answer = edgar, sandbox, answer
+        self.company_facts, self.submissions = edgar.company_facts, edgar.submissions
+
+    def older_page(self, name: str) -> bytes | None:
+        self.sandbox.edgar.answer_next(self.answer)
+        return self.edgar.older_page(name)
+
+
+@pytest.mark.parametrize("answer", ["no_such_key", "access_denied"])
+def test_an_older_page_that_did_not_come_is_asked_for_again(
+    sandbox: Sandbox, lake: Lake, tmp_path: Path, answer: str
+) -> None:
+    edgar = client(lake, Clock())
+    cache, whole = EdgarCache(lake), EdgarCache(Lake(tmp_path / "whole"))
+    whole.update(edgar, CIKS[0], DAY, with_facts=False)
+    cache.update(LostPages(edgar, sandbox, answer), CIKS[0], DAY, with_facts=False)
+    reports = reports_of(whole, CIKS[0])
+    assert reports is not None
+    assert len(reports_of(cache, CIKS[0]) or ()) < len(reports)
+    cache.update(edgar, CIKS[0], DAY + timedelta(days=1), with_facts=False)
+    assert reports_of(cache, CIKS[0]) == reports
+    sandbox.forget_requests()
+    cache.update(edgar, CIKS[0], DAY + timedelta(days=2), with_facts=False)
+    assert sandbox.request_count == 1  # the page that came is not asked for again
+
+
+@pytest.mark.parametrize("answer", ["no_such_key", "access_denied"])
+def test_an_answer_of_nothing_takes_no_filing_and_no_fact_out(
+    sandbox: Sandbox, lake: Lake, answer: str
+) -> None:
+    edgar, cache = client(lake, Clock()), EdgarCache(lake)
+    ask(cache, edgar, CIKS[:1], DAY, with_facts=True)
+    filings, facts = cache.filings(CIKS[0]), cache.facts(CIKS[0])
+    assert filings is not None
+    assert facts is not None
+    sandbox.edgar.answer_next(answer)
+    ask(cache, edgar, CIKS[:1], DAY + timedelta(days=1), with_facts=True)
+    after = cache.filings(CIKS[0])
+    assert after is not None
+    assert after.rows.equals(filings.rows)
+    assert (after.note.asked, after.note.nothing) == (DAY + timedelta(days=1), False)
+    assert after.note.older_pages == filings.note.older_pages
+    # The same of facts, which are asked for where the newest report is not among them.
+    newest = filings.rows["accession"][-1]
+    known = facts.rows.filter(pc.not_equal(facts.rows["accession"].cast("string"), newest))
+    cache._write("facts", CIKS[0], replace(facts, rows=known))
+    day = DAY + timedelta(days=2)
+    edgar.submissions(CIKS[0])
+    sandbox.forget_requests()
+
+    class NoFacts(LostPages):
+        def __init__(self) -> None:
+            super().__init__(edgar, sandbox, answer)
+            self.company_facts = self.without
+
+        def without(self, cik: str) -> bytes | None:
+            sandbox.edgar.answer_next(answer)
+            return edgar.company_facts(cik)
+
+    cache.update(NoFacts(), CIKS[0], day, with_facts=True)
+    assert [r.path.split("/")[1] for r in sandbox.requests] == ["submissions", "api"]
+    kept = cache.facts(CIKS[0])
+    assert kept is not None
+    assert kept.rows.num_rows == known.num_rows > 0
+    assert (kept.note.asked, kept.note.nothing) == (day, False)
+
+
+@pytest.mark.parametrize("cik", ["/../../../../../../escaped", "00000000\u0661\u0662", "123", ""])
+def test_a_cik_that_is_not_ten_digits_asks_nothing_and_leads_nowhere(
+    sandbox: Sandbox, lake: Lake, cik: str
+) -> None:
+    before = sorted(lake.root.parent.rglob("*"))
+    report = ask(EdgarCache(lake), client(lake, Clock()), [cik], DAY, with_facts=True)
+    assert (report.companies_asked, report.requests, report.note) == (0, 0, None)
+    assert sandbox.request_count == 0
+    assert sorted(lake.root.parent.rglob("*")) == before
+    assert reports_of(EdgarCache(lake), cik) is None
 
 
 def test_three_processes_share_the_limit(sandbox: Sandbox, lake: Lake) -> None:
