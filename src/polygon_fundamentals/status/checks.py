@@ -254,12 +254,12 @@ def _in_a_row(figures: Figures) -> Row:
 
 def _target(measured: Measured) -> Row:
     target = measured.target
-    goal = f"target {target.target:g}, acceptable {target.acceptable:g}"
+    unit = f" {target.unit}" if target.unit else ""
+    goal = f"target {target.target:g}{unit}, acceptable {target.acceptable:g}{unit}"
     if measured.measured is None:
         return Row(target.title, None, f"not measured: {measured.missing} ({goal})", "target")
-    value = f"{measured.measured:g} {target.unit}".strip()
     missed = measured.verdict == "missed"
-    reason = f"{value} ({goal}): {measured.verdict}"
+    reason = f"{measured.measured:g}{unit}: {measured.verdict} ({goal})"
     remedy = REMEDIES[measured.name] if missed else ""
     return Row(target.title, not missed, reason, "target", remedy)
 

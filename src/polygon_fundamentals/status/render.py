@@ -146,7 +146,7 @@ def as_html(figures: Figures, rows: Sequence[Row]) -> str:
         "<meta name=viewport content='width=device-width,initial-scale=1'>",
         f"<title>Status of {escape(figures.lake)}</title><style>{_STYLE}</style>",
         f"<h1>Status of {escape(figures.lake)}</h1>",
-        f"<p>{figures.at:%Y-%m-%d %H:%M} UTC · {summary(rows)}</p>",
+        f"<p>{figures.at:%Y-%m-%d %H:%M} UTC · {summary(beside_datasets(figures, rows))}</p>",
         "<h2>Datasets</h2>",
         *_table(DATASET_COLUMNS, dataset_cells(figures), numbers=True),
         "<h2>Last runs</h2>",
