@@ -8,10 +8,13 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
 from flows.__main__ import main
+from flows.rollback import LOOK_BACK_DAYS
+from polygon_fundamentals.business_days import today_in_new_york
 
 # Texts for people, which may be put better: that there is one is held, not what it says.
 PROSE = {
@@ -88,6 +91,10 @@ def without_marks(text: str) -> str:
     """Return a text with placeholders for times, ids, addresses and paths in it."""
     for pattern, placeholder in TEXTS:
         text = pattern.sub(placeholder, text)
+    # What a rollback fills reaches up to the day of the run.
+    today = today_in_new_york()
+    for days, placeholder in ((0, "<today>"), (LOOK_BACK_DAYS, "<today, less the look-back>")):
+        text = text.replace(f"{today - timedelta(days=days)}", placeholder)
     return text
 
 

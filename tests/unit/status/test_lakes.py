@@ -25,7 +25,7 @@ EXPECTED = """
     --    ok     ok       --      --       --          both succeeded in a row
     --    --     --       --      --       --          run time v2 / v1
     --    --     --       --      --       --          storage v2 / v1
-    --    --     ok       --      --       --          download of 1,000 tickers (v1's baseline: 15 min)
+    --    --     ok       --      --       --   download of 1,000 tickers (v1's baseline: 15 min)
     --    --     ok       --      --       --          requests a minute
     --    ok     --       ok      ok       ok          storage of a year
     --    ok     ok       ok      ok       ok          peak memory
