@@ -23,6 +23,11 @@ class LookUp:
         self._grouped: dict[str, tuple[str, ...]] = {}
         self._companies: Mapping[str, Company] = {}
 
+    def archived_tickers(self, root: str) -> frozenset[str]:
+        """As `lake_files.archived_tickers`."""
+        tickers: frozenset[str] = self._worker.submit(jobs.archived_tickers, root).result()
+        return tickers
+
     def forget(self, ticker: str) -> None:
         """Have a ticker whose files changed looked up again."""
         self._ciks.pop(ticker, None)
@@ -33,7 +38,7 @@ class LookUp:
         The same object where nothing changed.
 
         Raises:
-            DamagedFileError: a file that must be read for it cannot be.
+            DamagedFileError: v1's archived records cannot be read.
         """
         unknown = sorted(files.keys() - self._ciks.keys())
         for i in range(0, len(unknown), TICKERS_AT_A_TIME):

@@ -28,11 +28,14 @@ from polygon_fundamentals.v1_view.lake_files import LakeFiles, is_unsettled
 from polygon_fundamentals.v1_view.query import Records
 from polygon_fundamentals.v1_view.read_texts import WAIT_SECONDS, ReadTexts
 from polygon_fundamentals.v1_view.shelf_file import Shelf
+from polygon_fundamentals.v1_view.shelf_folder import ShelfFolder
 from polygon_fundamentals.v1_view.state import NotReadyError, State, records_of
 from polygon_fundamentals.v1_view.view import View
 from polygon_fundamentals.v1_view.worker import Worker
 
 LOOK_SECONDS = 1.0
+# A file that could not be read may be restored as it was, with its old time of change.
+RETRY_SECONDS = 30.0
 # One answer of v1 fills three datasets, one after another, within this time.
 STILL_SECONDS = 0.5
 # So long a load that never rests may keep readers on the state before it.
@@ -52,44 +55,38 @@ log = logging.getLogger("polygon_fundamentals.serve_v1")
 class Index:
     """The shelves of a view of a lake; `start` and `stop` it."""
 
-    def __init__(self, view: View, folder: Path | None = None) -> None:
+    def __init__(self, view: View) -> None:
         self.view = view
         self.lake = Lake(Path(view.root))
         self.state = State()
-        self._folder = folder or shelf_file.folder_of(self.lake, view.name)
-        self._files = LakeFiles(self.lake)
+        self._folder = ShelfFolder(self.lake, view.name)
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._stop = threading.Event()
         self._companies: Mapping[str, Company] = {}
         self._dirty: dict[str, tuple[float, float]] = {}  # ticker → first and last seen changed
+        self._retried = time.monotonic()
         self._worker = Worker()
         self._look_up = LookUp(view.root, self._worker)
+        self._files = LakeFiles(self.lake, self._look_up.archived_tickers)
         self.texts = ReadTexts(view.root, self._worker)
         self._building: dict[Company, Future[list[str]]] = {}
         self._thread = threading.Thread(target=self._keep_up, name="serve-v1-index", daemon=True)
 
     def start(self) -> None:
         """List the lake and take the shelves that are still good; go on in the background."""
-        # What the worker imports takes a second: the first request should not wait for it.
-        self._worker.submit(jobs.import_what_reads)
+        self._worker.submit(jobs.import_what_reads)  # a second for which no request should wait
         self._files.look()
-        shelves: dict[str, Shelf] = {}
-        # Full shelves last: they take the places of bare ones.
-        for path in (p for s in shelf_file.SUFFIXES for p in sorted(self._folder.glob(f"*{s}"))):
-            shelf = shelf_file.load(path)
-            if shelf is not None and shelf.digests == self._files.digests(shelf.digests):
-                shelves |= dict.fromkeys(shelf.digests, shelf)
-            else:
-                path.unlink(missing_ok=True)
-        self.state = State(shelves, frozenset(self._files.tickers))
+        self.state = State(self._folder.good_shelves(self._files), frozenset(self._files.tickers))
         self._thread.start()
 
     def stop(self) -> None:
         """End the background work."""
         self._stop.set()
         self._worker.stop()
-        self._thread.join(timeout=5)
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+        self._folder.close()
 
     def wait_until_complete(self, seconds: float) -> bool:
         """Wait until every ticker is on a shelf; say whether it is so."""
@@ -139,17 +136,16 @@ class Index:
             self._changed.wait_for(
                 lambda: ticker in self._companies or ticker in self.state.shelves, WAIT_SECONDS
             )
-            shelf = self.state.shelves.get(ticker)
+            if ticker in self.state.shelves:
+                return self.state.shelves[ticker]
             company = self._companies.get(ticker)
-            if shelf is not None:
-                return shelf
             if company is None:
                 raise NotReadyError(f"{ticker} has not been read from the lake yet")
             future = self._building.get(company)
             if future is None:
                 # Full at once: reading the texts of a bare one takes as long again.
                 future = self._worker.answer(
-                    jobs.make_shelves, self.view, str(self._folder), [company], False
+                    jobs.make_shelves, self.view, str(self._folder.path), [company], False
                 )
                 self._building[company] = future
         try:
@@ -164,20 +160,25 @@ class Index:
             self._building.pop(company, None)
             if ticker not in self.state.shelves:
                 self._publish(_load(paths))
-            return self.state.shelves[ticker]
+            if ticker in self.state.shelves:
+                return self.state.shelves[ticker]
+        # Its files are gone, or another server has put a shelf in place of this one.
+        raise NotReadyError(f"{ticker} cannot be read at the moment")
 
     def _publish(self, shelves: Iterable[Shelf]) -> None:
-        """Put shelves in place of those of the same tickers; the lock is held."""
+        """Put shelves in place of those of the same tickers; the lock is held.
+
+        A ticker that came or went a moment ago changes nothing until its files have been still.
+        """
         published = dict(self.state.shelves)
         for shelf in shelves:
             if shelf.error is not None:
                 log.error("%s", shelf.error)
-            for ticker, state in shelf.digests.items():
-                if state:
-                    published[ticker] = shelf
-                else:
-                    published.pop(ticker, None)
-        self.state = State(published, frozenset(self._files.tickers))
+            published |= dict.fromkeys(shelf.digests, shelf)
+        tickers, moving = frozenset(self._files.tickers), frozenset(self._dirty)
+        for ticker in published.keys() - tickers - moving:
+            del published[ticker]
+        self.state = State(published, (tickers - moving) | published.keys())
         self._changed.notify_all()
 
     def _keep_up(self) -> None:
@@ -216,6 +217,9 @@ class Index:
                 for shelf in _load(self._made(companies[i : i + together], bare=bare)):
                     pending |= dict.fromkeys(shelf.digests, shelf)
             self._look(time.monotonic())
+            for ticker in set(due) - self._files.tickers.keys():
+                pending.pop(ticker, None)
+                self._dirty.pop(ticker, None)
             for ticker, shelf in pending.items():
                 if shelf.digests[ticker] == self._files.digests([ticker])[ticker]:
                     self._dirty.pop(ticker, None)
@@ -229,8 +233,12 @@ class Index:
         self._worker.rest()
 
     def _look(self, now: float) -> None:
-        """Note which tickers' files changed since the last look."""
-        for ticker in self._files.look():
+        """Note which tickers' files changed since the last look, or could not be read before."""
+        changed = self._files.look()
+        if now - self._retried > RETRY_SECONDS:
+            self._retried = now
+            changed |= {t for s in self.state.distinct if s.error is not None for t in s.digests}
+        for ticker in changed:
             self._dirty[ticker] = (self._dirty.get(ticker, (now, now))[0], now)
             self._look_up.forget(ticker)
 
@@ -244,25 +252,19 @@ class Index:
 
     def _companies_of(self, tickers: Collection[str]) -> list[Company]:
         """Return the companies of some tickers, with all that stood on their shelves before."""
-        beside = {
-            other
-            for ticker in tickers
-            if (shelf := self.state.shelves.get(ticker)) is not None
-            for other in shelf.digests
-        }
-        wanted = beside | set(tickers)
+        wanted = self.state.with_shelf_mates(tickers) & self._files.tickers.keys()
         return sorted({self._companies.get(ticker, (ticker,)) for ticker in wanted})
 
     def _made(self, companies: Sequence[Company], *, bare: bool) -> list[str]:
         """Return the files of shelves made anew in the background."""
-        files: list[str] = self._worker.submit(
-            jobs.make_shelves, self.view, str(self._folder), companies, bare
-        ).result()
-        return files
+        folder = str(self._folder.path)
+        made = self._worker.submit(jobs.make_shelves, self.view, folder, companies, bare)
+        return list(made.result())
 
     def _warm_up(self) -> None:
         """Make the bare shelves of some tickers that are on none yet, then some full ones."""
-        missing = [t for t in self._files.tickers if t not in self.state.shelves]
+        known = self._companies
+        missing = [t for t in self._files.tickers if not self.state.has_shelf(known.get(t, (t,)))]
         if not missing:
             if self.state.tickers != self._files.tickers.keys():
                 with self._changed:
@@ -286,7 +288,7 @@ class Index:
             while self._worker.is_asked and time.monotonic() < until and not self._stop.is_set():
                 self._stop.wait(0.05)
             paths += self._worker.submit(
-                jobs.fill_shelves, self.view, str(self._folder), [company]
+                jobs.fill_shelves, self.view, str(self._folder.path), [company]
             ).result()
         shelves = _load(paths)
         with self._changed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from polygon_fundamentals.v1_view import lake_files
 from polygon_fundamentals.v1_view.lake_files import Place, Stamp
 from polygon_fundamentals.v1_view.shelf_file import Text
 from polygon_fundamentals.v1_view.view import View
@@ -14,6 +15,11 @@ Company = tuple[str, ...]  # its tickers
 def import_what_reads() -> None:
     """Have a process ready that reads the lake."""
     import polygon_fundamentals.v1_view.shelving  # noqa: F401
+
+
+def archived_tickers(root: str) -> frozenset[str]:
+    """As `lake_files.archived_tickers`."""
+    return lake_files.archived_tickers(root)
 
 
 def ciks_of_tickers(

@@ -1,4 +1,7 @@
-"""Which files of the lake a ticker has, noticed anew when they change, without opening one.
+"""Which tickers the lake has and in which files, noticed anew when they change.
+
+No file is opened for it but the archived records of v1, whose tickers may have no file of their
+own any more (`cleanup` archives v1's files, and v2 does not list delisted companies).
 
 A writer of ours puts files into place by a rename, which changes the time of their folder: so a
 look at the folders tells which to list again. Another tool may write into a file as it stands;
@@ -10,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,11 +45,31 @@ def digest(stamps: dict[Place, Stamp], shared: str) -> str:
 
 def shared_state(lake: Lake) -> str:
     """Return the state of what concerns every ticker: archived rows of v1 and original dates."""
-    names = [
-        lake.ops / "reference" / "original_dates.parquet",
-        *(lake.ops / "kept" / f"v1.{statement}.parquet" for statement in Statement),
-    ]
-    return " ".join(str(_stamp(path)) for path in names)
+    dates = _stamp(lake.ops / "reference" / "original_dates.parquet")
+    return " ".join(map(str, [dates, *_archive_state(lake)]))
+
+
+def _archive_state(lake: Lake) -> list[Stamp | None]:
+    names = (f"v1.{statement}.parquet" for statement in Statement)
+    return [_stamp(lake.ops / "kept" / name) for name in names]
+
+
+def archived_tickers(root: str) -> frozenset[str]:
+    """Return the tickers of the records that `cleanup` archived.
+
+    Raises:
+        DamagedFileError: they cannot be read.
+    """
+    # It takes Arrow, which the process that answers does without.
+    from polygon_fundamentals.lake.archived_rows import read_archived
+
+    tickers: set[str] = set()
+    for statement in Statement:
+        dataset = Lake(Path(root)).dataset(Generation.V1, statement)
+        rows = read_archived(dataset, columns=["ticker"])
+        if rows is not None:
+            tickers.update(rows["ticker"].unique().to_pylist())
+    return frozenset(tickers)
 
 
 def stamps_of(lake: Lake, tickers: Iterable[str]) -> dict[str, dict[Place, Stamp]]:
@@ -97,23 +120,32 @@ class _Folder:
 
 @dataclass
 class LakeFiles:
-    """Every ticker's files as they were at the last `look`."""
+    """Every ticker of the lake, and its files as they were at the last `look`.
+
+    `list_archived` is `archived_tickers`, where it may be run.
+    """
 
     lake: Lake
+    list_archived: Callable[[str], frozenset[str]] = archived_tickers
     tickers: dict[str, dict[Place, Stamp]] = field(default_factory=dict)
     shared: str = ""
+    _archive: list[Stamp | None] = field(default_factory=list)
+    _archived: frozenset[str] = frozenset()
     _folders: dict[Place, _Folder] = field(default_factory=dict)
     _turn: int = 0
 
     def look(self) -> set[str]:
         """List the folders that changed; return the tickers with files that changed.
 
-        One that has no file any more is among them.
+        One that the lake no longer has is among them.
+
+        Raises:
+            DamagedFileError: the tickers of v1's archived records cannot be read.
         """
         was_link = self.lake.pointer.is_symlink()
+        changed = self._look_at_archive()
         before = self.shared
         self.shared = shared_state(self.lake)
-        changed: set[str] = set()
         present: set[Place] = set()
         self._turn += 1
         for dataset in datasets(self.lake):
@@ -132,11 +164,27 @@ class LakeFiles:
             del self._folders[place]
         if self.lake.pointer.is_symlink() != was_link:
             # v1's folder got its new name meanwhile: what was seen under the old one may be v2's.
-            self._folders.clear()
+            for folder in self._folders.values():
+                folder.changed_ns = None
             return changed | self.look()
         if before != self.shared:
             changed |= self.tickers.keys()
         return changed
+
+    def _look_at_archive(self) -> set[str]:
+        """Bring the tickers of archived records up to date; return those that come or go."""
+        state = _archive_state(self.lake)
+        if state == self._archive:
+            return set()
+        archived = self.list_archived(str(self.lake.root)) if any(state) else frozenset()
+        for ticker in archived:
+            self.tickers.setdefault(ticker, {})
+        gone = {t for t in self._archived - archived if not self.tickers[t]}
+        for ticker in gone:
+            del self.tickers[ticker]
+        changed = self._archived ^ archived
+        self._archive, self._archived = state, archived
+        return set(changed)
 
     def _list(self, place: Place, path: Path | None, changed_ns: int | None) -> set[str]:
         """Bring the entries of one folder up to date; return the tickers that changed in it."""
@@ -155,7 +203,7 @@ class LakeFiles:
         for ticker in (known.tickers if known else frozenset()) - now.keys():
             mine = self.tickers[ticker]
             del mine[place]
-            if not mine:
+            if not mine and ticker not in self._archived:
                 del self.tickers[ticker]
             changed.add(ticker)
         for ticker, stamp in now.items():
@@ -167,10 +215,8 @@ class LakeFiles:
         return changed
 
     def digests(self, tickers: Collection[str]) -> dict[str, str]:
-        """Return ticker → digest of its files, "" for one that has none."""
-        return {
-            t: digest(self.tickers[t], self.shared) if t in self.tickers else "" for t in tickers
-        }
+        """Return ticker → digest of its files."""
+        return {t: digest(self.tickers.get(t, {}), self.shared) for t in tickers}
 
 
 def _entries(path: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:

@@ -23,12 +23,13 @@ class BadQueryError(Exception):
 
 
 def _as_day(text: str) -> str:
-    if len(text) != len("YYYY-MM-DD"):
-        raise ValueError("is not a date of the form YYYY-MM-DD")
     try:
-        return date.fromisoformat(text).isoformat()
+        is_day = date.fromisoformat(text).isoformat() == text  # not 2024-W22-5
     except ValueError:
-        raise ValueError("is not a date of the form YYYY-MM-DD") from None
+        is_day = False
+    if not is_day:
+        raise ValueError("is not a date of the form YYYY-MM-DD")
+    return text
 
 
 Day = Annotated[str, AfterValidator(_as_day)] | None

@@ -8,10 +8,8 @@ for; a full one holds the text of all, compressed.
 
 from __future__ import annotations
 
-import tempfile
 import zlib
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
@@ -23,9 +21,8 @@ from typing import Any
 import orjson
 
 from polygon_fundamentals.lake.file_names import ticker_file_name
-from polygon_fundamentals.lake.paths import Lake
 
-VERSION = 3
+VERSION = 4
 _MAGIC = b"v1shelf\n"
 _DIGEST = 16
 Text = tuple[bytes, bytes | None]  # `body` and `sourced` of a record
@@ -91,16 +88,6 @@ class Shelf:
 _BLOBS = ("body", "sourced", "rows")
 _META = [name for name in Record.__dataclass_fields__ if name not in _BLOBS]
 SUFFIXES = (".bare", ".shelf")
-
-
-def folder_of(lake: Lake, view: str) -> Path:
-    """Return the folder of the shelves: in the lake's cache, or a new one if that is read-only."""
-    folder = lake.ops / "cache" / "serve_v1" / view
-    with suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    return Path(tempfile.mkdtemp(prefix="serve-v1-"))
 
 
 def path_of(folder: Path, tickers: Collection[str], *, is_full: bool) -> Path:

@@ -16,7 +16,7 @@ from polygon_fundamentals.lake.archived_rows import read_archived
 from polygon_fundamentals.lake.file_names import bucket_of
 from polygon_fundamentals.lake.index import written
 from polygon_fundamentals.lake.listing import ATTEMPTS, states
-from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.processes import give_free_memory_back
 from polygon_fundamentals.lake.read import by_bucket
 from polygon_fundamentals.lake.storage.local import replace_file
@@ -110,18 +110,19 @@ def _with_text(record: Record, texts: Iterator[Text]) -> Record:
 def _digests(lake: Lake, tickers: Iterable[str]) -> dict[str, str]:
     """Return ticker → digest of its files as they are now."""
     shared = shared_state(lake)
-    stamps = stamps_of(lake, tickers)
-    return {t: digest(mine, shared) if mine else "" for t, mine in stamps.items()}
+    return {t: digest(mine, shared) for t, mine in stamps_of(lake, tickers).items()}
 
 
 def _write(folder: str, shelf: Shelf) -> str:
-    """Write the file of a shelf in place of the other one of its tickers; return it."""
+    """Write the file of a shelf in place of all others of its tickers; return it."""
     path = shelf_file.path_of(Path(folder), shelf.digests, is_full=shelf.is_full)
     # Not flushed to disk: one that a crash cut short is none, and is made anew.
     replace_file(path, shelf_file.dump(shelf), flush=False)
-    for suffix in shelf_file.SUFFIXES:
-        if suffix != path.suffix:
-            path.with_suffix(suffix).unlink(missing_ok=True)
+    for ticker in shelf.digests:
+        for is_full in (False, True):
+            other = shelf_file.path_of(Path(folder), [ticker], is_full=is_full)
+            if other != path:
+                other.unlink(missing_ok=True)
     return str(path)
 
 
@@ -134,12 +135,18 @@ def _unmoved_shelves(
         try:
             records, error = _records(lake, view, state[2], bare), None
         except DamagedFileError as damaged:
+            if len(companies) > 1:  # only one of them may be without its records for it
+                return [
+                    shelf
+                    for company in companies
+                    for shelf in _unmoved_shelves(lake, view, company, [company], bare)
+                ]
             records, error = [], str(damaged)
         except FileNotFoundError:
             continue
         if state != (shared_state(lake), lake.pointer.is_symlink(), stamps_of(lake, tickers)):
             continue
-        digests = {t: digest(stamps, state[0]) if stamps else "" for t, stamps in state[2].items()}
+        digests = {t: digest(stamps, state[0]) for t, stamps in state[2].items()}
         shelves = []
         for company in companies:
             mine = tuple(r for r in records if r.owners[0] in company)
@@ -203,10 +210,11 @@ def ciks_of_tickers(
     """Return ticker → the CIKs in its rows; `files` are those of each ticker as just listed.
 
     The index that loads leave has them, which takes a hundredth of the time of reading the rows;
-    only those of tickers whose files are not as it says are read.
+    only those of tickers whose files are not as it says are read. A ticker with a file that cannot
+    be read has none of that dataset: its shelf will say why.
 
     Raises:
-        DamagedFileError: a file that must be read for it cannot be.
+        DamagedFileError: v1's archived records cannot be read.
     """
     lake = Lake(Path(root))
     ciks: dict[str, set[str]] = {ticker: set() for ticker in files}
@@ -225,12 +233,22 @@ def ciks_of_tickers(
         archived = read_archived(dataset, files, ["ticker", "cik"])
         read = [] if archived is None else [ciks_of(archived)]
         if unread:
-            buckets = sorted({bucket_of(ticker) for ticker in unread})
-            read.append(ciks_in(dataset, unread, by_bucket(states(dataset, buckets))))
+            read += _read_ciks(dataset, unread)
         for ciks_by_ticker in read:
             for ticker in files.keys() & ciks_by_ticker.keys():
                 ciks[ticker] |= ciks_by_ticker[ticker]
     return {ticker: tuple(sorted(mine)) for ticker, mine in ciks.items()}
+
+
+def _read_ciks(dataset: Dataset, tickers: Sequence[str]) -> list[dict[str, set[str]]]:
+    """Return the CIKs in the files of some tickers but those that cannot be read."""
+    shown = by_bucket(states(dataset, sorted({bucket_of(ticker) for ticker in tickers})))
+    try:
+        return [ciks_in(dataset, tickers, shown)]
+    except DamagedFileError:
+        if len(tickers) == 1:
+            return []
+    return [ciks for ticker in tickers for ciks in _read_ciks(dataset, [ticker])]
 
 
 def companies_of(ciks: Mapping[str, Sequence[str]]) -> list[Cluster]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
@@ -38,6 +38,21 @@ class State:
     def is_complete(self) -> bool:
         """Whether every ticker is on a shelf."""
         return len(self.shelves) == len(self.tickers) and self.tickers <= self.shelves.keys()
+
+    def has_shelf(self, company: Collection[str]) -> bool:
+        """Say whether the tickers of a company stand on one shelf, and no others with them."""
+        shelves = [self.shelves.get(ticker) for ticker in company]
+        first = shelves[0]
+        return (
+            first is not None
+            and len(first.digests) == len(shelves)
+            and all(shelf is first for shelf in shelves)
+        )
+
+    def with_shelf_mates(self, tickers: Collection[str]) -> set[str]:
+        """Return the tickers and all that stand on a shelf with one of them."""
+        shelves = (shelf for t in tickers if (shelf := self.shelves.get(t)) is not None)
+        return set(tickers).union(*(shelf.digests for shelf in shelves))
 
     @cached_property
     def is_full(self) -> bool:

@@ -111,6 +111,7 @@ class Worker:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.kill()
+            process.join()  # it may be writing
 
 
 def _begin() -> None:

@@ -120,6 +120,7 @@ def test_a_port_in_use_is_told(pair: Pair, tmp_path: Path) -> None:
         ({"sort": "ticker"}, "sort"),
         ({"timeframe": "weekly"}, "timeframe"),
         ({"filing_date": "2024-13-45"}, "filing_date"),
+        ({"filing_date": "2024-W22-5"}, "filing_date"),
         ({"filing_date.gte": "1704067200"}, "filing_date.gte"),
         ({"period_of_report_date.lt": "20240101"}, "period_of_report_date.lt"),
         ({"include_sources": "perhaps"}, "include_sources"),
