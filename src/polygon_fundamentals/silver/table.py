@@ -50,17 +50,22 @@ BATCH_TICKERS = 300
 
 
 def history_table(
-    lake: Lake, generation: Generation, tickers: frozenset[str] | None = None
+    lake: Lake,
+    generation: Generation,
+    tickers: frozenset[str] | None = None,
+    *,
+    strict: bool = False,
 ) -> pa.Table:
     """Return what was known from when to when, in `history_schema`, whole or of some tickers.
 
     Nothing is written but caches. A row stands from `known_from` until the day before `known_to`,
-    which is null for what is known today.
+    which is null for what is known today. With `strict` no value stands before the day from which
+    it could be known: a period of which only the filing was known then is left out.
 
     Raises:
         DamagedFileError: a file of the lake cannot be read; the text names it.
     """
-    return Source.of(lake, generation, tickers).table(tickers)
+    return Source.of(lake, generation, tickers).table(tickers, strict=strict)
 
 
 def history_parts(lake: Lake, generation: Generation) -> Iterator[pa.Table]:
@@ -89,16 +94,18 @@ def wide_table(
     generation: Generation,
     day: date | None = None,
     tickers: frozenset[str] | None = None,
+    *,
+    strict: bool = False,
 ) -> pa.Table:
     """Return the table as built from `generation`, whole or of some tickers.
 
     Nothing is written but caches. With `day`, as it could have been known at the end of that day
-    in New York: see `as_of`.
+    in New York: see `as_of`; `strict` as in `history_table`.
 
     Raises:
         DamagedFileError: a file of the lake cannot be read; the text names it.
     """
-    return known_on(history_table(lake, generation, tickers), day)
+    return known_on(history_table(lake, generation, tickers, strict=strict), day)
 
 
 def as_of(lake: Lake, day: date, generation: Generation | None = None) -> pa.Table:
@@ -158,8 +165,8 @@ class Source:
         clusters = sorted(clusters, key=lambda cluster: bucket_of(cluster[0]))
         yield from map(frozenset, batches(clusters, size))
 
-    def table(self, tickers: frozenset[str] | None) -> pa.Table:
-        """Return the history of some tickers, None: of all; sorted."""
+    def table(self, tickers: frozenset[str] | None, *, strict: bool = False) -> pa.Table:
+        """Return the history of some tickers, None: of all; sorted. `strict`: `history_table`."""
         tables = {
             g: {s: versions.versions(d, tickers, self.shown[d]) for s, d in group.items()}
             for g, group in self.datasets.items()
@@ -174,7 +181,9 @@ class Source:
         if self.generation is Generation.V1:
             sides = combine(self.generation, v1, {}, pd.DataFrame())
         else:
-            dated = pd.concat([frame for _, frame in estimates], ignore_index=True)
+            dated = None
+            if not strict:
+                dated = pd.concat([frame for _, frame in estimates], ignore_index=True)
             v2, v2_first = _read(Generation.V2, tables.pop(Generation.V2), names, dated, v1)
             moves = dates_of_v2(v1, v2)
             sides = combine(self.generation, v1, v2, moves)

@@ -191,7 +191,7 @@ def _continuing(
     lake: Lake, view: View, tickers: frozenset[str], filings: Mapping[Statement, pa.Table]
 ) -> dict[Statement, pa.Table]:
     """Return v2's rows in v1's form, by statement, of the periods that v1 has in no statement."""
-    wide = wide_table(lake, Generation.V2, view.day, tickers)
+    wide = wide_table(lake, Generation.V2, view.day, tickers, strict=True)
     wide = wide.filter(pc.not_equal(wide["generation"], Generation.V1.value))
     keys = ["ticker", "cik", "timeframe", "end_date"]
     history = pa.concat_tables([table.select(keys) for table in filings.values()])
