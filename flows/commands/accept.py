@@ -39,7 +39,7 @@ class AcceptParameters(Parameters):
         str | None,
         Flag(metavar="FILE", help="instead: a values.csv to which somebody added `reason`"),
     ] = None
-    reason: Annotated[str | None, Flag(metavar="TEXT", help="why they may stand")] = None
+    reason: Annotated[str | None, Flag(metavar="TEXT", help="why they are acceptable")] = None
     by: Annotated[str | None, Flag(metavar="WHO", help="who has looked at them")] = None
     until: Annotated[Day, Flag(metavar="DAY", help="the last day", unset="a year from now")] = None
     accepted: Annotated[str | None, Flag(metavar="FILE", unset="expectations/accepted.yaml")] = None

@@ -79,7 +79,7 @@ def _writer(beside: Path, path: Path, schema: pa.Schema) -> pq.ParquetWriter | p
 
 
 def budgets_table(parity: Parity, tolerances: Tolerances) -> pd.DataFrame:
-    """Each kind of finding: how many, how many may stand, and why."""
+    """Each kind of finding: how many, how many are allowed, and why."""
     counts, budgets = parity.counts, tolerances.budgets
     return pd.DataFrame(
         {

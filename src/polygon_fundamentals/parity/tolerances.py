@@ -1,7 +1,7 @@
 """What a reviewer decides: tolerances, budgets and accepted differences, each with its reason.
 
 `expectations/tolerances.yaml` says how far two figures may be apart and still be the same, and how
-many findings of each kind may stand before the answer is no. `expectations/accepted.yaml` lists
+many findings of each kind are allowed before the answer is no. `expectations/accepted.yaml` lists
 single differences that someone has looked at and found to be fine, until a day.
 """
 
@@ -71,7 +71,7 @@ class FieldTolerance(Tolerance):
 
 
 class Budget(_Frozen):
-    """How many findings of a kind may stand."""
+    """How many findings of a kind are allowed."""
 
     at_most: int | Literal["unlimited"]
     reason: Reason
