@@ -60,6 +60,9 @@ def plan_ticker(
         fresh = [i for i in losers if (own_key(keys[i], ticker), hashes[i]) not in revised]
         if fresh:
             plan.revisions.append(revised_rows(codec.pick(incoming.table, fresh), ticker, incoming))
+    sooner = _seen_sooner(dataset, ticker, known, incoming, winners, hashes)
+    if sooner:
+        plan.revisions.append(revised_rows(codec.pick(incoming.table, sooner), ticker, incoming))
     counts["rows_new"] += len(new)
     counts["rows_unchanged"] += len(winners) - len(new) - len(changed)
     if not (new or changed or withdrawn or known.untidy or plan.revisions):
@@ -126,6 +129,38 @@ def _older(
         current = stored.current_rows
         outdated += [k for k in keys if k in current and filings[current[k]] > arriving[changed[k]]]
     return outdated
+
+
+def _seen_sooner(
+    dataset: Dataset,
+    ticker: str,
+    known: index.TickerIndex,
+    incoming: Incoming,
+    winners: Mapping[str, int],
+    hashes: Sequence[str],
+) -> list[int]:
+    """Return the positions of rows that stand in the lake, but were observed later there.
+
+    An import may bring them: that they were seen sooner is known from then on. No row can have
+    been observed after its file was written, so that a load need not read its files for this.
+    """
+    moment = incoming.observed_at.timestamp() * 1e9
+    places: dict[int, list[str]] = {}
+    for key, i in winners.items():
+        partition, digest = known.rows.get(key, (-1, ""))
+        if digest == hashes[i] and known.files.get(partition, (0,))[0] > moment:
+            places.setdefault(partition, []).append(key)
+    sooner: list[str] = []
+    for partition, keys in places.items():
+        stored = index.read_file(dataset, partition, ticker)
+        if stored is None:
+            continue
+        moments, current = stored.table["observed_at"].to_pylist(), stored.current_rows
+        sooner += [k for k in keys if k in current and moments[current[k]] > incoming.observed_at]
+    if not sooner:
+        return []
+    before = revisions.seen_last(dataset, ticker, incoming.observed_at)
+    return [winners[key] for key in sooner if before.get(key) != hashes[winners[key]]]
 
 
 def _withdrawn(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.datasets.keys import content_hashes, file_days, record_keys
@@ -93,6 +94,23 @@ def write(dataset: Dataset, ticker: str, revisions: pa.Table) -> int:
 def contents(dataset: Dataset, ticker: str) -> set[tuple[str, str]]:
     """Return (record key, content hash) of all revisions of a ticker."""
     return {(key, digest) for key, digest, _ in _identities(dataset, read(dataset, ticker))}
+
+
+def seen_last(dataset: Dataset, ticker: str, moment: datetime) -> dict[str, str]:
+    """Return record key → content hash of the revision that was observed last up to a moment.
+
+    Left out are records that were withdrawn by then.
+    """
+    table = read(dataset, ticker)
+    by_then = pc.less_equal(table["observed_at"], pa.scalar(moment, MOMENT))
+    table = table.filter(by_then).sort_by("observed_at")
+    gone = pc.and_(
+        pc.equal(table["event"], WITHDRAWN),
+        pc.less_equal(table["superseded_at"], pa.scalar(moment, MOMENT)),
+    ).to_pylist()
+    identities = _identities(dataset, table)
+    last = {key: (digest, gone[i]) for i, (key, digest, _) in enumerate(identities)}
+    return {key: digest for key, (digest, is_gone) in last.items() if not is_gone}
 
 
 def _identities(dataset: Dataset, table: pa.Table) -> list[tuple[str, str, object]]:

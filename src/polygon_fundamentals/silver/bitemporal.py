@@ -20,7 +20,6 @@ from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.silver.build_files import initial_of
 from polygon_fundamentals.silver.builds import table_path
-from polygon_fundamentals.silver.known_dates import local_days
 from polygon_fundamentals.silver.links import HISTORY_TABLE
 from polygon_fundamentals.silver.schema import history_schema
 from polygon_fundamentals.silver.timeline import (
@@ -30,6 +29,7 @@ from polygon_fundamentals.silver.timeline import (
     moments,
     spans_between,
 )
+from polygon_fundamentals.silver.version_order import local_days
 from polygon_fundamentals.statements import Timeframe
 
 Frame = TypeVar("Frame", pa.Table, pd.DataFrame)

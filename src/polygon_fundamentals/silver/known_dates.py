@@ -11,33 +11,25 @@ A version counts from the day on which its content could be known:
 - a record without a filing date (v1 derives fourth quarters): the first filing that any record of
   the same company and period end has, or the day on which it was observed, if that is sooner.
 
-Versions follow one another as they were observed. A record of v1 is one filing, and a load may
-bring an original after its amendment: it never was the lake's row, and comes before the first
-that was and has a later filing. A withdrawn record ends on the day on which its absence was
-observed.
+In which order they follow one another: see `version_order`. A withdrawn record ends on the day on
+which its absence was observed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from polygon_fundamentals.business_days import NEW_YORK
-from polygon_fundamentals.datasets.keys import PERIOD, filing_order, record_keys
-from polygon_fundamentals.datasets.schemas import DAY, TEXT
-from polygon_fundamentals.lake import revisions
+from polygon_fundamentals.datasets.keys import PERIOD
 from polygon_fundamentals.periods.companies import company_keys
 from polygon_fundamentals.periods.current import period_keys
 from polygon_fundamentals.silver.timeline import FOREVER
+from polygon_fundamentals.silver.version_order import contents, floats, local_days, version_order
 from polygon_fundamentals.statements import Generation
-
-_STANDING = np.iinfo(np.int64).max
 
 
 def _known(
@@ -49,13 +41,13 @@ def _known(
 ) -> pd.Series[float]:
     """Return the day from which each version could be known, in the order of `frame`.
 
-    `frame` is of `_chains`. `table` holds all versions of its records, under all tickers of their
-    companies. `first` gives the first filing by company and period end, as days since 1970, for
-    records without a filing date.
+    `frame` is of `version_order`. `table` holds all versions of its records, under all tickers of
+    their companies. `first` gives the first filing by company and period end, as days since 1970,
+    for records without a filing date.
     """
     undated = frame["filed"].isna()
-    # Seen beside a row of the lake that had been there before: it tells nothing of that row.
-    late = frame["aside"] & (frame["moment"] > frame.groupby("record")["moment"].transform("min"))
+    # Seen after a later filing: it tells nothing of when that could be known.
+    late = frame["late"]
     own = frame["filed"].copy()
     borrows = frame.index[undated & ~late & ~frame["record"].duplicated()]
     if len(borrows):
@@ -76,7 +68,7 @@ def _seen_together(
 ) -> pd.DataFrame:
     """Return on which day a version's content was first observed, under any label or ticker.
 
-    `frame` is of `_chains`, with `bound`: the filing date, or for want of one the day of
+    `frame` is of `version_order`, with `bound`: the filing date, or for want of one the day of
     observation. `bound_before` is the greatest of other contents of the period that were observed
     before; NaN where none was, or where the period has one record only. In v1 only contents of the
     same filing count: what another filing said tells nothing of this one.
@@ -97,7 +89,9 @@ def _seen_together(
     if not several.any():
         return seen
     part = part[several]
-    part["content"] = _contents(table.take(pa.array(part.index)), generation)
+    names = [*PERIOD[generation], "filing_date"]
+    names += [field.name for field in table.schema if pa.types.is_floating(field.type)]
+    part["content"] = contents(table.take(pa.array(part.index)), names)
     content = ["period", "content"]
     first = part.groupby(content)[["moment", "observed", "bound"]].min()
     steps = first.groupby(["period", "moment"])["bound"].max()
@@ -110,19 +104,6 @@ def _seen_together(
     return seen
 
 
-def _contents(table: pa.Table, generation: Generation) -> npt.NDArray[np.integer[Any]]:
-    """Return a number a version, the same for the same values, label and filing date."""
-    texts = [*PERIOD[generation], "filing_date"]
-    numbers = [field.name for field in table.schema if pa.types.is_floating(field.type)]
-    columns = {name: pc.fill_null(table[name].cast(TEXT), "").to_pandas() for name in texts}
-    for name in numbers:
-        values = table[name].to_numpy()
-        # One zero of -0.0 and 0.0, one NaN of all.
-        columns[name] = np.where(np.isnan(values), np.nan, values + 0.0)
-    frame = pd.DataFrame(columns)
-    return pd.util.hash_pandas_object(frame, index=False).to_numpy()
-
-
 def lifetimes(
     table: pa.Table, generation: Generation, ciks: Mapping[str, str], first: pd.Series[int]
 ) -> pd.DataFrame:
@@ -132,7 +113,7 @@ def lifetimes(
     one is empty. A version ends when one after it could be known, or when its record was seen to
     be withdrawn.
     """
-    frame = _chains(table, generation)
+    frame = version_order(table, generation)
     known = _known(table, frame, generation, ciks, first)
     backwards = known[::-1]
     record = frame["record"][::-1]
@@ -146,56 +127,14 @@ def lifetimes(
             "first": ~frame["record"].duplicated(),
         }
     )
+    if len(frame) < table.num_rows:
+        rest = np.setdiff1d(np.arange(table.num_rows), frame.index)
+        left = table.take(pa.array(rest))
+        days = np.fmax(floats(left["filing_date"]), floats(local_days(left["observed_at"])))
+        never = days.astype(np.int64)
+        unused = pd.DataFrame({"row": rest, "since": never, "until": never, "first": False})
+        spans = pd.concat([spans, unused], ignore_index=True)
     return spans.sort_values("row", ignore_index=True)
-
-
-def _chains(table: pa.Table, generation: Generation) -> pd.DataFrame:
-    """Return record, filed, observed and withdrawn (days since 1970) in the order of versions.
-
-    The index is the position in `table`; the row that stands in the lake comes last of its
-    record. `moment` is that of observation, in microseconds; `aside` says of a version of v1 that
-    it never was the lake's row.
-    """
-    keys = pc.binary_join_element_wise(
-        table["ticker"], pa.array(record_keys(table, generation), TEXT), "\x1f"
-    )
-    withdrawn = pc.fill_null(pc.equal(table["event"], revisions.WITHDRAWN), False)
-    ends = pc.if_else(withdrawn, table["superseded_at"], None)
-    moment = table["observed_at"].cast(pa.int64())
-    until = pc.coalesce(table["superseded_at"].cast(pa.int64()), moment)
-    frame = pd.DataFrame(
-        {
-            "record": keys.combine_chunks().dictionary_encode().indices.to_numpy(),
-            "moment": moment.to_numpy(),
-            "until": pc.if_else(table["event"].is_null(), _STANDING, until).to_numpy(),
-            "filed": _floats(table["filing_date"]),
-            "observed": _floats(local_days(table["observed_at"])),
-            "withdrawn": _floats(local_days(ends)),
-        }
-    )
-    if generation is Generation.V2:
-        frame["aside"] = False
-        order = ["record", "until", "moment", "filed"]
-    else:
-        frame["filing"] = frame.groupby(list(filing_order(table, generation).T)).ngroup()
-        frame["aside"] = ~withdrawn.to_numpy() & (frame["until"] <= frame["moment"])
-        _put_aside(frame)
-        order = ["record", "until", "filing", "moment"]
-    return frame.sort_values(order, na_position="first", kind="stable")
-
-
-def _put_aside(frame: pd.DataFrame) -> None:
-    """Date the end of versions that never stood to that of the first of a later filing that did.
-
-    By their filing they then come before it.
-    """
-    aside = frame.loc[frame["aside"], ["record", "filing"]].rename_axis("place").reset_index()
-    if aside.empty:
-        return
-    stood = frame.loc[~frame["aside"], ["record", "filing", "until"]]
-    met = aside.merge(stood, on="record", suffixes=("", "_stood"))
-    ends = met[met["filing_stood"] > met["filing"]].groupby("place")["until"].min()
-    frame.loc[ends.index, "until"] = ends
 
 
 def _company_ends(
@@ -221,16 +160,3 @@ def first_filings(
     days = dated["filing_date"].cast(pa.int32()).to_numpy().astype("int64")
     series = pd.Series(days, index=_company_ends(dated, generation, ciks))
     return series.groupby(level=[0, 1]).min()
-
-
-def local_days(moments: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the day in New York of each moment."""
-    local = pc.local_timestamp(moments.cast(pa.timestamp("us", tz=NEW_YORK.key)))
-    return pc.floor_temporal(local, unit="day").cast(DAY)
-
-
-def _floats(days: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-    numbers: npt.NDArray[np.float64] = (
-        days.cast(pa.int32()).cast(pa.float64()).to_numpy().astype(np.float64)
-    )
-    return numbers

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
+
+from hypothesis import HealthCheck, settings
 
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
@@ -104,6 +106,12 @@ def v2_balance(filed: str | None, assets: float, **other: Any) -> dict[str, Any]
 def noon(day: date) -> datetime:
     """Return a moment of a day that is the same day in New York."""
     return datetime(day.year, day.month, day.day, 20, tzinfo=UTC)
+
+
+def examples(number: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return the settings for so many examples."""
+    checks = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    return settings(max_examples=number, deadline=None, suppress_health_check=checks)
 
 
 # Amended annual reports, a split to come, a late filer, restatements to come, two share classes'

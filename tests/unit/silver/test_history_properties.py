@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from polygon_fundamentals import silver
@@ -18,7 +17,7 @@ from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.statements import Generation
 from tests.cutover_world import v1_row
 from tests.unit.silver import oracle
-from tests.unit.silver.feeding import put, v2_balance
+from tests.unit.silver.feeding import examples, put, v2_balance
 
 ENDS = [date(2024, 3, 31), date(2024, 6, 30), date(2024, 9, 30)]
 ROW = ["ticker", "cik", "timeframe", "period_end"]
@@ -157,12 +156,6 @@ def could_be_known(observations: list[Observation], row: dict[str, Any]) -> date
         if (o.assets or None) == (row["bs_total_assets"] or None):
             days.append(o.filing_date or min([o.day, *filings]))
     return min(days)
-
-
-def examples(number: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return the settings for so many examples."""
-    checks = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-    return settings(max_examples=number, deadline=None, suppress_health_check=checks)
 
 
 ONE_COMPANY = observations((Scope.WINDOW,), ciks=1)

@@ -18,6 +18,7 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.normalise import v1_tables
 from polygon_fundamentals.silver import known_dates
+from polygon_fundamentals.silver.version_order import local_days
 from polygon_fundamentals.silver.versions import superseded, versions_schema
 from polygon_fundamentals.statements import Generation, Statement
 from tests.cutover_world import v1_row
@@ -337,5 +338,5 @@ def test_a_filing_before_its_period_ended_is_no_first_filing() -> None:
 
 def test_days_are_new_york_days() -> None:
     moments = pa.chunked_array([pa.array([datetime(2025, 1, 2, 4, 59, tzinfo=UTC)])])
-    days = known_dates.local_days(moments.cast(pa.timestamp("us", tz="UTC")))
+    days = local_days(moments.cast(pa.timestamp("us", tz="UTC")))
     assert days.to_pylist() == [date(2025, 1, 1)]

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from polygon_fundamentals.silver.known_dates import _chains, first_filings, lifetimes
+from polygon_fundamentals.silver.known_dates import first_filings, lifetimes
+from polygon_fundamentals.silver.version_order import version_order
 from polygon_fundamentals.statements import Generation
 
 __all__ = ["earliest", "first_filings", "known_days", "known_on"]
@@ -31,7 +32,7 @@ def known_on(table: pa.Table, generation: Generation, known: Days, day: np.datet
 
     A record that had been withdrawn by then, or that nobody could know yet, is not among them.
     """
-    frame = _chains(table, generation)
+    frame = version_order(table, generation)
     by_then = known[frame.index.to_numpy()] <= day
     frame = frame[by_then].drop_duplicates("record", keep="last")
     ended = frame["withdrawn"] <= day.astype("int64")
@@ -40,5 +41,5 @@ def known_on(table: pa.Table, generation: Generation, known: Days, day: np.datet
 
 def earliest(table: pa.Table, generation: Generation) -> Positions:
     """Return the positions of the first known version of each record."""
-    frame = _chains(table, generation).drop_duplicates("record")
+    frame = version_order(table, generation).drop_duplicates("record")
     return np.sort(frame.index.to_numpy(dtype=np.int64))
