@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import time
-from datetime import UTC, datetime
-from datetime import time as clock
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from flows.parameters.declaration import Flag, Parameters
 from flows.parameters.shared import Day, LakeFolder
+from polygon_fundamentals.business_days import start_of, today_in_new_york
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.settings import lake_root
 
@@ -27,13 +26,27 @@ class ImportV1Parameters(Parameters):
         default_factory=list
     )
     as_recorded: Annotated[
-        Day, Flag(metavar="DAY", help="when they were made", unset="as they say themselves")
+        Day,
+        Flag(
+            metavar="DAY",
+            help="the day in New York on which they were made; they count as known from that day",
+            unset="as they say themselves",
+        ),
     ] = None
     lake: LakeFolder = None
 
+    @model_validator(mode="after")
+    def _check_day(self) -> Self:
+        today = today_in_new_york()
+        if self.as_recorded is not None and self.as_recorded > today:
+            raise UsageError(
+                f"--as-recorded {self.as_recorded} has not come in New York, where it is {today}"
+            )
+        return self
+
 
 def run(given: ImportV1Parameters, as_json: bool) -> int:
-    """Import recordings; return 0, or 3 where some could not be read."""
+    """Import recordings; return 0, or 3 where some could not be read or none is of v1."""
     if not given.paths:
         raise UsageError("name the files or folders of recordings: import-v1 PATH...")
     from polygon_fundamentals.load.recorded import files_of, import_v1
@@ -46,9 +59,7 @@ def run(given: ImportV1Parameters, as_json: bool) -> int:
     from polygon_fundamentals.statements import Generation
 
     lake = Lake(lake_root(given.lake))
-    moment = None
-    if given.as_recorded is not None:
-        moment = datetime.combine(given.as_recorded, clock(), UTC)
+    moment = None if given.as_recorded is None else start_of(given.as_recorded)
     began = time.monotonic()
 
     def progress(done: int, of: int) -> None:
@@ -62,6 +73,7 @@ def run(given: ImportV1Parameters, as_json: bool) -> int:
     with recorded_run("import-v1", lake, parameters, writes=[Generation.V1]) as entry:
         imported = import_v1(lake, paths, moment, progress)
         lost = [p for p in imported.problems if p.kind != "skipped"]
+        ok = bool(imported.records) and not lost
         report = imported.as_json()
         report["seconds"] = round(time.monotonic() - began, 3)
         message = (
@@ -71,7 +83,9 @@ def run(given: ImportV1Parameters, as_json: bool) -> int:
         )
         if lost:
             message += f"; {len(lost)} recordings or lines could not be imported"
-        entry.report.update(ok=not lost, message=message, v1=report)
+        if not imported.records:
+            message += "; nothing was imported: name recordings of v1's answers"
+        entry.report.update(ok=ok, message=message, v1=report)
     if as_json:
         print(json.dumps({**report, "lake": str(lake.root), "run": entry.id}))
     else:
@@ -81,4 +95,4 @@ def run(given: ImportV1Parameters, as_json: bool) -> int:
             print(f"{problem.kind}: {where}: {problem.reason}")
         if len(imported.problems) > MAX_LINES:
             print(f"and {len(imported.problems) - MAX_LINES} more; --json lists all of them")
-    return 3 if lost else 0
+    return 0 if ok else 3

@@ -7,7 +7,7 @@ before, on a Sunday on the Monday after. The SEC takes filings on business days 
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
@@ -34,6 +34,11 @@ def today_in_new_york(now: datetime | None = None) -> date:
 def day_of(moment: datetime) -> date:
     """Return the day in New York on which something happened."""
     return moment.astimezone(NEW_YORK).date()
+
+
+def start_of(day: date) -> datetime:
+    """Return the moment at which a day begins in New York."""
+    return datetime.combine(day, time(), NEW_YORK).astimezone(UTC)
 
 
 def _weekday_of_month(year: int, month: int, weekday: int, which: int) -> date:

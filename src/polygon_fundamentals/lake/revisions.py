@@ -25,6 +25,9 @@ from polygon_fundamentals.statements import Generation
 
 SUPERSEDED = "superseded"
 WITHDRAWN = "withdrawn"
+_HOUR = 3_600_000_000  # microseconds, as in `observed_at`
+# When a day begins in New York, in UTC.
+_DAY_BEGINS = (4 * _HOUR, 5 * _HOUR)
 
 
 def revisions_schema(dataset: Dataset) -> pa.Schema:
@@ -113,7 +116,12 @@ def seen_last(dataset: Dataset, ticker: str, moment: datetime) -> dict[str, str]
     return {key: digest for key, (digest, is_gone) in last.items() if not is_gone}
 
 
-def _identities(dataset: Dataset, table: pa.Table) -> list[tuple[str, str, object]]:
+def _identities(dataset: Dataset, table: pa.Table) -> list[tuple[str, str, int]]:
+    """Return (record key, content hash, moment of observation) of each revision.
+
+    Earlier versions imported a recording of a day as observed at midnight in UTC, this one at the
+    beginning of that day in New York. Both are one moment, so that importing again adds nothing.
+    """
     if table.num_rows == 0:
         return []
     rows = table.select(schema(dataset.generation, dataset.statement).names)
@@ -121,7 +129,10 @@ def _identities(dataset: Dataset, table: pa.Table) -> list[tuple[str, str, objec
         zip(
             record_keys(rows, dataset.generation),
             content_hashes(rows),
-            rows["observed_at"].cast(pa.int64()).to_pylist(),
+            [
+                moment - moment % (24 * _HOUR) if moment % (24 * _HOUR) in _DAY_BEGINS else moment
+                for moment in rows["observed_at"].cast(pa.int64()).to_pylist()
+            ],
             strict=True,
         )
     )

@@ -32,9 +32,10 @@ def as_day(text: str, name: str) -> date:
         UsageError: it names none.
     """
     try:
-        if len(text) != 10:
+        day = date.fromisoformat(text)
+        if day.isoformat() != text:  # 2024-W22-5 is a day too
             raise ValueError
-        return date.fromisoformat(text)
+        return day
     except ValueError:
         raise UsageError(f"{name} {text!r} is not a valid date; write it as YYYY-MM-DD") from None
 

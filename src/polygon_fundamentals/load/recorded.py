@@ -13,18 +13,26 @@ from datetime import datetime
 from pathlib import Path
 
 from polygon_fundamentals.datasets.keys import cik_of
-from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.errors import FormatError, UsageError
 from polygon_fundamentals.lake import Lake, index
 from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.lake.file_names import ticker_of_file
-from polygon_fundamentals.load.recorded_rows import ObservedRow, Problem, Row, observed_rows
+from polygon_fundamentals.load.recorded_rows import (
+    TIMEFRAMES,
+    Problem,
+    Row,
+    company_of,
+    observed_rows,
+    tickers_of,
+)
 from polygon_fundamentals.load.store import StoreJob, store_v1
 from polygon_fundamentals.reports import UpsertCounts
-from polygon_fundamentals.statements import Generation, Statement, Timeframe
+from polygon_fundamentals.statements import Generation, Statement
 
 # Records that are stored together, where their recordings are of one moment.
 _BATCH = 2_000
-_TIMEFRAMES = frozenset(t.v1 for t in Timeframe)
+# A record with its file and when it was observed.
+_Recorded = tuple[Path, Row, datetime]
 
 
 @dataclass
@@ -51,17 +59,30 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
     """Return the files of some paths, folders with all below them, hidden ones left out.
 
     Raises:
-        UsageError: a path is not there.
+        UsageError: a path is not there or neither file nor folder, or all of them hold no file.
     """
     files: list[Path] = []
-    for path in paths:
+    given = list(paths)
+    for path in given:
         if path.is_dir():
             inner = (p for p in path.rglob("*") if p.is_file())
-            files += [p for p in inner if not any(n.startswith(".") for n in p.parts)]
-        elif path.exists():
+            files += [
+                p for p in inner if not any(n.startswith(".") for n in p.relative_to(path).parts)
+            ]
+        elif path.is_file():
             files.append(path)
+        elif path.exists():
+            raise UsageError(
+                f"{path} is not a file but a pipe or device, and recordings are read twice; write "
+                "it to a file and name that"
+            )
         else:
             raise UsageError(f"{path} is not there; name files or folders of recordings")
+    if not files:
+        raise UsageError(
+            f"there is no file in {', '.join(map(str, given))}, hidden ones aside; name files or "
+            "folders of recordings"
+        )
     return sorted(set(files))
 
 
@@ -76,7 +97,7 @@ def import_v1(
     `recorded` is when they were made, where that is known better than from themselves.
 
     Raises:
-        UsageError: a path is not there.
+        UsageError: as `files_of`.
         LakeError, OSError: the lake cannot be used.
     """
     files = files_of(paths)
@@ -94,36 +115,45 @@ def import_v1(
     for path in sorted(empty):
         list(observed_rows(path, recorded, report.problems))
     known = {ticker: sorted(ciks) for ticker, ciks in companies.items()}
-    batch: list[ObservedRow] = []
+    batch: list[_Recorded] = []
     for done, (_, _, path) in enumerate(sorted(moments), 1):
         for row, moment in observed_rows(path, recorded, report.problems):
-            if batch and (batch[0][1] != moment or len(batch) >= _BATCH):
+            if batch and (batch[0][2] != moment or len(batch) >= _BATCH):
                 _store(lake, batch, known, report)
                 batch = []
-            batch.append((row, moment))
+            batch.append((path, row, moment))
         on_file(done, len(moments))
     _store(lake, batch, known, report)
     return report
 
 
 def _store(
-    lake: Lake, batch: list[ObservedRow], companies: dict[str, list[str]], report: ImportReport
+    lake: Lake, batch: list[_Recorded], companies: dict[str, list[str]], report: ImportReport
 ) -> None:
+    """Store records of one moment; a file of which most have another form is a problem."""
     if not batch:
         return
     job = StoreJob(
         root=str(lake.root),
         statements=list(Statement),
         bodies=[],
-        rows=[row for row, _ in batch],
+        rows=[row for _, row, _ in batch],
         companies=companies,
         scope=Scope.WINDOW,
-        timeframes=_TIMEFRAMES,
-        observed_at=batch[0][1],
+        timeframes=TIMEFRAMES,
+        observed_at=batch[0][2],
         window=True,
     )
-    report.counts += store_v1(job).counts
-    report.records += len(batch)
+    try:
+        report.counts += store_v1(job).counts
+        report.records += len(batch)
+    except FormatError as error:
+        files = sorted({path for path, _, _ in batch})
+        if len(files) == 1:
+            report.problems.append(Problem(str(files[0]), None, "damaged", str(error)))
+            return
+        for file in files:
+            _store(lake, [item for item in batch if item[0] == file], companies, report)
 
 
 def _followed(lake: Lake) -> dict[str, set[str]]:
@@ -142,15 +172,14 @@ def _followed(lake: Lake) -> dict[str, set[str]]:
 
 def _follow(companies: dict[str, set[str]], row: Row) -> None:
     """Add a record's tickers; a company that names none is followed by its CIK."""
-    cik = row.get("cik")
-    tickers = [t for t in row.get("tickers") or () if isinstance(t, str) and t]
-    if not tickers and isinstance(cik, str) and cik:
+    cik, tickers = company_of(row), tickers_of(row)
+    if not tickers and cik is not None:
         if not any(cik in mine for mine in companies.values()):
             companies.setdefault(f"CIK{cik}", set()).add(cik)
         return
     for ticker in tickers:
         mine = companies.setdefault(ticker, set())
-        if isinstance(cik, str) and cik:
+        if cik is not None:
             mine.add(cik)
             alone = companies.get(f"CIK{cik}")
             if alone is not None and f"CIK{cik}" not in tickers:

@@ -5,23 +5,35 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 
-from polygon_fundamentals.errors import ApiError
-from polygon_fundamentals.load.recorded_tables import is_table, table_rows
+import orjson
+
+from polygon_fundamentals.business_days import start_of
+from polygon_fundamentals.errors import ApiError, UsageError
+from polygon_fundamentals.lake.file_names import ticker_file_name
+from polygon_fundamentals.load.recorded_tables import (
+    MOMENTS,
+    AddProblem,
+    is_table,
+    listed,
+    table_rows,
+)
+from polygon_fundamentals.load.store import claimed_timeframe
+from polygon_fundamentals.normalise.columns import ten_digits
 from polygon_fundamentals.normalise.exact import parse_exact, parse_text, to_json
+from polygon_fundamentals.statements import Timeframe
 
 _DAY = re.compile(r"(?<!\d)(20\d\d)-(\d\d)-(\d\d)(?!\d)")
-# Singer's and other tools' names of the moment at which a record was fetched.
-_MOMENTS = ("time_extracted", "_sdc_extracted_at", "observed_at", "recorded_at")
 _SINGER = frozenset(("RECORD", "SCHEMA", "STATE", "ACTIVATE_VERSION", "BATCH"))
 
 Row = dict[str, Any]
 ObservedRow = tuple[Row, datetime]
+TIMEFRAMES = frozenset(timeframe.v1 for timeframe in Timeframe)
 
 
 @dataclass(frozen=True)
@@ -45,37 +57,43 @@ def observed_rows(
     def problem(kind: str, reason: str, line: int | None = None) -> None:
         problems.append(Problem(str(path), line, kind, reason))
 
-    at = recorded or _moment_of(path)
     try:
+        at = recorded or _moment_of(path)
         data = path.read_bytes()
         if data[:2] == b"\x1f\x8b":
             data = gzip.decompress(data)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         problem("damaged", f"the compressed file is cut off or damaged ({error})")
         return
-    if is_table(data):
-        try:
-            values: list[tuple[int | None, Any]] = [
-                # As an answer would have it: a day is a text, and so is what is no number.
-                (None, parse_exact(to_json(row)))
-                for row in table_rows(data)
-            ]
-        except (ValueError, ApiError) as error:
-            problem("damaged", f"the table cannot be read ({str(error).splitlines()[0][:120]})")
-            return
-    else:
-        values = list(_values(data, problem))
-    for line, value in values:
+    except OSError as error:
+        problem("damaged", f"the file cannot be read ({error.strerror})")
+        return
+    for line, value in table_rows(data, problem) if is_table(data) else _values(data, problem):
         for record, moment in _records(value):
-            reason = _refused(record)
+            reason = _refused(record) or _not_storable(record)
             if reason is None:
-                row = {k: v for k, v in record.items() if k not in _MOMENTS}
+                row = {k: v for k, v in record.items() if k not in MOMENTS}
+                if isinstance(row.get("tickers"), str):
+                    row["tickers"] = listed(row["tickers"])
                 yield row, recorded or _parsed(moment) or at
             else:
                 problem(*reason, line)
 
 
-def _values(data: bytes, problem: Callable[..., None]) -> Iterator[tuple[int | None, Any]]:
+def tickers_of(row: Row) -> list[str]:
+    """Return the tickers that a record names."""
+    tickers = listed(row.get("tickers"))
+    named = tickers if isinstance(tickers, list) else []
+    return [ticker for ticker in named if isinstance(ticker, str) and ticker]
+
+
+def company_of(row: Row) -> str | None:
+    """Return the CIK of a record, None where it has none."""
+    cik = ten_digits(row.get("cik"))
+    return cik if isinstance(cik, str) and cik else None
+
+
+def _values(data: bytes, problem: AddProblem) -> Iterator[tuple[int | None, Any]]:
     """Yield (line, JSON value) of a text: the whole of it, or one a line."""
     try:
         text = data.decode("utf-8-sig")
@@ -89,7 +107,8 @@ def _values(data: bytes, problem: Callable[..., None]) -> Iterator[tuple[int | N
         yield None, parse_text(text.encode())
         return
     except (ValueError, RecursionError) as error:
-        lines = text.splitlines()
+        # Not splitlines(): a text of JSON may hold U+0085 or U+2028 as it is.
+        lines = text.split("\n")
         if len(lines) < 2 or not _is_json(lines[0]):
             kind = "damaged" if text.lstrip()[:1] in ("{", "[") else "skipped"
             reason = "it is truncated or not JSON" if kind == "damaged" else "it is not JSON"
@@ -122,10 +141,9 @@ def _records(value: Any) -> Iterator[tuple[Any, Any]]:
         if value["type"] == "RECORD":
             yield value.get("record"), value.get("time_extracted")
     elif isinstance(value, dict) and isinstance(value.get("results"), list):
-        moment = next((value[n] for n in _MOMENTS if value.get(n)), None)
+        moment = _own_moment(value)
         for record in value["results"]:
-            own = _own_moment(record)
-            yield record, own or moment
+            yield record, _own_moment(record) or moment
     else:
         yield value, _own_moment(value)
 
@@ -133,7 +151,7 @@ def _records(value: Any) -> Iterator[tuple[Any, Any]]:
 def _own_moment(record: Any) -> Any:
     if not isinstance(record, dict):
         return None
-    return next((record[name] for name in _MOMENTS if record.get(name)), None)
+    return next((record[name] for name in MOMENTS if record.get(name)), None)
 
 
 def _refused(record: Any) -> tuple[str, str] | None:
@@ -154,25 +172,57 @@ def _refused(record: Any) -> tuple[str, str] | None:
     return "skipped", "it is not a v1 record"
 
 
+def _not_storable(record: Row) -> tuple[str, str] | None:
+    """Return (kind, reason) where a record of v1 holds what no row of a lake can."""
+    try:
+        orjson.dumps(record)
+    except TypeError:  # or a number beyond 64 bits, which is stored
+        try:
+            to_json(record).encode()
+        except UnicodeEncodeError:
+            return "damaged", "a text in it holds half a character, such as \\ud800; correct it"
+        except ApiError:
+            return "damaged", "a value in it is nested too deep, as no financial statement is"
+    tickers, cik = tickers_of(record), company_of(record)
+    if not tickers and cik is None:
+        return "damaged", "it names no company: neither its cik nor its tickers can be read"
+    try:
+        for ticker in tickers or [f"CIK{cik}"]:
+            ticker_file_name(ticker)
+    except UsageError as error:
+        return "damaged", str(error)
+    timeframe = claimed_timeframe(record)
+    if timeframe not in TIMEFRAMES:
+        known = ", ".join(sorted(TIMEFRAMES))
+        return "damaged", f"its timeframe is {timeframe[:40]!r}, which is none of v1's ({known})"
+    return None
+
+
 def _moment_of(path: Path) -> datetime:
     """Return when a recording was made: the day that its path names, else its file's time."""
     for part in reversed(path.parts):
         days = _DAY.findall(part)
         if len(days) == 1:
             try:
-                return datetime.fromisoformat("-".join(days[0])).replace(tzinfo=UTC)
+                return start_of(date.fromisoformat("-".join(days[0])))
             except ValueError:
                 continue
     return datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
 
 
-def _parsed(text: Any) -> datetime | None:
-    if isinstance(text, datetime):
-        return text if text.tzinfo else text.replace(tzinfo=UTC)
-    if not isinstance(text, str):
+def _parsed(said: Any) -> datetime | None:
+    """Return the moment that a text gives, None where it gives none.
+
+    A day without a time, which pandas writes with a midnight behind it, is a day in New York, since
+    history counts those. It begins there some hours after it did in UTC, where it would count as
+    the day before.
+    """
+    if not isinstance(said, str):
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(said.strip())
     except ValueError:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if moment.tzinfo:
+        return moment
+    return start_of(moment.date()) if moment.time() == time() else moment.replace(tzinfo=UTC)

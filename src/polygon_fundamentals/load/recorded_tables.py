@@ -6,15 +6,23 @@ import ast
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.datasets.schemas import V1_RECORD
-from polygon_fundamentals.normalise.exact import JsonObject
+from polygon_fundamentals.errors import ApiError
+from polygon_fundamentals.normalise.exact import (
+    ExactNumber,
+    JsonObject,
+    exact_decimal,
+    parse_exact,
+    to_json,
+)
 from polygon_fundamentals.normalise.legacy import as_answer
 from polygon_fundamentals.statements import Statement
 
@@ -22,6 +30,15 @@ _SECTIONS = [section for statement in Statement for section in statement.v1_sect
 _LEAF_KEYS = ("value", "unit", "label", "order")
 _KINDS: dict[str, pa.DataType] = dict(V1_RECORD)
 _MAX_FIELD = 10_000_000
+# Singer's and other tools' names of the moment at which a record was fetched.
+MOMENTS = ("time_extracted", "_sdc_extracted_at", "observed_at", "recorded_at")
+
+
+class AddProblem(Protocol):
+    """Notes what of a recording was not imported, and why."""
+
+    def __call__(self, kind: str, reason: str, line: int | None = None) -> None:
+        """Note a problem of the file, or of a line of it."""
 
 
 def is_table(data: bytes) -> bool:
@@ -32,29 +49,60 @@ def is_table(data: bytes) -> bool:
     return b"{" not in head and b"end_date" in head and b"," in head
 
 
-def table_rows(data: bytes) -> Iterator[JsonObject]:
-    """Yield the rows of a table as v1 would have sent them.
+def table_rows(data: bytes, problem: AddProblem) -> Iterator[tuple[int | None, Any]]:
+    """Yield (line, row) of a table as v1 would have sent it; note what cannot be read.
 
     Columns may be nested, flattened (`financials.income_statement.revenues.value`, with or without
-    the first and the last word), or a text of JSON.
-
-    Raises:
-        ValueError: the file cannot be read.
+    the first and the last word), or a text of JSON. The rows of Parquet have no line.
     """
-    if data[:4] == b"PAR1":
+    try:
+        rows = _parquet_rows(data) if data[:4] == b"PAR1" else _csv_rows(data, problem)
+    except (ValueError, OSError, csv.Error, pa.ArrowException) as error:
+        problem("damaged", f"the table cannot be read ({str(error).splitlines()[0][:120]})")
+        return
+    for number, (line, row) in enumerate(rows, 1):
         try:
-            table = pq.read_table(pa.BufferReader(data))
-        except (pa.ArrowException, OSError) as error:
-            raise ValueError(str(error)) from error
-        rows: Iterator[JsonObject] = iter(table.to_pylist())
-    else:
-        csv.field_size_limit(_MAX_FIELD)
-        try:
-            rows = iter(list(csv.DictReader(io.StringIO(data.decode("utf-8-sig")))))
-        except csv.Error as error:
-            raise ValueError(str(error)) from error
-    for row in rows:
-        yield as_answer(_nested(row), _KINDS)
+            nested = _nested(row)
+            moments = {name: nested[name] for name in MOMENTS if name in nested}
+            # As an answer would have it: a day is a text, and so is what is no number.
+            answer = parse_exact(to_json(as_answer(nested, _KINDS) | moments))
+        except (ValueError, RecursionError, ApiError) as error:
+            problem("damaged", f"row {number} cannot be read ({str(error)[:120]})", line)
+        else:
+            yield line, answer
+
+
+def _parquet_rows(data: bytes) -> list[tuple[int | None, JsonObject]]:
+    return [(None, row) for row in pq.read_table(pa.BufferReader(data)).to_pylist()]
+
+
+def _csv_rows(data: bytes, problem: AddProblem) -> list[tuple[int | None, JsonObject]]:
+    """Return (line, row) of a CSV file; note the lines that are not whole."""
+    csv.field_size_limit(_MAX_FIELD)
+    text = data.decode("utf-8-sig")
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    rows: list[tuple[int | None, JsonObject]] = []
+    try:
+        for row in reader:
+            if None in row.values() or any(row.get(None) or ()):
+                problem(
+                    "damaged",
+                    f"the line does not have the header's {len(reader.fieldnames or ())} fields",
+                    reader.line_num,
+                )
+            else:
+                rows.append((reader.line_num, row))
+    except csv.Error as error:
+        raise ValueError(f"line {reader.reader.line_num}: {error}") from error
+    if rows and rows[-1][0] == reader.line_num and not text.endswith(("\n", "\r")):
+        line, _ = rows.pop()
+        problem(
+            "damaged",
+            "the file ends without a line end, so its last line may be cut off; copy the file "
+            "again, or end the line if it is whole",
+            line,
+        )
+    return rows
 
 
 def _nested(row: JsonObject) -> JsonObject:
@@ -71,7 +119,7 @@ def _nested(row: JsonObject) -> JsonObject:
                 line = sections.setdefault(parts[0], {}).setdefault(parts[1], {})
                 line[key] = _number(value) if key in ("value", "order") else value
                 continue
-        record[str(name)] = _listed(value) if name == "tickers" else value
+        record[str(name)] = listed(value) if name == "tickers" else value
     ticker = record.get("ticker")
     if not record.get("tickers") and isinstance(ticker, str):
         record["tickers"] = [ticker]
@@ -79,14 +127,20 @@ def _nested(row: JsonObject) -> JsonObject:
 
 
 def _number(value: Any) -> Any:
-    if isinstance(value, str):
-        with suppress(ValueError):
-            number = float(value)
+    if not isinstance(value, str):
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+    text = value.strip()
+    with suppress(ValueError):
+        # Python takes 1_000 for a number; what is none stays a text and is kept beside the row.
+        if "_" not in text and math.isfinite(float(text)):
+            number = exact_decimal(text)
+            if isinstance(number, ExactNumber):
+                return number
             return int(number) if number.is_integer() else number
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    return value
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
     """Return tickers as a list: of a list's text in JSON or Python, or of one ticker."""
     if not isinstance(value, str):
         return value

@@ -180,10 +180,11 @@ def _in_fiscal(row: Mapping[str, Any], job: StoreJob) -> bool:
 
 def _in_window(row: Mapping[str, Any], job: StoreJob) -> bool:
     dated = job.undated_only and row.get("filing_date")
-    return not dated and _timeframe(row) in job.timeframes
+    return not dated and claimed_timeframe(row) in job.timeframes
 
 
-def _timeframe(row: Mapping[str, Any]) -> str:
+def claimed_timeframe(row: Mapping[str, Any]) -> str:
+    """Return the timeframe of a v1 record, of its fiscal period where it does not say it."""
     timeframe = row.get("timeframe")
     if timeframe:
         return str(timeframe)
@@ -198,7 +199,7 @@ def _annuals(
         (str(rows[i]["cik"]), str(rows[i]["end_date"]))
         for positions in places.values()
         for i in positions
-        if _timeframe(rows[i]) == "annual" and rows[i].get("cik") and rows[i].get("end_date")
+        if claimed_timeframe(rows[i]) == "annual" and rows[i].get("cik") and rows[i].get("end_date")
     }
     return sorted(annuals)
 

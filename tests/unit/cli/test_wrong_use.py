@@ -59,6 +59,7 @@ CASES = [
     (["fundamentals", "A", "--fiscal-quarter", "5"], "is not 1 to 4"),
     (["fundamentals", "A", "--limit", "0"], "is not 1 to 50000"),
     (["fundamentals", "A", "--filing-date-gte", "yesterday"], "write it as YYYY-MM-DD"),
+    (["fundamentals", "A", "--filing-date-gte", "2024-W22-5"], "write it as YYYY-MM-DD"),
     (["fundamentals", "A", "--fiscal-year", "99999999999999999999"], "write it as YYYY"),
     (["fundamentals", "A", "--base-url", "http://x:99999"], "host or port"),
     (["fundamentals", "--cik", "x"], "is not a CIK"),
