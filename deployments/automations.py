@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
+from uuid import UUID
 
 from prefect.blocks.webhook import Webhook
 from prefect.client.orchestration import SyncPrefectClient
@@ -128,11 +129,8 @@ def _telling(client: SyncPrefectClient) -> list[Step]:
     url = os.environ.get(WEBHOOK_VARIABLE, "").strip()
     if url and not url.startswith(("http://", "https://")):
         raise UsageError(f"{WEBHOOK_VARIABLE} is not an http(s) address; set it again")
-    try:
-        client.read_block_document_by_name(BLOCK, "webhook")
-        there = True
-    except ObjectNotFound:
-        there = False
+    stored = _stored_block(client)
+    there = stored is not None
     if not url and not there:
         return [Step("automations", (), lambda: None, f"none: {WEBHOOK_VARIABLE} is not set")]
     changes: tuple[str, ...] = () if there else (CREATE,)
@@ -145,10 +143,18 @@ def _telling(client: SyncPrefectClient) -> list[Step]:
         changes,
         lambda: Webhook(method="POST", url=url, headers=_HEADERS).save(BLOCK, overwrite=True),
     )
-    return [block, *(_automation(client, name) for name in _RUNS)]
+    return [block, *(_automation(client, name, stored) for name in _RUNS)]
 
 
-def _automation(client: SyncPrefectClient, name: str) -> Step:
+def _stored_block(client: SyncPrefectClient) -> UUID | None:
+    """Return the id of the webhook block on the server, None where it is not there."""
+    try:
+        return client.read_block_document_by_name(BLOCK, "webhook").id
+    except ObjectNotFound:
+        return None
+
+
+def _automation(client: SyncPrefectClient, name: str, block: UUID | None) -> Step:
     existing = client.read_automations_by_name(name)
 
     def create() -> None:
@@ -174,11 +180,14 @@ def _automation(client: SyncPrefectClient, name: str) -> Step:
                 "expect": sorted(wanted.trigger.expect),
                 "match_related": _related(wanted.trigger),
                 "payload": wanted.payload,
+                "block": str(block) if block else "the new one",
             },
             {
                 "expect": sorted(getattr(trigger, "expect", [])),
                 "match_related": _related(trigger),
                 "payload": action.payload if isinstance(action, CallWebhook) else None,
+                # A block that was deleted and made again has another id.
+                "block": str(action.block_document_id) if isinstance(action, CallWebhook) else None,
             },
         ),
         create,

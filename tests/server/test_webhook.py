@@ -95,6 +95,26 @@ def test_the_address_is_changed_where_it_is_another(served: World, told_of: Rece
     assert other not in planned.stdout, "an address may hold a secret"
 
 
+def test_a_block_that_was_made_again_is_the_one_that_the_automations_call(
+    served: World, told_of: Receiver
+) -> None:
+    blocks = {"block_documents": {"name": {"any_": ["polygon-fundamentals-notify"]}}}
+    (block,) = served.api("/block_documents/filter", blocks)
+    served.api(f"/block_documents/{block['id']}", method="DELETE")
+    made = served.run("deploy", POLYGON_NOTIFY_WEBHOOK=told_of.url)
+    assert made.returncode == 0, made.stderr
+    (block,) = served.api("/block_documents/filter", blocks)
+    calls = [
+        action["block_document_id"]
+        for automation in served.api("/automations/filter", {})
+        for action in automation["actions"]
+        if action["type"] == "call-webhook"
+    ]
+    assert calls == [block["id"]] * 3
+    again = served.run("deploy", "--plan", POLYGON_NOTIFY_WEBHOOK=told_of.url)
+    assert again.stdout.splitlines()[-1].startswith("0 of "), again.stdout
+
+
 def test_a_late_run_is_told_of(served: World, told_of: Receiver) -> None:
     """No worker is there, so the run is late after 15 s."""
     run = started(served, "status-daily")

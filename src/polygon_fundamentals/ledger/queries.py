@@ -88,12 +88,19 @@ def _whole_updates(
         if report is None or report.failed or is_retired(report) or "to" not in report.window:
             continue
         # An archived v1 was not asked, which says nothing of its endpoint.
-        scope = {**WHOLE, "universe": entry.parameters.get("universe")}
-        if report.archived_since or not covers(entry, scope):
+        if report.archived_since or not is_whole(entry):
             continue
         last = date.fromisoformat(report.window["to"])
         first = date.fromisoformat(report.window.get("from") or report.window["to"])
         yield day_of(entry.started), first, last, report
+
+
+def is_whole(entry: RunEntry) -> bool:
+    """Return whether a load was asked for the whole lake, or for the whole of a universe.
+
+    One of a few tickers, made to look at them, says nothing of the others.
+    """
+    return covers(entry, {**WHOLE, "universe": entry.parameters.get("universe")})
 
 
 def median_seconds(updates: Sequence[SuccessfulUpdate], days: Sequence[date]) -> float | None:

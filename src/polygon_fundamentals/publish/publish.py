@@ -63,11 +63,12 @@ def publish(lake: Lake, target: Target, run: str, choices: PublishChoices) -> Pu
         LakeLockedError: another publish of this lake goes on.
         PublishError: a table could not be written.
     """
-    build = current_build(lake)
-    if build is None:
-        raise LakeError("silver was not built yet; build it with `python -m flows silver`")
     reports: list[TableReport] = []
     with exclusive(lake.lock("publish"), LOCK_SECONDS, "the publishing of this lake"):
+        # Under the lock: of several that wait, the last must not bring back an older build.
+        build = current_build(lake)
+        if build is None:
+            raise LakeError("silver was not built yet; build it with `python -m flows silver`")
         provenance = Provenance(lake_id(lake), build.id, build.generation, run)
         for source in _sources(lake, build, bronze=choices.bronze):
             try:

@@ -2,6 +2,9 @@
 
 "Latest" is the greatest period end known by then, never the latest filing: a restatement of an old
 period does not bring it back, and a later filing that carries fewer lines takes nothing away.
+
+A period counts from the day from which its values could be known. The history has some from the day
+on which they were first filed, with values of a later filing, since nobody kept the earlier ones.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ from polygon_fundamentals.statements import Timeframe
 Frame = TypeVar("Frame", pa.Table, pd.DataFrame)
 
 _ADDED = ("period_end", "known_from")
-_SPANS = ("ticker", "cik", "period_end", "known_from", "known_to")
+_SPANS = ("ticker", "cik", "period_end", "known_from", "values_known_from", "known_to")
 
 
 def read_history(
@@ -80,11 +83,11 @@ def join_as_of(
 ) -> Frame:
     """Return `frame` with the latest period known on each row's day: `columns` of the history.
 
-    And with its `period_end` and `known_from`, the day from which this version of it was known. The
-    rows stay in their order; one without a known period gets nulls. What was known at the end of a
-    day in New York counts for it: whoever trades during the day joins by the day before. `on` is a
-    column of dates or timestamps, those with a zone taken to New York; `frame` is a pandas
-    DataFrame or an Arrow table; of polars it is an Arrow table that comes back.
+    And with its `period_end` and `known_from`, the day from which this version of it was known, its
+    values included. The rows stay in their order; one without a known period gets nulls. What was
+    known at the end of a day in New York counts for it: whoever trades during the day joins by the
+    day before. `on` is a column of dates or timestamps, those with a zone taken to New York;
+    `frame` is a pandas DataFrame or an Arrow table; of polars it is an Arrow table that comes back.
 
     Raises:
         LakeError: silver was not built yet.
@@ -103,7 +106,7 @@ def join_as_of(
         table = pa.table(frame)
     tickers, days = table[by].cast(TEXT), _days(table[on], on)
     read = list(dict.fromkeys([*_SPANS, *added]))
-    history = read_history(lake, _few(tickers), read, timeframe)
+    history = _with_values_known(read_history(lake, _few(tickers), read, timeframe))
     source = _latest(history, tickers, days)
     latest = history.select(added).combine_chunks().take(pa.array(source, mask=source < 0))
     if isinstance(frame, pd.DataFrame):
@@ -134,6 +137,14 @@ def _days(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     if pa.types.is_timestamp(kind) and kind.tz is not None:
         return local_days(column)
     return pc.cast(column, DAY, safe=False)
+
+
+def _with_values_known(history: pa.Table) -> pa.Table:
+    """Return the versions from the days on which their values could be known too."""
+    known = pc.max_element_wise(history["known_from"], history["values_known_from"])
+    place = history.schema.get_field_index("known_from")
+    history = history.set_column(place, "known_from", known)
+    return history.filter(pc.fill_null(pc.less(known, history["known_to"]), True))
 
 
 def _latest(history: pa.Table, tickers: pa.ChunkedArray, days: pa.ChunkedArray) -> Ints:

@@ -130,11 +130,17 @@ def described(dataset: DatasetCounts, figures: Figures) -> str:
     )
 
 
-def freshness(dataset: DatasetCounts, figures: Figures) -> str:
-    """Return the time since the newest filing that was loaded, in days."""
+def age_days(dataset: DatasetCounts, figures: Figures) -> int | None:
+    """Return the days in New York since the newest filing that was loaded, None without one."""
     if dataset.last_filed is None:
-        return "–"
-    return f"{(today_in_new_york(figures.at) - dataset.last_filed).days} d"
+        return None
+    return (today_in_new_york(figures.at) - dataset.last_filed).days
+
+
+def freshness(dataset: DatasetCounts, figures: Figures) -> str:
+    """Return the time since the newest filing that was loaded, in words."""
+    days = age_days(dataset, figures)
+    return "–" if days is None else f"{days} d"
 
 
 def _runs(figures: Figures) -> Iterator[Row]:

@@ -8,12 +8,13 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from polygon_fundamentals import ledger
+from polygon_fundamentals.business_days import day_of, previous_business_day
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.lake.catalogue import DatasetCounts, counts
 from polygon_fundamentals.lake.listing import OtherWriters
 from polygon_fundamentals.ledger import CRASHED, RUNNING, SUCCEEDED, RunEntry
-from polygon_fundamentals.ledger.queries import days_in_a_row, newest_parity
+from polygon_fundamentals.ledger.queries import days_in_a_row, is_whole, newest_parity
 from polygon_fundamentals.ledger.v1_endpoint import LEDGER_DAYS, V1Endpoint, v1_endpoint
 from polygon_fundamentals.statements import Generation
 from polygon_fundamentals.status.measures import Evidence, measure
@@ -41,7 +42,7 @@ class RunLine:
 
 @dataclass(frozen=True)
 class Update:
-    """What became of the daily updates of a generation.
+    """What became of the daily updates of a generation for the whole lake.
 
     `asked` says whether any was run for this generation. `windows` are the first and
     last days of the windows loaded whole, `ended` when the newest of them was, `failed` the
@@ -138,7 +139,7 @@ def gather(
         parity=_parity(entries),
         v1=v1,
         v1_rests=rests,
-        refreshed=_ended_well(entries, "refresh"),
+        refreshed=_refreshed(entries),
         updating_since=daily[0].started if daily else None,
         difference_then=then,
         difference_now=present,
@@ -180,18 +181,23 @@ def _line(entry: RunEntry) -> RunLine:
 
 
 def _update(daily: Sequence[RunEntry], generation: Generation) -> Update:
+    """Return what became of the updates of the whole lake, those of its own day as the checklist's.
+
+    One of a few tickers, or up to a day long gone, does not keep the lake up to date.
+    """
     asked = False
     windows = list[tuple[date, date]]()
     ended: datetime | None = None
     failed: str | None = None
-    for entry in daily:
+    for entry in filter(is_whole, daily):
         wanted = entry.asked_for(generation)
         asked = asked or wanted
         report = entry.generations.get(generation)
         if report and report.ok:
             first, last = (date.fromisoformat(report.window[name]) for name in ("from", "to"))
             windows.append((first, last))
-            ended, failed = entry.last_moment, None
+            if last >= previous_business_day(day_of(entry.started)):
+                ended, failed = entry.last_moment, None
         elif report and (report.frozen_since or report.archived_since):
             failed = None
         elif wanted and _outcome(entry) != RUNNING:
@@ -215,9 +221,10 @@ def _time_ratio(entries: Sequence[RunEntry]) -> float | None:
     return None
 
 
-def _ended_well(entries: Sequence[RunEntry], flow: str) -> datetime | None:
-    moments = [e.last_moment for e in entries if e.flow == flow and e.outcome == SUCCEEDED]
-    return max(moments, default=None)
+def _refreshed(entries: Sequence[RunEntry]) -> datetime | None:
+    """Return when the newest `refresh` of the whole lake ended that succeeded."""
+    whole = (e for e in entries if e.flow == "refresh" and is_whole(e) and e.outcome == SUCCEEDED)
+    return max((entry.last_moment for entry in whole), default=None)
 
 
 def _parity(entries: Sequence[RunEntry]) -> Mapping[str, Any] | None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from polygon_fundamentals.business_days import NEW_YORK
 from polygon_fundamentals.lake.catalogue import DatasetCounts
 from polygon_fundamentals.ledger import SUCCEEDED, RunEntry
-from polygon_fundamentals.ledger.queries import LOADS
+from polygon_fundamentals.ledger.queries import LOADS, is_whole
 from polygon_fundamentals.reports import LoadReport
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.status.targets import PLANNED, Measured, Target
@@ -101,7 +101,7 @@ def _lag(evidence: Evidence, name: str, target: Target) -> Measured:
     runs = [
         entry
         for entry in evidence.entries
-        if entry.flow == "daily-update" and entry.outcome == SUCCEEDED
+        if entry.flow == "daily-update" and entry.outcome == SUCCEEDED and is_whole(entry)
     ]
     if not runs:
         return Measured(name, target, None, "needs a `daily-update` that succeeded")

@@ -19,8 +19,8 @@ LATE = timedelta(hours=36)
 class Published:
     """What is published in one place: the build, since when, and why the last attempt failed.
 
-    `behind` is the build that readers of the lake see, where it is another; `late` says that it
-    has been so for more than a day and a half.
+    `behind` is the build that readers of the lake see, where it is another; `late` says that they
+    have seen others for more than a day and a half.
     """
 
     to: str
@@ -43,7 +43,7 @@ def published(lake: Lake, entries: Sequence[RunEntry], at: datetime) -> Iterator
         build = good.content["published"]["build"] if good else None
         behind = present if present != build else None
         failed = None if mine[-1] is good else mine[-1].message or mine[-1].outcome
-        late = behind is not None and at - _made(behind, at) > LATE
+        late = behind is not None and at - _behind_since(entries, good) > LATE
         yield Published(to, build, good.last_moment if good else None, failed, behind, late)
 
 
@@ -52,9 +52,21 @@ def _present_build(lake: Lake) -> str | None:
     return Path(os.path.realpath(link)).name if link.is_symlink() else None
 
 
-def _made(build: str, at: datetime) -> datetime:
-    """Return when a build was made, as its name MOMENT-GENERATION says."""
-    try:
-        return datetime.strptime(build.partition("-")[0], "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC)
-    except ValueError:
-        return at
+def _behind_since(entries: Sequence[RunEntry], good: RunEntry | None) -> datetime:
+    """Return when readers first saw another build than the one published.
+
+    That is the end of the first run that built another, as far as the ledger has one; a cutover or
+    a rollback leads them to another too, and that is at the last good publish at the earliest.
+    """
+    if good is None:
+        return datetime.max.replace(
+            tzinfo=UTC
+        )  # nothing is published yet, which is an alarm anyway
+    published = good.content["published"]["build"]
+    for entry in entries:
+        built = Path(entry.content.get("silver", {}).get("build") or published).name
+        of_today = entry.flow == "silver" and not entry.parameters.get("as_of")
+        later = of_today and entry.last_moment > good.last_moment
+        if later and entry.outcome == SUCCEEDED and built != published:
+            return entry.last_moment
+    return good.last_moment

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from html import escape
 
-from polygon_fundamentals.status.checks import Row, alarms, freshness
+from polygon_fundamentals.status.checks import Row, age_days, alarms, freshness
 from polygon_fundamentals.status.figures import Figures
 
 DATASET_COLUMNS = (
@@ -57,7 +57,7 @@ def as_json(figures: Figures, rows: Sequence[Row]) -> dict[str, object]:
                 "first_filed": d.first_filed.isoformat() if d.first_filed else None,
                 "last_filed": d.last_filed.isoformat() if d.last_filed else None,
                 "undated": d.undated,
-                "freshness_days": (figures.at.date() - d.last_filed).days if d.last_filed else None,
+                "freshness_days": age_days(d, figures),
                 "files": d.files,
                 "bytes": d.bytes,
                 "unreadable": list(d.unreadable),

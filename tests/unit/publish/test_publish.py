@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -297,6 +298,19 @@ def test_two_publishes_of_one_lake_take_turns(
     ):
         publish(builds, builds.v1, Target.of(str(tmp_path / "tables")))
     assert not (tmp_path / "tables").exists()
+
+
+def test_a_publish_that_waited_takes_the_build_that_readers_see_then(
+    builds: BothBuilds, tmp_path: Path
+) -> None:
+    target, reports = Target.of(str(tmp_path / "tables")), list[PublishReport]()
+    waiting = threading.Thread(target=lambda: reports.append(publish(builds, builds.v1, target)))
+    with exclusive(builds.lake.lock("publish")):
+        waiting.start()
+        time.sleep(0.5)  # until it waits
+        silver.point(builds.lake, builds.v2)
+    waiting.join()
+    assert [report.build for report in reports] == [builds.v2.id]
 
 
 def test_a_table_that_somebody_else_wrote_to_is_left_alone_unless_taken_over(

@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from hypothesis import HealthCheck, settings
 
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.load.store import StoreJob, store_v1, store_v2
 from polygon_fundamentals.normalise import v1_tables, v2_table
+from polygon_fundamentals.reference import original_dates
 from polygon_fundamentals.statements import V1_PATH, Generation, Statement, Timeframe
 from sandbox import Sandbox
 
@@ -106,6 +109,24 @@ def v2_balance(filed: str | None, assets: float, **other: Any) -> dict[str, Any]
 def noon(day: date) -> datetime:
     """Return a moment of a day that is the same day in New York."""
     return datetime(day.year, day.month, day.day, 20, tzinfo=UTC)
+
+
+def keep_dates(lake: Lake, dates: dict[str, str]) -> None:
+    """Keep first filings, by period end, as the filings index tells them."""
+    rows = [
+        {
+            "cik": "0000000001",
+            "period_end": date.fromisoformat(end),
+            "first_filing_date": date.fromisoformat(filed),
+            "source": "index",
+            "form_type": "10-Q",
+            "asked_at": noon(date(2026, 1, 1)),
+        }
+        for end, filed in dates.items()
+    ]
+    path = original_dates.dates_file(lake)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows, schema=original_dates.SCHEMA), path)
 
 
 def examples(number: int) -> Callable[[Callable[..., None]], Callable[..., None]]:

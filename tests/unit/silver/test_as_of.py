@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals import silver
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Scope
-from polygon_fundamentals.reference import original_dates
 from polygon_fundamentals.silver import versions
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox
@@ -22,6 +20,7 @@ from tests.unit.silver.feeding import (
     COMPANIES,
     answers,
     company,
+    keep_dates,
     noon,
     put,
     store,
@@ -77,24 +76,6 @@ def test_as_of_equals_the_table_of_that_very_day(tmp_path: Path) -> None:
 V2 = Generation.V2
 TTM = {"timeframe": "trailing_twelve_months", "total_assets": None, "revenue": 50.0}
 INCOME = Statement.INCOME_STATEMENTS
-
-
-def keep_dates(lake: Lake, dates: dict[str, str]) -> None:
-    """Keep first filings, by period end, as the filings index tells them."""
-    rows = [
-        {
-            "cik": "0000000001",
-            "period_end": date.fromisoformat(end),
-            "first_filing_date": date.fromisoformat(filed),
-            "source": "index",
-            "form_type": "10-Q",
-            "asked_at": noon(date(2026, 1, 1)),
-        }
-        for end, filed in dates.items()
-    ]
-    path = original_dates.dates_file(lake)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows, schema=original_dates.SCHEMA), path)
 
 
 def test_twelve_months_are_known_no_sooner_than_the_balance_they_borrow(lake: Lake) -> None:

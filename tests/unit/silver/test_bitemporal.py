@@ -19,7 +19,7 @@ from polygon_fundamentals import silver
 from polygon_fundamentals.errors import LakeError, UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.statements import Generation, Statement
-from tests.unit.silver.feeding import put, v2_balance
+from tests.unit.silver.feeding import keep_dates, put, v2_balance
 
 V2 = Generation.V2
 INCOME = Statement.INCOME_STATEMENTS
@@ -47,6 +47,17 @@ def built(lake: Lake) -> Lake:
         "2025-06-02T12:00",
         statement=INCOME,
     )
+    silver.build(lake)
+    return lake
+
+
+@pytest.fixture
+def late_values(lake: Lake) -> Lake:
+    """A quarter of ABC as it was filed, and the next as another filing repeated it a year later."""
+    lake.pointer.symlink_to("fundamentals_v2")
+    put(lake, V2, v2_balance("2024-05-01", 100.0, **FIRST), "2026-01-05T12:00")
+    put(lake, V2, v2_balance("2025-08-01", 200.0, **SECOND), "2026-01-05T12:00")
+    keep_dates(lake, {"2024-06-30": "2024-08-01"})
     silver.build(lake)
     return lake
 
@@ -105,6 +116,24 @@ def test_a_later_filing_with_fewer_lines_takes_nothing_from_the_latest_period(bu
     assert [row["is_revenue"] for row in (before, restated, income)] == [None, None, 7.0]
 
 
+def test_a_period_is_the_latest_only_once_its_values_could_be_known(late_values: Lake) -> None:
+    """The history has it from its first filing on, and says so."""
+    (row,) = silver.read_history(late_values, ["ABC"]).to_pylist()[1:]
+    days = [str(row[name]) for name in ("known_from", "values_known_from", "known_to")]
+    assert days == ["2024-08-01", "2025-08-01", "None"]
+    days = ["2024-04-30", "2024-08-01", "2025-07-31", "2025-08-01"]
+    found = [
+        (row["period_end"] and str(row["period_end"]), row["bs_total_assets"], row["known_from"])
+        for row in joined(late_values, *days)
+    ]
+    assert found == [
+        (None, None, None),
+        ("2024-03-31", 100.0, date(2024, 5, 1)),
+        ("2024-03-31", 100.0, date(2024, 5, 1)),
+        ("2024-06-30", 200.0, date(2025, 8, 1)),
+    ]
+
+
 def test_frames_of_every_kind_keep_their_rows(built: Lake) -> None:
     days = pd.to_datetime(["2025-01-01", "2024-01-01", None, "2024-05-01"])
     frame = pd.DataFrame(
@@ -156,17 +185,23 @@ def code_blocks() -> list[str]:
     return re.findall(r"```(?:sql|python)\n(.*?)```", DOCS.read_text(), re.DOTALL)
 
 
+@pytest.mark.parametrize(("fixture", "revenue"), [("built", 7.0), ("late_values", None)])
 def test_the_documented_code_says_what_join_as_of_says(
-    built: Lake, monkeypatch: pytest.MonkeyPatch
+    fixture: str,
+    revenue: float | None,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.chdir(built.root)
-    days = [date(2024, 4, 1) + timedelta(days=30 * n) for n in range(16)]
-    table = pa.table({"ticker": ["ABC", "NONE"] * 16, "date": sorted(days * 2)})
+    lake: Lake = request.getfixturevalue(fixture)
+    monkeypatch.chdir(lake.root)
+    days = [date(2024, 4, 1) + timedelta(days=30 * n) for n in range(18)]
+    table = pa.table({"ticker": ["ABC", "NONE"] * 18, "date": sorted(days * 2)})
     ours, sql, in_polars = code_blocks()
-    names: dict[str, Any] = {"lake": built, "prices": table}
+    names: dict[str, Any] = {"lake": lake, "prices": table}
     exec(ours, names)
     expected = names["joined"].to_pylist()
-    assert [row["is_revenue"] for row in expected if row["ticker"] == "ABC"][-1] == 7.0
+    of_abc = [row for row in expected if row["ticker"] == "ABC"]
+    assert (of_abc[-1]["period_end"], of_abc[-1]["is_revenue"]) == (date(2024, 6, 30), revenue)
     with duckdb.connect() as database:
         database.register("prices", table)
         found = database.sql(sql).to_arrow_table().select(names["joined"].schema.names)

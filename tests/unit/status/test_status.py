@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from flows.lake_status import TARGETS_FILE
+from flows.parameters.loads import RefreshParameters
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.statements import Generation
@@ -90,6 +91,104 @@ def test_a_late_run_a_missing_refresh_and_a_damaged_ledger(lake: Lake) -> None:
     assert "7 business days ago" in found
     assert "refresh: v2 has not been read in full" in found
     assert "20260702T0Z-x.json cannot be read" in found
+
+
+def test_a_load_of_a_few_tickers_or_of_days_long_gone_is_no_update_of_the_lake(lake: Lake) -> None:
+    """Nor is a refresh of one ticker one of the lake."""
+    run_of(lake, "2026-06-15", {"ok": True}, {"ok": True})
+    window = {"from": "2026-07-06", "to": "2026-07-13"}
+    some = {**WHOLE, "generation": "v2", "tickers": ["AAPL"]}
+    old = {**WHOLE, "generation": "v2", "date": "2024-03-01"}
+    ended = {"started": "2026-07-13T15:00:00+00:00", "ended": "2026-07-13T15:00:05+00:00"}
+    ended |= {"outcome": "succeeded"}
+    report = {"ok": True, "rows_received": 5}
+    entry(lake, "some", parameters=some, generations={"v2": report | {"window": window}}, **ended)
+    gone = {"from": "2024-02-23", "to": "2024-03-01"}
+    entry(lake, "old", parameters=old, generations={"v2": report | {"window": gone}}, **ended)
+    recorded = RefreshParameters(tickers=["AAPL"]).recorded("https://example.org")
+    entry(lake, "refresh", flow="refresh", parameters=recorded, generations={"v2": report}, **ended)
+    rows = {row.name: row for row in check_status(gather(lake, load_targets(None), MONDAY))}
+    assert rows["v2 daily update"].reason == (
+        "last success for 2026-06-15, ended 2026-06-15 20:01 UTC: 18 business days ago"
+    )
+    assert rows["v2 daily update"].ok is False
+    assert rows["refresh"].reason.startswith("v2 has not been read in full since its load")
+    targets = {m.name: m.missing for m in gather(lake, load_targets(None), MONDAY).targets}
+    assert targets["lag"] == ""
+    recorded = RefreshParameters().recorded("https://example.org")
+    entry(lake, "whole", flow="refresh", parameters=recorded, generations={"v2": report}, **ended)
+    rows = {row.name: row for row in check_status(gather(lake, load_targets(None), MONDAY))}
+    assert rows["refresh"].ok is True
+
+
+def test_the_failure_of_an_update_is_not_forgotten_over_one_of_a_few_tickers(lake: Lake) -> None:
+    unit = {"ticker": "*", "statement": "cash_flow", "reason": "HTTP 500"}
+    broken = {"ok": False, "failed": [unit]}
+    run_of(lake, "2026-07-13", {"ok": True}, broken)
+    some = {**WHOLE, "generation": "v2", "tickers": ["AAPL"]}
+    entry(
+        lake,
+        "some",
+        parameters=some,
+        started="2026-07-13T20:30:00+00:00",
+        ended="2026-07-13T20:30:05+00:00",
+        outcome="succeeded",
+        generations={"v2": {"ok": True, "window": {"from": "2026-07-06", "to": "2026-07-13"}}},
+    )
+    assert any(
+        w.startswith("v2 last run: HTTP 500") for w in warnings(lake, MONDAY.replace(hour=21))
+    )
+
+
+PUBLISHED = {"build": "20260701T040000000000Z-v2"}
+NIGHTS = ("2026-07-09", "2026-07-10", "2026-07-11", "2026-07-12", "2026-07-13")
+
+
+@pytest.mark.parametrize(
+    ("nights", "made", "is_late"),
+    [
+        # Silver changes every night, so that the newest build is a few hours old.
+        (NIGHTS, "20260713T040000000000Z-v2", True),
+        (NIGHTS[-1:], "20260713T040000000000Z-v2", False),
+        # The nightly build made no other one.
+        ((), "20260713T040000000000Z-v2", True),
+        # Led back to a build of long ago, as by a rollback, hours after a publish.
+        (("again",), "20260501T040000000000Z-v1", False),
+    ],
+)
+def test_publishing_is_late_when_readers_have_seen_other_builds_for_long(
+    nights: tuple[str, ...], made: str, is_late: bool, lake: Lake
+) -> None:
+    (lake.silver / "builds" / made).mkdir(parents=True)
+    (lake.silver / "fundamentals_wide").symlink_to(f"builds/{made}")
+    published = "2026-07-13" if nights == ("again",) else "2026-07-01"
+    done = {"outcome": "succeeded", "parameters": {"to": "s3://bucket/f"}}
+    at = {"started": f"{published}T05:00:00+00:00", "ended": f"{published}T05:01:00+00:00"}
+    entry(lake, "publish", flow="publish", published=PUBLISHED, **done, **at)
+    # A table of a past day, and a build that changed nothing, lead nobody to another one.
+    for name, as_of, build in (
+        ("past", "2024-05-31", "/lake/silver/builds/20260702T040000000000Z-v2"),
+        ("same", None, f"/lake/silver/builds/{PUBLISHED['build']}"),
+    ):
+        at = {"started": "2026-07-02T04:00:00+00:00", "ended": "2026-07-02T04:01:00+00:00"}
+        done |= {"parameters": {"as_of": as_of}}
+        entry(lake, name, flow="silver", silver={"build": build}, **done, **at)
+    for night in nights if nights != ("again",) else ():
+        at = {"started": f"{night}T04:00:00+00:00", "ended": f"{night}T04:01:00+00:00"}
+        build = f"/lake/silver/builds/{night.replace('-', '')}T040000000000Z-v2"
+        done |= {"parameters": {"as_of": None}}
+        entry(lake, night, flow="silver", silver={"build": build}, **done, **at)
+    (place,) = gather(lake, {}, MONDAY).published
+    assert (place.behind, place.late) == (made, is_late)
+
+
+def test_the_age_of_the_newest_filing_counts_days_in_new_york(lake: Lake) -> None:
+    put(lake, Generation.V2, v2_balance("2026-07-10", 1.0), "2026-07-10T20:00")
+    late_evening = datetime(2026, 7, 14, 2, tzinfo=UTC)  # 22:00 on the 13th in New York
+    figures = gather(lake, {}, late_evening)
+    shown: Any = as_json(figures, check_status(figures))
+    ages = [d["freshness_days"] for d in shown["datasets"] if d["records"]]
+    assert ages == [3]
 
 
 def test_counts_that_drift_apart(lake: Lake) -> None:
