@@ -35,6 +35,9 @@ from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_view import form, v1_records
 
 DATES, TEXT_DATES = "date", "text"
+# What names a record: its period and day of filing, then its label and moment of filing.
+_PERIOD_AND_DAY = ("ticker", "end_date", "timeframe", "cik", "filing_date")
+_LABEL_AND_MOMENT = ("fiscal_year", "fiscal_period", "acceptance_datetime")
 _SAME = frozenset((Relation.EXACT, Relation.SIGN_FLIPPED))
 
 
@@ -130,7 +133,9 @@ def records(
 ) -> list[dict[str, Any]]:
     """Return v1-shaped records of some tickers as v1's answers hold them, oldest period first.
 
-    One record a ticker and period with all its statements; absent lines have no key.
+    One record a ticker, period and filing with all its statements; absent lines have no key. v1
+    may have a period under two labels or from two filings, whose values must not stand under one
+    filing date. What v2 adds to a record of v1 has the same filing date, unless v1 has none.
     `continue_v1`: see `export_folder`.
 
     Raises:
@@ -141,20 +146,26 @@ def records(
         v1_records.refuse_archived(lake)
     wide = wide_table(lake, Generation.V2, tickers=frozenset(tickers))
     view = _View(lake, wide, differing, continue_v1, frozenset(tickers))
-    by_period: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for statement in statements:
-        for table in view.tables(statement):
-            for row in table.to_pylist():
-                key = tuple(row[n] for n in ("ticker", "cik", "timeframe", "end_date"))
-                financials = _present(row.pop("financials"))
-                if key in by_period:
-                    by_period[key]["financials"].update(financials)
-                    if by_period[key]["generation"] != row["generation"]:
-                        by_period[key]["generation"] = BOTH
-                else:
-                    by_period[key] = _as_sent(row) | {"financials": financials}
-    order = sorted(by_period, key=lambda key: (key[0], str(key[3]), key[2], key[1] or ""))
-    return [by_period[key] for key in order]
+    tables = [table for statement in statements for table in view.tables(statement)]
+    rows = [row for table in tables for row in table.to_pylist()]
+    # v1's first: of v2's it is then known which record of v1 they add to.
+    rows.sort(key=lambda row: str(row["generation"]))
+    by_filing: dict[tuple[str, ...], dict[str, Any]] = {}
+    of_day: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for row in rows:
+        day = tuple(str(row[name] or "") for name in _PERIOD_AND_DAY)
+        key = (*day, *(str(row[name] or "") for name in _LABEL_AND_MOMENT))
+        if row["generation"] != Generation.V1:
+            key = of_day.get(day) or of_day.get((*day[:-1], "")) or key
+        of_day.setdefault(day, key)
+        financials = _present(row.pop("financials"))
+        if key in by_filing:
+            by_filing[key]["financials"].update(financials)
+            if by_filing[key]["generation"] != row["generation"]:
+                by_filing[key]["generation"] = BOTH
+        else:
+            by_filing[key] = _as_sent(row) | {"financials": financials}
+    return [by_filing[key] for key in sorted(by_filing)]
 
 
 def _as_sent(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -313,3 +313,83 @@ def test_dates_are_text_as_v1s_readers_had_them_or_dates(
     assert {str(pq.read_schema(f).field("end_date").type) for f in files} == {kind}
     days = {str(day) for f in files for day in pq.ParquetFile(f).read()["end_date"].to_pylist()}
     assert days == {end for end, _, _ in QUARTERS}
+
+
+def stored_in(
+    lake: Lake, generation: Generation, statement: Statement, rows: list[dict[str, Any]]
+) -> None:
+    """Upsert rows of ZZZ, which hold its statement, into the lake."""
+    if generation is Generation.V1:
+        table = v1_tables(rows, OBSERVED)[statement]
+    else:
+        table = v2_table(rows, statement, OBSERVED)
+    places = {"ZZZ": range(table.num_rows)}
+    commit(
+        lake.dataset(generation, statement),
+        Incoming(table, places, Scope.WINDOW, frozenset(), OBSERVED),
+    )
+
+
+def lines_of(record: dict[str, Any]) -> dict[str, float]:
+    return {
+        f"{section}.{name}": line["value"]
+        for section, lines in record["financials"].items()
+        for name, line in lines.items()
+    }
+
+
+@pytest.mark.parametrize("continue_v1", [False, True])
+def test_two_records_of_a_period_keep_their_filing_dates_and_values(
+    lake: Lake, continue_v1: bool
+) -> None:
+    """Under two labels; or one label, whose statements come from two filings of one day."""
+    filed = QUARTERS[0][1]
+    one = v1_row("0000000001", "ZZZ", QUARTERS[0], 1.0)
+    other = one | {
+        "filing_date": "2025-08-01",
+        "fiscal_year": "2024",
+        "fiscal_period": "Q4",
+        "financials": {"balance_sheet": {"assets": {"value": 500.0, "unit": "USD"}}},
+    }
+    amended = one | {
+        "acceptance_datetime": f"{filed}T23:00:00Z",
+        "financials": {"cash_flow_statement": {"net_cash_flow": {"value": 7.0, "unit": "USD"}}},
+    }
+    for statement in ALL:
+        rows = [one, other] if statement is Statement.BALANCE_SHEETS else [one]
+        stored_in(lake, Generation.V1, statement, rows)
+    stored_in(lake, Generation.V1, Statement.CASH_FLOW, [amended])
+    told = [
+        (r["filing_date"], r["fiscal_year"], r.get("acceptance_datetime"), lines_of(r))
+        for r in export.records(lake, ["ZZZ"], ALL, continue_v1=continue_v1)
+    ]
+    assert [t[:3] for t in told] == [
+        (filed, "2025", None),
+        (filed, "2025", f"{filed}T23:00:00Z"),
+        ("2025-08-01", "2024", None),
+    ]
+    assert told[0][3]["balance_sheet.assets"] == 1.0
+    assert not [name for name in told[0][3] if name.startswith("cash_flow")]
+    assert [t[3] for t in told[1:]] == [
+        {"cash_flow_statement.net_cash_flow": 7.0},
+        {"balance_sheet.assets": 500.0},
+    ]
+
+
+@pytest.mark.parametrize("first", ["2025-05-02", None])
+@pytest.mark.parametrize("filed", ["2025-05-02", "2025-08-01"])
+def test_what_v2_adds_to_v1s_record_is_part_of_it(
+    lake: Lake, filed: str, first: str | None
+) -> None:
+    """Of a later filing of v2's the lake knows, from v1, when the period was first filed."""
+    one = v1_row("0000000001", "ZZZ", QUARTERS[0], 1.0) | {"filing_date": first}
+    for statement in (Statement.CASH_FLOW, Statement.INCOME_STATEMENTS):
+        stored_in(lake, Generation.V1, statement, [one])
+    quarter = (QUARTERS[0][0], filed, 1)
+    row = v2_row("0000000001", "ZZZ", quarter, 9.0, Statement.BALANCE_SHEETS)
+    stored_in(lake, Generation.V2, Statement.BALANCE_SHEETS, [row])
+    told = [
+        (r.get("filing_date"), r["generation"], lines_of(r).get("balance_sheet.assets"))
+        for r in export.records(lake, ["ZZZ"], ALL, continue_v1=True)
+    ]
+    assert told == [(first, "v2+v1", 9.0)]
