@@ -101,10 +101,7 @@ class Index:
             return None if shelf is None else -shelf.number
         if not state.is_complete:
             return None
-        if cik is not None:
-            company = state.by_cik.get(cik)
-            return 0 if company is None else -company.number
-        return state.number
+        return state.number if cik is None else state.number_of(cik)
 
     def records(self, ticker: str | None, cik: str | None) -> tuple[Records, int]:
         """Return the records among which a query finds its own, and the number of their state.
@@ -125,8 +122,7 @@ class Index:
             )
         state = self.state
         if cik is not None:
-            company = state.by_cik.get(cik)
-            return (Records(()), 0) if company is None else (records_of(company), -company.number)
+            return state.among(cik), state.number_of(cik)
         return state.everything, state.number
 
     def _shelf_now(self, ticker: str) -> Shelf:

@@ -14,7 +14,7 @@ from polygon_fundamentals.datasets.keys import cik_of_key
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake.archived_rows import read_archived
 from polygon_fundamentals.lake.file_names import bucket_of
-from polygon_fundamentals.lake.index import written
+from polygon_fundamentals.lake.index import TickerIndex, written
 from polygon_fundamentals.lake.listing import ATTEMPTS, states
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.processes import give_free_memory_back
@@ -210,8 +210,8 @@ def ciks_of_tickers(
     """Return ticker → the CIKs in its rows; `files` are those of each ticker as just listed.
 
     The index that loads leave has them, which takes a hundredth of the time of reading the rows;
-    only those of tickers whose files are not as it says are read. A ticker with a file that cannot
-    be read has none of that dataset: its shelf will say why.
+    only those of tickers whose files are not as it says are read. Of a ticker with a file that
+    cannot be read it says which CIKs there were: its shelf will say why there are no records.
 
     Raises:
         DamagedFileError: v1's archived records cannot be read.
@@ -229,7 +229,7 @@ def ciks_of_tickers(
             if index.is_older or {p: f[:2] for p, f in index.files.items()} != mine:
                 unread.append(ticker)
                 continue
-            ciks[ticker] |= {cik.zfill(10) for key in index.rows if (cik := cik_of_key(key))}
+            ciks[ticker] |= _ciks_of_index(index)
         archived = read_archived(dataset, files, ["ticker", "cik"])
         read = [] if archived is None else [ciks_of(archived)]
         if unread:
@@ -240,14 +240,18 @@ def ciks_of_tickers(
     return {ticker: tuple(sorted(mine)) for ticker, mine in ciks.items()}
 
 
+def _ciks_of_index(index: TickerIndex) -> set[str]:
+    return {cik.zfill(10) for key in index.rows if (cik := cik_of_key(key))}
+
+
 def _read_ciks(dataset: Dataset, tickers: Sequence[str]) -> list[dict[str, set[str]]]:
-    """Return the CIKs in the files of some tickers but those that cannot be read."""
+    """Return the CIKs in the files of some tickers, of unreadable ones as the index has them."""
     shown = by_bucket(states(dataset, sorted({bucket_of(ticker) for ticker in tickers})))
     try:
         return [ciks_in(dataset, tickers, shown)]
     except DamagedFileError:
         if len(tickers) == 1:
-            return []
+            return [{tickers[0]: _ciks_of_index(written(dataset, tickers[0]))}]
     return [ciks for ticker in tickers for ciks in _read_ciks(dataset, [ticker])]
 
 

@@ -74,9 +74,31 @@ class State:
         return Records(record for shelf in self.distinct for record in _readable(shelf).records)
 
     @cached_property
-    def by_cik(self) -> Mapping[str, Shelf]:
+    def _by_cik(self) -> Mapping[str, Shelf]:
         """CIK → its shelf: companies that share a ticker stand on one."""
         return {cik: shelf for shelf in self.distinct for cik in shelf.ciks}
+
+    @cached_property
+    def _is_readable(self) -> bool:
+        return all(shelf.error is None for shelf in self.distinct)
+
+    def number_of(self, cik: str) -> int:
+        """Return the number of the state of what `among` gives for a CIK."""
+        shelf = self._by_cik.get(cik)
+        if shelf is not None:
+            return -shelf.number
+        return 0 if self._is_readable else self.number
+
+    def among(self, cik: str) -> Records:
+        """Return records among which those of a CIK are.
+
+        Raises:
+            UnreadableError: they may be among those that cannot be read.
+        """
+        shelf = self._by_cik.get(cik)
+        if shelf is not None:
+            return records_of(shelf)
+        return Records(()) if self._is_readable else self.everything
 
 
 def _readable(shelf: Shelf) -> Shelf:

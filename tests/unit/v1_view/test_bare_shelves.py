@@ -12,8 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.commit import Incoming, Scope, commit
+from polygon_fundamentals.lake.paths import Dataset
+from polygon_fundamentals.normalise import v2_table
 from polygon_fundamentals.statements import Generation, Statement
-from polygon_fundamentals.v1_view import shelf_file
+from polygon_fundamentals.v1_view import lake_files, shelf_file
 from polygon_fundamentals.v1_view.lake_files import LakeFiles
 from polygon_fundamentals.v1_view.shelf_file import Shelf
 from polygon_fundamentals.v1_view.shelving import (
@@ -24,7 +27,8 @@ from polygon_fundamentals.v1_view.shelving import (
 )
 from polygon_fundamentals.v1_view.texts import texts_of
 from polygon_fundamentals.v1_view.view import View
-from tests.cutover_world import fill, load_gone, load_later
+from tests.cutover_world import OBSERVED as AT
+from tests.cutover_world import QUARTERS, fill, load_gone, load_later, run, v2_row
 from tests.unit.v1_view.conftest import Pair
 
 
@@ -150,3 +154,42 @@ def test_a_file_that_another_tool_changed_is_read_for_its_company(tmp_path: Path
     assert files.look() == {ticker}
     after = ciks_of_tickers(str(lake.root), files.tickers)
     assert after == before | {ticker: tuple(sorted({*before[ticker], "0000004711"}))}
+
+
+def test_companies_are_known_of_a_file_that_is_cut_off(tmp_path: Path) -> None:
+    lake = fill(Lake(tmp_path / "lake"))
+    files = LakeFiles(lake)
+    files.look()
+    before = ciks_of_tickers(str(lake.root), files.tickers)
+    assert all(before.values())
+    for statement in Statement:
+        for generation in Generation:
+            for _, ticker, entry in lake.dataset(generation, statement).files():
+                if ticker == min(before):
+                    os.truncate(entry.path, 100)
+    assert files.look() == {min(before)}
+    assert ciks_of_tickers(str(lake.root), files.tickers) == before
+
+
+def test_a_switch_while_the_folders_are_looked_at_leaves_no_file_of_the_other_generation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = fill(Lake(tmp_path / "lake"))
+    for statement in Statement:
+        rows = v2_table([v2_row("0000000003", "NEW", QUARTERS[0], 5.0, statement)], statement, AT)
+        incoming = Incoming(rows, {"NEW": range(1)}, Scope.WINDOW, frozenset(), AT)
+        commit(lake.dataset(Generation.V2, statement), incoming)
+    files = LakeFiles(lake)
+    folders_of = lake_files._folders
+
+    def list_then_switch(dataset: Dataset) -> list[tuple[int, Path]]:
+        monkeypatch.undo()
+        before = list(folders_of(dataset))  # v1's, by the name that v2's are about to get
+        assert run(lake, "cutover", checks=())["exit_code"] == 0
+        return before
+
+    monkeypatch.setattr(lake_files, "_folders", list_then_switch)
+    files.look()
+    afresh = LakeFiles(lake)
+    afresh.look()
+    assert files.tickers == afresh.tickers
