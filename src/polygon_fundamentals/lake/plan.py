@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 import pyarrow as pa
 
@@ -50,19 +51,22 @@ def plan_ticker(
     for key in _older(dataset, ticker, known, incoming, changed):
         losers.append(changed.pop(key))
     new = {key: i for key, i in winners.items() if key not in known.rows}
+    past = [new.pop(key) for key in _gone_since(dataset, ticker, incoming, new)]
     withdrawn = _withdrawn(ticker, incoming, winners, known)
     if incoming.scope is Scope.COMPANIES and _empties(withdrawn, winners, known):
         counts["rows_withheld"] += len(withdrawn)
         withdrawn = []
     plan = Plan(ticker, known)
     if losers:
-        revised = revisions.contents(dataset, ticker)
+        revised = revisions.contents(dataset, ticker, incoming.observed_at)
         fresh = [i for i in losers if (own_key(keys[i], ticker), hashes[i]) not in revised]
         if fresh:
             plan.revisions.append(revised_rows(codec.pick(incoming.table, fresh), ticker, incoming))
-    sooner = _seen_sooner(dataset, ticker, known, incoming, winners, hashes)
-    if sooner:
-        plan.revisions.append(revised_rows(codec.pick(incoming.table, sooner), ticker, incoming))
+    past += _seen_sooner(dataset, ticker, known, incoming, winners, hashes)
+    if past:
+        before = revisions.seen_last(dataset, ticker, incoming.observed_at)
+        fresh = [i for i in past if before.get(own_key(keys[i], ticker)) != hashes[i]]
+        plan.revisions.append(revised_rows(codec.pick(incoming.table, fresh), ticker, incoming))
     counts["rows_new"] += len(new)
     counts["rows_unchanged"] += len(winners) - len(new) - len(changed)
     if not (new or changed or withdrawn or known.untidy or plan.revisions):
@@ -131,6 +135,25 @@ def _older(
     return outdated
 
 
+def _gone_since(
+    dataset: Dataset, ticker: str, incoming: Incoming, new: Mapping[str, int]
+) -> set[str]:
+    """Return the keys among `new` that were seen to be withdrawn after this answer was asked for.
+
+    An import may bring them, or the earlier of two runs at once: they must not stand again. A
+    withdrawal says nothing before its file of revisions was written, nor one in the future, which
+    a fast clock stamped.
+    """
+    written = index.signature(dataset.revisions_file(ticker)) if new else None
+    if written is None or written[0] <= incoming.observed_at.timestamp() * 1e9:
+        return set()
+    since, yet_to_come = (
+        revisions.withdrawn_since(dataset, ticker, moment)
+        for moment in (incoming.observed_at, datetime.now(UTC))
+    )
+    return (since - yet_to_come) & new.keys()
+
+
 def _seen_sooner(
     dataset: Dataset,
     ticker: str,
@@ -157,10 +180,7 @@ def _seen_sooner(
             continue
         moments, current = stored.table["observed_at"].to_pylist(), stored.current_rows
         sooner += [k for k in keys if k in current and moments[current[k]] > incoming.observed_at]
-    if not sooner:
-        return []
-    before = revisions.seen_last(dataset, ticker, incoming.observed_at)
-    return [winners[key] for key in sooner if before.get(key) != hashes[winners[key]]]
+    return [winners[key] for key in sooner]
 
 
 def _withdrawn(

@@ -94,9 +94,9 @@ def write(dataset: Dataset, ticker: str, revisions: pa.Table) -> int:
     return len(data)
 
 
-def contents(dataset: Dataset, ticker: str) -> set[tuple[str, str]]:
-    """Return (record key, content hash) of all revisions of a ticker."""
-    return {(key, digest) for key, digest, _ in _identities(dataset, read(dataset, ticker))}
+def contents(dataset: Dataset, ticker: str, until: datetime) -> set[tuple[str, str]]:
+    """Return (record key, content hash) of the revisions that were observed up to a moment."""
+    return {(key, digest) for key, digest, _ in _identities(dataset, _seen(dataset, ticker, until))}
 
 
 def seen_last(dataset: Dataset, ticker: str, moment: datetime) -> dict[str, str]:
@@ -104,9 +104,7 @@ def seen_last(dataset: Dataset, ticker: str, moment: datetime) -> dict[str, str]
 
     Left out are records that were withdrawn by then.
     """
-    table = read(dataset, ticker)
-    by_then = pc.less_equal(table["observed_at"], pa.scalar(moment, MOMENT))
-    table = table.filter(by_then).sort_by("observed_at")
+    table = _seen(dataset, ticker, moment).sort_by("observed_at")
     gone = pc.and_(
         pc.equal(table["event"], WITHDRAWN),
         pc.less_equal(table["superseded_at"], pa.scalar(moment, MOMENT)),
@@ -114,6 +112,19 @@ def seen_last(dataset: Dataset, ticker: str, moment: datetime) -> dict[str, str]
     identities = _identities(dataset, table)
     last = {key: (digest, gone[i]) for i, (key, digest, _) in enumerate(identities)}
     return {key: digest for key, (digest, is_gone) in last.items() if not is_gone}
+
+
+def withdrawn_since(dataset: Dataset, ticker: str, moment: datetime) -> set[str]:
+    """Return the record keys of a ticker that were seen to be withdrawn after a moment."""
+    table = read(dataset, ticker)
+    later = pc.greater(table["superseded_at"], pa.scalar(moment, MOMENT))
+    gone = table.filter(pc.and_(pc.equal(table["event"], WITHDRAWN), later))
+    return {key for key, _, _ in _identities(dataset, gone)}
+
+
+def _seen(dataset: Dataset, ticker: str, until: datetime) -> pa.Table:
+    table = read(dataset, ticker)
+    return table.filter(pc.less_equal(table["observed_at"], pa.scalar(until, MOMENT)))
 
 
 def _identities(dataset: Dataset, table: pa.Table) -> list[tuple[str, str, int]]:
