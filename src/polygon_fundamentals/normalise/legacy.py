@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from polygon_fundamentals.business_days import start_of
 from polygon_fundamentals.datasets.keys import (
     MOMENTS_OF_TOOLS,
     content_hashes,
@@ -99,9 +100,11 @@ def _moment(row: JsonObject, touched: datetime) -> datetime:
         said = row.get(name)
         if isinstance(said, str):
             try:
-                said = datetime.fromisoformat(said.strip())
+                said = datetime.fromisoformat(text := said.strip())
             except ValueError:
                 continue
+            if len(text) <= len("2024-05-31"):  # a day without a time is one of New York
+                said = start_of(said.date())
         if isinstance(said, datetime) and said == said:  # pandas' NaT equals nothing
             said = said if said.tzinfo else said.replace(tzinfo=UTC)
             # A file cannot hold what was downloaded after it was written.

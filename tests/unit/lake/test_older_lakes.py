@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.datasets.keys import content_hashes
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import Lake, revisions
@@ -418,6 +419,13 @@ def test_when_a_tool_downloaded_a_row_is_evidence_and_no_content(
     assert read_dataset(dataset)["observed_at"].to_pylist() == [
         datetime(2024, 5, 3, 10, tzinfo=UTC)
     ]
+
+
+def test_a_day_on_which_a_tool_downloaded_is_one_of_new_york(lake: Lake) -> None:
+    row = record("2024-03-31", "2024-05-02", 10.0) | {"downloaded_at": "2024-05-31"}
+    write(lake, "balance_sheets", "2024-05-02", pa.Table.from_pylist([row]))
+    [moment] = balance(lake)["observed_at"].to_pylist()
+    assert (moment, day_of(moment)) == (datetime(2024, 5, 31, 4, tzinfo=UTC), date(2024, 5, 31))
 
 
 def test_columns_of_singer_are_no_content(lake: Lake) -> None:
