@@ -41,7 +41,7 @@ from polygon_fundamentals.v1_view.texts import texts_of
 from polygon_fundamentals.v1_view.view import View
 
 # A ticker takes some 35 MB while its shelf is made.
-BATCH_TICKERS = 2
+BATCH_TICKERS = 1
 # While a bare shelf is made it takes a tenth of that.
 BATCH_BARE = 20
 

@@ -14,6 +14,8 @@ from typing import Any
 IDLE_SECONDS = 20.0
 # A reader who pages through the market asks again within this time.
 ASKED_SECONDS = 1.0
+# Each job leaves some MB in pieces too small to be given back; a new process takes a second.
+JOBS_A_PROCESS = 5
 # What has texts at hand is answered first.
 NICENESS = 5
 # Not forked from one that has imported all: that one would hold 130 MB while nothing is done.
@@ -33,6 +35,7 @@ class Worker:
         self._asked = 0.0
         self._answering = 0
         self._under_way = 0
+        self._jobs = 0
         self._is_stopped = False
         self._lock = threading.Lock()
 
@@ -67,9 +70,13 @@ class Worker:
         with self._lock:
             if self._is_stopped:
                 raise RuntimeError("the worker was stopped")
+            if self._pool is not None and self._jobs >= JOBS_A_PROCESS and not self._under_way:
+                self._pool.shutdown()  # it does nothing, and its memory is needed
+                self._pool = None
             if self._pool is None:
-                self._pool = ProcessPoolExecutor(1, _CONTEXT, initializer=_begin)
+                self._pool, self._jobs = ProcessPoolExecutor(1, _CONTEXT, initializer=_begin), 0
             self._used = time.monotonic()
+            self._jobs += 1
             try:
                 future = self._pool.submit(function, *arguments)
             except BrokenProcessPool:
