@@ -196,7 +196,8 @@ def _update(daily: Sequence[RunEntry], generation: Generation) -> Update:
         if report and report.ok:
             first, last = (date.fromisoformat(report.window[name]) for name in ("from", "to"))
             windows.append((first, last))
-            if last >= previous_business_day(day_of(entry.started)):
+            # Where there was none before, one up to an earlier day is still a success.
+            if ended is None or last >= previous_business_day(day_of(entry.started)):
                 ended, failed = entry.last_moment, None
         elif report and (report.frozen_since or report.archived_since):
             failed = None

@@ -25,7 +25,8 @@ from polygon_fundamentals.reports import UpsertCounts
 from polygon_fundamentals.statements import Generation, Statement
 
 DOWNLOADED = datetime(2024, 5, 3, 10, tzinfo=UTC)
-MOMENT = datetime.now(UTC) + timedelta(minutes=1)
+# After every file of a test, however long the tests before it take.
+MOMENT = datetime.now(UTC) + timedelta(days=1)
 
 
 def leaf(value: float, order: int = 100) -> dict[str, Any]:
