@@ -1,5 +1,6 @@
-"""Business days: Monday to Friday without the federal holidays of the United States.
+"""Days in New York, and which of them are business days.
 
+Business days are Monday to Friday without the federal holidays of the United States.
 Fact: 5 U.S.C. 6103 names the days; one that falls on a Saturday is observed on the Friday
 before, on a Sunday on the Monday after. The SEC takes filings on business days only.
 """
@@ -39,6 +40,33 @@ def day_of(moment: datetime) -> date:
 def start_of(day: date) -> datetime:
     """Return the moment at which a day begins in New York."""
     return datetime.combine(day, time(), NEW_YORK).astimezone(UTC)
+
+
+def day_of_text(text: str) -> date:
+    """Return the day that a text YYYY-MM-DD names.
+
+    Raises:
+        ValueError: it names none, or in another form, such as 2024-W22-5.
+    """
+    day = date.fromisoformat(text)
+    if day.isoformat() != text:
+        raise ValueError(f"{text!r} is not of the form YYYY-MM-DD")
+    return day
+
+
+def as_moment(said: str | datetime) -> datetime:
+    """Return the moment that a tool noted, as a text or without a zone.
+
+    Without a zone it is in UTC. A day without a time, which pandas writes with a midnight behind
+    it, is a day in New York, since history counts those: in UTC it would count as the day before.
+
+    Raises:
+        ValueError: the text gives no moment.
+    """
+    moment = datetime.fromisoformat(said.strip()) if isinstance(said, str) else said
+    if moment.tzinfo:
+        return moment
+    return start_of(moment.date()) if moment.time() == time() else moment.replace(tzinfo=UTC)
 
 
 def _weekday_of_month(year: int, month: int, weekday: int, which: int) -> date:

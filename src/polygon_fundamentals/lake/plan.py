@@ -217,9 +217,7 @@ def _empties(
 
     A period that the answer has under another label is not lost.
     """
-    lost = {_timeframe_and_end(key) for key in withdrawn} - {
-        _timeframe_and_end(key) for key in winners
-    }
+    lost = set(map(_timeframe_and_end, withdrawn)) - set(map(_timeframe_and_end, winners))
     stored = {_timeframe_and_end(key) for key in known.rows}
     return len(lost) >= FEWEST_WITHHELD and len(lost) > LARGEST_WITHDRAWN_SHARE * len(stored)
 

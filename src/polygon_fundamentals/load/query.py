@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from itertools import pairwise
 
+from polygon_fundamentals.business_days import day_of_text
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.statements import Statement, Timeframe
 
@@ -32,10 +33,7 @@ def as_day(text: str, name: str) -> date:
         UsageError: it names none.
     """
     try:
-        day = date.fromisoformat(text)
-        if day.isoformat() != text:  # 2024-W22-5 is a day too
-            raise ValueError
-        return day
+        return day_of_text(text)
     except ValueError:
         raise UsageError(f"{name} {text!r} is not a valid date; write it as YYYY-MM-DD") from None
 

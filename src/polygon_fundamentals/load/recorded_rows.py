@@ -7,13 +7,13 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from polygon_fundamentals.business_days import start_of
+from polygon_fundamentals.business_days import as_moment, start_of
 from polygon_fundamentals.errors import ApiError, UsageError
 from polygon_fundamentals.lake.file_names import ticker_file_name
 from polygon_fundamentals.load.recorded_tables import (
@@ -211,18 +211,8 @@ def _moment_of(path: Path) -> datetime:
 
 
 def _parsed(said: Any) -> datetime | None:
-    """Return the moment that a text gives, None where it gives none.
-
-    A day without a time, which pandas writes with a midnight behind it, is a day in New York, since
-    history counts those. It begins there some hours after it did in UTC, where it would count as
-    the day before.
-    """
-    if not isinstance(said, str):
-        return None
+    """Return the moment that a text gives, None where it gives none."""
     try:
-        moment = datetime.fromisoformat(said.strip())
+        return as_moment(said) if isinstance(said, str) else None
     except ValueError:
         return None
-    if moment.tzinfo:
-        return moment
-    return start_of(moment.date()) if moment.time() == time() else moment.replace(tzinfo=UTC)

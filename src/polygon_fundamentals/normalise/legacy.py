@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from polygon_fundamentals.business_days import start_of
+from polygon_fundamentals.business_days import as_moment
 from polygon_fundamentals.datasets.keys import (
     MOMENTS_OF_TOOLS,
     content_hashes,
@@ -98,15 +98,12 @@ def _moment(row: JsonObject, touched: datetime) -> datetime:
     """Return when a tool says that it had the row, if it can be so, else the file's own time."""
     for name in MOMENTS_OF_TOOLS:
         said = row.get(name)
-        if isinstance(said, str):
+        # pandas' NaT equals nothing.
+        if isinstance(said, str | datetime) and said == said:
             try:
-                said = datetime.fromisoformat(text := said.strip())
+                said = as_moment(said)
             except ValueError:
                 continue
-            if len(text) <= len("2024-05-31"):  # a day without a time is one of New York
-                said = start_of(said.date())
-        if isinstance(said, datetime) and said == said:  # pandas' NaT equals nothing
-            said = said if said.tzinfo else said.replace(tzinfo=UTC)
             # A file cannot hold what was downloaded after it was written.
             if said <= touched:
                 return said

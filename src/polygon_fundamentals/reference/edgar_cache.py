@@ -143,19 +143,19 @@ class EdgarCache:
             recent, head = read_filings(body, f"CIK{cik}'s submissions")
             tables = [recent] if before is None else [recent, before.rows]
             known = set() if before is None else set(before.note.older_pages)
-            there = []
+            answered = []
             for page in head.older_pages:
                 if page not in known:
-                    older = source.older_page(page.name)
-                    if older is None:
+                    body = source.older_page(page.name)
+                    if body is None:
                         continue  # not noted, so that it is asked for again
-                    tables.append(read_filings(older, page.name)[0])
-                there.append(page)
+                    tables.append(read_filings(body, page.name)[0])
+                answered.append(page)
             note = Note(
                 day,
                 name=head.name,
                 former_names=head.former_names,
-                older_pages=tuple(there),
+                older_pages=tuple(answered),
             )
             entry = Entry(_once(tables), note)
         self._write("filings", cik, entry)

@@ -166,7 +166,7 @@ class Source:
         yield from map(frozenset, batches(clusters, size))
 
     def table(self, tickers: frozenset[str] | None, *, strict: bool = False) -> pa.Table:
-        """Return the history of some tickers, None: of all; sorted. `strict`: `history_table`."""
+        """Return the sorted history of some tickers, or of all; `strict` as in `history_table`."""
         tables = {
             g: {s: versions.versions(d, tickers, self.shown[d]) for s, d in group.items()}
             for g, group in self.datasets.items()

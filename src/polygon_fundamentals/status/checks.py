@@ -165,7 +165,7 @@ def _daily(figures: Figures, name: str) -> Row:
     update, what = figures.updates[name], f"{name} daily update"
     remedy = f"run `daily-update --generation {name}`"
     if not update.asked:
-        return Row(what, None, "none of all tickers has run yet", "late", remedy)
+        return Row(what, None, "no update of all tickers has run yet", "late", remedy)
     if update.ended is None:
         return Row(what, False, "none has succeeded yet", "late", remedy)
     missed = business_days_between(today_in_new_york(update.ended), today_in_new_york(figures.at))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from polygon_fundamentals.lake.paths import Lake
@@ -43,8 +43,9 @@ def published(lake: Lake, entries: Sequence[RunEntry], at: datetime) -> Iterator
         build = good.content["published"]["build"] if good else None
         behind = present if present != build else None
         failed = None if mine[-1] is good else mine[-1].message or mine[-1].outcome
-        late = behind is not None and at - _behind_since(entries, good) > LATE
-        yield Published(to, build, good.last_moment if good else None, failed, behind, late)
+        since = _behind_since(entries, good) if good and behind else at
+        last = good.last_moment if good else None
+        yield Published(to, build, last, failed, behind, late=at - since > LATE)
 
 
 def _present_build(lake: Lake) -> str | None:
@@ -52,16 +53,12 @@ def _present_build(lake: Lake) -> str | None:
     return Path(os.path.realpath(link)).name if link.is_symlink() else None
 
 
-def _behind_since(entries: Sequence[RunEntry], good: RunEntry | None) -> datetime:
+def _behind_since(entries: Sequence[RunEntry], good: RunEntry) -> datetime:
     """Return when readers first saw another build than the one published.
 
     That is the end of the first run that built another, as far as the ledger has one; a cutover or
     a rollback leads them to another too, and that is at the last good publish at the earliest.
     """
-    if good is None:
-        return datetime.max.replace(
-            tzinfo=UTC
-        )  # nothing is published yet, which is an alarm anyway
     published = good.content["published"]["build"]
     for entry in entries:
         built = Path(entry.content.get("silver", {}).get("build") or published).name

@@ -6,12 +6,12 @@ import base64
 import binascii
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from datetime import date
 from typing import Annotated, Any, Literal
 
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from polygon_fundamentals.business_days import day_of_text
 from polygon_fundamentals.v1_view.shelf_file import Record
 
 MAX_LIMIT = 100
@@ -24,12 +24,9 @@ class BadQueryError(Exception):
 
 def _as_day(text: str) -> str:
     try:
-        is_day = date.fromisoformat(text).isoformat() == text  # not 2024-W22-5
+        return day_of_text(text).isoformat()
     except ValueError:
-        is_day = False
-    if not is_day:
-        raise ValueError("is not a date of the form YYYY-MM-DD")
-    return text
+        raise ValueError("is not a date of the form YYYY-MM-DD") from None
 
 
 Day = Annotated[str, AfterValidator(_as_day)] | None

@@ -70,11 +70,10 @@ class Worker:
         with self._lock:
             if self._is_stopped:
                 raise RuntimeError("the worker was stopped")
-            if self._pool is not None and self._jobs >= JOBS_A_PROCESS and not self._under_way:
-                self._pool.shutdown()  # it does nothing, and its memory is needed
-                self._pool = None
+            if self._jobs >= JOBS_A_PROCESS and not self._under_way:
+                self._end()
             if self._pool is None:
-                self._pool, self._jobs = ProcessPoolExecutor(1, _CONTEXT, initializer=_begin), 0
+                self._pool = ProcessPoolExecutor(1, _CONTEXT, initializer=_begin)
             self._used = time.monotonic()
             self._jobs += 1
             try:
@@ -96,12 +95,17 @@ class Worker:
     def rest(self) -> None:
         """End the process when it has had nothing to do for a while."""
         with self._lock:
-            pool = self._pool
-            idle = time.monotonic() - self._used
-            if pool is None or self._under_way or idle < IDLE_SECONDS:
-                return
-            self._pool = None
-        pool.shutdown(wait=False)
+            if not self._under_way and time.monotonic() - self._used >= IDLE_SECONDS:
+                self._end()
+
+    def _end(self) -> None:
+        """End the process, which has nothing to do; the lock is held.
+
+        It is not waited for: the callback of its last future may still wait for the lock.
+        """
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
+        self._pool, self._jobs = None, 0
 
     def stop(self) -> None:
         """End the process: at once where it has nothing to do, else whatever it does."""

@@ -221,14 +221,19 @@ def balance(generation: Generation, filed: str, assets: float, **other: object) 
     return v1_row("0000000001", "ABC", (str(END), filed, 1), assets) | other
 
 
-@pytest.mark.parametrize("generation", Generation)
-def test_a_late_observation_ends_with_the_withdrawal_that_followed_it(
-    lake: Lake, generation: Generation
-) -> None:
+def put_and_withdraw(lake: Lake, generation: Generation) -> None:
+    """Store a record, then take in an answer that has only another period of the ticker."""
     put(lake, generation, balance(generation, "2024-05-01", 1.0), "2024-05-02T15:00")
     end = {V1: "end_date", V2: "period_end"}[generation]
     other = balance(generation, "2024-05-01", 9.0, **{end: "2023-12-31"})
     put(lake, generation, other, "2025-01-10T15:00", Scope.ACCEPTED)
+
+
+@pytest.mark.parametrize("generation", Generation)
+def test_a_late_observation_ends_with_the_withdrawal_that_followed_it(
+    lake: Lake, generation: Generation
+) -> None:
+    put_and_withdraw(lake, generation)
     put(lake, generation, balance(generation, "2024-05-01", 3.0), "2025-06-01T15:00")
     put(lake, generation, balance(generation, "2024-05-01", 2.0), "2024-09-01T15:00")
     assert versions(lake, generation) == [
@@ -243,10 +248,7 @@ def test_a_late_observation_ends_with_the_withdrawal_that_followed_it(
 def test_a_late_observation_does_not_bring_a_withdrawn_record_back(
     lake: Lake, generation: Generation, assets: float
 ) -> None:
-    put(lake, generation, balance(generation, "2024-05-01", 1.0), "2024-05-02T15:00")
-    end = {V1: "end_date", V2: "period_end"}[generation]
-    other = balance(generation, "2024-05-01", 9.0, **{end: "2023-12-31"})
-    put(lake, generation, other, "2025-01-10T15:00", Scope.ACCEPTED)
+    put_and_withdraw(lake, generation)
     put(lake, generation, balance(generation, "2024-05-01", assets), "2024-09-01T15:00")
     late = [("2024-05-01", "2024-09-01", 1.0), ("2024-09-01", "2025-01-10", 2.0)]
     expected = late if assets == 2.0 else [("2024-05-01", "2025-01-10", 1.0)]

@@ -134,14 +134,14 @@ def test_v1s_frozen_history_is_continued_with_v2(frozen: Lake, tmp_path: Path) -
     for statement in ALL:
         before = read_dataset(frozen.dataset(Generation.V1, statement)).to_pylist()
         files = sorted(target.glob(f"{statement}/*/*/*.parquet"))
-        told = {"v1": 0, "v2": 0}
+        shown = {"v1": 0, "v2": 0}
         ends = set()
         for path in files:
             for row in pq.ParquetFile(path).read().to_pylist():
-                told[row["generation"]] += 1
+                shown[row["generation"]] += 1
                 if row["generation"] == "v2":
                     ends.add((row["ticker"], row["timeframe"], str(row["end_date"])))
-        assert told["v1"] == len(before)
+        assert shown["v1"] == len(before)
         # What v1 never had of a listed company: the two quarters after it was frozen.
         assert {e for e in ends if e[1] == "quarterly"} == {
             (ticker, "quarterly", end)
@@ -265,11 +265,11 @@ def test_of_two_companies_under_a_ticker_only_the_one_that_v2_lacks_is_v1s(lake:
             incoming = Incoming(table, places, Scope.WINDOW, frozenset(), OBSERVED)
             commit(lake.dataset(generation, statement), incoming)
     found = export.records(lake, ["MU"], [Statement.BALANCE_SHEETS])
-    told = [
+    shown = [
         (r["cik"], r["generation"], r["financials"]["balance_sheet"]["assets"]["value"])
         for r in found
     ]
-    assert told == [(both[0], "v1", 1.0), (both[1], "v2", 222.0)]
+    assert shown == [(both[0], "v1", 1.0), (both[1], "v2", 222.0)]
     # The folder as a link to an empty one.
     (lake.root / "empty").mkdir()
     link = lake.root / "link"
@@ -359,18 +359,18 @@ def test_two_records_of_a_period_keep_their_filing_dates_and_values(
         rows = [one, other] if statement is Statement.BALANCE_SHEETS else [one]
         stored_in(lake, Generation.V1, statement, rows)
     stored_in(lake, Generation.V1, Statement.CASH_FLOW, [amended])
-    told = [
+    shown = [
         (r["filing_date"], r["fiscal_year"], r.get("acceptance_datetime"), lines_of(r))
         for r in export.records(lake, ["ZZZ"], ALL, continue_v1=continue_v1)
     ]
-    assert [t[:3] for t in told] == [
+    assert [t[:3] for t in shown] == [
         (filed, "2025", None),
         (filed, "2025", f"{filed}T23:00:00Z"),
         ("2025-08-01", "2024", None),
     ]
-    assert told[0][3]["balance_sheet.assets"] == 1.0
-    assert not [name for name in told[0][3] if name.startswith("cash_flow")]
-    assert [t[3] for t in told[1:]] == [
+    assert shown[0][3]["balance_sheet.assets"] == 1.0
+    assert not [name for name in shown[0][3] if name.startswith("cash_flow")]
+    assert [t[3] for t in shown[1:]] == [
         {"cash_flow_statement.net_cash_flow": 7.0},
         {"balance_sheet.assets": 500.0},
     ]
@@ -388,8 +388,8 @@ def test_what_v2_adds_to_v1s_record_is_part_of_it(
     quarter = (QUARTERS[0][0], filed, 1)
     row = v2_row("0000000001", "ZZZ", quarter, 9.0, Statement.BALANCE_SHEETS)
     stored_in(lake, Generation.V2, Statement.BALANCE_SHEETS, [row])
-    told = [
+    shown = [
         (r.get("filing_date"), r["generation"], lines_of(r).get("balance_sheet.assets"))
         for r in export.records(lake, ["ZZZ"], ALL, continue_v1=True)
     ]
-    assert told == [(first, "v2+v1", 9.0)]
+    assert shown == [(first, "v2+v1", 9.0)]

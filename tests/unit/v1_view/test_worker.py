@@ -1,0 +1,59 @@
+"""The process that reads the lake for the server: replaced after some jobs, never waited for."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+import pytest
+
+from polygon_fundamentals.v1_view.worker import JOBS_A_PROCESS, Worker
+
+SECONDS = 60.0
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    worker = Worker()
+    yield worker
+    worker.stop()
+
+
+def done_by(worker: Worker) -> int:
+    """Run a job to its end, the worker's own counting included; return the process that did it."""
+    counted = threading.Event()
+    future = worker.submit(os.getpid)
+    future.add_done_callback(lambda _: counted.set())
+    assert counted.wait(SECONDS)
+    return int(future.result())
+
+
+def test_a_process_that_has_done_its_jobs_is_replaced(worker: Worker) -> None:
+    done = [done_by(worker) for _ in range(2 * JOBS_A_PROCESS + 1)]
+    first, second, third = done[::JOBS_A_PROCESS]
+    assert done == [first] * JOBS_A_PROCESS + [second] * JOBS_A_PROCESS + [third]
+    assert len({first, second, third}) == 3
+
+
+def test_a_callback_that_needs_the_worker_does_not_stop_the_next_job(worker: Worker) -> None:
+    for _ in range(JOBS_A_PROCESS - 1):
+        done_by(worker)
+    may_go_on, counted = threading.Event(), threading.Event()
+
+    def use_the_worker(_: Future[int]) -> None:
+        counted.set()  # the worker's own callback comes first
+        may_go_on.wait(SECONDS)
+        worker.rest()
+
+    worker.submit(os.getpid).add_done_callback(use_the_worker)
+    assert counted.wait(SECONDS)
+    threading.Timer(0.5, may_go_on.set).start()
+    answers: list[int] = []
+    thread = threading.Thread(
+        target=lambda: answers.append(worker.submit(os.getpid).result(SECONDS)), daemon=True
+    )
+    thread.start()
+    thread.join(SECONDS)
+    assert len(answers) == 1
