@@ -23,8 +23,8 @@ EPILOG = """examples:
 
 The API key is read from POLYGON_API_KEY (or MASSIVE_API_KEY), never from an
 argument. Exit codes: 0 done; 1 the answer is no; 2 wrong use or configuration;
-3 the API failed or some units are missing; 4 the lake is locked or damaged;
-130 interrupted."""
+3 the API or publish's store failed, some units are missing, or an unexpected
+error; 4 the lake is locked or damaged; 130 interrupted."""
 
 
 class _Version(argparse.Action):

@@ -19,7 +19,9 @@ PAGES = sorted(
 _BLOCK = re.compile(r"^```[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"^ {4,}(\S.*)$", re.MULTILINE)
 _INLINE = re.compile(r"`([^`\n]+)`")
-_PROGRAM = re.compile(r"(?:-m flows|(?<![\w/.-])polygon-fundamentals)\s+(?=[a-z-])(.*)$")
+_PROGRAM = re.compile(
+    r"(?:-m flows|(?<![\w/.-])polygon-fundamentals|/bin/polygon-fundamentals)\s+(?=[a-z-])(.*)$"
+)
 _OF_A_LAKE = re.compile(
     r"\./|\.venv/|(bronze|ops|archive|data|demo-lake|bench|fundamentals_wide)/"
     r"|silver/(fundamentals_|builds|as_of)"

@@ -42,10 +42,10 @@ def test_the_page_can_be_copied_and_pasted(tmp_path: Path) -> None:
         return done.stdout
 
     python = f"{sys.executable} -m flows"
-    assert "rows new" in run("bash", "-c", load.replace("python -m flows", python))
+    assert "rows new" in run("bash", "-c", load.replace("polygon-fundamentals", python))
     assert Lake(tmp_path / "lake").bronze.is_dir()
     # As written but for the port, which may be in use.
-    assert serve.strip() == "python -m flows serve-v1 --lake lake --port 8080"
+    assert serve.strip() == "polygon-fundamentals serve-v1 --lake lake --port 8080"
     with serving_v1(tmp_path / "lake", POLYGON_API_KEY="") as server:
         server.wait_until_complete()
         url = "http://127.0.0.1:8080"

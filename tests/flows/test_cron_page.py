@@ -81,6 +81,7 @@ def test_the_page_has_a_line_for_each_scheduled_command() -> None:
         "parity",
         "silver",
         "refresh",
+        "verify",
         "status",
     ]
     assert len(commands()) == len(crontab()) + 3

@@ -38,7 +38,7 @@ class ScheduleSteps:
         words = self.record()
         noted = self.facts["schedules"]
         if noted is None:
-            return f"passed: {words}; pause v1's cron lines yourself"
+            return f"passed: {words}; comment out the old scripts' cron lines yourself"
         self.context.schedules.apply(with_active(noted, dict.fromkeys(V1_DEPLOYMENTS, False)))
         paused = [
             e["deployment"] for e in noted if e["generation"] in V1_DEPLOYMENTS and e["active"]

@@ -1,7 +1,7 @@
 """The finding on every value: matched, rounding, or the best explanation of its difference.
 
-Explanations are tried in a fixed order, and the first that the data proves is the finding (see
-`kinds.Kind`). `restated` and `unexplained` come last: they prove nothing.
+Explanations are tried in a fixed order, and the first that the data proves is the finding.
+`restated` and `unexplained` come last: they prove nothing.
 """
 
 from __future__ import annotations
