@@ -21,6 +21,7 @@ from arro3.io import write_parquet
 from polygon_fundamentals.datasets.keys import content_hashes, file_days
 from polygon_fundamentals.datasets.schemas import MARK_KEY, mark, schema
 from polygon_fundamentals.errors import ApiError, DamagedFileError, LakeError
+from polygon_fundamentals.lake.file_names import UNDATED
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.normalise.earlier import with_new_fields
 from polygon_fundamentals.normalise.legacy import adopted
@@ -234,10 +235,10 @@ def pick(table: pa.Table, positions: Sequence[int]) -> pa.Table:
 
 
 def filing_partitions(table: pa.Table) -> list[int]:
-    """Return the partition (YYYYMM) of every row, 190001 where there is no filing date."""
+    """Return the partition (YYYYMM) of every row, `UNDATED` where there is no filing date."""
     days = file_days(table)
     months = pc.add(pc.multiply(pc.year(days), 100), pc.month(days))
-    values: list[int] = pc.coalesce(months, 190001).to_pylist()
+    values: list[int] = pc.coalesce(months, UNDATED).to_pylist()
     return values
 
 
