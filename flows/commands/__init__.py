@@ -72,7 +72,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     },
     "look first": {
         "inspect": Command(
-            "say what a lake of v1 holds, whoever wrote it, and what to do (read only)",
+            "report what a lake of v1 holds, whoever wrote it, and what to do (read only)",
             inspect.InspectParameters,
             inspect.run,
             ("inspect --lake /data/lake",),
@@ -97,6 +97,7 @@ GROUPS: dict[str, dict[str, Command]] = {
                 "historical-load --tickers AAPL,MSFT --from 2010-01-01",
                 "historical-load --generation v2 --tickers-file tickers.txt",
                 "historical-load --generation v2 --universe active --shards 8",
+                "historical-load --generation v2 --universe active --original-dates",
             ),
         ),
         "daily-update": Command(
@@ -109,13 +110,13 @@ GROUPS: dict[str, dict[str, Command]] = {
             ),
         ),
         "ratios": Command(
-            "load the vendor's ratios of the last trading day (daily)",
+            "load the vendor's ratios of the last trading day (run daily)",
             RatiosParameters,
             loads.ratios,
             ("ratios", "ratios --universe active"),
         ),
         "refresh": Command(
-            "read all of v2 again and withdraw what is gone (weekly)",
+            "read all of v2 again and withdraw what is gone (run weekly)",
             RefreshParameters,
             loads.refresh,
             ("refresh",),
@@ -133,7 +134,12 @@ GROUPS: dict[str, dict[str, Command]] = {
             "compare both generations value by value, run the rules, build the data docs",
             parity.ParityCommand,
             parity.parity,
-            ("parity", "parity --sample 100 --seed 1"),
+            (
+                "parity",
+                "parity --sample 100 --seed 1",
+                "parity --tickers AAPL,MSFT",
+                "parity --witness edgar",
+            ),
         ),
         "accept": Command(
             "accept differences of the last report, with a reason, in accepted.yaml",
@@ -149,53 +155,54 @@ GROUPS: dict[str, dict[str, Command]] = {
     },
     "switch": {
         "checklist": Command(
-            "list what is still missing before the cutover",
+            "show which conditions for the cutover are met",
             switch.ChecklistCommand,
             switch.checklist,
-            ("checklist",),
+            ("checklist", "checklist --record-checksums"),
         ),
         "sign-off": Command(
             "record that somebody signs an item of the checklist off",
             switch.SignOffParameters,
             switch.sign_off,
-            ("sign-off training --by 'Ada Lovelace'",),
+            ("sign-off training --by 'Ada Lovelace'", "sign-off parity --by 'Ada Lovelace'"),
         ),
         "rehearse": Command(
-            "copy the lake, and let days pass in the copy without waiting for them",
+            "copy the lake, and simulate the passing of days in the copy",
             rehearse.RehearseParameters,
             rehearse.run,
             ("rehearse --lake /data/lake --copy /tmp/copy", "rehearse --lake /tmp/copy --days 90"),
             ("--json",),
         ),
         "drill": Command(
-            "rehearse cutover and rollback on a copy made of links",
+            "carry out cutover and rollback on a hard-linked copy, and time them",
             DrillParameters,
             here("flows.drill.drill"),
             ("drill",),
         ),
         "cutover": Command(
-            "switch readers to v2 (only prints the plan without --execute)",
+            "switch readers to v2 (prints the plan; --execute carries it out)",
             CutoverParameters,
             here("flows.cutover.cutover"),
             ("cutover", "cutover --execute"),
         ),
         "rollback": Command(
-            "switch readers back to v1 (changes nothing without --execute)",
+            "switch readers back to v1 (prints the plan; --execute carries it out)",
             RollbackParameters,
             here("flows.rollback.rollback"),
-            ("rollback --execute", "rollback --delayed --execute"),
+            ("rollback", "rollback --execute", "rollback --delayed --execute"),
         ),
         "cleanup": Command(
-            "retire v1's deployments, archive and remove its data (nothing without --execute)",
+            "retire v1's deployments, archive and remove its data (prints the plan; --execute "
+            "carries it out)",
             CleanupParameters,
             here("flows.cleanup.cleanup"),
-            ("cleanup --execute --script /opt/jobs/fundamentals.py",),
+            ("cleanup", "cleanup --execute --script /opt/jobs/fundamentals.py"),
         ),
         "restore": Command(
-            "bring v1's data back from its archive (nothing without --execute)",
+            "bring v1's data back from its archive (prints the plan; --execute carries it out)",
             RestoreParameters,
             here("flows.cleanup.restore"),
-            ("restore --execute",),
+            ("restore", "restore --execute", "restore --adopted"),
         ),
     },
     "serve readers": {
@@ -203,7 +210,7 @@ GROUPS: dict[str, dict[str, Command]] = {
             "build the silver table from whichever generation readers see",
             silver.SilverCommand,
             silver.silver,
-            ("silver", "silver --as-of 2024-05-31"),
+            ("silver", "silver --as-of 2024-05-31", "silver --task-runner processes"),
         ),
         "publish": Command(
             "publish silver as Delta Lake tables in a folder or an object store",
@@ -213,7 +220,7 @@ GROUPS: dict[str, dict[str, Command]] = {
             ("--json", "--verbose"),
         ),
         "export": Command(
-            "give v2's records in v1's nested form, for readers that cannot change yet",
+            "write records in v1's nested form, for readers that cannot change yet",
             silver.ExportCommand,
             silver.export,
             (
@@ -237,23 +244,23 @@ GROUPS: dict[str, dict[str, Command]] = {
             ("status", "status --watch", "status --html status.html"),
         ),
         "verify": Command(
-            "compare every file of the lake with what was recorded of it (weekly)",
+            "compare every file of the lake with what was recorded of it (run weekly)",
             VerifyParameters,
             here("flows.verify.verify", switch.verify_lines),
             ("verify",),
         ),
         "deploy": Command(
-            "bring the configured Prefect server in line with prefect.yaml",
+            "create or update everything in prefect.yaml on the configured Prefect server",
             deploy.DeployParameters,
             deploy.run,
-            ("deploy --plan",),
+            ("deploy --plan", "deploy"),
             ("--json",),
         ),
         "serve": Command(
             "run a Prefect server, a worker and the schedules on this machine until Ctrl-C",
             serve.ServeParameters,
             serve.run,
-            ("serve --port 4200",),
+            ("serve", "serve --port 4201"),
             (),
         ),
     },

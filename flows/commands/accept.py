@@ -25,24 +25,30 @@ VALID_DAYS = 365
 class AcceptParameters(Parameters):
     """Which findings of the last report, why, and who says so."""
 
-    finding: Annotated[list[str], Flag("FINDING", help="a kind of finding, such as restated")] = (
-        Field(default_factory=list)
-    )
-    tickers: Annotated[
-        list[str], Flag("--ticker", metavar="T", help="whose", unset="required with FINDING")
+    finding: Annotated[
+        list[str], Flag("FINDING", help="a kind of finding, such as restated, unless --from-report")
     ] = Field(default_factory=list)
-    period: Annotated[Day, Flag(metavar="DAY", help="the period's end", unset="all")] = None
-    field: Annotated[str | None, Flag(metavar="F", help="v2's field", unset="all")] = None
-    statement: Annotated[Statement | None, Flag(metavar="S", unset="all")] = None
-    timeframe: Annotated[Timeframe | None, Flag(metavar="T", unset="all")] = None
+    tickers: Annotated[
+        list[str], Flag("--ticker", metavar="TICKER", help="ticker", unset="required with FINDING")
+    ] = Field(default_factory=list)
+    period: Annotated[Day, Flag(metavar="DAY", help="period end", unset="all")] = None
+    field: Annotated[str | None, Flag(metavar="FIELD", help="v2's field", unset="all")] = None
+    statement: Annotated[Statement | None, Flag(metavar="STATEMENT", unset="all")] = None
+    timeframe: Annotated[Timeframe | None, Flag(metavar="TIMEFRAME", unset="all")] = None
     from_report: Annotated[
         str | None,
         Flag(metavar="FILE", help="instead: a values.csv to which somebody added `reason`"),
     ] = None
-    reason: Annotated[str | None, Flag(metavar="TEXT", help="why they are acceptable")] = None
-    by: Annotated[str | None, Flag(metavar="WHO", help="who has looked at them")] = None
-    until: Annotated[Day, Flag(metavar="DAY", help="the last day", unset="a year from now")] = None
-    accepted: Annotated[str | None, Flag(metavar="FILE", unset="expectations/accepted.yaml")] = None
+    reason: Annotated[str | None, Flag(metavar="REASON", help="why they are acceptable")] = None
+    by: Annotated[str | None, Flag(metavar="NAME", help="who has looked at them")] = None
+    until: Annotated[
+        Day,
+        Flag(metavar="DAY", help="last day on which it is accepted", unset="a year from now"),
+    ] = None
+    accepted: Annotated[
+        str | None,
+        Flag(metavar="FILE", help="where to write", unset="expectations/accepted.yaml"),
+    ] = None
     lake: LakeFolder = None
 
     @model_validator(mode="after")

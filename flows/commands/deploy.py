@@ -14,10 +14,10 @@ from polygon_fundamentals.settings import server_configured
 class DeployParameters(Parameters):
     """What a deploy may change."""
 
-    plan: Annotated[bool, Flag(help="only say what would change")] = False
+    plan: Annotated[bool, Flag(help="only print what would change")] = False
     pool_type: Annotated[
         Literal["process", "docker", "kubernetes"],
-        Flag(help="of the work pool where it is not there yet"),
+        Flag(help="type of the work pool, if it has to be created"),
     ] = "process"
 
 

@@ -22,9 +22,9 @@ MAX_LINES = 20
 class ImportV1Parameters(Parameters):
     """Which recordings, and when they were made."""
 
-    paths: Annotated[list[str], Flag("PATH", help="files and folders of recordings")] = Field(
-        default_factory=list
-    )
+    paths: Annotated[
+        list[str], Flag("PATH", help="files or folders of recordings, one or more")
+    ] = Field(default_factory=list)
     as_recorded: Annotated[
         Day,
         Flag(

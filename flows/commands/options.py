@@ -19,7 +19,6 @@ P = TypeVar("P", bound=Parameters)
 
 
 SHARED: dict[str, dict[str, Any]] = {
-    "--base-url": {"metavar": "URL", "help": "another address of the API"},
     "--json": {"action": "store_true", "help": "print one JSON object, nothing else"},
     "--verbose": {"action": "store_true", "help": "show Prefect's own log lines"},
 }
@@ -43,8 +42,8 @@ def add_options(
             where = groups[flag.group]
         if flag.values:
             where = where.add_mutually_exclusive_group()
-            for option, value in flag.values.items():
-                _add(where, option, dest=name, action="store_const", const=value)
+            for option, (value, text) in flag.values.items():
+                _add(where, option, dest=name, action="store_const", const=value, help=text)
         elif flag.name is not None and not flag.name.startswith("-"):
             # `nargs` sets the field even where nothing is given: an empty list, or no default.
             many = _kind(field.annotation)[1]
@@ -53,8 +52,11 @@ def add_options(
         else:
             _add(where, model.flag_name(name), dest=name, **_keywords(field, flag))
     for option in shared:
-        if option != "--base-url" or "base_url" not in model.model_fields:
+        if option != "--base-url":
             groups.get(WHERE, parser).add_argument(option, **SHARED[option])
+        elif "base_url" not in model.model_fields:
+            # Taken from scripts that give it to every command; this one asks nothing of the API.
+            parser.add_argument(option, help=argparse.SUPPRESS)
 
 
 def parameters_of(model: type[P], arguments: argparse.Namespace) -> P:

@@ -62,7 +62,7 @@ def _complete_files(actions: Iterable[Any]) -> None:
     import shtab
 
     for action in actions:
-        if action.metavar in ("F", "FILE", "DIR"):
+        if action.metavar in ("FILE", "DIR"):
             action.complete = shtab.DIRECTORY if action.metavar == "DIR" else shtab.FILE
 
 

@@ -20,12 +20,12 @@ class RehearseParameters(Parameters):
     lake: LakeFolder = None
     copy_to: Annotated[
         str | None,
-        Flag("--copy", metavar="DIR", help="copy the lake to this empty folder, to rehearse on"),
+        Flag("--copy", metavar="DIR", help="copy the lake to this empty folder"),
     ] = None
     days: Annotated[
         int | None,
         Field(ge=1),
-        Flag(metavar="N", help="let N days pass in a copy", unset="one business day"),
+        Flag(metavar="N", help="days to let pass in a copy", unset="one business day"),
     ] = None
 
 

@@ -13,17 +13,22 @@ from polygon_fundamentals.errors import UsageError
 class SandboxParameters(Parameters):
     """The local stand-in for the API."""
 
-    port: Annotated[int, Flag(metavar="N", unset="8790; 0: any free one")] = 8790
+    port: Annotated[
+        int, Flag(metavar="N", help="port to listen on", unset="8790; 0: any free one")
+    ] = 8790
     companies: Annotated[int, Flag(metavar="N", help="synthetic companies")] = 60
     seed: Annotated[int, Flag(metavar="N", help="same seed, same data")] = 7
-    today: Annotated[Day, Flag(metavar="DAY", help="its clock", unset="2026-07-01")] = None
-    latency: Annotated[float, Flag(metavar="S", help="seconds added")] = 0.0
+    today: Annotated[
+        Day, Flag(metavar="DAY", help="the day that it takes for today", unset="2026-07-01")
+    ] = None
+    latency: Annotated[float, Flag(metavar="SECONDS", help="added to each answer")] = 0.0
     key: Annotated[str, Flag(help="the API key it accepts")] = "sandbox-key"
     faults: Annotated[
         str,
         Flag(
             metavar="RATES",
-            help="429=.05,500=.05,reset=.03,truncate=.03,html=.02,dup=.05,slow=.01,foreign_next=.01",
+            help="share of answers that fail, by kind, such as 429=.05,reset=.03; also 500, "
+            "truncate, html, dup, slow and foreign_next",
         ),
     ] = ""
     v1_retired: Annotated[bool, Flag(help="v1 answers 410 for good")] = False

@@ -19,7 +19,7 @@ from polygon_fundamentals.settings import api_key, load_settings, server_configu
 class ServeParameters(Parameters):
     """A Prefect server on this machine."""
 
-    port: Annotated[int, Flag(metavar="N", help="of the server and its UI")] = 4200
+    port: Annotated[int, Flag(metavar="N", help="port of the server and its UI")] = 4200
 
 
 def run(given: ServeParameters, _: bool) -> int:

@@ -16,9 +16,11 @@ from polygon_fundamentals.settings import existing_lake_root, reader_keys
 class ServeV1Parameters(Parameters):
     """Where to listen, and what to serve of the lake."""
 
-    host: Annotated[str, Flag(help="where to listen")] = "127.0.0.1"
+    host: Annotated[str, Flag(help="address to listen on")] = "127.0.0.1"
     port: Annotated[
-        int, Field(ge=0, le=65_535), Flag(metavar="N", unset="8080; 0: any free one")
+        int,
+        Field(ge=0, le=65_535),
+        Flag(metavar="N", help="port to listen on", unset="8080; 0: any free one"),
     ] = 8080
     as_of: Annotated[
         Day, Flag(metavar="DAY", help="what was known at the end of that day, which must be over")
@@ -26,7 +28,12 @@ class ServeV1Parameters(Parameters):
     differing: Annotated[bool, Flag(help="also fields that v2 defines differently")] = False
     only: Annotated[Literal["v1"] | None, Flag(help="v1's own records, none of v2")] = None
     public_url: Annotated[
-        str | None, Flag(metavar="URL", help="address in next_url", unset="that of the request")
+        str | None,
+        Flag(
+            metavar="URL",
+            help="address to use in next_url, if a proxy stands in between",
+            unset="that of the request",
+        ),
     ] = None
     lake: LakeFolder = None
 

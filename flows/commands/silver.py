@@ -47,11 +47,11 @@ class ExportCommand(Parameters):
 
     shape: Annotated[Literal["v1"], Flag(help="the form of the records")]
     statements: Statements = ALL_STATEMENTS
-    tickers: Annotated[list[str], Flag("--ticker", metavar="T", unset="the whole lake")] = Field(
-        default_factory=list
-    )
+    tickers: Annotated[
+        list[str], Flag("--ticker", metavar="TICKER", help="print this ticker's records")
+    ] = Field(default_factory=list)
     output: Annotated[
-        str | None, Flag(metavar="DIR", help="the whole lake, into this new folder")
+        str | None, Flag(metavar="DIR", help="write the whole lake into this new folder instead")
     ] = None
     differing: Annotated[bool, Flag(help="also fields that v2 defines differently")] = False
     continue_v1: Annotated[
@@ -71,7 +71,9 @@ class ExportCommand(Parameters):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if bool(self.names) == (self.output is not None):
-            raise UsageError("give --ticker T to print records, or --output DIR for the whole lake")
+            raise UsageError(
+                "give --ticker TICKER to print records, or --output DIR for the whole lake"
+            )
         return self
 
 

@@ -13,7 +13,7 @@ from polygon_fundamentals.settings import load_settings, server_configured
 MANY = "many workers"
 DaskAddress = Annotated[
     str | None,
-    Field(description="a running scheduler"),
+    Field(description="address of a running scheduler, with --task-runner dask"),
     Flag(metavar="URL", unset="a cluster of this machine", group=MANY),
 ]
 

@@ -33,13 +33,16 @@ NARROW = ("first filed", "age")
 class StatusCommand(StatusParameters):
     """The status once or in place, in the terminal and as a page."""
 
-    watch: Annotated[bool, Flag(help="refresh in place until Ctrl-C")] = False
-    every: Annotated[float, Field(gt=0), Flag(metavar="S", help="with --watch")] = 5.0
+    watch: Annotated[bool, Flag(help="redraw every few seconds until Ctrl-C")] = False
+    every: Annotated[
+        float, Field(gt=0), Flag(metavar="SECONDS", help="with --watch: how often to redraw")
+    ] = 5.0
     html: Annotated[str | None, Flag(metavar="FILE", help="write the status as one page too")] = (
         None
     )
     targets: Annotated[
-        str | None, Flag(metavar="F", help="targets", unset="deployments/targets.toml")
+        str | None,
+        Flag(metavar="FILE", help="the targets to judge by", unset="deployments/targets.toml"),
     ] = None
 
 

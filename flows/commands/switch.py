@@ -23,8 +23,10 @@ class ChecklistCommand(ChecklistParameters):
 class SignOffParameters(Parameters):
     """Who signs which item of the checklist off."""
 
-    item: Annotated[str, Flag("ITEM", help="what is signed, such as parity")]
-    by: Annotated[str, Flag(metavar="WHO", help="a name of contacts.toml")]
+    item: Annotated[str, Flag("ITEM", help="training, parity, cutover or rollback")]
+    by: Annotated[
+        str, Flag(metavar="NAME", help="a name or an address in deployments/contacts.toml")
+    ]
     lake: LakeFolder = None
 
 

@@ -18,7 +18,8 @@ class Flag:
 
     `name` is made of the field's where it is None; one without dashes is positional. `help`
     replaces the field's description, and `unset` says what holds when it is not given, where the
-    default itself does not. `values` are flags that stand for a value, such as `--use-v1`.
+    default itself does not. `values` are flags that stand for
+    a value, such as `--use-v1`, each with its value and help.
     """
 
     name: str | None = None
@@ -26,7 +27,7 @@ class Flag:
     help: str | None = None
     unset: str | None = None
     group: str | None = None
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 def flag_of(field: FieldInfo) -> Flag | None:

@@ -23,12 +23,19 @@ class FundamentalsParameters(Parameters):
     """Some tickers once."""
 
     tickers: Annotated[
-        list[str], Field(description="Tickers to load, such as AAPL"), Flag("TICKER")
+        list[str],
+        Field(description="Tickers to load, such as AAPL"),
+        Flag("TICKER", help="such as AAPL; one or more, unless --cik is given"),
     ]
     generation: Annotated[
         Literal["v1", "v2"] | None,
         Field(description="Which API to load; none: the generation that readers see now"),
-        Flag(values={"--use-v1": "v1", "--use-v2": "v2"}),
+        Flag(
+            values={
+                "--use-v1": ("v1", "load from the deprecated API"),
+                "--use-v2": ("v2", "load from the official API"),
+            }
+        ),
     ] = None
     timeframes: Annotated[Timeframes, Flag("--timeframe", unset="quarterly")] = [  # noqa: RUF012
         Timeframe.QUARTERLY
@@ -41,12 +48,16 @@ class FundamentalsParameters(Parameters):
     filing_date_lt: Annotated[Day, Flag(metavar="DAY", help="filed before this day")] = None
     cik: Annotated[str | None, Flag(help="load by CIK instead of by ticker")] = None
     period_end: Annotated[Day, Flag(metavar="DAY", help="the period that ends on this day")] = None
-    fiscal_year: Annotated[int | None, Flag()] = None
-    fiscal_quarter: Annotated[int | None, Field(ge=1, le=4), Flag()] = None
+    fiscal_year: Annotated[int | None, Flag(metavar="YYYY", help="only this fiscal year")] = None
+    fiscal_quarter: Annotated[
+        int | None,
+        Field(ge=1, le=4),
+        Flag(metavar="N", help="only this fiscal quarter, 1 to 4"),
+    ] = None
     limit: Annotated[
         int | None,
-        Field(ge=1, le=50_000, description="Rows a page"),
-        Flag(metavar="N", unset="the most there are"),
+        Field(ge=1, le=50_000, description="Rows per page"),
+        Flag(metavar="N", unset="the API's maximum"),
     ] = None
     lake: LakeFolder = None
     base_url: BaseUrl = None

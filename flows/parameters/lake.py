@@ -32,7 +32,7 @@ class ParityParameters(Parameters, Named):
     sample: Annotated[
         int | None,
         Field(ge=1, description="Compare only this many tickers"),
-        Flag(metavar="N", group=WHICH),
+        Flag(metavar="N", unset="all", group=WHICH),
     ] = None
     seed: Annotated[
         int,
@@ -40,7 +40,13 @@ class ParityParameters(Parameters, Named):
         Flag(metavar="N", help="with --sample: choose another sample", group=WHICH),
     ] = 0
     day: Annotated[
-        Day, Flag("--date", metavar="D", help="the day to judge by", unset="today in New York")
+        Day,
+        Flag(
+            "--date",
+            metavar="DAY",
+            help="compare as if today were this day",
+            unset="today in New York",
+        ),
     ] = None
     witness: Witness = None
     lake: LakeFolder = None

@@ -44,7 +44,9 @@ class HistoricalLoadParameters(Parameters, Named):
     from_date: Annotated[
         Day, Flag("--from", metavar="DAY", help="first filing date", unset="all")
     ] = None
-    to_date: Annotated[Day, Flag("--to", metavar="DAY", help="last filing date, included")] = None
+    to_date: Annotated[
+        Day, Flag("--to", metavar="DAY", help="last filing date, included", unset="no limit")
+    ] = None
     lake: LakeFolder = None
     base_url: BaseUrl = None
     resume: Annotated[bool, Flag("--fresh", help="do not resume an interrupted run")] = True
@@ -129,9 +131,9 @@ class DailyUpdateParameters(Parameters, Named):
     generation: GenerationChoice = "both"
     days_back: DaysBack = 7
     day: Annotated[
-        Day, Flag("--date", metavar="D", help="the last day", unset="today in New York")
+        Day, Flag("--date", metavar="DAY", help="the last day", unset="today in New York")
     ] = None
-    tickers: Tickers = None
+    tickers: Annotated[Tickers, replace(TICKERS_FLAG, unset="those in the lake")] = None
     tickers_file: TickersFile = None
     universe: Universe = None
     timeframes: Timeframes = DEFAULT_TIMEFRAMES

@@ -30,7 +30,7 @@ Tickers = Annotated[
 TickersFile = Annotated[
     str | None,
     Field(description="A file with one ticker per line, at a path that the worker can read"),
-    Flag(metavar="F", help="a text file with one ticker per line", group=WHICH),
+    Flag(metavar="FILE", help="a text file with one ticker per line", group=WHICH),
 ]
 Universe = Annotated[
     Literal["active", "all"] | None,
@@ -44,7 +44,7 @@ Timeframes = Annotated[
 ]
 Statements = Annotated[
     list[Statement],
-    Field(description="Which statements to load"),
+    Field(description="Which statements"),
     Flag("--statement", unset="all three"),
 ]
 Day = Annotated[
@@ -70,7 +70,7 @@ WithRatios = Annotated[
 Witness = Annotated[
     Literal["edgar"] | None,
     Field(description="Ask SEC EDGAR, whose filings settle what v1 and v2 say differently"),
-    Flag(help="ask SEC EDGAR; EDGAR_IDENTITY is your name and e-mail address", group=WHERE),
+    Flag(help="ask SEC EDGAR about differences; needs EDGAR_IDENTITY", group=WHERE),
 ]
 DaysBack = Annotated[
     int,

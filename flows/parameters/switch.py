@@ -13,7 +13,7 @@ from polygon_fundamentals.cutover.retention import Retention
 Readers = Annotated[
     str | None,
     Field(description="Another readers.toml"),
-    Flag(metavar="F", unset="deployments/readers.toml"),
+    Flag(metavar="FILE", unset="deployments/readers.toml"),
 ]
 V1Side = Annotated[
     Literal["live", "retired"] | None,
@@ -23,7 +23,7 @@ V1Side = Annotated[
 Execute = Annotated[
     bool,
     Field(description="Off: say what would be done, change nothing"),
-    Flag(help="carry it out (default: plan only)"),
+    Flag(help="carry it out; without it, only the plan is printed"),
 ]
 
 
@@ -54,17 +54,19 @@ class CutoverParameters(Parameters):
     postpone_file: Annotated[
         str | None,
         Field(description="Nothing is switched while this file exists"),
-        Flag(metavar="F", help="hold while this file exists"),
+        Flag(metavar="FILE", help="wait as long as this file exists"),
     ] = None
     wait_minutes: Annotated[
         float,
         Field(ge=0, description="Minutes to wait for v1's running jobs"),
-        Flag(metavar="N", help="minutes to wait for running jobs"),
+        Flag(metavar="N", help="minutes to wait for v1's running jobs"),
     ] = 30.0
     allow_gap: Annotated[
         bool,
         Field(description="Accept a gap where names cannot be swapped in one call"),
-        Flag(),
+        Flag(
+            help="allow a moment without data if the file system cannot swap two names atomically"
+        ),
     ] = False
     ask_approval: Annotated[bool, Field(description="Pause until a person approves in the UI")] = (
         False
@@ -106,15 +108,19 @@ class CleanupParameters(Parameters):
 
     execute: Execute = False
     deployments_days: Annotated[
-        int, Field(ge=0, description="Days until v1's deployments are retired"), Flag(metavar="N")
+        int,
+        Field(ge=0, description="Days after the cutover until v1's deployments are retired"),
+        Flag(metavar="N"),
     ] = Retention.deployments_days
     data_days: Annotated[
-        int, Field(ge=0, description="Days until v1's data is archived"), Flag(metavar="N")
+        int,
+        Field(ge=0, description="Days after the cutover until v1's data is archived"),
+        Flag(metavar="N"),
     ] = Retention.data_days
     scripts: Annotated[
         list[str] | None,
         Field(description="Scripts of v1 that go into the archive too"),
-        Flag("--script", metavar="F"),
+        Flag("--script", metavar="FILE"),
     ] = None
     cron_lines: Annotated[
         list[str] | None,
