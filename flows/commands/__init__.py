@@ -86,7 +86,7 @@ GROUPS: dict[str, dict[str, Command]] = {
             loads.fundamentals,
             (
                 "fundamentals AAPL --use-v2 --filing-date-gte 2024-01-01",
-                "fundamentals --cik 320193 --timeframe annual --fiscal-year 2024",
+                "fundamentals --cik 320193 --timeframe annual",
             ),
         ),
         "historical-load": Command(
@@ -97,7 +97,7 @@ GROUPS: dict[str, dict[str, Command]] = {
                 "historical-load --tickers AAPL,MSFT --from 2010-01-01",
                 "historical-load --generation v2 --tickers-file tickers.txt",
                 "historical-load --generation v2 --universe active --shards 8",
-                "historical-load --generation v2 --universe active --original-dates",
+                "historical-load --generation v2 --tickers AAPL --original-dates",
             ),
         ),
         "daily-update": Command(

@@ -33,8 +33,12 @@ class AcceptParameters(Parameters):
     ] = Field(default_factory=list)
     period: Annotated[Day, Flag(metavar="DAY", help="period end", unset="all")] = None
     field: Annotated[str | None, Flag(metavar="FIELD", help="v2's field", unset="all")] = None
-    statement: Annotated[Statement | None, Flag(metavar="STATEMENT", unset="all")] = None
-    timeframe: Annotated[Timeframe | None, Flag(metavar="TIMEFRAME", unset="all")] = None
+    statement: Annotated[
+        Statement | None, Flag(metavar="STATEMENT", help="statement", unset="all")
+    ] = None
+    timeframe: Annotated[
+        Timeframe | None, Flag(metavar="TIMEFRAME", help="timeframe", unset="all")
+    ] = None
     from_report: Annotated[
         str | None,
         Flag(metavar="FILE", help="instead: a values.csv to which somebody added `reason`"),

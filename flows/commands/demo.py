@@ -35,7 +35,9 @@ _THEIRS = ("PREFECT_", "POLYGON_", "MASSIVE_", "EDGAR_")
 class DemoParameters(Parameters):
     """Where the demo keeps its lake."""
 
-    lake: Annotated[str, Flag(metavar="DIR", unset="./demo-lake")] = "demo-lake"
+    lake: Annotated[str, Flag(metavar="DIR", help="the demo's own lake", unset="./demo-lake")] = (
+        "demo-lake"
+    )
 
 
 def run(given: DemoParameters, _: bool) -> int:
@@ -227,9 +229,9 @@ def _last_screen(lake: Path, seconds: float) -> str:
             f"  {page}",
             "",
             "Three commands to try next:",
-            f"  .venv/bin/python -m flows status {at}",
-            f"  .venv/bin/python -m flows cutover --execute --force training {at}",
-            "  .venv/bin/python -m flows fundamentals AAPL --use-v2    # needs POLYGON_API_KEY",
+            f"  .venv/bin/polygon-fundamentals status {at}",
+            f"  .venv/bin/polygon-fundamentals cutover --execute --force training {at}",
+            "  .venv/bin/polygon-fundamentals fundamentals AAPL --use-v2   # needs POLYGON_API_KEY",
             "",
             f"In {lake}:",
             *(f"  {name:<26}{what}" for name, what in places.items()),

@@ -37,7 +37,9 @@ class HistoricalLoadCommand(HistoricalLoadParameters):
         Field(ge=1, le=MAX_SHARDS, description="split into N flow runs for the server's workers"),
         Flag(metavar="N", group=MANY),
     ] = None
-    task_runner: Annotated[Literal["threads", "dask"], Flag(group=MANY)] = "threads"
+    task_runner: Annotated[
+        Literal["threads", "dask"], Flag(help="where the tasks run", group=MANY)
+    ] = "threads"
     dask_address: DaskAddress = None
 
     @model_validator(mode="after")

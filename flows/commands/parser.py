@@ -90,7 +90,7 @@ def parser(program: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(
             name,
             help=command.summary,
-            description=command.summary,
+            description=textwrap.fill(command.summary, get_terminal_size().columns - 2),
             epilog=f"examples:\n{lines}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Annotated
 
+from flows.commands.output import program
 from flows.parameters.declaration import Flag, Parameters
 from flows.parameters.shared import Day
 from polygon_fundamentals.errors import UsageError
@@ -62,7 +63,7 @@ def run(given: SandboxParameters, _: bool) -> int:
             f"its clock says {sandbox.today}; no filing is later (--today DAY sets the clock)\n"
             f"its tickers: {tickers}\n"
             f"in another terminal: export POLYGON_API_KEY={given.key}\n"
-            f"python -m flows fundamentals {sandbox.tickers[0]} --base-url {sandbox.url} "
+            f"{program()} fundamentals {sandbox.tickers[0]} --base-url {sandbox.url} "
             "--filing-date-gte 2025-01-01\nCtrl-C ends it",
             flush=True,
         )

@@ -43,7 +43,7 @@ def test_the_demo_serves_itself_and_leaves_nothing_running(tmp_path: Path) -> No
     assert page
     assert Path(page[1]).is_file()
     after = told.stdout.partition("Three commands to try next:\n")[2].splitlines()[:3]
-    assert [line.split()[:3] for line in after] == [[".venv/bin/python", "-m", "flows"]] * 3
+    assert [line.split()[0] for line in after] == [".venv/bin/polygon-fundamentals"] * 3
     assert processes_of(lake / "prefect") == []
     proven = re.search(
         r"^note: proven: .* in 8-K (\d{10}-\d\d-\d{6}) .*; (https://www.sec.gov/\S+)$", said, re.M

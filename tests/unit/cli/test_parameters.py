@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shlex
 from datetime import date
 from inspect import signature
@@ -89,3 +90,26 @@ def test_every_example_is_one_of_its_command_and_holds(
 def test_every_command_has_an_example_and_a_group() -> None:
     assert [name for name, command in COMMANDS.items() if not command.examples] == []
     assert sum(len(group) for group in GROUPS.values()) == len(COMMANDS)
+
+
+def test_every_option_says_what_it_does() -> None:
+    [commands] = [a for a in parser("x")._actions if isinstance(a, argparse._SubParsersAction)]
+    silent = [
+        (name, action.dest)
+        for name, command in commands.choices.items()
+        for action in command._actions
+        if not action.help or action.help.startswith("(")
+    ]
+    assert silent == []
+
+
+def test_a_command_that_asks_nothing_of_the_api_still_takes_its_address() -> None:
+    assert "--base-url" not in next(
+        command.format_help()
+        for action in parser("x")._actions
+        if isinstance(action, argparse._SubParsersAction)
+        for name, command in action.choices.items()
+        if name == "status"
+    )
+    arguments = parser("x").parse_args(["status", "--base-url", "http://127.0.0.1:1"])
+    parameters_of(COMMANDS["status"].parameters, arguments)
