@@ -55,7 +55,7 @@ def day_of_text(text: str) -> date:
 
 
 def as_moment(said: str | datetime) -> datetime:
-    """Return the moment that a tool noted, as a text or without a zone.
+    """Return a timestamp from text or from a naive datetime.
 
     Without a zone it is in UTC. A day without a time, which pandas writes with a midnight behind
     it, is a day in New York, since history counts those: in UTC it would count as the day before.

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def main() -> int:
-    """Run the command line of the checkout; return the exit code where there is none."""
+    """Run the command line of the checkout; return an exit code if the checkout is missing."""
     if not (ROOT / "flows" / "__main__.py").is_file():
         print(
             f"error: there are no flows beside {Path(__file__).parent}: polygon-fundamentals needs "

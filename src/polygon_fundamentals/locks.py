@@ -25,7 +25,9 @@ WARN_SECONDS = 30.0
 
 @contextmanager
 def exclusive(path: Path, timeout: float | None = None, what: str = "") -> Iterator[None]:
-    """Hold the lock file alone; wait at most `timeout` seconds (None: as long as it takes).
+    """Hold the lock file alone while the body runs; wait at most `timeout` seconds for it.
+
+    Without `timeout` it waits as long as it takes.
 
     Raises:
         LakeLockedError: somebody else still holds it after `timeout`.
@@ -95,7 +97,7 @@ def _lock(descriptor: int, kind: int, timeout: float | None, what: str) -> None:
                 raise
         if time.monotonic() >= until:
             raise LakeLockedError(
-                f"{what} is held by another run; wait for it to end (`python -m flows status` "
-                "names it), then run again"
+                f"the lock of {what} is held by another run; wait for it to end "
+                "(`python -m flows status` names it), then run again"
             )
         time.sleep(0.05)

@@ -20,7 +20,7 @@ def counted(count: int, noun: str) -> str:
 class Summable:
     """A frozen dataclass that is added to another of its kind field by field.
 
-    Numbers add up, tuples and sets join; of all else the last value that says anything stands.
+    Numbers add up, tuples and sets join; for other types the last value that is not None is kept.
     """
 
     def __add__(self, other: Self) -> Self:

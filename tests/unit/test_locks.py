@@ -34,7 +34,7 @@ def test_a_long_wait_for_a_lock_is_told_and_ends_with_it(
     assert holder.stdout is not None
     assert holder.stdin is not None
     assert holder.stdout.readline() == "held\n"
-    with pytest.raises(LakeLockedError, match=r"v2.cash_flow.07 is held by another run"):
+    with pytest.raises(LakeLockedError, match=r"lock of v2.cash_flow.07 is held by another run"):
         exclusive(path, 0.1).__enter__()
     got = threading.Event()
 

@@ -55,22 +55,22 @@ _V2_FIELDS = {
 
 
 def entries(statement: Statement) -> tuple[FieldEntry, ...]:
-    """All rows of the map for a statement: v1's lines in v1's order, then v2-only fields."""
+    """Return all rows of the map for a statement: v1's lines in v1's order, then v2-only fields."""
     return _ENTRIES[statement]
 
 
 def v1_fields(statement: Statement) -> tuple[V1Field, ...]:
-    """The v1 lines of a statement, by section and in v1's order."""
+    """Return the v1 lines of a statement, by section and in v1's order."""
     return _V1_FIELDS[statement]
 
 
 def v2_fields(statement: Statement) -> tuple[str, ...]:
-    """The names of a statement's numeric v2 fields, alphabetically, each once."""
+    """Return the names of a statement's numeric v2 fields, alphabetically, each once."""
     return _V2_FIELDS[statement]
 
 
 def pairs(statement: Statement) -> tuple[FieldEntry, ...]:
-    """The rows that have both sides, one for every (v1 line, v2 field).
+    """Return the rows that have both sides, one for every (v1 line, v2 field).
 
     Where several share a v2 field, `source_rank` tells in which order to look for the v1 line:
     `primary_pairs` has the first of each.
@@ -79,7 +79,7 @@ def pairs(statement: Statement) -> tuple[FieldEntry, ...]:
 
 
 def primary_pairs(statement: Statement) -> tuple[FieldEntry, ...]:
-    """The rows that have both sides, one for every v2 field: its first v1 source."""
+    """Return the rows that have both sides, one for every v2 field: its first v1 source."""
     return tuple(e for e in pairs(statement) if e.source_rank == 1)
 
 
@@ -95,7 +95,7 @@ def v1_sources(statement: Statement, v2_field: str) -> tuple[FieldEntry, ...]:
 
 
 def v1_entry(statement: Statement, section: str, name: str) -> FieldEntry:
-    """The row of a v1 line. Raises FieldMapError if v1 has no such line."""
+    """Return the row of a v1 line. Raises FieldMapError if v1 has no such line."""
     for entry in _ENTRIES[statement]:
         if entry.v1 == name and entry.v1_section == section:
             return entry

@@ -78,7 +78,7 @@ _MEANINGS = {
 
 
 def render_schema_reference() -> str:
-    """The schema reference as markdown: every field, relation, label, unit and note."""
+    """Return the schema page as markdown: every field, relation, label, unit and note."""
     counts = Counter(entry.relation for entry in FIELD_MAP)
     parts = [_INTRODUCTION]
     parts += [f"| `{r.value}` | {_MEANINGS[r]} | {counts[r]} |\n" for r in Relation]

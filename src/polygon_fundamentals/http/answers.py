@@ -37,7 +37,7 @@ JsonObject = dict[str, Any]
 
 
 class _Row(msgspec.Struct):
-    """What of a row says whose it is and when it was filed; any type: it is data from outside."""
+    """The fields that identify a row's company and filing date. Types are not checked."""
 
     cik: Any = None
     tickers: Any = None

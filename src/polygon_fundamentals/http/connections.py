@@ -26,7 +26,7 @@ _INTERVAL = 0.25
 
 
 class _Watch:
-    """The sockets of this process, by the thread that reads them, and when they must be done."""
+    """The sockets of this process, by the thread that reads them, and their deadlines."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()  # a signal's handler may come in between

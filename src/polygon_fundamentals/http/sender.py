@@ -84,7 +84,7 @@ class Sender:
         """Give a large body to `sink` piece by piece; return its bytes.
 
         Of an answer that is no 200 there are none, and `read` says what it means. It is not tried
-        again: half of it may have been taken.
+        again: the sink may already have received part of it.
 
         Raises:
             RetriableApiError: no answer came, or not all of it.

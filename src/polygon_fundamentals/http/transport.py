@@ -43,7 +43,7 @@ class Bearer(requests.auth.AuthBase):
 
 
 class Declared(requests.auth.AuthBase):
-    """Puts who asks in the header `User-Agent`, and keeps a .netrc of the user out of it."""
+    """Sets the `User-Agent` header to the requester's identity, without the user's .netrc."""
 
     def __init__(self, identity: str) -> None:
         self._identity = identity

@@ -40,7 +40,7 @@ _DAMAGED = (OSError, pa.ArrowException, UnicodeDecodeError)
 def load(
     dataset: Dataset, bucket: int, now: Sequence[FileState]
 ) -> tuple[pa.Table, list[FileState], list[Path]]:
-    """Return (rows that still stand, files that must be read, the parts they were in).
+    """Return (cached rows that are still valid, files to read, the cache parts).
 
     Where nothing must be read, one part of just these rows is left.
     """

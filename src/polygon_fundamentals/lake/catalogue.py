@@ -36,9 +36,9 @@ class DatasetCounts:
 
 
 def count(dataset: Dataset, *, every_file: bool = True) -> DatasetCounts:
-    """Return what a dataset holds; takes stock of what changed in the lake.
+    """Return what a dataset holds; updates the counts of changed folders.
 
-    Without `every_file`, folders that are as they were are passed over.
+    Without `every_file`, unchanged folders are not looked into.
     """
     summary = summarise(dataset, every_file=every_file)
     entries, edges = summary.tickers, summary.edges

@@ -61,7 +61,7 @@ class Plan:
     fresh: dict[int, list[int]] = field(default_factory=dict)
 
     def keeps_loose(self, partition: int) -> bool:
-        """Say whether a file without rows of ours stays, for records of other statements in it."""
+        """Return whether a file is kept although none of our rows remain in it."""
         return bool(self.theirs.get((partition, False)))
 
 

@@ -79,7 +79,7 @@ def prove(data: bytes, table: pa.Table, dataset: Dataset) -> None:
     if not same:
         raise LakeError(
             f"a file of {dataset.name} that was just written does not read back as it should, so "
-            "nothing of it was put in place: arro3-io and pyarrow must be of the versions in "
+            "nothing of it was put in place; install the versions of arro3-io and pyarrow in "
             "constraints.txt (`make setup`)"
         )
 

@@ -116,6 +116,7 @@ def hold_bucket(dataset: Dataset, bucket: int) -> Iterator[dict[str, set[int]]]:
 
 
 def note_file(dataset: Dataset, bucket: int) -> Path:
+    """Return the file that notes what a commit of a bucket is about to touch."""
     return dataset.lake.ops / "unfinished" / f"{dataset.name}.{bucket:02d}.json"
 
 
@@ -134,6 +135,7 @@ def _read_note(dataset: Dataset, bucket: int) -> dict[str, set[int]]:
 
 def staging_folder(dataset: Dataset, bucket: int) -> Path:
     # Within bronze, so that a rename into place never crosses file systems.
+    """Return the folder in which a commit of a bucket writes its files."""
     return dataset.lake.bronze / ".staging" / f"{dataset.name}.{bucket:02d}"
 
 

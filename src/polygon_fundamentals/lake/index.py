@@ -120,7 +120,7 @@ class StoredFile:
 
     @cached_property
     def current_rows(self) -> dict[str, int]:
-        """Key → position of the row that stands: of rows that share a key the latest filing."""
+        """The current row of each key, as key → position; the latest filing wins."""
         current = {key: position for position, key in enumerate(self.keys)}
         if len(current) < len(self.keys):
             for position in sorted(range(len(self.keys)), key=self._lateness):
@@ -128,7 +128,7 @@ class StoredFile:
         return current
 
     def stands_over(self, other: StoredFile, key: str) -> bool:
-        """Whether this file's row of a key stands, and not the other's.
+        """Return whether this file's row of a key takes precedence over the other file's.
 
         Two files of ours hold it after a move that was cut off: the moved row was observed later.
         The time of another tool's file tells when it was touched, so the later filing comes first.
@@ -250,7 +250,7 @@ def _reread(index: TickerIndex, dataset: Dataset, ticker: str, stale: set[int]) 
 
 
 def unindexed(dataset: Dataset) -> list[FileState]:
-    """Return the files of a dataset that are not as our last write of their ticker left them."""
+    """Return the files of a dataset that changed since we last wrote their ticker."""
     foreign: list[FileState] = []
     known: dict[str, TickerIndex] = {}
     for state in states(dataset):

@@ -29,7 +29,7 @@ def is_ignored(lake: Lake) -> bool:
 
 @contextmanager
 def without_twins(dataset: Dataset, incoming: Incoming) -> Iterator[Incoming]:
-    """Yield what can be stored: without the tickers whose file names another ticker has.
+    """Yield what can be stored: the rows of tickers whose file names do not collide.
 
     No other commit of the dataset takes a name meanwhile. Where letter case counts, that is all.
 

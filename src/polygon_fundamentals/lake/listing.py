@@ -70,7 +70,7 @@ def _state(partition: int, ticker: str, entry: os.DirEntry[str]) -> FileState:
 
 
 def moving(dataset: Dataset) -> LakeError:
-    """The error of a reader that a load was always ahead of."""
+    """Return the error for a reader whose listing kept changing during a load."""
     return LakeError(
         f"files of {dataset.folder} moved each of the {ATTEMPTS} times that they were read; "
         "run again when the load that is running has ended (`python -m flows status` names it)"

@@ -27,7 +27,7 @@ from polygon_fundamentals.statements import Generation, Statement
 
 @dataclass(frozen=True)
 class Mended:
-    """How many rows lost what a tool had added, and how many revisions were none."""
+    """How many rows lost what a tool had added, and how many revisions were false."""
 
     rows: int = 0
     revisions: int = 0
@@ -41,7 +41,7 @@ class Mended:
 
 
 def mend_older_rows(lake: Lake) -> Mended | None:
-    """Set v1's rows right, once, in a lake that an earlier version wrote; None: nothing to mend.
+    """Correct v1's rows, once, in a lake that an earlier version wrote; None: nothing to correct.
 
     It is done before the lake's form is decided, which is noted in `ops/v1_form.json`: killed
     before that, it is done again, and finds what it has mended in order.

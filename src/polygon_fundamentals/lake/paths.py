@@ -42,20 +42,20 @@ class Dataset:
         return self.lake.generation_folder(self.generation) / self.statement
 
     def file(self, partition: int, ticker: str) -> Path:
-        """The file of a ticker in a partition."""
+        """Return the file of a ticker in a partition."""
         return Path(self.file_name(partition, ticker))
 
     def file_name(self, partition: int, ticker: str) -> str:
-        """The same as text: a Path costs more than the call of the system that it is made for."""
+        """Return `file` as text, which is made much faster than a Path."""
         return f"{self.folder}/{partition_folder(partition)}/{ticker_file_name(ticker)}"
 
     def index_file(self, ticker: str) -> Path:
-        """The index entry of a ticker."""
+        """Return the index file of a ticker."""
         name = ticker_file_name(ticker).removesuffix(".parquet") + ".json"
         return self.lake.ops / "index" / self.name / name
 
     def revisions_file(self, ticker: str) -> Path:
-        """The superseded rows of a ticker."""
+        """Return the file of a ticker's superseded rows."""
         return self.lake.ops / "revisions" / self.name / ticker_file_name(ticker)
 
     def files(self) -> Iterator[tuple[int, str, os.DirEntry[str]]]:

@@ -65,7 +65,7 @@ def check_folders(lake: Lake) -> None:
 
 
 def adopt(lake: Lake, *, allow_gap: bool = False, on_reached: OnReached = ignore) -> bool:
-    """Turn v1's real folder into a link to it under its archive name; say whether it was one.
+    """Turn v1's folder into a link to it under its archive name; return whether it was a folder.
 
     Safe to repeat, and to go on with after a kill. With no v1 folder nothing is done.
 
@@ -114,7 +114,10 @@ def point_to(lake: Lake, generation: Generation, on_reached: OnReached = ignore)
     if not (lake.bronze / name).is_dir():
         raise LakeError(f"{lake.bronze / name} is not there, so {lake.pointer} cannot lead to it")
     if lake.pointer.exists() and not lake.pointer.is_symlink():
-        raise LakeError(f"{lake.pointer} is still a folder; it must be adopted first")
+        raise LakeError(
+            f"{lake.pointer} is still a folder; it must be turned into a link first "
+            "(`python -m flows cutover --execute` does so)"
+        )
     replace_link(lake.pointer, name, on_reached)
 
 

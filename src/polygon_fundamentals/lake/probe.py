@@ -82,7 +82,7 @@ class Probe:
 
 
 def probe(lake: Lake) -> Probe:
-    """Try in a folder of its own under `bronze/` what a switch needs; leave nothing behind.
+    """Try in a folder of its own under `bronze/` what a switch needs; return what works.
 
     Raises:
         UsageError: an address, a mount point, or a lake that cannot be written.

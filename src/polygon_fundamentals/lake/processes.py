@@ -36,7 +36,7 @@ def give_free_memory_back() -> None:
 
 
 def begin_process() -> None:
-    """Prepare a process of a pool: it holds little, and ends with the run that started it."""
+    """Prepare a process of a pool: it frees memory early and exits with its parent."""
     give_large_blocks_back()
     # Ctrl-C reaches every process of the terminal: the run ends its processes itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -56,7 +56,7 @@ def rewritten_since(dataset: Dataset) -> list[FileState]:
 
 
 def take_in(dataset: Dataset) -> list[Path]:
-    """Take in what another tool wrote since our last load, doubles out; return those files.
+    """Take in what another tool wrote since our last load, without duplicates; return the files.
 
     Raises:
         DamagedFileError: one cannot be read; nothing of its bucket is written.

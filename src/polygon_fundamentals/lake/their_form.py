@@ -48,7 +48,7 @@ def form_file(lake: Lake) -> Path:
 
 
 def adopt(lake: Lake) -> None:
-    """Have v1's files written in our form from now on."""
+    """Record that v1's files are written in this project's form from now on."""
     form_file(lake).parent.mkdir(parents=True, exist_ok=True)
     local.replace_file(form_file(lake), orjson.dumps({"form": OURS}))
 

@@ -63,7 +63,7 @@ def column(rows: Sequence[JsonObject], name: str, kind: pa.DataType, misfits: Mi
 
 
 def refuse_another_format(misfits: Misfits) -> None:
-    """Raise FormatError unless most rows have the form that the API's description gives them.
+    """Refuse an answer in which most rows do not match the API's description.
 
     One odd value is kept beside its row. Where most rows hold values that are lost to their
     columns, the API has changed its format, and to store such rows would replace good ones.

@@ -66,7 +66,7 @@ def adopted(
 
 
 def carried(table: pa.Table, statement: Statement, touched: datetime) -> list[tuple[int, datetime]]:
-    """Return position and moment of the rows of v1 of which `adopted` makes rows of a statement."""
+    """Return position and time of observation of the v1 rows that `adopted` converts."""
     kinds = {field.name: field.type for field in schema(Generation.V1, statement)}
     rows = table.to_pylist()
     places = v1_positions([as_answer(row, kinds) for row in rows])[statement]

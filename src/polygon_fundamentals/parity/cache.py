@@ -19,7 +19,7 @@ from polygon_fundamentals.statements import Generation
 
 
 def listing(datasets: Iterable[Dataset]) -> dict[str, dict[Generation, list[FileState]]]:
-    """Each ticker's files in the generations, from folder listings alone."""
+    """Return each ticker's files in both generations, from folder listings alone."""
     files: dict[str, dict[Generation, list[FileState]]] = {}
     for dataset in datasets:
         for state in states(dataset):
@@ -29,7 +29,7 @@ def listing(datasets: Iterable[Dataset]) -> dict[str, dict[Generation, list[File
 
 
 def state_of(files: Mapping[Generation, Sequence[FileState]]) -> str:
-    """A digest of the state of a ticker's files."""
+    """Return a digest of the state of a ticker's files."""
     lines = [
         f"{generation} {state.key} {state.changed_ns} {state.size}"
         for generation in Generation
@@ -47,7 +47,7 @@ def key_of(
     tolerances: Tolerances,
     today: date,
 ) -> str:
-    """A digest of all that the comparison of a cluster depends on."""
+    """Return a digest of all that the comparison of a cluster depends on."""
     companies = {cik for ticker in cluster for cik in ciks[ticker]}
     holding = [
         a.model_dump(mode="json") for a in accepted if a.cik in companies and a.until >= today
@@ -65,7 +65,7 @@ def key_of(
 
 @remembered
 def code_digest() -> str:
-    """A digest of the code that reads and compares: what other code found is worth nothing."""
+    """Return a digest of the code that compares; results of other code versions are discarded."""
     library = Path(__file__).parents[1]
     rooms = ("parity", "periods", "datasets", "field_map", "normalise", "lake")
     files = sorted(

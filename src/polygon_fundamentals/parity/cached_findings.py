@@ -35,7 +35,7 @@ class CachedFindings:
 
     @classmethod
     def read(cls, lake: Lake, statement: Statement, folder: Path) -> CachedFindings:
-        """The cache as it is now, its tables in a folder where no other run replaces them."""
+        """Return the cache as it is now, its tables linked into `folder`, safe from other runs."""
         home = _folder(lake, statement)
         try:
             with _held(lake, statement):

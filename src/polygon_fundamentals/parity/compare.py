@@ -39,7 +39,7 @@ def compare_statement(
     accepted: Sequence[Accepted] = (),
     today: date | None = None,
 ) -> StatementParity:
-    """The parity of one statement; nothing is written.
+    """Return the comparison of one statement; nothing is written.
 
     `v1` and `v2` are the lake's records with one row a followed ticker and record key: the columns
     `ticker`, `cik`, `tickers`, the labels, dates and `observed_at`, and one float64 column for
@@ -103,7 +103,7 @@ def list_values(
     accepted: Sequence[Accepted],
     today: date,
 ) -> pd.DataFrame:
-    """Every value that either record of a period has, matched ones too.
+    """Return every value that either record of a period has, matched ones too.
 
     Columns as of `StatementParity.values`; the arguments are those of `compare_statement`.
     """

@@ -16,7 +16,7 @@ from polygon_fundamentals.reference.tickers import ReferenceTicker
 def tickers_of(
     table: pa.Table, company: np.ndarray[tuple[int], np.dtype[np.object_]]
 ) -> pd.Series[Any]:
-    """For each company its tickers in the files of `table`, in alphabetical order."""
+    """Return for each company its tickers in the files of `table`, in alphabetical order."""
     rows = pd.DataFrame({"company": company, "ticker": table.column("ticker").to_pandas()})
     rows = rows.drop_duplicates().sort_values(["company", "ticker"])
     return rows.groupby("company")["ticker"].agg(tuple)
@@ -28,7 +28,7 @@ def missing_from_v2(
     v2_company: np.ndarray[tuple[int], np.dtype[np.object_]],
     reference: Mapping[str, ReferenceTicker],
 ) -> pd.DataFrame:
-    """The tickers of v1 that v2 has no record of, each with what became of it.
+    """Return the tickers of v1 that v2 has no record of, each with what became of it.
 
     `v1` has one row a company and ticker (`company`, `ticker`, `periods`). Columns of the result:
     company, ticker, kind, detail, periods. A ticker counts as present if v2 has a file for it or

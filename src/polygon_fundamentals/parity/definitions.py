@@ -74,7 +74,7 @@ def has_own_definition(statement: Statement, v2_field: str) -> bool:
 
 
 def bank_net_of_interest(paired: Paired, pair: Pair) -> Flags:
-    """Which revenues are a bank's, net of interest in v1 and gross in v2.
+    """Return which revenues are a bank's, net of interest in v1 and gross in v2.
 
     v1 = v2 revenue - cost of revenue + other income. A company with research is no bank.
     """
@@ -93,7 +93,7 @@ def bank_net_of_interest(paired: Paired, pair: Pair) -> Flags:
 def proven_line_definition(
     variants: Sequence[Paired], pair: Pair
 ) -> tuple[Flags, npt.NDArray[np.object_]]:
-    """Which differences follow from how the two define the line, and how they define it.
+    """Return which differences follow from how the two define the line, and that definition.
 
     `variants` are the periods as they are and with totals mended (see `mended_totals`).
     """
@@ -109,7 +109,7 @@ def proven_line_definition(
 
 
 def mended_totals(paired: Paired, pairs: Sequence[Pair]) -> tuple[Paired, ...]:
-    """The periods as they are, with v1's totals in v2, and with v2's totals in v1.
+    """Return the periods as they are, with v1's totals in v2, and with v2's totals in v1.
 
     Balance sheets also with v1's debt in v2, where all current maturities are in v1's.
 
@@ -132,7 +132,7 @@ def mended_totals(paired: Paired, pairs: Sequence[Pair]) -> tuple[Paired, ...]:
 
 
 def contradicts_definition(paired: Paired, pair: Pair, agrees: Flags, differs: Flags) -> Flags:
-    """Which differences the company's other periods speak against.
+    """Return which differences the company's other periods speak against.
 
     `agrees` are the periods that match or whose definition is proven, `differs` the rest.
     """

@@ -34,7 +34,7 @@ class Derivations:
 
 
 def derivations(paired: Paired) -> Derivations:
-    """The derived quarters of flow statements; a balance is never derived."""
+    """Return the derived quarters of a flow statement; a balance sheet has none."""
     rows = len(paired)
     parts = np.full((rows, 4), -1, dtype=np.int64)
     if paired.statement is Statement.BALANCE_SHEETS:
@@ -68,7 +68,7 @@ def derivations(paired: Paired) -> Derivations:
 
 
 def derivation_explains(pair: Pair, derivations: Derivations) -> Flags:
-    """Which differences a derived quarter explains: all that its parts do not disprove."""
+    """Return which differences a derived quarter explains: all that its parts do not disprove."""
     if pair.entry.unit is not Unit.USD:
         # Averages and quotients cannot be subtracted; either way of deriving them is unreliable.
         return derivations.is_derived

@@ -56,7 +56,7 @@ class Findings:
     detail: npt.NDArray[np.object_]
 
     def is_kind(self, kind: Kind) -> Flags:
-        """Which periods have this finding."""
+        """Return which periods have this finding."""
         flags: Flags = self.kind == code_of(kind)
         return flags
 
@@ -73,12 +73,12 @@ class Evidence:
 
 
 def code_of(kind: Kind) -> int:
-    """The number that stands for a kind in `Findings.kind`."""
+    """Return the number that stands for a kind in `Findings.kind`."""
     return _KINDS.index(kind)
 
 
 def gather(paired: Paired, pairs: list[Pair]) -> Evidence:
-    """The evidence of a statement: splits, rounded records, derived quarters, filing dates."""
+    """Return a statement's evidence: splits, rounded records, derived quarters, filing dates."""
     per_share = paired.statement is Statement.INCOME_STATEMENTS
     periods = paired.periods
     later = (periods["v2_filing_date"] > periods["v1_filing_date"]).to_numpy(dtype=bool)
@@ -93,7 +93,7 @@ def gather(paired: Paired, pairs: list[Pair]) -> Evidence:
 
 
 def explain(paired: Paired, pair: Pair, evidence: Evidence, tolerance: float) -> Findings:
-    """The findings for one pair. `tolerance` is what a difference must stay below."""
+    """Return the findings for one pair. `tolerance` is what a difference must stay below."""
     kind = np.full(len(paired), _NOTHING, dtype=np.int8)
     detail = np.full(len(paired), "", dtype=object)
     v1, v2 = pair.expected, pair.actual

@@ -45,7 +45,7 @@ class StatementFindings:
     folder: Path
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """A table, or some of its columns."""
+        """Return a table, or some of its columns."""
         with self._opened(name) as file:
             return file.read(columns=columns)
 
@@ -58,7 +58,7 @@ class StatementFindings:
                 yield file.read_row_group(group)
 
     def frame(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """A table as a data frame."""
+        """Return a table, or some of its columns, as a data frame."""
         frame: pd.DataFrame = self.table(name, columns).to_pandas()
         return frame
 
@@ -81,7 +81,7 @@ class StatementFindings:
                 pass
 
     def linked(self, folder: Path) -> StatementFindings:
-        """The same in another folder, which it replaces there; no byte is copied if avoidable."""
+        """Link the tables into another folder, replacing those there; return the findings there."""
         folder.mkdir(parents=True, exist_ok=True)
         for name in NAMES:
             target = folder / f"{name}.parquet"
@@ -90,7 +90,7 @@ class StatementFindings:
         return StatementFindings(self.statement, folder)
 
     def totals(self, accepted: Sequence[Accepted]) -> Totals:
-        """What it comes to; Arrow counts, so that no frame of all rows is made for it."""
+        """Return the totals; Arrow counts, so that no frame of all rows is made for it."""
         counted = self.table("tallies").group_by(["line", "kind"]).aggregate([("count", "sum")])
         by_field = fields_of(
             counted.rename_columns({"count_sum": "count"}).to_pandas(), self.statement
@@ -144,7 +144,7 @@ def _unused(accepted: Sequence[Accepted], used: pd.DataFrame) -> tuple[Accepted,
 
 
 def tables_of(frames: Mapping[str, pd.DataFrame]) -> dict[str, pa.Table]:
-    """The tables of `NAMES` from data frames; raises KeyError if one is missing."""
+    """Return the tables of `NAMES` from data frames; raises KeyError if one is missing."""
     return {name: _table(frames[name]) for name in NAMES}
 
 
@@ -168,7 +168,7 @@ def _table(frame: pd.DataFrame) -> pa.Table:
 
 
 class Writer:
-    """Writes the tables of a `StatementFindings` bit by bit, some rows in memory at a time."""
+    """Writes the tables of a `StatementFindings` incrementally, some rows in memory at a time."""
 
     def __init__(self, folder: Path, ends: ExitStack) -> None:
         self._folder = folder

@@ -51,7 +51,7 @@ _UNIQUE_TEXTS = {"record_key", "file"}
 
 
 def names_of(findings: StatementFindings) -> dict[str, str]:
-    """Each ticker's company name: the one in v1's latest record."""
+    """Return each ticker's company name: the one in v1's latest record."""
     columns = ["ticker", "company_name", "filing_date", "period_end"]
     records = findings.frame("v1_records", columns).dropna(subset=["company_name"])
     latest = records.sort_values(["filing_date", "period_end"], na_position="first")
@@ -175,7 +175,7 @@ def _values(findings: StatementFindings, free: Sequence[str]) -> Iterator[pa.Tab
 
 
 def accessions(all_findings: Sequence[StatementFindings]) -> pd.DataFrame:
-    """The number of the SEC filing that v1 names for a period: ticker, timeframe, period_end."""
+    """Return the number of the SEC filing that v1 names for each ticker, timeframe, period_end."""
     names = ["ticker", "timeframe", "period_end", "accession"]
     tables = [findings.table("v1_records", [*names, "filing_date"]) for findings in all_findings]
     rows = pa.concat_tables([t.filter(pc.is_valid(t["accession"])) for t in tables])
@@ -184,7 +184,7 @@ def accessions(all_findings: Sequence[StatementFindings]) -> pd.DataFrame:
 
 
 def fields(findings: StatementFindings) -> pd.DataFrame:
-    """How many of v1's values of each field have none in v2, for fields that v1 fills widely.
+    """Return how many of v1's values of each field v2 lacks, for fields that v1 fills widely.
 
     Columns: v1_field, v2_field, v1_values, without_v2, companies (that have it in v1), share_lost.
     """
@@ -219,7 +219,7 @@ def _lines(findings: StatementFindings) -> dict[str, int]:
 
 
 def recency(findings: StatementFindings, today: date) -> pd.DataFrame:
-    """How old the newest records are: one row, its days null where there is nothing to tell from.
+    """Return how old the newest records are: one row, its days null where nothing tells.
 
     v1's last filing is that of the tickers that v2 has too: of the others another rule tells.
     """
@@ -261,7 +261,7 @@ def _v2_records(findings: StatementFindings, today: date) -> pa.Table:
 
 
 def counts(seen: pd.DataFrame) -> pd.DataFrame:
-    """The number of v2 periods of each ticker and timeframe, and how many the calendar holds.
+    """Return how many v2 periods each ticker and timeframe has, and how many the calendar has.
 
     Of periods with an end, in the timeframes whose length is known: of others none can be told.
     """

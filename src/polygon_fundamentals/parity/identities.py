@@ -26,12 +26,12 @@ class Sum:
     optional: tuple[tuple[float, str], ...] = ()
 
     def residual(self, values: dict[str, Floats]) -> Floats:
-        """What is left over in each period, NaN where a line that must be there is not."""
+        """Return what is left over in each period, NaN where a line that must be there is not."""
         total = sum(sign * values[name] for sign, name in self.terms)
         return np.asarray(total + sum(sign * or_zero(values[name]) for sign, name in self.optional))
 
     def sign_of(self, name: str) -> float:
-        """The sign with which a line enters, 0 if it does not."""
+        """Return the sign with which a line enters, 0 if it does not."""
         return next((s for s, n in (*self.terms, *self.optional) if n == name), 0.0)
 
 
@@ -77,7 +77,7 @@ IDENTITIES = _read_identities()
 
 
 def broken_identity(paired: Paired, pair: Pair) -> tuple[Flags, list[str]]:
-    """Which values v1 itself contradicts, and the names of the identities that say so.
+    """Return which values v1 itself contradicts, and the names of the identities that say so.
 
     v1's identity fails as it stands, holds with v2's value in place of v1's, and v2's own holds.
     """

@@ -14,7 +14,7 @@ Proof = Callable[[Paired, Pair], Flags]
 
 
 def equal(paired: Paired, a: Floats, b: Floats) -> Flags:
-    """Where two sums are the same, within the slack of their period."""
+    """Return where two sums are the same, within the slack of their period."""
     result: Flags = np.abs(a - b) < paired.slack
     return result
 

@@ -1,4 +1,4 @@
-"""Which records of both generations meet: one a company, timeframe and period end on each side."""
+"""Matching: pairs of records with the same company, timeframe and period end."""
 
 from __future__ import annotations
 
@@ -99,6 +99,7 @@ def _floats(table: pa.Table, name: str, rows: pa.Array) -> npt.NDArray[np.float6
 
 
 def days_of(table: pa.Table, name: str, rows: pa.Array) -> npt.NDArray[np.datetime64]:
+    """Return a column's moments at some rows, to the second."""
     column = table.column(name).take(rows).cast(pa.timestamp("s"))
     result: npt.NDArray[np.datetime64] = column.to_pandas().to_numpy(dtype="datetime64[s]")
     return result

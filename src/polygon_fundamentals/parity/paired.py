@@ -44,7 +44,7 @@ class Paired:
         return len(self.periods)
 
     def is_timeframe(self, timeframe: str) -> Flags:
-        """Which periods are of the timeframe, in v1's spelling."""
+        """Return which periods are of the timeframe, in v1's spelling."""
         flags: Flags = (self.periods["timeframe"] == timeframe).to_numpy(dtype=bool)
         return flags
 
@@ -94,7 +94,7 @@ class Pair:
 
 
 def pairs_of(paired: Paired) -> list[Pair]:
-    """One pair for each v2 field that has a v1 line, in the map's order.
+    """Return one pair for each v2 field that has a v1 line, in the map's order.
 
     Where several v1 lines lead to a field, the first that is there and not zero stands for it,
     else the first that is there.
@@ -117,26 +117,26 @@ def pairs_of(paired: Paired) -> list[Pair]:
 
 
 def column_of(entry: FieldEntry) -> str:
-    """The v1 column of an entry that has a v1 line."""
+    """Return the v1 column of an entry that has a v1 line."""
     assert entry.v1_column is not None  # v2-only entries are never compared
     return entry.v1_column
 
 
 def or_zero(values: Floats) -> Floats:
-    """The values with zero for none: for sums in which an absent line adds nothing."""
+    """Return the values with zero for none: for sums in which an absent line adds nothing."""
     result: Floats = np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf)
     return result
 
 
 def count_by_company(paired: Paired, flags: Flags) -> Positions:
-    """For each period the number of flagged periods that its company has."""
+    """Return for each period the number of flagged periods that its company has."""
     totals = np.bincount(paired.company, weights=flags, minlength=1)
     result: Positions = totals[paired.company].astype(np.int64)
     return result
 
 
 def is_habit(paired: Paired, usual: Flags, other: Flags) -> Flags:
-    """Which periods are of a company that has the usual case far more often than the other."""
+    """Return which periods are of a company with the usual case far more often than the other."""
     usual_count = count_by_company(paired, usual)
     flags: Flags = (usual_count >= _HABIT) & (
         usual_count >= _TO_ONE * count_by_company(paired, other)

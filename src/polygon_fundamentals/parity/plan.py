@@ -119,7 +119,7 @@ def plan_comparison(
 
 
 def lake_files(lake: Lake, statement: Statement) -> dict[str, dict[Generation, list[FileState]]]:
-    """Each ticker's files; where v1 went to the archive, also the one that holds its records."""
+    """Return each ticker's files; where v1 is archived, also the one that holds its records."""
     v1, v2 = (lake.dataset(g, statement) for g in Generation)
     # Before the folders: `restore` fills them before it removes the archived records.
     archived = _archived_files(v1)
@@ -139,7 +139,7 @@ def _archived_files(v1: Dataset) -> list[FileState]:
 
 
 def archived_tickers(dataset: Dataset) -> set[str]:
-    """The tickers whose records went to the archive."""
+    """Return the tickers whose records went to the archive."""
     archived = read_archived(dataset, columns=["ticker"])
     return set() if archived is None else set(pc.unique(archived["ticker"]).to_pylist())
 

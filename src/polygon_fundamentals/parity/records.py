@@ -47,13 +47,13 @@ _HIVE = {"ticker", "year", "month"}
 
 
 def v2_identities(statement: Statement) -> dict[str, Sum]:
-    """The identities that every v2 record of a statement keeps, by name."""
+    """Return the identities that every v2 record of a statement keeps, by name."""
     wanted = KEPT_BY_V2[statement]
     return {i.name: i.v2 for i in IDENTITIES[statement] if i.name in wanted}
 
 
 def record_rows(table: pa.Table, dataset: Dataset, tickers: Sequence[str]) -> pd.DataFrame:
-    """One row a stored record: its labels, dates and, in v2, how far each identity is off.
+    """Return one row per stored record: labels, dates and, in v2, how far each identity is off.
 
     `table` is `read_dataset` of the tickers. A record that stands several times with different
     contents is here as often; the same content again counts once. Columns: ticker, company_name
@@ -88,7 +88,7 @@ def record_rows(table: pa.Table, dataset: Dataset, tickers: Sequence[str]) -> pd
 
 
 def beyond_rounding(table: pa.Table, line: Sum) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """What is left over of an identity in each record, less what rounding can have done.
+    """Return what is left over of an identity in each record beyond what rounding can do.
 
     A line that is a whole number of thousands or millions may be rounded to it.
     """
@@ -132,7 +132,7 @@ def _conflicts(dataset: Dataset, tickers: Sequence[str]) -> pa.Table | None:
 
 
 def file_faults(dataset: Dataset, states: Sequence[FileState]) -> pd.DataFrame:
-    """What is wrong with the columns of each file: ticker, file, fault ("as documented": nothing).
+    """Return what is wrong with each file's columns: ticker, file, fault or "as documented".
 
     Raises DamagedFileError for a file that is no Parquet.
     """

@@ -79,7 +79,7 @@ def _writer(beside: Path, path: Path, schema: pa.Schema) -> pq.ParquetWriter | p
 
 
 def budgets_table(parity: Parity, tolerances: Tolerances) -> pd.DataFrame:
-    """Each kind of finding: how many, how many are allowed, and why."""
+    """Return each kind of finding: how many, how many are allowed, and why."""
     counts, budgets = parity.counts, tolerances.budgets
     return pd.DataFrame(
         {
@@ -92,7 +92,7 @@ def budgets_table(parity: Parity, tolerances: Tolerances) -> pd.DataFrame:
 
 
 def raised_budgets(tolerances: Tolerances) -> list[str]:
-    """What a reviewer decided to let stand, with the reasons: budgets of any count but 0."""
+    """Return what a reviewer decided to let stand, with the reasons: budgets other than 0."""
     raised = [
         f"{kind.value}: up to {budget.at_most} ({budget.reason})"
         for kind, budget in tolerances.budgets.items()
@@ -108,7 +108,7 @@ def raised_budgets(tolerances: Tolerances) -> list[str]:
 
 
 def fields_table(parity: Parity) -> pd.DataFrame:
-    """The totals by statement and field, of the fields that both generations have."""
+    """Return the totals by statement and field, of the fields that both generations have."""
     frame = parity.by_field
     frame = frame[frame["v1_field"].notna() & frame["v2_field"].notna()]
     kinds = [k.value for k in (*DIFFERENCE_KINDS, *APART_KINDS)]
@@ -118,7 +118,7 @@ def fields_table(parity: Parity) -> pd.DataFrame:
 
 
 def markdown(summary: Mapping[str, Any], parity: Parity, tolerances: Tolerances) -> str:
-    """The totals as markdown: the answer, what was found, and each statement's fields."""
+    """Return the totals as markdown: the answer, what was found, and each statement's fields."""
     lines = [
         f"# Parity: {'passed' if summary['passed'] else 'not passed'}",
         "",

@@ -38,7 +38,7 @@ class RoundedRecords:
 
 
 def rounded_records(paired: Paired, pairs: list[Pair]) -> RoundedRecords:
-    """Which v2 records are rounded: all their money is whole units, three lines visibly rounded."""
+    """Return which v2 records are rounded: all money in whole units, three lines visibly so."""
     money = [
         paired.v2[e.v2]
         for e in entries(paired.statement)
@@ -58,7 +58,7 @@ def rounded_records(paired: Paired, pairs: list[Pair]) -> RoundedRecords:
 
 
 def rounded_slack(paired: Paired, records: RoundedRecords) -> Floats:
-    """How far sums of lines may be off: some units where v2's record is rounded throughout."""
+    """Return how far sums of lines may be off: some units where v2's record is rounded."""
     slack = paired.slack
     for unit in UNITS:
         slack = np.where(records.by_unit[unit], _UNITS_IN_A_SUM * unit, slack)
@@ -66,7 +66,7 @@ def rounded_slack(paired: Paired, records: RoundedRecords) -> Floats:
 
 
 def with_own_rounding(paired: Paired, pair: Pair) -> Paired:
-    """The periods, with the slack that a rounded v2 value of this pair asks for."""
+    """Return the periods, with the slack that a rounded v2 value of this pair asks for."""
     slack = paired.slack
     for unit in UNITS:
         own = (pair.actual % unit == 0) & (pair.actual != 0) & (pair.expected % unit != 0)
@@ -75,7 +75,7 @@ def with_own_rounding(paired: Paired, pair: Pair) -> Paired:
 
 
 def rounded_to(paired: Paired, pair: Pair, records: RoundedRecords) -> Floats:
-    """The unit to which v2's value is v1's rounded, 0 where it is not."""
+    """Return the unit to which v2's value is v1's rounded, 0 where it is not."""
     result = np.zeros(len(paired))
     if pair.entry.unit is Unit.USD_PER_SHARE:
         return result

@@ -51,17 +51,17 @@ class Answer:
 
 
 def v1_tickers(lake: Lake) -> list[str]:
-    """The tickers that v1 has in any statement, sorted."""
+    """Return the tickers that v1 has in any statement, sorted."""
     return sorted({t for s in Statement for t in _tickers(lake.dataset(Generation.V1, s))})
 
 
 def v2_tickers(lake: Lake) -> set[str]:
-    """The tickers that have a file in v2, in any statement."""
+    """Return the tickers that have a file in v2, in any statement."""
     return {t for s in Statement for t in _tickers(lake.dataset(Generation.V2, s))}
 
 
 def sampled(tickers: Sequence[str], size: int, seed: int) -> list[str]:
-    """`size` of the tickers, the same ones for the same seed; all if there are no more."""
+    """Return `size` of the tickers, the same for the same seed; all if there are no more."""
     if size >= len(tickers):
         return sorted(tickers)
     return sorted(random.Random(seed).sample(sorted(tickers), size))
@@ -74,7 +74,7 @@ def compare_lake(
     folder: Path,
     tickers: Iterable[str] | None = None,
 ) -> Answer:
-    """What both generations of a statement say; of some tickers: of their whole companies.
+    """Return the comparison of a statement; of some tickers: of their whole companies.
 
     Writes the answer's tables to `folder`, which is the caller's alone, and the cache. Raises
     DamagedFileError for a file that cannot be read.
@@ -113,7 +113,7 @@ def is_compared(plan: Plan, number: int) -> bool:
 
 
 def merge(lake: Lake, plan: Plan) -> Answer:
-    """Join what a plan's batches left with the cache; write both the answer and the cache.
+    """Join what a plan's batches left with the cache; write and return the answer.
 
     What a batch that failed should have left is missing in both, and the next run compares it. Not
     to be called where every batch failed.

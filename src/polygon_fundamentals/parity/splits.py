@@ -39,12 +39,12 @@ class Splits:
 
 
 def no_splits(paired: Paired) -> Splits:
-    """No splits: for statements without per-share figures."""
+    """Return that there are no splits: for statements without per-share figures."""
     return Splits(np.ones(len(paired)), np.ones(len(paired)))
 
 
 def find_splits(paired: Paired, pairs: list[Pair]) -> Splits:
-    """The split ratio of each period, from all per-share figures of its company."""
+    """Return the split ratio of each period, from all per-share figures of its company."""
     seen = _observations(paired, pairs)
     candidates = _candidates(seen)
     if candidates.empty:
@@ -64,7 +64,7 @@ def find_splits(paired: Paired, pairs: list[Pair]) -> Splits:
 
 
 def split_explains(paired: Paired, pair: Pair, splits: Splits) -> Flags:
-    """Which values of a per-share field or share count differ by their period's split alone."""
+    """Return which per-share values or share counts differ by their period's split alone."""
     v1, v2, unit = pair.expected, pair.actual, pair.entry.unit
     if unit is Unit.USD:
         return np.zeros(len(paired), dtype=bool)
@@ -94,7 +94,7 @@ def split_explains(paired: Paired, pair: Pair, splits: Splits) -> Flags:
 
 
 def four_quarters_added(paired: Paired, pair: Pair) -> Flags:
-    """Which share counts over twelve months are v1's sum of four averages, v2's the average."""
+    """Return which twelve-month share counts are v1's sum of four averages, v2's average."""
     v1, v2 = pair.expected / _QUARTERS, pair.actual
     flags: Flags = paired.is_timeframe("ttm") & _agrees(v1, v2, np.ones(len(v1)), Unit.SHARES)
     return flags

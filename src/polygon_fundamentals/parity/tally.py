@@ -15,7 +15,7 @@ _KINDS = [kind.value for kind in (*COMPARED_KINDS, *APART_KINDS)]
 
 
 def tally(paired: Paired, findings: list[Findings], values: pd.DataFrame) -> pd.DataFrame:
-    """The findings counted: ticker (the company's first), line, kind, count; no zeros.
+    """Return the findings counted: ticker (the company's first), line, kind, count; no zeros.
 
     `line` is the position in the map's entries; of several v1 lines behind a v2 field the first
     stands for all. `values` has the kinds that count, acceptances applied.
@@ -59,7 +59,7 @@ def tally(paired: Paired, findings: list[Findings], values: pd.DataFrame) -> pd.
 
 
 def fields_of(tallies: pd.DataFrame, statement: Statement) -> pd.DataFrame:
-    """The number of findings of each kind, a row a line of the map that has any side."""
+    """Return the number of findings of each kind, one row per line of the map with any side."""
     lines = entries(statement)
     firsts = {e.v2 for e in lines if e.v1 and e.v2}
     rows = [n for n, e in enumerate(lines) if e.source_rank == 1 or e.v2 not in firsts]

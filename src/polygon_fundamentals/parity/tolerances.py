@@ -162,11 +162,11 @@ class Tolerances(_Frozen):
         return self
 
     def limit(self, statement: Statement, v2_field: str, unit: Unit) -> float:
-        """The limit for a field: its own, else its unit's."""
+        """Return the limit for a field: its own, else its unit's."""
         return self.tolerance(statement, v2_field, unit).limit
 
     def tolerance(self, statement: Statement, v2_field: str, unit: Unit) -> Tolerance:
-        """The tolerance for a field: its own, else its unit's."""
+        """Return the tolerance for a field: its own, else its unit's."""
         for field in self.fields:
             if (field.statement, field.v2_field) == (statement, v2_field):
                 return field
@@ -218,12 +218,12 @@ class AcceptedFile(_Frozen):
 
 
 def load_tolerances(path: Path) -> Tolerances:
-    """The tolerances and budgets in the file. Raises ToleranceError with all its faults."""
+    """Return the tolerances and budgets in the file. Raises ToleranceError with all its faults."""
     return _load(path, Tolerances)
 
 
 def load_accepted(path: Path, today: date | None = None) -> tuple[Accepted, ...]:
-    """The accepted differences in the file. Raises ToleranceError with all its faults.
+    """Return the accepted differences in the file. Raises ToleranceError with all its faults.
 
     With `today`, one whose last day has passed is a fault: somebody must look again.
     """

@@ -20,7 +20,7 @@ PRESENT, COMPANY_ABSENT, NEVER_IN_V2 = "present", "company_absent", "never_in_v2
 
 @dataclass(frozen=True)
 class Totals:
-    """What the comparison of one statement comes to.
+    """The totals of comparing one statement.
 
     `compared` values have a number on both sides; `counts` are the findings that are no match, by
     kind. Lines that only one generation knows are counted in `by_field` as not comparable.
@@ -141,7 +141,7 @@ class Parity:
 
 
 def merge(results: Iterable[Totals]) -> Parity:
-    """The results together. Raises ValueError if there are none."""
+    """Return the results together. Raises ValueError if there are none."""
     together = tuple(results)
     if not together:
         raise ValueError("no results to merge")

@@ -160,9 +160,9 @@ def _proofs(
         differing = {end: claim for end, claim in line.items() if claim.v1 != claim.v2}
         if facts is None or not differing:
             continue
-        habits = learn(facts, line.values())
+        records = learn(facts, line.values())
         for end, claim in differing.items():
-            proof = prove(facts, claim, habits)
+            proof = prove(facts, claim, records)
             if proof is not None:
                 yield ValueKey(cik, timeframe, end, v2_field), (claim, proof)
 

@@ -58,7 +58,7 @@ class Claim:
     split: float | None = None
 
 
-class Voice(NamedTuple):
+class SignedConcept(NamedTuple):
     """A concept that stands for a field, with the sign that turns it into v2's."""
 
     concept: str
@@ -66,15 +66,15 @@ class Voice(NamedTuple):
 
 
 @dataclass
-class Habit:
-    """The ends of periods in which a voice agreed with v1, with both, and in which it did not."""
+class TrackRecord:
+    """Period ends in which the concept agreed with v1, with v1 and v2, or with neither."""
 
     agree: set[date] = field(default_factory=set)
     agree_all: set[date] = field(default_factory=set)
     differ: set[date] = field(default_factory=set)
 
     def speaks_for(self, end: date) -> bool:
-        """Return whether the voice is the field's, judged by all periods but this one."""
+        """Return whether the concept is the field's, judged by all periods but this one."""
         return len(self.agree - {end}) >= max(_AGREE, _TO_ONE * len(self.differ - {end}))
 
     def was_all_right(self, end: date) -> bool:
@@ -82,7 +82,7 @@ class Habit:
         return len(self.agree_all - {end}) >= _AGREE
 
 
-Habits = dict[Voice, Habit]
+TrackRecords = dict[SignedConcept, TrackRecord]
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,13 @@ def anchor(facts: CompanyFacts, claim: Claim) -> str | None:
 
 
 def is_provable(claim: Claim) -> bool:
-    """Return whether a claim may be held against facts: not what was derived but is no money."""
+    """Return whether facts can prove a claim: not for derived per-share figures or share counts."""
     return not claim.unfiled or claim.period.unit == USD
 
 
-def learn(facts: CompanyFacts, claims: Iterable[Claim]) -> Habits:
+def learn(facts: CompanyFacts, claims: Iterable[Claim]) -> TrackRecords:
     """Return what each concept did beside a field, from that field's claims of one duration."""
-    habits: Habits = defaultdict(Habit)
+    records: TrackRecords = defaultdict(TrackRecord)
     for claim in claims:
         accession = anchor(facts, claim)
         if accession is None or not is_provable(claim) or math.isnan(claim.v1):
@@ -123,17 +123,17 @@ def learn(facts: CompanyFacts, claims: Iterable[Claim]) -> Habits:
             if claim.v1 == 0 and fact.value == 0:
                 continue  # a zero is like any other: it neither speaks for the concept nor against
             for sign in (1.0, -1.0):
-                habit = habits[Voice(fact.concept, sign)]
+                record = records[SignedConcept(fact.concept, sign)]
                 if fact.is_value(sign * claim.v1) and claim.v1 != 0:
-                    habit.agree.add(end)
+                    record.agree.add(end)
                     if same(claim.v1, claim.v2):
-                        habit.agree_all.add(end)
+                        record.agree_all.add(end)
                 else:
-                    habit.differ.add(end)
-    return habits
+                    record.differ.add(end)
+    return records
 
 
-def prove(facts: CompanyFacts, claim: Claim, habits: Habits) -> Proof | None:
+def prove(facts: CompanyFacts, claim: Claim, records: TrackRecords) -> Proof | None:
     """Return what the filings say of a difference, None where they settle nothing.
 
     `restated_proven` comes first; where one concept accuses v1 and another v2, neither counts.
@@ -144,11 +144,11 @@ def prove(facts: CompanyFacts, claim: Claim, habits: Habits) -> Proof | None:
     accession = anchor(facts, claim)
     heard: dict[Kind, Proof] = {}
     history = facts.history(claim.period)
-    for voice, habit in habits.items():
-        if voice.concept not in history or not habit.speaks_for(end):
+    for signed, record in records.items():
+        if signed.concept not in history or not record.speaks_for(end):
             continue
-        case = _Case(facts, claim, voice, history[voice.concept], accession)
-        proof = case.restated() or case.accusation(habit.was_all_right(end)) or case.unchanged()
+        case = _Case(facts, claim, signed, history[signed.concept], accession)
+        proof = case.restated() or case.accusation(record.was_all_right(end)) or case.unchanged()
         if proof is not None:
             heard.setdefault(proof.kind, proof)
     for kind in (*_CHANGES, Kind.V1_WRONG, Kind.V2_WRONG, Kind.NOT_RESTATED):
@@ -173,12 +173,12 @@ class _Case:
 
     facts: CompanyFacts
     claim: Claim
-    voice: Voice
+    signed: SignedConcept
     history: Sequence[Fact]
     accession: str | None
 
     def restated(self) -> Proof | None:
-        """v1's filing has v1's value, a later one v2's, and none up to v2's filing changed it."""
+        """Return the proof that v1's filing has v1's value, and v2's last one v2's."""
         claim = self.claim
         own = self._own()
         if own is None or not self._is(own, claim.v1) or claim.v2_filed is None:
@@ -210,7 +210,7 @@ class _Case:
         return Proof(Kind.ROUNDED_BY_FILER, f"{words}: {detail}", own, last)
 
     def accusation(self, all_agreed: bool) -> Proof | None:
-        """The concept has one side's value only, and the other side's own filing is there."""
+        """Return the proof that one side is wrong: the filings have only the other side's value."""
         claim = self.claim
         if not all_agreed:
             return None
@@ -224,7 +224,7 @@ class _Case:
         return None
 
     def unchanged(self) -> Proof | None:
-        """No filing changed the concept up to v2's, which is there."""
+        """Return the proof that no filing changed the concept up to v2's, which is there."""
         own = self._own()
         if own is None or not self._only_v1() or not self.facts.has_filing(self.claim.v2_filed):
             return None
@@ -238,10 +238,10 @@ class _Case:
         if self.accession is None:
             return None
         mine = self.facts.own(self.accession, self.claim.period)
-        return next((f for f in mine if f.concept == self.voice.concept), None)
+        return next((f for f in mine if f.concept == self.signed.concept), None)
 
     def _is(self, fact: Fact, value: float) -> bool:
-        return value != 0 and fact.is_value(self.voice.sign * value)
+        return value != 0 and fact.is_value(self.signed.sign * value)
 
     def _said(self, fact: Fact) -> str:
         how = " by difference" if fact.derived else ""

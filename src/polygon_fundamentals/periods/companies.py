@@ -24,7 +24,7 @@ Cluster = tuple[str, ...]
 
 
 def clusters_of(ciks: Mapping[str, Sequence[str]]) -> list[Cluster]:
-    """The clusters of tickers, given each one's CIKs; sorted within, and by lock bucket."""
+    """Return the clusters of tickers that share CIKs, sorted within, and by lock bucket."""
     root = {ticker: ticker for ticker in ciks}
 
     def find(ticker: str) -> str:
@@ -99,7 +99,7 @@ def ciks_of(rows: pa.Table) -> dict[str, set[str]]:
 
 
 def ticker_ciks(tables: Iterable[pa.Table], reference: Mapping[str, str | None]) -> dict[str, str]:
-    """The CIK of each ticker that has exactly one, for records that came without.
+    """Return the CIK of each ticker that has exactly one, for records that came without.
 
     `tables` have columns `ticker` and `cik`; `reference` (ticker to CIK) speaks for tickers that
     no table knows.
@@ -117,7 +117,7 @@ def ticker_ciks(tables: Iterable[pa.Table], reference: Mapping[str, str | None])
 
 
 def company_keys(table: pa.Table, ciks: Mapping[str, str]) -> npt.NDArray[np.object_]:
-    """The company of each row: its CIK in ten digits, else its ticker's, else `ticker:SYMBOL`."""
+    """Return each row's company: its CIK in ten digits, else its ticker's, else `ticker:SYMBOL`."""
     frame = table.select(["ticker", "cik"]).to_pandas()
     cik = _ten_digits(frame["cik"])
     cik = cik.fillna(frame["ticker"].map(dict(ciks)).astype("string"))

@@ -41,7 +41,7 @@ _ORDINALS = {"Q1": 3, "Q2": 6, "Q3": 9, "Q4": 12, "FY": 12}
 
 
 def period_keys(table: pa.Table, generation: Generation, ciks: Mapping[str, str]) -> pd.DataFrame:
-    """One row for each row of `table`: `company`, `timeframe` in v1's spelling, `period_end`."""
+    """Return per row of `table` its `company`, `timeframe` in v1's spelling and `period_end`."""
     timeframe = table.column("timeframe").to_pandas().astype(str)
     return pd.DataFrame(
         {
@@ -59,7 +59,7 @@ def current_rows(
     *,
     by_ticker: bool = False,
 ) -> npt.NDArray[np.int64]:
-    """The positions, ascending, of the current records of `table`, one a period.
+    """Return the positions, ascending, of the current records of `table`, one per period.
 
     `table` is one statement of one generation as the lake delivers it. With `by_ticker` a company
     keeps one record per period in each of its ticker files; without, one in all. `ciks` is

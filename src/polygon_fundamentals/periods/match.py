@@ -27,7 +27,7 @@ class Matches:
 
 
 def match_periods(v1: pd.DataFrame, v2: pd.DataFrame) -> Matches:
-    """Meet the periods of both generations.
+    """Return which periods of both generations match, and which have no match.
 
     Each frame has one row per period with columns `company`, `timeframe`, `period_end`, as
     `current.period_keys` gives them. Periods of equal dates meet. Of the rest, those that v1 dates

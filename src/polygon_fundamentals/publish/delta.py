@@ -64,7 +64,7 @@ def publish_table(
     provenance: Provenance,
     choices: PublishChoices,
 ) -> TableReport:
-    """Bring a table to a source's content in one commit; commit nothing where it has it already.
+    """Bring a table to a source's content in one commit, or none if it has it; return the report.
 
     Files that only versions older than `keep_days` need are removed afterwards. With `take_over`
     all of a table that somebody else wrote is replaced.

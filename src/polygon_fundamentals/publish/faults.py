@@ -54,7 +54,7 @@ _FAULTS: tuple[tuple[str, str, str], ...] = (
 
 @contextmanager
 def explained(table: str) -> Iterator[None]:
-    """Turn what the store's client raises into one line with its remedy.
+    """Turn what the store's client raises in the body into one line with its remedy.
 
     Raises:
         PublishError: the table could not be written; it stands as it was.

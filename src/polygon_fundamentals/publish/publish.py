@@ -53,7 +53,7 @@ class PublishReport:
 
 
 def publish(lake: Lake, target: Target, run: str, choices: PublishChoices) -> PublishReport:
-    """Publish the build that readers of silver see, and with `bronze` the current records.
+    """Publish the build that readers of silver see, and what was asked for; return the report.
 
     One commit a table. Where a table cannot be written those before it are published, those after
     it stand as they were, and the text says which; the next publish does the rest.

@@ -76,7 +76,7 @@ def adopt_path(lake: Lake) -> str | None:
 
 
 def give_back_path(lake: Lake) -> str:
-    """Put another tool's folder back to its path, in one step; our builds stay.
+    """Put another tool's folder back to its path, in one step; return the path. Our builds stay.
 
     Raises:
         AnswerIsNo: none was moved aside.

@@ -48,7 +48,7 @@ def refuse_others(link: Path) -> None:
 
 
 def lock_link(lake: Lake) -> AbstractContextManager[None]:
-    """Hold silver's link alone, for the moment in which it moves: a build may take minutes."""
+    """Return a lock that holds silver's link alone, for the moment in which it moves."""
     return exclusive(lake.lock("silver-link"), LINK_SECONDS, "silver's link")
 
 

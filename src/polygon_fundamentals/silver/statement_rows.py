@@ -181,7 +181,7 @@ def _column(table: pa.Table, name: str) -> Floats:
 
 
 def _owed(values: Floats, statement: Statement) -> Floats:
-    """Return debt before zeros are taken for absent lines: a company without debt owes 0."""
+    """Return total debt, counting an absent debt line as 0."""
     if statement is not Statement.BALANCE_SHEETS:
         return np.full(len(values), np.nan)
     names = v2_fields(statement)

@@ -134,7 +134,7 @@ class Source:
     def of(
         cls, lake: Lake, generation: Generation, tickers: frozenset[str] | None = None
     ) -> Source:
-        """List the folders, of some tickers only those buckets that the cache has them in."""
+        """Return the listed folders; for some tickers the buckets that the cache has them in."""
         generations = [Generation.V1] if generation is Generation.V1 else list(Generation)
         datasets = {g: {s: lake.dataset(g, s) for s in Statement} for g in generations}
         buckets = None if tickers is None else frozenset(map(bucket_of, tickers))

@@ -24,7 +24,7 @@ class LookUp:
         self._companies: Mapping[str, Company] = {}
 
     def archived_tickers(self, root: str) -> frozenset[str]:
-        """As `lake_files.archived_tickers`."""
+        """Return what `lake_files.archived_tickers` returns, asked of the worker."""
         tickers: frozenset[str] = self._worker.submit(jobs.archived_tickers, root).result()
         return tickers
 

@@ -51,7 +51,7 @@ class Lost:
 
 
 def is_given(entry: FieldEntry, *, differing: bool) -> bool:
-    """Say whether the view has a v1 line: the first source of a field that means the same.
+    """Return whether the view has a v1 line: the first source of a field that means the same.
 
     With `differing` also those that v2 defines differently.
     """

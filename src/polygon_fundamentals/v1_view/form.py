@@ -33,7 +33,7 @@ def financials(values: Mapping[str, pa.Array], statement: Statement, rows: int) 
 
 
 def any_valid(arrays: Iterable[pa.Array], rows: int) -> npt.NDArray[np.bool_]:
-    """Say of each row whether any of the arrays has a value in it."""
+    """Return for each row whether any of the arrays has a value in it."""
     valid = np.zeros(rows, dtype=bool)
     for array in arrays:
         valid |= array.is_valid().to_numpy(zero_copy_only=False)

@@ -89,7 +89,7 @@ class Index:
         self._folder.close()
 
     def wait_until_complete(self, seconds: float) -> bool:
-        """Wait until every ticker is on a shelf; say whether it is so."""
+        """Wait until every ticker is on a shelf; return whether it is so."""
         with self._changed:
             return self._changed.wait_for(lambda: self.state.is_complete, seconds)
 

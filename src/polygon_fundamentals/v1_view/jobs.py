@@ -18,42 +18,42 @@ def import_what_reads() -> None:
 
 
 def archived_tickers(root: str) -> frozenset[str]:
-    """As `lake_files.archived_tickers`."""
+    """Return what `lake_files.archived_tickers` returns."""
     return lake_files.archived_tickers(root)
 
 
 def ciks_of_tickers(
     root: str, files: Mapping[str, Mapping[Place, Stamp]]
 ) -> dict[str, tuple[str, ...]]:
-    """As `shelving.ciks_of_tickers`."""
+    """Return what `shelving.ciks_of_tickers` returns."""
     from polygon_fundamentals.v1_view import shelving
 
     return shelving.ciks_of_tickers(root, files)
 
 
 def companies_of(ciks: Mapping[str, Sequence[str]]) -> list[Company]:
-    """As `shelving.companies_of`."""
+    """Return what `shelving.companies_of` returns."""
     from polygon_fundamentals.v1_view import shelving
 
     return shelving.companies_of(ciks)
 
 
 def make_shelves(view: View, folder: str, companies: Sequence[Company], bare: bool) -> list[str]:
-    """As `shelving.make_shelves`."""
+    """Make shelves and return what `shelving.make_shelves` returns."""
     from polygon_fundamentals.v1_view import shelving
 
     return shelving.make_shelves(view, folder, companies, bare=bare)
 
 
 def fill_shelves(view: View, folder: str, companies: Sequence[Company]) -> list[str]:
-    """As `shelving.fill_shelves`."""
+    """Fill shelves and return what `shelving.fill_shelves` returns."""
     from polygon_fundamentals.v1_view import shelving
 
     return shelving.fill_shelves(view, folder, companies)
 
 
 def texts_of(root: str, wanted: Sequence[tuple[tuple[str, ...], bytes]]) -> list[Text | None]:
-    """As `texts.texts_of`."""
+    """Return what `texts.texts_of` returns."""
     from polygon_fundamentals.v1_view import texts
 
     return texts.texts_of(root, wanted)

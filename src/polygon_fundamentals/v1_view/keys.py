@@ -21,7 +21,7 @@ class Keys:
         return bool(self._digests)
 
     def admit(self, given: str | None) -> bool:
-        """Say whether a key is one of these."""
+        """Return whether a key is one of these."""
         if not self._digests:
             return True
         digest = hashlib.sha256((given or "").encode("utf-8", "surrogateescape")).digest()

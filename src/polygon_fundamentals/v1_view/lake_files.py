@@ -88,7 +88,7 @@ def stamps_of(lake: Lake, tickers: Iterable[str]) -> dict[str, dict[Place, Stamp
 
 
 def is_unsettled(lake: Lake, tickers: Iterable[str]) -> bool:
-    """Say whether a commit of one of the tickers is under way, or was cut off."""
+    """Return whether a commit of one of the tickers is under way, or was cut off."""
     try:
         notes = set(os.listdir(lake.ops / "unfinished"))
     except FileNotFoundError:

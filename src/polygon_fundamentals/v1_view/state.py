@@ -40,7 +40,7 @@ class State:
         return len(self.shelves) == len(self.tickers) and self.tickers <= self.shelves.keys()
 
     def has_shelf(self, company: Collection[str]) -> bool:
-        """Say whether the tickers of a company stand on one shelf, and no others with them."""
+        """Return whether the tickers of a company stand on one shelf, and no others with them."""
         shelves = [self.shelves.get(ticker) for ticker in company]
         first = shelves[0]
         return (

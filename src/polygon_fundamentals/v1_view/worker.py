@@ -40,7 +40,7 @@ class Worker:
         self._lock = threading.Lock()
 
     def answer(self, function: Any, *arguments: Any) -> Future[Any]:
-        """Run a function that a request waits for; raises as `submit`."""
+        """Return the future of a function that a request waits for; raises as `submit`."""
         with self._lock:
             self._answering += 1
         try:
@@ -62,7 +62,7 @@ class Worker:
         return self._answering > 0 or time.monotonic() - self._asked < ASKED_SECONDS
 
     def submit(self, function: Any, *arguments: Any) -> Future[Any]:
-        """Run a function in the process.
+        """Return the future of a function that is run in the process.
 
         Raises:
             RuntimeError: the worker was stopped.

@@ -62,7 +62,7 @@ def test_a_pointer_is_no_file(lake: Lake) -> None:
 
 
 def test_a_folder_is_not_replaced_by_a_link(both: Lake) -> None:
-    with pytest.raises(LakeError, match="is still a folder; it must be adopted first"):
+    with pytest.raises(LakeError, match="is still a folder; it must be turned into a link first"):
         point_to(both, Generation.V2)
 
 

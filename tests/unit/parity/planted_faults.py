@@ -30,8 +30,8 @@ from polygon_fundamentals.parity.witness_facts import (
 )
 from polygon_fundamentals.parity.witnesses import (
     Claim,
-    Habits,
     Proof,
+    TrackRecords,
     learn,
     nature,
     prove,
@@ -212,24 +212,24 @@ def experiment(tickers: tuple[str, ...] = COMPANIES, *, derived: bool = False) -
         facts = company(ticker)
         cases = derived_quarters(facts) if derived else histories(facts)
         for some in cases.values():
-            habits = learn(facts, (c.claim for c in some))
+            records = learn(facts, (c.claim for c in some))
             for case in some:
                 if case.derived != derived:
                     continue
                 result.values += 1
-                _true(facts, case, habits, result)
+                _true(facts, case, records, result)
                 for name, value in faults(facts, case, cases, result.values):
-                    _plant(facts, case, name, value, habits, result)
+                    _plant(facts, case, name, value, records, result)
     return result
 
 
-def _true(facts: CompanyFacts, case: Case, habits: Habits, result: Result) -> None:
+def _true(facts: CompanyFacts, case: Case, records: TrackRecords, result: Result) -> None:
     claim = case.claim
     if same(claim.v1, claim.v2):
         return
     kind = nature(claim)[0]
     result.true[kind] += 1
-    proof = prove(facts, claim, habits)
+    proof = prove(facts, claim, records)
     if proof is not None and proof.kind in CHANGES:
         # A quarter by difference may be off by a whole unit of the filer's.
         assert proof.kind == kind or (case.derived and proof.kind is Kind.ROUNDED_BY_FILER)
@@ -239,14 +239,14 @@ def _true(facts: CompanyFacts, case: Case, habits: Habits, result: Result) -> No
 
 
 def _plant(
-    facts: CompanyFacts, case: Case, name: str, value: float, habits: Habits, result: Result
+    facts: CompanyFacts, case: Case, name: str, value: float, records: TrackRecords, result: Result
 ) -> None:
     claim = case.claim
     if same(value, claim.v1) or same(value, claim.v2):
         return
     for side, wrong in (("v2", replace(claim, v2=value)), ("v1", replace(claim, v1=value))):
         result.planted[name, side] += 1
-        proof = prove(facts, wrong, habits)
+        proof = prove(facts, wrong, records)
         result.said[name, side][None if proof is None else proof.kind] += 1
         if proof is not None and proof.kind in CHANGES:
             result.false_proofs.append((name, side, wrong, proof))

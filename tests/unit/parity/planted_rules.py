@@ -11,14 +11,14 @@ from dataclasses import replace
 from datetime import date
 
 from polygon_fundamentals.parity.witness_facts import CompanyFacts, Period, same
-from polygon_fundamentals.parity.witnesses import Claim, Habits, learn, prove
+from polygon_fundamentals.parity.witnesses import Claim, TrackRecords, learn, prove
 from tests.unit.parity.planted_faults import CHANGES, COMPANIES, company, faults, histories
 
 RULES = ("value", "concept", "duration", "anchored", "learned")
 
 
 def calling_rules(
-    facts: CompanyFacts, by_end: Mapping[date, list[Period]], claim: Claim, habits: Habits
+    facts: CompanyFacts, by_end: Mapping[date, list[Period]], claim: Claim, records: TrackRecords
 ) -> dict[str, bool]:
     """Return which rules call a claim a change, from the loosest to the product's own.
 
@@ -48,7 +48,7 @@ def calling_rules(
             newest = facts.filed(last)[concept][-1]
             if one.accession == claim.v1_accession and same(newest.value, claim.v2):
                 called["anchored"] = True
-    proof = prove(facts, claim, habits)
+    proof = prove(facts, claim, records)
     called["learned"] = proof is not None and proof.kind in CHANGES
     return called
 
@@ -63,7 +63,7 @@ def table_of_rules(tickers: tuple[str, ...] = COMPANIES) -> str:
             by_end[period.end].append(period)
         cases = histories(facts)
         for some in cases.values():
-            habits = learn(facts, (c.claim for c in some))
+            records = learn(facts, (c.claim for c in some))
             for case in some:
                 number += 1
                 claim = case.claim
@@ -73,7 +73,7 @@ def table_of_rules(tickers: tuple[str, ...] = COMPANIES) -> str:
                         tried.append((name, "v2", replace(claim, v2=value)))
                         tried.append((name, "v1", replace(claim, v1=value)))
                 for name, side, wrong in tried:
-                    said = calling_rules(facts, by_end, wrong, habits)
+                    said = calling_rules(facts, by_end, wrong, records)
                     counts[name, side].update(["tried", *(r for r in RULES if said[r])])
     rows = [
         "| fault | side | planted | " + " | ".join(RULES) + " |",

@@ -22,7 +22,14 @@ from polygon_fundamentals.parity.witness_facts import (
     Period,
     duration_of,
 )
-from polygon_fundamentals.parity.witnesses import Claim, Habit, Habits, Voice, learn, prove
+from polygon_fundamentals.parity.witnesses import (
+    Claim,
+    SignedConcept,
+    TrackRecord,
+    TrackRecords,
+    learn,
+    prove,
+)
 from tests.unit.parity.planted_faults import DATA, Case, company, derived_quarters, histories, lines
 
 _QTRS = {0: INSTANT, 1: QUARTER, 2: "half", 3: "nine", 4: YEAR}
@@ -39,11 +46,11 @@ def cases_of(ticker: str) -> dict[tuple[str, str], list[Case]]:
     return histories(facts_of(ticker))
 
 
-def claim_of(ticker: str, field: str, duration: str, end: str) -> tuple[Claim, Habits]:
+def claim_of(ticker: str, field: str, duration: str, end: str) -> tuple[Claim, TrackRecords]:
     """Return what v1 and v2 say of a period as first and last filed, and what was learned."""
     some = [case.claim for case in cases_of(ticker)[field, duration]]
-    habits = learn(facts_of(ticker), some)
-    return next(c for c in some if c.period.end.isoformat() == end), habits
+    records = learn(facts_of(ticker), some)
+    return next(c for c in some if c.period.end.isoformat() == end), records
 
 
 def extract(name: str) -> CompanyFacts:
@@ -63,9 +70,9 @@ def extract(name: str) -> CompanyFacts:
     return CompanyFacts(f"{document['cik']:010d}", facts)
 
 
-def learned(concept: str, sign: float = 1.0) -> Habits:
-    """Return habits as if the concept had been the field's in other periods, on both sides."""
-    return {Voice(concept, sign): Habit(set(LONG_AGO), set(LONG_AGO), set())}
+def learned(concept: str, sign: float = 1.0) -> TrackRecords:
+    """Return records as if the concept had been the field's in other periods, on both sides."""
+    return {SignedConcept(concept, sign): TrackRecord(set(LONG_AGO), set(LONG_AGO), set())}
 
 
 RECORDED = [
@@ -93,8 +100,8 @@ RECORDED = [
 def test_recorded_changes_are_what_their_filings_say(
     ticker: str, field: str, duration: str, end: str, kind: Kind, form: str
 ) -> None:
-    claim, habits = claim_of(ticker, field, duration, end)
-    proof = prove(facts_of(ticker), claim, habits)
+    claim, records = claim_of(ticker, field, duration, end)
+    proof = prove(facts_of(ticker), claim, records)
     assert proof is not None
     assert proof.kind == kind
     assert proof.v1_fact is not None
@@ -108,12 +115,12 @@ def test_recorded_changes_are_what_their_filings_say(
 
 def test_a_value_that_later_filings_took_back_proves_nothing() -> None:
     # The 10-K of 2018 has quarters of 2017 under half-year dates, gone in the next 10-Q.
-    claim, habits = claim_of("NVDA", "cost_of_revenue", QUARTER, "2015-10-25")
+    claim, records = claim_of("NVDA", "cost_of_revenue", QUARTER, "2015-10-25")
     back = replace(claim, v2=572e6, v2_filed=date(2016, 11, 22))
     assert claim.v1 == 571e6
-    assert prove(facts_of("NVDA"), back, habits) is None
+    assert prove(facts_of("NVDA"), back, records) is None
     # As long as nothing had taken it back it was the last one.
-    then = prove(facts_of("NVDA"), replace(back, v2_filed=date(2016, 3, 17)), habits)
+    then = prove(facts_of("NVDA"), replace(back, v2_filed=date(2016, 3, 17)), records)
     assert then is not None
     assert (then.kind, then.v2_fact and then.v2_fact.form) == (Kind.RESTATED_PROVEN, "10-K")
 
@@ -157,17 +164,17 @@ def test_an_amendment_that_repeats_everything_restates_nothing() -> None:
     period = Period(USD, YEAR, date(2010, 1, 31))
     own = facts.filed(period)["Revenues"][0]
     claim = Claim(period, 65_357e6, 65_786e6, own.accession, date(2010, 3, 18))
-    habits = learned("Revenues")
-    proof = prove(facts, claim, habits)
+    records = learned("Revenues")
+    proof = prove(facts, claim, records)
     assert proof is not None
     assert proof.kind == Kind.V2_WRONG
     # v2 is accused only where it once followed the concept.
-    habits[Voice("Revenues", 1.0)].agree_all.clear()
-    proof = prove(facts, claim, habits)
+    records[SignedConcept("Revenues", 1.0)].agree_all.clear()
+    proof = prove(facts, claim, records)
     assert proof is not None
     assert proof.kind == Kind.NOT_RESTATED
     # Without any fact of the filing that v2 names, the absence of one says nothing.
-    assert prove(facts, replace(claim, v2_filed=date(2010, 3, 19)), habits) is None
+    assert prove(facts, replace(claim, v2_filed=date(2010, 3, 19)), records) is None
 
 
 def test_the_earliest_rows_of_v2_are_comparatives() -> None:
@@ -183,8 +190,8 @@ def test_a_bank_whose_generations_define_revenue_otherwise_is_accused_on_neither
     own = facts.filed(period)[concept][0]
     claim = Claim(period, 44_912e6, 69_944e6, own.accession, own.filed)
     # In other periods v1 had this concept, v2 never.
-    habits: Habits = {Voice(concept, 1.0): Habit(set(LONG_AGO), set(), set())}
-    proof = prove(facts, claim, habits)
+    records: TrackRecords = {SignedConcept(concept, 1.0): TrackRecord(set(LONG_AGO), set(), set())}
+    proof = prove(facts, claim, records)
     assert proof is None or proof.kind not in (Kind.V1_WRONG, Kind.V2_WRONG, Kind.RESTATED_PROVEN)
     assert prove(facts, claim, {}) is None
 
@@ -214,9 +221,9 @@ def test_the_nine_differences_of_five_recorded_years_are_proven() -> None:
             claims.append(
                 Claim(period, value, last.value, str(row["accession"]), last.filed, split=split)
             )
-        habits = learn(facts, claims)
+        records = learn(facts, claims)
         for claim in claims:
-            proof = prove(facts, claim, habits) if claim.v1 != claim.v2 else None
+            proof = prove(facts, claim, records) if claim.v1 != claim.v2 else None
             if proof is not None:
                 said[line.v2_field, claim.period.end.isoformat()] = proof.kind
     assert sorted(said.values()) == [Kind.RESTATED_PROVEN, *[Kind.SPLIT_ADJUSTED] * 8]
@@ -283,29 +290,29 @@ def test_a_quarter_of_cash_flow_is_nine_months_less_six() -> None:
 
 
 def test_a_zero_is_never_matched() -> None:
-    claim, habits = claim_of("AAPL", "revenue", YEAR, "2009-09-26")
+    claim, records = claim_of("AAPL", "revenue", YEAR, "2009-09-26")
     facts = facts_of("AAPL")
     for wrong in (replace(claim, v1=0.0), replace(claim, v2=0.0)):
-        proof = prove(facts, wrong, habits)
+        proof = prove(facts, wrong, records)
         assert proof is None or proof.kind in (Kind.V1_WRONG, Kind.V2_WRONG)
     zeros = [replace(c.claim, v1=0.0, v2=0.0) for c in cases_of("AAPL")["revenue", YEAR]]
     assert not any(h.agree for h in learn(facts, zeros).values())
 
 
 def test_a_company_without_facts_settles_nothing() -> None:
-    claim, habits = claim_of("AAPL", "revenue", YEAR, "2009-09-26")
-    assert prove(CompanyFacts("0000000001", []), claim, habits) is None
+    claim, records = claim_of("AAPL", "revenue", YEAR, "2009-09-26")
+    assert prove(CompanyFacts("0000000001", []), claim, records) is None
     nothing = replace(claim, v1=float("nan"))
-    assert prove(facts_of("AAPL"), nothing, habits) is None
+    assert prove(facts_of("AAPL"), nothing, records) is None
 
 
 def test_a_quarter_by_difference_rounded_by_its_filer_needs_the_very_figures() -> None:
     """A difference of figures rounded to 100,000 may be off by as much, so near is not enough."""
     some = [c.claim for c in derived_quarters(facts_of("MRVL"))["revenue", QUARTER]]
-    habits = learn(facts_of("MRVL"), some)
+    records = learn(facts_of("MRVL"), some)
     claim = next(c for c in some if c.period.end == date(2022, 1, 29))
     assert (claim.v1, claim.v2) == (1_342_978_000, 1_343_000_000)
-    proof = prove(facts_of("MRVL"), claim, habits)
+    proof = prove(facts_of("MRVL"), claim, records)
     assert proof is not None
     assert proof.kind is Kind.ROUNDED_BY_FILER
     assert proof.detail.startswith("rounded to 100,000: ")
@@ -314,4 +321,4 @@ def test_a_quarter_by_difference_rounded_by_its_filer_needs_the_very_figures() -
         replace(claim, v1=claim.v1 + 500),
         replace(claim, v1=claim.v2, v2=claim.v1),
     ):
-        assert prove(facts_of("MRVL"), near, habits) is None
+        assert prove(facts_of("MRVL"), near, records) is None

@@ -17,7 +17,7 @@ from pathlib import Path
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:
-    """Write a new file, whole or not at all visible under `path`'s final name elsewhere."""
+    """Write data to a path in place; `replace_file` is for files that readers open."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     try:
         view = memoryview(data)
@@ -63,6 +63,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def is_abandoned(path: Path) -> bool:
+    """Return whether a file is so old that the process that wrote it must be gone."""
     with suppress(FileNotFoundError):
         return time.time() - path.stat().st_mtime > ABANDONED_SECONDS
     return False
