@@ -97,7 +97,7 @@ GROUPS: dict[str, dict[str, Command]] = {
                 "historical-load --tickers AAPL,MSFT --from 2010-01-01",
                 "historical-load --generation v2 --tickers-file tickers.txt",
                 "historical-load --generation v2 --universe active --shards 8",
-                "historical-load --generation v2 --tickers AAPL --original-dates",
+                "historical-load --tickers AAPL --original-dates",
             ),
         ),
         "daily-update": Command(

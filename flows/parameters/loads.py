@@ -80,7 +80,7 @@ class HistoricalLoadParameters(Parameters, Named):
             raise UsageError(f"--from {self.from_date} comes after --to {self.to_date}")
         if bool(self.names) == (self.universe is not None):
             raise UsageError(
-                "give --tickers A,B, --tickers-file F or --universe active|all, one of "
+                "give --tickers A,B, --tickers-file FILE or --universe active|all, one of "
                 "names and universe"
             )
         if self.original_dates and self.generation == "v1":
