@@ -58,7 +58,7 @@ class Outcome:
         return [rule for rule in self.rules if not rule.passed]
 
     def as_json(self) -> bytes:
-        """What Great Expectations said, by suite."""
+        """Return what Great Expectations said, by suite, as JSON."""
         options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
         return orjson.dumps(self.said, default=str, option=options)
 

@@ -75,7 +75,7 @@ def make_review(review: Review) -> str:
 
 
 def worst_tickers(frames: Path, outcome: Outcome, most: int) -> list[str]:
-    """The tickers whose cases come first on the page; others fill up in their order."""
+    """Return the tickers whose cases come first on the page; others fill up in their order."""
     values = pd.read_parquet(
         frames / "values.parquet", columns=["ticker", "finding", "difference", "v1_value"]
     )
