@@ -15,7 +15,7 @@ from flows.commands.options import parameters_of
 from flows.commands.parser import parser
 from polygon_fundamentals import settings
 from polygon_fundamentals.parity import Kind, load_tolerances
-from tests.contract.doc_pages import PAGES, ROOT, Command, commands, exists, paths
+from tests.contract.doc_pages import PAGES, ROOT, Command, blocks, commands, exists, paths
 
 PARSER = parser("polygon-fundamentals")
 NAMES = frozenset(COMMANDS)
@@ -67,6 +67,16 @@ def test_the_pages_show_commands_and_a_wrong_one_is_seen(tmp_path: Path) -> None
     with pytest.raises(SystemExit):
         PARSER.parse_args(wrong.words)
     assert not exists(path, page)
+
+
+def test_the_command_is_spelt_one_way_on_every_page() -> None:
+    """README says the rule, and shows commands that run in a fresh clone."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = [line for line in blocks(readme).splitlines() if "polygon-fundamentals " in line]
+    assert shown
+    assert [line for line in shown if not line.startswith(".venv/bin/polygon-fundamentals ")] == []
+    module = {page.name for page in PAGES if "-m flows" in page.read_text(encoding="utf-8")}
+    assert module == {"README.md", "CHANGELOG.md", "cron.md"}, "where it is said to be the same"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
