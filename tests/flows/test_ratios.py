@@ -180,7 +180,7 @@ def test_what_cannot_be_is_said(market: Sandbox, lake: Lake) -> None:
     assert main(["ratios", "--tickers", "A", "--universe", "all", *at]) == 2
     code, answer = call("ratios", *at)
     assert code == 2
-    assert "follows no ticker yet" in answer["error"]
+    assert "contains no tickers yet" in answer["error"]
     market.entitled = ("v1",)
     code, answer = call("ratios", "--tickers", "NAN,CON", *at)
     assert (code, len(answer["ratios"]["failed"])) == (3, 2)

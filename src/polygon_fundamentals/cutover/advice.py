@@ -23,7 +23,7 @@ ROWS_A_REQUEST = 100
 
 @dataclass(frozen=True)
 class Fate:
-    """What a load of both generations, a cutover and a cleanup do to one thing."""
+    """What a load of both generations, a cutover and a cleanup do to one file or folder."""
 
     what: str
     load: str

@@ -1,4 +1,4 @@
-"""What lies in `bronze/fundamentals` besides the three statements: it stays reachable at its path.
+"""Other files in `bronze/fundamentals`: they stay at their path.
 
 Companion folders and loose files are the user's. They are never copied, and their bytes never
 change: while one generation's folder holds an entry, the other's has a relative link to it, made

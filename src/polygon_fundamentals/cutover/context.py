@@ -37,7 +37,7 @@ class BuiltSilver:
 
 @dataclass(frozen=True)
 class SwitchContext:
-    """What a switch works with besides the lake; tests put others in.
+    """The dependencies of a switch; tests replace them.
 
     `on_reached` is called with the name of each moment that the operation reaches.
     """
@@ -54,10 +54,9 @@ class SwitchContext:
 class Options:
     """How to switch.
 
-    `wait_seconds`: how long v1's running jobs are waited for. `settle_seconds`: how long,
-    after v1's folder has got its archive name for the first time, readers that resolved
-    the path before that have to finish before the pointer moves on. `accept_parity`: why a
-    rollback goes on though parity does not pass.
+    `wait_seconds`: how long v1's running jobs are waited for. `settle_seconds`: the pause after
+    v1's folder is renamed for the first time, so that readers that resolved the old path can
+    finish. `accept_parity`: why a rollback goes on though parity does not pass.
     """
 
     force: str | None = None

@@ -134,7 +134,7 @@ class Journal:
         flush_folder(self.path.parent)
 
     def note(self, facts: Facts) -> None:
-        """Write facts down, all but those that are there already: the first one stands."""
+        """Write facts down. A fact that is already noted is not overwritten."""
         orjson.dumps(facts)  # what JSON cannot hold is refused before it spoils every write
         if facts.keys() - self.facts.keys():
             self.facts.update(Facts(**{**facts, **self.facts}))

@@ -184,8 +184,8 @@ def _to_go_on_with(
 ) -> Journal | None:
     """Undo what was cut off; return what this operation is to go on with.
 
-    It goes on only where the pointer had moved already. Before that, what was looked at may
-    be of yesterday, so everything is put back and begins anew.
+    It goes on only where the pointer had moved already. Before that the earlier checks may
+    be out of date, so everything is put back and begins anew.
     """
     clear_leftovers(lake)
     left = journals.unfinished(lake, CUTOVER, ROLLBACK)

@@ -69,7 +69,7 @@ class QuarantinedFile:
 
 
 def foreign_files(lake: Lake) -> list[tuple[Dataset, int, str]]:
-    """Return (dataset, partition, ticker) of v2's files that lack our mark. Writes nothing."""
+    """Return (dataset, partition, ticker) of the v2 files of other tools. Writes nothing."""
     foreign = []
     for statement in Statement:
         dataset = lake.dataset(Generation.V2, statement)
@@ -80,7 +80,7 @@ def foreign_files(lake: Lake) -> list[tuple[Dataset, int, str]]:
 
 
 def quarantine_foreign_files(lake: Lake) -> list[QuarantinedFile]:
-    """Quarantine what something else wrote into v2's folder, and mend v2's files.
+    """Quarantine what another tool wrote into v2's folder and repair v2's files; return them.
 
     Safe beside running loads, and to repeat after a kill. Only once there has been a cutover:
     before it nothing reaches v2's folder through the pointer. After a rollback what was written
@@ -271,7 +271,7 @@ def written_by_others(
     """Return the files that changed since our first load, other than by our loads.
 
     A file counts where no load was going on when it changed, or where it lacks our mark.
-    Files that were there before our first load are another tool's, and meant to be.
+    Files that were there before our first load are another tool's, and are expected.
     """
     first = int(min(start for start, _ in spans).timestamp() * 1e9)
     windows = [(int(a.timestamp() * 1e9), int(b.timestamp() * 1e9)) for a, b in spans]

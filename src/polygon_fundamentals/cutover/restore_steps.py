@@ -66,7 +66,7 @@ class Restore(ArchiveSteps):
         return self.folder.is_dir() and (not later or self.later.exists())
 
     def into_place(self) -> str:
-        """Rename the folder into place; one of later loads is set aside first."""
+        """Rename the folder into place; a folder that later loads created is moved aside first."""
         if not self._in_place():
             if self.folder.is_dir():
                 os.rename(self.folder, self.later)
@@ -82,7 +82,7 @@ class Restore(ArchiveSteps):
     def join_later(self) -> str:
         """Upsert the records that were loaded after the cleanup.
 
-        No load waits for it, nor does it for one: of v1 none begins while records are kept.
+        It needs no lock: no v1 load can start while archived records are kept.
         """
         if not self.later.exists():
             return "nothing was loaded after the cleanup"

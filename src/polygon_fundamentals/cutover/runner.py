@@ -24,7 +24,7 @@ MAX_MESSAGE = 300
 class Step:
     """One step: what it does and how it is put back; both return what they did, in words.
 
-    Where a step that `stays` fails, what came before it stands, to be finished by the next call.
+    If a step that `stays` fails, earlier steps are kept; the next call finishes the operation.
     """
 
     name: str

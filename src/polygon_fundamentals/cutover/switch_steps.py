@@ -23,7 +23,10 @@ _NO_WAIT = "no reason to wait"
 
 
 class Switch:
-    """One switch under its journal; every step may be repeated."""
+    """One switch under its journal.
+
+    Every step may be repeated, and its methods return what they did, in words.
+    """
 
     def __init__(
         self,
@@ -186,7 +189,7 @@ class Switch:
         return links.build_named(self.lake, self.facts["silver_after"])
 
     def check_candidate(self) -> str:
-        """Run the readers' checks on what is and on what will be.
+        """Run the readers' checks on the present and on the new generation.
 
         Raises:
             AnswerIsNo: an answer differs.

@@ -39,7 +39,7 @@ def bisect_failures(
     """Do the work for all tickers (or rows), in halves where it fails; return each one's error.
 
     Only errors of `kind`. What would fail for all (key, plan, endpoint gone) is not tried
-    again in halves. Both halves come before a quarter, so that where one ticker fails the
+    again in halves. Each level is finished before the next, so that where one ticker fails the
     other half soon shows the client that the API is not down; or else `in_order`.
     """
     failed: dict[Part, FundamentalsError] = {}

@@ -80,7 +80,7 @@ def store_v2(job: StoreJob) -> Stored:
     count = 0
     for rows in chain.from_iterable(map(parse_pieces, job.bodies)):
         if job.owner:
-            refuse_strangers(rows, job.owner)
+            refuse_other_companies(rows, job.owner)
         own = {job.owner: range(len(rows))} if job.owner else follow(rows, job.companies)
         for ticker, positions in own.items():
             places[ticker] += [count + i for i in positions]
@@ -104,7 +104,7 @@ def store_v1(job: StoreJob) -> Stored:
     given = [*job.rows, *(row for body in job.bodies for row in parse_rows(body))]
     rows = [row for row in given if wanted(row, job)]
     if job.owner and not job.window:
-        refuse_strangers(rows, job.owner)
+        refuse_other_companies(rows, job.owner)
     if job.owner:
         places: dict[str, list[int]] = {job.owner: list(range(len(rows)))}
     else:
@@ -146,7 +146,7 @@ def follow(rows: Sequence[Mapping[str, Any]], companies: Companies) -> dict[str,
     return places
 
 
-def refuse_strangers(rows: Sequence[Mapping[str, Any]], ticker: str) -> None:
+def refuse_other_companies(rows: Sequence[Mapping[str, Any]], ticker: str) -> None:
     """Refuse rows that cannot be the answer to a request for one ticker.
 
     A ticker may have had two companies, and a renamed company's rows name its new ticker alone.
@@ -161,11 +161,11 @@ def refuse_strangers(rows: Sequence[Mapping[str, Any]], ticker: str) -> None:
         if isinstance(symbols, list) and symbols:
             cik = ten_digits(row.get("cik"))
             named[cik] = named.get(cik, False) or ticker in symbols
-    strangers = sorted(str(cik) for cik, is_named in named.items() if not is_named)
-    if len(strangers) > 1:
+    others = sorted(str(cik) for cik, is_named in named.items() if not is_named)
+    if len(others) > 1:
         raise FormatError(
-            f"the answer for {ticker} holds rows of {len(strangers)} other companies (such as CIK "
-            f"{strangers[0]}), so the server ignored the filter; nothing was stored. Check "
+            f"the answer for {ticker} holds rows of {len(others)} other companies (such as CIK "
+            f"{others[0]}), so the server ignored the filter; nothing was stored. Check "
             "--base-url, then run again"
         )
 

@@ -43,7 +43,7 @@ class Inline:
         return function(job)
 
     def room(self) -> AbstractContextManager[object]:
-        """Every thread stores what it fetched itself."""
+        """Return a context without a limit: every thread stores what it fetched itself."""
         return nullcontext()
 
     def close(self) -> None:
@@ -68,12 +68,12 @@ class Processes:
             return self._pool.submit(function, job).result()
         except BrokenProcessPool as error:
             raise LakeError(
-                "a writer process died, perhaps for want of memory; run again, with "
+                "a writer process died, perhaps out of memory; run again, with "
                 "POLYGON_PROCESSES=1 if it happens once more"
             ) from error
 
     def room(self) -> AbstractContextManager[object]:
-        """Wait for a place."""
+        """Return a context that waits for a place."""
         return self._room
 
     def close(self) -> None:
