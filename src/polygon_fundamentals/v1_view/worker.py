@@ -74,22 +74,25 @@ class Worker:
                 self._end()
             if self._pool is None:
                 self._pool = ProcessPoolExecutor(1, _CONTEXT, initializer=_begin)
+            pool = self._pool
             self._used = time.monotonic()
             self._jobs += 1
-            try:
-                future = self._pool.submit(function, *arguments)
-            except BrokenProcessPool:
-                self._pool = None
-                raise
             self._under_way += 1
-        future.add_done_callback(self._done)
+        try:
+            # Not under the lock: a pool whose process was killed holds its own lock while it fails
+            # its jobs (from Python 3.12 on), and their callbacks need ours.
+            future = pool.submit(function, *arguments)
+        except BaseException as error:
+            self._ended(pool, error)
+            raise
+        future.add_done_callback(lambda done: self._ended(pool, _error_of(done)))
         return future
 
-    def _done(self, future: Future[Any]) -> None:
+    def _ended(self, pool: ProcessPoolExecutor, error: BaseException | None) -> None:
         with self._lock:
             self._under_way -= 1
             self._used = time.monotonic()
-            if not future.cancelled() and isinstance(future.exception(), BrokenProcessPool):
+            if isinstance(error, BrokenProcessPool) and self._pool is pool:
                 self._pool = None
 
     def rest(self) -> None:
@@ -123,6 +126,10 @@ class Worker:
         for process in processes:
             process.kill()
             process.join()  # it may be writing
+
+
+def _error_of(future: Future[Any]) -> BaseException | None:
+    return None if future.cancelled() else future.exception()
 
 
 def _begin() -> None:

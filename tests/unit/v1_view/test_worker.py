@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
+import time
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
 
 import pytest
 
@@ -57,3 +61,26 @@ def test_a_callback_that_needs_the_worker_does_not_stop_the_next_job(worker: Wor
     thread.start()
     thread.join(SECONDS)
     assert len(answers) == 1
+
+
+def test_a_pool_that_runs_callbacks_while_it_takes_a_job_does_not_stand_still(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As from Python 3.12 on: a pool whose process was killed holds its lock while it fails its
+    # jobs, and whoever submits another waits for that lock.
+    process = done_by(worker)
+    counted = threading.Event()
+    running = worker.submit(time.sleep, SECONDS)
+    running.add_done_callback(lambda _: counted.set())
+    submit = ProcessPoolExecutor.submit
+
+    def submit_when_the_callbacks_have_run(pool: ProcessPoolExecutor, *job: Any) -> Future[Any]:
+        os.kill(process, signal.SIGKILL)
+        assert counted.wait(10.0), "the worker's own callback waits for the worker"
+        return submit(pool, *job)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ProcessPoolExecutor, "submit", submit_when_the_callbacks_have_run)
+        with pytest.raises(BrokenProcessPool):
+            worker.submit(os.getpid)
+    assert done_by(worker) != process
