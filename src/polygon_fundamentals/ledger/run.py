@@ -147,7 +147,8 @@ def close_crashed(lake: Lake) -> list[RunEntry]:
         return closed
     with exclusive(lake.lock("ledger")):
         for entry in read_entries(lake, since)[0]:
-            if is_dead(entry):
+            # A run may have ended since its entry was read. One that is dead writes no more.
+            if is_dead(entry) and _outcome_now(entry.path) == RUNNING:
                 beat = datetime.fromtimestamp(entry.path.stat().st_mtime, UTC)
                 seconds = round((beat - entry.started).total_seconds(), 3)
                 content = {
@@ -161,6 +162,13 @@ def close_crashed(lake: Lake) -> list[RunEntry]:
                 replace_file(entry.path, orjson.dumps(content, option=orjson.OPT_INDENT_2))
                 closed.append(RunEntry.of(content, entry.path))
     return closed
+
+
+def _outcome_now(path: Path) -> str:
+    """Return what an entry says now, an empty text where it has gone."""
+    with suppress(FileNotFoundError):
+        return str(orjson.loads(path.read_bytes())["outcome"])
+    return ""
 
 
 def resumable(

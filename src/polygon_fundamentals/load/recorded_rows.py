@@ -29,6 +29,10 @@ from polygon_fundamentals.normalise.exact import parse_exact, parse_text, to_jso
 from polygon_fundamentals.statements import Timeframe
 
 _DAY = re.compile(r"(?<!\d)(20\d\d)-(\d\d)-(\d\d)(?!\d)")
+_UNKNOWN_MOMENT = (
+    "it says that it was recorded at {!r}, which is not a date or time in ISO form; correct it, or "
+    "give --as-recorded DAY"
+)
 _SINGER = frozenset(("RECORD", "SCHEMA", "STATE", "ACTIVATE_VERSION", "BATCH"))
 
 Row = dict[str, Any]
@@ -70,12 +74,15 @@ def observed_rows(
         return
     for line, value in table_rows(data, problem) if is_table(data) else _values(data, problem):
         for record, moment in _records(value):
+            own = None if recorded else _parsed(moment)
             reason = _refused(record) or _not_storable(record)
+            if reason is None and own is None and moment is not None and not recorded:
+                reason = "damaged", _UNKNOWN_MOMENT.format(str(moment)[:40])
             if reason is None:
                 row = {k: v for k, v in record.items() if k not in MOMENTS}
                 if isinstance(row.get("tickers"), str):
                     row["tickers"] = listed(row["tickers"])
-                yield row, recorded or _parsed(moment) or at
+                yield row, recorded or own or at
             else:
                 problem(*reason, line)
 

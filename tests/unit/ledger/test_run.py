@@ -10,12 +10,14 @@ from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import Any
 
+import orjson
 import pytest
 
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.ledger.coverage import last_covered
+from polygon_fundamentals.ledger.entry import is_dead
 from polygon_fundamentals.statements import Generation
 from tests.builders.ledger import SCOPE, entry
 
@@ -46,6 +48,20 @@ def test_which_runs_are_dead(lake: Lake, changes: dict[str, Any], dead: bool) ->
     closed = ledger.close_crashed(lake)
     assert [record.content["run"] for record in closed] == (["one"] if dead else [])
     assert outcomes(lake)["one"] == ("crashed" if dead else changes.get("outcome", "running"))
+
+
+def test_a_run_that_ends_while_it_is_looked_at_keeps_its_outcome(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry(lake, "one", started=recently(), pid=2**22 - 1)
+
+    def ended_meanwhile(seen: ledger.RunEntry) -> bool:
+        seen.path.write_bytes(orjson.dumps({**seen.content, "outcome": "succeeded"}))
+        return is_dead(seen)
+
+    monkeypatch.setattr("polygon_fundamentals.ledger.run.is_dead", ended_meanwhile)
+    assert ledger.close_crashed(lake) == []
+    assert outcomes(lake) == {"one": "succeeded"}
 
 
 _ELSEWHERE = """

@@ -113,6 +113,21 @@ def test_the_moment_of_a_record(tmp_path: Path, own: str | None, folder: str, mo
     assert at.isoformat() == moment
 
 
+@pytest.mark.parametrize("own", ["31 May 2024", 1717185600, ["2024-05-31"]])
+def test_a_moment_that_cannot_be_read_is_named_and_not_guessed(
+    lake: Lake, tmp_path: Path, own: Any
+) -> None:
+    """The file's own time may be years later: the record would count from the wrong day."""
+    path = written(tmp_path / "page.json", record(1, observed_at=own), record(2, cik="0000000778"))
+    report = import_v1(lake, [path])
+    ((kind, _, reason),) = reasons(report)
+    assert kind == "damaged"
+    assert f"it says that it was recorded at {str(own)!r}" in reason
+    assert (report.records, assets(lake)) == (1, {"ZZZ": [2.0]})
+    assert import_v1(lake, [path], start_of(date(2024, 5, 31))).problems == []
+    assert sorted(assets(lake)["ZZZ"]) == [1.0, 2.0]
+
+
 def test_tables_say_when_their_records_were_fetched(tmp_path: Path) -> None:
     """Singer's targets write the moment into a column, and pandas a day as a timestamp."""
     fetched = datetime(2024, 5, 31, 20, tzinfo=UTC)
