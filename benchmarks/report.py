@@ -1,6 +1,8 @@
-"""Write docs/benchmarks.md and its curves from what is measured so far.
+"""Write a page of tables and curves from what is measured so far.
 
-python -m benchmarks.report FOLDER [--docs docs]
+    python -m benchmarks.report FOLDER
+
+The page is FOLDER/benchmarks.md; docs/benchmarks.md, which says more, takes its tables from it.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ EXPLAINED = {
         "the history (files and bytes are the whole lake's); the plain downloader, the vendor's "
         "client and dlt write the answer into an empty folder."
     ),
-    "week": "The same with the window that ours asks for unless told otherwise.",
+    "week": "The same with the window that ours asks for by default.",
     "parity": (
         "All mapped fields of three statements. Ours compares for the first time, from the rows "
         "that the loads kept as they wrote (decisions/what-a-load-wrote-is-not-read-again.md), "
@@ -85,8 +87,8 @@ make bench BENCH_COMPANIES="100 300 1000"
 ```
 
 builds `.venv-bench` with the packages of the others (`benchmarks/requirements.txt`), measures into
-`bench/results.jsonl`, one line per measurement, and writes this page. If it is interrupted,
-the same command continues where it stopped. `python -m benchmarks.run --help` lists the options.
+`bench/results.jsonl`, one line per measurement, and writes its tables and curves to
+`bench/benchmarks.md`. If it is interrupted, the same command continues where it stopped. `python -m benchmarks.run --help` lists the options.
 """
 
 
@@ -94,16 +96,15 @@ def main() -> None:
     """Write the page and the curves."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--docs", type=Path, default=tools.ROOT / "docs")
     given = parser.parse_args()
     rows = Results(given.folder).rows()
     if not any(row.good for row in rows):
         raise SystemExit(f"{given.folder} holds no measurement: python -m benchmarks.run --help")
-    given.docs.mkdir(parents=True, exist_ok=True)
     drawn = curves(rows)
     for _, name, text in drawn:
-        (given.docs / name).write_text(text)
-    (given.docs / "benchmarks.md").write_text("\n".join(page(rows, drawn)))
+        (given.folder / name).write_text(text)
+    (given.folder / "benchmarks.md").write_text("\n".join(page(rows, drawn)))
+    print(f"written: {given.folder / 'benchmarks.md'}")
 
 
 def page(rows: Sequence[Row], drawn: Sequence[tuple[str, str, str]]) -> Iterator[str]:
