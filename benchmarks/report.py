@@ -88,7 +88,8 @@ make bench BENCH_COMPANIES="100 300 1000"
 
 builds `.venv-bench` with the packages of the others (`benchmarks/requirements.txt`), measures into
 `bench/results.jsonl`, one line per measurement, and writes its tables and curves to
-`bench/benchmarks.md`. If it is interrupted, the same command continues where it stopped. `python -m benchmarks.run --help` lists the options.
+`bench/benchmarks.md`. If it is interrupted, the same command continues where it stopped.
+`python -m benchmarks.run --help` lists the options.
 """
 
 

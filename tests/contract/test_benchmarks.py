@@ -1,7 +1,6 @@
 """The benchmark works: it measures, keeps what it measured, and makes a page of it.
 
-No time is judged here. The command itself, with Prefect's temporary server, is measured in the slow
-test; the quick ones measure the same load through the library.
+No time is judged here.
 """
 
 from __future__ import annotations
@@ -65,6 +64,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
     return measure(tmp_path_factory.mktemp("bench"), QUICK)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(QUICK))
 def test_a_tool_is_measured_or_said_to_be_missing(rows: dict[str, Row], name: str) -> None:
     check(rows[name], rows["plain"].records)

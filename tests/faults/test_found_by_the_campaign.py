@@ -73,11 +73,16 @@ def test_a_flipped_bit_is_not_written_anew_as_if_the_vendor_had_said_so(lake: La
     assert struct.pack("<d", 2001.0) in path.read_bytes()
 
 
-def stopped_at_each_change(lake: Lake, act: str, work: Callable[[], object]) -> Iterator[int]:
-    """Do some work in a process that is stopped at its n-th change; yield n until none is left."""
-    status, at = -signal.SIGKILL, 0
+def stopped_at_changes(
+    lake: Lake, act: str, every: int, work: Callable[[], object]
+) -> Iterator[int]:
+    """Do some work in a process that is stopped at its n-th change; yield n until none is left.
+
+    n grows by `every`, from 1 on.
+    """
+    status, at = -signal.SIGKILL, 1 - every
     while status:
-        at += 1
+        at += every
         child = os.fork()
         if not child:
             Trap(lake.root, act, at).install()
@@ -88,30 +93,39 @@ def stopped_at_each_change(lake: Lake, act: str, work: Callable[[], object]) -> 
         yield at
 
 
-@pytest.mark.parametrize("act", ["kill", "power"])
+@pytest.mark.parametrize(
+    ("act", "every"),
+    [
+        ("power", 3),
+        pytest.param("power", 1, marks=pytest.mark.slow),
+        pytest.param("kill", 1, marks=pytest.mark.slow),
+    ],
+)
 def test_a_quarantine_stopped_at_any_change_loses_no_row_and_leaves_no_file(
-    lake: Lake, act: str
+    lake: Lake, act: str, every: int
 ) -> None:
     """After a power cut the copy was empty, and the next command took it for whole."""
     assert run(fill(lake), "cutover", checks=())["exit_code"] == 0
     v1 = lake.dataset(Generation.V1, Statement.BALANCE_SHEETS)
-    before, at = read_dataset(v1).num_rows, 0
+    written, at = read_dataset(v1).num_rows, 0
     days = (date(1999, 1, 1) + timedelta(days=day) for day in range(1_000))
     append_as_the_old_script(lake.pointer / PLACE, end_date=f"{next(days)}")
-    for at in stopped_at_each_change(lake, act, lambda: quarantine_foreign_files(lake)):
+    for at in stopped_at_changes(lake, act, every, lambda: quarantine_foreign_files(lake)):
         recover(lake)
         quarantine_foreign_files(lake)
-        assert read_dataset(v1).num_rows == before + at, at
+        written += 1
+        assert read_dataset(v1).num_rows == written, at
         assert [path for path in lake.root.rglob(".*") if path.is_file()] == [], at
         append_as_the_old_script(lake.pointer / PLACE, end_date=f"{next(days)}")
     assert at > 10
 
 
-def test_a_power_cut_leaves_no_file_of_silver_that_does_not_open(lake: Lake) -> None:
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_power_cut_leaves_no_file_of_silver_that_does_not_open(lake: Lake, every: int) -> None:
     """The history lies beside the build, and had its final name from the beginning."""
     fill(lake, tickers=["AAA"])
     at = 0
-    for at in stopped_at_each_change(lake, "power", lambda: silver.build(lake)):
+    for at in stopped_at_changes(lake, "power", every, lambda: silver.build(lake)):
         for path in lake.silver.rglob("part-*.parquet"):
             if not any(part.endswith(".partial") for part in path.parts):
                 assert pq.read_metadata(path).num_rows, at

@@ -80,6 +80,7 @@ def test_a_second_run_compares_nothing_and_finds_the_same(mine: Lake) -> None:
     assert content(second.findings) == content(first.findings)
 
 
+@pytest.mark.slow
 def test_read_in_processes_it_finds_the_same(mine: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = content(afresh(mine))
     monkeypatch.setattr(lake_read, "FILES_WORTH_PROCESSES", 1)

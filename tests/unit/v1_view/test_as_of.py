@@ -68,6 +68,7 @@ def test_a_period_gains_its_statements_when_they_are_known(dated: Lake) -> None:
     assert sorted(record["financials"]) == ["balance_sheet", "cash_flow_statement"]
 
 
+@pytest.mark.slow
 def test_a_period_of_which_only_the_filing_was_known_is_not_served(lake: Lake) -> None:
     for statement in Statement:
         rows = [
