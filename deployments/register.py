@@ -23,9 +23,7 @@ from pydantic.fields import FieldInfo
 
 from deployments.declared import Deployment, JsonObject, PrefectFile, Schedule
 from deployments.steps import CREATE, Step, differences
-
-# Set by `cleanup` on the deployments that it takes out of service.
-RETIRED_TAG = "retired"
+from polygon_fundamentals.server import RETIRED_TAG
 
 
 @dataclass(frozen=True)

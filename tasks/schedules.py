@@ -19,16 +19,16 @@ from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import PrefectException
 
+from polygon_fundamentals.cutover.rehearsal import rehearsal_of
 from polygon_fundamentals.cutover.schedules import NoSchedules, Recorded, Schedules
-from polygon_fundamentals.errors import ApiError
+from polygon_fundamentals.errors import ApiError, UsageError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.server import SWITCHED
-from polygon_fundamentals.settings import server_configured
+from polygon_fundamentals.server import RETIRED_TAG, SWITCHED
+from polygon_fundamentals.settings import is_default_lake, server_configured
 
 PAGE = 200
 GENERATIONS = ("v1", "v2", "both")
 GOING_ON = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
-RETIRED_TAG = "retired"
 Result = TypeVar("Result")
 
 
@@ -37,15 +37,28 @@ class ServerError(ApiError):
 
 
 def schedules_of(lake: Lake) -> Schedules:
-    """Return the schedules of the configured server; none where no server is configured."""
-    return ServerSchedules(lake) if server_configured() else NoSchedules()
+    """Return the schedules of the configured server.
+
+    None without one, and none for a copy to rehearse on: those on the server are of the lake that
+    was copied.
+    """
+    if not server_configured():
+        return NoSchedules()
+    if rehearsal_of(lake) is not None:
+        return NoSchedules(
+            "this is a copy to rehearse on, and the server's schedules stay as they are"
+        )
+    return ServerSchedules(lake)
 
 
 class ServerSchedules:
     """Schedules as the server has them: of deployments with a `generation` parameter.
 
-    A deployment whose `lake` parameter names another lake is left alone.
+    Those that load another lake are left alone: their `lake` parameter names it, or they have none
+    and QUANTLAKE_ROOT names it.
     """
+
+    why_none = "no server was configured when this switch began"
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
@@ -98,7 +111,8 @@ class ServerSchedules:
         return [
             run.name
             for run in runs
-            if run.parameters.get("generation") in generations and self._is_mine(run.parameters)
+            if run.parameters.get("generation") in generations
+            and self._is_mine(run.name, run.parameters)
         ]
 
     def retire(self, generations: Sequence[str]) -> list[str]:
@@ -114,6 +128,31 @@ class ServerSchedules:
                 names.append(deployment.name)
         return names
 
+    def reinstate(self, generations: Sequence[str]) -> list[str]:
+        """Undo `retire`, and read that back; return the names of what had been retired."""
+        return _asked(lambda client: self._reinstate(client, generations))
+
+    def _reinstate(self, client: SyncPrefectClient, generations: Sequence[str]) -> list[str]:
+        retired = self._retired(client, generations)
+        for deployment in retired:
+            tags = [tag for tag in deployment.tags if tag != RETIRED_TAG]
+            client.update_deployment(deployment.id, DeploymentUpdate(paused=False, tags=tags))
+        if left := self._retired(client, generations):
+            raise ServerError(
+                f"the deployment {left[0].name} is still retired; look at it in the Prefect UI, "
+                "then run again"
+            )
+        return [deployment.name for deployment in retired]
+
+    def _retired(
+        self, client: SyncPrefectClient, generations: Sequence[str]
+    ) -> list[DeploymentResponse]:
+        return [
+            d
+            for d in self._deployments(client)
+            if d.parameters["generation"] in generations and RETIRED_TAG in d.tags
+        ]
+
     def _deployments(self, client: SyncPrefectClient) -> list[DeploymentResponse]:
         deployments: list[DeploymentResponse] = []
         while True:
@@ -124,16 +163,33 @@ class ServerSchedules:
         return [
             d
             for d in deployments
-            if d.parameters.get("generation") in GENERATIONS and self._is_mine(d.parameters)
+            if d.parameters.get("generation") in GENERATIONS and self._is_mine(d.name, d.parameters)
         ]
 
-    def _is_mine(self, parameters: dict[str, object]) -> bool:
+    def _is_mine(self, name: str, parameters: dict[str, object]) -> bool:
+        """Return whether a deployment or run loads this lake.
+
+        Raises:
+            UsageError: it names no lake, and nothing here says which one that is.
+        """
         named = parameters.get("lake")
-        return named is None or Path(str(named)).resolve() == self._lake.root.resolve()
+        if named is not None:
+            return Path(str(named)).resolve() == self._lake.root.resolve()
+        mine = is_default_lake(self._lake.root)
+        if mine is None:
+            raise UsageError(
+                f"{name} on the Prefect server names no lake, so it loads the one that "
+                "QUANTLAKE_ROOT names to its worker; here QUANTLAKE_ROOT is not set. Set it to "
+                f"{self._lake.root} if that is the lake it loads, else to the other one, and run "
+                "again"
+            )
+        return mine
 
 
 def _note_switched(client: SyncPrefectClient, wanted: Recorded) -> None:
     """Note on the server what was switched, so that a later deploy does not undo it."""
+    if not wanted:
+        return
     now = {entry["deployment"]: entry["active"] for entry in wanted}
     variable = client.read_variable_by_name(SWITCHED)
     if variable is None:

@@ -174,6 +174,7 @@ class FakeSchedules:
 
     path: Path
     busy: list[list[str]] = field(default_factory=list)
+    why_none: str = ""
 
     def recorded(self) -> Recorded:
         """Return the file's content."""
@@ -201,6 +202,10 @@ class FakeSchedules:
             ]
         )
         return [e["deployment"] for e in self.recorded() if e["generation"] in generations]
+
+    def reinstate(self, generations: Sequence[str]) -> list[str]:
+        """Do nothing: `retire` leaves no trace but the schedules themselves."""
+        return []
 
     def active(self) -> dict[str, bool]:
         """Return generation → whether its schedule is active."""

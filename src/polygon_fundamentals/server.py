@@ -8,5 +8,7 @@ LIMIT_NAME = "polygon-api"
 SECRET_BLOCK = "polygon-api-key"
 # The variable in which a cutover notes the schedules it switched: deployment → active.
 SWITCHED = "polygon_fundamentals_switched"
+# The tag of the deployments that `cleanup` took out of service.
+RETIRED_TAG = "retired"
 # The deployment whose runs are the shards of a sharded load.
 SHARD_DEPLOYMENT = "historical-load/history-shard"

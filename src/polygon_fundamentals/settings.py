@@ -221,6 +221,16 @@ def lake_root(argument: str | Path | None = None) -> Path:
     return Path(text).expanduser().absolute()
 
 
+def is_default_lake(root: Path) -> bool | None:
+    """Return whether a lake is the one that is meant where none is named.
+
+    None where that cannot be told: QUANTLAKE_ROOT is not set, and the lake is not ./data.
+    """
+    if root.resolve() == lake_root().resolve():
+        return True
+    return False if os.environ.get("QUANTLAKE_ROOT") else None
+
+
 def existing_lake_root(argument: str | Path | None = None) -> Path:
     """Return `lake_root` for a command that must not create a lake: a mistyped folder is refused.
 

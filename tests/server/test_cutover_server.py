@@ -159,7 +159,8 @@ def schedules(served: World) -> dict[str, bool]:
 
 def flows(served: World, lake: Lake, *words: str) -> tuple[int, dict[str, Any]]:
     """Run a command on the lake; return exit code and report."""
-    told = served.run(*words, "--lake", str(lake.root), "--json")
+    # As on a host whose workers load this lake.
+    told = served.run(*words, "--lake", str(lake.root), "--json", QUANTLAKE_ROOT=str(lake.root))
     assert "Traceback" not in told.stderr, told.stderr
     return told.returncode, json.loads(told.stdout)
 
@@ -170,7 +171,7 @@ def begun(served: World, lake: Lake, gate: Path, *words: str) -> subprocess.Pope
     return subprocess.Popen(
         [sys.executable, "-m", "flows", *command, "--readers", str(gate / "readers.toml"), *words],
         cwd=ROOT,
-        env=served.environment(),
+        env=served.environment(QUANTLAKE_ROOT=str(lake.root)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -259,8 +260,8 @@ def test_a_running_v1_flow_run_is_waited_for_and_the_schedules_are_switched(
     assert as_it_is(lake) == ("v1", "v1", False)
 
 
-def planned(served: World) -> set[str]:
-    """Return the daily deployments that the server still has a run planned for."""
+def planned(served: World, wanted: str = "daily-v2") -> set[str]:
+    """Return the daily deployments that the server has a run planned for, `wanted` among them."""
     names = {d["id"]: name for name, d in served.deployments().items()}
     chosen = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}}}
 
@@ -269,8 +270,74 @@ def planned(served: World) -> set[str]:
         runs = served.api("/flow_runs/filter", chosen)
         return {names.get(r["deployment_id"], "") for r in runs} & STARTS.keys()
 
-    until(lambda: "daily-v2" in daily(), 60, "a planned run of daily-v2")
+    until(lambda: wanted in daily(), 180, f"a planned run of {wanted}")
     return daily()
+
+
+def retired(served: World) -> set[str]:
+    """Return the deployments that a cleanup has taken out of service."""
+    found = served.deployments()
+    tagged = {name for name, deployment in found.items() if "retired" in deployment["tags"]}
+    assert tagged == {name for name, deployment in found.items() if deployment["paused"]}
+    return tagged
+
+
+def variable(served: World) -> Any:
+    """Return what the server's variable says was switched."""
+    return served.api("/variables/name/polygon_fundamentals_switched", method="GET")["value"]
+
+
+def test_a_rollback_takes_retired_deployments_back_into_service(
+    served: World, lake: Lake, gate: Path
+) -> None:
+    before = data(lake)
+    words = ["--execute", "--force", "test", "--readers", str(gate / "readers.toml")]
+    assert flows(served, lake, "cutover", *words)[0] == 0
+    days = ["--deployments-days", "0", "--data-days", "0"]
+    code, report = flows(served, lake, "cleanup", "--execute", *days)
+    assert (code, report["state"]) == (0, "done"), report
+    of_v1 = {"daily-v1", "daily-both", "history-v1", "history-sharded"}
+    assert retired(served) == of_v1
+    assert served.run("deploy").stdout.count("retired by `cleanup`: left alone") == len(of_v1)
+    code, report = flows(served, lake, "restore", "--execute")
+    assert (code, retired(served)) == (0, of_v1), report
+    code, report = flows(served, lake, "rollback", "--execute", "--accept-stale")
+    assert (code, as_it_is(lake)) == (0, ("v1", "v1", False)), report
+    assert (retired(served), schedules(served)) == (set(), STARTS)
+    detail = report["steps"][-1]["detail"]
+    assert "active now: daily-both, daily-v1; no longer retired: " in detail
+    assert planned(served, "daily-both") == {"daily-v1", "daily-both"}
+    told = served.run("deploy", "--json")
+    assert (told.returncode, "retired" in told.stdout) == (0, False)
+    assert (retired(served), schedules(served)) == (set(), STARTS)
+    assert data(lake) == before
+
+
+def test_a_copy_and_a_second_lake_leave_the_schedules_alone(
+    served: World, lake: Lake, tmp_path: Path
+) -> None:
+    now = variable(served)
+    copy = Lake(tmp_path / "copy")
+    code, report = flows(served, lake, "rehearse", "--copy", str(copy.root))
+    assert code == 0, report
+    force = ["--execute", "--force", "test"]
+    code, report = flows(served, copy, "cutover", *force)
+    assert (code, as_it_is(copy)[:2]) == (0, ("v2", "v2")), report
+    steps = {step["name"]: step["detail"] for step in report["steps"]}
+    assert steps["pause schedules"].startswith("passed: this is a copy to rehearse on")
+    days = ["--deployments-days", "0", "--data-days", "0"]
+    assert flows(served, copy, "cleanup", "--execute", *days)[0] == 0
+    assert (schedules(served), retired(served), variable(served)) == (STARTS, set(), now)
+    # The deployments name no lake: here they load the one that QUANTLAKE_ROOT names.
+    words = ["--lake", str(lake.root), "--json", "--readers", str(tmp_path / "none.toml")]
+    (tmp_path / "none.toml").touch()
+    told = served.run("cutover", *force, *words, QUANTLAKE_ROOT="")
+    assert (told.returncode, leads_to(lake)) == (2, "v1"), told.stderr
+    assert f"Set it to {lake.root} if that is the lake it loads" in told.stdout
+    told = served.run("cutover", *force, *words)
+    assert (told.returncode, leads_to(lake)) == (0, "v2"), told.stderr
+    assert "no deployment there loads this lake" in told.stdout
+    assert (schedules(served), retired(served), variable(served)) == (STARTS, set(), now)
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -354,7 +421,7 @@ def test_a_person_is_asked_in_the_ui(served: World, lake: Lake, approved: bool) 
         "lake": str(lake.root),
     }
     identity = served.deployments()["cutover"]["id"]
-    with served.worker(f"asked-{approved}"):
+    with served.worker(f"asked-{approved}", QUANTLAKE_ROOT=str(lake.root)):
         run = served.api(f"/deployments/{identity}/create_flow_run", {"parameters": parameters})
         place = f"/flow_runs/{run['id']}"
 

@@ -113,7 +113,7 @@ def _sums(lake: Lake) -> dict[str, str]:
 
 
 def _over_and_back(copy: Lake, context: SwitchContext, today: date) -> DrillReport:
-    here = replace(context, schedules=NoSchedules())
+    here = replace(context, schedules=NoSchedules("a drill leaves the schedules alone"))
     options = Options(force="drill", settle_seconds=0.0, wait_seconds=5.0)
     first = leads_to(copy)
     data = {generation: _folder_sums(copy, generation) for generation in Generation}

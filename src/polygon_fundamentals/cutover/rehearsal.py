@@ -73,7 +73,9 @@ def rehearsal_of(lake: Lake) -> Rehearsal | None:
 def make_copy(lake: Lake, target: Path) -> OperationReport:
     """Copy a lake to rehearse on; the lake is only read.
 
-    Bytes are copied and no links made: an old job may write into a file of the copy.
+    Bytes are copied and no links made: an old job may write into a file of the copy. What the lake
+    keeps elsewhere and reaches by a link is copied into its place. What the copy publishes is not
+    the lake's.
 
     Raises:
         UsageError: the folder is not empty, lies in the lake, or has too little room.
@@ -83,7 +85,7 @@ def make_copy(lake: Lake, target: Path) -> OperationReport:
         raise UsageError(f"{target} is not empty; name another folder with --copy")
     if target.is_relative_to(lake.root):
         raise UsageError(f"{target} lies in the lake; name a folder outside of it with --copy")
-    needed = sum(path.lstat().st_size for path in lake.root.rglob("*") if not path.is_dir())
+    needed = _size(lake.root)
     target.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(target).free
     if free < needed:
@@ -94,17 +96,57 @@ def make_copy(lake: Lake, target: Path) -> OperationReport:
     # A lake that our loads have not touched has no locks of ours, and gets none by this.
     lock = exclusive(lake.lock("writers"), LOCK_SECONDS, "a load or switch of this lake")
     with lock if lake.ops.is_dir() else nullcontext():
-        shutil.copytree(lake.root, target, symlinks=True, dirs_exist_ok=True)
-    for path in target.rglob("*"):
-        # A link by its whole path would lead out of the copy, into the real lake.
-        if path.is_symlink() and (aim := Path(os.readlink(path))).is_relative_to(lake.root):
-            path.unlink()
-            path.symlink_to(target / aim.relative_to(lake.root))
+        _copy_tree(lake.root, target)
     copy = Lake(target)
+    # By it a table knows the lake that publishes it.
+    shutil.rmtree(copy.ops / "publish", ignore_errors=True)
     made = Rehearsal(str(lake.root), str(target), datetime.now(UTC))
     replace_file(mark_file(copy), orjson.dumps(asdict(made), option=orjson.OPT_INDENT_2))
     words = f"{target} is a copy of {lake.root} ({needed / 1e6:,.1f} MB) to rehearse on"
     return OperationReport(words, (StepResult("copy", True, words),))
+
+
+def _size(source: Path) -> int:
+    """Return the bytes that `_copy_tree` will write."""
+    files = source.rglob("*") if source.is_dir() else [source]
+    own = sum(path.lstat().st_size for path in files if path.is_symlink() or not path.is_dir())
+    return own + sum(_size(aim) for aim in _outside(source).values())
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    """Copy a file or folder; what it reaches by a link elsewhere is copied into its place."""
+    if not source.is_dir():
+        shutil.copy2(source, target)
+        return
+    shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+    outside = _outside(source)
+    for link in [path for path in target.rglob("*") if path.is_symlink()]:
+        aim, within = _aim(source / link.relative_to(target), source)
+        if link.relative_to(target) in outside:
+            link.unlink()
+            _copy_tree(aim, link)
+        # A link by its whole path would lead out of the copy, into the real lake.
+        elif within is not None and not _aim(link, target)[0].is_relative_to(target):
+            link.unlink()
+            link.symlink_to(target / within)
+
+
+def _outside(source: Path) -> dict[Path, Path]:
+    """Return link → what it leads to, of the links in a folder that lead out of it.
+
+    Links that lead nowhere are left out.
+    """
+    links = (path for path in source.rglob("*") if path.is_symlink())
+    aims = {link.relative_to(source): _aim(link, source) for link in links}
+    return {link: aim for link, (aim, within) in aims.items() if within is None and aim.exists()}
+
+
+def _aim(link: Path, folder: Path) -> tuple[Path, Path | None]:
+    """Return what a link says that it leads to, and where in the folder that is, if it is."""
+    aim = Path(os.path.normpath(link.parent / os.readlink(link)))
+    roots = (root for root in (folder, folder.resolve()) if aim.is_relative_to(root))
+    root = next(roots, None)
+    return aim, None if root is None else aim.relative_to(root)
 
 
 def let_days_pass(lake: Lake, days: int | None) -> OperationReport:

@@ -24,7 +24,9 @@ class ScheduleSteps:
         if "schedules" not in self.facts:
             self.journal.note({"schedules": self.context.schedules.recorded()})
         noted = self.facts["schedules"]
-        return "no server is configured" if noted is None else f"{len(noted)} schedules noted"
+        if noted is None:
+            return self.context.schedules.why_none
+        return f"{len(noted)} schedules noted" if noted else "no deployment there loads this lake"
 
     def try_to_record(self) -> str:
         """Note what the schedules are, where the server answers; it is asked again at the end."""
@@ -38,7 +40,7 @@ class ScheduleSteps:
         words = self.record()
         noted = self.facts["schedules"]
         if noted is None:
-            return f"passed: {words}; comment out the old scripts' cron lines yourself"
+            return f"passed: {words}"
         self.context.schedules.apply(with_active(noted, dict.fromkeys(V1_DEPLOYMENTS, False)))
         paused = [
             e["deployment"] for e in noted if e["generation"] in V1_DEPLOYMENTS and e["active"]
@@ -57,21 +59,29 @@ class ScheduleSteps:
         """Go on with v2's schedules, and leave v1's paused."""
         noted = self.facts["schedules"]
         if noted is None:
-            return "passed: no server is configured"
+            return f"passed: {self.context.schedules.why_none}"
         wanted = with_active(noted, {"v2": True, **dict.fromkeys(V1_DEPLOYMENTS, False)})
         self.context.schedules.apply(wanted)
         resumed = [e["deployment"] for e in wanted if e["active"]]
         return f"active now: {', '.join(resumed) or 'none'}"
 
     def before_cutover(self) -> str:
-        """Make the schedules what they were before the cutover."""
+        """Make the schedules what they were before the cutover.
+
+        A cleanup since may have retired their deployments, whose schedules then start nothing.
+        """
         wanted = self.facts.get("schedules_before_cutover")
         if wanted is not None:
             self.record()
-        if wanted is None or self.facts["schedules"] is None:
-            return "passed: no server is configured, or the cutover had none"
+        back = self.context.schedules.reinstate(V1_DEPLOYMENTS)
+        words = f"; no longer retired: {', '.join(back)}" if back else ""
+        if wanted is None:
+            return f"passed: the cutover had no schedules to switch{words}"
+        if self.facts["schedules"] is None:
+            return f"passed: {self.context.schedules.why_none}{words}"
         self.context.schedules.apply(wanted)
-        return f"active now: {', '.join(e['deployment'] for e in wanted if e['active']) or 'none'}"
+        active = ", ".join(e["deployment"] for e in wanted if e["active"])
+        return f"active now: {active or 'none'}{words}"
 
     def wait(self) -> str:
         """Wait until no flow run of v1 is going on.

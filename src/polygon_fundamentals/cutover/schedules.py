@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
 
@@ -25,8 +26,12 @@ class Schedules(Protocol):
     All methods raise FundamentalsError where the server does not answer.
     """
 
+    @property
+    def why_none(self) -> str:
+        """Why `recorded` returns None."""
+
     def recorded(self) -> Recorded | None:
-        """Return the schedules as they are; None where no server is configured."""
+        """Return the schedules as they are; None where there are none to switch."""
 
     def apply(self, wanted: Recorded) -> None:
         """Make every schedule as active as `wanted` says, and read that back."""
@@ -37,9 +42,15 @@ class Schedules(Protocol):
     def retire(self, generations: Sequence[str]) -> list[str]:
         """Take the deployments of these generations out of service; return their names."""
 
+    def reinstate(self, generations: Sequence[str]) -> list[str]:
+        """Take the deployments that `retire` took out of service back; return their names."""
 
+
+@dataclass(frozen=True)
 class NoSchedules:
-    """No server is configured: nothing to pause, nothing to wait for but the lake's lock."""
+    """There are no schedules to switch: nothing to wait for but the lake's lock."""
+
+    why_none: str = "no server is configured; cron lines are yours to change"
 
     def recorded(self) -> Recorded | None:
         """None."""
@@ -53,6 +64,10 @@ class NoSchedules:
         return []
 
     def retire(self, generations: Sequence[str]) -> list[str]:
+        """None."""
+        return []
+
+    def reinstate(self, generations: Sequence[str]) -> list[str]:
         """None."""
         return []
 

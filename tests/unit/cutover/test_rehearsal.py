@@ -17,6 +17,8 @@ from polygon_fundamentals.cutover.sign_offs import Contacts, Person, sign
 from polygon_fundamentals.cutover.thresholds import Thresholds
 from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.publish.publish import lake_id
+from tasks.schedules import ServerSchedules, schedules_of
 from tests.builders.commands import call
 from tests.builders.ledger import entry
 from tests.cutover_world import fill, run
@@ -59,6 +61,48 @@ def test_a_copy_has_the_bytes_and_none_of_its_links_leads_out(copy: Lake, lake: 
     [file] = list((copy.bronze / "fundamentals_v2").rglob("*=AAA.parquet"))[:1]
     assert file.stat().st_nlink == 1
     assert rehearsal.rehearsal_of(lake) is None
+
+
+def test_what_a_lake_has_on_another_disk_is_copied_too(lake: Lake, tmp_path: Path) -> None:
+    fill(lake)
+    assert run(lake, "cutover", checks=())["exit_code"] == 0
+    disk = tmp_path / "disk"
+    lake.bronze.rename(disk)
+    lake.bronze.symlink_to(disk)
+    (disk / "latest").symlink_to(disk / "fundamentals_v2")
+    (lake.root / "notes").symlink_to("../notes")
+    (tmp_path / "notes").write_text("mine")
+    copy = Lake(tmp_path / "far" / "copy")
+    assert call("rehearse", "--lake", str(lake.root), "--copy", str(copy.root))[0] == 0
+    before = fingerprint(disk, "**/*")
+    assert os.readlink(copy.pointer) == "fundamentals_v2"
+    links = [path for path in copy.root.rglob("*") if path.is_symlink()]
+    assert copy.bronze / "latest" in links
+    assert all(path.resolve().is_relative_to(copy.root) for path in links)
+    (copy.root / "notes").write_text("the copy's")
+    assert (tmp_path / "notes").read_text() == "mine"
+    passes(copy, "--days", "200")
+    assert run(copy, "cleanup")["exit_code"] == 0
+    assert not (copy.bronze / "fundamentals_v1_archive").exists()
+    assert fingerprint(disk, "**/*") == before
+
+
+def test_a_copy_does_not_publish_over_what_the_lake_published(copy: Lake, lake: Lake) -> None:
+    known = lake_id(lake)
+    again = copy.root.with_name("again")
+    assert call("rehearse", "--lake", str(lake.root), "--copy", str(again))[0] == 0
+    assert lake_id(Lake(again)) != known
+    assert lake_id(lake) == known
+
+
+def test_a_copy_leaves_the_schedules_of_the_server_alone(
+    copy: Lake, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
+    schedules = schedules_of(copy)
+    assert (schedules.recorded(), schedules.retire(["v1", "both"])) == (None, [])
+    assert schedules.why_none.startswith("this is a copy to rehearse on")
+    assert isinstance(schedules_of(lake), ServerSchedules)
 
 
 def test_five_runs_of_one_day_become_five_business_days(copy: Lake) -> None:
