@@ -6,6 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+import pyarrow.compute as pc
+
 from polygon_fundamentals.cutover import archive_file, checksums, companions, verify
 from polygon_fundamentals.cutover.context import V1_DEPLOYMENTS, SwitchContext
 from polygon_fundamentals.cutover.journal import Journal
@@ -14,13 +16,13 @@ from polygon_fundamentals.cutover.other_writers import mend_others
 from polygon_fundamentals.cutover.retention import Retention
 from polygon_fundamentals.cutover.runner import Step
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
-from polygon_fundamentals.lake.archived_rows import archived_file, write_archived
+from polygon_fundamentals.lake.archived_rows import drop_archived, write_archived, write_repeats
 from polygon_fundamentals.lake.paths import (
     V1_ARCHIVE,
     Lake,
 )
 from polygon_fundamentals.lake.pointer import leads_to
-from polygon_fundamentals.lake.read import read_dataset
+from polygon_fundamentals.lake.read import read_dataset, repeated_rows
 from polygon_fundamentals.lake.storage.local import flush_folder
 from polygon_fundamentals.locks import exclusive, shared
 from polygon_fundamentals.reports import counted
@@ -54,7 +56,7 @@ class ArchiveSteps:
     def drop_archived(self) -> str:
         """Remove the archived records, now that the folder itself is back."""
         for statement in Statement:
-            archived_file(self.lake.dataset(Generation.V1, statement)).unlink(missing_ok=True)
+            drop_archived(self.lake.dataset(Generation.V1, statement))
         return "removed"
 
 
@@ -172,12 +174,17 @@ class Cleanup(ArchiveSteps):
         return f"{len(manifest['files']):,} files, the same in archive, manifest and lake"
 
     def keep(self) -> str:
-        """Write v1's records to one file per statement, for silver and parity."""
+        """Write v1's records, and the rows that they stand for, to files for silver and parity."""
         if self._removal_began():
             return "kept before"
-        datasets = [self.lake.dataset(Generation.V1, s) for s in Statement]
-        rows = sum(write_archived(dataset, read_dataset(dataset)) for dataset in datasets)
-        return f"{rows:,} records kept for silver"
+        self.drop_archived()  # of a cleanup that was cut off: the files are what is to be kept
+        count = 0
+        for statement in Statement:
+            dataset = self.lake.dataset(Generation.V1, statement)
+            rows = read_dataset(dataset)
+            write_repeats(dataset, repeated_rows(dataset, pc.unique(rows["ticker"]).to_pylist()))
+            count += write_archived(dataset, rows)
+        return f"{count:,} records kept for silver"
 
     def remove(self) -> str:
         """Take v1's folder away under the lake's lock, then remove its files."""

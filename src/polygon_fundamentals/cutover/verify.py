@@ -16,7 +16,13 @@ from polygon_fundamentals.cutover import archive_file, checksums
 from polygon_fundamentals.cutover.runner import OperationReport, StepResult
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake import revisions
-from polygon_fundamentals.lake.archived_rows import archived_file, archived_since, read_archived
+from polygon_fundamentals.lake.archived_rows import (
+    archived_file,
+    archived_since,
+    read_archived,
+    read_repeats,
+    repeats_file,
+)
 from polygon_fundamentals.lake.file_names import bucket_of
 from polygon_fundamentals.lake.index import (
     TickerIndex,
@@ -230,12 +236,15 @@ def _archived_rows(lake: Lake) -> _Part:
     problems, count = [], 0
     for statement in Statement:
         dataset = lake.dataset(Generation.V1, statement)
-        path = archived_file(dataset)
-        count += path.exists()
-        try:
-            read_archived(dataset)
-        except DamagedFileError as error:
-            problems.append(Problem(str(path.relative_to(lake.root)), str(error)))
+        for path, read in (
+            (archived_file(dataset), read_archived),
+            (repeats_file(dataset), read_repeats),
+        ):
+            count += path.exists()
+            try:
+                read(dataset)
+            except DamagedFileError as error:
+                problems.append(Problem(str(path.relative_to(lake.root)), str(error)))
     remedy = "bring v1 back with `python -m flows restore --execute`, then clean up again"
     return _Part("rows of the archived v1", count, 0, tuple(problems), remedy)
 

@@ -1,7 +1,8 @@
-"""v1's records after its files went to the archive: one file per statement in `ops/kept/`.
+"""v1's records after its files went to the archive: two files per statement in `ops/kept/`.
 
 Delisted companies stand in v1 alone, and silver carries them over whichever generation is
-primary, so their records must outlive the files.
+primary, so their records must outlive the files. So must the rows that another one of their record
+key stands for: what was known on a day of the past is told by them.
 """
 
 from __future__ import annotations
@@ -36,6 +37,22 @@ def write_archived(dataset: Dataset, table: pa.Table) -> int:
     """Keep the rows of `lake.read.read_dataset`; return how many."""
     replace_file(archived_file(dataset), encoded(table))
     return int(table.num_rows)
+
+
+def repeats_file(dataset: Dataset) -> Path:
+    """Return the file of the rows that shared their record key with another one."""
+    return dataset.lake.ops / "kept" / f"{dataset.name}.repeats.parquet"
+
+
+def write_repeats(dataset: Dataset, table: pa.Table) -> None:
+    """Keep the rows of `lake.read.repeated_rows`; to be called before `write_archived`."""
+    replace_file(repeats_file(dataset), encoded(table))
+
+
+def drop_archived(dataset: Dataset) -> None:
+    """Remove what was kept of a dataset."""
+    archived_file(dataset).unlink(missing_ok=True)
+    repeats_file(dataset).unlink(missing_ok=True)
 
 
 def is_archived(dataset: Dataset) -> bool:
@@ -84,7 +101,26 @@ def read_archived(
     Raises:
         DamagedFileError: they cannot be read.
     """
-    path = archived_file(dataset)
+    return _read(archived_file(dataset), dataset, tickers, columns)
+
+
+def read_repeats(dataset: Dataset, tickers: Iterable[str] | None = None) -> pa.Table | None:
+    """Return the kept rows that shared their record key with another one, all or of some tickers.
+
+    None without an archive, and of one that an earlier version made.
+
+    Raises:
+        DamagedFileError: they cannot be read.
+    """
+    return _read(repeats_file(dataset), dataset, tickers)
+
+
+def _read(
+    path: Path,
+    dataset: Dataset,
+    tickers: Iterable[str] | None,
+    columns: Sequence[str] | None = None,
+) -> pa.Table | None:
     # The type is stated, since of no ticker at all it could not be inferred.
     symbols = None if tickers is None else pa.array(sorted(set(tickers)), pa.string())
     wanted = None if symbols is None else pads.field("ticker").isin(symbols)

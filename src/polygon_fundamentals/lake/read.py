@@ -20,7 +20,12 @@ import pyarrow.compute as pc
 from polygon_fundamentals.datasets.flat import flat_schema, flattened, value_columns
 from polygon_fundamentals.datasets.keys import PERIOD, filing_order, record_keys
 from polygon_fundamentals.lake import cache, codec
-from polygon_fundamentals.lake.archived_rows import is_archived, read_archived, with_archived
+from polygon_fundamentals.lake.archived_rows import (
+    is_archived,
+    read_archived,
+    read_repeats,
+    with_archived,
+)
 from polygon_fundamentals.lake.file_names import BUCKETS, bucket_of
 from polygon_fundamentals.lake.listing import ATTEMPTS, FileState, moving, states
 from polygon_fundamentals.lake.paths import Dataset, Lake
@@ -130,9 +135,16 @@ def _buckets(
 def repeated_rows(dataset: Dataset, tickers: Iterable[str]) -> pa.Table:
     """Return the rows that share ticker and record key with another stored row, all of them.
 
-    From the cache that `read_dataset` of these tickers has just written.
+    From the cache that `read_dataset` of these tickers has just written; of an archived v1 those
+    that were kept.
+
+    Raises:
+        DamagedFileError: the kept ones cannot be read; the text names their file.
     """
     wanted = set(tickers)
+    kept = read_repeats(dataset, wanted) if is_archived(dataset) else None
+    if kept is not None:
+        return kept
     generation = dataset.generation
     keys = ["ticker", "cik", "timeframe", *PERIOD[generation], "partition"]
     tables = [flat_schema(generation, dataset.statement).empty_table()]

@@ -21,7 +21,6 @@ from polygon_fundamentals.datasets.flat import flat_schema, flattened
 from polygon_fundamentals.datasets.keys import content_hashes, filing_order, record_keys
 from polygon_fundamentals.datasets.schemas import MOMENT, TEXT, schema
 from polygon_fundamentals.lake import codec, revisions
-from polygon_fundamentals.lake.archived_rows import is_archived
 from polygon_fundamentals.lake.file_names import ticker_of_file
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.read import Shown, read_dataset, repeated_rows
@@ -105,7 +104,7 @@ def _beside(dataset: Dataset, standing: pa.Table, before: pa.Table) -> pa.Table:
     the file; superseded when they were observed: they never stood.
     """
     nothing = versions_schema(dataset).empty_table()
-    if dataset.generation is Generation.V2 or is_archived(dataset):
+    if dataset.generation is Generation.V2:
         return nothing
     rows = repeated_rows(dataset, pc.unique(standing["ticker"]).to_pylist())
     if not rows.num_rows:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals import silver
@@ -14,15 +15,30 @@ from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.archiving import restore
 from polygon_fundamentals.cutover.checksums import checksums
 from polygon_fundamentals.cutover.quarantine import quarantine_foreign_files
-from polygon_fundamentals.errors import LakeError
+from polygon_fundamentals.cutover.verify import verify
+from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake import Lake, archived_rows, read
-from polygon_fundamentals.lake.archived_rows import archived_file, archived_since, refuse_archived
+from polygon_fundamentals.lake.archived_rows import (
+    archived_file,
+    archived_since,
+    refuse_archived,
+    repeats_file,
+)
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.read import by_bucket, read_dataset
 from polygon_fundamentals.statements import Generation, Statement
 from tests.builders.commands import call
 from tests.builders.old_script import PLACE, append_as_the_old_script
-from tests.cutover_world import at_later, context, fill, load_gone, load_later, run, v1_folder
+from tests.cutover_world import (
+    at_later,
+    context,
+    fill,
+    load_gone,
+    load_later,
+    run,
+    v1_folder,
+    v1_row,
+)
 
 BALANCES = Statement.BALANCE_SHEETS
 
@@ -81,6 +97,47 @@ def test_records_loaded_after_a_cleanup_stand_beside_those_before(archived: Lake
         ("GONE", "2025-09-30"),
         ("AAA", "2025-12-31"),
     }
+
+
+def known(lake: Lake) -> dict[str, list[dict[str, Any]]]:
+    """Return what was known from when to when, of either generation as the primary one."""
+    return {g.value: silver.history_table(lake, g).to_pylist() for g in Generation}
+
+
+def test_a_cleanup_changes_nothing_of_what_was_known_before(lake: Lake) -> None:
+    fill(lake)
+    # An older tool left an original beside its amendment.
+    for month, filed, value in (("05", "2024-05-01", 100.0), ("06", "2024-06-10", 110.0)):
+        row = v1_row("0000000003", "OLD", ("2024-03-31", filed, 1), value)
+        path = lake.bronze / f"fundamentals/{BALANCES}/year=2024/month={month}/ticker=OLD.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.Table.from_pylist([row]), path)
+    before = known(lake)
+    old = [row for row in before["v2"] if row["ticker"] == "OLD"]
+    found = [(r["bs_total_assets"], str(r["known_from"]), str(r["known_to"])) for r in old]
+    assert found == [(100.0, "2024-05-01", "2024-06-10"), (110.0, "2024-06-10", "None")]
+    assert run(lake, "cutover", checks=())["exit_code"] == 0
+    files = checksums(v1_folder(lake)), checksums(lake.ops / "revisions")
+    assert run(lake, "cleanup", checks=())["exit_code"] == 0
+    assert not v1_folder(lake).exists()
+    assert known(lake) == before
+    assert verify(lake).problems == ()
+    kept = repeats_file(lake.dataset(Generation.V1, BALANCES))
+    kept.write_bytes(kept.read_bytes()[:20])
+    assert [p.file for p in verify(lake).problems] == [str(kept.relative_to(lake.root))]
+    with pytest.raises(DamagedFileError, match=f"{kept} cannot be read"):
+        known(lake)
+    assert run(lake, "restore", checks=())["exit_code"] == 0
+    assert known(lake) == before
+    assert (checksums(v1_folder(lake)), checksums(lake.ops / "revisions")) == files
+    assert list((lake.ops / "kept").iterdir()) == []
+
+
+def test_an_archive_of_an_earlier_version_has_no_rows_beside_others(archived: Lake) -> None:
+    before = known(archived)
+    for statement in Statement:
+        repeats_file(archived.dataset(Generation.V1, statement)).unlink()
+    assert known(archived) == before
 
 
 def test_nothing_is_written_to_an_archived_v1(archived: Lake) -> None:
