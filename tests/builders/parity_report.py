@@ -44,6 +44,7 @@ def parity_report(
     missing_periods: Sequence[str] = (),
     tickers: Sequence[str] = (),
     rules_broken: Sequence[str] = (),
+    sample: int | None = None,
 ) -> dict[str, Any]:
     """Write a report; return what the ledger says of it.
 
@@ -61,11 +62,12 @@ def parity_report(
     (folder / "tickers.csv").write_text("\n".join(["ticker,kind,statement", *lines, ""]))
     (folder / "checkpoint.json").write_text("{}")
     summary = {
-        "scope": "the whole history",
+        "scope": "the whole history" if sample is None else f"a sample of {sample} tickers",
         "compared": 10,
         "differences": dict(Counter(row["kind"] for row in rows)),
         "absent_tickers": {"missing": list(tickers)} if tickers else {},
         "rules_broken": list(rules_broken),
     }
     (folder / "summary.json").write_text(json.dumps(summary))
-    return {"passed": not rules_broken, "report": str(Path("/moved") / path.relative_to(lake.root))}
+    report = str(Path("/moved") / path.relative_to(lake.root))
+    return {"passed": not rules_broken, "report": report, "sample": sample}

@@ -32,11 +32,20 @@ _PERIOD = ("statement", "cik", "ticker", "timeframe", "period_end")
 _TICKER = ("statement", "ticker", "kind")
 
 
-def last_run(entries: Sequence[RunEntry]) -> RunEntry | None:
-    """Return the newest run of parity that left a report, or None."""
-    return next(
-        (e for e in reversed(entries) if e.parity and e.parity.report and not e.is_running), None
-    )
+def last_runs(entries: Sequence[RunEntry]) -> list[RunEntry]:
+    """Return the run of parity that is to be signed, and the newest sample since then, if any.
+
+    It is the newest one of the whole lake, or of a sample where there is none of the whole. A run
+    of named tickers, made to look at them, says nothing of the others. All of them left a report.
+    """
+    ended = [entry for entry in reversed(_reported(entries)) if not entry.parameters.get("tickers")]
+    samples = [entry.parity is not None and entry.parity.sample is not None for entry in ended]
+    newest = samples.index(False) if False in samples else 0
+    return [*ended[newest : newest + 1], *ended[: min(newest, 1)]]
+
+
+def _reported(entries: Sequence[RunEntry]) -> list[RunEntry]:
+    return [e for e in entries if e.parity and e.parity.report and not e.is_running]
 
 
 def keep_results(lake: Lake, entries: Sequence[RunEntry]) -> dict[str, object]:
@@ -45,9 +54,12 @@ def keep_results(lake: Lake, entries: Sequence[RunEntry]) -> dict[str, object]:
     Raises:
         UsageError: there is no such run, it did not pass, or its report is gone.
     """
-    last = last_run(entries)
+    last = next(iter(last_runs(entries)), None)
     if last is None or last.parity is None:
-        raise UsageError("parity has not been run; run `python -m flows parity`, read its review")
+        some = " but for named tickers" if _reported(entries) else ""
+        raise UsageError(
+            f"parity has not been run{some}; run `python -m flows parity`, read its review"
+        )
     if not last.parity.passed:
         raise UsageError(
             f"the last parity ({_when(last)}) did not pass: fix what it names, or raise a budget "
@@ -85,13 +97,20 @@ def forget_other_results(lake: Lake, digests: set[str]) -> None:
 
 
 def beyond(lake: Lake, entries: Sequence[RunEntry], signed: Mapping[str, Any]) -> str:
-    """Return in words what the last run has that the signed one had not; empty for nothing."""
+    """Return in words what the last runs have that the signed one had not; empty for nothing."""
     signed_folder = _folder_of(lake, str(signed["sha256"]))
     if not signed_folder.is_dir() or _digest(signed_folder) != signed["sha256"]:
         return f"what was signed is no longer in {signed_folder}"
-    last = last_run(entries)
-    if last is None or (later := _report(lake, last)).name.split("-", 1)[-1] == signed["run"]:
+    news = [_news(lake, run, signed_folder, str(signed["run"])) for run in last_runs(entries)]
+    return "; ".join(filter(None, news))
+
+
+def _news(lake: Lake, run: RunEntry, signed_folder: Path, signed_run: str) -> str:
+    later = _report(lake, run)
+    if later.name.split("-", 1)[-1] == signed_run:
         return ""
+    if not (later / "summary.json").is_file():
+        return f"the report of the run of {_when(run)} is gone; run `python -m flows parity` again"
     summary = orjson.loads((later / "summary.json").read_bytes())
     new: Counter[str] = Counter({"broken rules": len(summary["rules_broken"])})
     cases = _values(later, summary["differences"])
@@ -108,7 +127,7 @@ def beyond(lake: Lake, entries: Sequence[RunEntry], signed: Mapping[str, Any]) -
     )
     if not +new:
         return ""
-    return f"the run of {_when(last)} has new cases: {in_words(+new)}"
+    return f"the run of {_when(run)} has new cases: {in_words(+new)}"
 
 
 def in_words(findings: Mapping[str, int]) -> str:
@@ -165,7 +184,7 @@ def _folder_of(lake: Lake, digest: str) -> Path:
 
 def _report(lake: Lake, entry: RunEntry) -> Path:
     """The folder of a run's report, wherever the lake stands today."""
-    assert entry.parity  # of `last_run`
+    assert entry.parity  # of `last_runs`
     return lake.ops / "parity" / "reports" / Path(entry.parity.report).parent.name
 
 

@@ -32,7 +32,8 @@ def ran(lake: Lake, run: str, minutes: int, values: Any = (), **more: Any) -> No
     at = NOW - timedelta(hours=2) + timedelta(minutes=minutes)
     path = lake.ops / "runs" / f"{at:%Y%m%dT%H%M%S%f}Z-parity-{run}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    entry = {"flow": "parity", "outcome": "succeeded", "started": at.isoformat(), "parameters": {}}
+    of = {"tickers": more.pop("named", [])}
+    entry = {"flow": "parity", "outcome": "succeeded", "started": at.isoformat(), "parameters": of}
     path.write_text(json.dumps({**entry, **parity_report(lake, run, values, **more)}))
 
 
@@ -88,6 +89,36 @@ def test_something_new_must_be_signed_again(
         assert line(lake).ok
 
 
+@pytest.mark.parametrize("more", [{"named": ["XYZ"]}, {"sample": 1}])
+def test_a_run_of_some_tickers_hides_no_case_of_the_whole(lake: Lake, more: dict[str, Any]) -> None:
+    ran(lake, "one", 0, STOOD)
+    signed(lake)
+    ran(lake, "two", 5, [*STOOD, {"v2_value": 4.0}])
+    news = "the run of 2026-06-12 20:05 UTC has new cases: 1 restated"
+    assert line(lake).detail.endswith(news)
+    ran(lake, "some", 10, **more)
+    assert line(lake).detail.endswith(news)
+    assert "run two of the whole history" in signed(lake)
+    assert line(lake).ok
+    next((lake.ops / "parity" / "reports").glob("*-two/summary.json")).unlink()
+    assert line(lake).ok
+    ran(lake, "three", 15, STOOD)
+    next((lake.ops / "parity" / "reports").glob("*-three/summary.json")).unlink()
+    assert "the report of the run of 2026-06-12 20:15 UTC is gone" in line(lake).detail
+
+
+def test_a_new_case_of_a_sample_asks_for_another_signature(lake: Lake) -> None:
+    ran(lake, "few", 0, STOOD, sample=100)
+    assert "run few of a sample" in signed(lake)
+    ran(lake, "more", 5, [*STOOD, {"v2_value": 4.0}], sample=100)
+    assert not line(lake).ok
+    assert "run more of a sample" in signed(lake)
+    ran(lake, "all", 10, [*STOOD, {"v2_value": 4.0}])
+    assert line(lake).ok
+    ran(lake, "again", 15, [*STOOD, {"v2_value": 5.0}], sample=100)
+    assert line(lake).detail.endswith("the run of 2026-06-12 20:15 UTC has new cases: 1 restated")
+
+
 @pytest.mark.parametrize("values", [STOOD, STOOD[:1], [], [*STOOD, {"kind": "null_in_v1"}]])
 def test_the_same_or_better_need_not_be_signed_again(lake: Lake, values: Any) -> None:
     ran(lake, "one", 0, STOOD, missing_periods=["2025-12-31"], tickers=["NA"])
@@ -120,6 +151,9 @@ def test_results_are_kept_when_the_report_goes_and_damage_is_seen(lake: Lake) ->
 
 def test_what_cannot_be_signed(lake: Lake) -> None:
     with pytest.raises(UsageError, match="parity has not been run; run `python -m flows parity`"):
+        signed(lake)
+    ran(lake, "named", 0, STOOD, named=["AAA"])
+    with pytest.raises(UsageError, match="parity has not been run but for named tickers; run `py"):
         signed(lake)
     ran(lake, "bad", 0, STOOD, rules_broken=["No field is lost"])
     with pytest.raises(UsageError, match=r"\(2026-06-12 20:00 UTC\) did not pass: fix what it"):
