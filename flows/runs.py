@@ -163,13 +163,18 @@ def recorded_run(
         if Generation.V1 in writes:
             refuse_archived(lake)
         recover(lake)
+        repaired = []
         if writes and (older := mend_older_rows(lake)):
-            print(f"warning: {older.sentence()}", file=sys.stderr, flush=True)
+            repaired.append(older.sentence())
         if writes and (mended := mend_others(lake)):
-            print(f"warning: {mended}", file=sys.stderr, flush=True)
+            repaired.append(mended)
+        for words in repaired:
+            print(f"warning: {words}", file=sys.stderr, flush=True)
         if not writes:
             warn_of_others(lake)
         run = ledger.Run(lake, flow, parameters, flow_run_id=flow_run_id())
+        if repaired:
+            run.report["repaired"] = repaired
         with ledger.recorded(run):
             if resume:
                 run.resume()

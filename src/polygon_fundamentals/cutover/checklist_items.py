@@ -108,7 +108,7 @@ def parity_item(case: Case) -> ChecklistItem:
         "whole history" if whole else "a sample",
     ]
     if not fresh:
-        words.append(f"older than the last load ({changed:%Y-%m-%d %H:%M} UTC)")
+        words.append(f"older than the last change of the lake ({changed:%Y-%m-%d %H:%M} UTC)")
     if not enough:
         words.append(
             f"{least:,} tickers{' and the whole history' if case.retired else ''} are asked for"

@@ -67,7 +67,7 @@ class RunEntry:
     `generations` has a report for each generation that a load took part in, and is empty for runs
     of other flows and for loads that ended in an error. `parity` and `drill` are None unless a run
     of that flow ended with an answer. `records` counts the lake's records by generation and
-    statement, as a daily update left them.
+    statement, as a daily update left them. `repaired` says what a load set right before it began.
     """
 
     flow: str
@@ -90,6 +90,7 @@ class RunEntry:
     generations: Mapping[Generation, WindowReport] = field(default_factory=dict)
     parity: ParityResult | None = None
     drill: DrillResult | None = None
+    repaired: tuple[str, ...] = ()
     path: Path = Path()
     content: Mapping[str, Any] = field(default_factory=dict)
 

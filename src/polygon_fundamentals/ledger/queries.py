@@ -18,6 +18,7 @@ from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES, 
 EVIDENCE_DAYS = timedelta(days=60)
 DAILY = "daily-update"
 LOADS = ("daily-update", "historical-load", "fundamentals", "refresh")
+CHANGES = (*LOADS, "import-v1", "restore", "cleanup")
 WHOLE = {"tickers": [], "statements": ALL_STATEMENTS, "timeframes": DEFAULT_TIMEFRAMES}
 
 
@@ -126,15 +127,19 @@ def newest_parity(entries: Sequence[RunEntry]) -> RunEntry | None:
 
 
 def last_change(entries: Sequence[RunEntry]) -> datetime | None:
-    """Return when a load last changed rows, or ended without saying so; None: never."""
-    moments = [entry.last_moment for entry in entries if entry.flow in LOADS and _changed(entry)]
+    """Return when a run last changed bronze's files, or ended without saying so; None: never."""
+    moments = [entry.last_moment for entry in entries if entry.flow in CHANGES and _changed(entry)]
     return max(moments, default=None)
 
 
 def _changed(entry: RunEntry) -> bool:
+    if entry.flow == "cleanup" and entry.outcome == SUCCEEDED:
+        return False  # v1 is in the archive, or only its deployments were retired
     reports = entry.generations.values()
-    if entry.outcome == SUCCEEDED and reports:
-        return any(r.rows_new or r.rows_changed or r.rows_withdrawn for r in reports)
+    if entry.outcome == SUCCEEDED and reports and not entry.repaired:
+        return any(
+            r.rows_new or r.rows_changed or r.rows_withdrawn or r.files_written for r in reports
+        )
     return True
 
 

@@ -196,7 +196,7 @@ BREAKS = [
     (break_runs_of_all, "parallel runs", "on 2 business days in a row"),
     (break_parity, "parity", "did not pass"),
     (break_parity_coverage, "parity", "2 tickers are asked for"),
-    (break_parity_age, "parity", "older than the last load"),
+    (break_parity_age, "parity", "older than the last change of the lake"),
     (break_parity_whole, "parity", "has not been run"),
     (break_parity_form, "parity", "cannot be judged"),
     (break_time, "run time", "median v2 11.0 s"),

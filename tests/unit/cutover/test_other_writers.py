@@ -11,10 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.runs import recorded_run
+from polygon_fundamentals import ledger
 from polygon_fundamentals.cutover.other_writers import other_writers
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.lake.read import read_dataset
+from polygon_fundamentals.ledger import queries
 from polygon_fundamentals.normalise import v1_tables
 from polygon_fundamentals.statements import Generation, Statement
 from tests.builders.commands import call
@@ -36,7 +38,7 @@ def mend(lake: Lake, capsys: pytest.CaptureFixture[str]) -> list[str]:
     """Begin and end a load; return its lines on standard error."""
     capsys.readouterr()
     with recorded_run("daily-update", lake, {}, writes=[Generation.V2]) as entry:
-        entry.report.update(ok=True)
+        entry.report.update(ok=True, generations={"v2": {"failed": [], "rows_received": 1}})
     return capsys.readouterr().err.splitlines()
 
 
@@ -93,6 +95,11 @@ def test_rows_among_v2s_alarm_until_a_load_mends_them(
     [line] = mend(lake, capsys)
     assert line.startswith("warning: 1 file was written by something else and repaired: ")
     assert others_in_status(lake) == {}
+    # What parity compared before is no more what is there.
+    repaired = queries.last_change(ledger.read_entries(lake)[0])
+    assert repaired is not None
+    assert mend(lake, capsys) == []
+    assert queries.last_change(ledger.read_entries(lake)[0]) == repaired
 
 
 def test_files_in_our_build_of_silver_alarm(lake: Lake) -> None:

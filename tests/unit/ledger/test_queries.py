@@ -110,6 +110,27 @@ def test_a_load_that_did_not_end_may_have_changed_everything() -> None:
     assert queries.last_change([record(flow="parity")]) is None
 
 
+@pytest.mark.parametrize(
+    ("entry", "changed"),
+    [
+        (record(flow="import-v1", v1={"rows_new": 3}), True),
+        (record(flow="import-v1", outcome="failed"), True),
+        (record(flow="restore", parameters={"adopted": True}), True),
+        (record(flow="restore", parameters={"archive": None}), True),
+        # What another tool had written was taken in, or moved to the quarantine.
+        (record(generations={"v1": {**GOOD, "rows_new": 0}}, repaired=["1 file was"]), True),
+        # As `historical-load --adopt` does with rows that are the same.
+        (record(generations={"v1": {**GOOD, "rows_unchanged": 9, "files_written": 1}}), True),
+        (record(flow="cleanup", outcome="failed"), True),
+        (record(flow="cleanup"), False),
+        (record(flow="cutover"), False),
+        (record(flow="silver"), False),
+    ],
+)
+def test_whatever_changes_bronze_makes_parity_old(entry: RunEntry, changed: bool) -> None:
+    assert (queries.last_change([entry]) is not None) == changed
+
+
 def test_a_load_under_way_may_write_until_now() -> None:
     entries = [
         record(days_ago=2),
