@@ -70,4 +70,5 @@ def parity_report(
     }
     (folder / "summary.json").write_text(json.dumps(summary))
     report = str(Path("/moved") / path.relative_to(lake.root))
-    return {"passed": not rules_broken, "report": report, "sample": sample}
+    scope = {} if sample is None else {"sample": sample}
+    return {"passed": not rules_broken, "report": report, **scope}

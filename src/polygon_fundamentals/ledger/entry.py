@@ -16,7 +16,7 @@ import orjson
 
 from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.lake.paths import Lake
-from polygon_fundamentals.lake.storage.local import process_namespace
+from polygon_fundamentals.lake.storage.local import boot_id, process_namespace
 from polygon_fundamentals.ledger.earlier_errors import error_class
 from polygon_fundamentals.ledger.process import process_started
 from polygon_fundamentals.reports import WindowReport
@@ -187,10 +187,17 @@ def read_entries(lake: Lake, since: datetime | None = None) -> tuple[list[RunEnt
 
 
 def is_dead(entry: RunEntry) -> bool:
-    """Return whether a run that is not closed has died."""
+    """Return whether a run that is not closed has died.
+
+    Of a host with this one's name it is known only while both are the same start of one machine;
+    else a run lives until it has been silent for `SILENT_SECONDS`.
+    """
     if not entry.is_running:
         return False
-    visible = entry.process_namespace in (None, process_namespace())
+    begun = entry.process_started
+    visible = entry.process_namespace in (None, process_namespace()) and (
+        begun is None or begun.startswith(f"{boot_id()}:")
+    )
     if entry.host == socket.gethostname() and visible:
         try:
             os.kill(entry.pid, 0)
@@ -199,6 +206,5 @@ def is_dead(entry: RunEntry) -> bool:
         except PermissionError:
             return False
         # Another process may have the number by now.
-        begun = entry.process_started
         return begun is not None and process_started(entry.pid) != begun
     return time.time() - entry.path.stat().st_mtime > SILENT_SECONDS

@@ -9,6 +9,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from polygon_fundamentals.lake.storage.local import boot_id
+
 
 @cache
 def code_version() -> str:
@@ -45,9 +47,8 @@ def process_started(pid: int) -> str | None:
     From Linux's /proc: the boot and the moment in it; elsewhere None.
     """
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         # The name, in parentheses, may hold spaces; the start is the 20th field after it.
         ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         return None
-    return f"{boot}:{ticks}"
+    return f"{boot_id()}:{ticks}"

@@ -462,10 +462,14 @@ def test_what_dead_writers_left_is_removed_and_what_live_ones_write_is_not(lake:
     elsewhere = alive.with_name(gone.replace(host, f"no-{host}x"))
     # A container of the same host name, whose processes cannot be seen from here.
     unseen = alive.with_name(re.sub(rf"{re.escape(host)}\.\d+", f"{host}.1", gone))
-    for path in (dead, alive, elsewhere, unseen):
+    # Another host of the same name, whose first namespace has the same number too.
+    namesake = alive.with_name(gone.replace(f".{local.boot_id()[:8]}-", ".00000000-"))
+    assert namesake != dead
+    for path in (dead, alive, elsewhere, unseen, namesake):
         path.touch()
     recover(lake)
-    assert [p.exists() for p in (dead, alive, elsewhere, unseen)] == [False, True, True, True]
+    there = [p.exists() for p in (dead, alive, elsewhere, unseen, namesake)]
+    assert there == [False, True, True, True, True]
 
 
 def test_a_file_that_does_not_read_back_is_not_put_in_place(

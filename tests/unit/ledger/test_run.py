@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ import pytest
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.ledger.coverage import last_covered
 from polygon_fundamentals.ledger.entry import is_dead
 from polygon_fundamentals.statements import Generation
@@ -35,7 +37,9 @@ def recently() -> str:
     [
         ({}, False),
         ({"pid": 2**22 - 1}, True),
-        ({"process_started": "another-boot:1"}, True),
+        ({"process_started": f"{local.boot_id()}:1"}, True),
+        # Another host of the same name, or this one before it was started again.
+        ({"pid": 2**22 - 1, "process_started": "another-boot:1"}, False),
         ({"process_started": None}, False),
         ({"host": "elsewhere"}, False),
         # A container of the same host name: its processes cannot be seen from here.
@@ -101,13 +105,15 @@ def test_a_run_in_a_container_of_the_same_host_name_lives_until_it_is_silent(lak
     assert len(ledger.close_crashed(lake)) == 1
 
 
-def test_a_silent_run_of_another_host_is_dead(lake: Lake) -> None:
-    entry(lake, "far", started=recently(), host="elsewhere")
+@pytest.mark.parametrize("changes", [{"host": "elsewhere"}, {"process_started": "another-boot:1"}])
+def test_a_silent_run_of_another_host_is_dead(lake: Lake, changes: dict[str, Any]) -> None:
+    entry(lake, "far", started=recently(), **changes)
     path = ledger.read_entries(lake)[0][0].path
     old = time.time() - 400
     os.utime(path, (old, old))
     assert [r.content["run"] for r in ledger.close_crashed(lake)] == ["far"]
-    assert "the process died on elsewhere" in ledger.read_entries(lake)[0][0].content["message"]
+    host = changes.get("host", socket.gethostname())
+    assert f"the process died on {host}" in ledger.read_entries(lake)[0][0].content["message"]
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"outcome": "x"}', b"\xff\xfe"])

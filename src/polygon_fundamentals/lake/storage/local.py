@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 
@@ -30,8 +31,8 @@ def write_bytes(path: Path | str, data: bytes) -> None:
 def temporary_name(path: Path) -> Path:
     """Return the name beside `path` under which this thread writes its next content.
 
-    It names host, process namespace, process and thread: none of two writers meets the other, and
-    what a killed one left is known as such (`remove_leftovers`).
+    It names host, process namespace, boot, process and thread: none of two writers meets the other,
+    and what a killed one left is known as such (`remove_leftovers`).
     """
     writer = f"{_this_host()}-{os.getpid()}-{threading.get_ident():x}"
     return path.with_name(f".{path.name}.{writer}.tmp")
@@ -47,8 +48,9 @@ _NEVER_WRITTEN_BESIDE = ("adopted", "kept", "drill")
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files that dead processes left below `folder`.
 
-    Of this host's processes it is known which are dead. Another host may never come back (a
-    container has a new name each time), so what it wrote is taken for left after a day.
+    Of this host's processes it is known which are dead, since it was started. Another host may
+    never come back (a container has a new name each time), so what it wrote is taken for left after
+    a day.
     """
     host = _this_host()
     for where, folders, names in os.walk(folder):
@@ -80,9 +82,22 @@ def process_namespace() -> str:
         return ""
 
 
+@cache
+def boot_id() -> str:
+    """Return which start of which machine this is, or an empty text where the system does not say.
+
+    Two hosts may have one name, and the first process namespace of every Linux has one number.
+    """
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
 def _this_host() -> str:
     number = "".join(filter(str.isdigit, process_namespace()))
-    return f"{socket.gethostname()}.{number}" if number else socket.gethostname()
+    # Of the id a part will do: a name may have 255 bytes.
+    return ".".join(filter(None, (socket.gethostname(), number, boot_id()[:8])))
 
 
 def _is_alive(pid: int) -> bool:
