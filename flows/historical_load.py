@@ -72,7 +72,7 @@ def historical_load(given: HistoricalLoadParameters) -> Report:
     if given.witness:
         load_edgar_settings()
     if given.adopt:
-        their_form.adopt(Lake(lake_root(given.lake)))
+        their_form.use_our_form(Lake(lake_root(given.lake)))
     load = Load(
         generations_of(given.generation),
         given.names,

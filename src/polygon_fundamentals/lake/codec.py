@@ -24,7 +24,7 @@ from polygon_fundamentals.errors import ApiError, DamagedFileError, LakeError
 from polygon_fundamentals.lake.file_names import UNDATED
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.normalise.earlier import with_new_fields
-from polygon_fundamentals.normalise.legacy import adopted
+from polygon_fundamentals.normalise.legacy import converted
 from polygon_fundamentals.statements import Generation, Snapshot, Statement
 
 # A dictionary and the Arrow schema cost more than they save in a file of one row, and a page of one
@@ -145,7 +145,7 @@ def read(
             whole = with_new_fields(table, wanted)
             return (whole if columns is None else _narrowed(whole, dataset, columns)), True
         return with_ticker(
-            adopted(table, dataset.generation, dataset.statement, touched), ticker
+            converted(table, dataset.generation, dataset.statement, touched), ticker
         ), False
     except _NOT_READ as error:
         raise _unreadable(path, error) from error
@@ -154,7 +154,7 @@ def read(
 def read_theirs(table: pa.Table, dataset: Dataset, ticker: str) -> pa.Table:
     """Return the rows of another tool's table in the dataset's schema."""
     now = datetime.now(UTC)
-    return with_ticker(adopted(table, dataset.generation, dataset.statement, now), ticker)
+    return with_ticker(converted(table, dataset.generation, dataset.statement, now), ticker)
 
 
 _NOT_READ = (pa.ArrowException, ApiError, ArithmeticError, RecursionError, TypeError, ValueError)

@@ -47,7 +47,7 @@ def form_file(lake: Lake) -> Path:
     return lake.ops / "v1_form.json"
 
 
-def adopt(lake: Lake) -> None:
+def use_our_form(lake: Lake) -> None:
     """Record that v1's files are written in this project's form from now on."""
     form_file(lake).parent.mkdir(parents=True, exist_ok=True)
     local.replace_file(form_file(lake), orjson.dumps({"form": OURS}))

@@ -35,7 +35,7 @@ _NOTES = {
 }
 
 
-def adopted(
+def converted(
     table: pa.Table, generation: Generation, statement: Statement | Snapshot, touched: datetime
 ) -> pa.Table:
     """Return the rows of a file that another tool wrote, in our schema, without a ticker.
@@ -66,7 +66,7 @@ def adopted(
 
 
 def carried(table: pa.Table, statement: Statement, touched: datetime) -> list[tuple[int, datetime]]:
-    """Return position and time of observation of the v1 rows that `adopted` converts."""
+    """Return position and time of observation of the v1 rows that `converted` makes rows of."""
     kinds = {field.name: field.type for field in schema(Generation.V1, statement)}
     rows = table.to_pylist()
     places = v1_positions([as_answer(row, kinds) for row in rows])[statement]
