@@ -30,7 +30,10 @@ from polygon_fundamentals.statements import Generation, Statement
 
 
 class ArchiveSteps:
-    """What the steps of cleanup and of restore share; every step may be repeated."""
+    """What the steps of cleanup and of restore share.
+
+    Every step may be repeated, and its methods return what they did, in words.
+    """
 
     def __init__(self, lake: Lake, journal: Journal, context: SwitchContext) -> None:
         self.lake, self.journal, self.context = lake, journal, context

@@ -49,12 +49,12 @@ class Rehearsal:
 
 
 def mark_file(lake: Lake) -> Path:
-    """Return where a copy says that it is one."""
+    """Return the file that marks a copy and holds its metadata."""
     return lake.ops / "rehearsal.json"
 
 
 def rehearsal_of(lake: Lake) -> Rehearsal | None:
-    """Return what a copy says of itself, or None for a lake that is no copy.
+    """Return the metadata of a rehearsal copy, or None for a lake that is no copy.
 
     Raises:
         DamagedFileError: the mark cannot be read.

@@ -13,7 +13,10 @@ LOOK_AGAIN_SECONDS = 0.5
 
 
 class ScheduleSteps:
-    """Notes the schedules in the journal, pauses and resumes them; every step may be repeated."""
+    """Notes the schedules in the journal, pauses and resumes them.
+
+    Every step may be repeated, and its methods return what they did, in words.
+    """
 
     def __init__(self, journal: Journal, context: SwitchContext, options: Options) -> None:
         self.journal, self.context, self.options = journal, context, options

@@ -53,18 +53,18 @@ class NoSchedules:
     why_none: str = "no server is configured; cron lines are yours to change"
 
     def recorded(self) -> Recorded | None:
-        """None."""
+        """Return None: no server is configured."""
         return None
 
     def apply(self, wanted: Recorded) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def running(self, generations: Sequence[str]) -> list[str]:
-        """None known."""
+        """Return no runs."""
         return []
 
     def retire(self, generations: Sequence[str]) -> list[str]:
-        """None."""
+        """Return no deployments."""
         return []
 
     def reinstate(self, generations: Sequence[str]) -> list[str]:
