@@ -99,9 +99,9 @@ def versions(
 def _beside(dataset: Dataset, standing: pa.Table, before: pa.Table) -> pa.Table:
     """Return the rows in v1's files that are neither in `standing` nor in the revisions `before`.
 
-    An older tool kept an original beside its amendment, and appended rows twice: the same row
-    again is no version. v2's files are of no older tool. In the order of their filings, then of
-    the file; superseded when they were observed: they never stood.
+    Another tool kept an original beside its amendment, and appended rows twice: the same row
+    again is no version. v2's files are of no other tool. In the order of their filings, then of
+    the file; marked as superseded at once: they were never current.
     """
     nothing = versions_schema(dataset).empty_table()
     if dataset.generation is Generation.V2:

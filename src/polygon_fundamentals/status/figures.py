@@ -181,9 +181,9 @@ def _line(entry: RunEntry) -> RunLine:
 
 
 def _update(daily: Sequence[RunEntry], generation: Generation) -> Update:
-    """Return what became of the updates of the whole lake, those of its own day as the checklist's.
+    """Return how the updates of the whole lake went.
 
-    One of a few tickers, or up to a day long gone, does not keep the lake up to date.
+    Updates of single tickers or of past days do not count, as in the checklist.
     """
     asked = False
     windows = list[tuple[date, date]]()
