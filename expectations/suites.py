@@ -243,6 +243,12 @@ def _v2_records(tolerances: Tolerances) -> Iterator[Expectation]:
         "A filing date after the day of the run (in New York) cannot be true, and "
         "a backtest that uses it would look ahead.",
     )
+    yield from _each(
+        rules.ExpectNoFilingBeforeItsPeriodEnds,
+        tolerances.rules.filings_before_end,
+        "A filing date before the period's end cannot be true: either the date or the period "
+        "is wrong, and a backtest that uses it would look ahead.",
+    )
 
 
 def _recency(tolerances: Tolerances) -> Iterator[Expectation]:

@@ -140,6 +140,17 @@ class ExpectNoFilingDateInTheFuture(ParityRule):
         return rows["days_after_run"] > 0
 
 
+class ExpectNoFilingBeforeItsPeriodEnds(ParityRule):
+    """No record claims to be filed before the end of the period that it is about."""
+
+    title: ClassVar[str] = "No filing date lies before its period's end"
+    noun: ClassVar[str] = "records of v2"
+    shown: ClassVar[tuple[str, ...]] = (*CASE, "filing_date")
+
+    def _broken(self, rows: pd.DataFrame) -> Flags:
+        return rows["filing_date"] < rows["period_end"]
+
+
 class _Age(ParityRule):
     """An age in days, one a statement, is within a limit."""
 

@@ -87,10 +87,18 @@ def file_tomorrow(lake: Lake) -> None:
     change_rows(lake, V2, CF, set_column("filing_date", lambda t: [day] * len(t)), first_only=True)
 
 
+def file_before_the_end(lake: Lake) -> None:
+    def before(table: pa.Table) -> list[object]:
+        return [end - timedelta(days=1) for end in table["period_end"].to_pylist()]
+
+    change_rows(lake, V2, CF, set_column("filing_date", before), first_only=True)
+
+
 def lag_behind(lake: Lake) -> None:
+    """v2 claims that each period was filed on its last day, which no v1 filing was."""
+
     def earlier(table: pa.Table) -> list[object]:
-        days = table["filing_date"].to_pylist()
-        return [day and day - timedelta(days=400) for day in days]
+        return table["period_end"].to_pylist()  # type: ignore[no-any-return]
 
     change_rows(lake, V2, CF, set_column("filing_date", earlier))
 
@@ -122,6 +130,7 @@ BREAKS: list[tuple[type, Callable[[Lake], None], str, int]] = [
     (rules.ExpectV2FileToBeFlat, nest, "", 1),
     (rules.ExpectV2IdentityToHold, break_identity, "change in cash = its flows", 1),
     (rules.ExpectNoFilingDateInTheFuture, file_tomorrow, "", 1),
+    (rules.ExpectNoFilingBeforeItsPeriodEnds, file_before_the_end, "", 1),
     (rules.ExpectV2NotToLagBehindV1, lag_behind, "", 1),
     (rules.ExpectCountPerTickerToBePlausible, tell_periods_twice, "", 1),
 ]

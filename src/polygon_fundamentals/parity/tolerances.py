@@ -128,6 +128,7 @@ class Rules(_Frozen):
     flat_files: Rule
     identities: Rule
     future_filings: Rule
+    filings_before_end: Rule
     freshness: Limited
     behind_v1: Limited
     plausible_counts: Limited

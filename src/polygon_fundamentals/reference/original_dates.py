@@ -99,7 +99,7 @@ def periods_of(lake: Lake, tickers: Sequence[str]) -> pd.DataFrame:
     """Return the periods that v2's records of some tickers cover: cik, period_end, annual, bound.
 
     `annual` says that a fiscal year ends with it; `bound` is the earliest filing that any of its
-    records names.
+    records names. A filing date before the period's end cannot be true and bounds nothing.
 
     Raises:
         DamagedFileError: a file of the lake cannot be read.
@@ -112,6 +112,7 @@ def periods_of(lake: Lake, tickers: Sequence[str]) -> pd.DataFrame:
     rows = pd.concat(frames, ignore_index=True).dropna(subset=["cik", "period_end"])
     rows["period_end"] = pd.to_datetime(rows["period_end"])
     rows["bound"] = pd.to_datetime(rows["filing_date"])
+    rows["bound"] = rows["bound"].where(rows["bound"] >= rows["period_end"])
     rows["is_year"] = rows["timeframe"] == Timeframe.ANNUAL.v2
     rows["is_fourth"] = (rows["timeframe"] == Timeframe.QUARTERLY.v2) & (
         rows["fiscal_quarter"] == 4
@@ -175,6 +176,7 @@ def companies_of(lake: Lake, tickers: Sequence[str]) -> pd.DataFrame:
         rows["cik"] = rows["cik"].str.strip().str.zfill(10)
         for name in ("period_end", "bound"):
             rows[name] = pd.to_datetime(rows[name])
+        rows["bound"] = rows["bound"].where(rows["bound"] >= rows["period_end"])
         frames.append(rows)
     whole = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
     return whole.groupby(["cik", "period_end"], as_index=False).agg(bound=("bound", "min"))

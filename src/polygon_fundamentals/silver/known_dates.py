@@ -8,9 +8,11 @@ A version counts from the day on which its content could be known:
   it was observed. It is one too where it stands under another label, another ticker or a CIK that
   came later: where anybody had seen other content of the same company, timeframe and period end
   under that filing (v2: or a later one) before;
-- a record without a filing date (v1 derives fourth quarters): the first filing that any record of
-  the same company and period end has, or the day on which it was observed, if that is sooner.
+- a record without a filing date (v1 derives fourth quarters), or with one before its period's end,
+  which cannot be true: the first filing that any record of the same company and period end has, or
+  the day on which it was observed, if that is sooner.
 
+No version could be known before its period had ended, whenever it was observed.
 In which order they follow one another: see `version_order`. A withdrawn record ends on the day on
 which its absence was observed.
 """
@@ -22,13 +24,18 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from polygon_fundamentals.datasets.keys import PERIOD
 from polygon_fundamentals.periods.companies import company_keys
 from polygon_fundamentals.periods.current import period_keys
 from polygon_fundamentals.silver.timeline import FOREVER
-from polygon_fundamentals.silver.version_order import contents, floats, local_days, version_order
+from polygon_fundamentals.silver.version_order import (
+    contents,
+    filed_days,
+    floats,
+    local_days,
+    version_order,
+)
 from polygon_fundamentals.statements import Generation
 
 
@@ -60,7 +67,9 @@ def _known(
     seen = _seen_together(table, frame, generation, ciks)
     is_filing = later & ~(seen["bound_before"] >= own)
     observed = seen["observed"].where(later, frame["observed"])
-    return own.where(is_filing, np.fmax(frame["filed"], observed))
+    known = own.where(is_filing, np.fmax(frame["filed"], observed))
+    end = floats(table[PERIOD[generation][0]])[frame.index]
+    return known.mask(known < end, end)
 
 
 def _seen_together(
@@ -153,10 +162,10 @@ def first_filings(
 ) -> pd.Series[int]:
     """Return the earliest filing date (days since 1970) by company and period end (the same).
 
-    A date before the period's end is a fault of the data and is passed over.
+    A date before the period's end is passed over: see `filed_days`.
     """
-    end = table[PERIOD[generation][0]]
-    dated = table.filter(pc.fill_null(pc.greater_equal(table["filing_date"], end), False))
-    days = dated["filing_date"].cast(pa.int32()).to_numpy().astype("int64")
-    series = pd.Series(days, index=_company_ends(dated, generation, ciks))
+    days = filed_days(table, generation)
+    dated = table.filter(pa.array(~np.isnan(days)))
+    whole = days[~np.isnan(days)].astype("int64")
+    series = pd.Series(whole, index=_company_ends(dated, generation, ciks))
     return series.groupby(level=[0, 1]).min()

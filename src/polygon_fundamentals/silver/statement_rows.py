@@ -25,6 +25,7 @@ from polygon_fundamentals.silver.timeline import (
     pairs,
     split,
 )
+from polygon_fundamentals.silver.version_order import filed_days
 from polygon_fundamentals.statements import Generation, Statement
 
 Floats = npt.NDArray[np.float64]
@@ -121,7 +122,7 @@ def side_of(
         keys["fiscal_quarter"] = labels.map(_QUARTERS).to_numpy(dtype=np.float64)
     else:
         keys["fiscal_quarter"] = table["fiscal_quarter"].cast(pa.float64()).to_numpy()
-    keys["filing_date"] = table["filing_date"].cast(pa.int32()).cast(pa.float64()).to_numpy()
+    keys["filing_date"] = filed_days(table, generation)
     keys["known_from"] = life["known_from"]
     keys["loaded_at"] = table["observed_at"].cast(pa.int64()).to_numpy()
     v1 = generation is Generation.V1

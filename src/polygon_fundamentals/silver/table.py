@@ -41,6 +41,7 @@ from polygon_fundamentals.silver.timeline import (
     pairs,
     split,
 )
+from polygon_fundamentals.silver.version_order import filed_days
 from polygon_fundamentals.silver.wide import assemble
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -243,11 +244,10 @@ def _filings(
 ) -> pd.DataFrame:
     """Return the filing of each version and since when it was known: company, end, since, date.
 
-    A date before the period's end is a fault of the data and is passed over.
+    A date before the period's end is passed over: see `filed_days`.
     """
-    date = table["filing_date"].cast(pa.int32()).cast(pa.float64()).to_numpy()
-    sound = date >= keys["end"].to_numpy() - END_OFFSET
-    filings = keys[list(COMPANY_END)].assign(since=since, date=date)[sound]
+    date = filed_days(table, generation)
+    filings = keys[list(COMPANY_END)].assign(since=since, date=date)[~np.isnan(date)]
     whole: pd.DataFrame = filings.astype("int64")
     return whole.drop_duplicates()
 

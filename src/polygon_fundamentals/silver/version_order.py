@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polygon_fundamentals.business_days import NEW_YORK
-from polygon_fundamentals.datasets.keys import filing_order, record_keys
+from polygon_fundamentals.datasets.keys import PERIOD, filing_order, record_keys
 from polygon_fundamentals.datasets.schemas import DAY, TEXT
 from polygon_fundamentals.lake import revisions
 from polygon_fundamentals.statements import Generation
@@ -39,8 +39,9 @@ def version_order(table: pa.Table, generation: Generation) -> pd.DataFrame:
     """Return the versions of each record in their order; left out are those that tell nothing new.
 
     The index is the position in `table`. Columns: `record` and within it `stretch` (numbers),
-    `moment` of observation (microseconds), `filed`, `observed` and `withdrawn` (days since 1970,
-    the last that of the stretch), and `late`: it was observed when one of a later filing stood.
+    `moment` of observation (microseconds), `filed` (see `filed_days`), `observed` and `withdrawn`
+    (days since 1970, the last that of the stretch), and `late`: it was observed when one of a later
+    filing stood.
     """
     keys = pc.binary_join_element_wise(
         table["ticker"], pa.array(record_keys(table, generation), TEXT), "\x1f"
@@ -54,7 +55,7 @@ def version_order(table: pa.Table, generation: Generation) -> pd.DataFrame:
             "record": keys.combine_chunks().dictionary_encode().indices.to_numpy(),
             "moment": moment.to_numpy(),
             "until": pc.if_else(standing, _STANDING, until).to_numpy(),
-            "filed": floats(table["filing_date"]),
+            "filed": filed_days(table, generation),
             "observed": floats(local_days(table["observed_at"])),
             "withdrawn": floats(local_days(pc.if_else(withdrawn, table["superseded_at"], None))),
             "standing": standing.to_numpy(),
@@ -152,6 +153,16 @@ def local_days(moments: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return the day in New York of each moment."""
     local = pc.local_timestamp(moments.cast(pa.timestamp("us", tz=NEW_YORK.key)))
     return pc.floor_temporal(local, unit="day").cast(DAY)
+
+
+def filed_days(table: pa.Table, generation: Generation) -> npt.NDArray[np.float64]:
+    """Return the filing dates as days since 1970, NaN for none.
+
+    And for one before the period's end: nobody can have filed the period then, so the date is a
+    fault of the data and says nothing.
+    """
+    filed, end = floats(table["filing_date"]), floats(table[PERIOD[generation][0]])
+    return np.where(filed >= end, filed, np.nan)
 
 
 def floats(days: pa.ChunkedArray) -> npt.NDArray[np.float64]:

@@ -106,6 +106,20 @@ def test_a_restated_old_period_is_not_the_latest_again(built: Lake) -> None:
     ]
 
 
+def test_a_filing_date_before_the_periods_end_blocks_no_quarter_that_is_over(lake: Lake) -> None:
+    lake.pointer.symlink_to("fundamentals_v2")
+    third = {"period_end": "2024-09-30", "fiscal_quarter": 3}
+    put(lake, V2, v2_balance("2024-05-01", 90.0, **FIRST), "2026-02-01T12:00")
+    put(lake, V2, v2_balance("2024-05-01", 100.0, **third), "2026-02-01T12:00")
+    silver.build(lake)
+    rows = joined(lake, "2024-05-02", "2024-10-01", "2026-02-01")
+    assert [row["bs_total_assets"] for row in rows] == [90.0, 90.0, 100.0]
+    [wrong] = [
+        row for row in silver.read_history(lake).to_pylist() if row["bs_total_assets"] == 100.0
+    ]
+    assert (wrong["filing_date"], wrong["knowledge"]) == (None, "derived")
+
+
 def test_a_later_filing_with_fewer_lines_takes_nothing_from_the_latest_period(built: Lake) -> None:
     """Neither the restated old period nor a filing of another statement alone."""
     columns = ["bs_total_liabilities", "is_revenue"]

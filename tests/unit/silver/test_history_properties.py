@@ -29,7 +29,7 @@ class Observation(NamedTuple):
     generation: Generation
     cik: str  # the ticker went to another company, or back
     period: int
-    filed: int | None  # days after the period's end; None: no filing date
+    filed: int | None  # days after the period's end (before it: a fault); None: no filing date
     seen: int  # days after that
     hour: int
     assets: float | None
@@ -81,7 +81,9 @@ def observations(scopes: tuple[Scope, ...], ciks: int) -> st.SearchStrategy[list
         cik=st.sampled_from([f"{n + 1:010d}" for n in range(ciks)]),
         period=st.integers(0, len(ENDS) - 1),
         # Some in the same days, so that amendments of one day come about.
-        filed=st.one_of(st.none(), st.integers(20, 24), st.integers(20, 700)),
+        filed=st.one_of(
+            st.none(), st.integers(20, 24), st.integers(20, 700), st.integers(-200, -1)
+        ),
         seen=st.one_of(st.integers(0, 2), st.integers(0, 300)),
         hour=st.sampled_from([15, 20]),
         assets=st.sampled_from([None, 1.0, 2.0, 3.0]),
@@ -146,16 +148,18 @@ def check(
 def could_be_known(observations: list[Observation], row: dict[str, Any]) -> date:
     """Return the earliest day on which anybody could know a row's total assets.
 
-    Of an undated record that is the day of the period's first filing, or when it was seen.
+    Of an undated record that is the day of the period's first filing, or when it was seen. A
+    filing date before the period's end is none, and no period is known before it has ended.
     """
     period = [o for o in observations if (o.end, o.cik) == (row["period_end"], row["cik"])]
-    filings = [o.filing_date for o in period if o.filing_date is not None]
+    filings = [o.filing_date for o in period if o.filing_date and o.filing_date >= o.end]
     days = []
     for o in period:
         # v2's zero is null where nothing proves that the company has the line.
         if (o.assets or None) == (row["bs_total_assets"] or None):
-            days.append(o.filing_date or min([o.day, *filings]))
-    return min(days)
+            dated = o.filing_date in filings
+            days.append(o.filing_date if dated else min([o.day, *filings]))  # type: ignore[arg-type]
+    return max(min(days), row["period_end"])
 
 
 ONE_COMPANY = observations((Scope.WINDOW,), ciks=1)

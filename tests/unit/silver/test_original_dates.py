@@ -12,17 +12,20 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.reference.filing_alignment import align
 from polygon_fundamentals.reference.original_dates import (
     by_source,
+    companies_of,
     date_periods,
     dates_file,
     fetch_filings,
     load_dates,
     match_filings,
+    periods_of,
 )
 from polygon_fundamentals.statements import Generation
 from sandbox import Sandbox
 from tests.conftest import client_of
+from tests.cutover_world import v1_row
 from tests.servers import results, serving
-from tests.unit.silver.feeding import company, feed
+from tests.unit.silver.feeding import company, feed, put, v2_balance
 
 FAR = date(2030, 1, 1)
 
@@ -246,3 +249,13 @@ def test_a_damaged_file_is_named(lake: Lake) -> None:
     path.write_bytes(b"PAR1 no more")
     with pytest.raises(DamagedFileError, match=r"original_dates\.parquet cannot be read"):
         load_dates(lake)
+
+
+def test_a_filing_date_before_the_periods_end_bounds_no_report(lake: Lake) -> None:
+    for generation, row in (
+        (Generation.V1, v1_row("0000000001", "ABC", ("2024-03-31", "2024-01-10", 1), 1.0)),
+        (Generation.V2, v2_balance("2024-01-10", 1.0)),
+    ):
+        put(lake, generation, row, "2026-02-01T12:00")
+    assert periods_of(lake, ["ABC"])["bound"].isna().tolist() == [True]
+    assert companies_of(lake, ["ABC"])["bound"].isna().tolist() == [True]

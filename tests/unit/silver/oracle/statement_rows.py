@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from polygon_fundamentals.field_map import Relation, Unit, entries, v1_sources, v2_fields
 from polygon_fundamentals.periods.current import current_rows, period_keys
+from polygon_fundamentals.silver.version_order import filed_days
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
 
 Days = npt.NDArray[np.datetime64]
@@ -83,7 +84,8 @@ def side_of(
     else:
         keys["fiscal_quarter"] = table["fiscal_quarter"].cast(pa.float64()).to_numpy()
     keys["fiscal_period"] = _fiscal_periods(keys)
-    keys["filing_date"] = table["filing_date"].cast(pa.int32()).cast(pa.float64()).to_numpy()
+    # A filing date before the period's end says nothing: readers would take it for a day known.
+    keys["filing_date"] = filed_days(table, generation)
     keys["known_from"] = known[rows].astype("int64").astype(np.float64)
     keys["loaded_at"] = table["observed_at"].cast(pa.int64()).to_numpy()
     return Side(generation, statement, keys, matrix, _owed(matrix, statement))
