@@ -57,11 +57,12 @@ def parity(given: ParityParameters) -> Report:
     witness SEC EDGAR is asked about the companies whose differences its filings could settle.
     """
     where = Lake(existing_lake_root(given.lake))
-    load_tolerances(TOLERANCES_FILE)
-    load_accepted(ACCEPTED_FILE, given.day or today_in_new_york())
-    if given.witness:
-        load_edgar_settings()
+    # All in the run's entry: a night that ends in an expired acceptance must not pass unseen.
     with recorded_run("parity", where, given.recorded) as run:
+        load_tolerances(TOLERANCES_FILE)
+        load_accepted(ACCEPTED_FILE, given.day or today_in_new_york())
+        if given.witness:
+            load_edgar_settings()
         report = _answered(run, given)
         run.report.update({name: report[name] for name in _IN_LEDGER})
         run.report.update(ok=report["passed"], message=report["message"])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+from polygon_fundamentals import silver
 from polygon_fundamentals.business_days import NEW_YORK, previous_business_day, today_in_new_york
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES
@@ -140,6 +141,34 @@ def cleaned_up(lake: Lake) -> None:
     assert cutover_world.run(lake, "cleanup")["exit_code"] == 0
 
 
+def with_every_night(lake: Lake) -> None:
+    """Load, compare, build and verify on schedule, for six weeks, with changes every day."""
+    cutover_world.fill(lake, quarters=recent_quarters())
+    silver.build(lake)
+    for day in days_before_today(30):
+        daily_update(lake, day, {"rows_new": 3})
+        run_entry(lake, "parity", day, parameters={"tickers": []}, passed=True)
+        run_entry(lake, "silver", day, parameters={"as_of": None})
+        run_entry(lake, "refresh", day, parameters={**WHOLE, "generation": "v2"})
+        run_entry(lake, "verify", day, parameters={}, ok=True)
+
+
+def tried_once(lake: Lake) -> None:
+    """Build silver and compare once, to see how it is done; only the updates go on."""
+    day = days_before_today(40)[0]
+    cutover_world.fill(lake, quarters=recent_quarters())
+    moment = datetime.combine(day, time(6), NEW_YORK).astimezone(UTC)
+    name = f"{moment:%Y%m%dT%H%M%S%f}Z-v1"
+    lake.silver.mkdir(parents=True, exist_ok=True)
+    (lake.silver / "builds" / name).mkdir(parents=True)
+    (lake.silver / "fundamentals_wide").symlink_to(f"builds/{name}")
+    run_entry(lake, "silver", day, parameters={"as_of": None})
+    run_entry(lake, "parity", day, parameters={"tickers": []}, passed=True)
+    for day in days_before_today(39):
+        daily_update(lake, day, {"rows_new": 3})
+    run_entry(lake, "refresh", day, parameters={**WHOLE, "generation": "v2"})
+
+
 LAKES: Mapping[str, Callable[[Lake], None]] = {
     "fresh": fresh,
     "twelve companies": twelve,
@@ -147,4 +176,6 @@ LAKES: Mapping[str, Callable[[Lake], None]] = {
     "v1 retired": retired,
     "after the cutover": cut_over,
     "after cleanup": cleaned_up,
+    "every night": with_every_night,
+    "tried once": tried_once,
 }

@@ -24,7 +24,7 @@ from polygon_fundamentals.lake.revisions import revisions_schema
 from polygon_fundamentals.silver import wide_schema
 from polygon_fundamentals.silver.schema import history_schema
 from polygon_fundamentals.statements import Generation, Snapshot, Statement
-from polygon_fundamentals.status import checks, load_targets
+from polygon_fundamentals.status import checks, follow_up_checks, load_targets
 from tests.contract.doc_pages import PAGES, ROOT, blocks, code_spans
 
 CODE = ("src", "flows", "tasks", "expectations", "deployments", "sandbox", "benchmarks")
@@ -167,7 +167,8 @@ def rows_that_can_be_red() -> set[str]:
     Without what is put in: the generation, the statement and the title of a target.
     """
     names = set[str]()
-    for function in ast.parse(Path(checks.__file__).read_text(encoding="utf-8")).body:
+    sources = [Path(module.__file__).read_text("utf-8") for module in (checks, follow_up_checks)]
+    for function in (node for source in sources for node in ast.parse(source).body):
         given = dict[str, str]()
         for node in ast.walk(function):
             if isinstance(node, ast.Assign):

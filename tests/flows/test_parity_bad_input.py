@@ -18,6 +18,8 @@ import flows.parity
 import tasks.parity
 from expectations.answer import TOLERANCES_FILE
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.ledger import read_entries
+from polygon_fundamentals.ledger.queries import newest_parity
 from sandbox import Sandbox
 from tests.builders.commands import call
 from tests.conftest import KEY
@@ -104,6 +106,10 @@ def test_a_file_of_rules_that_says_nonsense(
     message = refused(mine)
     assert str(path) in message
     assert words in message
+    newest = newest_parity(read_entries(mine)[0])
+    assert newest is not None
+    assert (newest.outcome, newest.parity) == ("failed", None)
+    assert str(path) in newest.message
 
 
 def spoil(name: str, text: str) -> Callable[[Path], None]:

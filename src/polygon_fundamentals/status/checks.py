@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from polygon_fundamentals.business_days import business_days_between, today_in_new_york
 from polygon_fundamentals.lake.catalogue import DatasetCounts
@@ -12,7 +11,13 @@ from polygon_fundamentals.ledger import RUNNING
 from polygon_fundamentals.reports import counted
 from polygon_fundamentals.statements import Generation
 from polygon_fundamentals.status.figures import Figures
+from polygon_fundamentals.status.follow_up_checks import (
+    check_parity,
+    check_silver,
+    check_verify,
+)
 from polygon_fundamentals.status.publishing import Published
+from polygon_fundamentals.status.row import Row
 from polygon_fundamentals.status.targets import REMEDIES, Measured
 
 # A quarter and the longest delay of a quarterly report: after it something is wrong.
@@ -20,26 +25,6 @@ STALE_DAYS = 140
 REFRESH_DAYS = 8
 # By how much the difference in counts may grow, as a share of the records.
 WIDENING = 0.01
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of the status.
-
-    `ok` is None where the row is not judged; `reason` then says what is missing. `remedy` names
-    the next command. `kind` says what the row is about, for events.
-    """
-
-    name: str
-    ok: bool | None
-    reason: str
-    kind: str = "figure"
-    remedy: str = ""
-
-    @property
-    def detail(self) -> str:
-        """The reason, and the next command where there is one."""
-        return "; ".join(filter(None, (self.reason, self.remedy)))
 
 
 def check_status(figures: Figures) -> list[Row]:
@@ -158,6 +143,8 @@ def _runs(figures: Figures) -> Iterator[Row]:
         reason = f"{last.flow} {last.run} {last.outcome}: {last.message}"
         yield Row("last run", False, reason, "failed", f"run `{last.flow}` again")
     yield _refresh(figures)
+    yield from check_verify(figures)
+    yield from check_silver(figures)
     yield from (_published(place, figures) for place in figures.published)
 
 
@@ -242,7 +229,7 @@ def _comparison(figures: Figures) -> Iterator[Row]:
             remedy = "run `parity`, which names what is missing" if wide else ""
             yield Row("difference in counts", not wide, reason, "counts", remedy)
     yield from (_target(measured) for measured in figures.targets)
-    yield _parity(figures)
+    yield check_parity(figures)
 
 
 def _in_a_row(figures: Figures) -> Row:
@@ -268,24 +255,3 @@ def _target(measured: Measured) -> Row:
     reason = f"{measured.measured:g}{unit}: {measured.verdict} ({goal})"
     remedy = REMEDIES[measured.name] if missed else ""
     return Row(target.title, not missed, reason, "target", remedy)
-
-
-def _parity(figures: Figures) -> Row:
-    parity = figures.parity
-    if parity is None:
-        return Row("parity", None, "never compared yet", "parity", "run `parity`")
-    ended = _minute(parity["ended"])
-    if parity["passed"]:
-        return Row("parity", True, f"passed, {ended}", "parity")
-    if figures.v1.state == "archived":
-        reason = f"did not pass, {ended}; v1: {figures.v1_rests}"
-        return Row("parity", None, reason, "parity")
-    remedy = "read its report, then run `parity` again"
-    return Row("parity", False, f"did not pass, {ended}", "parity", remedy)
-
-
-def _minute(text: str | None) -> str:
-    """Return a moment of the ledger to the minute, in UTC."""
-    if text is None:
-        return "still running"
-    return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"

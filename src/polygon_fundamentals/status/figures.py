@@ -17,6 +17,12 @@ from polygon_fundamentals.ledger import CRASHED, RUNNING, SUCCEEDED, RunEntry
 from polygon_fundamentals.ledger.queries import days_in_a_row, is_whole, newest_parity
 from polygon_fundamentals.ledger.v1_endpoint import LEDGER_DAYS, V1Endpoint, v1_endpoint
 from polygon_fundamentals.statements import Generation
+from polygon_fundamentals.status.follow_ups import (
+    FollowUp,
+    follow_parity,
+    follow_silver,
+    follow_verify,
+)
 from polygon_fundamentals.status.measures import Evidence, measure
 from polygon_fundamentals.status.publishing import Published, published
 from polygon_fundamentals.status.targets import Measured, Target
@@ -66,7 +72,8 @@ class Figures:
 
     `v1_rests` says why v1 is updated no more, and is empty while it should be. `days_in_a_row`
     are the business days on which both succeeded, or v2 where v1 rests. `others` are files that
-    another tool wrote.
+    another tool wrote. `silver`, `verified` and `compared` (by a parity that passed) are the runs
+    that follow the loads.
     """
 
     lake: str
@@ -90,6 +97,9 @@ class Figures:
     difference_now: float | None
     damaged: tuple[str, ...]
     others: OtherWriters
+    silver: FollowUp | None
+    verified: FollowUp | None
+    compared: FollowUp | None
     published: tuple[Published, ...] = ()
 
 
@@ -145,6 +155,9 @@ def gather(
         difference_now=present,
         damaged=tuple(str(path) for path in damaged),
         others=others,
+        silver=follow_silver(lake, entries),
+        verified=follow_verify(entries),
+        compared=follow_parity(entries),
         published=tuple(published(lake, entries, at)),
     )
 

@@ -33,7 +33,7 @@ class Published:
 
 def published(lake: Lake, entries: Sequence[RunEntry], at: datetime) -> Iterator[Published]:
     """Yield every place that was published to; `entries` are the ledger's, oldest first."""
-    present = _present_build(lake)
+    present = present_build(lake)
     runs: dict[str, list[RunEntry]] = {}
     for entry in entries:
         if entry.flow == "publish" and entry.outcome != RUNNING:
@@ -48,7 +48,8 @@ def published(lake: Lake, entries: Sequence[RunEntry], at: datetime) -> Iterator
         yield Published(to, build, last, failed, behind, late=at - since > LATE)
 
 
-def _present_build(lake: Lake) -> str | None:
+def present_build(lake: Lake) -> str | None:
+    """Return the name of the build of silver that readers see, None where there is none."""
     link = lake.silver / "fundamentals_wide"
     return Path(os.path.realpath(link)).name if link.is_symlink() else None
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from html import escape
 
-from polygon_fundamentals.status.checks import Row, age_days, alarms, freshness
+from polygon_fundamentals.status.checks import age_days, alarms, freshness
 from polygon_fundamentals.status.figures import Figures
+from polygon_fundamentals.status.row import Row
 
 DATASET_COLUMNS = (
     "dataset",

@@ -1,0 +1,88 @@
+"""The rows on the runs that follow the loads: silver, verify and parity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from polygon_fundamentals.status.figures import Figures
+from polygon_fundamentals.status.follow_ups import FollowUp
+from polygon_fundamentals.status.row import Row
+
+# Some build silver once a week, by hand: a week, and a day for the hour not to matter. Nightly
+# builds that fail are not ok at once.
+SILVER_DAYS = 8
+# Of a whole market parity takes hours, and some run it once a month. Nothing is switched on an old
+# one: the checklist asks for one that has seen every load.
+PARITY_DAYS = 32
+
+
+def check_silver(figures: Figures) -> Iterator[Row]:
+    """Yield the row on silver, where it is in use.
+
+    A silver that is left behind is not ok only where the lake is kept up to date by daily updates
+    and silver has been built on several days: others build it when they need it.
+    """
+    silver, name, remedy = figures.silver, "silver", "run `silver`"
+    if silver is None:
+        return
+    reason = f"built {_minute(silver.ended)}"
+    if silver.failed:
+        yield Row(name, False, f"{reason}; the last run failed: {silver.failed}", name, remedy)
+        return
+    days = _days_behind(silver, figures)
+    if days <= SILVER_DAYS:
+        yield Row(name, True, reason, name)
+        return
+    reason += f"; loads have changed rows since, for {days} days"
+    updated = any(update.asked for update in figures.updates.values())
+    yield Row(name, False if updated and silver.is_routine else None, reason, name, remedy)
+
+
+def check_verify(figures: Figures) -> Iterator[Row]:
+    """Yield the row on the files, where `verify` has looked at them."""
+    verified, name = figures.verified, "verify"
+    if verified is None:
+        return
+    if verified.failed:
+        remedy = "mend the files that `verify --json` lists, then run `verify` again"
+        reason = f"{verified.failed} ({_minute(verified.ended)})"
+        yield Row(name, False, reason, "damaged", remedy)
+        return
+    yield Row(name, True, f"every file as recorded, {_minute(verified.ended)}", "damaged")
+
+
+def check_parity(figures: Figures) -> Row:
+    """Return the row on parity.
+
+    One that passed a long time ago is not ok only where both generations are still updated and
+    parity was run on several days. Where v1 rests, nothing of it changes any more.
+    """
+    parity, name = figures.parity, "parity"
+    if parity is None:
+        return Row(name, None, "never compared yet", name, "run `parity`")
+    ended = "still running"
+    if parity["ended"] is not None:
+        ended = _minute(datetime.fromisoformat(parity["ended"]))
+    if parity["passed"]:
+        reason, seen = f"passed, {ended}", figures.compared
+        days = _days_behind(seen, figures) if seen else 0
+        if days <= PARITY_DAYS or figures.v1_rests:
+            return Row(name, True, reason, name)
+        reason += f"; loads have changed rows since, for {days} days"
+        updated = all(update.asked for update in figures.updates.values())
+        bad = updated and seen is not None and seen.is_routine
+        return Row(name, False if bad else None, reason, name, "run `parity`")
+    if figures.v1.state == "archived":
+        reason = f"did not pass, {ended}; v1: {figures.v1_rests}"
+        return Row(name, None, reason, name)
+    remedy = "read its report, then run `parity` again"
+    return Row(name, False, f"did not pass, {ended}", name, remedy)
+
+
+def _days_behind(flow: FollowUp, figures: Figures) -> int:
+    return 0 if flow.behind_since is None else (figures.at - flow.behind_since).days
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

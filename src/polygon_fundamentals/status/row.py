@@ -1,0 +1,25 @@
+"""One row of the status."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the status.
+
+    `ok` is None where the row is not judged; `reason` then says what is missing. `remedy` names
+    the next command. `kind` says what the row is about, for events.
+    """
+
+    name: str
+    ok: bool | None
+    reason: str
+    kind: str = "figure"
+    remedy: str = ""
+
+    @property
+    def detail(self) -> str:
+        """The reason, and the next command where there is one."""
+        return "; ".join(filter(None, (self.reason, self.remedy)))

@@ -1,0 +1,202 @@
+"""Silver, parity and verify in the status: what is an alarm, and that no healthy week is one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.status import alarms, check_status, gather
+from polygon_fundamentals.status.row import Row
+from tests.builders.ledger import entry
+from tests.builders.status_lakes import WHOLE
+
+# A Friday; Thursday was a holiday. Twelve weeks of runs end on it.
+LAST = datetime(2026, 11, 27, tzinfo=UTC)
+FIRST = LAST - timedelta(days=84)
+NAMES = ("silver", "verify", "parity")
+
+
+def run(lake: Lake, flow: str, started: datetime, **changes: Any) -> None:
+    ended = started + timedelta(minutes=changes.pop("minutes", 10))
+    content = {"outcome": "succeeded", "ended": ended.isoformat(), "parameters": {}, **changes}
+    entry(lake, f"{flow}-{started:%m%d}", flow=flow, started=started.isoformat(), **content)
+
+
+def update(lake: Lake, day: datetime, generation: str = "both", **report: Any) -> None:
+    window = {"from": f"{day - timedelta(days=7):%Y-%m-%d}", "to": f"{day:%Y-%m-%d}"}
+    report = {"ok": True, "failed": [], "units": 3, "rows_new": 2, "window": window, **report}
+    names = ["v1", "v2"] if generation == "both" else [generation]
+    run(
+        lake,
+        "daily-update",
+        day.replace(hour=22, minute=30),
+        parameters={**WHOLE, "generation": generation},
+        generations={name: report for name in names},
+    )
+
+
+def build(lake: Lake, made: datetime) -> None:
+    """Leave a build of silver for readers, and nothing in the ledger."""
+    name = f"{made:%Y%m%dT%H%M%S%f}Z-v2"
+    (lake.silver / "builds" / name).mkdir(parents=True)
+    (lake.silver / "fundamentals_wide").unlink(missing_ok=True)
+    (lake.silver / "fundamentals_wide").symlink_to(f"builds/{name}")
+
+
+def weekdays(first: datetime = FIRST, last: datetime = LAST) -> list[datetime]:
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    return [day for day in days if day.weekday() < 5]
+
+
+def nights(lake: Lake, silver_until: datetime = LAST, parity_until: datetime = LAST) -> None:
+    """Write twelve weeks of the schedules of prefect.yaml: 22:30, 23:30, 23:50, 3:00 and 5:00."""
+    build(lake, FIRST)
+    for day in weekdays():
+        update(lake, day)
+        if day <= parity_until:
+            at = day.replace(hour=23, minute=30)
+            run(lake, "parity", at, parameters={"tickers": []}, passed=True)
+        if day <= silver_until:
+            run(lake, "silver", day.replace(hour=23, minute=50), parameters={"as_of": None})
+        if day.weekday() == 4:
+            run(lake, "verify", day + timedelta(days=1, hours=5), ok=True)
+            report = {"v2": {"ok": True, "failed": [], "units": 3, "rows_changed": 1}}
+            run(
+                lake,
+                "refresh",
+                day + timedelta(days=2, hours=3),
+                parameters={**WHOLE, "generation": "v2"},
+                generations=report,
+            )
+
+
+def rows(lake: Lake, at: datetime) -> dict[str, Row]:
+    """Return the rows of silver, verify and parity that are there at a moment."""
+    shown = check_status(gather(lake, {}, at, datasets=()))
+    return {row.name: row for row in shown if row.name in NAMES}
+
+
+def reds(lake: Lake, at: datetime) -> list[str]:
+    return [row.name for row in alarms(list(rows(lake, at).values()))]
+
+
+@pytest.mark.parametrize("hours", [12, 22.6, 23.75, 24, 51.5, 53.1, 55, 72, 88, 95.6])
+def test_no_hour_of_a_healthy_week_is_an_alarm(lake: Lake, hours: float) -> None:
+    """From the Friday to the minutes between Monday's load and its silver."""
+    nights(lake)
+    at = LAST + timedelta(hours=hours)
+    if at.weekday() == 0 and at.hour >= 22:
+        update(lake, at.replace(hour=0, minute=0))
+    assert {name: row.ok for name, row in rows(lake, at).items()} == dict.fromkeys(NAMES, True)
+
+
+def test_silver_that_fails_is_an_alarm_whatever_succeeds_after_it(lake: Lake) -> None:
+    nights(lake, silver_until=LAST - timedelta(days=1))
+    at = LAST.replace(hour=23, minute=50)
+    run(lake, "silver", at, outcome="failed", message="a.parquet cannot be read")
+    run(lake, "publish", at.replace(minute=59), published={"build": "b"})
+    silver = rows(lake, LAST + timedelta(days=1))["silver"]
+    assert (silver.ok, silver.remedy) == (False, "run `silver`")
+    assert "the last run failed: a.parquet cannot be read" in silver.reason
+    # A cutover builds it too.
+    build(lake, LAST + timedelta(days=1))
+    assert reds(lake, LAST + timedelta(days=1)) == []
+
+
+def test_a_failure_beside_a_run_that_succeeded_later_is_none(lake: Lake) -> None:
+    """By hand while the nightly one holds the lock."""
+    nights(lake, silver_until=LAST - timedelta(days=1))
+    at = LAST.replace(hour=23, minute=50)
+    run(lake, "silver", at, minutes=30)
+    run(lake, "silver", at + timedelta(hours=0.1), outcome="failed", message="locked", minutes=10)
+    assert reds(lake, LAST + timedelta(days=1)) == []
+
+
+@pytest.mark.parametrize("name", ["silver", "parity"])
+def test_what_is_no_longer_scheduled_is_an_alarm_in_the_end(lake: Lake, name: str) -> None:
+    stopped = LAST - timedelta(days=50)
+    nights(lake, **{f"{name}_until": stopped})
+    row = rows(lake, LAST)[name]
+    assert row.ok is False
+    assert row.remedy == f"run `{name}`"
+    assert "loads have changed rows since, for" in row.reason
+    days = {"silver": 8, "parity": 32}[name]
+    # The first load that it did not see was on the next weekday.
+    missed = min(day for day in weekdays() if day > stopped).replace(hour=22, minute=40)
+    assert reds(lake, missed + timedelta(days=days, hours=23)) == []
+    assert reds(lake, missed + timedelta(days=days + 1, hours=1)) == [name]
+
+
+def test_parity_whose_question_cannot_be_asked_is_an_alarm(lake: Lake) -> None:
+    """An acceptance that has expired; the entry has no answer."""
+    nights(lake, parity_until=LAST - timedelta(days=1))
+    at = LAST.replace(hour=23, minute=30)
+    run(lake, "parity", at, outcome="failed", message="accepted.yaml: expired", parameters={})
+    run(lake, "silver", at.replace(minute=55))
+    assert reds(lake, LAST + timedelta(days=1)) == ["parity"]
+
+
+def test_damage_that_verify_found_stays_until_verify_finds_none(lake: Lake) -> None:
+    nights(lake)
+    at = LAST + timedelta(days=2)
+    run(lake, "verify", at, outcome="failed", ok=False, message="1 file is not as recorded")
+    run(lake, "verify", at + timedelta(hours=1), outcome="interrupted")
+    run(lake, "refresh", at + timedelta(hours=2))
+    verify = rows(lake, at + timedelta(days=1))["verify"]
+    assert verify.ok is False
+    assert "1 file is not as recorded" in verify.reason
+    run(lake, "verify", at + timedelta(hours=3), ok=True)
+    assert reds(lake, at + timedelta(days=1)) == []
+
+
+def by_hand(lake: Lake) -> None:
+    """History is loaded every month, and silver built when somebody needs it."""
+    build(lake, FIRST)
+    for weeks in (0, 1, 4, 8, 11):
+        day = FIRST + timedelta(days=7 * weeks)
+        report = {"v2": {"ok": True, "failed": [], "units": 3, "rows_new": 5}}
+        run(lake, "historical-load", day, generations=report, parameters={"generation": "v2"})
+        if weeks in (0, 1):
+            run(lake, "silver", day + timedelta(hours=1))
+            run(lake, "parity", day + timedelta(hours=2), parameters={"tickers": []}, passed=True)
+
+
+def after_cutover(lake: Lake) -> None:
+    """Parity is run no more; v2 alone is updated."""
+    lake.pointer.symlink_to("fundamentals_v2")
+    nights(lake, parity_until=FIRST + timedelta(days=14))
+
+
+def v1_frozen(lake: Lake) -> None:
+    """v1's endpoint is gone, and with it parity's schedule."""
+    build(lake, FIRST)
+    for day in weekdays():
+        update(lake, day, generation="v2")
+        run(lake, "silver", day.replace(hour=23, minute=50))
+    for day in weekdays(FIRST, FIRST + timedelta(days=14)):
+        run(lake, "parity", day.replace(hour=23), parameters={"tickers": []}, passed=True)
+
+
+def silver_taken_away(lake: Lake) -> None:
+    """Nobody needs silver any more: its schedule is off and its folder removed."""
+    nights(lake, silver_until=FIRST + timedelta(days=14))
+    (lake.silver / "fundamentals_wide").unlink()
+
+
+def silver_before_its_data(lake: Lake) -> None:
+    """Silver was tried on an empty lake, before it was ever built."""
+    run(lake, "silver", FIRST, outcome="failed", message="nothing to build from")
+    for day in weekdays():
+        update(lake, day)
+
+
+@pytest.mark.parametrize(
+    "make", [by_hand, after_cutover, v1_frozen, silver_taken_away, silver_before_its_data]
+)
+def test_a_lake_that_does_without_is_no_alarm(lake: Lake, make: Any) -> None:
+    make(lake)
+    for days in (0.5, 1.2, 3.5):
+        assert reds(lake, LAST + timedelta(days=days)) == []
