@@ -2,7 +2,8 @@
 
 Derived fourth quarters and twelve months have no filing date, so a window cannot see them. They
 are the first rows of an answer in the order of filing: a sweep over the whole market asks for
-some pages of them a run and goes on the next time, the years just filed first.
+some pages of them a run and goes on the next time, the years just filed first. A year whose report
+comes after the sweep has passed it by is asked for by itself.
 """
 
 from __future__ import annotations
@@ -139,10 +140,12 @@ def _fetch(run: _V1Run, window: Window, timeframes: Sequence[Timeframe]) -> None
         request = _undated(who | {"timeframe": timeframe.v1, "period_of_report_date.gte": since})
         if run.ticker is not None:
             _page_undated(run, request, None)
-            continue
-        used, whole = _page_undated_on(run, timeframe, request, UNDATED_PAGES - _KEPT_FOR_MISSING)
-        if timeframe is Timeframe.QUARTERLY and not whole:
-            run.fourths_left = _missing_fourths(run, UNDATED_PAGES - used)
+            used, whole = 0, True
+        else:
+            most = UNDATED_PAGES - _KEPT_FOR_MISSING
+            used, whole = _page_undated_on(run, timeframe, request, most)
+        if timeframe is Timeframe.QUARTERLY:
+            run.fourths_left = _missing_fourths(run, since, whole, UNDATED_PAGES - used)
     raise_skipped(run.loader.client, run.skipped)
 
 
@@ -234,19 +237,22 @@ def _cursor(path: Path) -> dict[str, str] | None:
     return {str(k): str(v) for k, v in cursor.items()} if isinstance(cursor, dict) else None
 
 
-def _missing_fourths(run: _V1Run, max_pages: int) -> int:
+def _missing_fourths(run: _V1Run, since: str, swept: bool, max_pages: int) -> int:
     """Ask for derived fourth quarters of the years just filed; return how many are left.
 
-    They appear with the annual report, without a filing date of their own.
+    They appear with the annual report, without a filing date of their own. The sweep brings those
+    of years that ended on the day `since` or later; with `swept` it has, and only late filers'
+    are asked for.
     """
-    annuals = sorted(set(run.annuals))
+    annuals = sorted({(cik, end) for cik, end in run.annuals if not swept or end < since})
     missing = undated_missing(run.loader.lake, annuals, run.statements, run.companies)
     by_end: dict[str, list[str]] = {}
     for cik, end in missing:
         by_end.setdefault(end, []).append(cik)
     left = 0
     for end, ciks in sorted(by_end.items(), key=lambda item: -len(item[1])):
-        few = len(ciks) <= _ONE_BY_ONE
+        # Of a day so long ago the lake has nearly all quarters: a page of the day brings few.
+        few = len(ciks) <= _ONE_BY_ONE or end < since
         for who in [{"cik": cik} for cik in ciks] if few else [{}]:
             if max_pages < 1:
                 left += 1 if few else len(ciks)

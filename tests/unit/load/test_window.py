@@ -345,3 +345,28 @@ def test_a_kept_cursor_goes_where_the_api_refuses_it_and_stays_where_it_fails(
     assert cursor.exists() == (status == 500)
     if status != 500:
         assert assets(lake) == [4.0]
+
+
+@pytest.mark.parametrize("ticker", [None, "AA"])
+def test_the_fourth_quarter_of_a_late_filer_comes_with_its_annual_report(
+    lake: Lake, ticker: str | None
+) -> None:
+    """Filed nine months after the year's end: the sweep over undated records is past it."""
+    asked_for: list[str] = []
+
+    def script(asked: Asked) -> Answer:
+        if "filing_date.gte" in asked.query:
+            return results([record("2026-09-30", 1.0)])
+        end = asked.query.get("period_of_report_date")
+        asked_for.append(end or "sweep")
+        quarter = {"timeframe": "quarterly", "fiscal_period": "Q4"}
+        return results([record(None, 4.0, **quarter)] if end == "2025-12-31" else [])
+
+    window, sheets = Window(date(2026, 9, 24), date(2026, 9, 30)), [Statement.BALANCE_SHEETS]
+    with serving(script) as server:
+        loader = Loader(client_of(server), lake)  # type: ignore[arg-type]
+        for _ in range(2):  # the second time the lake has it
+            report = update_v1(loader, sheets, window, BOTH, {"AA": ["0000000001"]}, ticker)
+            assert (report.failed, report.fourths_left) == ((), 0)
+    assert sorted(assets(lake)) == [1.0, 4.0]
+    assert asked_for == ["sweep", "2025-12-31", "sweep"]
