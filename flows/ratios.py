@@ -14,9 +14,11 @@ from flows.parameters.loads import RatiosParameters
 from flows.runs import Report, load_report, recorded_run, sentence
 from flows.runtime.artifacts import publish_load
 from flows.signature import takes
+from polygon_fundamentals.errors import ApiError
 from polygon_fundamentals.lake import Lake, catalogue
+from polygon_fundamentals.load.window_v2 import WHOLE_MARKET
 from polygon_fundamentals.reference.tickers import universe
-from polygon_fundamentals.reports import LoadReport
+from polygon_fundamentals.reports import LoadReport, UnitFailure, counted
 from polygon_fundamentals.settings import existing_lake_root, lake_root, load_settings
 from polygon_fundamentals.statements import Snapshot
 from tasks.context import RunSpec, close, context
@@ -47,7 +49,7 @@ def ratios(given: RatiosParameters) -> Report:
                 tickers = list(dict.fromkeys((*tickers, *listed)))
             if not tickers:
                 raise no_tickers(where)
-            loaded = _load(spec, tickers)
+            loaded = _load(spec, tickers, named=bool(given.names))
         finally:
             close(spec)
         report = load_report(run, {RATIOS: loaded}, sentence({RATIOS: loaded}), loaded.exit_code)
@@ -63,7 +65,8 @@ def with_ratios(report: Report, tickers: Sequence[str], base_url: str | None) ->
     where = Lake(Path(report["lake"]))
     spec = RunSpec(run=report["run"], lake=report["lake"], base_url=base_url)
     try:
-        loaded = _load(spec, tickers or list(catalogue.companies(where)))
+        wanted = tickers or list(catalogue.companies(where))
+        loaded = _load(spec, wanted, named=bool(tickers))
     finally:
         close(spec)
     return {
@@ -74,8 +77,20 @@ def with_ratios(report: Report, tickers: Sequence[str], base_url: str | None) ->
     }
 
 
-def _load(spec: RunSpec, tickers: Sequence[str]) -> LoadReport:
+def _load(spec: RunSpec, tickers: Sequence[str], *, named: bool) -> LoadReport:
+    """Return what became of the ratios of some tickers.
+
+    A few that somebody named may have none. Where all of a lake's have none, the API gave nothing,
+    and the day would be missing without a word.
+    """
     started = time.monotonic()
     future = load_daily_ratios.submit(spec, label(tickers), list(tickers))
     report = task_report(future, [(ticker, RATIOS) for ticker in tickers])
+    if tickers and not named and not report.failed and not report.rows_received:
+        reason = (
+            f"the API gave no ratios for any of {counted(len(tickers), 'ticker')}: look at its "
+            "status and your plan, then run `ratios` again today"
+        )
+        lost = UnitFailure(WHOLE_MARKET, RATIOS, reason, ApiError.__name__)
+        report = replace(report, failed=(lost,))
     return replace(report, seconds=time.monotonic() - started)

@@ -10,7 +10,7 @@ from typing import TypedDict
 
 import orjson
 
-from polygon_fundamentals.errors import FundamentalsError
+from polygon_fundamentals.errors import ApiError, FundamentalsError
 from polygon_fundamentals.http.answers import JsonObject, Page
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake.paths import Lake
@@ -35,7 +35,8 @@ def universe(client: Client, *, active_only: bool) -> list[str]:
     """Return all stock tickers that may have statements, sorted; delisted ones too if asked.
 
     Raises:
-        ApiError: a page failed for good.
+        ApiError: a page failed for good, or none of them lists such a ticker: the market is never
+            empty, and a load of nothing must not pass for one.
     """
     names: set[str] = set()
     for active in ("true",) if active_only else ("true", "false"):
@@ -44,6 +45,11 @@ def universe(client: Client, *, active_only: bool) -> list[str]:
             names.update(
                 row["ticker"] for row in _named(page) if str(row.get("type") or "") in FILING_TYPES
             )
+    if not names:
+        raise ApiError(
+            f"{TICKERS_PATH} lists no ticker of a company that files reports: look at the API's "
+            "status and your plan, then run again"
+        )
     return sorted(names)
 
 
