@@ -251,8 +251,8 @@ def _missing_fourths(run: _V1Run, since: str, swept: bool, max_pages: int) -> in
         by_end.setdefault(end, []).append(cik)
     left = 0
     for end, ciks in sorted(by_end.items(), key=lambda item: -len(item[1])):
-        # Of a day so long ago the lake has nearly all quarters: a page of the day brings few.
-        few = len(ciks) <= _ONE_BY_ONE or end < since
+        # Of a day so long ago the lake has most quarters, so that its pages bring few new ones.
+        few = len(ciks) <= (max_pages if end < since else _ONE_BY_ONE)
         for who in [{"cik": cik} for cik in ciks] if few else [{}]:
             if max_pages < 1:
                 left += 1 if few else len(ciks)

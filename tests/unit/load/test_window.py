@@ -370,3 +370,31 @@ def test_the_fourth_quarter_of_a_late_filer_comes_with_its_annual_report(
             assert (report.failed, report.fourths_left) == ((), 0)
     assert sorted(assets(lake)) == [1.0, 4.0]
     assert asked_for == ["sweep", "2025-12-31", "sweep"]
+
+
+@pytest.mark.parametrize(("late_filers", "by_company"), [(5, True), (40, False)])
+def test_a_few_late_filers_are_asked_for_one_by_one_and_many_by_the_day(
+    lake: Lake, late_filers: int, by_company: bool
+) -> None:
+    """Many where a window reaches far back, after a long pause."""
+    ciks = [f"{number:010d}" for number in range(1, late_filers + 1)]
+    asked_for: list[str] = []
+
+    def script(asked: Asked) -> Answer:
+        quarter: dict[str, Any] = {"timeframe": "quarterly", "fiscal_period": "Q4"}
+        who = asked.query.get("cik")
+        if "filing_date.gte" in asked.query:
+            return results([record("2026-09-30", 1.0, cik=c, tickers=[f"T{c}"]) for c in ciks])
+        if "period_of_report_date" not in asked.query:
+            return results([])
+        asked_for.append(who or "the day")
+        mine = [c for c in ciks if who in (None, c)]
+        return results([record(None, 4.0, cik=c, tickers=[f"T{c}"], **quarter) for c in mine])
+
+    window, sheets = Window(date(2025, 9, 30), date(2026, 9, 30)), [Statement.BALANCE_SHEETS]
+    follow = {f"T{cik}": [cik] for cik in ciks}
+    with serving(script) as server:
+        loader = Loader(client_of(server), lake)  # type: ignore[arg-type]
+        report = update_v1(loader, sheets, window, BOTH, follow)
+    assert (report.rows_new, report.fourths_left) == (2 * late_filers, 0)
+    assert asked_for == (ciks if by_company else ["the day"])
