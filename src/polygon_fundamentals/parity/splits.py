@@ -1,9 +1,10 @@
 """Evidence for splits: v2's per-share figures and share counts are adjusted to today's shares.
 
 A split changes every per-share figure and share count of all earlier periods by the same simple
-ratio. So a ratio is believed only if most of what the period reports per share says the same,
-earnings and share counts both where both are there, and if the ratio does not come and go: a
-period between two others of another ratio is an error, not a split.
+ratio. So a ratio is believed only if at least half of what the period reports per share says the
+same, some of its earnings per share among it where it has any, and if the ratio does not come and
+go: a period between two others of another ratio is an error, not a split. Share counts alone never
+prove a power of a thousand: they are given in thousands or millions too.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ _TTM_DAYS = 365
 _QUARTERS = 4.0
 # Units to which share counts are reported. Whole hundred thousands are too often chance.
 _GRAINS = (1_000.0, 1_000_000.0)
+# How near a ratio is to a power of a thousand if the counts on one side are rounded.
+_NEAR_A_THOUSAND = 0.001
 
 
 @dataclass(frozen=True)
@@ -163,16 +166,34 @@ def _consensus(seen: pd.DataFrame, candidates: pd.DataFrame) -> pd.DataFrame:
         _agrees(v1, v2, ratio, Unit.SHARES),
         _agrees(v1, v2, ratio, Unit.USD_PER_SHARE),
     )
+    earnings = ~rows["shares"].astype(bool)
+    rows["earnings_asked"], rows["earnings_agree"] = earnings, earnings & rows["agrees"]
     votes = (
-        rows.groupby(["company", "end", "ratio", "support"])["agrees"]
-        .agg(agree="sum", asked="size")
+        rows.groupby(["company", "end", "ratio", "support"])
+        .agg(
+            agree=("agrees", "sum"),
+            asked=("agrees", "size"),
+            earnings_agree=("earnings_agree", "sum"),
+            earnings_asked=("earnings_asked", "sum"),
+        )
         .reset_index()
     )
-    # Half the figures at least must say so, and where two ratios tie, there was no split.
     votes["is_one"] = votes["ratio"] == 1
-    votes = votes[(votes["agree"] > 0) & (2 * votes["agree"] >= votes["asked"])]
+    # Half the figures at least must say so, and where two ratios tie, there was no split.
+    most = (votes["agree"] > 0) & (2 * votes["agree"] >= votes["asked"])
+    from_counts = (votes["earnings_asked"] == 0) & ~_is_power_of_a_thousand(
+        votes["ratio"].to_numpy(dtype=float)
+    )
+    votes = votes[most & (votes["is_one"] | (votes["earnings_agree"] > 0) | from_counts)]
     votes = votes.sort_values(["agree", "is_one", "support"])
     return votes.drop_duplicates(["company", "end"], keep="last")[["company", "end", "ratio"]]
+
+
+def _is_power_of_a_thousand(ratio: Floats) -> Flags:
+    """Whether a ratio other than 1 is one that counts in thousands or millions show as well."""
+    power = np.round(np.log10(ratio) / 3)
+    near: Flags = (power != 0) & (np.abs(ratio / 1000.0**power - 1) <= _NEAR_A_THOUSAND)
+    return near
 
 
 def _levels(consensus: pd.DataFrame) -> pd.DataFrame:
