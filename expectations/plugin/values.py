@@ -100,7 +100,7 @@ class ExpectV2ValueToEqualV1(_Values):
         wrong |= (finding == "absent_zero").to_numpy() & ~(zero & ~both)
         # What is listed as a difference must be one.
         wrong |= ~finding.isin([*_SIDES, "rounding"]).to_numpy() & finite & (off == 0)
-        for kind, possible in self._possible(rows, v2, size).items():
+        for kind, possible in self._possible(rows, expected, v2).items():
             wrong |= (finding == kind).to_numpy() & ~possible
         # How the records prove a finding is not in the frame, so a row must be as it was compared.
         hashes = pd.util.hash_pandas_object(rows[list(HASHED)], index=False)
@@ -108,10 +108,18 @@ class ExpectV2ValueToEqualV1(_Values):
         return pd.Series(wrong & self._single(rows).to_numpy(), index=rows.index)
 
     def _possible(
-        self, rows: pd.DataFrame, v2: np.ndarray[Any, Any], size: np.ndarray[Any, Any]
+        self, rows: pd.DataFrame, expected: np.ndarray[Any, Any], v2: np.ndarray[Any, Any]
     ) -> dict[str, np.ndarray[Any, Any]]:
-        """Where a finding is possible at all; `size` is that of the difference."""
-        rounded = [(v2 % unit == 0) & (size <= _UNITS_OFF * unit) for unit in _UNITS]
+        """Where a finding is possible at all; `expected` is v1's value in v2's sign."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            off, size = np.abs(v2 - expected), np.abs(expected)
+            # Rounding makes a loss of no profit beyond half a unit, and no zero of a whole one.
+            rounded = [
+                (v2 % unit == 0)
+                & (off <= _UNITS_OFF * unit)
+                & ((np.sign(v2) == np.sign(expected)) | (size <= np.where(v2 == 0, unit, unit / 2)))
+                for unit in _UNITS
+            ]
         unfiled = rows["v1_filing_date"].isna() & (rows["timeframe"] == "quarterly")
         later = rows["v2_filing_date"] > rows["v1_filing_date"]
         return {

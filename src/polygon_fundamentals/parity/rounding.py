@@ -18,16 +18,60 @@ from polygon_fundamentals.parity.paired import (
     Paired,
     count_by_company,
 )
+from polygon_fundamentals.statements import Statement
 
 UNITS = (1_000.0, 100_000.0, 1_000_000.0)
 # A single value counts as rounded on its own if rounding can have changed it by 5 % at most.
 _CLEAR_UNITS = 10.0
-# In a record that is rounded throughout, totals of rounded lines are off by a unit or two.
+# In a record that is rounded throughout a line may be off by one unit, for filers make columns add
+# up, and what is added up of rounded figures by two.
+_UNITS_IN_A_LINE = 1.0
 _UNITS_IN_A_TOTAL = 2.0
 _UNITS_IN_A_SUM = 3.0
 _WITNESSES = 3
 # Off by one in the last place, without more evidence than that: only where it is below 0.1 %.
 _FAR_UNITS = 1_000.0
+# The v2 fields that are sums or differences of other lines.
+_ADDED_UP: dict[Statement, frozenset[str]] = {
+    Statement.BALANCE_SHEETS: frozenset(
+        {
+            "total_assets",
+            "total_current_assets",
+            "total_liabilities",
+            "total_current_liabilities",
+            "total_equity",
+            "total_equity_attributable_to_parent",
+            "total_liabilities_and_equity",
+            "other_current_assets",
+            "other_assets",
+            "accrued_and_other_current_liabilities",
+            "other_noncurrent_liabilities",
+        }
+    ),
+    Statement.CASH_FLOW: frozenset(
+        {
+            "net_cash_from_operating_activities",
+            "cash_from_operating_activities_continuing_operations",
+            "net_cash_from_investing_activities",
+            "net_cash_from_investing_activities_continuing_operations",
+            "net_cash_from_financing_activities",
+            "net_cash_from_financing_activities_continuing_operations",
+            "change_in_cash_and_equivalents",
+        }
+    ),
+    Statement.INCOME_STATEMENTS: frozenset(
+        {
+            "gross_profit",
+            "total_operating_expenses",
+            "other_operating_expenses",
+            "operating_income",
+            "total_other_income_expense",
+            "income_before_income_taxes",
+            "consolidated_net_income_loss",
+            "net_income_loss_attributable_common_shareholders",
+        }
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -81,13 +125,17 @@ def rounded_to(paired: Paired, pair: Pair, records: RoundedRecords) -> Floats:
         return result
     size = np.abs(pair.expected)
     off = np.abs(pair.difference)
+    from_periods = _added_up_from_periods(paired)
+    is_total = from_periods | (pair.v2_field in _ADDED_UP[paired.statement])
+    units_off = np.where(is_total, _UNITS_IN_A_TOTAL, _UNITS_IN_A_LINE)
     for unit in reversed(UNITS):
         alone = _is_rounded(pair, unit) & (size >= _CLEAR_UNITS * unit)
         in_record = (
             records.by_unit[unit]
             & (pair.entry.unit is Unit.USD)
             & (pair.actual % unit == 0)
-            & (off <= _UNITS_IN_A_TOTAL * unit)
+            & (off <= units_off * unit)
+            & _keeps_its_side(pair, unit, from_periods)
         )
         # Both are whole units and one apart: the sum of rounded lines against the rounded sum. One
         # such value could be anything; a line that does it again at the same company is a habit.
@@ -100,6 +148,28 @@ def rounded_to(paired: Paired, pair: Pair, records: RoundedRecords) -> Floats:
         habit = one_off & (count_by_company(paired, one_off) >= 2)
         result = np.where(alone | in_record | habit, unit, result)
     return result
+
+
+def _added_up_from_periods(paired: Paired) -> Flags:
+    """Which periods are made of others: twelve months, and quarters of cash from year to date."""
+    flags = paired.is_timeframe("ttm")
+    if paired.statement is Statement.CASH_FLOW:
+        flags = flags | paired.is_timeframe("quarterly")
+    return flags
+
+
+def _keeps_its_side(pair: Pair, unit: float, from_periods: Flags) -> Flags:
+    """Which of v1's figures rounding can have made v2's: no profit a loss, only the small a zero.
+
+    The difference of two rounded figures is zero up to a whole unit, a rounded one up to half.
+    """
+    size = np.abs(pair.expected)
+    flags: Flags = (
+        (np.sign(pair.expected) == np.sign(pair.actual))
+        | (size <= unit / 2)
+        | (from_periods & (pair.actual == 0) & (size < unit))
+    )
+    return flags
 
 
 def _is_rounded(pair: Pair, unit: float) -> Flags:
