@@ -90,7 +90,37 @@ def _mezzanine_lines_added(paired: Paired, pair: Pair) -> Flags:
     return flags
 
 
+def _all_other_income_included(paired: Paired, pair: Pair) -> Flags:
+    """v1's revenue is v2's and all other income, as in other periods too."""
+    other = or_zero(paired.v2["total_other_income_expense"])
+    includes = _plus("total_other_income_expense")(paired, pair)
+    same = equal(paired, pair.expected, pair.actual) & ~equal(paired, other, np.zeros(len(other)))
+    flags: Flags = includes & ~_differs_from_habit(paired, same, includes)
+    return flags
+
+
+def _differs_from_habit(paired: Paired, same: Flags, differs: Flags) -> Flags:
+    """Which differences are of companies that otherwise draw the line where v1 draws it.
+
+    What v2 reckons by difference adds up whatever is wrong: an error in operating income moves
+    into other income. So that records add up proves another definition only where the company's
+    other periods do not speak against it. Twelve months repeat what their quarters say.
+    """
+    counted = ~paired.is_timeframe("ttm")
+    flags: Flags = differs & ~same & is_habit(paired, same & counted, differs & ~same & counted)
+    return flags
+
+
 def _line_drawn_elsewhere(paired: Paired, pair: Pair) -> Flags:
+    """Operating and other income are divided elsewhere, as in other periods too."""
+    operating = paired.v1["income_statement.operating_income_loss"]
+    same = equal(paired, operating, paired.v2["operating_income"]) & (or_zero(operating) != 0)
+    divided = _same_pre_tax(paired)
+    flags: Flags = divided & ~_differs_from_habit(paired, same, divided)
+    return flags
+
+
+def _same_pre_tax(paired: Paired) -> Flags:
     """Operating and other income add up to the same pre-tax income in both."""
     v1, v2 = paired.v1, paired.v2
     pretax = v1["income_statement.income_loss_from_continuing_operations_before_tax"]
@@ -114,14 +144,21 @@ def _line_drawn_elsewhere(paired: Paired, pair: Pair) -> Flags:
 
 
 def _operating_income_is_pre_tax(paired: Paired, pair: Pair) -> Flags:
-    """v1 gives pre-tax income as operating income; v2's own lines add up to the same pre-tax."""
+    """v1 gives pre-tax income as operating income; v2's own lines add up to the same pre-tax.
+
+    Where v1's own lines add up as well, both give operating income, and other income was nothing.
+    """
     v2 = paired.v2
     pretax = v2["income_before_income_taxes"]
-    flags: Flags = (
+    given = (
         equal(paired, pair.expected, pretax)
         & equal(paired, pretax, v2["operating_income"] + v2["total_other_income_expense"])
         & equal(paired, v2["operating_income"], v2["gross_profit"] - v2["total_operating_expenses"])
+        & ~_same_pre_tax(paired)
     )
+    # Where there is no other income, both are pre-tax income and say nothing of the definition.
+    same = equal(paired, pair.expected, pair.actual) & ~equal(paired, pair.actual, pretax)
+    flags: Flags = given & ~_differs_from_habit(paired, same, given)
     return flags
 
 
@@ -207,7 +244,7 @@ PROOFS: dict[Statement, dict[str, tuple[tuple[Proof, str], ...]]] = {
     Statement.INCOME_STATEMENTS: {
         "revenue": (
             (_plus("interest_income"), "v1 includes interest income"),
-            (_plus("total_other_income_expense"), "v1 includes all other income"),
+            (_all_other_income_included, "v1 includes all other income"),
         ),
         "operating_income": (
             (_line_drawn_elsewhere, "operating and other income are divided elsewhere"),

@@ -36,6 +36,8 @@ from polygon_fundamentals.statements import Generation, Statement
 _ASKED = (Kind.RESTATED, Kind.UNEXPLAINED, Kind.SIGN, Kind.SCALE, Kind.V1_BREAKS_IDENTITY)
 # These may become another finding; those keep their name and gain the filings.
 _OPEN = (Kind.RESTATED, Kind.UNEXPLAINED, Kind.V1_BREAKS_IDENTITY, Kind.DERIVED_QUARTER)
+# What v2 reckons by difference adds up whatever is wrong, so here a definition is asked about too.
+_DIVIDED = ("operating_income", "total_other_income_expense")
 _NAMED = (Kind.SIGN, Kind.SCALE, Kind.SPLIT_ADJUSTED, Kind.ROUNDED_BY_FILER)
 _TIMEFRAMES = ("quarterly", "annual")
 _BATCH_TICKERS = 60
@@ -96,6 +98,8 @@ def open_companies(all_findings: Iterable[StatementFindings]) -> dict[str, list[
                     pc.equal(kinds, Kind.DERIVED_QUARTER.value), pc.is_in(fields, pa.array(money))
                 ),
             )
+            divided = pc.is_in(fields, pa.array(_DIVIDED))
+            asked = pc.or_(asked, pc.and_(pc.equal(kinds, Kind.LINE_DEFINITION.value), divided))
             asked = pc.and_(asked, pc.is_in(values["timeframe"], pa.array(_TIMEFRAMES)))
             rows = values.filter(pc.and_(asked, pc.is_valid(values["cik"])))
             pairs = rows.select(["cik", "tickers"]).group_by(["cik", "tickers"]).aggregate([])
@@ -167,11 +171,11 @@ def _proofs(
                 yield ValueKey(cik, timeframe, end, v2_field), (claim, proof)
 
 
-def kind_after(before: Kind, proof: Proof) -> Kind | None:
+def kind_after(before: Kind, proof: Proof, v2_field: str) -> Kind | None:
     """Return the finding that a proof makes of another, None where it does not bear on it."""
     if before in _NAMED:
         return before
-    if before not in _OPEN:
+    if before not in _OPEN and not (before is Kind.LINE_DEFINITION and v2_field in _DIVIDED):
         return None
     if proof.kind is Kind.NOT_RESTATED and before is not Kind.RESTATED:
         return None
@@ -223,7 +227,7 @@ def _with_proofs(
         if claim_and_proof is None or claim_and_proof[0].v2 != line.v2_value:
             continue
         proof, before = claim_and_proof[1], kinds[row]
-        after = kind_after(Kind(before), proof)
+        after = kind_after(Kind(before), proof, line.v2_field)
         if after is None:
             continue
         kinds[row] = after.value
