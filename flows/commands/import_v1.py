@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from flows.parameters.declaration import Flag, Parameters
 from flows.parameters.shared import Day, LakeFolder
 from polygon_fundamentals.business_days import start_of, today_in_new_york
-from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.errors import DamagedFileError, UsageError
 from polygon_fundamentals.settings import lake_root
 
 MAX_LINES = 20
@@ -46,7 +46,10 @@ class ImportV1Parameters(Parameters):
 
 
 def run(given: ImportV1Parameters, as_json: bool) -> int:
-    """Import recordings; return 0, or 3 where some could not be read or none is of v1."""
+    """Import recordings; return 0, 4 where a file of the lake is damaged, else 3.
+
+    3 says that some recordings could not be read, or that none is of v1.
+    """
     if not given.paths:
         raise UsageError("name the files or folders of recordings: import-v1 PATH...")
     from polygon_fundamentals.load.recorded import files_of, import_v1
@@ -95,4 +98,6 @@ def run(given: ImportV1Parameters, as_json: bool) -> int:
             print(f"{problem.kind}: {where}: {problem.reason}")
         if len(imported.problems) > MAX_LINES:
             print(f"and {len(imported.problems) - MAX_LINES} more; --json lists all of them")
+    if any(problem.kind == "lake" for problem in lost):
+        return DamagedFileError.exit_code
     return 0 if ok else 3

@@ -25,8 +25,10 @@ from polygon_fundamentals.lake.changes import Plan
 from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.storage import local
+from polygon_fundamentals.statements import Generation
 
-VERSION = 3
+# v1's: an earlier version added rows of an answer that another tool's file did not hold.
+VERSIONS = {Generation.V1: 4, Generation.V2: 3}
 # With more parts than this nobody reads them: a commit adds none, and the files are read in time.
 MOST_PARTS = 1_000
 OURS = pa.field("ours", pa.bool_())
@@ -210,13 +212,13 @@ def _files_of(schema: pa.Schema, dataset: Dataset) -> Signatures | None:
     try:
         content = orjson.loads((schema.metadata or {})[b"files"])
         files_of: Signatures = content["files"]
-        return files_of if content["version"] == VERSION else None
+        return files_of if content["version"] == VERSIONS[dataset.generation] else None
     except (KeyError, TypeError, ValueError):
         return None
 
 
 def _write(dataset: Dataset, bucket: int, table: pa.Table, known: Mapping[str, list[int]]) -> None:
-    content = orjson.dumps({"version": VERSION, "files": known})
+    content = orjson.dumps({"version": VERSIONS[dataset.generation], "files": known})
     part = _folder(dataset, bucket) / f"{time.time_ns():020d}-{os.getpid()}.parquet"
     part.parent.mkdir(parents=True, exist_ok=True)
     # One name for every part: what a writer that was stopped left is overwritten by its next one.

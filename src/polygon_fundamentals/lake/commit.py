@@ -45,8 +45,12 @@ FILES_A_PROOF = 100
 __all__ = ["Incoming", "Scope", "commit"]
 
 
-def commit(dataset: Dataset, incoming: Incoming) -> UpsertCounts:
+def commit(
+    dataset: Dataset, incoming: Incoming, damaged: dict[str, DamagedFileError] | None = None
+) -> UpsertCounts:
     """Upsert an answer into a dataset; return the counts of what changed.
+
+    Where `damaged` is given, the tickers with a damaged file are added to it and nothing is raised.
 
     Raises:
         DamagedFileError: a file that must be read for it cannot be; nothing of its ticker is
@@ -57,17 +61,24 @@ def commit(dataset: Dataset, incoming: Incoming) -> UpsertCounts:
     with without_twins(dataset, incoming) as storable:
         if dataset.generation is Generation.V2:
             storable = replace(storable, files=OneRowFiles(storable.table, dataset))
-        return _commit(dataset, storable)
+        found: dict[str, DamagedFileError] = {} if damaged is None else damaged
+        counts = _commit(dataset, storable, found)
+    if damaged is None and found:
+        raise next(iter(found.values()))
+    return counts
 
 
-def _commit(dataset: Dataset, incoming: Incoming) -> UpsertCounts:
+def _commit(
+    dataset: Dataset, incoming: Incoming, damaged: dict[str, DamagedFileError]
+) -> UpsertCounts:
     counts: Counter[str] = Counter()
+    keeps_form = their_form.keeps_form(dataset)
+    if keeps_form:
+        incoming = their_form.as_kept(dataset, incoming)
     keys = record_keys(incoming.table, dataset.generation)
     hashes = content_hashes(incoming.table) if keys else []
     months = codec.filing_partitions(incoming.table)
     flat: pa.Table | None = None
-    damaged: DamagedFileError | None = None
-    keeps_form = their_form.keeps_form(dataset)
     buckets: dict[int, list[str]] = {}
     for ticker in sorted(incoming.rows):
         buckets.setdefault(bucket_of(ticker), []).append(ticker)
@@ -79,16 +90,16 @@ def _commit(dataset: Dataset, incoming: Incoming) -> UpsertCounts:
                 seen = unfinished.get(ticker, set()) | unread.get(ticker, set())
                 arriving = {months[i] for i in incoming.rows[ticker]}
                 try:
-                    known = index.load(dataset, ticker, seen, arriving)
+                    known = index.load(dataset, ticker, seen, arriving, keeps_form)
                     plan = plan_ticker(
                         dataset, ticker, known, incoming, keys, hashes, months, counts
                     )
                     if plan is not None and keeps_form:
-                        their_form.encode_plan(dataset, plan, incoming, keys)
+                        their_form.encode_plan(dataset, plan, incoming, keys, hashes)
                     if plan is not None and plan.revisions:
                         revisions.read(dataset, ticker)  # nothing is superseded without a trace
                 except DamagedFileError as error:
-                    damaged = damaged or error
+                    damaged.setdefault(ticker, error)
                     continue
                 if plan is not None:
                     plans.append(plan)
@@ -101,8 +112,6 @@ def _commit(dataset: Dataset, incoming: Incoming) -> UpsertCounts:
                     else flat
                 )
                 cache.add_written(dataset, bucket, flat, plans)
-    if damaged is not None:
-        raise damaged
     return UpsertCounts(**counts)
 
 

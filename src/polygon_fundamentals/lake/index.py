@@ -46,7 +46,9 @@ class TickerIndex:
     ns, size in bytes, rows), `checksums`: partition → the file's bytes as we wrote them, where they
     are still ours. `untidy`: partitions that hold a key twice, or one whose row
     stands elsewhere too (an unfinished move); the next commit writes them anew. `stale`
-    says that the index file does not say all this yet, `is_older` that an earlier version wrote it.
+    says that the index file does not say all this yet, `is_older` that an earlier version wrote it,
+    `as_read` that the hashes are of what the files give back. An earlier version noted those of the
+    answer, which differ where a file in another tool's form cannot hold all of it.
     """
 
     rows: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -55,6 +57,7 @@ class TickerIndex:
     checksums: dict[int, str] = field(default_factory=dict)
     stale: bool = False
     is_older: bool = False
+    as_read: bool = True
 
     def dumps(self, dataset: Dataset) -> bytes:
         """Return the index as JSON, with the number of columns that the hashes cover."""
@@ -66,6 +69,7 @@ class TickerIndex:
                 "files": {str(k): v for k, v in self.files.items()},
                 "untidy": sorted(self.untidy),
                 "checksums": {str(k): v for k, v in self.checksums.items()},
+                "as_read": self.as_read,
             }
         )
 
@@ -88,6 +92,7 @@ class TickerIndex:
                 {int(key): str(value) for key, value in content.get("checksums", {}).items()},
                 is_older=(content["version"], content.get("columns", first))
                 != (VERSION, _columns(dataset)),
+                as_read=bool(content.get("as_read", False)),
             )
         except (KeyError, TypeError, IndexError, ValueError, AttributeError):
             return None
@@ -181,13 +186,18 @@ def written(dataset: Dataset, ticker: str) -> TickerIndex:
 
 
 def load(
-    dataset: Dataset, ticker: str, extra_partitions: set[int], arriving: Iterable[int] = ()
+    dataset: Dataset,
+    ticker: str,
+    extra_partitions: set[int],
+    arriving: Iterable[int] = (),
+    keeps_form: bool = False,
 ) -> TickerIndex:
     """Return the ticker's index, made to agree with its files.
 
     `extra_partitions` are looked at even where the index does not name them: what a
     killed run may have written, and what older tools left. Of the `arriving` ones, which are
-    about to be written, those where another tool has put a file since then.
+    about to be written, those where another tool has put a file since then. `keeps_form`: files
+    stay in another tool's form, so that hashes that are not `as_read` say nothing of them.
 
     Raises:
         DamagedFileError: a file that must be read for it cannot be.
@@ -205,12 +215,14 @@ def load(
     for partition in set(arriving) - index.files.keys():
         if signature(dataset.file_name(partition, ticker)) is not None:
             stale.add(partition)
+    of_before = index.is_older or (keeps_form and not index.as_read)
     for partition, known in index.files.items():
-        if index.is_older or signature(dataset.file_name(partition, ticker)) != known[:2]:
+        if of_before or signature(dataset.file_name(partition, ticker)) != known[:2]:
             stale.add(partition)
     if stale:
         _reread(index, dataset, ticker, stale)
         index.is_older = False
+        index.as_read = index.as_read or of_before
     return index
 
 

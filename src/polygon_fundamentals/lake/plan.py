@@ -7,7 +7,7 @@ to the revisions; `commit` carries it out.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -59,13 +59,21 @@ def plan_ticker(
     plan = Plan(ticker, known)
     if losers:
         revised = revisions.contents(dataset, ticker, incoming.observed_at)
-        fresh = [i for i in losers if (own_key(keys[i], ticker), hashes[i]) not in revised]
+        fresh = [
+            i
+            for i, digest in _digests(dataset, incoming, losers)
+            if (own_key(keys[i], ticker), digest) not in revised
+        ]
         if fresh:
             plan.revisions.append(revised_rows(codec.pick(incoming.table, fresh), ticker, incoming))
     past += _seen_sooner(dataset, ticker, known, incoming, winners, hashes)
     if past:
         before = revisions.seen_last(dataset, ticker, incoming.observed_at)
-        fresh = [i for i in past if before.get(own_key(keys[i], ticker)) != hashes[i]]
+        fresh = [
+            i
+            for i, digest in _digests(dataset, incoming, past)
+            if before.get(own_key(keys[i], ticker)) != digest
+        ]
         plan.revisions.append(revised_rows(codec.pick(incoming.table, fresh), ticker, incoming))
     counts["rows_new"] += len(new)
     counts["rows_unchanged"] += len(winners) - len(new) - len(changed)
@@ -83,6 +91,14 @@ def plan_ticker(
     counts["rows_unchanged"] += outdated
     counts["rows_withdrawn"] += len(withdrawn) - len(late.intersection(withdrawn))
     return plan
+
+
+def _digests(
+    dataset: Dataset, incoming: Incoming, positions: Sequence[int]
+) -> Iterable[tuple[int, str]]:
+    """Return position and digest, by which revisions are told apart, of some rows."""
+    rows = codec.pick(incoming.table, positions)
+    return zip(positions, revisions.digests(dataset, rows), strict=True)
 
 
 def _winners(

@@ -81,10 +81,11 @@ def _put_right(dataset: Dataset, bucket: int, unfinished: Mapping[str, set[int]]
     nothing = Incoming(empty, names, Scope.WINDOW, frozenset(), datetime.now(UTC))
     plans = []
     for ticker in unfinished:
-        known = index.load(dataset, ticker, unfinished[ticker])
+        keeps_form = their_form.keeps_form(dataset)
+        known = index.load(dataset, ticker, unfinished[ticker], (), keeps_form)
         plan = plan_ticker(dataset, ticker, known, nothing, [], [], [], Counter())
         plan = plan or Plan(ticker, known)
-        if their_form.keeps_form(dataset):
-            their_form.encode_plan(dataset, plan, nothing, [])
+        if keeps_form:
+            their_form.encode_plan(dataset, plan, nothing, [], [])
         plans.append(plan)
     carry_out(dataset, bucket, plans, Counter(), unfinished)

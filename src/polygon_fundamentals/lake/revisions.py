@@ -72,7 +72,7 @@ def read(dataset: Dataset, ticker: str) -> pa.Table:
 def append(dataset: Dataset, ticker: str, revisions: pa.Table) -> int:
     """Add revisions of a ticker that are not there yet; return the bytes written.
 
-    A revision is the same when key, content and moment of observation are: a commit that
+    A revision is the same when key, `digests` and moment of observation are: a commit that
     is repeated after a kill leaves no second trace.
     """
     stored = read(dataset, ticker)
@@ -95,12 +95,12 @@ def write(dataset: Dataset, ticker: str, revisions: pa.Table) -> int:
 
 
 def contents(dataset: Dataset, ticker: str, until: datetime) -> set[tuple[str, str]]:
-    """Return (record key, content hash) of the revisions that were observed up to a moment."""
+    """Return (record key, digest) of the revisions that were observed up to a moment."""
     return {(key, digest) for key, digest, _ in _identities(dataset, _seen(dataset, ticker, until))}
 
 
 def seen_last(dataset: Dataset, ticker: str, moment: datetime) -> dict[str, str]:
-    """Return record key → content hash of the revision that was observed last up to a moment.
+    """Return record key → digest of the revision that was observed last up to a moment.
 
     Left out are records that were withdrawn by then.
     """
@@ -127,8 +127,21 @@ def _seen(dataset: Dataset, ticker: str, until: datetime) -> pa.Table:
     return table.filter(pc.less_equal(table["observed_at"], pa.scalar(until, MOMENT)))
 
 
+def digests(dataset: Dataset, rows: pa.Table) -> list[str]:
+    """Return the content hash of each row, in which what v1 left out and what is null are one.
+
+    Files in another tool's form cannot tell the two apart: the same row, once from an answer and
+    once from a file, is one revision.
+    """
+    if dataset.generation is Generation.V1:
+        place = rows.schema.get_field_index("absent_fields")
+        field = rows.schema.field(place)
+        rows = rows.set_column(place, field, pa.nulls(rows.num_rows, field.type))
+    return content_hashes(rows) if rows.num_rows else []
+
+
 def _identities(dataset: Dataset, table: pa.Table) -> list[tuple[str, str, int]]:
-    """Return (record key, content hash, moment of observation) of each revision.
+    """Return (record key, digest, moment of observation) of each revision.
 
     Earlier versions imported a recording of a day as observed at midnight in UTC, this one at the
     beginning of that day in New York. Both are one moment, so that importing again adds nothing.
@@ -139,7 +152,7 @@ def _identities(dataset: Dataset, table: pa.Table) -> list[tuple[str, str, int]]
     return list(
         zip(
             record_keys(rows, dataset.generation),
-            content_hashes(rows),
+            digests(dataset, rows),
             [
                 moment - moment % (24 * _HOUR) if moment % (24 * _HOUR) in _DAY_BEGINS else moment
                 for moment in rows["observed_at"].cast(pa.int64()).to_pylist()

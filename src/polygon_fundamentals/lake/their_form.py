@@ -4,7 +4,8 @@ A lake whose v1 another tool wrote keeps that tool's form: where a load adds, ch
 of a file, the rows that stay are the file's own, and new ones come as v1 sent them, in the file's
 columns and types, with all sections of `financials`. A new file has the form of another one of its
 dataset. Such files lack our mark, and are read as those of other tools are. What is in no column of
-theirs (`absent_fields`, and numbers that float64 would change) is not kept in them.
+theirs (`absent_fields`, and numbers that float64 would change) is not kept in them, and does not
+count as content of an answer either: `as_kept` takes it out before the answer is compared.
 
 `ops/v1_form.json` says which form a lake has. It is written before our first write, and by
 `historical-load --adopt`, after which v1 is written in our form.
@@ -12,10 +13,11 @@ theirs (`absent_fields`, and numbers that float64 would change) is not kept in t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -24,18 +26,22 @@ import pyarrow.parquet as pq
 from polygon_fundamentals.datasets.keys import content_hashes, record_keys
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import codec
-from polygon_fundamentals.lake.changes import Incoming, Plan
+from polygon_fundamentals.lake.changes import Incoming, Plan, own_key
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.locks import exclusive
-from polygon_fundamentals.normalise.exact import ExactNumber, JsonObject, to_json
+from polygon_fundamentals.normalise.exact import JsonObject, to_json
 from polygon_fundamentals.normalise.legacy import carried
+from polygon_fundamentals.normalise.their_rows import as_kept as rows_as_kept
+from polygon_fundamentals.normalise.their_rows import as_sent, plain
 from polygon_fundamentals.statements import Generation, Statement
 
 THEIRS, OURS = "theirs", "ours"
 _MOMENT = "downloaded_at"
 _COMPRESSION = "zstd"
-_REFUSED = (pa.ArrowException, TypeError, ValueError, KeyError)
+_REFUSED = (pa.ArrowException, TypeError, ValueError, KeyError, OverflowError)
+# Record key and content hash.
+_Identity = tuple[str, str]
 
 
 class FormNotKeptError(DamagedFileError):
@@ -90,14 +96,32 @@ def _is_theirs(lake: Lake) -> bool:
     )
 
 
-def encode_plan(dataset: Dataset, plan: Plan, incoming: Incoming, keys: Sequence[str]) -> None:
+def as_kept(dataset: Dataset, incoming: Incoming) -> Incoming:
+    """Return an answer as files in their form give it back, so that both have the same hashes."""
+    assert isinstance(dataset.statement, Statement)
+    rows = [plain(row) for row in incoming.raw or as_sent(incoming.table)]
+    table, kept = rows_as_kept(rows, dataset.statement, incoming.table["observed_at"])
+    now = {before: position for position, before in enumerate(kept)}
+    places = {t: [now[i] for i in mine if i in now] for t, mine in incoming.rows.items()}
+    return replace(incoming, table=table, rows=places, raw=[rows[i] for i in kept])
+
+
+def encode_plan(
+    dataset: Dataset,
+    plan: Plan,
+    incoming: Incoming,
+    keys: Sequence[str],
+    hashes: Sequence[str],
+) -> None:
     """Put the bytes of a ticker's files, in their form, into its plan; nothing is written.
+
+    `incoming` is an answer as `as_kept` returns it, `keys` and `hashes` are of its rows.
 
     Raises:
         FormNotKeptError: a file cannot stay in its form.
         DamagedFileError: a file cannot be read.
     """
-    sent = _sent(plan.ticker, incoming, keys)
+    sent = _sent(plan.ticker, incoming, keys, hashes)
     template = _template(dataset, plan)
     if template is None:
         return
@@ -123,24 +147,19 @@ def encode_plan(dataset: Dataset, plan: Plan, incoming: Incoming, keys: Sequence
             plan.theirs[partition, with_moved] = data
 
 
-def _sent(ticker: str, incoming: Incoming, keys: Sequence[str]) -> dict[str, JsonObject]:
-    """Return record key → the record as v1 sent it, the last of each key."""
-    moment = incoming.observed_at.astimezone(UTC).replace(tzinfo=None)
+def _sent(
+    ticker: str, incoming: Incoming, keys: Sequence[str], hashes: Sequence[str]
+) -> dict[_Identity, JsonObject]:
+    """Return what names a record of the answer → the row of a file that holds it."""
     rows = incoming.raw or ()
+    moments = incoming.table["observed_at"].to_pylist()
     return {
-        keys[i]: {**_plain(rows[i]), _MOMENT: moment}
+        (own_key(keys[i], ticker), hashes[i]): {
+            **rows[i],
+            _MOMENT: moments[i].astimezone(UTC).replace(tzinfo=None),
+        }
         for i in incoming.rows.get(ticker, ())
-        if i < len(rows)
     }
-
-
-def _plain(value: Any) -> Any:
-    """Return JSON without members that are null, which such tools' structs cannot tell apart."""
-    if isinstance(value, ExactNumber):
-        return float(value)
-    if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items() if item is not None}
-    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def _template(dataset: Dataset, plan: Plan) -> pa.Table | None:
@@ -162,11 +181,11 @@ def _encoded(
     path: Path,
     template: pa.Table,
     wanted: pa.Table,
-    sent: Mapping[str, JsonObject],
+    sent: Mapping[_Identity, JsonObject],
 ) -> bytes:
     """Return the bytes of a file that holds the wanted rows in its own form; b"" for none."""
     before, compression = template, _COMPRESSION
-    mine: dict[tuple[str, str], int] = {}
+    mine: dict[_Identity, int] = {}
     loose: list[int] = []
     if path.exists():
         with pq.ParquetFile(path) as file:
@@ -185,11 +204,11 @@ def _encoded(
         # Records without this statement are no rows of this dataset, and stay where they are.
         loose = sorted(set(range(before.num_rows)) - {place for place, _ in places})
     stay, missing = list(loose), []
-    for row, position in zip(_identities(wanted, dataset), range(wanted.num_rows), strict=True):
+    for row in _identities(wanted, dataset):
         if row in mine:
             stay.append(mine[row])
         else:
-            missing.append(sent.get(row[0]) or _as_sent(wanted.slice(position, 1)))
+            missing.append(sent[row])
     table = before.take(pa.array(sorted(stay), pa.int64()))
     if missing:
         table = _joined(table, missing)
@@ -202,23 +221,10 @@ def _encoded(
     return data
 
 
-def _identities(table: pa.Table, dataset: Dataset) -> list[tuple[str, str]]:
+def _identities(table: pa.Table, dataset: Dataset) -> list[_Identity]:
     if not table.num_rows:
         return []
     return list(zip(record_keys(table, dataset.generation), content_hashes(table), strict=True))
-
-
-def _as_sent(row: pa.Table) -> JsonObject:
-    """Return a row of ours as v1 would have sent it, with the one section that we know."""
-    [members] = row.to_pylist()
-    moment = members.pop("observed_at").astimezone(UTC).replace(tzinfo=None)
-    extra = orjson.loads(members.pop("unmapped") or "{}")
-    for name in ("ticker", "absent_fields"):
-        members.pop(name)
-    texts = {n: v.isoformat() if hasattr(v, "isoformat") else v for n, v in members.items()}
-    unnested = {n: v for n, v in extra.items() if "." not in n}
-    plain: JsonObject = _plain(texts | unnested)
-    return {**plain, _MOMENT: moment}
 
 
 def _joined(before: pa.Table, rows: Sequence[JsonObject]) -> pa.Table:
@@ -250,6 +256,7 @@ def _prove(data: bytes, dataset: Dataset, ticker: str, wanted: pa.Table) -> None
         ValueError: they do not hold the wanted records.
     """
     table = codec.read_theirs(pq.read_table(pa.BufferReader(data)), dataset, ticker)
-    keys = sorted(record_keys(table, dataset.generation))
-    if keys != sorted(record_keys(wanted, dataset.generation)):
-        raise ValueError("the file would not read back as it should")
+    read, written = (Counter(_identities(rows, dataset)) for rows in (table, wanted))
+    if read != written:
+        [(key, _), *_] = sorted((written - read) or (read - written))
+        raise ValueError(f"the record {key} would not read back as it should")

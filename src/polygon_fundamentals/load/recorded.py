@@ -7,13 +7,13 @@ record was observed is the recording's own time, so that what was known when sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from polygon_fundamentals.datasets.keys import cik_of
-from polygon_fundamentals.errors import FormatError, UsageError
+from polygon_fundamentals.errors import DamagedFileError, FormatError, UsageError
 from polygon_fundamentals.lake import Lake, index
 from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.lake.file_names import ticker_of_file
@@ -25,7 +25,7 @@ from polygon_fundamentals.load.recorded_rows import (
     observed_rows,
     tickers_of,
 )
-from polygon_fundamentals.load.store import StoreJob, store_v1
+from polygon_fundamentals.load.store import StoreJob, follow, store_v1
 from polygon_fundamentals.reports import UpsertCounts
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -98,7 +98,8 @@ def import_v1(
 
     Raises:
         UsageError: as `files_of`.
-        LakeError, OSError: the lake cannot be used.
+        LakeError, OSError: the lake cannot be used. A damaged file of it is a problem of the
+            recordings that have records of its ticker, and the others are imported.
     """
     files = files_of(paths)
     companies = _followed(lake)
@@ -130,7 +131,7 @@ def import_v1(
 def _store(
     lake: Lake, batch: list[_Recorded], companies: dict[str, list[str]], report: ImportReport
 ) -> None:
-    """Store records of one moment; a file of which most have another form is a problem."""
+    """Store records of one moment; what cannot be stored is a problem of its recording."""
     if not batch:
         return
     job = StoreJob(
@@ -144,9 +145,10 @@ def _store(
         observed_at=batch[0][2],
         window=True,
     )
+    damaged: dict[str, DamagedFileError] = {}
     try:
-        report.counts += store_v1(job).counts
-        report.records += len(batch)
+        report.counts += store_v1(job, damaged).counts
+        _note_damage(batch, companies, damaged, report)
     except FormatError as error:
         files = sorted({path for path, _, _ in batch})
         if len(files) == 1:
@@ -154,6 +156,21 @@ def _store(
             return
         for file in files:
             _store(lake, [item for item in batch if item[0] == file], companies, report)
+
+
+def _note_damage(
+    batch: list[_Recorded],
+    companies: dict[str, list[str]],
+    damaged: Mapping[str, DamagedFileError],
+    report: ImportReport,
+) -> None:
+    """Count the records of which all was stored; those of damaged tickers make a problem."""
+    refused = {ticker: companies[ticker] for ticker in damaged}
+    places = follow([row for _, row, _ in batch], refused)
+    for ticker, positions in places.items():
+        for file in sorted({batch[i][0] for i in positions}):
+            report.problems.append(Problem(str(file), None, "lake", str(damaged[ticker])))
+    report.records += len(batch) - len({i for positions in places.values() for i in positions})
 
 
 def _followed(lake: Lake) -> dict[str, set[str]]:

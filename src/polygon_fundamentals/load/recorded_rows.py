@@ -44,7 +44,8 @@ TIMEFRAMES = frozenset(timeframe.v1 for timeframe in Timeframe)
 class Problem:
     """A recording, or a line of it, of which nothing was imported.
 
-    `kind`: `skipped` is not of v1, `refused` is of v2, `damaged` is v1's but cannot be read.
+    `kind`: `skipped` is not of v1, `refused` is of v2, `damaged` is v1's but cannot be read, `lake`
+    could not be stored, since a file of the lake is damaged.
     """
 
     file: str

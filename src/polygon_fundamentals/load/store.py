@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from polygon_fundamentals.datasets.keys import period_of, record_keys
-from polygon_fundamentals.errors import FormatError
+from polygon_fundamentals.errors import DamagedFileError, FormatError
 from polygon_fundamentals.lake import Lake, index
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.normalise import v1_tables, v2_table
@@ -94,8 +94,10 @@ def store_v2(job: StoreJob) -> Stored:
     return _stored(commit(dataset, incoming), places, count)
 
 
-def store_v1(job: StoreJob) -> Stored:
+def store_v1(job: StoreJob, damaged: dict[str, DamagedFileError] | None = None) -> Stored:
     """Upsert an answer of v1 into the datasets of the statements of the followed tickers.
+
+    `damaged` is as in `commit`.
 
     Raises:
         LakeError, OSError: as `commit`.
@@ -116,7 +118,7 @@ def store_v1(job: StoreJob) -> Stored:
         own = {t: [position[i] for i in mine if i in position] for t, mine in places.items()}
         raw = [rows[i] for i in by_statement[statement]]
         incoming = Incoming(tables[statement], own, job.scope, job.timeframes, job.observed_at, raw)
-        counts += commit(lake.dataset(Generation.V1, statement), incoming)
+        counts += commit(lake.dataset(Generation.V1, statement), incoming, damaged)
     annuals = _annuals(rows, places) if job.window else ()
     return _stored(counts, places, len(rows), annuals)
 
