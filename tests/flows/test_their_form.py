@@ -20,6 +20,7 @@ from tests.builders import quantmini
 from tests.builders.commands import call, where
 from tests.conftest import KEY
 from tests.lakes import fingerprint
+from tests.recordings import pages
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 DATED = "filing_date >= '2024-01-01' and filing_date < '2100'"
@@ -213,3 +214,38 @@ def test_a_file_that_cannot_keep_its_form_is_named_with_the_way_out(
         fingerprint(lake.pointer)[str(file.relative_to(lake.pointer))]
         == before[str(file.relative_to(lake.pointer))]
     )
+
+
+def test_the_fourth_quarters_of_two_years_stand_in_one_file(tmp_path: Path) -> None:
+    """v1 derives them without a filing date; of each company all of them share one file."""
+    with Sandbox(
+        companies=2, seed=5, start=date(2024, 1, 1), today=date(2025, 6, 1), api_key=KEY
+    ) as server:
+        quantmini.write_lake(tmp_path / "lake", server, datetime(2025, 6, 1, 6))  # noqa: DTZ001
+        lake = Lake(tmp_path / "lake")
+        load(lake, server)
+        first = undated(lake)
+        server.advance(366)
+        report = load(lake, server, "--fresh")
+        assert report["rows_new"] > 0
+        second = undated(lake)
+        assert first
+        assert all(len(ends) > len(first[name]) for name, ends in second.items() if name in first)
+        assert load(lake, server, "--fresh")["files_written"] == 0
+        recordings = tmp_path / "2026-06-02"
+        recordings.mkdir()
+        for number, body in enumerate(pages(server, 100)):
+            (recordings / f"{number}.json").write_bytes(body)
+        code, imported = call("import-v1", str(recordings), "--lake", str(lake.root))
+        assert (code, imported["failed"], imported["rows_changed"]) == (0, [], 0)
+        assert all(set(ends) <= set(undated(lake)[name]) for name, ends in second.items())
+
+
+def undated(lake: Lake) -> dict[str, list[str]]:
+    """Return the period ends in each file of records without a filing date."""
+    return {
+        str(file.relative_to(lake.pointer)): sorted(
+            pq.read_table(file, columns=["end_date"], partitioning=None)["end_date"].to_pylist()
+        )
+        for file in lake.pointer.rglob("year=1900/month=01/*.parquet")
+    }

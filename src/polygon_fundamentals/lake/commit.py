@@ -89,10 +89,11 @@ def _commit(
             for ticker in tickers:
                 seen = unfinished.get(ticker, set()) | unread.get(ticker, set())
                 arriving = {months[i] for i in incoming.rows[ticker]}
+                planned = Counter[str]()  # counted where it is carried out
                 try:
                     known = index.load(dataset, ticker, seen, arriving, keeps_form)
                     plan = plan_ticker(
-                        dataset, ticker, known, incoming, keys, hashes, months, counts
+                        dataset, ticker, known, incoming, keys, hashes, months, planned
                     )
                     if plan is not None and keeps_form:
                         their_form.encode_plan(dataset, plan, incoming, keys, hashes)
@@ -101,6 +102,7 @@ def _commit(
                 except DamagedFileError as error:
                     damaged.setdefault(ticker, error)
                     continue
+                counts.update(planned)
                 if plan is not None:
                     plans.append(plan)
             carry_out(dataset, bucket, plans, counts, unfinished)

@@ -180,7 +180,8 @@ def _as_an_earlier_version_left_it(lake: Lake, stored: Row, *sent: Row) -> None:
     file = index.read_file(dataset, month, "XYZ")
     assert file is not None
     content = orjson.loads(dataset.index_file("XYZ").read_bytes())
-    del content["own"], content["as_read"]
+    del content["own"]
+    content.pop("as_read", None)
     seen = file.table["observed_at"][0].as_py()
     table = v1_tables(sent, seen)[INCOME]
     content["rows"][file.keys[0]][1] = content_hashes(table)[-1]
