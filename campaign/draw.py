@@ -29,6 +29,20 @@ def draw_steps(seed: int, count: int) -> list[Step]:
     return [_step(random.Random(f"{seed}.{number}")) for number in range(count)]
 
 
+def draw_theirs(seed: int) -> bool:
+    """Return whether a trial's lake has v1 in the form of another tool: one of four."""
+    return random.Random(f"{seed}.form").random() < 0.25
+
+
+def fits_theirs(trouble: dict[str, Any]) -> bool:
+    """Return whether a trouble can be judged in a lake whose v1 another tool wrote.
+
+    Its files have no checksums by which a flipped bit is noticed, and differ in their columns, of
+    which Polars reads none then.
+    """
+    return trouble["kind"] != "flip" and trouble.get("engine") != "polars"
+
+
 def _pick(draws: random.Random, weights: dict[str, int]) -> str:
     return draws.choices(list(weights), list(weights.values()))[0]
 

@@ -20,8 +20,10 @@ from campaign.facts import digest
 from polygon_fundamentals.cutover.verify import verify
 from polygon_fundamentals.datasets.flat import flattened
 from polygon_fundamentals.datasets.keys import record_keys
-from polygon_fundamentals.datasets.schemas import schema
+from polygon_fundamentals.datasets.schemas import MARK_KEY, schema
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.codec import read_theirs
+from polygon_fundamentals.lake.file_names import ticker_of_file
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.ledger.entry import read_entries
 from polygon_fundamentals.silver import table_path
@@ -133,6 +135,12 @@ def _read(path: Path, shown: str, stamp: tuple[int, ...]) -> Stored:
         return Stored(stamp, "", (), (), ())
     generation, statement = dataset
     table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+    if (
+        MARK_KEY.encode() not in (table.schema.metadata or {})
+        and "financials" in table.schema.names
+    ):
+        of_tool = Lake(Path()).dataset(Generation(generation), Statement(statement))
+        table = read_theirs(table, of_tool, ticker_of_file(path.name) or "")
     flat: tuple[str, ...] = ()
     if place == "current":
         which = Generation(generation), Statement(statement)

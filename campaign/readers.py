@@ -40,11 +40,11 @@ def read_on(root: Path, engine: str, seconds: float, *, others: bool) -> list[st
     folder = lake.pointer / "balance_sheets"
     pattern = f"{folder}/*/*/*.parquet"
     reads: dict[str, Callable[[], object]] = {
-        "pyarrow": lambda: ds.dataset(folder, partitioning="hive").to_table(["ticker"]),
-        "pandas": lambda: pandas.read_parquet(folder, columns=["ticker"]),
-        "polars": lambda: polars.read_parquet(pattern, columns=["ticker"], hive_partitioning=False),
+        "pyarrow": lambda: ds.dataset(folder, partitioning="hive").to_table(["cik"]),
+        "pandas": lambda: pandas.read_parquet(folder, columns=["cik"]),
+        "polars": lambda: polars.read_parquet(pattern, columns=["cik"], hive_partitioning=False),
         "duckdb": lambda: duckdb.execute(
-            f"select ticker from read_parquet('{pattern}', union_by_name=true)"
+            f"select cik from read_parquet('{pattern}', union_by_name=true)"
         ).fetchall(),
         "library": lambda: _held(lake, others),
     }

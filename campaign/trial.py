@@ -15,9 +15,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from campaign import faults, model, readers, steps, switching
+from campaign import another_tool, faults, model, readers, steps, switching
 from campaign.damage import delete_a_file, flip_a_bit, put_right
-from campaign.draw import Step
+from campaign.draw import Step, draw_theirs, fits_theirs
 from campaign.model import SECRET, Broken, Model
 from campaign.process import Child, Ended, left_process
 from campaign.steps import STEPS
@@ -38,7 +38,8 @@ class Trial:
 
     def __init__(self, vendor: VendorProcess, folder: Path, seed: int) -> None:
         self.vendor, self.folder = vendor, folder
-        self.vendor_seed = str(seed % VENDORS)
+        self.theirs = draw_theirs(seed)
+        self.vendor_seed = f"{seed % VENDORS}{'-theirs' if self.theirs else ''}"
         given = vendor.ask("new", {"seed": seed % VENDORS})
         self.where = Where(
             folder / "lake-0", given["url"], "", given["tickers"], date(2025, 6, 1), folder
@@ -59,10 +60,16 @@ class Trial:
 
     def begin(self, templates: Path) -> None:
         """Load both generations whole, or take a copy of a lake that was loaded so before."""
+        self.counts["lakes in another form"] += self.theirs
         template = templates / self.vendor_seed
         if template.is_dir():
             shutil.copytree(template, self.where.root, symlinks=True)
         else:
+            if self.theirs:
+                where = replace(self.where, key=SECRET.decode())
+                ended = Child(lambda: another_tool.write_lake(where), self.where.root).wait()
+                if ended.crash or ended.error or not ended.returned:
+                    raise Broken(f"another tool: {ended}")
             for name in ("load v1", "load v2"):
                 self.step({**NO_TROUBLE, "step": name, "draw": 1})
             shutil.copytree(self.where.root, template, symlinks=True)
@@ -89,6 +96,8 @@ class Trial:
         self.number += 1
         if not self.users:
             step = {**step, "troubles": [t for t in step["troubles"] if t["kind"] != "user"]}
+        if self.theirs:
+            step = {**step, "troubles": [t for t in step["troubles"] if fits_theirs(t)]}
         troubles = {t["kind"]: t for t in step["troubles"]}
         if step["troubles"]:
             self.counts["trials"] += 1
