@@ -78,6 +78,8 @@ def _own_environment(lake: Path) -> None:
         "EDGAR_IDENTITY": "Demo demo@example.com",
         "POLYGON_REQUESTS_PER_MINUTE": str(REQUESTS_PER_MINUTE),
         "PREFECT_HOME": str(lake / "prefect"),
+        # The deployments name no lake, so the switch asks whose schedules they are.
+        "QUANTLAKE_ROOT": str(lake),
     }
 
 
