@@ -180,8 +180,7 @@ class ServerSchedules:
             raise UsageError(
                 f"{name} on the Prefect server names no lake, so it loads the one that "
                 "QUANTLAKE_ROOT names to its worker; here QUANTLAKE_ROOT is not set. Set it to "
-                f"{self._lake.root} if that is the lake it loads, else to the other one, and run "
-                "again"
+                f"the lake that the deployment loads, such as {self._lake.root}, and run again"
             )
         return mine
 

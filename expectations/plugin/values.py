@@ -113,7 +113,7 @@ class ExpectV2ValueToEqualV1(_Values):
         """Where a finding is possible at all; `expected` is v1's value in v2's sign."""
         with np.errstate(invalid="ignore", over="ignore"):
             off, size = np.abs(v2 - expected), np.abs(expected)
-            # Rounding makes a loss of no profit beyond half a unit, and no zero of a whole one.
+            # A profit of more than half a unit does not round to a loss, nor a whole unit to zero.
             rounded = [
                 (v2 % unit == 0)
                 & (off <= _UNITS_OFF * unit)

@@ -46,9 +46,9 @@ class ImportV1Parameters(Parameters):
 
 
 def run(given: ImportV1Parameters, as_json: bool) -> int:
-    """Import recordings; return 0, 4 where a file of the lake is damaged, else 3.
+    """Import recordings; return the exit code.
 
-    3 says that some recordings could not be read, or that none is of v1.
+    It is 4 if a file of the lake is damaged, and 3 if a recording cannot be read or none is of v1.
     """
     if not given.paths:
         raise UsageError("name the files or folders of recordings: import-v1 PATH...")

@@ -222,9 +222,9 @@ def lake_root(argument: str | Path | None = None) -> Path:
 
 
 def is_default_lake(root: Path) -> bool | None:
-    """Return whether a lake is the one that is meant where none is named.
+    """Return whether a lake is the one that commands use without `--lake`.
 
-    None where that cannot be told: QUANTLAKE_ROOT is not set, and the lake is not ./data.
+    None if that is not known: QUANTLAKE_ROOT is not set, and the lake is not ./data.
     """
     if root.resolve() == lake_root().resolve():
         return True

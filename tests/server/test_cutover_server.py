@@ -118,11 +118,11 @@ def served(power: Power) -> Iterator[World]:
 
     with Sandbox(companies=COMPANIES, seed=7, api_key=KEY, today=TODAY) as sandbox:
         made = Patient(power.folder, power.on(), sandbox, "sqlite")
-        told = made.run("deploy", POLYGON_REQUESTS_PER_MINUTE="600")
-        assert told.returncode == 0, told.stderr
+        answer = made.run("deploy", POLYGON_REQUESTS_PER_MINUTE="600")
+        assert answer.returncode == 0, answer.stderr
         words = ["--generation", "both", "--tickers", ",".join(sandbox.tickers)]
-        told = made.run("historical-load", *words, "--timeframe", "annual")
-        assert told.returncode == 0, told.stderr
+        answer = made.run("historical-load", *words, "--timeframe", "annual")
+        assert answer.returncode == 0, answer.stderr
         yield made
 
 
@@ -160,9 +160,9 @@ def schedules(served: World) -> dict[str, bool]:
 def flows(served: World, lake: Lake, *words: str) -> tuple[int, dict[str, Any]]:
     """Run a command on the lake; return exit code and report."""
     # As on a host whose workers load this lake.
-    told = served.run(*words, "--lake", str(lake.root), "--json", QUANTLAKE_ROOT=str(lake.root))
-    assert "Traceback" not in told.stderr, told.stderr
-    return told.returncode, json.loads(told.stdout)
+    answer = served.run(*words, "--lake", str(lake.root), "--json", QUANTLAKE_ROOT=str(lake.root))
+    assert "Traceback" not in answer.stderr, answer.stderr
+    return answer.returncode, json.loads(answer.stdout)
 
 
 def begun(served: World, lake: Lake, gate: Path, *words: str) -> subprocess.Popen[str]:
@@ -276,9 +276,9 @@ def planned(served: World, wanted: str = "daily-v2") -> set[str]:
 
 def retired(served: World) -> set[str]:
     """Return the deployments that a cleanup has taken out of service."""
-    found = served.deployments()
-    tagged = {name for name, deployment in found.items() if "retired" in deployment["tags"]}
-    assert tagged == {name for name, deployment in found.items() if deployment["paused"]}
+    deployments = served.deployments()
+    tagged = {name for name, deployment in deployments.items() if "retired" in deployment["tags"]}
+    assert tagged == {name for name, deployment in deployments.items() if deployment["paused"]}
     return tagged
 
 
@@ -307,8 +307,8 @@ def test_a_rollback_takes_retired_deployments_back_into_service(
     detail = report["steps"][-1]["detail"]
     assert "active now: daily-both, daily-v1; no longer retired: " in detail
     assert planned(served, "daily-both") == {"daily-v1", "daily-both"}
-    told = served.run("deploy", "--json")
-    assert (told.returncode, "retired" in told.stdout) == (0, False)
+    answer = served.run("deploy", "--json")
+    assert (answer.returncode, "retired" in answer.stdout) == (0, False)
     assert (retired(served), schedules(served)) == (set(), STARTS)
     assert data(lake) == before
 
@@ -331,12 +331,12 @@ def test_a_copy_and_a_second_lake_leave_the_schedules_alone(
     # The deployments name no lake: here they load the one that QUANTLAKE_ROOT names.
     words = ["--lake", str(lake.root), "--json", "--readers", str(tmp_path / "none.toml")]
     (tmp_path / "none.toml").touch()
-    told = served.run("cutover", *force, *words, QUANTLAKE_ROOT="")
-    assert (told.returncode, leads_to(lake)) == (2, "v1"), told.stderr
-    assert f"Set it to {lake.root} if that is the lake it loads" in told.stdout
-    told = served.run("cutover", *force, *words)
-    assert (told.returncode, leads_to(lake)) == (0, "v2"), told.stderr
-    assert "no deployment there loads this lake" in told.stdout
+    answer = served.run("cutover", *force, *words, QUANTLAKE_ROOT="")
+    assert (answer.returncode, leads_to(lake)) == (2, "v1"), answer.stderr
+    assert f"Set it to the lake that the deployment loads, such as {lake.root}" in answer.stdout
+    answer = served.run("cutover", *force, *words)
+    assert (answer.returncode, leads_to(lake)) == (0, "v2"), answer.stderr
+    assert "no deployment there loads this lake" in answer.stdout
     assert (schedules(served), retired(served), variable(served)) == (STARTS, set(), now)
 
 

@@ -39,9 +39,9 @@ def last_runs(entries: Sequence[RunEntry]) -> list[RunEntry]:
     of named tickers, made to look at them, says nothing of the others. All of them left a report.
     """
     ended = [entry for entry in reversed(_reported(entries)) if not entry.parameters.get("tickers")]
-    samples = [entry.parity is not None and entry.parity.sample is not None for entry in ended]
-    newest = samples.index(False) if False in samples else 0
-    return [*ended[newest : newest + 1], *ended[: min(newest, 1)]]
+    whole = [entry for entry in ended if entry.parity and entry.parity.sample is None]
+    signable = (whole or ended)[:1]
+    return signable + [entry for entry in ended[:1] if entry not in signable]
 
 
 def _reported(entries: Sequence[RunEntry]) -> list[RunEntry]:

@@ -1,8 +1,8 @@
 """v1's records after its files went to the archive: two files per statement in `ops/kept/`.
 
 Delisted companies stand in v1 alone, and silver carries them over whichever generation is
-primary, so their records must outlive the files. So must the rows that another one of their record
-key stands for: what was known on a day of the past is told by them.
+primary, so their records must outlive the files. So must the rows that share their record key
+with a later one: they say what was known on a past day.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def repeats_file(dataset: Dataset) -> Path:
 
 
 def write_repeats(dataset: Dataset, table: pa.Table) -> None:
-    """Keep the rows of `lake.read.repeated_rows`; to be called before `write_archived`."""
+    """Write the rows that `lake.read.repeated_rows` returns; call it before `write_archived`."""
     replace_file(repeats_file(dataset), encoded(table))
 
 
@@ -107,7 +107,7 @@ def read_archived(
 def read_repeats(dataset: Dataset, tickers: Iterable[str] | None = None) -> pa.Table | None:
     """Return the kept rows that shared their record key with another one, all or of some tickers.
 
-    None without an archive, and of one that an earlier version made.
+    None if there is no archive, or if an earlier version made it.
 
     Raises:
         DamagedFileError: they cannot be read.

@@ -61,10 +61,10 @@ def commit(
     with without_twins(dataset, incoming) as storable:
         if dataset.generation is Generation.V2:
             storable = replace(storable, files=OneRowFiles(storable.table, dataset))
-        found: dict[str, DamagedFileError] = {} if damaged is None else damaged
-        counts = _commit(dataset, storable, found)
-    if damaged is None and found:
-        raise next(iter(found.values()))
+        refused: dict[str, DamagedFileError] = {} if damaged is None else damaged
+        counts = _commit(dataset, storable, refused)
+    if damaged is None and refused:
+        raise next(iter(refused.values()))
     return counts
 
 
@@ -74,7 +74,7 @@ def _commit(
     counts: Counter[str] = Counter()
     keeps_form = their_form.keeps_form(dataset)
     if keeps_form:
-        incoming = their_form.as_kept(dataset, incoming)
+        incoming = their_form.as_stored(dataset, incoming)
     keys = record_keys(incoming.table, dataset.generation)
     hashes = content_hashes(incoming.table) if keys else []
     months = codec.filing_partitions(incoming.table)
@@ -91,7 +91,7 @@ def _commit(
                 arriving = {months[i] for i in incoming.rows[ticker]}
                 planned = Counter[str]()  # counted where it is carried out
                 try:
-                    known = index.load(dataset, ticker, seen, arriving, keeps_form)
+                    known = index.load(dataset, ticker, seen, arriving, keeps_form=keeps_form)
                     plan = plan_ticker(
                         dataset, ticker, known, incoming, keys, hashes, months, planned
                     )
@@ -145,8 +145,8 @@ def _read_note(dataset: Dataset, bucket: int) -> dict[str, set[int]]:
 
 
 def staging_folder(dataset: Dataset, bucket: int) -> Path:
-    # Within bronze, so that a rename into place never crosses file systems.
     """Return the folder in which a commit of a bucket writes its files."""
+    # Within bronze, so that a rename into place never crosses file systems.
     return dataset.lake.bronze / ".staging" / f"{dataset.name}.{bucket:02d}"
 
 

@@ -190,6 +190,7 @@ def load(
     ticker: str,
     extra_partitions: set[int],
     arriving: Iterable[int] = (),
+    *,
     keeps_form: bool = False,
 ) -> TickerIndex:
     """Return the ticker's index, made to agree with its files.

@@ -142,9 +142,9 @@ def repeated_rows(dataset: Dataset, tickers: Iterable[str]) -> pa.Table:
         DamagedFileError: the kept ones cannot be read; the text names their file.
     """
     wanted = set(tickers)
-    kept = read_repeats(dataset, wanted) if is_archived(dataset) else None
-    if kept is not None:
-        return kept
+    archived = read_repeats(dataset, wanted) if is_archived(dataset) else None
+    if archived is not None:
+        return archived
     generation = dataset.generation
     keys = ["ticker", "cik", "timeframe", *PERIOD[generation], "partition"]
     tables = [flat_schema(generation, dataset.statement).empty_table()]

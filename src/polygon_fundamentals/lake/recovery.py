@@ -79,10 +79,10 @@ def _put_right(dataset: Dataset, bucket: int, unfinished: Mapping[str, set[int]]
     empty = schema(dataset.generation, dataset.statement).empty_table()
     names = dict.fromkeys(unfinished, ())
     nothing = Incoming(empty, names, Scope.WINDOW, frozenset(), datetime.now(UTC))
+    keeps_form = their_form.keeps_form(dataset)
     plans = []
     for ticker in unfinished:
-        keeps_form = their_form.keeps_form(dataset)
-        known = index.load(dataset, ticker, unfinished[ticker], (), keeps_form)
+        known = index.load(dataset, ticker, unfinished[ticker], keeps_form=keeps_form)
         plan = plan_ticker(dataset, ticker, known, nothing, [], [], [], Counter())
         plan = plan or Plan(ticker, known)
         if keeps_form:

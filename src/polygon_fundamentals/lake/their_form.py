@@ -5,7 +5,7 @@ of a file, the rows that stay are the file's own, and new ones come as v1 sent t
 columns and types, with all sections of `financials`. A new file has the form of another one of its
 dataset. Such files lack our mark, and are read as those of other tools are. What is in no column of
 theirs (`absent_fields`, and numbers that float64 would change) is not kept in them, and does not
-count as content of an answer either: `as_kept` takes it out before the answer is compared.
+count as content of an answer either: `as_stored` takes it out before the answer is compared.
 
 `ops/v1_form.json` says which form a lake has. It is written before our first write, and by
 `historical-load --adopt`, after which v1 is written in our form.
@@ -32,8 +32,7 @@ from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.normalise.exact import JsonObject, to_json
 from polygon_fundamentals.normalise.legacy import carried
-from polygon_fundamentals.normalise.their_rows import as_kept as rows_as_kept
-from polygon_fundamentals.normalise.their_rows import as_sent, plain
+from polygon_fundamentals.normalise.their_rows import as_sent, plain, stored_rows
 from polygon_fundamentals.statements import Generation, Statement
 
 THEIRS, OURS = "theirs", "ours"
@@ -96,14 +95,14 @@ def _is_theirs(lake: Lake) -> bool:
     )
 
 
-def as_kept(dataset: Dataset, incoming: Incoming) -> Incoming:
+def as_stored(dataset: Dataset, incoming: Incoming) -> Incoming:
     """Return an answer as files in their form give it back, so that both have the same hashes."""
     assert isinstance(dataset.statement, Statement)
     rows = [plain(row) for row in incoming.raw or as_sent(incoming.table)]
-    table, kept = rows_as_kept(rows, dataset.statement, incoming.table["observed_at"])
-    now = {before: position for position, before in enumerate(kept)}
+    table, sources = stored_rows(rows, dataset.statement, incoming.table["observed_at"])
+    now = {before: position for position, before in enumerate(sources)}
     places = {t: [now[i] for i in mine if i in now] for t, mine in incoming.rows.items()}
-    return replace(incoming, table=table, rows=places, raw=[rows[i] for i in kept])
+    return replace(incoming, table=table, rows=places, raw=[rows[i] for i in sources])
 
 
 def encode_plan(
@@ -115,7 +114,7 @@ def encode_plan(
 ) -> None:
     """Put the bytes of a ticker's files, in their form, into its plan; nothing is written.
 
-    `incoming` is an answer as `as_kept` returns it, `keys` and `hashes` are of its rows.
+    `incoming` is an answer as `as_stored` returns it, `keys` and `hashes` are of its rows.
 
     Raises:
         FormNotKeptError: a file cannot stay in its form.

@@ -189,8 +189,8 @@ def read_entries(lake: Lake, since: datetime | None = None) -> tuple[list[RunEnt
 def is_dead(entry: RunEntry) -> bool:
     """Return whether a run that is not closed has died.
 
-    Of a host with this one's name it is known only while both are the same start of one machine;
-    else a run lives until it has been silent for `SILENT_SECONDS`.
+    Whether its process is gone can be seen only on the machine, and since the boot, that started
+    it. Elsewhere a run counts as alive until it has been silent for `SILENT_SECONDS`.
     """
     if not entry.is_running:
         return False

@@ -35,7 +35,7 @@ def plain(value: Any) -> Any:
     return [plain(item) for item in value] if isinstance(value, list) else value
 
 
-def as_kept(
+def stored_rows(
     rows: Sequence[JsonObject], statement: Statement, moments: pa.ChunkedArray
 ) -> tuple[pa.Table, list[int]]:
     """Return plain rows as a file gives them back, and the positions of those that it has.

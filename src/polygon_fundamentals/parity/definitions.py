@@ -1,11 +1,11 @@
 """What is known of the lines that v1 and v2 define differently, and how it is proven.
 
 A proof is arithmetic within the two records: it fails as soon as one of the figures is wrong. Where
-an error would move into a figure that is reckoned by difference, the company's other periods must
-not speak against it either. For the fields in `RESIDUAL_FIELDS` the definitions differ in ways that
-the records need not show; there a difference is put down to the definition unless the company's
-other periods speak against it. For revenue, operating income and operating expenses that would hide
-too much: they need the proof.
+an error would move into a figure that is calculated as a difference, the company's other periods
+must not contradict it either. For the fields in `RESIDUAL_FIELDS` the definitions differ in ways
+that the records need not show; there a difference is put down to the definition unless the
+company's other periods speak against it. For revenue, operating income and operating expenses that
+would hide too much: they need the proof.
 """
 
 from __future__ import annotations

@@ -102,9 +102,9 @@ def _all_other_income_included(paired: Paired, pair: Pair) -> Flags:
 def _differs_from_habit(paired: Paired, same: Flags, differs: Flags) -> Flags:
     """Which differences are of companies that otherwise draw the line where v1 draws it.
 
-    What v2 reckons by difference adds up whatever is wrong: an error in operating income moves
-    into other income. So that records add up proves another definition only where the company's
-    other periods do not speak against it. Twelve months repeat what their quarters say.
+    v2 calculates other income as a difference, so its record adds up even if operating income is
+    wrong. A record that adds up therefore proves another definition only if the company's other
+    periods do not contradict it. Twelve-month periods repeat their quarters and do not count.
     """
     counted = ~paired.is_timeframe("ttm")
     flags: Flags = differs & ~same & is_habit(paired, same & counted, differs & ~same & counted)

@@ -32,46 +32,36 @@ _WITNESSES = 3
 # Off by one in the last place, without more evidence than that: only where it is below 0.1 %.
 _FAR_UNITS = 1_000.0
 # The v2 fields that are sums or differences of other lines.
-_ADDED_UP: dict[Statement, frozenset[str]] = {
-    Statement.BALANCE_SHEETS: frozenset(
-        {
-            "total_assets",
-            "total_current_assets",
-            "total_liabilities",
-            "total_current_liabilities",
-            "total_equity",
-            "total_equity_attributable_to_parent",
-            "total_liabilities_and_equity",
-            "other_current_assets",
-            "other_assets",
-            "accrued_and_other_current_liabilities",
-            "other_noncurrent_liabilities",
-        }
-    ),
-    Statement.CASH_FLOW: frozenset(
-        {
-            "net_cash_from_operating_activities",
-            "cash_from_operating_activities_continuing_operations",
-            "net_cash_from_investing_activities",
-            "net_cash_from_investing_activities_continuing_operations",
-            "net_cash_from_financing_activities",
-            "net_cash_from_financing_activities_continuing_operations",
-            "change_in_cash_and_equivalents",
-        }
-    ),
-    Statement.INCOME_STATEMENTS: frozenset(
-        {
-            "gross_profit",
-            "total_operating_expenses",
-            "other_operating_expenses",
-            "operating_income",
-            "total_other_income_expense",
-            "income_before_income_taxes",
-            "consolidated_net_income_loss",
-            "net_income_loss_attributable_common_shareholders",
-        }
-    ),
-}
+_ADDED_UP = frozenset(
+    {
+        "total_assets",
+        "total_current_assets",
+        "total_liabilities",
+        "total_current_liabilities",
+        "total_equity",
+        "total_equity_attributable_to_parent",
+        "total_liabilities_and_equity",
+        "other_current_assets",
+        "other_assets",
+        "accrued_and_other_current_liabilities",
+        "other_noncurrent_liabilities",
+        "net_cash_from_operating_activities",
+        "cash_from_operating_activities_continuing_operations",
+        "net_cash_from_investing_activities",
+        "net_cash_from_investing_activities_continuing_operations",
+        "net_cash_from_financing_activities",
+        "net_cash_from_financing_activities_continuing_operations",
+        "change_in_cash_and_equivalents",
+        "gross_profit",
+        "total_operating_expenses",
+        "other_operating_expenses",
+        "operating_income",
+        "total_other_income_expense",
+        "income_before_income_taxes",
+        "consolidated_net_income_loss",
+        "net_income_loss_attributable_common_shareholders",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -126,7 +116,7 @@ def rounded_to(paired: Paired, pair: Pair, records: RoundedRecords) -> Floats:
     size = np.abs(pair.expected)
     off = np.abs(pair.difference)
     from_periods = _added_up_from_periods(paired)
-    is_total = from_periods | (pair.v2_field in _ADDED_UP[paired.statement])
+    is_total = from_periods | (pair.v2_field in _ADDED_UP)
     units_off = np.where(is_total, _UNITS_IN_A_TOTAL, _UNITS_IN_A_LINE)
     for unit in reversed(UNITS):
         alone = _is_rounded(pair, unit) & (size >= _CLEAR_UNITS * unit)
@@ -159,9 +149,10 @@ def _added_up_from_periods(paired: Paired) -> Flags:
 
 
 def _keeps_its_side(pair: Pair, unit: float, from_periods: Flags) -> Flags:
-    """Which of v1's figures rounding can have made v2's: no profit a loss, only the small a zero.
+    """Which of v2's figures can be v1's, rounded: of the same sign, unless v1's is very small.
 
-    The difference of two rounded figures is zero up to a whole unit, a rounded one up to half.
+    A figure of up to half a unit rounds to zero; a difference of two rounded figures may be zero
+    where it is up to a whole unit.
     """
     size = np.abs(pair.expected)
     flags: Flags = (

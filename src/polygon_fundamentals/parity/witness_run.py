@@ -36,7 +36,7 @@ from polygon_fundamentals.statements import Generation, Statement
 _ASKED = (Kind.RESTATED, Kind.UNEXPLAINED, Kind.SIGN, Kind.SCALE, Kind.V1_BREAKS_IDENTITY)
 # These may become another finding; those keep their name and gain the filings.
 _OPEN = (Kind.RESTATED, Kind.UNEXPLAINED, Kind.V1_BREAKS_IDENTITY, Kind.DERIVED_QUARTER)
-# What v2 reckons by difference adds up whatever is wrong, so here a definition is asked about too.
+# v2 calculates these as differences, so an error in one adds up: a definition is asked about too.
 _DIVIDED = ("operating_income", "total_other_income_expense")
 _NAMED = (Kind.SIGN, Kind.SCALE, Kind.SPLIT_ADJUSTED, Kind.ROUNDED_BY_FILER)
 _TIMEFRAMES = ("quarterly", "annual")

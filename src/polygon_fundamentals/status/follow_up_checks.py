@@ -45,7 +45,7 @@ def check_verify(figures: Figures) -> Iterator[Row]:
     if verified is None:
         return
     if verified.failed:
-        remedy = "mend the files that `verify --json` lists, then run `verify` again"
+        remedy = "repair the files that `verify --json` lists, then run `verify` again"
         reason = f"{verified.failed} ({_minute(verified.ended)})"
         yield Row(name, False, reason, "damaged", remedy)
         return

@@ -19,8 +19,8 @@ class FollowUp:
 
     `ended` is when its newest success ended, and `failed` why the newest run after that gave
     nothing. `behind_since` is when a load first changed rows that the success did not see.
-    `is_routine` says whether there were successes on more than one day: a single one, to try the
-    flow, leads nobody to expect another.
+    `is_routine` says whether there were successes on more than one day: a single one may have been
+    a trial.
     """
 
     ended: datetime

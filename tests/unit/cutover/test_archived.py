@@ -114,18 +114,18 @@ def test_a_cleanup_changes_nothing_of_what_was_known_before(lake: Lake) -> None:
         pq.write_table(pa.Table.from_pylist([row]), path)
     before = known(lake)
     old = [row for row in before["v2"] if row["ticker"] == "OLD"]
-    found = [(r["bs_total_assets"], str(r["known_from"]), str(r["known_to"])) for r in old]
-    assert found == [(100.0, "2024-05-01", "2024-06-10"), (110.0, "2024-06-10", "None")]
+    versions = [(r["bs_total_assets"], str(r["known_from"]), str(r["known_to"])) for r in old]
+    assert versions == [(100.0, "2024-05-01", "2024-06-10"), (110.0, "2024-06-10", "None")]
     assert run(lake, "cutover", checks=())["exit_code"] == 0
     files = checksums(v1_folder(lake)), checksums(lake.ops / "revisions")
     assert run(lake, "cleanup", checks=())["exit_code"] == 0
     assert not v1_folder(lake).exists()
     assert known(lake) == before
     assert verify(lake).problems == ()
-    kept = repeats_file(lake.dataset(Generation.V1, BALANCES))
-    kept.write_bytes(kept.read_bytes()[:20])
-    assert [p.file for p in verify(lake).problems] == [str(kept.relative_to(lake.root))]
-    with pytest.raises(DamagedFileError, match=f"{kept} cannot be read"):
+    repeats = repeats_file(lake.dataset(Generation.V1, BALANCES))
+    repeats.write_bytes(repeats.read_bytes()[:20])
+    assert [p.file for p in verify(lake).problems] == [str(repeats.relative_to(lake.root))]
+    with pytest.raises(DamagedFileError, match=f"{repeats} cannot be read"):
         known(lake)
     assert run(lake, "restore", checks=())["exit_code"] == 0
     assert known(lake) == before

@@ -63,10 +63,10 @@ def test_the_damage_is_a_problem_of_its_recordings_and_the_others_are_imported(
     assert code == 4  # as for every damaged lake
     assert (report["files"], report["records"]) == (3, 2)
     damaged = income(lake)
-    told = [
+    listed = [
         (Path(p["file"]).name, p["kind"], str(damaged) in p["reason"]) for p in report["failed"]
     ]
-    assert told == [("2024-01-01.json", "lake", True), ("2024-02-01.json", "lake", True)]
+    assert listed == [("2024-01-01.json", "lake", True), ("2024-02-01.json", "lake", True)]
     assert not any(damaged.read_bytes())
     # BBB has four rows more, and AAA's two balance sheets, whose file is well, are there too.
     assert report["rows_new"] == 6

@@ -48,9 +48,8 @@ _NEVER_WRITTEN_BESIDE = ("adopted", "kept", "drill")
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files that dead processes left below `folder`.
 
-    Of this host's processes it is known which are dead, since it was started. Another host may
-    never come back (a container has a new name each time), so what it wrote is taken for left after
-    a day.
+    Of the processes since this host's last boot it is known which are dead. Another host may never
+    come back (a container has a new name each time), so its files count as left behind after a day.
     """
     host = _this_host()
     for where, folders, names in os.walk(folder):
@@ -84,7 +83,7 @@ def process_namespace() -> str:
 
 @cache
 def boot_id() -> str:
-    """Return which start of which machine this is, or an empty text where the system does not say.
+    """Return the id of this machine's present boot, or an empty text where the system has none.
 
     Two hosts may have one name, and the first process namespace of every Linux has one number.
     """
