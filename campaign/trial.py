@@ -40,7 +40,7 @@ class Trial:
         self.vendor, self.folder = vendor, folder
         self.theirs = draw_theirs(seed)
         self.vendor_seed = f"{seed % VENDORS}{'-theirs' if self.theirs else ''}"
-        given = vendor.ask("new", {"seed": seed % VENDORS})
+        given = vendor.ask("new", {"seed": seed % VENDORS, "theirs": self.theirs})
         self.where = Where(
             folder / "lake-0", given["url"], "", given["tickers"], date(2025, 6, 1), folder
         )

@@ -18,6 +18,7 @@ from datetime import date
 from typing import Any
 
 from campaign.facts import digest, v1_statements
+from polygon_fundamentals.normalise.their_rows import plain
 from sandbox import Faults, Sandbox, answers, server
 from sandbox.fields import V1_PATH, V2_PATHS
 
@@ -29,10 +30,14 @@ Row = tuple[str, str, str, str, str]  # generation, statement, digest, CIK, fili
 
 
 class Vendor(Sandbox):
-    """A sandbox with lies: `lie` is what it does to the rows of its answers."""
+    """A sandbox with lies: `lie` is what it does to the rows of its answers.
 
-    def __init__(self, **options: Any) -> None:
+    `theirs` says that the lake keeps v1 in another tool's form, which cannot hold an empty section.
+    """
+
+    def __init__(self, *, theirs: bool, **options: Any) -> None:
         super().__init__(api_key=None, **options)
+        self.theirs = theirs
         self.lie = ""
         self.draws = random.Random(0)
         self.shown: dict[str, set[tuple[str, Row]]] = {}
@@ -67,10 +72,13 @@ class Vendor(Sandbox):
         if data not in self._memo:
             row = json.loads(data)
             generation = "v1" if path == V1_PATH else "v2"
-            names = v1_statements(row) if path == V1_PATH else [V2_PATHS[path]]
+            names = [V2_PATHS[path]] if generation == "v2" else self._v1_datasets(row)
             about = str(row.get("cik") or "").zfill(10), str(row.get("filing_date") or "")
             self._memo[data] = [(generation, n, digest(generation, n, row), *about) for n in names]
         return self._memo[data]
+
+    def _v1_datasets(self, row: dict[str, Any]) -> list[str]:
+        return v1_statements(plain(row) if self.theirs else row)
 
     def served_now(self) -> list[Row]:
         """Return every row that an honest answer would hold now."""
@@ -181,6 +189,7 @@ def _serve(commands: int, outward: int) -> None:
                     today=day,
                     seed=given["seed"],
                     quirks=quirks,
+                    theirs=given["theirs"],
                 )
                 answer = {"url": vendor.start().url, "tickers": vendor.tickers}
             elif vendor is None:
