@@ -21,6 +21,7 @@ from polygon_fundamentals.business_days import day_of, today_in_new_york
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake, catalogue
 from polygon_fundamentals.lake.archived_rows import archived_since
+from polygon_fundamentals.lake.dataset_summary import Look
 from polygon_fundamentals.load.companies import write_companies
 from polygon_fundamentals.reference.tickers import universe as whole_universe
 from polygon_fundamentals.reports import WindowReport
@@ -69,7 +70,7 @@ def daily_update(given: DailyUpdateParameters) -> Report:
     parameters = given.recorded(last, settings.base_url)
     with recorded_run("daily-update", where, parameters, writes=writes) as run:
         report = _updated(run, given)
-        counts = catalogue.counts(where, every_file=False)
+        counts = catalogue.counts(where, Look.CHANGED)
         run.report["records"] = _records(counts)
     publish_load("daily-update", {name: report[name] for name in _SHOWN if name in report})
     tell_status(where, report, counts)

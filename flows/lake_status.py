@@ -7,8 +7,9 @@ from pathlib import Path
 
 from polygon_fundamentals.cutover.other_writers import other_writers
 from polygon_fundamentals.cutover.thresholds import load_thresholds
-from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake import Lake, catalogue
 from polygon_fundamentals.lake.catalogue import DatasetCounts
+from polygon_fundamentals.lake.dataset_summary import Look
 from polygon_fundamentals.settings import load_settings
 from polygon_fundamentals.status import Figures, Row, check_status, gather, load_targets
 
@@ -21,17 +22,18 @@ def status_of(
 ) -> tuple[Figures, list[Row]]:
     """Return a lake's figures, and its rows as judged.
 
-    `datasets` are the counts where they have just been taken; else every file is counted.
+    `datasets` are the counts where they have just been taken.
 
     Raises:
         UsageError: the targets, the thresholds or the environment cannot be used.
     """
+    counts = catalogue.counts(lake, Look.RECENT) if datasets is None else datasets
     figures = gather(
         lake,
         load_targets(targets),
-        datasets=datasets,
+        datasets=counts,
         requests_per_minute=load_settings().requests_per_minute,
         days_required=load_thresholds(THRESHOLDS).business_days,
-        others=other_writers(lake),
+        others=other_writers(lake, counts),
     )
     return figures, check_status(figures)

@@ -15,6 +15,7 @@ from polygon_fundamentals import ledger
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake, catalogue
 from polygon_fundamentals.lake.commit import Scope
+from polygon_fundamentals.lake.dataset_summary import Look
 from polygon_fundamentals.settings import (
     Settings,
     existing_lake_root,
@@ -46,7 +47,7 @@ def refresh(given: RefreshParameters) -> Report:
     with recorded_run("refresh", where, parameters, writes=[Generation.V2]) as run:
         report = _refreshed(run, settings, given)
     publish_load("refresh", {"v2": report["v2"]})
-    tell_status(where, report, catalogue.counts(where, every_file=False))
+    tell_status(where, report, catalogue.counts(where, Look.CHANGED))
     return report
 
 

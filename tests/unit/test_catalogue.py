@@ -14,6 +14,7 @@ import pytest
 from polygon_fundamentals.datasets.keys import period_of, record_keys
 from polygon_fundamentals.lake import Dataset, Lake, catalogue, dataset_summary, index
 from polygon_fundamentals.lake.commit import Scope
+from polygon_fundamentals.lake.dataset_summary import Look
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.load.companies import read_companies, write_companies
 from polygon_fundamentals.load.store import StoreJob, store_v1, store_v2
@@ -161,16 +162,40 @@ def test_a_settled_folder_is_passed_over_until_all_files_are_counted(filled: Lak
     settle(dataset)
     before = catalogue.count(dataset)
     lost = written_over_in_place(dataset)
-    assert catalogue.count(dataset, every_file=False) == before
+    assert catalogue.count(dataset, Look.CHANGED) == before
     assert catalogue.count(dataset).records == before.records - lost
-    assert catalogue.count(dataset, every_file=False).records == before.records - lost
+    assert catalogue.count(dataset, Look.CHANGED).records == before.records - lost
+
+
+def test_a_recent_file_written_over_in_place_is_seen_at_once_an_older_one_when_all_are_asked(
+    filled: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> Clock:  # type: ignore[override]
+            return cls(2026, 7, 2, tzinfo=UTC)
+
+    monkeypatch.setattr(dataset_summary, "datetime", Clock)
+    dataset = filled.dataset(Generation.V1, Statement.CASH_FLOW)
+    months = sorted(p for p, ticker, _ in dataset.files() if ticker == "NAN")
+    settle(dataset)
+    catalogue.count(dataset)
+    changed = [next(m for m in months if 202400 < m < 202500), months[-1]]
+    for month in changed:
+        path = dataset.file(month, "NAN")
+        pq.write_table(pq.ParquetFile(path).read().slice(0, 0), path)
+    assert dataset_summary.unindexed(dataset, Look.CHANGED) == []
+    assert [s.partition for s in dataset_summary.unindexed(dataset, Look.RECENT)] == changed[1:]
+    assert [s.partition for s in dataset_summary.unindexed(dataset)] == changed
+    # Once seen it stays in view, though its folder is passed over again.
+    assert [s.partition for s in dataset_summary.unindexed(dataset, Look.CHANGED)] == changed
 
 
 def test_a_folder_that_has_just_changed_is_not_passed_over(filled: Lake) -> None:
     dataset = filled.dataset(Generation.V2, Statement.CASH_FLOW)
     before = catalogue.count(dataset)
     lost = written_over_in_place(dataset)
-    assert catalogue.count(dataset, every_file=False).records == before.records - lost
+    assert catalogue.count(dataset, Look.CHANGED).records == before.records - lost
 
 
 @pytest.mark.parametrize("generation", Generation)
@@ -185,7 +210,7 @@ def test_what_a_commit_wrote_or_someone_removed_shows_in_settled_folders(
     for dataset in datasets:
         partition = next(p for p, ticker, _ in dataset.files() if ticker == "MUX")
         dataset.file(partition, "MUX").unlink()
-        found = catalogue.count(dataset, every_file=False)
+        found = catalogue.count(dataset, Look.CHANGED)
         assert found == catalogue.count(dataset)
         assert {name: getattr(found, name) for name in full_count(dataset)} == full_count(dataset)
         assert found.tickers > 4

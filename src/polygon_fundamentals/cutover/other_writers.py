@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from polygon_fundamentals.cutover.quarantine import foreign_files, quarantine_foreign_files
+from polygon_fundamentals.cutover.quarantine import (
+    Changed,
+    foreign_files,
+    quarantine_foreign_files,
+)
 from polygon_fundamentals.lake import their_form
 from polygon_fundamentals.lake.archived_rows import archived_since
+from polygon_fundamentals.lake.catalogue import DatasetCounts
 from polygon_fundamentals.lake.codec import is_ours
-from polygon_fundamentals.lake.listing import OtherWriters
+from polygon_fundamentals.lake.dataset_summary import Look, unindexed
+from polygon_fundamentals.lake.listing import FileState, OtherWriters
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.recovery import rewritten_since, take_in
 from polygon_fundamentals.lake.storage.local import replace_file
@@ -18,7 +25,7 @@ from polygon_fundamentals.silver import foreign, links
 from polygon_fundamentals.statements import Generation, Statement
 
 
-def _rewritten_in_v1(lake: Lake) -> list[tuple[Dataset, Path]]:
+def _rewritten_in_v1(lake: Lake, changed: Changed = unindexed) -> list[tuple[Dataset, Path]]:
     """Return the files of v1, wherever its folder is, that another tool wrote since our last load.
 
     None before the form of v1's files was decided: until then they are the other tool's alone.
@@ -30,7 +37,7 @@ def _rewritten_in_v1(lake: Lake) -> list[tuple[Dataset, Path]]:
     for statement in Statement:
         dataset = lake.dataset(Generation.V1, statement)
         keeps_form = their_form.keeps_form(dataset)
-        for state in rewritten_since(dataset):
+        for state in rewritten_since(dataset, changed(dataset)):
             path = dataset.file(state.partition, state.ticker)
             # In our form a file with our mark is of a load that goes on or was killed.
             if keeps_form or not is_ours(path, dataset):
@@ -38,14 +45,25 @@ def _rewritten_in_v1(lake: Lake) -> list[tuple[Dataset, Path]]:
     return rewritten
 
 
-def other_writers(lake: Lake) -> OtherWriters:
-    """Return what another tool wrote that no load has mended yet. Nothing is written."""
-    v1 = [str(path.relative_to(lake.root)) for _, path in _rewritten_in_v1(lake)]
+def other_writers(lake: Lake, counts: Sequence[DatasetCounts] = ()) -> OtherWriters:
+    """Return what another tool wrote that no load has mended yet. Nothing is mended.
+
+    `counts` are those of all datasets, where they have just been taken. A file of older months that
+    was written over in place is not seen, see `Look.RECENT`; the next load sees it.
+    """
+    counted = {(of.generation, of.statement): of.unindexed for of in counts}
+
+    def changed(dataset: Dataset) -> Sequence[FileState]:
+        if counted:
+            return counted[dataset.generation, Statement(dataset.statement)]
+        return unindexed(dataset, Look.RECENT)
+
+    v1 = [str(path.relative_to(lake.root)) for _, path in _rewritten_in_v1(lake, changed)]
     v2 = list[str]()
     if lake.pointer.is_symlink():
         v2 = [
             str(dataset.file(partition, ticker).relative_to(lake.root))
-            for dataset, partition, ticker in foreign_files(lake)
+            for dataset, partition, ticker in foreign_files(lake, changed)
         ]
     link = links.link_of(lake)
     silver = foreign.foreign_files(link) if link.is_symlink() else []

@@ -9,7 +9,7 @@ the file itself, in the cache of the last read and in the revisions, by its cont
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,8 +25,10 @@ from polygon_fundamentals.lake import cache, codec, revisions
 from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.lake.codec import is_ours
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
+from polygon_fundamentals.lake.dataset_summary import unindexed
 from polygon_fundamentals.lake.file_names import bucket_of, partition_folder
-from polygon_fundamentals.lake.index import signature, unindexed, written
+from polygon_fundamentals.lake.index import signature, written
+from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.lake.storage.checked import bytes_checksum
@@ -68,12 +70,15 @@ class QuarantinedFile:
         )
 
 
-def foreign_files(lake: Lake) -> list[tuple[Dataset, int, str]]:
-    """Return (dataset, partition, ticker) of the v2 files of other tools. Writes nothing."""
+Changed = Callable[[Dataset], Sequence[FileState]]  # the files of a dataset that changed
+
+
+def foreign_files(lake: Lake, changed: Changed = unindexed) -> list[tuple[Dataset, int, str]]:
+    """Return (dataset, partition, ticker) of the v2 files of other tools."""
     foreign = []
     for statement in Statement:
         dataset = lake.dataset(Generation.V2, statement)
-        for state in unindexed(dataset):
+        for state in changed(dataset):
             if not is_ours(dataset.file(state.partition, state.ticker), dataset):
                 foreign.append((dataset, state.partition, state.ticker))
     return foreign

@@ -8,7 +8,14 @@ from datetime import date
 
 from polygon_fundamentals.datasets.keys import cik_of, period_of, timeframe_of
 from polygon_fundamentals.lake import index
-from polygon_fundamentals.lake.dataset_summary import TickerSummary, keys_read, summarise
+from polygon_fundamentals.lake.dataset_summary import (
+    Look,
+    TickerSummary,
+    keys_read,
+    summarise,
+    unindexed_in,
+)
+from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
 
@@ -18,7 +25,8 @@ class DatasetCounts:
     """What a dataset holds. `records` counts a record once a ticker file, `periods` once a company.
 
     `first_filed` and `last_filed` are None in a dataset without dated records;
-    `unreadable` names files that could not be counted.
+    `unreadable` names files that could not be counted, `unindexed` those that changed since we last
+    wrote their ticker.
     """
 
     generation: Generation
@@ -33,20 +41,17 @@ class DatasetCounts:
     undated: int = 0
     bytes_by_year: Mapping[int, int] = field(default_factory=dict)
     unreadable: tuple[str, ...] = ()
+    unindexed: tuple[FileState, ...] = ()
 
 
-def count(dataset: Dataset, *, every_file: bool = True) -> DatasetCounts:
-    """Return what a dataset holds; updates the counts of changed folders.
-
-    Without `every_file`, unchanged folders are not looked into.
-    """
-    summary = summarise(dataset, every_file=every_file)
+def count(dataset: Dataset, look: Look = Look.EVERY_FILE) -> DatasetCounts:
+    """Return what a dataset holds; updates the counts of the files that `look` asks."""
+    summary = summarise(dataset, look)
     entries, edges = summary.tickers, summary.edges
     by_year: dict[int, int] = {}
-    for entry in entries.values():
-        for partition, (_, size) in entry.files.items():
-            year = int(partition) // 100
-            by_year[year] = by_year.get(year, 0) + size
+    for partition, (_, size) in summary.sizes.items():
+        year = int(partition) // 100
+        by_year[year] = by_year.get(year, 0) + size
     days = {
         name: date.fromisoformat(day)
         for name in ("first", "last")
@@ -58,20 +63,21 @@ def count(dataset: Dataset, *, every_file: bool = True) -> DatasetCounts:
         records=sum(entry.records for entry in entries.values()),
         tickers=sum(1 for entry in entries.values() if entry.records),
         periods=_periods(dataset, entries),
-        files=sum(len(entry.files) for entry in entries.values()),
+        files=sum(files for files, _ in summary.sizes.values()),
         bytes=sum(by_year.values()),
         first_filed=days.get("first"),
         last_filed=days.get("last"),
         undated=sum(entry.undated for entry in entries.values()),
         bytes_by_year=by_year,
         unreadable=tuple(path for entry in entries.values() for path in entry.unreadable),
+        unindexed=tuple(unindexed_in(dataset, summary)),
     )
 
 
-def counts(lake: Lake, *, every_file: bool = True) -> list[DatasetCounts]:
+def counts(lake: Lake, look: Look = Look.EVERY_FILE) -> list[DatasetCounts]:
     """Return what each of a lake's six datasets holds, see `count`."""
     return [
-        count(lake.dataset(generation, statement), every_file=every_file)
+        count(lake.dataset(generation, statement), look)
         for generation in Generation
         for statement in Statement
     ]
@@ -104,7 +110,7 @@ def companies(lake: Lake) -> dict[str, list[str]]:
     ciks_by_ticker: dict[str, set[str]] = {}
     for generation in Generation:
         for statement in Statement:
-            summary = summarise(lake.dataset(generation, statement), every_file=False)
+            summary = summarise(lake.dataset(generation, statement), Look.CHANGED)
             for ticker, entry in summary.tickers.items():
                 ciks = ciks_by_ticker.setdefault(ticker, set())
                 ciks.update(cik for cik in entry.periods if not cik.startswith("ticker:"))
@@ -116,7 +122,7 @@ def timeframes(lake: Lake, generation: Generation) -> list[Timeframe]:
     names: set[str] = set()
     for statement in Statement:
         dataset = lake.dataset(generation, statement)
-        for ticker in summarise(dataset, every_file=False).tickers:
+        for ticker in summarise(dataset, Look.CHANGED).tickers:
             keys = index.written(dataset, ticker).rows or keys_read(dataset, ticker)
             names.update(map(timeframe_of, keys))
             if names.issuperset(Timeframe):

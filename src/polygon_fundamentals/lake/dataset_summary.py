@@ -5,10 +5,10 @@ its files, its records and the periods of each of its companies. Counts come fro
 ticker's index; only what changed since the last time is looked at again, and only files
 without an index of ours (an older tool's) are opened. Delete it and it is built anew.
 
-A whole market has millions of files, and asking each for its size costs minutes. An update
-therefore passes over the folders that are as they were: whatever is written by renaming, as
-everything of ours is, changes its folder's time. Only a file that another tool wrote over in
-place goes unseen, until the next count of all files, which is `status`.
+A whole market has millions of files, and asking each for its size takes a minute. `Look` says
+which are asked. Whatever is written by renaming, as everything of ours is, changes its folder's
+time. Only a file that another tool wrote over in place can go unseen in a folder that is passed
+over; the next load of its ticker, `verify` and `mend_others` of every load ask each file.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -29,11 +31,12 @@ from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import codec, index
 from polygon_fundamentals.lake.file_names import UNDATED
 from polygon_fundamentals.lake.filing_edges import Edge, Signatures, filing_edges
+from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import Dataset, Lake, ticker_files
 from polygon_fundamentals.lake.storage import checked, local
 from polygon_fundamentals.statements import Generation, Statement
 
-VERSION = 3
+VERSION = 4
 # A folder that changed so shortly before it was listed may have changed again at the same time
 # of change, by a file system that counts in seconds or a server whose clock is behind.
 _SETTLED_NS = 60 * 1_000_000_000
@@ -42,13 +45,30 @@ OPENED_WORTH_PROCESSES = 2_000
 _OPENED_AT_ONCE = 200
 
 Folders = dict[str, int]  # partition → its folder's time of change in ns
+Sizes = dict[str, tuple[int, int]]  # partition → how many files it has, and their bytes
+
+
+class Look(Enum):
+    """Which files are asked for their size and time of change, besides those of changed folders."""
+
+    EVERY_FILE = "every file"
+    RECENT = "the files of rows without a filing date, and of those filed in the last year"
+    CHANGED = "none: folders that are as they were are passed over"
+
+    def asks(self, partition: int) -> bool:
+        """Return whether the files of an unchanged folder are asked."""
+        if self is Look.RECENT:
+            today = datetime.now(UTC)
+            return partition == UNDATED or partition >= (today.year - 1) * 100 + today.month
+        return self is Look.EVERY_FILE
 
 
 @dataclass
 class TickerSummary:
     """What is known of one ticker.
 
-    `periods`: CIK → how many; `unreadable`: files that could not be counted.
+    `periods`: CIK → how many; `unreadable`: files that could not be counted; `indexed`: whether
+    the files are as our last load wrote them.
     """
 
     files: Signatures
@@ -56,6 +76,7 @@ class TickerSummary:
     undated: int = 0
     periods: dict[str, int] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
+    indexed: bool = True
 
 
 def _cache_file(dataset: Dataset) -> Path:
@@ -64,10 +85,11 @@ def _cache_file(dataset: Dataset) -> Path:
 
 @dataclass
 class DatasetSummary:
-    """What is known of a dataset: its tickers, settled folders, and first and last day."""
+    """What is known of a dataset: its tickers, settled folders, sizes, and first and last day."""
 
     tickers: dict[str, TickerSummary] = field(default_factory=dict)
     folders: Folders = field(default_factory=dict)
+    sizes: Sizes = field(default_factory=dict)
     edges: dict[str, Edge] = field(default_factory=dict)
 
 
@@ -76,6 +98,7 @@ class _Saved(msgspec.Struct):
     folder: str
     tickers: dict[str, TickerSummary]
     folders: Folders
+    sizes: Sizes
     edges: dict[str, Edge]
 
 
@@ -93,65 +116,78 @@ def _load(dataset: Dataset) -> DatasetSummary:
         return DatasetSummary()
     if saved.version != VERSION or saved.folder != str(dataset.folder):
         return DatasetSummary()
-    return DatasetSummary(saved.tickers, saved.folders, saved.edges)
+    return DatasetSummary(saved.tickers, saved.folders, saved.sizes, saved.edges)
 
 
 def _listing(
-    dataset: Dataset, known: DatasetSummary, *, every_file: bool
-) -> tuple[dict[str, Signatures], Folders]:
-    """Return ticker → its files as they are now, and the folders that have settled."""
+    dataset: Dataset, known: DatasetSummary, look: Look
+) -> tuple[dict[str, Signatures], Folders, Sizes]:
+    """Return ticker → its files as they are now, the folders that have settled, and all sizes."""
     settled, passed_over = {}, set()
     listed: dict[str, Signatures] = {}
+    sizes: Sizes = {}
     for number, folder in dataset.partitions():
         partition, now = str(number), time.time_ns()
         changed = folder.stat().st_mtime_ns  # before it is listed: a later change shows next time
         if changed < now - _SETTLED_NS:
             settled[partition] = changed
-            if not every_file and known.folders.get(partition) == changed:
+            if not look.asks(number) and known.folders.get(partition) == changed:
                 passed_over.add(partition)
+                if partition in known.sizes:
+                    sizes[partition] = known.sizes[partition]
                 continue
+        files = size = 0
         for ticker, file in ticker_files(folder):
             try:
                 stat = file.stat()
             except FileNotFoundError:
                 continue  # moved to another partition between the listing and now
-            listed.setdefault(ticker, {})[partition] = [stat.st_mtime_ns, stat.st_size]
+            listed.setdefault(ticker, {})[partition] = (stat.st_mtime_ns, stat.st_size)
+            files, size = files + 1, size + stat.st_size
+        if files:
+            sizes[partition] = (files, size)
     if not passed_over:
-        return listed, settled
+        return listed, settled, sizes
+    listed_anew = known.sizes.keys() - passed_over
     unchanged: dict[str, Signatures] = {}
     for ticker, entry in known.tickers.items():
-        signs = {p: sign for p, sign in entry.files.items() if p in passed_over}
+        signs = entry.files.copy()
+        for partition in listed_anew:
+            signs.pop(partition, None)
         signs |= listed.pop(ticker, {})
         if signs:
             unchanged[ticker] = signs
-    return unchanged | listed, settled
+    return unchanged | listed, settled, sizes
 
 
-def summarise(dataset: Dataset, *, every_file: bool) -> DatasetSummary:
-    """Return a dataset's summary as its folders now are; write it where it changed.
-
-    Without `every_file`, folders that are as they were are passed over.
-    """
+def summarise(dataset: Dataset, look: Look) -> DatasetSummary:
+    """Return a dataset's summary as its folders now are; write it where it changed."""
     known = _load(dataset)
-    now, folders = _listing(dataset, known, every_file=every_file)
-    changed = [t for t, signs in now.items() if _differs(known.tickers.get(t), signs)]
-    fresh, unindexed = {}, []
-    for ticker in changed:
-        entry = _from_index(dataset, ticker, now[ticker])
-        if entry is None:
-            unindexed.append(ticker)
-        else:
-            fresh[ticker] = entry
-    fresh.update(_opened(dataset, {ticker: now[ticker] for ticker in unindexed}))
+    now, folders, sizes = _listing(dataset, known, look)
+    fresh: dict[str, TickerSummary] = {}
+    to_open: dict[str, Signatures] = {}
+    for ticker, signs in now.items():
+        entry = known.tickers.get(ticker)
+        if entry is not None and (entry.files != signs or entry.unreadable):
+            entry = None
+        if entry is not None and entry.indexed:
+            continue
+        if (indexed := _from_index(dataset, ticker, signs)) is not None:
+            fresh[ticker] = indexed
+        elif entry is None:
+            to_open[ticker] = signs
+    fresh.update(_opened(dataset, to_open))
     entries = {t: fresh[t] if t in fresh else known.tickers[t] for t in now}
-    summary = DatasetSummary(entries, folders, filing_edges(dataset, now, known.edges))
+    edges = filing_edges(dataset, now, sizes, known.edges)
+    summary = DatasetSummary(entries, folders, sizes, edges)
     if summary != known:
         content = {
             "version": VERSION,
             "folder": str(dataset.folder),
             "tickers": {ticker: vars(entry) for ticker, entry in entries.items()},
             "folders": folders,
-            "edges": summary.edges,
+            "sizes": sizes,
+            "edges": edges,
         }
         # On a disk that is full or read-only the summary is as true; it is only not stored.
         with suppress(OSError):
@@ -159,14 +195,28 @@ def summarise(dataset: Dataset, *, every_file: bool) -> DatasetSummary:
     return summary
 
 
-def _differs(entry: TickerSummary | None, signs: Signatures) -> bool:
-    return entry is None or entry.files != signs or bool(entry.unreadable)
+def unindexed(dataset: Dataset, look: Look = Look.EVERY_FILE) -> list[FileState]:
+    """Return the files of a dataset that changed since we last wrote their ticker, by month."""
+    return unindexed_in(dataset, summarise(dataset, look))
+
+
+def unindexed_in(dataset: Dataset, summary: DatasetSummary) -> list[FileState]:
+    """Return the files of a summary that changed since we last wrote their ticker, by month."""
+    foreign = []
+    for ticker, entry in summary.tickers.items():
+        if entry.indexed:
+            continue
+        ours = index.written(dataset, ticker).files
+        for partition, sign in entry.files.items():
+            if ours.get(int(partition), ())[:2] != sign:
+                foreign.append(FileState(int(partition), ticker, *sign))
+    return sorted(foreign, key=lambda state: (state.partition, state.ticker))
 
 
 def _from_index(dataset: Dataset, ticker: str, signs: Signatures) -> TickerSummary | None:
     """Return a ticker's entry from its index, or None where that disagrees with the files."""
     ticker_index = index.written(dataset, ticker)
-    if {str(p): list(f[:2]) for p, f in ticker_index.files.items()} != signs:
+    if {str(p): f[:2] for p, f in ticker_index.files.items()} != signs:
         return None
     undated = sum(1 for partition, _ in ticker_index.rows.values() if partition == UNDATED)
     return _counted(signs, ticker_index.rows, undated)
@@ -228,7 +278,7 @@ def _open(
             keys |= dict.fromkeys(record_keys(table, generation), partition)
         undated = sum(partition == UNDATED for partition in keys.values())
         entries[ticker] = _counted(signs, keys, undated)
-        entries[ticker].unreadable = unreadable
+        entries[ticker].unreadable, entries[ticker].indexed = unreadable, False
     return entries
 
 

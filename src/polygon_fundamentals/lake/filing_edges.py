@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import calendar
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import TypedDict
 
@@ -14,26 +14,31 @@ from polygon_fundamentals.lake import codec
 from polygon_fundamentals.lake.file_names import UNDATED
 from polygon_fundamentals.lake.paths import Dataset
 
-Signatures = dict[str, list[int]]  # partition → [time of change in ns, size]
+Signature = tuple[int, int]  # time of change in ns, size in bytes
+Signatures = dict[str, Signature]  # partition → signature
 
 
 class Edge(TypedDict):
     """The first or the last filing date, with the files of its month: their times and sizes."""
 
     month: int
-    files: dict[str, list[int]]
+    files: dict[str, Signature]
     day: str | None
 
 
 def filing_edges(
-    dataset: Dataset, now: Mapping[str, Signatures], known: Mapping[str, Edge]
+    dataset: Dataset,
+    now: Mapping[str, Signatures],
+    partitions: Iterable[str],
+    known: Mapping[str, Edge],
 ) -> dict[str, Edge]:
     """Return `first` and `last` filing date with the files of their months.
 
-    The month is in the path; the day is read from the files of the first and of the last
-    month alone, and only where one of them changed.
+    `now` has the files of each ticker, `partitions` are those that have any. The month is in the
+    path; the day is read from the files of the first and of the last month alone, and only where
+    one of them changed.
     """
-    months = {int(partition) for signs in now.values() for partition in signs} - {UNDATED}
+    months = set(map(int, partitions)) - {UNDATED}
     edges: dict[str, Edge] = {}
     for name, month in (("first", min(months, default=None)), ("last", max(months, default=None))):
         if month is None:

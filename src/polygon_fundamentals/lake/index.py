@@ -21,7 +21,6 @@ import pyarrow as pa
 from polygon_fundamentals.datasets.keys import content_hashes, filing_order, record_keys
 from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.lake import codec
-from polygon_fundamentals.lake.listing import FileState, states
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.storage import checked
 from polygon_fundamentals.lake.storage.checked import bytes_checksum
@@ -260,16 +259,3 @@ def _reread(index: TickerIndex, dataset: Dataset, ticker: str, stale: set[int]) 
                         continue
                     index.untidy.add(other[0])
             index.rows[key] = (partition, stored.hashes[position])
-
-
-def unindexed(dataset: Dataset) -> list[FileState]:
-    """Return the files of a dataset that changed since we last wrote their ticker."""
-    foreign: list[FileState] = []
-    known: dict[str, TickerIndex] = {}
-    for state in states(dataset):
-        if state.ticker not in known:
-            known[state.ticker] = written(dataset, state.ticker)
-        entry = known[state.ticker].files.get(state.partition)
-        if entry is None or tuple(entry[:2]) != (state.changed_ns, state.size):
-            foreign.append(state)
-    return foreign

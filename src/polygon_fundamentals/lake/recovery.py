@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.lake import index, their_form
 from polygon_fundamentals.lake.changes import Incoming, Plan, Scope
 from polygon_fundamentals.lake.commit import carry_out, hold_bucket, note_file, staging_folder
+from polygon_fundamentals.lake.dataset_summary import unindexed
 from polygon_fundamentals.lake.file_names import BUCKETS, bucket_of
 from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import Dataset, Lake
@@ -50,9 +51,9 @@ def recover(lake: Lake) -> list[str]:
     return mended
 
 
-def rewritten_since(dataset: Dataset) -> list[FileState]:
-    """Return the files of tickers that we loaded which another tool wrote since. Writes nothing."""
-    return [s for s in index.unindexed(dataset) if dataset.index_file(s.ticker).exists()]
+def rewritten_since(dataset: Dataset, changed: Iterable[FileState]) -> list[FileState]:
+    """Return the changed files of tickers that we loaded: another tool wrote them since."""
+    return [state for state in changed if dataset.index_file(state.ticker).exists()]
 
 
 def take_in(dataset: Dataset) -> list[Path]:
@@ -62,7 +63,7 @@ def take_in(dataset: Dataset) -> list[Path]:
         DamagedFileError: one cannot be read; nothing of its bucket is written.
     """
     buckets: dict[int, dict[str, set[int]]] = {}
-    files = rewritten_since(dataset)
+    files = rewritten_since(dataset, unindexed(dataset))
     for state in files:
         tickers = buckets.setdefault(bucket_of(state.ticker), {})
         tickers.setdefault(state.ticker, set()).add(state.partition)

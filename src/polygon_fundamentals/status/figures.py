@@ -12,6 +12,7 @@ from polygon_fundamentals.business_days import day_of, previous_business_day
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.lake.catalogue import DatasetCounts, counts
+from polygon_fundamentals.lake.dataset_summary import Look
 from polygon_fundamentals.lake.listing import OtherWriters
 from polygon_fundamentals.ledger import CRASHED, RUNNING, SUCCEEDED, RunEntry
 from polygon_fundamentals.ledger.queries import days_in_a_row, is_whole, newest_parity
@@ -114,7 +115,7 @@ def gather(
 ) -> Figures:
     """Return the figures of a lake. Writes nothing but the catalogue, which is derived.
 
-    `datasets` are the counts where they have just been taken; else every file is counted.
+    `datasets` are the counts where they have just been taken.
     `requests_per_minute` is the rate limit of runs whose entries name none, `days_required` the
     days in a row that the checklist asks for.
 
@@ -125,7 +126,7 @@ def gather(
     entries, damaged = ledger.read_entries(lake, at - LEDGER_DAYS)
     entries = [entry for entry in entries if entry.started <= at]
     if datasets is None:
-        datasets = counts(lake)
+        datasets = counts(lake, Look.RECENT)
     daily = [entry for entry in entries if entry.flow == "daily-update"]
     then, present = _differences(daily)
     v1 = v1_endpoint(entries, at, archived_since(lake))
