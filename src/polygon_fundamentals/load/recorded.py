@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from polygon_fundamentals.datasets.keys import cik_of
@@ -22,7 +22,9 @@ from polygon_fundamentals.load.recorded_rows import (
     Problem,
     Row,
     company_of,
-    observed_rows,
+    published_on,
+    recorded_at,
+    recorded_rows,
     tickers_of,
 )
 from polygon_fundamentals.load.store import StoreJob, follow, store_v1
@@ -103,29 +105,46 @@ def import_v1(
     """
     files = files_of(paths)
     companies = _followed(lake)
-    moments: list[tuple[datetime, int, Path]] = []
-    for number, path in enumerate(files):
-        earliest: datetime | None = None
-        for row, moment in observed_rows(path, recorded, []):
-            earliest = moment if earliest is None else min(earliest, moment)
-            _follow(companies, row)
-        if earliest is not None:
-            moments.append((earliest, number, path))
+    recordings = _in_order(files, recorded, companies)
     report = ImportReport(files=len(files))
-    empty = set(files) - {path for _, _, path in moments}
+    empty = set(files) - recordings.keys()
     for path in sorted(empty):
-        list(observed_rows(path, recorded, report.problems))
+        list(recorded_rows(path, recorded, report.problems))
     known = {ticker: sorted(ciks) for ticker, ciks in companies.items()}
     batch: list[_Recorded] = []
-    for done, (_, _, path) in enumerate(sorted(moments), 1):
-        for row, moment in observed_rows(path, recorded, report.problems):
+    for done, (path, made) in enumerate(recordings.items(), 1):
+        for row, own in recorded_rows(path, recorded, report.problems):
+            moment = own or made
             if batch and (batch[0][2] != moment or len(batch) >= _BATCH):
                 _store(lake, batch, known, report)
                 batch = []
             batch.append((path, row, moment))
-        on_file(done, len(moments))
+        on_file(done, len(recordings))
     _store(lake, batch, known, report)
     return report
+
+
+def _in_order(
+    files: Iterable[Path], recorded: datetime | None, companies: dict[str, set[str]]
+) -> dict[Path, datetime]:
+    """Return the files with records, the earliest first, and when each of them was made.
+
+    Adds the companies of the records.
+    """
+    found: list[tuple[datetime, int, Path, datetime]] = []
+    for number, path in enumerate(files):
+        moments: set[datetime] = set()
+        since: date | None = None  # of the records that do not say when they were observed
+        for row, own in recorded_rows(path, recorded, []):
+            _follow(companies, row)
+            if own is None:
+                since = max(since or date.min, published_on(row))
+            else:
+                moments.add(own)
+        made = max(moments, default=None) if since is None else recorded_at(path, since)
+        if made is not None:
+            found.append((min(moments | {made}), number, path, made))
+    return {path: made for _, _, path, made in sorted(found)}
 
 
 def _store(

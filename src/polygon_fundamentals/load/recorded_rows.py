@@ -36,7 +36,6 @@ _UNKNOWN_MOMENT = (
 _SINGER = frozenset(("RECORD", "SCHEMA", "STATE", "ACTIVATE_VERSION", "BATCH"))
 
 Row = dict[str, Any]
-ObservedRow = tuple[Row, datetime]
 TIMEFRAMES = frozenset(timeframe.v1 for timeframe in Timeframe)
 
 
@@ -54,16 +53,19 @@ class Problem:
     reason: str
 
 
-def observed_rows(
+def recorded_rows(
     path: Path, recorded: datetime | None, problems: list[Problem]
-) -> Iterator[ObservedRow]:
-    """Yield the v1 records of a recording and when each was observed; add what is none."""
+) -> Iterator[tuple[Row, datetime | None]]:
+    """Yield the v1 records of a recording and when each was observed; add what is none.
+
+    `recorded` is when all of them were. Without it a record may say so itself, or comes with None:
+    it was observed at `recorded_at`.
+    """
 
     def problem(kind: str, reason: str, line: int | None = None) -> None:
         problems.append(Problem(str(path), line, kind, reason))
 
     try:
-        at = recorded or _moment_of(path)
         data = path.read_bytes()
         if data[:2] == b"\x1f\x8b":
             data = gzip.decompress(data)
@@ -83,7 +85,7 @@ def observed_rows(
                 row = {k: v for k, v in record.items() if k not in MOMENTS}
                 if isinstance(row.get("tickers"), str):
                     row["tickers"] = listed(row["tickers"])
-                yield row, recorded or own or at
+                yield row, recorded or own
             else:
                 problem(*reason, line)
 
@@ -206,16 +208,35 @@ def _not_storable(record: Row) -> tuple[str, str] | None:
     return None
 
 
-def _moment_of(path: Path) -> datetime:
-    """Return when a recording was made: the day that its path names, else its file's time."""
+def recorded_at(path: Path, since: date) -> datetime:
+    """Return when a recording was made: the day that its path names, else its file's time.
+
+    People also name a recording for the period that it holds. `since` is the latest
+    `published_on` of its records: an earlier day is none on which it was made.
+    """
     for part in reversed(path.parts):
         days = _DAY.findall(part)
-        if len(days) == 1:
-            try:
-                return start_of(date.fromisoformat("-".join(days[0])))
-            except ValueError:
-                continue
+        day = _day("".join(days[0])) if len(days) == 1 else None
+        if day is not None and day >= since:
+            return start_of(day)
     return datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
+
+
+def published_on(row: Row) -> date:
+    """Return the day before which nobody can have had a record: of its filing or its period's end.
+
+    A filing that SEC accepts in the evening is dated the next business day.
+    """
+    filed = filter(None, (_day(row.get(n)) for n in ("acceptance_datetime", "filing_date")))
+    return max(min(filed, default=date.min), _day(row.get("end_date")) or date.min)
+
+
+def _day(said: Any) -> date | None:
+    """Return the day with which a date or a moment begins, None where it is neither."""
+    try:
+        return date.fromisoformat(re.sub(r"\D", "", str(said))[:8])
+    except ValueError:
+        return None
 
 
 def _parsed(said: Any) -> datetime | None:

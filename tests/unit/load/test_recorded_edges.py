@@ -18,7 +18,7 @@ from polygon_fundamentals.business_days import day_of, start_of, today_in_new_yo
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.load.recorded import ImportReport, files_of, import_v1
-from polygon_fundamentals.load.recorded_rows import observed_rows
+from polygon_fundamentals.load.recorded_rows import published_on, recorded_at, recorded_rows
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_view.v1_records import stored
 from tests.lakes import fingerprint
@@ -104,13 +104,47 @@ def test_a_day_without_a_time_is_known_from_that_day_in_new_york(tmp_path: Path)
         ("2024-05-31T00:00:00Z", "x", "2024-05-31T00:00:00+00:00"),
         ("2024-05-31T12:30:00", "x", "2024-05-31T12:30:00+00:00"),
         (None, "2024-05-31", "2024-05-31T04:00:00+00:00"),
+        (None, "2023-05-02", "2023-05-02T04:00:00+00:00"),
+        # Named for a period, or for what was asked for, and not for the day of the recording.
+        (None, "2023-05-01", "2025-03-03T00:00:00+00:00"),
+        (None, "2024-05-31/ZZZ_2023-03-31", "2024-05-31T04:00:00+00:00"),
+        (None, "filing_date.gte=2023-01-01", "2025-03-03T00:00:00+00:00"),
     ],
 )
 def test_the_moment_of_a_record(tmp_path: Path, own: str | None, folder: str, moment: str) -> None:
     row = record(1) if own is None else record(1, observed_at=own)
     path = written(tmp_path / folder / "page.json", row)
-    ((_, at),) = observed_rows(path, None, [])
-    assert at.isoformat() == moment
+    at = datetime(2025, 3, 3, tzinfo=UTC).timestamp()
+    os.utime(path, (at, at))
+    assert observed(path).isoformat() == moment
+
+
+def observed(path: Path) -> datetime:
+    """Return when the one record of a recording was observed."""
+    ((row, own),) = recorded_rows(path, None, [])
+    return own or recorded_at(path, published_on(row))
+
+
+def test_a_filing_accepted_in_the_evening_can_be_had_the_day_before_its_date() -> None:
+    late = record(1, acceptance_datetime="20230505214500", filing_date="2023-05-08")
+    assert published_on(late) == date(2023, 5, 5)
+    assert published_on(record(1, filing_date=None, acceptance_datetime=None)) == date(2023, 3, 31)
+    assert published_on(record(1, filing_date="soon", end_date=7)) == date(2023, 5, 2)
+
+
+def test_a_recording_named_for_its_period_was_not_made_on_that_day(
+    lake: Lake, tmp_path: Path
+) -> None:
+    """A derived fourth quarter has no filing date: it would be known before its report."""
+    year = {"end_date": "2024-12-31", "fiscal_year": "2024"}
+    filed = {"filing_date": "2025-02-20", "acceptance_datetime": "2025-02-20T21:00:00Z"}
+    annual = record(400, **year, **filed, timeframe="annual", fiscal_period="FY")
+    fourth = record(120, **year, filing_date=None, acceptance_datetime=None, fiscal_period="Q4")
+    path = written(tmp_path / "ZZZ_2024-12-31.json", annual, fourth)
+    at = datetime(2025, 3, 3, 12, tzinfo=UTC).timestamp()
+    os.utime(path, (at, at))
+    assert import_v1(lake, [path]).records == 2
+    assert known(lake) == [(120.0, date(2025, 2, 20)), (400.0, date(2025, 2, 20))]
 
 
 @pytest.mark.parametrize("own", ["31 May 2024", 1717185600, ["2024-05-31"]])
@@ -143,8 +177,7 @@ def test_tables_say_when_their_records_were_fetched(tmp_path: Path) -> None:
         ("pandas.parquet", start_of(date(2024, 5, 31))),
         ("t.csv", fetched),
     ):
-        ((_, at),) = observed_rows(tmp_path / name, None, [])
-        assert at == moment, name
+        assert observed(tmp_path / name) == moment, name
 
 
 def test_a_lake_imported_with_midnight_in_utc_is_not_changed_by_importing_again(
@@ -195,7 +228,7 @@ def test_numbers_of_a_csv_are_what_their_texts_say(tmp_path: Path) -> None:
     texts = ["12345678901234567891", "1_000", "1e400", "nan", "2.50", "-3.0", "0.1"]
     path = tmp_path / "t.csv"
     path.write_text(HEADER + "".join(FIRST.replace("1234567890", text) for text in texts))
-    rows = [row for row, _ in observed_rows(path, None, [])]
+    rows = [row for row, _ in recorded_rows(path, None, [])]
     values = [row["financials"]["balance_sheet"]["assets"]["value"] for row in rows]
     assert values == ["12345678901234567891", "1_000", "1e400", "nan", 2.5, -3, 0.1]
 
