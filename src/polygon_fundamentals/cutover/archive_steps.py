@@ -16,6 +16,7 @@ from polygon_fundamentals.cutover.other_writers import mend_others
 from polygon_fundamentals.cutover.retention import Retention
 from polygon_fundamentals.cutover.runner import Step
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
+from polygon_fundamentals.lake.archived_lines import write_lines
 from polygon_fundamentals.lake.archived_rows import drop_archived, write_archived, write_repeats
 from polygon_fundamentals.lake.paths import (
     V1_ARCHIVE,
@@ -186,6 +187,7 @@ class Cleanup(ArchiveSteps):
             dataset = self.lake.dataset(Generation.V1, statement)
             rows = read_dataset(dataset)
             write_repeats(dataset, repeated_rows(dataset, pc.unique(rows["ticker"]).to_pylist()))
+            write_lines(dataset)
             count += write_archived(dataset, rows)
         return f"{count:,} records kept for silver"
 

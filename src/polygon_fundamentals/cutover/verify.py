@@ -16,9 +16,11 @@ from polygon_fundamentals.cutover import archive_file, checksums
 from polygon_fundamentals.cutover.runner import OperationReport, StepResult
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake import revisions
+from polygon_fundamentals.lake.archived_lines import read_lines
 from polygon_fundamentals.lake.archived_rows import (
     archived_file,
     archived_since,
+    lines_file,
     read_archived,
     read_repeats,
     repeats_file,
@@ -239,6 +241,7 @@ def _archived_rows(lake: Lake) -> _Part:
         for path, read in (
             (archived_file(dataset), read_archived),
             (repeats_file(dataset), read_repeats),
+            (lines_file(dataset), read_lines),
         ):
             count += path.exists()
             try:

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
@@ -49,10 +48,15 @@ def write_repeats(dataset: Dataset, table: pa.Table) -> None:
     replace_file(repeats_file(dataset), encoded(table))
 
 
+def lines_file(dataset: Dataset) -> Path:
+    """Return the file of rows whose lines are not as the field map has them: `archived_lines`."""
+    return dataset.lake.ops / "kept" / f"{dataset.name}.lines.parquet"
+
+
 def drop_archived(dataset: Dataset) -> None:
     """Remove what was kept of a dataset."""
-    archived_file(dataset).unlink(missing_ok=True)
-    repeats_file(dataset).unlink(missing_ok=True)
+    for path in (archived_file(dataset), repeats_file(dataset), lines_file(dataset)):
+        path.unlink(missing_ok=True)
 
 
 def is_archived(dataset: Dataset) -> bool:
@@ -101,7 +105,8 @@ def read_archived(
     Raises:
         DamagedFileError: they cannot be read.
     """
-    return _read(archived_file(dataset), dataset, tickers, columns)
+    wanted = flat_schema(dataset.generation, dataset.statement)
+    return read_kept(archived_file(dataset), dataset, wanted, tickers, columns)
 
 
 def read_repeats(dataset: Dataset, tickers: Iterable[str] | None = None) -> pa.Table | None:
@@ -112,21 +117,45 @@ def read_repeats(dataset: Dataset, tickers: Iterable[str] | None = None) -> pa.T
     Raises:
         DamagedFileError: they cannot be read.
     """
-    return _read(repeats_file(dataset), dataset, tickers)
+    wanted = flat_schema(dataset.generation, dataset.statement)
+    return read_kept(repeats_file(dataset), dataset, wanted, tickers)
 
 
-def _read(
+def read_archived_versions(
+    dataset: Dataset, tickers: Iterable[str] | None = None
+) -> pa.Table | None:
+    """Return all archived rows of a dataset, also those that shared their record key with another.
+
+    v1 listed an original and its amendment as two records. None without an archive.
+
+    Raises:
+        DamagedFileError: they cannot be read.
+    """
+    wanted = None if tickers is None else set(tickers)
+    archived, repeats = read_archived(dataset, wanted), read_repeats(dataset, wanted)
+    if archived is None or repeats is None:
+        return archived
+    return with_archived(repeats, archived, dataset)  # the repeats hold the standing rows too
+
+
+def read_kept(
     path: Path,
     dataset: Dataset,
-    tickers: Iterable[str] | None,
+    schema: pa.Schema,
+    tickers: Iterable[str] | None = None,
     columns: Sequence[str] | None = None,
 ) -> pa.Table | None:
+    """Return the rows of a kept file, all or of some tickers; None where it is not there.
+
+    Raises:
+        DamagedFileError: they cannot be read, or have another schema.
+    """
     # The type is stated, since of no ticker at all it could not be inferred.
     symbols = None if tickers is None else pa.array(sorted(set(tickers)), pa.string())
     wanted = None if symbols is None else pads.field("ticker").isin(symbols)
     try:
         rows = pads.dataset(path, format=_VERIFIED)
-        if not rows.schema.equals(flat_schema(dataset.generation, dataset.statement)):
+        if not rows.schema.equals(schema):
             raise ValueError(f"its columns are not those of {dataset.name}")
         return rows.to_table(columns=None if columns is None else list(columns), filter=wanted)
     except FileNotFoundError:
@@ -145,9 +174,11 @@ def with_archived(stored: pa.Table, archived: pa.Table, dataset: Dataset) -> pa.
     """
     if not stored.num_rows:
         return archived
-    both = pa.concat_tables([stored, archived])
-    keys = pc.binary_join_element_wise(
-        both["ticker"], pa.array(record_keys(both, dataset.generation), pa.string()), "\x1f"
-    )
-    _, first = np.unique(keys.to_numpy(), return_index=True)
-    return both.take(pa.array(np.sort(first)))
+    left = pc.invert(pc.is_in(_keys(archived, dataset), _keys(stored, dataset)))
+    return pa.concat_tables([stored, archived.filter(left)])
+
+
+def _keys(rows: pa.Table, dataset: Dataset) -> pa.Array:
+    """Return ticker and record key of each row as one text."""
+    keys = pa.array(record_keys(rows, dataset.generation), pa.string())
+    return pc.binary_join_element_wise(rows["ticker"], keys, "\x1f").combine_chunks()

@@ -55,7 +55,7 @@ def load(
         table, known = _read(path, dataset)
         mine = _taken(left, known)
         if len(mine) < len(known):
-            tidy, table = False, _of_files(table, mine)
+            tidy, table = False, of_files(table, mine)
         tables.append(table)
     standing = pa.concat_tables([_nothing(dataset), *tables])
     if paths and not left and not tidy:
@@ -118,7 +118,7 @@ def rows(dataset: Dataset, bucket: int, columns: Sequence[str] | None = None) ->
     tables, known_files = [nothing if columns is None else nothing.select(columns)], set[str]()
     for path in _parts(dataset, bucket):
         table, known = _read(path, dataset, columns)
-        tables.append(_of_files(table, known.keys() - known_files) if known_files else table)
+        tables.append(of_files(table, known.keys() - known_files) if known_files else table)
         known_files |= known.keys()
     return pa.concat_tables(tables)
 
@@ -237,7 +237,8 @@ def _write(dataset: Dataset, bucket: int, table: pa.Table, known: Mapping[str, l
         raise
 
 
-def _of_files(table: pa.Table, keys: Iterable[str]) -> pa.Table:
+def of_files(table: pa.Table, keys: Iterable[str]) -> pa.Table:
+    """Return the cached rows of some files, given by their `FileState.key`."""
     key = pc.binary_join_element_wise(table["partition"].cast(pa.string()), table["ticker"], "/")
     return table.filter(pc.is_in(key, pa.array(sorted(keys), pa.string())))
 

@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from polygon_fundamentals.datasets.nested import any_valid, financials
 from polygon_fundamentals.datasets.schemas import TEXT, V1_RECORD, schema
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.field_map import FieldEntry, Relation, entries
@@ -32,7 +33,7 @@ from polygon_fundamentals.silver import wide_table
 from polygon_fundamentals.silver.schema import PREFIXES
 from polygon_fundamentals.silver.wide import BOTH
 from polygon_fundamentals.statements import Generation, Statement
-from polygon_fundamentals.v1_view import form, v1_records
+from polygon_fundamentals.v1_view import v1_records
 
 DATES, TEXT_DATES = "date", "text"
 # What names a record: its period and day of filing, then its label and moment of filing.
@@ -85,10 +86,10 @@ def v1_shaped(wide: pa.Table, statement: Statement, *, differing: bool = False) 
     """
     lines = [e for e in entries(statement) if is_given(e, differing=differing)]
     values = {str(entry.v1_column): _value(wide, entry) for entry in lines}
-    filled = form.any_valid(values.values(), wide.num_rows)
+    filled = any_valid(values.values(), wide.num_rows)
     wanted = schema(Generation.V1, statement)
     columns = _record(wide)
-    columns["financials"] = form.financials(values, statement, wide.num_rows)
+    columns["financials"] = financials(values, statement, wide.num_rows)
     columns["absent_fields"] = pa.nulls(wide.num_rows, pa.list_(TEXT))
     columns["unmapped"] = pa.nulls(wide.num_rows, TEXT)
     columns["observed_at"] = wide["loaded_at"]

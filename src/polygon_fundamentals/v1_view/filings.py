@@ -13,13 +13,13 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from polygon_fundamentals.datasets.flat import flat_schema, flattened
 from polygon_fundamentals.datasets.keys import filing_order, record_keys
 from polygon_fundamentals.datasets.schemas import MOMENT, TEXT, schema
 from polygon_fundamentals.lake import cache, codec, revisions
-from polygon_fundamentals.lake.archived_rows import read_archived
+from polygon_fundamentals.lake.archived_lines import read_archived_records
+from polygon_fundamentals.lake.archived_rows import read_archived_versions
 from polygon_fundamentals.lake.file_names import bucket_of
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.paths import Dataset, Lake
@@ -27,7 +27,6 @@ from polygon_fundamentals.lake.read import by_bucket, read_dataset
 from polygon_fundamentals.periods.companies import ticker_ciks
 from polygon_fundamentals.silver import known_dates
 from polygon_fundamentals.statements import Generation, Statement
-from polygon_fundamentals.v1_view import form
 from polygon_fundamentals.v1_view.lake_files import ARCHIVED, REVISIONS, Place
 
 Parts = Mapping[str, Mapping[Place, object]]  # ticker → its files
@@ -97,13 +96,10 @@ def _versions(dataset: Dataset, parts: Parts) -> Versions:
                 rows, is_ours = codec.read(dataset.file(month, ticker), dataset, ticker)
                 pieces.append(_standing_rows(codec.with_ticker(rows, ticker)))
                 ours += [is_ours] * rows.num_rows
-    archived = read_archived(dataset, parts)
+    archived = read_archived_records(dataset, parts, lambda rows: _not_in(pieces, rows))
     if archived is not None:
-        in_files = {key for piece in pieces for key in _records(piece)}
-        left = [i for i, key in enumerate(_records(archived)) if key not in in_files]
-        rows = form.nested(archived.take(pa.array(left, pa.int64())), dataset.statement)
-        pieces.append(_standing_rows(rows))
-        ours += [True] * len(left)
+        pieces.append(_standing_rows(archived))
+        ours += [False] * archived.num_rows  # of a record that stood in two files, both are there
     nothing = _standing_rows(wanted.empty_table())
     return Versions(pa.concat_tables([nothing, *(p.cast(nothing.schema) for p in pieces)]), ours)
 
@@ -127,21 +123,32 @@ def _listed_versions(dataset: Dataset, parts: Parts) -> Versions:
             rows = revisions.read(dataset, ticker)
             add(_flat(rows, dataset), pa.repeat(pa.scalar(REVISIONS, pa.int32()), rows.num_rows))
             ours += [True] * rows.num_rows
-    wanted = pa.array(sorted(parts), TEXT)
+    # A bucket whose files are all gone, as a cleanup leaves it, keeps its rows in the cache.
+    files = {f"{m}/{t}" for t, places in parts.items() for n, m in places if n == dataset.name}
     for bucket in buckets:
-        rows = cache.rows(dataset, bucket)
-        rows = rows.filter(pc.is_in(rows["ticker"], wanted))
+        rows = cache.of_files(cache.rows(dataset, bucket), files)
         rows = rows.sort_by([("ticker", "ascending"), ("partition", "ascending")])
         add(rows, rows["partition"].combine_chunks())
         ours += rows[cache.OURS.name].to_pylist()
-    archived = read_archived(dataset, parts)
+    archived = read_archived_versions(dataset, parts)
     if archived is not None:
-        in_files = {key for piece in pieces for key in _records(piece)}
-        left = [i for i, key in enumerate(_records(archived)) if key not in in_files]
-        rows = archived.take(pa.array(left, pa.int64()))
-        add(rows, pa.repeat(pa.scalar(ARCHIVED, pa.int32()), len(left)))
-        ours += [True] * len(left)
+        rows = _not_in(pieces, archived)
+        add(rows, pa.repeat(pa.scalar(ARCHIVED, pa.int32()), rows.num_rows))
+        ours += [False] * rows.num_rows
     return Versions(pa.concat_tables(pieces).combine_chunks(), ours)
+
+
+def _not_in(pieces: Sequence[pa.Table], archived: pa.Table) -> pa.Table:
+    """Return the archived rows of records that no file holds; a revision is not the record."""
+    standing = {
+        key
+        for piece in pieces
+        for key, event in zip(_records(piece), piece["event"].to_pylist(), strict=True)
+        if event is None
+    }
+    return archived.filter(
+        pa.array([key not in standing for key in _records(archived)], pa.bool_())
+    )
 
 
 def _standing_rows(rows: pa.Table) -> pa.Table:

@@ -22,7 +22,7 @@ import orjson
 
 from polygon_fundamentals.lake.file_names import ticker_file_name
 
-VERSION = 4
+VERSION = 5
 _MAGIC = b"v1shelf\n"
 _DIGEST = 16
 Text = tuple[bytes, bytes | None]  # `body` and `sourced` of a record

@@ -10,11 +10,10 @@ import pyarrow as pa
 
 from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.lake import codec, revisions
-from polygon_fundamentals.lake.archived_rows import read_archived
+from polygon_fundamentals.lake.archived_lines import read_archived_records
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.processes import give_free_memory_back
 from polygon_fundamentals.statements import Generation, Statement
-from polygon_fundamentals.v1_view import form
 from polygon_fundamentals.v1_view.lake_files import ARCHIVED, REVISIONS
 from polygon_fundamentals.v1_view.rendering import Draft, add_rows
 from polygon_fundamentals.v1_view.shelf_file import Text
@@ -98,9 +97,9 @@ class _File:
         if place == REVISIONS:
             return cls(revisions.read(dataset, ticker).select(wanted.names))
         if place == ARCHIVED:
-            archived = read_archived(dataset, [ticker])
+            archived = read_archived_records(dataset, [ticker])
             if archived is not None:
-                return cls(form.nested(archived, dataset.statement))
+                return cls(archived)
         else:
             try:
                 rows, _ = codec.read(dataset.file(place, ticker), dataset, ticker)

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake import codec
-from polygon_fundamentals.lake.archived_rows import is_archived, read_archived, with_archived
+from polygon_fundamentals.lake.archived_lines import read_archived_records
+from polygon_fundamentals.lake.archived_rows import is_archived, with_archived
 from polygon_fundamentals.lake.index import signature
 from polygon_fundamentals.lake.listing import ATTEMPTS, FileState, moving, states
 from polygon_fundamentals.lake.paths import Dataset, Lake
@@ -21,7 +22,6 @@ from polygon_fundamentals.periods.companies import ticker_ciks
 from polygon_fundamentals.periods.current import period_keys
 from polygon_fundamentals.periods.match import match_periods
 from polygon_fundamentals.statements import Generation, Statement
-from polygon_fundamentals.v1_view.form import nested
 
 _KEYS = ["ticker", "timeframe", "end_date"]
 
@@ -34,8 +34,8 @@ def stored(
 ) -> pa.Table:
     """Return v1's records of a statement (of some tickers, or all) in its bronze schema.
 
-    From its files and, where `cleanup` archived them, from the kept records, whose lines have
-    unit, label and order from the field map. `pick` says which rows of a file are wanted.
+    From its files and, where `cleanup` archived them, from the kept records. `pick` says which
+    rows of a file are wanted.
 
     Raises:
         DamagedFileError: a file cannot be read; the text names it.
@@ -44,7 +44,7 @@ def stored(
     dataset = lake.dataset(Generation.V1, statement)
     read: dict[FileState, pa.Table] = {}
     for _ in range(ATTEMPTS):
-        archived = read_archived(dataset, tickers)
+        archived = read_archived_records(dataset, tickers, pick)
         now = [s for s in states(dataset) if tickers is None or s.ticker in tickers]
         for state in now:
             if state not in read and (rows := _as_listed(dataset, state)) is not None:
@@ -57,7 +57,7 @@ def stored(
     listed = pa.concat_tables([nothing, *(read[state] for state in now)])
     if archived is None:
         return listed
-    return with_archived(listed, nested(pick(archived), statement), dataset)
+    return with_archived(listed, archived, dataset)
 
 
 def _as_listed(dataset: Dataset, state: FileState) -> pa.Table | None:

@@ -18,7 +18,6 @@ from polygon_fundamentals.normalise import v2_table
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_view import lake_files, shelf_file
 from polygon_fundamentals.v1_view.lake_files import LakeFiles
-from polygon_fundamentals.v1_view.shelf_file import Shelf
 from polygon_fundamentals.v1_view.shelving import (
     ciks_of_tickers,
     companies_of,
@@ -30,25 +29,7 @@ from polygon_fundamentals.v1_view.view import View
 from tests.cutover_world import OBSERVED as AT
 from tests.cutover_world import QUARTERS, fill, load_gone, load_later, run, v2_row
 from tests.unit.v1_view.conftest import Pair
-
-
-def companies(view: View) -> list[tuple[str, ...]]:
-    files = LakeFiles(Lake(Path(view.root)))
-    files.look()
-    return companies_of(ciks_of_tickers(view.root, files.tickers))
-
-
-def shelves(view: View, folder: Path, *, bare: bool) -> list[Shelf]:
-    folder.mkdir()
-    made = make_shelves(view, str(folder), companies(view), bare=bare)
-    return loaded(made)
-
-
-def loaded(paths: list[str]) -> list[Shelf]:
-    """Return the shelves in some files, each of which must hold one."""
-    shelves = [shelf_file.load(Path(path)) for path in paths]
-    assert None not in shelves
-    return [shelf for shelf in shelves if shelf is not None]
+from tests.unit.v1_view.shelves import companies, loaded, shelves
 
 
 def assert_same(view: View, folder: Path) -> int:
