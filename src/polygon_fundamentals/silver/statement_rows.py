@@ -108,7 +108,7 @@ def side_of(
     v1 has: see `wide.assemble`.
     """
     served = np.isin(keys["timeframe"], [TIMEFRAMES.index(t.v1) for t in statement.v2_timeframes])
-    good = served & _has_values(table, generation, statement)
+    good = served & has_values(table, generation, statement)
     life = life[good[life["row"]] & (life["since"] < life["until"])].reset_index(drop=True)
     life = current_spans(table, life, keys, generation, names)
     rows = life["row"].to_numpy()
@@ -191,8 +191,8 @@ def _owed(values: Floats, statement: Statement) -> Floats:
     return debt
 
 
-def _has_values(table: pa.Table, generation: Generation, statement: Statement) -> Flags:
-    """Which records hold an amount of money; v2 sends some with share counts and zeros alone."""
+def has_values(table: pa.Table, generation: Generation, statement: Statement) -> Flags:
+    """Return which records hold money; v2 sends some with share counts and zeros alone."""
     has_value = np.zeros(table.num_rows, dtype=bool)
     for entry in entries(statement):
         name = entry.v1_column if generation is Generation.V1 else entry.v2

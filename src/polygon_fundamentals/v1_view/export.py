@@ -3,7 +3,7 @@
 Every line is `{value, unit, label, order}` as v1 sent it, in v1's sign and under v1's name. Lines
 that v2 cannot give are left out, and so are those that v2 defines differently unless they are
 asked for; `loss` lists both. `filing_date` has v1's meaning, the first filing of the period,
-wherever the lake knows it. Periods that only v1 has are given as v1 gave them; with
+wherever the lake knows it. Statements of a period that only v1 has are given as v1 gave them; with
 `continue_v1` all that v1 has, so that v2's records only go on where its history ends. Every
 record says in `generation` where it came from.
 """
@@ -193,23 +193,24 @@ class _View:
     tickers: frozenset[str] | None = None
 
     def tables(self, statement: Statement) -> Iterator[pa.Table]:
-        """Yield v1-shaped rows: v2's rendered, then v1's own, of the periods that only v1 has.
+        """Yield v1-shaped rows: v2's rendered, then v1's own where v2 lacks the statement.
 
         Continuing v1, all that v1 has, then v2's of the periods that it lacks.
         """
-        of_v1 = pc.equal(self.wide["generation"], Generation.V1.value)
-        rendered = v1_shaped(
-            self.wide.filter(pc.invert(of_v1)), statement, differing=self.differing
-        )
         if self.continue_v1:
+            of_v1 = pc.equal(self.wide["generation"], Generation.V1.value)
+            rendered = self._rendered(statement, pc.invert(of_v1))
             history = v1_records.stored(self.lake, statement, self.tickers)
             yield v1_records.marked(history, Generation.V1.value)
             later = v1_records.continuing(rendered, history).drop_columns(["generation"])
             yield v1_records.marked(later, Generation.V2.value)
             return
-        yield rendered
-        own = v1_records.of_periods(self.lake, statement, self.wide, of_v1)
+        own, others = v1_records.own_records(self.lake, statement, self.wide)
+        yield self._rendered(statement, others)
         yield v1_records.marked(own, Generation.V1.value)
+
+    def _rendered(self, statement: Statement, rows: pa.Array) -> pa.Table:
+        return v1_shaped(self.wide.filter(rows), statement, differing=self.differing)
 
 
 def export_folder(

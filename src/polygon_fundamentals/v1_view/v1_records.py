@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,10 +19,13 @@ from polygon_fundamentals.lake.index import signature
 from polygon_fundamentals.lake.listing import ATTEMPTS, FileState, moving, states
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.pointer import holds_data
+from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.periods.companies import ticker_ciks
 from polygon_fundamentals.periods.current import period_keys
 from polygon_fundamentals.periods.match import match_periods
-from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.silver.statement_rows import has_values
+from polygon_fundamentals.silver.wide import BOTH
+from polygon_fundamentals.statements import Generation, Statement, Timeframe
 
 _KEYS = ["ticker", "timeframe", "end_date"]
 
@@ -72,13 +76,45 @@ def _as_listed(dataset: Dataset, state: FileState) -> pa.Table | None:
     return codec.with_ticker(rows, state.ticker)
 
 
-def of_periods(lake: Lake, statement: Statement, wide: pa.Table, rows: pa.Array) -> pa.Table:
-    """Return v1's records of the periods that some rows of the wide table (a mask) stand for.
+def own_records(lake: Lake, statement: Statement, wide: pa.Table) -> tuple[pa.Table, pa.Array]:
+    """Return v1's records of the statement of which the wide table has v1's values.
+
+    And a mask of `wide`: the rows that none of these records stands for, nor v1 alone.
 
     Raises as `stored`.
     """
-    chosen = wide.filter(rows)
-    periods = chosen.select(["ticker", "timeframe", "period_end"]).rename_columns(_KEYS)
+    ciks = ticker_ciks([wide], {})
+    keys = _periods(wide, Generation.V2, ciks)
+    both = pc.equal(wide["generation"], BOTH).to_numpy()
+    theirs = _periods_of_v2(lake, statement, set(wide.filter(both)["ticker"].to_pylist()), ciks)
+    alone = pc.equal(wide["generation"], Generation.V1.value).to_numpy()
+    lacking = both & ~_is_in(keys, theirs)
+    records = _of_periods(lake, statement, wide.filter(alone | lacking), ciks)
+    # v1 may date a period of 2009 or 2010 some days off: its own record is not found for it.
+    found = _is_in(keys, _periods(records, Generation.V1, ciks))
+    return records, pa.array(~(alone | (lacking & found)))
+
+
+def _periods_of_v2(
+    lake: Lake, statement: Statement, tickers: Collection[str], ciks: dict[str, str]
+) -> pd.DataFrame:
+    """Return the periods of which v2 has the statement, over twelve months a lent balance too."""
+    rows = read_dataset(lake.dataset(Generation.V2, statement), tickers)
+    rows = rows.filter(has_values(rows, Generation.V2, statement))
+    periods = _periods(rows, Generation.V2, ciks)
+    if statement is Statement.BALANCE_SHEETS:
+        periods = pd.concat([periods, periods.assign(timeframe=Timeframe.TTM.v1)])
+    return periods
+
+
+def _is_in(periods: pd.DataFrame, others: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    met = periods.merge(others.drop_duplicates(), how="left", indicator="met")["met"]
+    return (met == "both").to_numpy()
+
+
+def _of_periods(lake: Lake, statement: Statement, wide: pa.Table, ciks: dict[str, str]) -> pa.Table:
+    """Return v1's records of the periods that some rows of the wide table stand for."""
+    periods = wide.select(["ticker", "timeframe", "period_end"]).rename_columns(_KEYS)
     wanted = periods.group_by(_KEYS).aggregate([])
 
     def pick(table: pa.Table) -> pa.Table:
@@ -88,11 +124,8 @@ def of_periods(lake: Lake, statement: Statement, wide: pa.Table, rows: pa.Array)
 
     records = stored(lake, statement, set(periods["ticker"].to_pylist()), pick)
     # Of two companies under the ticker the other may have the period in v2.
-    ciks = ticker_ciks([wide], {})
-    theirs = _periods(chosen, Generation.V2, ciks).drop_duplicates()
     ours = _periods(records, Generation.V1, ciks)
-    known = ours.merge(theirs, how="left", indicator="known")["known"] == "both"
-    return records.filter(pa.array(known.to_numpy()))
+    return records.filter(pa.array(_is_in(ours, _periods(wide, Generation.V2, ciks))))
 
 
 def refuse_archived(lake: Lake) -> None:
@@ -115,8 +148,7 @@ def continuing(rendered: pa.Table, history: pa.Table) -> pa.Table:
     theirs, ours = (_periods(table, Generation.V1, ciks) for table in (rendered, history))
     met = match_periods(ours.drop_duplicates(), theirs.drop_duplicates())
     known = theirs.drop_duplicates().iloc[met.v2]
-    is_new = theirs.merge(known, how="left", indicator="known")["known"] == "left_only"
-    return rendered.filter(pa.array(is_new.to_numpy()))
+    return rendered.filter(pa.array(~_is_in(theirs, known)))
 
 
 def _periods(table: pa.Table, generation: Generation, ciks: dict[str, str]) -> pd.DataFrame:

@@ -26,7 +26,7 @@ from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_view import export, v1_records
 from sandbox import Sandbox
 from tests.cutover_world import OBSERVED, QUARTERS, fill, load_later, v1_row, v2_row
-from tests.unit.silver.feeding import company, feed
+from tests.unit.silver.feeding import company, feed, put
 
 ALL = list(Statement)
 
@@ -95,6 +95,34 @@ def test_periods_that_only_v1_has_are_given_whole(world: tuple[Lake, Sandbox]) -
     assert found
     assert {"wages", "noncurrent_assets"} & found[0]["financials"]["balance_sheet"].keys()
     assert found[0]["company_name"].startswith("Sandbox")
+
+
+def test_a_statement_that_v2_lacks_is_given_whole_beside_v2s_others(lake: Lake) -> None:
+    names = ("assets", "noncurrent_assets", "current_assets", "prepaid_expenses")
+    lines = {n: {"value": 1.0, "unit": "USD", "label": n, "order": 1} for n in names}
+    row = v1_row("0000000001", "ABC", QUARTERS[0], 5.0)
+    row["financials"] |= {"balance_sheet": lines}
+    for statement in (Statement.BALANCE_SHEETS, Statement.INCOME_STATEMENTS):
+        put(lake, Generation.V1, row, "2026-05-02T12:00", statement=statement)
+    income = Statement.INCOME_STATEMENTS
+    theirs = v2_row("0000000001", "ABC", QUARTERS[0], 1.0, income) | {"gross_profit": 7.0}
+    put(lake, Generation.V2, theirs, "2026-05-02T12:00", statement=income)
+    (record,) = export.records(lake, ["ABC"], ALL)
+    assert (record["generation"], record["company_name"]) == ("v2+v1", "ABC Inc")
+    assert record["financials"]["balance_sheet"] == lines
+    assert record["financials"]["income_statement"]["gross_profit"]["value"] == 7.0
+    counts = export.export_folder(lake, lake.root / "copy", ALL)
+    assert counts == {"balance_sheets": 1, "cash_flow": 0, "income_statements": 1}
+    # A balance sheet without any money in it is none.
+    balance = v2_row("0000000001", "ABC", QUARTERS[0], 0.0, Statement.BALANCE_SHEETS)
+    put(lake, Generation.V2, balance, "2026-05-02T12:00", statement=Statement.BALANCE_SHEETS)
+    assert export.records(lake, ["ABC"], ALL) == [record]
+    balance["total_assets"] = 9.0
+    put(lake, Generation.V2, balance, "2026-05-03T12:00", statement=Statement.BALANCE_SHEETS)
+    (record,) = export.records(lake, ["ABC"], ALL)
+    assert record["financials"]["balance_sheet"].keys() == {"assets"}
+    assert record["financials"]["balance_sheet"]["assets"]["value"] == 9.0
+    assert record["generation"] == "v2"
 
 
 def test_the_whole_lake_in_v1s_layout(world: tuple[Lake, Sandbox], tmp_path: Path) -> None:
