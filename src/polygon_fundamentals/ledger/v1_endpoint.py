@@ -18,7 +18,7 @@ from polygon_fundamentals.statements import Generation
 LEDGER_DAYS = timedelta(days=400)
 # The sunset that v1's answers announced.
 ANNOUNCED_SUNSET = datetime(2026, 10, 9, tzinfo=UTC)
-# A success as recent as this outweighs an announced sunset.
+# An endpoint that was asked or answered as recently as this is not given up for a sunset.
 FRESH = timedelta(days=7)
 
 
@@ -27,7 +27,7 @@ class V1Endpoint:
     """What the ledger knows of v1's endpoint.
 
     `state` is `live`, `browning out`, `frozen` or `archived` (both with the day they began,
-    `since`), or `unknown` where no load of the last days says anything. `sunset` is as the API
+    `since`), or `unknown` where no load says anything that still holds. `sunset` is as the API
     sent it. `retired` says whether v1 is to be taken for gone: it is `frozen`, or nothing is
     known and its sunset has passed.
     """
@@ -55,14 +55,19 @@ def v1_endpoint(
 
 def _asked(entries: Sequence[RunEntry], now: datetime) -> V1Endpoint:
     sunset: str | None = None
+    asked: datetime | None = None
     for entry, report in _newest_reports(entries):
+        asked = asked or entry.started
         sunset = sunset or report.sunset
         if is_retired(report):
             since = _retired_since(report) or day_of(entry.started).isoformat()
             return V1Endpoint("frozen", since, since, retired=True)
         browning = bool(report.brownouts) or BrownoutError.__name__ in _classes(report)
         if browning or not report.failed or report.rows_received:
-            if now - entry.started > FRESH and _moment(sunset) <= now:
+            ends = _moment(sunset)
+            nobody_asks = now - asked > FRESH
+            silent_since = now - entry.started > FRESH and entry.started < ends
+            if ends <= now and (nobody_asks or silent_since):
                 return V1Endpoint("unknown", None, sunset, retired=True)
             return V1Endpoint("browning out" if browning else "live", None, sunset)
     return V1Endpoint("unknown", None, sunset, retired=_moment(sunset) <= now)

@@ -15,6 +15,7 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.ledger import RunEntry
 from polygon_fundamentals.ledger.v1_endpoint import V1Endpoint, v1_endpoint
 from tests.builders.ledger import entry
+from tests.builders.status_lakes import WHOLE
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 PATH = "/vX/reference/financials"
@@ -39,7 +40,7 @@ def run_of_both(lake: Lake, day: str, v1: dict[str, Any], outcome: str = "failed
         started=f"{day}T10:00:00+00:00",
         ended=f"{day}T10:01:00+00:00",
         outcome=outcome,
-        parameters={"generation": "both", "date": day},
+        parameters={**WHOLE, "generation": "both", "date": day},
         generations={"v1": window | v1, "v2": window | {"ok": True, "failed": []}},
     )
 
@@ -78,6 +79,18 @@ def test_an_old_success_gives_way_to_the_sunset_in_both(lake: Lake) -> None:
     assert read_by_both(lake) == ("unknown", True)
 
 
+def test_an_outage_of_weeks_is_an_alarm_each_day_and_no_retirement(lake: Lake) -> None:
+    run_of_both(lake, "2026-10-30", {"ok": True, "failed": []}, "succeeded")
+    alarms = {"v1 daily update", "v1 last run"}
+    for day in (3, 6, 9, 10, 11, 20, 26):
+        now = NOW.replace(day=day, hour=20)
+        run_of_both(lake, f"2026-11-{day:02}", failed("500", error="RetriableApiError"))
+        rows = status.check_status(status.gather(lake, {}, now, datasets=()))
+        found = {row.name for row in status.alarms(rows)}
+        assert alarms <= found
+    assert read_by_both(lake) == ("live", False)
+
+
 def test_both_read_the_ledger_as_far_back(lake: Lake) -> None:
     run_of_both(lake, "2026-06-01", {"ok": None, "failed": [], "frozen_since": "2026-06-01"})
     run_of_both(lake, "2026-11-26", failed("v1 answered 503", error="RetriableApiError"))
@@ -102,6 +115,11 @@ GOOD: dict[str, Any] = {"failed": [], "ok": True}
         ([(9, {**GOOD, "sunset": "Fri, 20 Nov 2026 00:00:00 GMT"})], "unknown", True),
         ([(9, {**GOOD, "sunset": "2027-01-01"})], "live", False),
         ([(9, {**GOOD, "sunset": "soon"})], "unknown", True),
+        # While loads go on asking, a v1 that answered after its sunset is out of order ...
+        ([(20, {**GOOD, "sunset": "2026-11-01"}), (1, failed("500"))], "live", False),
+        ([(20, {**GOOD, "sunset": "2026-11-01"}), (8, failed("500"))], "unknown", True),
+        # ... but not one that has been silent since its sunset.
+        ([(20, {**GOOD, "sunset": "2026-11-08"}), (1, failed("500"))], "unknown", True),
         # A run of v2 alone and one that left out an archived v1 say nothing of v1.
         ([(2, {"frozen_since": "2026-06-01"}), (1, {})], "frozen", True),
         ([(2, GOOD), (1, {**GOOD, "archived_since": "2026-11-01"})], "live", False),
