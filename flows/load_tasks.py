@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,11 +12,12 @@ from prefect import unmapped
 from prefect.futures import PrefectFuture, as_completed
 
 from flows.runtime.progress import Progress
-from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.errors import ApiError, UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.ledger import Run
-from polygon_fundamentals.load.query import BATCH, Filters, even_groups, v2_batch
+from polygon_fundamentals.load.query import BATCH, Filters, even_groups, v2_batch, v2_timeframes
+from polygon_fundamentals.load.window_v2 import WHOLE_MARKET
 from polygon_fundamentals.reports import LoadReport, UnitFailure
 from polygon_fundamentals.settings import Settings
 from polygon_fundamentals.statements import Generation, Statement
@@ -94,16 +96,47 @@ def _load(plan: LoadPlan, generation: Generation, progress: Progress) -> LoadRep
         report += unresolved
         submitted = _submit_v2(plan, todo, companies)
     pending = dict(submitted)
+    answered, rows = Counter[str](), Counter[str]()
     for future in as_completed(list(pending)):
         mine = pending[future]
         part = task_report(future, mine)
         report += part
         failed = {(failure.ticker, failure.statement) for failure in part.failed}
         good = [unit for unit in mine if unit not in failed]
+        answered.update(statement for _, statement in good)
+        for statement in {statement for _, statement in mine}:
+            rows[statement] += part.rows_received + part.rows_unfollowed
         if good:
             plan.run.done([(generation.value, *unit) for unit in good])
         progress.advance(name, len(mine), failed=len(failed), rows=report)
+    if plan.filters.spans_years:
+        report += _without_rows(
+            plan, generation, {s: n for s, n in answered.items() if not rows[s]}
+        )
     return replace(report, units=units, seconds=time.monotonic() - started)
+
+
+def _without_rows(
+    plan: LoadPlan, generation: Generation, answered: Mapping[str, int]
+) -> LoadReport:
+    """Return what is missing of statements without a row of any of so many tickers.
+
+    A few tickers may have none, as funds do. Of a whole batch the API gave nothing, and the
+    statement would be missing without a word. v2 is not asked for twelve months of a balance sheet.
+    """
+    lost = tuple(
+        UnitFailure(
+            WHOLE_MARKET,
+            statement,
+            f"{generation} gave no row of {statement} for any of {tickers:,} tickers: look at the "
+            "API's status and your plan, then run again",
+            ApiError.__name__,
+        )
+        for statement, tickers in answered.items()
+        if tickers >= BATCH
+        and (generation is Generation.V1 or v2_timeframes(Statement(statement), plan.filters))
+    )
+    return LoadReport(failed=lost)
 
 
 def task_report(

@@ -131,10 +131,12 @@ class WindowReport(LoadReport):
     """What a daily update did with one generation.
 
     `window` holds the first and the last day (`from`, `to`). A retired v1 is `frozen_since` a
-    day, an archived one `archived_since` the day it was archived; neither is a failure.
+    day, an archived one `archived_since` the day it was archived; neither is a failure. Of
+    `statements_without_rows` the window held no row at all.
     """
 
     window: Mapping[str, str] = field(default_factory=dict)
+    statements_without_rows: tuple[str, ...] = ()
     periods_asked_again: int = 0
     fourths_left: int = 0
     frozen_since: str | None = None

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from polygon_fundamentals import ledger
+from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.errors import ApiError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.reference.tickers import universe
-from polygon_fundamentals.statements import Generation
+from polygon_fundamentals.reference.tickers import TICKERS_PATH, universe
+from polygon_fundamentals.statements import Generation, Statement
 from tests.builders.commands import call, where
 from tests.conftest import client_of
-from tests.servers import results, serving
+from tests.servers import Answer, Asked, results, serving
 from tests.unit.silver.feeding import put, v2_balance
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -54,3 +55,42 @@ def test_a_day_without_any_ratios_is_missing(lake: Lake, at: list[str]) -> None:
     # A ticker that somebody named may have none: a fund has not.
     code, answer = call("ratios", "--tickers", "ABC", *at)
     assert (code, answer["ratios"]["tickers_without_rows"]) == (0, ["ABC"])
+
+
+MANY = [f"T{number:03}" for number in range(500)]
+
+
+def all_but_cash_flow(asked: Asked) -> Answer:
+    """Answer with a list of tickers, and of each statement but one with a row of today."""
+    if asked.path == TICKERS_PATH:
+        return results([{"ticker": name, "type": "CS", "active": True} for name in MANY])
+    if asked.path == Statement.CASH_FLOW.v2_path:
+        return results([])
+    return results([v2_balance(str(today_in_new_york()), 1.0, tickers=[MANY[0]])])
+
+
+def test_a_statement_without_a_row_of_many_tickers_is_missing(lake: Lake) -> None:
+    names = ",".join(MANY[:160])
+    with serving(all_but_cash_flow) as server:
+        at = ["--generation", "v2", "--tickers", names, *where(server.url, lake)]
+        code, answer = call("historical-load", *at)
+    (unit,) = answer["v2"]["failed"]
+    assert (code, unit["statement"]) == (3, "cash_flow")
+    assert unit["reason"].startswith("v2 gave no row of cash_flow for any of 160 tickers: look at")
+    assert outcomes(lake) == [("historical-load", "failed")]
+
+
+def test_an_update_that_gets_none_of_a_statement_asks_again_and_fails_in_the_end(
+    lake: Lake,
+) -> None:
+    """A few days say little: the next run goes back to where there were rows."""
+    whole = ("daily-update", "--generation", "v2", "--universe", "active", "--days-back")
+    with serving(all_but_cash_flow) as server:
+        at = where(server.url, lake)
+        code, answer = call(*whole, "12", *at)
+        assert (code, answer["v2"]["statements_without_rows"]) == (0, ["cash_flow"])
+        code, answer = call(*whole, "13", *at)
+        (unit,) = answer["v2"]["failed"]
+        assert (code, unit["statement"]) == (3, "cash_flow")
+        assert "gave no row of the whole market for the 14 days since" in unit["reason"]
+        assert answer["v2"]["rows_received"] > 0

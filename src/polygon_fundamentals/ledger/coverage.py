@@ -20,7 +20,7 @@ def last_covered(
     covered `scope` (its tickers, universe, statements and timeframes). Before the first of
     them, it is the day of the oldest historical load that had no last day and may have
     stored anything, however it ended. No run covers days after the one it started on, and none
-    that was given no row at all covers any: an outage may answer with nothing.
+    that was given no row at all of a statement covers any: an outage may answer with nothing.
 
     Updates that asked the API at the same address count (`base_url` of `scope`), and entries older
     than that parameter. Where there is none, the API may have moved, or the lake have been tried
@@ -40,8 +40,10 @@ def _updated(
     days = []
     for entry in entries:
         report = entry.generations.get(generation)
-        came = report is not None and report.ok and report.rows_received and "to" in report.window
-        if report and came and entry.flow == "daily-update" and covers(entry, scope):
+        if report is None or not report.ok or "to" not in report.window:
+            continue
+        came = report.rows_received and not report.statements_without_rows
+        if came and entry.flow == "daily-update" and covers(entry, scope):
             days.append(min(date.fromisoformat(report.window["to"]), day_of(entry.started)))
     return max(days, default=None)
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from itertools import pairwise
 
-from polygon_fundamentals.business_days import day_of_text
+from polygon_fundamentals.business_days import day_of_text, today_in_new_york
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.statements import Statement, Timeframe
 
@@ -24,6 +24,8 @@ BATCH = 160
 # A list parameter's length: 300 CIKs make an address of some 4,100 characters, commas encoded;
 # web servers commonly refuse one of more than 8,192.
 VALUES = 300
+# A year, and the longest delay of a report.
+_YEAR_AND_DELAY = timedelta(days=505)
 
 
 def as_day(text: str, name: str) -> date:
@@ -112,6 +114,14 @@ class Filters:
             self.fiscal_quarter,
         )
         return all(value is None for value in narrowed)
+
+    @property
+    def spans_years(self) -> bool:
+        """Whether each company that files reports has some among what is asked for."""
+        narrowed = (self.filing_date_lt, self.period_end, self.fiscal_year, self.fiscal_quarter)
+        latest = (today_in_new_york() - _YEAR_AND_DELAY).isoformat()
+        first = self.filing_date_gte or latest
+        return first <= latest and all(value is None for value in narrowed)
 
     def as_json(self) -> dict[str, object]:
         """Return the filters as small JSON, to pass between tasks."""

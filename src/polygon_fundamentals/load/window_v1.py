@@ -32,7 +32,7 @@ from polygon_fundamentals.load.bisect import raise_skipped, skip_bad_rows
 from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import V1_PAGE
 from polygon_fundamentals.load.store import Annual, Companies, StoreJob, store_v1, undated_missing
-from polygon_fundamentals.load.window_v2 import WHOLE_MARKET, Window
+from polygon_fundamentals.load.window_v2 import WHOLE_MARKET, Window, refuse_nothing
 from polygon_fundamentals.reports import UpsertCounts, WindowReport
 from polygon_fundamentals.statements import V1_PATH, Statement, Timeframe
 
@@ -108,6 +108,8 @@ def update_v1(
     units = [(ticker or WHOLE_MARKET, statement.value) for statement in statements]
     try:
         _fetch(run, window, timeframes)
+        if ticker is None and not run.counts.rows_received and not run.unfollowed:
+            refuse_nothing("v1", window, companies)
         report = WindowReport(units=len(units))
     except (FundamentalsError, OSError) as error:
         report = WindowReport.of_failure(units, as_fundamentals_error(error))

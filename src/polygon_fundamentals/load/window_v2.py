@@ -8,11 +8,11 @@ asked for besides: v2's periods that got a new label; for v1 see `window_v1`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
-from polygon_fundamentals.errors import FundamentalsError, as_fundamentals_error
+from polygon_fundamentals.errors import ApiError, FundamentalsError, as_fundamentals_error
 from polygon_fundamentals.http.client import named
 from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.load.bisect import raise_skipped, skip_bad_rows
@@ -23,6 +23,9 @@ from polygon_fundamentals.reports import UpsertCounts, WindowReport
 from polygon_fundamentals.statements import Statement, Timeframe
 
 WHOLE_MARKET = "*"
+# In a market of which a lake follows so many companies, something is filed in so many days.
+_MANY_COMPANIES = 500
+_MANY_DAYS = 14
 
 
 @dataclass(frozen=True)
@@ -151,11 +154,32 @@ def update_v2(
             v2_request(statement, filters, tickers=some) for some in even_groups(symbols, VALUES)
         ]
     run = _V2Run(loader, statement, known, companies)
+    report = WindowReport(units=len(units))
     try:
         run.fetch(requests)
-        report = WindowReport(units=len(units))
+        if not run.counts.rows_received and not run.unfollowed:
+            report = replace(report, statements_without_rows=(statement.value,))
+            if not by_name:
+                refuse_nothing(f"v2's {statement}", window, companies)
     except (FundamentalsError, OSError) as error:
         report = WindowReport.of_failure(units, as_fundamentals_error(error))
     return report + WindowReport.of(
         run.counts, rows_unfollowed=run.unfollowed, periods_asked_again=run.asked_again
     )
+
+
+def refuse_nothing(endpoint: str, window: Window, companies: Companies) -> None:
+    """Refuse an answer without a row to a window over the whole market, where there must be some.
+
+    A window without rows is asked for again by the next run, so that an endpoint that goes on
+    giving nothing comes to so many days.
+
+    Raises:
+        ApiError: the lake follows many companies, and the window has many days.
+    """
+    days = (window.before - window.first).days
+    if len(companies) >= _MANY_COMPANIES and days >= _MANY_DAYS:
+        raise ApiError(
+            f"{endpoint} gave no row of the whole market for the {days} days since {window.first}: "
+            "look at the API's status and your plan, then run again; these days are asked for again"
+        )

@@ -163,14 +163,16 @@ def _daily(figures: Figures, name: str) -> Row:
 
 
 def _stale(figures: Figures, name: str) -> Iterator[Row]:
+    """Yield a row where one of a generation's statements, the oldest, has stood still for long."""
     update = figures.updates[name]
-    days = [d.last_filed for d in figures.datasets if d.generation == name and d.last_filed]
+    filed = {d.statement: d.last_filed for d in figures.datasets if d.generation == name}
+    days = {statement: day for statement, day in filed.items() if day}
     if not days or update.until is None:
         return
-    newest = max(days)
+    statement, newest = min(days.items(), key=lambda item: item[1])
     age = (update.until - newest).days
     if age > STALE_DAYS:
-        reason = f"the newest filing is {age} days older than the last window"
+        reason = f"the newest filing of {statement} is {age} days older than the last window"
         remedy = f"ask for it again: `daily-update --generation {name} --days-back {age}`"
         stale = timedelta(days=STALE_DAYS)
         if any(first <= newest and last - newest > stale for first, last in update.windows):

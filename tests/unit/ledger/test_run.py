@@ -193,6 +193,20 @@ def test_an_update_that_was_given_nothing_covers_no_day(lake: Lake) -> None:
     assert covered(lake) == date(2026, 8, 4)
 
 
+def test_an_update_that_was_given_none_of_a_statement_covers_no_day(lake: Lake) -> None:
+    for day, without in (("2026-08-04", []), ("2026-08-05", ["cash_flow"])):
+        window = {"from": day, "to": day}
+        told = {
+            "ok": True,
+            "rows_received": 3,
+            "window": window,
+            "statements_without_rows": without,
+        }
+        started = f"{day}T20:00:00+00:00"
+        entry(lake, day, started=started, outcome="succeeded", generations={"v2": told})
+    assert covered(lake) == date(2026, 8, 4)
+
+
 def test_what_another_server_gave_hides_no_missed_days(lake: Lake) -> None:
     real, sandbox = "https://api.massive.com", "http://127.0.0.1:8080"
 

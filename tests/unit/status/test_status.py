@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from flows.lake_status import TARGETS_FILE
 from flows.parameters.loads import RefreshParameters
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.statements import Generation
+from polygon_fundamentals.lake.catalogue import DatasetCounts
+from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.status import alarms, as_html, as_json, check_status, gather, load_targets
 from polygon_fundamentals.status.targets import PLANNED
 from tests.builders.ledger import entry
@@ -346,7 +347,9 @@ def test_old_filings_are_asked_for_again_once(lake: Lake) -> None:
     put(lake, Generation.V2, v2_balance("2025-12-01", 100.0), "2025-12-02T12:00")
     day = "2026-07-13"
     run_of(lake, day, {"ok": True}, {"ok": True})
-    words = "v2 freshness: the newest filing is 224 days older than the last window"
+    words = (
+        "v2 freshness: the newest filing of balance_sheets is 224 days older than the last window"
+    )
     again = "; ask for it again: `daily-update --generation v2 --days-back 224`"
     assert warnings(lake) == [words + again]
     # Short windows at their own time prove nothing of an API that answered nothing then.
@@ -357,3 +360,12 @@ def test_old_filings_are_asked_for_again_once(lake: Lake) -> None:
     asked = "; all days since 2025-12-01 were asked for at once, and nothing newer came"
     vendor = "; ask the vendor whether the endpoint is still fed"
     assert words + asked + vendor in warnings(lake)
+
+
+def test_a_statement_that_stands_still_beside_others_that_do_not_is_an_alarm(lake: Lake) -> None:
+    newest = {Statement.BALANCE_SHEETS: date(2026, 7, 1), Statement.CASH_FLOW: date(2026, 1, 5)}
+    datasets = [DatasetCounts(Generation.V2, s, last_filed=day) for s, day in newest.items()]
+    run_of(lake, "2026-07-13", {"ok": True}, {"ok": True})
+    figures = gather(lake, load_targets(None), MONDAY, datasets=datasets)
+    (alarm,) = alarms(check_status(figures))
+    assert alarm.reason == "the newest filing of cash_flow is 189 days older than the last window"
