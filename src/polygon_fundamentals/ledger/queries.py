@@ -9,7 +9,7 @@ from statistics import median
 
 from polygon_fundamentals.business_days import day_of, previous_business_day, streak
 from polygon_fundamentals.ledger.coverage import covers
-from polygon_fundamentals.ledger.entry import FAILED, SUCCEEDED, RunEntry
+from polygon_fundamentals.ledger.entry import FAILED, INTERRUPTED, SUCCEEDED, RunEntry
 from polygon_fundamentals.ledger.v1_endpoint import is_retired
 from polygon_fundamentals.reports import WindowReport
 from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES, Generation
@@ -116,14 +116,32 @@ def newest(entries: Sequence[RunEntry], flow: str) -> RunEntry | None:
 
 
 def newest_parity(entries: Sequence[RunEntry]) -> RunEntry | None:
-    """Return the newest parity that has ended, or None: of all tickers, where there is one.
+    """Return the parity that stands: the newest that has ended, or None without one.
 
-    A comparison of some tickers, made to look at them, says nothing of the others and does not
-    take the place of the one that did.
+    A comparison of named tickers, made to look at them, does not take the place of one of all. Nor
+    does a sample that passed, where one of all did not, or has seen every load.
     """
     ended = [e for e in reversed(entries) if e.flow == "parity" and not e.is_running]
-    of_all = (e for e in ended if not e.parameters.get("tickers"))
-    return next(of_all, ended[0] if ended else None)
+    of_all = [e for e in ended if not e.parameters.get("tickers")]
+    if not of_all:
+        return ended[0] if ended else None
+    newest = of_all[0]
+    whole = next((e for e in of_all if _is_whole_parity(e)), newest)
+    if not _passed(newest):
+        return newest
+    changed = last_change(entries)
+    outrun = changed is not None and changed > whole.started
+    return newest if _passed(whole) and outrun else whole
+
+
+def _is_whole_parity(entry: RunEntry) -> bool:
+    """Return whether a run compared the whole history of all tickers, or ended in an error."""
+    sample = entry.parity.sample if entry.parity else entry.parameters.get("sample")
+    return sample is None and entry.outcome != INTERRUPTED
+
+
+def _passed(entry: RunEntry) -> bool:
+    return entry.parity is not None and entry.parity.passed
 
 
 def last_change(entries: Sequence[RunEntry]) -> datetime | None:

@@ -311,7 +311,17 @@ def test_where_v1_is_retired_other_lines_stand(ready: Lake) -> None:
     assert "1 files changed since" in unmet(lines(ready, v1="retired"))["v1 checksums"]
 
 
+def test_a_look_at_a_sample_does_not_undo_a_whole_parity(ready: Lake) -> None:
+    entry(ready, "parity", NOW, passed=True, tickers_compared=1, sample=1)
+    assert unmet(lines(ready)) == {}
+    # A sample that did not pass does.
+    entry(ready, "parity", NOW, passed=False, tickers_compared=1, sample=1)
+    assert unmet(lines(ready)).keys() == {"parity"}
+
+
 def test_a_retired_v1_asks_for_the_whole_history(ready: Lake) -> None:
+    loaded = {"v2": {"failed": [], "rows_new": 1}}
+    entry(ready, "historical-load", NOW - timedelta(minutes=30), generations=loaded)
     entry(ready, "parity", NOW, passed=True, tickers_compared=2, sample=100)
     assert unmet(lines(ready)) == {}
     assert "the whole history are asked for" in unmet(lines(ready, v1="retired"))["parity"]

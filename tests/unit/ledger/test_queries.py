@@ -155,3 +155,41 @@ def test_a_window_covers_the_days_that_were_missed_before_it() -> None:
     # One that was asked for earlier days covers those alone.
     old = up_to("2026-08-12")
     assert max(queries.covered_days([old], Generation.V1)) == date(2026, 8, 12)
+
+
+def compared(days_ago: float, passed: bool | None, sample: int | None = None) -> RunEntry:
+    """Return a run of parity; without an answer it ended in an error."""
+    answer = {} if passed is None else {"passed": passed, "sample": sample}
+    outcome = "succeeded" if passed else "failed"
+    parameters = {"tickers": [], "sample": sample}
+    return record("parity", outcome, days_ago, parameters=parameters, **answer)
+
+
+LOADED = {"v2": {**GOOD, "rows_new": 3}}
+
+
+@pytest.mark.parametrize(
+    ("runs", "stands"),
+    [
+        # What did not pass is not hidden by a look at a few tickers ...
+        ([compared(2, passed=False), compared(1, passed=True, sample=1)], 0),
+        ([compared(2, passed=None), compared(1, passed=True, sample=1)], 0),
+        ([compared(9, False), record(days_ago=5, generations=LOADED), compared(1, True, 99)], 0),
+        # ... nor what passed and has seen all there is.
+        ([compared(2, passed=True), compared(1, passed=True, sample=1)], 0),
+        # A sample that did not pass is no less an alarm.
+        ([compared(2, passed=True), compared(1, passed=False, sample=9)], 1),
+        # Where the whole has not been compared since a load, the newest sample says more.
+        ([compared(9, True), record(days_ago=5, generations=LOADED), compared(1, True, 99)], 2),
+        ([compared(2, passed=False, sample=9), compared(1, passed=True, sample=9)], 1),
+        ([compared(2, passed=False), compared(1, passed=True)], 1),
+        ([compared(2, passed=True, sample=9), record("parity", "interrupted", 1)], 1),
+    ],
+)
+def test_which_parity_stands(runs: list[RunEntry], stands: int) -> None:
+    assert queries.newest_parity(runs) is runs[stands]
+
+
+def test_an_interrupted_parity_hides_no_later_sample() -> None:
+    runs = [record("parity", "interrupted", 2), compared(1, passed=True, sample=9)]
+    assert queries.newest_parity(runs) is runs[1]
