@@ -134,7 +134,7 @@ def _updated(run: ledger.Run, given: DailyUpdateParameters) -> Report:
     whole |= {"notes": notes, "tickers_followed": len(followed)}
     reports = {name: whole[name] for name in reports_by_generation}
     if given.ratios:
-        whole = with_ratios(whole, list(followed), given.base_url)
+        whole = with_ratios(whole, list(followed), given.base_url, named=bool(given.names))
         run.report["ratios"] = whole["ratios"]
     ok = whole["exit_code"] == 0
     run.report.update(ok=ok, message=whole["message"], generations=reports, notes=notes)

@@ -143,7 +143,8 @@ def run_load(flow_name: str, parameters: dict[str, object], load: Load) -> Repor
             report = with_original_dates(report, load.tickers, load.base_url, load.witness)
             run.report["original_dates"] = report["original_dates"]
         if load.ratios:
-            report = with_ratios(report, load.tickers, load.base_url)
+            named = bool(load.tickers)
+            report = with_ratios(report, load.tickers, load.base_url, named=named)
             run.report["ratios"] = report["ratios"]
         # A sharded load knows its shards by what the ledger says of them.
         run.report.update(

@@ -16,6 +16,7 @@ from flows.runtime.artifacts import publish_load
 from flows.signature import takes
 from polygon_fundamentals.errors import ApiError
 from polygon_fundamentals.lake import Lake, catalogue
+from polygon_fundamentals.load.query import BATCH
 from polygon_fundamentals.load.window_v2 import WHOLE_MARKET
 from polygon_fundamentals.reference.tickers import universe
 from polygon_fundamentals.reports import LoadReport, UnitFailure, counted
@@ -60,13 +61,18 @@ def ratios(given: RatiosParameters) -> Report:
     return report
 
 
-def with_ratios(report: Report, tickers: Sequence[str], base_url: str | None) -> Report:
-    """Return a load's report, to which the ratios of its tickers are added."""
+def with_ratios(
+    report: Report, tickers: Sequence[str], base_url: str | None, *, named: bool
+) -> Report:
+    """Return a load's report, to which the ratios of its tickers are added.
+
+    Those of all tickers in the lake where there are none; `named` says that somebody named them.
+    """
     where = Lake(Path(report["lake"]))
     spec = RunSpec(run=report["run"], lake=report["lake"], base_url=base_url)
     try:
         wanted = tickers or list(catalogue.companies(where))
-        loaded = _load(spec, wanted, named=bool(tickers))
+        loaded = _load(spec, wanted, named=named)
     finally:
         close(spec)
     return {
@@ -80,13 +86,14 @@ def with_ratios(report: Report, tickers: Sequence[str], base_url: str | None) ->
 def _load(spec: RunSpec, tickers: Sequence[str], *, named: bool) -> LoadReport:
     """Return what became of the ratios of some tickers.
 
-    A few that somebody named may have none. Where all of a lake's have none, the API gave nothing,
-    and the day would be missing without a word.
+    A few that somebody named may have none. Where all of a lake's have none, or all of a long list,
+    the API gave nothing, and the day would be missing without a word.
     """
     started = time.monotonic()
+    may_be_none = named and len(tickers) < BATCH
     future = load_daily_ratios.submit(spec, label(tickers), list(tickers))
     report = task_report(future, [(ticker, RATIOS) for ticker in tickers])
-    if tickers and not named and not report.failed and not report.rows_received:
+    if tickers and not may_be_none and not report.failed and not report.rows_received:
         reason = (
             f"the API gave no ratios for any of {counted(len(tickers), 'ticker')}: look at its "
             "status and your plan, then run `ratios` again today"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,9 @@ from polygon_fundamentals.server import SHARD_DEPLOYMENT
 POLL_SECONDS = 2.0
 # A shard that its worker began and that left no sign in the ledger is started again after this.
 SILENT_SECONDS = ledger.SILENT_SECONDS
+# How long what a worker elsewhere wrote may take to show on a file system that is shared.
+SHOWS_SECONDS = 60.0
+UNTAKEN_SECONDS = 600.0
 ATTEMPTS = 3
 
 
@@ -38,6 +42,7 @@ class Shard:
     run: UUID | None = None
     attempts: int = 0
     began: float = 0.0
+    completed: float = 0.0
     entry: ledger.RunEntry | None = None
     problem: str = ""
 
@@ -49,7 +54,6 @@ class Shard:
 
 def carry_out(lake: Lake, shards: list[Shard], common: dict[str, object]) -> None:
     """Start every shard and wait until each has ended; replace the runs that died."""
-    log = get_run_logger()
     try:
         with get_client(sync_client=True) as client:
             try:
@@ -61,21 +65,7 @@ def carry_out(lake: Lake, shards: list[Shard], common: dict[str, object]) -> Non
                 ) from error
             for shard in shards:
                 _start(client, deployment, shard, common)
-            while any(shard.open for shard in shards):
-                time.sleep(POLL_SECONDS)
-                ledger.close_crashed(lake)
-                entries = {e.flow_run_id: e for e in ledger.read_entries(lake)[0]}
-                for shard in shards:
-                    if not shard.open:
-                        continue
-                    state = client.read_flow_run(_known(shard)).state
-                    lost = _look(shard, state, entries.get(str(shard.run)))
-                    if lost and shard.attempts >= ATTEMPTS:
-                        shard.problem = f"{lost} ({ATTEMPTS} times); check the workers"
-                    elif lost:
-                        log.warning("shard %d: %s; started again", shard.number, lost)
-                        client.set_flow_run_state(_known(shard), Crashed(message=lost), force=True)
-                        _start(client, deployment, shard, common)
+            _wait(lake, client, shards, lambda shard: _start(client, deployment, shard, common))
     except (httpx.HTTPError, PrefectException) as error:
         raise ApiError(
             f"the Prefect server stopped answering ({type(error).__name__}); the shards go on with "
@@ -83,11 +73,40 @@ def carry_out(lake: Lake, shards: list[Shard], common: dict[str, object]) -> Non
         ) from error
 
 
+def _wait(
+    lake: Lake, client: SyncPrefectClient, shards: list[Shard], start: Callable[[Shard], None]
+) -> None:
+    """Wait until each shard has ended; start those again whose runs died."""
+    log, taken = get_run_logger(), time.monotonic()
+    while any(shard.open for shard in shards):
+        time.sleep(POLL_SECONDS)
+        ledger.close_crashed(lake)
+        entries = {e.flow_run_id: e for e in ledger.read_entries(lake)[0]}
+        for shard in filter(lambda shard: shard.open, shards):
+            state = client.read_flow_run(_known(shard)).state
+            if state and state.type is not StateType.SCHEDULED:
+                taken = time.monotonic()
+            lost = _look(shard, state, entries.get(str(shard.run)))
+            if lost and shard.attempts >= ATTEMPTS:
+                shard.problem = f"{lost} ({ATTEMPTS} times); check the workers"
+            elif lost:
+                log.warning("shard %d: %s; started again", shard.number, lost)
+                client.set_flow_run_state(_known(shard), Crashed(message=lost), force=True)
+                start(shard)
+        if time.monotonic() - taken > UNTAKEN_SECONDS:
+            log.warning(
+                "no worker has taken any of the shards left for %d minutes: start another worker "
+                "of the pool, or raise the limit of the one that carries out this run",
+                UNTAKEN_SECONDS / 60,
+            )
+            taken = time.monotonic()
+
+
 def _start(
     client: SyncPrefectClient, deployment: UUID, shard: Shard, common: dict[str, object]
 ) -> None:
     shard.attempts += 1
-    shard.began = 0.0
+    shard.began = shard.completed = 0.0
     shard.run = client.create_flow_run_from_deployment(
         deployment,
         name=f"shard {shard.number} · {len(shard.tickers)} tickers"
@@ -121,6 +140,13 @@ def _look(shard: Shard, state: RunState[Any] | None, entry: ledger.RunEntry | No
         shard.problem = state_text
     elif kind is StateType.CRASHED:
         return state_text
+    elif kind is StateType.COMPLETED and entry is None:
+        shard.completed = shard.completed or time.monotonic()
+        if time.monotonic() - shard.completed > SHOWS_SECONDS:
+            shard.problem = (
+                f"it ended as {state_text!r}, but left nothing in this lake: look whether its "
+                f"worker has the same lake, with {shard.file} in it, then run again"
+            )
     elif kind in (StateType.RUNNING, StateType.PENDING) and entry is None:
         shard.began = shard.began or time.monotonic()
         if time.monotonic() - shard.began > SILENT_SECONDS:

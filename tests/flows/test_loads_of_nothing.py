@@ -57,6 +57,19 @@ def test_a_day_without_any_ratios_is_missing(lake: Lake, at: list[str]) -> None:
     assert (code, answer["ratios"]["tickers_without_rows"]) == (0, ["ABC"])
 
 
+def test_a_daily_update_without_the_ratios_it_asks_for_is_missing_a_day(
+    lake: Lake, at: list[str]
+) -> None:
+    put(lake, Generation.V2, v2_balance("2024-05-01", 1.0), "2024-05-02T12:00")
+    code, answer = call("daily-update", "--generation", "v2", "--ratios", *at)
+    assert code == 3
+    assert len(answer["ratios"]["failed"]) == 1
+    assert "1 missing" in answer["message"]
+    assert outcomes(lake) == [("daily-update", "failed")]
+    code, _ = call("daily-update", "--generation", "v2", "--ratios", "--tickers", "ABC", *at)
+    assert code == 0
+
+
 MANY = [f"T{number:03}" for number in range(500)]
 
 
