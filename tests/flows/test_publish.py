@@ -16,6 +16,7 @@ from polygon_fundamentals.silver import HISTORY_TABLE, TABLE
 from polygon_fundamentals.statements import Generation
 from polygon_fundamentals.status import check_status, gather
 from tests.builders.commands import call, call_with_errors
+from tests.builders.ledger import entry
 from tests.builders.publishing import BUCKET, s3_server
 from tests.cutover_world import fill, load_gone, load_later
 
@@ -60,6 +61,10 @@ def test_a_build_that_is_not_published_is_shown_and_late_after_a_day_and_a_half(
     where, to = ["--lake", str(lake.root)], ["--to", str(tmp_path / "tables")]
     call("silver", *where)
     _, report = call("publish", *to, *where)
+    # On another day too: a single publish may have been a trial.
+    before = {"started": "2026-07-01T05:00:00+00:00", "ended": "2026-07-01T05:01:00+00:00"}
+    before |= {"outcome": "succeeded", "parameters": {"to": str(tmp_path / "tables")}}
+    entry(lake, "before", flow="publish", published={"build": "b"}, **before)
     load_later(lake)
     build = silver.build(lake, Generation.V1)
     assert build.id != report["build"]
@@ -78,7 +83,7 @@ def test_a_build_that_is_not_published_is_shown_and_late_after_a_day_and_a_half(
     assert "the publishing of this lake is held by another run" in refused["error"]
     _, status = call("status", *where)
     (warning,) = [w for w in status["warnings"] if w.startswith("published in")]
-    assert "the last run failed: the publishing of this lake" in warning
+    assert "the last run failed: the lock of the publishing of this lake" in warning
 
 
 @pytest.mark.parametrize(

@@ -200,16 +200,17 @@ def _refresh(figures: Figures) -> Row:
 
 def _published(place: Published, figures: Figures) -> Row:
     name, again = f"published in {place.to}", f"run `publish --to {place.to}`"
+    bad = False if place.in_use else None
     if place.at is None:
-        return Row(name, False, f"nothing yet: {place.failed}", "published", again)
+        return Row(name, bad, f"nothing yet: {place.failed}", "published", again)
     hours = (figures.at - place.at) / timedelta(hours=1)
     age = f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"
     reason = f"build {place.build}, {age} ago"
     if place.failed:
-        return Row(name, False, f"{reason}; the last run failed: {place.failed}", "failed", again)
+        return Row(name, bad, f"{reason}; the last run failed: {place.failed}", "failed", again)
     if place.behind:
         behind = f"{reason}; the lake's readers see {place.behind}"
-        return Row(name, False if place.late else None, behind, "published", again)
+        return Row(name, bad if place.late else None, behind, "published", again)
     return Row(name, True, reason, "published")
 
 

@@ -156,7 +156,7 @@ def gather(
         difference_now=present,
         damaged=tuple(str(path) for path in damaged),
         others=others,
-        silver=follow_silver(lake, entries),
+        silver=follow_silver(lake, entries, at),
         verified=follow_verify(entries),
         compared=follow_parity(entries),
         published=tuple(published(lake, entries, at)),

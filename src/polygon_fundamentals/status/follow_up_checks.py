@@ -15,6 +15,8 @@ SILVER_DAYS = 8
 # Of a whole market parity takes hours, and some run it once a month. Nothing is switched on an old
 # one: the checklist asks for one that has seen every load.
 PARITY_DAYS = 32
+# It reads every file; some let it run once a month.
+VERIFY_DAYS = 32
 
 
 def check_silver(figures: Figures) -> Iterator[Row]:
@@ -26,7 +28,7 @@ def check_silver(figures: Figures) -> Iterator[Row]:
     silver, name, remedy = figures.silver, "silver", "run `silver`"
     if silver is None:
         return
-    reason = f"built {_minute(silver.ended)}"
+    reason = f"built {_minute(silver.ended)}" if silver.ended else "not built yet"
     if silver.failed:
         yield Row(name, False, f"{reason}; the last run failed: {silver.failed}", name, remedy)
         return
@@ -40,16 +42,28 @@ def check_silver(figures: Figures) -> Iterator[Row]:
 
 
 def check_verify(figures: Figures) -> Iterator[Row]:
-    """Yield the row on the files, where `verify` has looked at them."""
-    verified, name = figures.verified, "verify"
+    """Yield the row on the files, where `verify` is in use.
+
+    A success of long ago is not ok only where there were some on several days.
+    """
+    verified, name, again = figures.verified, "verify", "run `verify`"
     if verified is None:
         return
-    if verified.failed:
+    ended = _minute(verified.ended) if verified.ended else ""
+    if verified.found:
         remedy = "repair the files that `verify --json` lists, then run `verify` again"
-        reason = f"{verified.failed} ({_minute(verified.ended)})"
-        yield Row(name, False, reason, "damaged", remedy)
+        yield Row(name, False, f"{verified.found} ({ended})", "damaged", remedy)
         return
-    yield Row(name, True, f"every file as recorded, {_minute(verified.ended)}", "damaged")
+    reason = f"every file as recorded, {ended}" if ended else "no run has looked at every file yet"
+    if verified.failed:
+        reason += f"; the last run failed: {verified.failed}"
+        yield Row(name, False, reason, "failed", f"{again} again")
+        return
+    days = (figures.at - verified.ended).days if verified.ended else 0
+    if days > VERIFY_DAYS and verified.is_routine:
+        yield Row(name, False, f"{reason}, {days} days ago", "late", again)
+        return
+    yield Row(name, True, reason, "damaged")
 
 
 def check_parity(figures: Figures) -> Row:

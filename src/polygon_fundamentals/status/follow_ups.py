@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.lake.paths import Lake
@@ -12,28 +12,34 @@ from polygon_fundamentals.ledger import CRASHED, FAILED, SUCCEEDED, RunEntry
 from polygon_fundamentals.ledger.queries import last_change, newest_parity
 from polygon_fundamentals.status.publishing import present_build
 
+# Where there is no build, failures that are older say that nobody needs one.
+TRIED_LATELY = timedelta(days=8)
+
 
 @dataclass(frozen=True)
 class FollowUp:
     """What became of a flow that follows the loads.
 
-    `ended` is when its newest success ended, and `failed` why the newest run after that gave
-    nothing. `behind_since` is when a load first changed rows that the success did not see.
+    `ended` is when its newest success ended, None without one, and `failed` why the newest run
+    after that gave nothing. `found` says what it found amiss. `behind_since` is when a load first
+    changed rows that the success did not see.
     `is_routine` says whether there were successes on more than one day: a single one may have been
     a trial.
     """
 
-    ended: datetime
+    ended: datetime | None
     failed: str = ""
+    found: str = ""
     behind_since: datetime | None = None
     is_routine: bool = False
 
 
-def follow_silver(lake: Lake, entries: Sequence[RunEntry]) -> FollowUp | None:
+def follow_silver(lake: Lake, entries: Sequence[RunEntry], at: datetime) -> FollowUp | None:
     """Return what became of the builds of today's table; None where silver is not in use.
 
-    It is in use where a run of `silver` is in the ledger and readers have a build. A cutover builds
-    silver too, so the build that readers have counts as well.
+    It is in use where a run of `silver` is in the ledger and readers have a build, or where it was
+    tried on several days, and lately, and there is none. A cutover builds silver too, so the build
+    that readers have counts as well.
     """
     runs = [
         entry
@@ -44,7 +50,9 @@ def follow_silver(lake: Lake, entries: Sequence[RunEntry]) -> FollowUp | None:
         and entry.outcome in (SUCCEEDED, FAILED, CRASHED)
     ]
     made = _made(present_build(lake) or "")
-    if not runs or made is None:
+    if made is None:
+        return _never_built(runs, at)
+    if not runs:
         return None
     good = [entry for entry in runs if entry.outcome == SUCCEEDED]
     # A run that finds nothing new makes no build.
@@ -58,6 +66,15 @@ def follow_silver(lake: Lake, entries: Sequence[RunEntry]) -> FollowUp | None:
         behind_since=_first_change(entries, began),
         is_routine=len({day_of(entry.started) for entry in good}) > 1,
     )
+
+
+def _never_built(runs: Sequence[RunEntry], at: datetime) -> FollowUp | None:
+    if not runs or runs[-1].outcome == SUCCEEDED or at - runs[-1].last_moment > TRIED_LATELY:
+        return None
+    failed = [entry for entry in runs if entry.outcome != SUCCEEDED]
+    if len({day_of(entry.started) for entry in failed}) < 2:
+        return None
+    return FollowUp(ended=None, failed=runs[-1].message or runs[-1].outcome)
 
 
 def _made(build: str) -> datetime | None:
@@ -86,13 +103,26 @@ def follow_parity(entries: Sequence[RunEntry]) -> FollowUp | None:
 
 
 def follow_verify(entries: Sequence[RunEntry]) -> FollowUp | None:
-    """Return what the newest `verify` found; None without one that looked at the files."""
-    answered = (e for e in reversed(entries) if e.flow == "verify" and "ok" in e.content)
-    newest = next(answered, None)
-    if newest is None:
+    """Return what became of `verify`; None without a run that ended.
+
+    Damage that it found stays until it finds none. A run that somebody interrupted says nothing.
+    """
+    runs = [
+        entry
+        for entry in sorted(entries, key=lambda entry: entry.last_moment)
+        if entry.flow == "verify" and entry.outcome in (SUCCEEDED, FAILED, CRASHED)
+    ]
+    if not runs:
         return None
-    failed = "" if newest.content["ok"] else newest.message
-    return FollowUp(ended=newest.last_moment, failed=failed)
+    newest = runs[-1]
+    answered = [entry for entry in runs if "ok" in entry.content]
+    last = answered[-1] if answered else None
+    return FollowUp(
+        ended=last.last_moment if last else None,
+        failed="" if newest is last else newest.message or newest.outcome,
+        found="" if last is None or last.content["ok"] else last.message or "damage",
+        is_routine=len({day_of(entry.started) for entry in answered}) > 1,
+    )
 
 
 def _first_change(entries: Sequence[RunEntry], since: datetime) -> datetime | None:

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.ledger import RUNNING, SUCCEEDED, RunEntry
 
 # A build is published the night after at the latest.
 LATE = timedelta(hours=36)
+# Some publish once a week: a week, and a day for the hour not to matter.
+LATELY = timedelta(days=8)
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,9 @@ class Published:
     """What is published in one place: the build, since when, and why the last attempt failed.
 
     `behind` is the build that readers of the lake see, where it is another; `late` says that they
-    have seen others for more than a day and a half.
+    have seen others for more than a day and a half. `in_use` says that the place is to be kept up:
+    it was published to on several days, and lately or last of all. One where the last run failed is
+    in use for some days though it was the first, unless another place was published to since.
     """
 
     to: str
@@ -29,15 +34,18 @@ class Published:
     failed: str | None
     behind: str | None
     late: bool
+    in_use: bool
 
 
 def published(lake: Lake, entries: Sequence[RunEntry], at: datetime) -> Iterator[Published]:
     """Yield every place that was published to; `entries` are the ledger's, oldest first."""
     present = present_build(lake)
     runs: dict[str, list[RunEntry]] = {}
+    last_of_all: RunEntry | None = None
     for entry in entries:
         if entry.flow == "publish" and entry.outcome != RUNNING:
             runs.setdefault(str(entry.parameters.get("to")), []).append(entry)
+            last_of_all = entry
     for to, mine in runs.items():
         good = next((e for e in reversed(mine) if e.outcome == SUCCEEDED), None)
         build = good.content["published"]["build"] if good else None
@@ -45,7 +53,10 @@ def published(lake: Lake, entries: Sequence[RunEntry], at: datetime) -> Iterator
         failed = None if mine[-1] is good else mine[-1].message or mine[-1].outcome
         since = _behind_since(entries, good) if good and behind else at
         last = good.last_moment if good else None
-        yield Published(to, build, last, failed, behind, late=at - since > LATE)
+        lately, newest = at - mine[-1].last_moment <= LATELY, mine[-1] is last_of_all
+        several_days = len({day_of(entry.started) for entry in mine}) > 1
+        in_use = (several_days and (lately or newest)) or (bool(failed) and lately and newest)
+        yield Published(to, build, last, failed, behind, at - since > LATE, in_use)
 
 
 def present_build(lake: Lake) -> str | None:

@@ -152,6 +152,55 @@ def test_damage_that_verify_found_stays_until_verify_finds_none(lake: Lake) -> N
     assert reds(lake, at + timedelta(days=1)) == []
 
 
+def test_a_verify_that_ends_in_an_error_is_an_alarm_until_one_does_not(lake: Lake) -> None:
+    nights(lake)
+    at = LAST + timedelta(days=2)
+    run(lake, "verify", at, outcome="failed", message="PermissionError: a.parquet")
+    run(lake, "refresh", at + timedelta(hours=2))
+    verify = rows(lake, at + timedelta(days=1))["verify"]
+    assert (verify.ok, verify.remedy) == (False, "run `verify` again")
+    assert verify.reason.startswith("every file as recorded, 2026-11-28 05:10 UTC; the last run")
+    assert verify.reason.endswith("failed: PermissionError: a.parquet")
+    # Damage that the one before it found is not forgotten over that.
+    run(lake, "verify", at - timedelta(hours=1), outcome="failed", ok=False, message="1 file")
+    assert rows(lake, at + timedelta(days=1))["verify"].reason.startswith("1 file (2026-11-28")
+    run(lake, "verify", at + timedelta(hours=3), ok=True)
+    assert reds(lake, at + timedelta(days=1)) == []
+
+
+def test_a_verify_that_never_looked_at_every_file_is_an_alarm(lake: Lake) -> None:
+    run(lake, "verify", LAST, outcome="interrupted")
+    assert rows(lake, LAST + timedelta(days=1)).keys() == {"parity"}
+    run(lake, "verify", LAST + timedelta(hours=1), outcome="crashed", message="the process died")
+    assert (
+        "no run has looked at every file yet"
+        in rows(lake, LAST + timedelta(days=1))["verify"].reason
+    )
+    assert reds(lake, LAST + timedelta(days=1)) == ["verify"]
+
+
+def test_a_verify_that_is_no_longer_scheduled_is_an_alarm_in_the_end(lake: Lake) -> None:
+    nights(lake)
+    last = LAST + timedelta(days=1, hours=5)
+    for days, expected in ((32, []), (34, ["verify"])):
+        shown = reds(lake, last + timedelta(days=days))
+        assert [name for name in shown if name == "verify"] == expected
+
+
+def test_silver_whose_every_build_fails_is_an_alarm(lake: Lake) -> None:
+    for failures, day in enumerate(weekdays(LAST - timedelta(days=3))):
+        # A single one may have been a trial before there was any data.
+        assert reds(lake, day) == (["silver"] if failures > 1 else [])
+        update(lake, day)
+        at = day.replace(hour=23, minute=50)
+        run(lake, "silver", at, outcome="failed", message="a.parquet cannot be read")
+    silver = rows(lake, LAST + timedelta(days=1))["silver"]
+    assert silver.reason == "not built yet; the last run failed: a.parquet cannot be read"
+    assert silver.remedy == "run `silver`"
+    # Given up.
+    assert reds(lake, LAST + timedelta(days=10)) == []
+
+
 def by_hand(lake: Lake) -> None:
     """History is loaded every month, and silver built when somebody needs it."""
     build(lake, FIRST)
