@@ -20,6 +20,8 @@ COPY tasks tasks
 COPY expectations expectations
 COPY deployments deployments
 COPY sandbox sandbox
+# What `sign-off training` is a signature of.
+COPY docs/training.md docs/training.md
 COPY prefect.yaml ./
 RUN .venv/bin/python -m compileall -q src flows tasks expectations deployments sandbox
 

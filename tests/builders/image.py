@@ -32,6 +32,7 @@ CONTEXT = {
     "expectations",
     "deployments",
     "sandbox",
+    "docs/training.md",
 }
 
 
@@ -47,7 +48,7 @@ def _split(line: str) -> tuple[str, str, str]:
 
 
 def let_through(text: str) -> set[str]:
-    """Return the top names that a .dockerignore of the form `*`, `!NAME` lets through."""
+    """Return the names that a .dockerignore of the form `*`, `!NAME` lets through."""
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert lines[0] == "*", "nothing goes in unless it is named"
     return {line[1:] for line in lines[1:] if line.startswith("!")}
@@ -161,6 +162,7 @@ class Builder:
                     ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"),
                 )
             else:
+                target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, target)
 
     def _fresh(self, name: str) -> Stage:

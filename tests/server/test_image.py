@@ -12,6 +12,7 @@ import pytest
 
 from deployments.apply import make_image
 from deployments.declared import PrefectFile, read
+from flows import switching
 from polygon_fundamentals.errors import UsageError
 from tests.builders.image import CONTEXT, ROOT, Builder, Stage, instructions, let_through
 
@@ -31,6 +32,14 @@ def test_every_version_is_pinned_and_nothing_but_the_project_goes_in() -> None:
     }
     assert copied == CONTEXT == let_through((ROOT / ".dockerignore").read_text())
     assert [rest for word, rest in steps if word == "USER"] == ["10001:10001"]
+
+
+def test_the_files_that_flows_read_go_in() -> None:
+    """`sign-off training` signs the page as it stands in the image."""
+    for path in (switching.CONTACTS, switching.READERS, switching.THRESHOLDS, switching.TRAINING):
+        inside = path.relative_to(ROOT)
+        assert path.is_file()
+        assert any(inside.is_relative_to(name) for name in CONTEXT), path
 
 
 def with_steps(script: str) -> PrefectFile:
@@ -74,6 +83,7 @@ def test_the_image_runs_the_demo_as_a_user_that_is_not_root(image: dict[str, Sta
         code, said = stage.run("python", "-c", f"import {tool}")
         assert code != 0, tool
         assert "ModuleNotFoundError" in said
+    assert (stage.root / f"app/{switching.TRAINING.relative_to(ROOT)}").is_file()
     size = subprocess.run(
         ["du", "-sm", str(stage.root / "app")], capture_output=True, text=True, check=True
     )

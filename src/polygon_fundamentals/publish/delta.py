@@ -73,12 +73,12 @@ def publish_table(
         PublishError: the table stands as it was; the text says why and what to do.
     """
     url, keep_days = target.table(source.name), choices.keep_days
-    with explained(url):
+    with explained(url, target.command):
         if target.is_folder:
             Path(url).mkdir(parents=True, exist_ok=True)
         options = dict(target.options)
         table = _opened(url, options)
-        known = _known(table, provenance, url, take_over=choices.take_over) if table else None
+        known = _known(table, provenance, target, source.name, choices) if table else None
         if table is None:
             _refuse_others(target, url, source.partition.name)
         written = _write(table or url, source, known, options, provenance, keep_days)
@@ -112,18 +112,18 @@ def published(table: DeltaTable) -> tuple[Mapping[str, Any] | None, Mapping[str,
 
 
 def _known(
-    table: DeltaTable, provenance: Provenance, url: str, *, take_over: bool
+    table: DeltaTable, provenance: Provenance, target: Target, name: str, choices: PublishChoices
 ) -> Mapping[str, Any] | None:
     ours, commit = published(table)
     if ours is not None and ours["lake"] == provenance.lake:
         return ours
-    if take_over:
+    if choices.take_over:
         return None
     who = "another lake" if ours is not None else "somebody else"
     version = commit["version"] if commit else table.version()
     raise PublishError(
-        f"{url}: {who} wrote its version {version}, so nothing was written; publish to another "
-        "place, or replace all of it with `python -m flows publish --take-over`"
+        f"{target.table(name)}: {who} wrote its version {version}, so nothing was written; publish "
+        f"to another place, or replace all of it with `{target.command} --take-over`"
     )
 
 

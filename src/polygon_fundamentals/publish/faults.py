@@ -53,8 +53,10 @@ _FAULTS: tuple[tuple[str, str, str], ...] = (
 
 
 @contextmanager
-def explained(table: str) -> Iterator[None]:
+def explained(table: str, again: str) -> Iterator[None]:
     """Turn what the store's client raises in the body into one line with its remedy.
+
+    `again` is the command that publishes to the same place.
 
     Raises:
         PublishError: the table could not be written; it stands as it was.
@@ -64,26 +66,23 @@ def explained(table: str) -> Iterator[None]:
     except CommitFailedError as error:
         raise PublishError(
             f"{table}: another publisher committed at the same time, so nothing of this run is in "
-            "it; run `python -m flows publish` again"
+            f"it; run `{again}` again"
         ) from error
     except (DeltaError, TableNotFoundError, OSError) as error:
-        raise _explain(table, str(error)) from error
+        raise _explain(table, again, str(error)) from error
 
 
-def _explain(table: str, said: str) -> PublishError:
+def _explain(table: str, again: str, said: str) -> PublishError:
     if "table already exists" in said:
         return PublishError(
-            f"{table}: another publisher created it at the same time; run `python -m flows "
-            "publish` again"
+            f"{table}: another publisher created it at the same time; run `{again}` again"
         )
     for pattern, wrong, remedy in _FAULTS:
         if re.search(pattern, said):
-            return PublishError(f"{table}: {wrong}; {_UNCHANGED}. {_capital(remedy)}, {_AGAIN}")
+            next_step = f"{_capital(remedy)}, then run `{again}` again"
+            return PublishError(f"{table}: {wrong}; {_UNCHANGED}. {next_step}")
     first = re.sub(r"\x1b\[[0-9;]*m|[?<].*", "", said.partition("\n")[0]).strip()
-    return PublishError(f"{table}: {first[:160]}; {_UNCHANGED}. {_AGAIN[5:].capitalize()}")
-
-
-_AGAIN = "then run `python -m flows publish` again"
+    return PublishError(f"{table}: {first[:160]}; {_UNCHANGED}. Run `{again}` again")
 
 
 def _capital(text: str) -> str:

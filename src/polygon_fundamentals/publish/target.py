@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,6 +75,11 @@ class Target:
     def is_folder(self) -> bool:
         """Whether it is on a file system."""
         return "://" not in self.url
+
+    @property
+    def command(self) -> str:
+        """The command that publishes there."""
+        return f"python -m flows publish --to {shlex.quote(self.url)}"
 
     def table(self, name: str) -> str:
         """Return the URL of a table, for people and for the client."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import threading
 import time
@@ -282,7 +283,7 @@ def test_of_two_that_create_a_table_one_is_told_to_run_again(
         other.join()
         yield from wide.rows(values)
 
-    with pytest.raises(PublishError, match="run `python -m flows publish` again"):
+    with pytest.raises(PublishError, match=rf"run `{re.escape(target.command)}` again"):
         publish_table(replace(wide, rows=rows), target, known, PublishChoices())
     assert opened(target).version() == 0
     assert fingerprint(opened(target).to_pyarrow_table()) == fingerprint(rows_of(builds.v1, TABLE))
@@ -325,7 +326,8 @@ def test_a_table_that_somebody_else_wrote_to_is_left_alone_unless_taken_over(
     refused(
         target,
         TABLE,
-        r"somebody else wrote its version \d, so nothing was written; .*--take-over",
+        r"somebody else wrote its version \d, so nothing was written; publish to another place, or "
+        rf"replace all of it with `python -m flows publish --to {target.url} --take-over`",
         lambda: publish(builds, builds.v2, target),
     )
     report = publish(builds, builds.v2, target, take_over=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 
 import pandas as pd
 import pytest
 
+from flows.commands import COMMANDS
+from flows.commands.options import parameters_of
+from flows.commands.parser import parser
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.reference.filing_alignment import align
@@ -247,8 +251,12 @@ def test_a_damaged_file_is_named(lake: Lake) -> None:
     path = dates_file(lake)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"PAR1 no more")
-    with pytest.raises(DamagedFileError, match=r"original_dates\.parquet cannot be read"):
+    with pytest.raises(DamagedFileError, match=r"original_dates\.parquet cannot be read") as told:
         load_dates(lake)
+    command = re.search("`python -m flows (.*)`", str(told.value))
+    assert command is not None
+    arguments = parser("flows").parse_args(command[1].split())
+    assert parameters_of(COMMANDS[arguments.command].parameters, arguments)
 
 
 def test_a_filing_date_before_the_periods_end_bounds_no_report(lake: Lake) -> None:
