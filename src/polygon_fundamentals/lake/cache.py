@@ -10,6 +10,7 @@ that what a load had in hand is not read again. Beside the columns of `flat_sche
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +26,7 @@ from polygon_fundamentals.lake.changes import Plan
 from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.storage import local
-from polygon_fundamentals.statements import Generation
+from polygon_fundamentals.statements import Generation, Statement
 
 # v1's: an earlier version added rows of an answer that another tool's file did not hold.
 VERSIONS = {Generation.V1: 4, Generation.V2: 3}
@@ -244,5 +245,10 @@ def of_files(table: pa.Table, keys: Iterable[str]) -> pa.Table:
 
 
 def _nothing(dataset: Dataset) -> pa.Table:
-    flat = flat_schema(dataset.generation, dataset.statement)
-    return flat.append(OURS).empty_table()
+    return _no_rows(dataset.generation, dataset.statement)
+
+
+@functools.cache
+def _no_rows(generation: Generation, statement: Statement) -> pa.Table:
+    # Kept, as making it takes a millisecond: too much for each of the buckets of a small lake.
+    return flat_schema(generation, statement).append(OURS).empty_table()

@@ -38,6 +38,11 @@ from polygon_fundamentals.silver.version_order import (
 )
 from polygon_fundamentals.statements import Generation
 
+_NO_SPANS = pd.DataFrame(
+    {name: np.empty(0, np.int64) for name in ("row", "since", "until")}
+    | {"first": np.empty(0, np.bool_)}
+)
+
 
 def _known(
     table: pa.Table,
@@ -122,6 +127,9 @@ def lifetimes(
     one is empty. A version ends when one after it could be known, or when its record was seen to
     be withdrawn.
     """
+    if not table.num_rows:
+        # A fresh lake has such tables, of which every step below would take its time.
+        return _NO_SPANS.copy()
     frame = version_order(table, generation)
     known = _known(table, frame, generation, ciks, first)
     backwards = known[::-1]
