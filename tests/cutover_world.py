@@ -30,6 +30,7 @@ from polygon_fundamentals.lake.pointer import OnReached
 from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.silver import links
 from polygon_fundamentals.statements import Generation, Statement
+from tests.builders.templates import copied
 
 OBSERVED = datetime(2026, 6, 1, 12, tzinfo=UTC)
 TODAY = date(2026, 6, 12)
@@ -100,14 +101,20 @@ def fill(
     v2_quarters: Any = None,
 ) -> Lake:
     """Load the same facts of some companies into both generations; return the lake."""
+    facts = (tuple(tickers), tuple(quarters), tuple(v2_quarters or quarters))
+    if any(lake.bronze.rglob("*.parquet")):
+        _load(lake, *facts)
+        return lake
+    return copied(lake, _load, *facts)
+
+
+def _load(lake: Lake, tickers: Sequence[str], quarters: Any, v2_quarters: Any) -> None:
     lake.prepare()
     for statement in Statement:
         v1, v2, places = [], [], {}
         for place, ticker in enumerate(tickers):
             places[ticker] = range(place * len(quarters), (place + 1) * len(quarters))
-            for i, (quarter, later) in enumerate(
-                zip(quarters, v2_quarters or quarters, strict=True)
-            ):
+            for i, (quarter, later) in enumerate(zip(quarters, v2_quarters, strict=True)):
                 cik, value = f"{place + 1:010d}", float(1000 * (place + 1) + i)
                 v1.append(v1_row(cik, ticker, quarter, value))
                 v2.append(v2_row(cik, ticker, later, value, statement))
@@ -117,7 +124,6 @@ def fill(
         ):
             incoming = Incoming(table, places, Scope.WINDOW, frozenset(), OBSERVED)
             commit(lake.dataset(generation, statement), incoming)
-    return lake
 
 
 def load_gone(lake: Lake) -> Lake:

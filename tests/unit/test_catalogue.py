@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -20,11 +21,13 @@ from polygon_fundamentals.load.companies import read_companies, write_companies
 from polygon_fundamentals.load.store import StoreJob, store_v1, store_v2
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox
+from tests.builders.templates import copied
 
 NOW = datetime(2026, 7, 2, tzinfo=UTC)
 
 
-def fill(lake: Lake, box: Sandbox, tickers: list[str]) -> None:
+def fill(lake: Lake, box: Sandbox, tickers: Sequence[str]) -> None:
+    lake.prepare()
     follow: dict[str, list[str]] = {ticker: [] for ticker in tickers}
     body = json.dumps({"results": box.rows("v1")}).encode()
     frames = frozenset(("quarterly", "annual", "ttm"))
@@ -42,8 +45,7 @@ def box() -> Sandbox:
 
 @pytest.fixture
 def filled(lake: Lake, box: Sandbox) -> Lake:
-    fill(lake, box, ["SBX.A", "SBX.B", "NAN", "MUX"])
-    return lake
+    return copied(lake, fill, box, ("SBX.A", "SBX.B", "NAN", "MUX"))
 
 
 def full_count(dataset: Dataset) -> dict[str, Any]:

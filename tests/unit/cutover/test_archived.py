@@ -29,6 +29,7 @@ from polygon_fundamentals.lake.read import by_bucket, read_dataset
 from polygon_fundamentals.statements import Generation, Statement
 from tests.builders.commands import call
 from tests.builders.old_script import PLACE, append_as_the_old_script
+from tests.builders.templates import copied
 from tests.cutover_world import (
     at_later,
     context,
@@ -46,17 +47,24 @@ BALANCES = Statement.BALANCE_SHEETS
 @pytest.fixture
 def switched(lake: Lake) -> Lake:
     """A lake on v2 in whose v1 stands a company that v2 lacks."""
+    return copied(lake, switch)
+
+
+def switch(lake: Lake) -> None:
     load_gone(fill(lake))
     assert run(lake, "cutover", checks=())["exit_code"] == 0
-    return lake
 
 
 @pytest.fixture
-def archived(switched: Lake) -> Lake:
-    assert archived_since(switched) is None
-    refuse_archived(switched)
-    assert run(switched, "cleanup", checks=())["exit_code"] == 0
-    return switched
+def archived(lake: Lake) -> Lake:
+    return copied(lake, archive)
+
+
+def archive(lake: Lake) -> None:
+    switch(lake)
+    assert archived_since(lake) is None
+    refuse_archived(lake)
+    assert run(lake, "cleanup", checks=())["exit_code"] == 0
 
 
 def assets(lake: Lake) -> list[tuple[str, str, float]]:

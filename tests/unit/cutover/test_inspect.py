@@ -14,6 +14,7 @@ from polygon_fundamentals.lake import Lake
 from sandbox import Sandbox
 from tests.builders import quantmini
 from tests.builders.commands import call, call_with_errors
+from tests.builders.templates import copied
 from tests.conftest import KEY
 from tests.lakes import fingerprint
 
@@ -28,8 +29,11 @@ def market() -> Iterator[Sandbox]:
 @pytest.fixture
 def lake(market: Sandbox, tmp_path: Path) -> Lake:
     """A lake of quantmini, without our folders."""
-    quantmini.write_lake(tmp_path / "lake", market)
-    return Lake(tmp_path / "lake")
+    return copied(Lake(tmp_path / "lake"), write, market)
+
+
+def write(lake: Lake, market: Sandbox) -> None:
+    quantmini.write_lake(lake.root, market)
 
 
 def test_it_says_what_is_there_and_writes_nothing(
@@ -77,7 +81,7 @@ def test_what_stands_in_the_way_is_named(lake: Lake) -> None:
     assert [w["files"] for w in young] == [1]
 
 
-def test_a_lake_without_v1_is_asked_about(lake: Lake, tmp_path: Path) -> None:
+def test_a_lake_without_v1_is_asked_about(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     code, answer = call("inspect", "--lake", str(tmp_path / "empty"))
     assert (code, len(answer["obstacles"])) == (1, 1)

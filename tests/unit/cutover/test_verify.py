@@ -18,6 +18,7 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.statements import Generation, Statement
 from tests.builders.damage import flip_a_bit
 from tests.builders.old_script import PLACE, append_as_the_old_script
+from tests.builders.templates import copied
 from tests.cutover_world import fill, load_later, run
 
 BALANCES = Statement.BALANCE_SHEETS
@@ -25,9 +26,11 @@ BALANCES = Statement.BALANCE_SHEETS
 
 @pytest.fixture
 def filled(lake: Lake) -> Lake:
-    fill(lake)
-    load_later(lake)
-    return lake
+    return copied(lake, fill_and_load_later)
+
+
+def fill_and_load_later(lake: Lake) -> None:
+    load_later(fill(lake))
 
 
 def a_file(lake: Lake, generation: Generation = Generation.V2) -> Path:

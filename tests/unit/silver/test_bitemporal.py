@@ -19,6 +19,7 @@ from polygon_fundamentals import silver
 from polygon_fundamentals.errors import LakeError, UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.statements import Generation, Statement
+from tests.builders.templates import copied
 from tests.unit.silver.feeding import keep_dates, put, v2_balance
 
 V2 = Generation.V2
@@ -30,7 +31,12 @@ SECOND = {"period_end": "2024-06-30", "fiscal_quarter": 2}
 
 @pytest.fixture
 def built(lake: Lake) -> Lake:
+    return copied(lake, build_restated)
+
+
+def build_restated(lake: Lake) -> None:
     """Two quarters of ABC; the first is restated after the second was filed, with fewer lines."""
+    lake.prepare()
     lake.pointer.symlink_to("fundamentals_v2")
     whole = {"total_liabilities": 40.0}
     for row, at in (
@@ -48,18 +54,21 @@ def built(lake: Lake) -> Lake:
         statement=INCOME,
     )
     silver.build(lake)
-    return lake
 
 
 @pytest.fixture
 def late_values(lake: Lake) -> Lake:
+    return copied(lake, build_late_values)
+
+
+def build_late_values(lake: Lake) -> None:
     """A quarter of ABC as it was filed, and the next as another filing repeated it a year later."""
+    lake.prepare()
     lake.pointer.symlink_to("fundamentals_v2")
     put(lake, V2, v2_balance("2024-05-01", 100.0, **FIRST), "2026-01-05T12:00")
     put(lake, V2, v2_balance("2025-08-01", 200.0, **SECOND), "2026-01-05T12:00")
     keep_dates(lake, {"2024-06-30": "2024-08-01"})
     silver.build(lake)
-    return lake
 
 
 def joined(lake: Lake, *days: str, **options: Any) -> list[dict[str, Any]]:

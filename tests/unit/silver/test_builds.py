@@ -24,6 +24,7 @@ from polygon_fundamentals.silver import builds, table
 from polygon_fundamentals.silver.schema import SORTED_BY
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox
+from tests.builders.templates import copied
 from tests.unit.silver.feeding import COMPANIES, company, feed, noon
 
 FOLLOWED = {"AAA": [company(0)], "BBB": [company(1)]}
@@ -31,9 +32,16 @@ FOLLOWED = {"AAA": [company(0)], "BBB": [company(1)]}
 
 @pytest.fixture
 def fed(lake: Lake) -> tuple[Lake, Sandbox]:
-    sandbox = Sandbox(companies=2, start=date(2021, 1, 1), today=date(2025, 2, 1), quirks=False)
-    feed(sandbox, lake, FOLLOWED, datetime(2025, 2, 1, 20, tzinfo=UTC))
-    return lake, sandbox
+    return copied(lake, feed_all), market()
+
+
+def market() -> Sandbox:
+    return Sandbox(companies=2, start=date(2021, 1, 1), today=date(2025, 2, 1), quirks=False)
+
+
+def feed_all(lake: Lake) -> None:
+    lake.prepare()
+    feed(market(), lake, FOLLOWED, datetime(2025, 2, 1, 20, tzinfo=UTC))
 
 
 def files(build: silver.Build) -> dict[str, Path]:
