@@ -1,4 +1,4 @@
-"""Recordings of v1's answers, and `import-v1` over them as a process of its own."""
+"""Recordings of v1's answers, and `import-v1` over them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import requests
 
 from sandbox import Sandbox
+from tests.builders.commands import call_with_errors
 from tests.conftest import KEY
 
 
@@ -27,7 +28,12 @@ def pages(sandbox: Sandbox, limit: int) -> list[bytes]:
 
 
 def run(lake: Path, *words: str | Path) -> tuple[int, dict[str, Any], str]:
-    """Run `import-v1`; return its exit code, its JSON and what it wrote to standard error."""
+    """Run `import-v1` in this process; return its exit code, JSON and standard error."""
+    return call_with_errors("import-v1", "--lake", str(lake), *map(str, words))
+
+
+def run_apart(lake: Path, *words: str | Path) -> tuple[int, dict[str, Any], str]:
+    """Run `import-v1` as a user does, in a process of its own; return the same."""
     done = subprocess.run(command(lake, *words), capture_output=True, text=True, timeout=900)
     return done.returncode, json.loads(done.stdout or "{}"), done.stderr
 

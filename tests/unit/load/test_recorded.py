@@ -25,7 +25,7 @@ from polygon_fundamentals.statements import Statement, Timeframe
 from sandbox import Sandbox
 from tests.conftest import KEY, client_of
 from tests.lakes import contents, fingerprint, stray_files
-from tests.recordings import command, pages, run, write_singer
+from tests.recordings import command, pages, run, run_apart, write_singer
 
 API = Path(__file__).resolve().parents[4] / "shared" / "api" / "real" / "v1"
 
@@ -71,7 +71,7 @@ def test_each_form_of_json_makes_the_lake_of_a_load(
     sandbox: Sandbox, loaded: dict[str, list[str]], tmp_path: Path, write: Any
 ) -> None:
     write(tmp_path / "in", sandbox.rows("v1"))
-    code, report, stderr = run(tmp_path / "lake", tmp_path / "in")
+    code, report, stderr = run_apart(tmp_path / "lake", tmp_path / "in")
     assert (code, stderr, report["failed"]) == (0, "", [])
     assert report["records"] == len(sandbox.rows("v1"))
     lake = Lake(tmp_path / "lake")

@@ -25,7 +25,7 @@ from polygon_fundamentals.statements import Statement, Timeframe
 from sandbox import Sandbox
 from tests.conftest import KEY, client_of
 from tests.lakes import contents, fingerprint, stray_files
-from tests.recordings import command, run, write_singer
+from tests.recordings import command, run_apart, write_singer
 
 PAGES = 10_000
 KILLS = 10
@@ -84,7 +84,7 @@ def kill(root: Path) -> None:
 
 def imported(lake: Path, recordings: Path, exit_code: int) -> dict[str, Any]:
     began = time.monotonic()
-    code, report, stderr = run(lake, recordings)
+    code, report, stderr = run_apart(lake, recordings)
     print(f"{report['records']:,} records in {time.monotonic() - began:.0f} s", flush=True)
     assert (code, stderr) == (exit_code, "")
     return report
