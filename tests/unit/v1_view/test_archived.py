@@ -14,9 +14,10 @@ import pytest
 
 from polygon_fundamentals.cutover.verify import verify
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.archived_lines import read_lines
-from polygon_fundamentals.lake.archived_rows import lines_file
+from polygon_fundamentals.lake.archived_lines import read_lines, write_lines
+from polygon_fundamentals.lake.archived_rows import lines_file, write_archived, write_repeats
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
+from polygon_fundamentals.lake.read import read_dataset, repeated_rows
 from polygon_fundamentals.normalise import v1_tables
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_view import export, v1_records
@@ -75,6 +76,21 @@ def served(lake: Lake, folder: Path, day: date | None, *, bare: bool) -> list[An
     if bare:
         texts = [t or (None,) for t in texts_of(view.root, [(r.ties, r.rows) for r in records])]
     return sorted((json.loads(codec().unpack(text[0] or b"")) for text in texts), key=json.dumps)
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_what_a_cleanup_keeps_is_served_as_before(lake: Lake, tmp_path: Path, bare: bool) -> None:
+    oddities(lake)
+    before = served(lake, tmp_path / "before", None, bare=bare)
+    assert [r["tickers"] for r in before] == [["OLD"], ["OLD"], ["MAP"], ["CAD"]]
+    for statement in Statement:
+        dataset = lake.dataset(Generation.V1, statement)
+        rows = read_dataset(dataset)
+        write_repeats(dataset, repeated_rows(dataset, rows["ticker"].to_pylist()))
+        write_lines(dataset)
+        write_archived(dataset, rows)
+    shutil.rmtree(lake.bronze / "fundamentals")
+    assert served(lake, tmp_path / "after", None, bare=bare) == before
 
 
 @pytest.mark.slow
