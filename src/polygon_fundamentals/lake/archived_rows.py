@@ -24,6 +24,7 @@ from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.lake.storage.parquet import encoded
 from polygon_fundamentals.statements import Generation, Statement
 
+_ROWS_TOGETHER = 10_000
 _VERIFIED = pads.ParquetFileFormat(page_checksum_verification=True)
 
 
@@ -34,7 +35,9 @@ def archived_file(dataset: Dataset) -> Path:
 
 def write_archived(dataset: Dataset, table: pa.Table) -> int:
     """Keep the rows of `lake.read.read_dataset`; return how many."""
-    replace_file(archived_file(dataset), encoded(table))
+    # So that a reader of some tickers decodes a part of the file.
+    rows = table.sort_by("ticker")
+    replace_file(archived_file(dataset), encoded(rows, row_group_size=_ROWS_TOGETHER))
     return int(table.num_rows)
 
 

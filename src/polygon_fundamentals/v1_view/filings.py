@@ -99,7 +99,8 @@ def _versions(dataset: Dataset, parts: Parts) -> Versions:
     archived = read_archived_records(dataset, parts, lambda rows: _not_in(pieces, rows))
     if archived is not None:
         pieces.append(_standing_rows(archived))
-        ours += [False] * archived.num_rows  # of a record that stood in two files, both are there
+        # Of a record that stood in two files both are there, and the later filing counts.
+        ours += [False] * archived.num_rows
     nothing = _standing_rows(wanted.empty_table())
     return Versions(pa.concat_tables([nothing, *(p.cast(nothing.schema) for p in pieces)]), ours)
 
