@@ -118,6 +118,8 @@ def ticker_ciks(tables: Iterable[pa.Table], reference: Mapping[str, str | None])
 
 def company_keys(table: pa.Table, ciks: Mapping[str, str]) -> npt.NDArray[np.object_]:
     """Return each row's company: its CIK in ten digits, else its ticker's, else `ticker:SYMBOL`."""
+    if not table.num_rows:
+        return np.empty(0, dtype=object)  # seven operations in pandas for nothing
     frame = table.select(["ticker", "cik"]).to_pandas()
     cik = _ten_digits(frame["cik"])
     cik = cik.fillna(frame["ticker"].map(dict(ciks)).astype("string"))
