@@ -24,6 +24,7 @@ from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.normalise import v2_table
 from polygon_fundamentals.silver.versions import superseded
 from polygon_fundamentals.statements import Generation, Statement
+from tests.builders.templates import copied
 from tests.cutover_world import v2_row
 
 BALANCES = Statement.BALANCE_SHEETS
@@ -70,9 +71,13 @@ def rows(total: float) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def earlier(lake: Lake, tmp_path: Path) -> Lake:
+def earlier(lake: Lake) -> Lake:
     """A lake that a version without the new fields wrote: two rows, and a revision of each."""
-    package = tmp_path / "earlier" / "polygon_fundamentals"
+    return copied(lake, store_as_earlier)
+
+
+def store_as_earlier(lake: Lake) -> None:
+    package = lake.root.parent / "earlier" / "polygon_fundamentals"
     shutil.copytree(
         Path(polygon_fundamentals.__file__).parent,
         package,
@@ -97,7 +102,6 @@ def earlier(lake: Lake, tmp_path: Path) -> Lake:
         env={**os.environ, "PYTHONPATH": str(package.parent)},
         check=True,
     )
-    return lake
 
 
 def store(lake: Lake, answer: list[dict[str, Any]]) -> Any:
