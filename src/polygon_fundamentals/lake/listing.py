@@ -14,7 +14,7 @@ from polygon_fundamentals.lake.paths import Dataset
 ATTEMPTS = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileState:
     """One ticker file as a folder listing shows it."""
 
