@@ -125,7 +125,7 @@ def _known(shard: Shard) -> UUID:
 def _look(shard: Shard, state: RunState[Any] | None, entry: ledger.RunEntry | None) -> str:
     """Note what became of a shard; return why its run is lost, or an empty text."""
     kind = state.type if state else StateType.SCHEDULED
-    state_text = f"{state.name}: {state.message}" if state else ""
+    state_text = ": ".join(filter(None, (state.name, state.message))) if state else ""
     if entry is not None and entry.outcome in (ledger.SUCCEEDED, ledger.FAILED):
         if entry.generations:
             shard.entry = entry

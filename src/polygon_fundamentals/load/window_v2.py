@@ -23,9 +23,10 @@ from polygon_fundamentals.reports import UpsertCounts, WindowReport
 from polygon_fundamentals.statements import Statement, Timeframe
 
 WHOLE_MARKET = "*"
-# In a market of which a lake follows so many companies, something is filed in so many days.
-_MANY_COMPANIES = 500
-_MANY_DAYS = 14
+# In a market something is filed within two weeks. A lake of few companies may look upon a small
+# market, as the sandbox's is: so many companies times days are asked for, of 100 companies 70 days.
+_DAYS = 14
+_COMPANY_DAYS = 7_000
 
 
 @dataclass(frozen=True)
@@ -175,10 +176,10 @@ def refuse_nothing(endpoint: str, window: Window, companies: Companies) -> None:
     giving nothing comes to so many days.
 
     Raises:
-        ApiError: the lake follows many companies, and the window has many days.
+        ApiError: the window has many days, for as many companies as the lake follows.
     """
     days = (window.before - window.first).days
-    if len(companies) >= _MANY_COMPANIES and days >= _MANY_DAYS:
+    if days >= _DAYS and days * len(companies) >= _COMPANY_DAYS:
         raise ApiError(
             f"{endpoint} gave no row of the whole market for the {days} days since {window.first}: "
             "look at the API's status and your plan, then run again; these days are asked for again"

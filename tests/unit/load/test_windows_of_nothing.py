@@ -20,8 +20,11 @@ from tests.servers import Answer, Asked, results, serving
 
 BOTH = [Timeframe.QUARTERLY, Timeframe.ANNUAL]
 LAST = date(2026, 11, 27)
-MANY: Mapping[str, list[str]] = {f"T{n}": [f"{n:010}"] for n in range(500)}
-FEW = {"T1": ["0000000001"]}
+
+
+def of(companies: int) -> Mapping[str, list[str]]:
+    """Return so many tickers, each with its CIK."""
+    return {f"T{n}": [f"{n:010}"] for n in range(companies)}
 
 
 def update(lake: Lake, generation: str, days: int, follow: Mapping[str, list[str]]) -> WindowReport:
@@ -36,12 +39,20 @@ def update(lake: Lake, generation: str, days: int, follow: Mapping[str, list[str
 
 @pytest.mark.parametrize("generation", ["v1", "v2"])
 @pytest.mark.parametrize(
-    ("days", "follow", "ok"), [(14, MANY, False), (13, MANY, True), (300, FEW, True)]
+    ("companies", "days", "ok"),
+    [
+        (500, 14, False),
+        (500, 13, True),
+        (100, 70, False),
+        (100, 69, True),
+        (1, 300, True),
+        (8000, 13, True),
+    ],
 )
 def test_two_weeks_of_a_market_without_a_filing_are_an_empty_answer(
-    lake: Lake, generation: str, days: int, follow: Mapping[str, list[str]], ok: bool
+    lake: Lake, generation: str, companies: int, days: int, ok: bool
 ) -> None:
-    report = update(lake, generation, days, follow)
+    report = update(lake, generation, days, of(companies))
     assert report.ok is ok
     assert ok or report.exit_code == 3
     if ok and generation == "v2":
@@ -59,8 +70,8 @@ def test_a_row_of_somebody_else_shows_that_the_endpoint_is_fed(lake: Lake) -> No
     window = Window(LAST - timedelta(days=20), LAST)
     with serving(answer) as server:
         loader = Loader(client_of(server), lake)  # type: ignore[arg-type]
-        v2 = update_v2(loader, Statement.CASH_FLOW, window, BOTH, MANY, by_name=False)
-        v1 = update_v1(loader, list(Statement), window, BOTH, MANY)
+        v2 = update_v2(loader, Statement.CASH_FLOW, window, BOTH, of(500), by_name=False)
+        v1 = update_v1(loader, list(Statement), window, BOTH, of(500))
     assert (v1.failed, v2.failed, v2.statements_without_rows) == ((), (), ())
 
 
@@ -68,7 +79,7 @@ def test_named_companies_may_have_filed_nothing(lake: Lake) -> None:
     window = Window(LAST - timedelta(days=60), LAST)
     with serving(lambda _: results([])) as server:
         loader = Loader(client_of(server), lake)  # type: ignore[arg-type]
-        report = update_v2(loader, Statement.CASH_FLOW, window, BOTH, MANY, by_name=True)
+        report = update_v2(loader, Statement.CASH_FLOW, window, BOTH, of(500), by_name=True)
     assert (report.ok, report.statements_without_rows) == (True, ("cash_flow",))
 
 
