@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from polygon_fundamentals.field_map import (
     RECORD_FIELDS,
     REFUSED_V1_NAMES,
     REFUSED_V2_NAMES,
+    Direction,
     FieldEntry,
     FieldMapError,
     Relation,
@@ -264,6 +266,7 @@ def entry(
         ([entry(section="income_statement")], "income_statement is not a section"),
         ([entry(order=None)], "section and order belong to v1 lines"),
         ([entry(label="")], "no label"),
+        ([replace(entry(), v2_is=Direction.LESS)], "v2_is belongs to lines whose definition"),
     ],
 )
 def test_a_faulty_map_is_refused(rows: list[FieldEntry], message: str) -> None:
@@ -278,18 +281,19 @@ def test_all_faults_are_told_at_once() -> None:
         assert fault in str(caught.value)
 
 
-HEADER = "v1_section,v1,v2,relation,label,order,unit,confidence,source_rank,note\n"
+HEADER = "v1_section,v1,v2,relation,v2_is,label,order,unit,confidence,source_rank,note\n"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("v1,v2\n", r"balance_sheets\.csv: the columns must be v1_section, v1, v2"),
-        (HEADER + "balance_sheet,assets\n", "balance_sheets.csv, line 2: it must have 10 cells"),
-        (HEADER + "a,b,c,same,L,1,USD,high,1,\n", "line 2: 'same' is not a valid Relation"),
-        (HEADER + "a,b,c,exact,L,first,USD,high,1,\n", "line 2: invalid literal.*first"),
-        (HEADER + "a,b,c,exact,L,1,EUR,high,1,\n", "line 2: 'EUR' is not a valid Unit"),
-        (HEADER + "a,b,c,exact,L,1,USD,high,1,,extra\n", "line 2: it must have 10 cells"),
+        (HEADER + "balance_sheet,assets\n", "balance_sheets.csv, line 2: it must have 11 cells"),
+        (HEADER + "a,b,c,same,,L,1,USD,high,1,\n", "line 2: 'same' is not a valid Relation"),
+        (HEADER + "a,b,c,exact,up,L,1,USD,high,1,\n", "line 2: 'up' is not a valid Direction"),
+        (HEADER + "a,b,c,exact,,L,first,USD,high,1,\n", "line 2: invalid literal.*first"),
+        (HEADER + "a,b,c,exact,,L,1,EUR,high,1,\n", "line 2: 'EUR' is not a valid Unit"),
+        (HEADER + "a,b,c,exact,,L,1,USD,high,1,,extra\n", "line 2: it must have 11 cells"),
     ],
 )
 def test_a_faulty_table_is_refused(text: str, message: str) -> None:

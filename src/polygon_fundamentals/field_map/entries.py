@@ -26,6 +26,14 @@ class Relation(StrEnum):
     V2_ONLY = "v2_only"
 
 
+class Direction(StrEnum):
+    """What v2's amount is beside v1's, where their definitions differ and neither is negative."""
+
+    LESS = "less"
+    MORE = "more"
+    EITHER = "either"
+
+
 class Confidence(StrEnum):
     """How well the relation is evidenced by recorded answers."""
 
@@ -49,7 +57,8 @@ class FieldEntry:
     `order` is v1's, None for v2-only fields; `label` is v1's where v1 has the line, else a
     readable name of the v2 field. Where several v1 lines lead to one v2 field, `source_rank`
     says in which order they are tried (1 first): the first one present stands for all of them,
-    so that a v2 value is compared once.
+    so that a v2 value is compared once. `v2_is` says in which direction the definitions differ;
+    None where that is not known, or where the line is a difference and may have any sign.
     """
 
     statement: Statement
@@ -63,6 +72,7 @@ class FieldEntry:
     confidence: Confidence = Confidence.HIGH
     note: str = ""
     source_rank: int = 1
+    v2_is: Direction | None = None
 
     @property
     def v1_column(self) -> str | None:
@@ -180,6 +190,8 @@ def _faults_of(entry: FieldEntry) -> list[str]:
     for name, refused in ((entry.v1, REFUSED_V1_NAMES), (entry.v2, REFUSED_V2_NAMES)):
         if name is not None and (name in refused or not _NAME.fullmatch(name)):
             faults.append(f"{where}: {name} is not a field of that API")
+    if entry.v2_is is not None and entry.relation is not Relation.DEFINITION_DIFFERS:
+        faults.append(f"{where}: v2_is belongs to lines whose definition differs")
     if not entry.label:
         faults.append(f"{where}: no label")
     return faults

@@ -12,6 +12,7 @@ from importlib.resources import files
 
 from polygon_fundamentals.field_map.entries import (
     Confidence,
+    Direction,
     FieldEntry,
     FieldMapError,
     RatioField,
@@ -26,6 +27,7 @@ _ENTRY_COLUMNS = (
     "v1",
     "v2",
     "relation",
+    "v2_is",
     "label",
     "order",
     "unit",
@@ -40,7 +42,7 @@ _RECORD_COLUMNS = ("v1", "v2", "relation", "note")
 def read_entries(text: str, statement: Statement) -> tuple[FieldEntry, ...]:
     """Return the entries of one statement's table, in the order of its lines.
 
-    An empty cell of `v1_section`, `v1`, `v2` or `order` is None.
+    An empty cell of `v1_section`, `v1`, `v2`, `v2_is` or `order` is None.
 
     Raises:
         FieldMapError: a column is missing or unknown, or a cell is not of its column's type;
@@ -88,6 +90,7 @@ def _entry(row: dict[str, str], statement: Statement, where: str) -> FieldEntry:
             v1=row["v1"] or None,
             v2=row["v2"] or None,
             relation=Relation(row["relation"]),
+            v2_is=Direction(row["v2_is"]) if row["v2_is"] else None,
             label=row["label"],
             order=int(row["order"]) if row["order"] else None,
             unit=Unit(row["unit"]),

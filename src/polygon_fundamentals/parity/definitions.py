@@ -1,11 +1,12 @@
 """What is known of the lines that v1 and v2 define differently, and how it is proven.
 
-A proof is arithmetic within the two records: it fails as soon as one of the figures is wrong. Where
-an error would move into a figure that is calculated as a difference, the company's other periods
-must not contradict it either. For the fields in `RESIDUAL_FIELDS` the definitions differ in ways
-that the records need not show; there a difference is put down to the definition unless the
-company's other periods speak against it. For revenue, operating income and operating expenses that
-would hide too much: they need the proof.
+A proof is arithmetic within the two records: it fails as soon as one of the figures is wrong. Two
+errors, or one that moves into a figure calculated as a difference, may pass it, so the company's
+other periods must not contradict it either. For the fields in `RESIDUAL_FIELDS` the definitions
+differ in ways that the records need not show; there a difference is put down to the definition
+unless the company's other periods, the direction that the field map names, or the total that the
+line is a part of speak against it. For revenue, operating income and operating expenses that would
+hide too much: they need the proof.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from polygon_fundamentals.parity.line_proofs import PROOFS, equal
+from polygon_fundamentals.field_map import Direction
+from polygon_fundamentals.parity.known_definitions import DEFINITIONS
+from polygon_fundamentals.parity.line_proofs import NET_OF_INTEREST
 from polygon_fundamentals.parity.paired import (
     Flags,
     Pair,
     Paired,
     column_of,
-    is_habit,
+    differs_from_habit,
     or_zero,
 )
 from polygon_fundamentals.parity.rounding import with_own_rounding
@@ -48,6 +51,12 @@ RESIDUAL_FIELDS: dict[Statement, frozenset[str]] = {
         {"other_operating_expenses", "interest_income", "preferred_stock_dividends_declared"}
     ),
 }
+# v2's totals of the lines that may be more in v2 than in v1. v1's own are no measure: it has given
+# equity, negated, for the liabilities of several companies.
+_PART_OF = {
+    "receivables": "total_current_assets",
+    "long_term_debt_and_capital_lease_obligations": "total_liabilities",
+}
 # v2 totals and lines that residual lines are reckoned from.
 _TOTALS = frozenset(
     {
@@ -71,24 +80,14 @@ _TOTALS = frozenset(
 
 def has_own_definition(statement: Statement, v2_field: str) -> bool:
     """Return whether v1 and v2 are known to define a field differently."""
-    return v2_field in PROOFS[statement] or v2_field in RESIDUAL_FIELDS[statement]
+    return v2_field in DEFINITIONS[statement] or v2_field in RESIDUAL_FIELDS[statement]
 
 
 def bank_net_of_interest(paired: Paired, pair: Pair) -> Flags:
-    """Return which revenues are a bank's, net of interest in v1 and gross in v2.
-
-    v1 = v2 revenue - cost of revenue + other income. A company with research is no bank.
-    """
+    """Return which revenues are a bank's, net of interest in v1 and gross in v2."""
     if pair.v2_field != "revenue":
         return np.zeros(len(paired), dtype=bool)
-    paired = with_own_rounding(paired, pair)
-    v2 = paired.v2
-    cost = or_zero(v2["cost_of_revenue"])
-    net = pair.actual - cost + or_zero(v2["other_income_expense"])
-    flags: Flags = (
-        (cost != 0) & (or_zero(v2["research_development"]) == 0) & equal(paired, pair.expected, net)
-    )
-    return flags
+    return NET_OF_INTEREST.proven([with_own_rounding(paired, pair)], pair)
 
 
 def proven_line_definition(
@@ -100,11 +99,11 @@ def proven_line_definition(
     """
     result = np.zeros(len(pair.actual), dtype=bool)
     detail = np.full(len(pair.actual), "", dtype=object)
-    proofs = PROOFS[variants[0].statement].get(pair.v2_field, ())
-    rounded = [with_own_rounding(paired, pair) for paired in variants if proofs]
-    for proof, text in proofs:
-        proven = np.logical_or.reduce([proof(paired, pair) for paired in rounded])
-        detail[proven & ~result] = text
+    definitions = DEFINITIONS[variants[0].statement].get(pair.v2_field, ())
+    rounded = [with_own_rounding(paired, pair) for paired in variants if definitions]
+    for definition in definitions:
+        proven = definition.proven(rounded, pair)
+        detail[proven & ~result] = definition.text
         result |= proven
     return result, detail
 
@@ -133,8 +132,22 @@ def mended_totals(paired: Paired, pairs: Sequence[Pair]) -> tuple[Paired, ...]:
 
 
 def contradicts_definition(paired: Paired, pair: Pair, agrees: Flags, differs: Flags) -> Flags:
-    """Return which differences the company's other periods speak against.
+    """Return which differences cannot be put down to the definition of a residual line.
 
-    `agrees` are the periods that match or whose definition is proven, `differs` the rest.
+    That is where the company's other periods, the direction in which the two are known to differ,
+    or the total that the line is part of speaks against it. `agrees` are the periods that match or
+    whose definition is proven, `differs` the rest.
     """
-    return is_habit(paired, agrees & (or_zero(pair.expected) != 0), differs)
+    habit = differs_from_habit(paired, agrees & (or_zero(pair.expected) != 0), differs)
+    direction = pair.entry.v2_is
+    if direction is None:
+        return habit
+    impossible = pair.actual <= 0
+    if direction is Direction.LESS:
+        impossible |= pair.actual > pair.expected
+    elif direction is Direction.MORE:
+        impossible |= pair.actual < pair.expected
+    if pair.v2_field in _PART_OF:
+        impossible |= pair.actual > paired.v2[_PART_OF[pair.v2_field]] + paired.slack
+    flags: Flags = habit | impossible
+    return flags

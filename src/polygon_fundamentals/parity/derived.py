@@ -1,7 +1,9 @@
 """Fourth quarters that nobody filed: each generation takes the year less its three quarters.
 
-A difference there is put down to the derivation, unless the year and the three quarters show that
-one of the two is not what they leave over while the other one is: then it is wrong, not derived.
+Where the year and the three quarters are here, each figure must be what its own leave over, or
+neither: what was filed for nine months need not be the sum of its quarters, but then v2's is not
+much further off than v1's. Where they are not here, and for what cannot be subtracted, the figure
+must be of the size of the quarters before it.
 """
 
 from __future__ import annotations
@@ -20,13 +22,23 @@ from polygon_fundamentals.statements import Statement
 _MONEY = 2.0
 _YEAR_DAYS = 310
 _YEAR_END_DAYS = 10
+# v2's fourth quarter may be further off what its year leaves over than v1's, but not by far.
+_TIMES_AS_FAR_OFF = 2.0
+# Of the size of another figure: at most half or twice as much.
+_SIZE = 2.0
+# v2 calculates share counts as four times the year's average less three quarters, and earnings per
+# share from its own income and count; preferred dividends may come between.
+_COUNT_SLACK = 0.01
+_EARNINGS_SLACK = 0.1
+_CENT = 0.005
+_COMMON_INCOME = "net_income_loss_attributable_common_shareholders"
 
 
 @dataclass(frozen=True)
 class Derivations:
     """For each period that is a derived quarter the rows of its year and its three quarters.
 
-    `parts` has four columns, the year first; -1 where the period or one of its parts is not here.
+    `parts` has four columns, the year first; -1 where the period or this part of it is not here.
     """
 
     is_derived: Flags
@@ -50,51 +62,103 @@ def derivations(paired: Paired) -> Derivations:
     years = keys[paired.is_timeframe("annual")].sort_values("end")
     by_company = quarters.groupby("company")
     for back in (1, 2, 3):
-        quarters[f"row_{back}"] = by_company["row"].shift(back)
-    oldest = by_company["end"].shift(3)
-    in_year = (quarters["end"] - oldest).dt.days <= _YEAR_DAYS
-    whole = quarters[in_year].sort_values("end")
-    whole = pd.merge_asof(
-        whole,
+        in_year = (quarters["end"] - by_company["end"].shift(back)).dt.days <= _YEAR_DAYS
+        quarters[f"row_{back}"] = by_company["row"].shift(back).where(in_year)
+    with_year = pd.merge_asof(
+        quarters.sort_values("end"),
         years.rename(columns={"row": "row_0"}),
         on="end",
         by="company",
         direction="nearest",
         tolerance=pd.Timedelta(days=_YEAR_END_DAYS),
-    ).dropna(subset=["row_0"])
+    )
     columns = ["row_0", "row_1", "row_2", "row_3"]
-    parts[whole["row"].to_numpy()] = whole[columns].to_numpy(dtype=np.int64)
+    parts[with_year["row"].to_numpy()] = with_year[columns].fillna(-1).to_numpy(dtype=np.int64)
     return Derivations(paired.is_derived_quarter, parts)
 
 
-def derivation_explains(pair: Pair, derivations: Derivations) -> Flags:
-    """Return which differences a derived quarter explains: all that its parts do not disprove."""
-    if pair.entry.unit is not Unit.USD:
-        # Averages and quotients cannot be subtracted; either way of deriving them is unreliable.
-        return derivations.is_derived
-    known = derivations.parts[:, 0] >= 0
-    parts = np.where(known[:, np.newaxis], derivations.parts, 0)
-    complete = known & ~np.isnan(pair.expected[parts] + pair.actual[parts]).any(axis=1)
-    v1_fits = np.abs(pair.expected - _left_over(pair.expected, parts)) < _MONEY
-    v2_fits = np.abs(pair.actual - _left_over(pair.actual, parts)) < (
-        _MONEY + _rounding_of_parts(pair, parts)
-    )
-    flags: Flags = derivations.is_derived & ~(complete & (v1_fits != v2_fits))
-    return flags
+def derivation_explains(
+    paired: Paired, pair: Pair, derivations: Derivations
+) -> tuple[Flags, npt.NDArray[np.object_]]:
+    """Return which differences a derived quarter explains, and how well that is proven."""
+    parts = derivations.parts
+    v1_parts, v2_parts = _values_at(pair.expected, parts), _values_at(pair.actual, parts)
+    if pair.entry.unit is Unit.USD:
+        v1_off = np.abs(pair.expected - _left_over(v1_parts))
+        v2_off = np.abs(pair.actual - _left_over(v2_parts))
+        slack = _MONEY + _rounding_of_parts(v1_parts, v2_parts)
+        known = ~np.isnan(v1_off + v2_off)
+        fits = ((v1_off < _MONEY) == (v2_off < slack)) & (
+            v2_off < slack + _TIMES_AS_FAR_OFF * v1_off
+        )
+        explained = np.where(known, fits, _is_of_a_likely_size(pair, v1_parts, v2_parts))
+    else:
+        known = _as_v2_calculates(paired, pair, v2_parts)
+        explained = known | _is_of_a_likely_size(pair, v1_parts, v2_parts)
+    why = "a fourth quarter that neither filed"
+    detail = np.where(known, why, f"{why}; not proven").astype(object)
+    return derivations.is_derived & explained, detail
 
 
-def _left_over(values: Floats, parts: npt.NDArray[np.int64]) -> Floats:
-    """The year less the three quarters, at each row."""
-    columns = values[parts]
-    result: Floats = columns[:, 0] - columns[:, 1:].sum(axis=1)
+def _values_at(values: Floats, parts: npt.NDArray[np.int64]) -> Floats:
+    """The figures of the year and of the three quarters, NaN where a part is not here."""
+    result: Floats = np.where(parts >= 0, values[parts], np.nan)
     return result
 
 
-def _rounding_of_parts(pair: Pair, parts: npt.NDArray[np.int64]) -> Floats:
+def _left_over(parts: Floats) -> Floats:
+    """The year less the three quarters, at each row."""
+    result: Floats = parts[:, 0] - parts[:, 1:].sum(axis=1)
+    return result
+
+
+def _rounding_of_parts(v1: Floats, v2: Floats) -> Floats:
     """What parts that v2 has rounded, and v1 not, can leave over too much or too little."""
-    v1, v2 = pair.expected[parts], pair.actual[parts]
-    result = np.zeros(len(parts))
+    result = np.zeros(len(v1))
     for unit in UNITS:
         rounded = (v2 % unit == 0) & (v1 % unit != 0) & (np.abs(v2 - v1) <= unit / 2)
         result = np.maximum(result, rounded.sum(axis=1) * unit / 2)
     return result
+
+
+def _as_v2_calculates(paired: Paired, pair: Pair, v2_parts: Floats) -> Flags:
+    """Whether a count or quotient is what v2's own year, or its own income and count, give."""
+    if pair.entry.unit is Unit.SHARES:
+        year = v2_parts[:, 0]
+        off = np.abs(pair.actual - (4 * year - v2_parts[:, 1:].sum(axis=1)))
+        result: Flags = off <= _COUNT_SLACK * np.abs(year)
+        return result
+    count = paired.v2[pair.v2_field.replace("earnings_per_share", "shares_outstanding")]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quotient = paired.v2[_COMMON_INCOME] / count
+    off = np.abs(pair.actual - quotient)
+    result = off <= _CENT + _EARNINGS_SLACK * np.abs(quotient)
+    return result
+
+
+def _is_of_a_likely_size(pair: Pair, v1_parts: Floats, v2_parts: Floats) -> Flags:
+    """Whether v2's figure is of the size of the largest quarter before it, or near v1's.
+
+    A small profit beside larger quarters may be a small loss as well. Without a quarter before it
+    nothing speaks against the figure.
+    """
+    largest = _largest(np.where(np.isnan(v2_parts), v1_parts, v2_parts)[:, 1:])
+    size = np.abs(pair.expected)
+    if pair.entry.unit is not Unit.SHARES:
+        size = np.fmax(size, np.abs(largest))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quotient = pair.actual / largest
+    flags: Flags = (
+        np.isnan(largest)
+        | ((quotient >= 1 / _SIZE) & (quotient <= _SIZE))
+        | (np.abs(pair.difference) <= size / _SIZE)
+    )
+    return flags
+
+
+def _largest(quarters: Floats) -> Floats:
+    """The quarter of the largest amount in each row, with its sign; NaN where there is none."""
+    place = np.abs(np.nan_to_num(quarters)).argmax(axis=1)
+    result: Floats = np.take_along_axis(quarters, place[:, np.newaxis], axis=1)[:, 0]
+    none = np.isnan(quarters).all(axis=1)
+    return np.where(none, np.nan, np.nan_to_num(result))

@@ -144,11 +144,8 @@ def explain(paired: Paired, pair: Pair, evidence: Evidence, tolerance: float) ->
     for exponent in _POWERS if open_.any() else ():
         scaled = _defined(paired, pair, evidence, 1000.0**-exponent)
         settle(scaled, Kind.SCALE, f"v2 is 1000^{exponent} times what it should be")
-    settle(
-        derivation_explains(pair, evidence.derived),
-        Kind.DERIVED_QUARTER,
-        "a fourth quarter that neither filed",
-    )
+    derived, derivation = derivation_explains(paired, pair, evidence.derived)
+    settle(derived, Kind.DERIVED_QUARTER, derivation)
     if pair.v2_field in RESIDUAL_FIELDS[paired.statement]:
         agrees = both & ~open_
         against = contradicts_definition(paired, pair, agrees, open_)

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from polygon_fundamentals.parity.paired import Flags, Floats, Pair, Paired, is_habit, or_zero
-from polygon_fundamentals.parity.splits import four_quarters_added
-from polygon_fundamentals.statements import Statement
+from polygon_fundamentals.parity.paired import (
+    Flags,
+    Floats,
+    Pair,
+    Paired,
+    differs_from_habit,
+    is_habit,
+    or_zero,
+)
 
 Proof = Callable[[Paired, Pair], Flags]
+# v1's debt may hold some of v2's current debt at one company, and in other periods all of it.
+_FAR_MORE_OFTEN = 3
 
 
 def equal(paired: Paired, a: Floats, b: Floats) -> Flags:
@@ -19,8 +28,36 @@ def equal(paired: Paired, a: Floats, b: Floats) -> Flags:
     return result
 
 
-def _residuals(v1: str, v2: str) -> Proof:
-    """A proof that both figures are what their own totals leave over.
+def _never(paired: Paired, pair: Pair) -> Flags:
+    """No period speaks against the definition."""
+    return np.zeros(len(paired), dtype=bool)
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A way in which v1 and v2 define a line differently.
+
+    `proves` says in which periods the arithmetic of both records holds with it. An error in two
+    figures may do the same, so `refuted_by` says in which periods both draw the line alike although
+    the definition would show; where they are the rule, one that differs is no definition.
+    """
+
+    text: str
+    proves: Proof
+    refuted_by: Proof = _never
+
+    def proven(self, variants: list[Paired], pair: Pair) -> Flags:
+        """Return which differences it explains; one of the variants of the periods will do."""
+        holds: Flags = np.logical_or.reduce([self.proves(paired, pair) for paired in variants])
+        if not holds.any():
+            return holds
+        usual = variants[0]
+        flags: Flags = holds & ~differs_from_habit(usual, self.refuted_by(usual, pair), holds)
+        return flags
+
+
+def residuals(v1: str, v2: str) -> Proof:
+    """Return a proof that both figures are what their own totals leave over.
 
     `v1` is `line = total - part - ...` and `v2` the same without its line, which is the pair's.
     A part that a record lacks takes nothing from the total.
@@ -46,40 +83,61 @@ def _left_over(values: Mapping[str, Floats], formula: str, section: str = "") ->
     return rest
 
 
-def _plus(*names: str) -> Proof:
-    """A proof that v1's figure is v2's and the named v2 lines together."""
+def includes(text: str, *names: str) -> Definition:
+    """Return the definition that v1's figure is v2's and the named v2 lines together."""
 
-    def proof(paired: Paired, pair: Pair) -> Flags:
-        added = np.sum([or_zero(paired.v2[name]) for name in names], axis=0)
-        flags: Flags = (added != 0) & equal(paired, pair.expected, pair.actual + added)
+    def added(paired: Paired) -> Floats:
+        result: Floats = np.sum([or_zero(paired.v2[name]) for name in names], axis=0)
+        return result
+
+    def proves(paired: Paired, pair: Pair) -> Flags:
+        flags: Flags = (added(paired) != 0) & equal(
+            paired, pair.expected, pair.actual + added(paired)
+        )
         return flags
 
-    return proof
+    def refuted_by(paired: Paired, pair: Pair) -> Flags:
+        there = np.abs(added(paired)) >= paired.slack
+        flags: Flags = there & equal(paired, pair.expected, pair.actual)
+        return flags
+
+    return Definition(text, proves, refuted_by)
 
 
-def _current_debt_within(paired: Paired, pair: Pair) -> Flags:
+def _some_current_debt(paired: Paired, pair: Pair) -> Flags:
     """v1's debt holds current maturities: some of v2's current debt, as in other periods too.
 
     Where the company's debt is otherwise v2's with all of its current debt, some is no proof.
     """
-    most = pair.actual + or_zero(paired.v2["debt_current"])
-    whole = equal(paired, pair.expected, most) & (or_zero(pair.expected) != 0)
+    current = or_zero(paired.v2["debt_current"])
+    most = pair.actual + current
+    whole = equal(paired, pair.expected, most) & (current != 0)
     some = (pair.expected > pair.actual) & (pair.expected < most) & ~whole
-    flags: Flags = some & ~is_habit(paired, whole, some)
+    flags: Flags = some & ~is_habit(paired, whole, some, _FAR_MORE_OFTEN)
     return flags
 
 
-def _components_missing(paired: Paired, pair: Pair) -> Flags:
-    """v2's current assets are the sum of the lines it has, and one is missing."""
-    v2 = paired.v2
-    parts = ("cash_and_equivalents", "short_term_investments", "receivables", "inventories")
-    added = np.sum([or_zero(v2[name]) for name in (*parts, "other_current_assets")], axis=0)
-    lacks = np.logical_or.reduce([or_zero(v2[name]) == 0 for name in parts])
-    flags: Flags = lacks & equal(paired, pair.actual, added) & (pair.expected > pair.actual)
-    return flags
+CURRENT_DEBT = includes("v1 includes current maturities", "debt_current")
+SOME_CURRENT_DEBT = Definition(CURRENT_DEBT.text, _some_current_debt, CURRENT_DEBT.refuted_by)
 
 
-def _mezzanine_lines_added(paired: Paired, pair: Pair) -> Flags:
+def components_missing(paired: Paired, pair: Pair) -> Flags:
+    """v2's current assets are the sum of the lines it has, and one is missing.
+
+    A line that the company has as a rule, with v1's total, is lost rather than missing.
+    """
+    names = ("cash_and_equivalents", "short_term_investments", "receivables", "inventories")
+    parts = [or_zero(paired.v2[name]) for name in names]
+    added = np.sum([*parts, or_zero(paired.v2["other_current_assets"])], axis=0)
+    lacks = np.logical_or.reduce([part == 0 for part in parts])
+    short: Flags = lacks & equal(paired, pair.actual, added) & (pair.expected > pair.actual)
+    same = equal(paired, pair.expected, pair.actual)
+    for part in parts:
+        short &= ~differs_from_habit(paired, same & (part != 0), short & (part == 0))
+    return short
+
+
+def mezzanine_lines_added(paired: Paired, pair: Pair) -> Flags:
     """v2's figure is several of v1's mezzanine lines together."""
     prefix = "balance_sheet."
     redeemable = or_zero(paired.v1[prefix + "redeemable_noncontrolling_interest"])
@@ -90,37 +148,16 @@ def _mezzanine_lines_added(paired: Paired, pair: Pair) -> Flags:
     return flags
 
 
-def _all_other_income_included(paired: Paired, pair: Pair) -> Flags:
-    """v1's revenue is v2's and all other income, as in other periods too."""
-    other = or_zero(paired.v2["total_other_income_expense"])
-    includes = _plus("total_other_income_expense")(paired, pair)
-    same = equal(paired, pair.expected, pair.actual) & ~equal(paired, other, np.zeros(len(other)))
-    flags: Flags = includes & ~_differs_from_habit(paired, same, includes)
-    return flags
-
-
-def _differs_from_habit(paired: Paired, same: Flags, differs: Flags) -> Flags:
-    """Which differences are of companies that otherwise draw the line where v1 draws it.
-
-    v2 calculates other income as a difference, so its record adds up even if operating income is
-    wrong. A record that adds up therefore proves another definition only if the company's other
-    periods do not contradict it. Twelve-month periods repeat their quarters and do not count.
-    """
-    counted = ~paired.is_timeframe("ttm")
-    flags: Flags = differs & ~same & is_habit(paired, same & counted, differs & ~same & counted)
-    return flags
-
-
-def _line_drawn_elsewhere(paired: Paired, pair: Pair) -> Flags:
-    """Operating and other income are divided elsewhere, as in other periods too."""
+def same_operating_income(paired: Paired, pair: Pair) -> Flags:
+    """Operating income is the same, and not zero: operating and other income are divided alike."""
     operating = paired.v1["income_statement.operating_income_loss"]
-    same = equal(paired, operating, paired.v2["operating_income"]) & (or_zero(operating) != 0)
-    divided = _same_pre_tax(paired)
-    flags: Flags = divided & ~_differs_from_habit(paired, same, divided)
+    flags: Flags = equal(paired, operating, paired.v2["operating_income"]) & (
+        or_zero(operating) != 0
+    )
     return flags
 
 
-def _same_pre_tax(paired: Paired) -> Flags:
+def same_pre_tax(paired: Paired, pair: Pair) -> Flags:
     """Operating and other income add up to the same pre-tax income in both."""
     v1, v2 = paired.v1, paired.v2
     pretax = v1["income_statement.income_loss_from_continuing_operations_before_tax"]
@@ -143,31 +180,38 @@ def _same_pre_tax(paired: Paired) -> Flags:
     return flags
 
 
-def _operating_income_is_pre_tax(paired: Paired, pair: Pair) -> Flags:
+def _pre_tax_given(paired: Paired, pair: Pair) -> Flags:
     """v1 gives pre-tax income as operating income; v2's own lines add up to the same pre-tax.
 
     Where v1's own lines add up as well, both give operating income, and other income was nothing.
     """
     v2 = paired.v2
     pretax = v2["income_before_income_taxes"]
-    given = (
+    flags: Flags = (
         equal(paired, pair.expected, pretax)
         & equal(paired, pretax, v2["operating_income"] + v2["total_other_income_expense"])
         & equal(paired, v2["operating_income"], v2["gross_profit"] - v2["total_operating_expenses"])
-        & ~_same_pre_tax(paired)
+        & ~same_pre_tax(paired, pair)
     )
-    # Where there is no other income, both are pre-tax income and say nothing of the definition.
-    same = equal(paired, pair.expected, pair.actual) & ~equal(paired, pair.actual, pretax)
-    flags: Flags = given & ~_differs_from_habit(paired, same, given)
     return flags
 
 
-def _expenses_follow_operating_income(paired: Paired, pair: Pair) -> Flags:
+def _same_and_not_pre_tax(paired: Paired, pair: Pair) -> Flags:
+    """Where there is no other income, both are pre-tax income and say nothing."""
+    pretax = paired.v2["income_before_income_taxes"]
+    flags: Flags = equal(paired, pair.expected, pair.actual) & ~equal(paired, pair.actual, pretax)
+    return flags
+
+
+PRE_TAX = Definition("v1 gives pre-tax income", _pre_tax_given, _same_and_not_pre_tax)
+
+
+def expenses_follow_operating_income(paired: Paired, pair: Pair) -> Flags:
     """Gross profit is the same, and the expenses differ by what operating income differs."""
     v1, v2 = paired.v1, paired.v2
     gross = v1["income_statement.gross_profit"]
     flags: Flags = (
-        _line_drawn_elsewhere(paired, pair)
+        same_pre_tax(paired, pair)
         & equal(paired, gross, v2["gross_profit"])
         & equal(paired, gross - pair.expected, v1["income_statement.operating_income_loss"])
         & equal(paired, v2["gross_profit"] - pair.actual, v2["operating_income"])
@@ -175,105 +219,31 @@ def _expenses_follow_operating_income(paired: Paired, pair: Pair) -> Flags:
     return flags
 
 
-PROOFS: dict[Statement, dict[str, tuple[tuple[Proof, str], ...]]] = {
-    Statement.BALANCE_SHEETS: {
-        "total_current_assets": (
-            (_components_missing, "v2 adds up the components that it has, and lacks one"),
-        ),
-        "cash_and_equivalents": (
-            (_plus("short_term_investments"), "v1 includes short-term investments"),
-        ),
-        "other_current_assets": (
-            (
-                _residuals(
-                    "other_current_assets = current_assets - cash - accounts_receivable - "
-                    "inventory - prepaid_expenses",
-                    "total_current_assets - cash_and_equivalents - short_term_investments - "
-                    "receivables - inventories",
-                ),
-                "each is what its own current assets leave over",
-            ),
-        ),
-        "other_assets": (
-            (
-                _residuals(
-                    "other_noncurrent_assets = noncurrent_assets - long_term_investments - "
-                    "fixed_assets - intangible_assets - noncurrent_prepaid_expenses",
-                    "total_assets - total_current_assets - property_plant_equipment_net - "
-                    "goodwill - intangible_assets_net",
-                ),
-                "each is what its own non-current assets leave over",
-            ),
-            (_plus("goodwill"), "v1 includes goodwill"),
-            (_plus("goodwill", "intangible_assets_net"), "v1 includes goodwill and intangibles"),
-        ),
-        "accrued_and_other_current_liabilities": (
-            (
-                _residuals(
-                    "other_current_liabilities = current_liabilities - accounts_payable - "
-                    "interest_payable - wages",
-                    "total_current_liabilities - accounts_payable - debt_current - "
-                    "deferred_revenue_current",
-                ),
-                "each is what its own current liabilities leave over",
-            ),
-            (
-                _plus("debt_current", "deferred_revenue_current"),
-                "v1 includes current debt and deferred revenue",
-            ),
-        ),
-        "long_term_debt_and_capital_lease_obligations": (
-            (_plus("debt_current"), "v1 includes current maturities"),
-            (_current_debt_within, "v1 includes current maturities"),
-        ),
-        "other_noncurrent_liabilities": (
-            (
-                _residuals(
-                    "other_noncurrent_liabilities = noncurrent_liabilities - long_term_debt",
-                    "total_liabilities - total_current_liabilities - "
-                    "long_term_debt_and_capital_lease_obligations",
-                ),
-                "each is what its own non-current liabilities leave over",
-            ),
-        ),
-        "commitments_and_contingencies": (
-            (_mezzanine_lines_added, "v2 adds up v1's mezzanine lines"),
-        ),
-    },
-    Statement.CASH_FLOW: {},
-    Statement.INCOME_STATEMENTS: {
-        "revenue": (
-            (_plus("interest_income"), "v1 includes interest income"),
-            (_all_other_income_included, "v1 includes all other income"),
-        ),
-        "operating_income": (
-            (_line_drawn_elsewhere, "operating and other income are divided elsewhere"),
-            (_operating_income_is_pre_tax, "v1 gives pre-tax income"),
-        ),
-        "total_other_income_expense": (
-            (_line_drawn_elsewhere, "operating and other income are divided elsewhere"),
-        ),
-        "total_operating_expenses": (
-            (_plus("cost_of_revenue"), "v1 includes the cost of revenue"),
-            (_expenses_follow_operating_income, "operating lines are divided elsewhere"),
-        ),
-        "other_operating_expenses": (
-            (
-                _residuals(
-                    "other_operating_expenses = operating_expenses - "
-                    "selling_general_and_administrative_expenses - "
-                    "depreciation_and_amortization - research_and_development",
-                    "total_operating_expenses - selling_general_administrative - "
-                    "depreciation_depletion_amortization - research_development",
-                ),
-                "each is what its own operating expenses leave over",
-            ),
-        ),
-        "basic_shares_outstanding": (
-            (four_quarters_added, "v1 adds the averages of four quarters up"),
-        ),
-        "diluted_shares_outstanding": (
-            (four_quarters_added, "v1 adds the averages of four quarters up"),
-        ),
-    },
-}
+def _net_of_interest(paired: Paired, pair: Pair) -> Flags:
+    """v1 = v2's revenue - cost of revenue + other income, and the company may be a bank.
+
+    A company with research is no bank, and v1 has no cost of revenue of one.
+    """
+    v1, v2 = paired.v1, paired.v2
+    cost = or_zero(v2["cost_of_revenue"])
+    net = pair.actual - cost + or_zero(v2["other_income_expense"])
+    flags: Flags = (
+        (cost != 0)
+        & (or_zero(v2["research_development"]) == 0)
+        & ~equal(paired, v1["income_statement.cost_of_revenue"], cost)
+        & equal(paired, pair.expected, net)
+    )
+    return flags
+
+
+def _same_beside_a_cost(paired: Paired, pair: Pair) -> Flags:
+    cost = or_zero(paired.v2["cost_of_revenue"])
+    flags: Flags = (cost != 0) & equal(paired, pair.expected, pair.actual)
+    return flags
+
+
+NET_OF_INTEREST = Definition(
+    "v1 = v2 revenue - cost_of_revenue + other_income_expense",
+    _net_of_interest,
+    _same_beside_a_cost,
+)

@@ -14,9 +14,8 @@ from polygon_fundamentals.statements import Statement
 
 # A sum of up to seven lines, each rounded to the dollar.
 DOLLARS = 2.0
-# A company does something as a rule if it does it three times, and three times as often as not.
+# A company does something as a rule if it does it in three periods at least.
 _HABIT = 3
-_TO_ONE = 3
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -135,10 +134,27 @@ def count_by_company(paired: Paired, flags: Flags) -> Positions:
     return result
 
 
-def is_habit(paired: Paired, usual: Flags, other: Flags) -> Flags:
-    """Return which periods are of a company with the usual case far more often than the other."""
+def is_habit(paired: Paired, usual: Flags, other: Flags, times: int = 1) -> Flags:
+    """Return which periods are of a company that has the usual case as a rule.
+
+    That is in three periods at least, and at least `times` as often as the other case.
+    """
     usual_count = count_by_company(paired, usual)
     flags: Flags = (usual_count >= _HABIT) & (
-        usual_count >= _TO_ONE * count_by_company(paired, other)
+        usual_count >= times * count_by_company(paired, other)
     )
+    return flags
+
+
+def differs_from_habit(paired: Paired, same: Flags, differs: Flags) -> Flags:
+    """Return which differences are of companies that as a rule draw the line where v1 draws it.
+
+    `same` are the periods in which both draw it alike although another definition would show.
+    What lasts from some day on is no definition either, as long as it has not lasted for most of
+    the company's periods: a vendor's error lasts too. Twelve-month periods repeat their quarters
+    and do not count.
+    """
+    counted = ~paired.is_timeframe("ttm")
+    apart = differs & ~same
+    flags: Flags = apart & is_habit(paired, same & counted, apart & counted)
     return flags

@@ -3,8 +3,9 @@
 A split changes every per-share figure and share count of all earlier periods by the same simple
 ratio. So a ratio is believed only if at least half of what the period reports per share says the
 same, some of its earnings per share among it where it has any, and if the ratio does not come and
-go: a period between two others of another ratio is an error, not a split. Share counts alone never
-prove a power of a thousand: they are given in thousands or millions too.
+go: a period between two others of another ratio is an error, not a split, and so is a ratio in the
+newest period alone, for a split would have changed the periods before it too. Share counts alone
+never prove a power of a thousand: they are given in thousands or millions too.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _TTM_DAYS = 365
 _QUARTERS = 4.0
 # Units to which share counts are reported. Whole hundred thousands are too often chance.
 _GRAINS = (1_000.0, 1_000_000.0)
+# A company's counts are exact as a rule if they are so three times as often as not.
+_FAR_MORE_OFTEN = 3
 # How near a ratio is to a power of a thousand if the counts on one side are rounded.
 _NEAR_A_THOUSAND = 0.001
 
@@ -81,7 +84,7 @@ def split_explains(paired: Paired, pair: Pair, splits: Splits) -> Flags:
         # Where a company's counts are multiplied to the share, coarse figures are no excuse.
         off = np.minimum(np.abs(v2 - v1 * splits.ratio), np.abs(v2 - v1 / _QUARTERS * splits.ratio))
         exact = agrees & (off <= np.maximum(1.0, splits.ratio))
-        agrees &= exact | ~is_habit(paired, exact, agrees & ~exact)
+        agrees &= exact | ~is_habit(paired, exact, agrees & ~exact, _FAR_MORE_OFTEN)
     low = np.minimum(splits.ratio, splits.year_earlier)
     high = np.maximum(splits.ratio, splits.year_earlier)
     quotient = _divide(v2, v1) if unit is Unit.SHARES else _divide(v1, v2)
@@ -199,14 +202,16 @@ def _is_power_of_a_thousand(ratio: Floats) -> Flags:
 def _levels(consensus: pd.DataFrame) -> pd.DataFrame:
     """The consensus without ratios that come and go.
 
-    A ratio is refuted if periods before it carry another ratio that later periods carry too, and
-    these are at least as many as the periods of the ratio itself.
+    A ratio is refuted if periods before it carry another ratio that later periods carry too, or
+    that of today's shares, and these are at least as many as the periods of the ratio itself: a
+    split would have changed them as well.
     """
     group = consensus.groupby(["company", "ratio"])["end"]
     known = group.agg(last="max", periods="size").reset_index()
     rows = consensus.merge(known[["company", "ratio", "periods"]], on=["company", "ratio"])
     other = rows.merge(known, on="company", suffixes=("", "_other"))
-    other = other[(other["ratio"] != other["ratio_other"]) & (other["last"] > other["end"])]
+    carried_on = (other["last"] > other["end"]) | (other["ratio_other"] == 1)
+    other = other[(other["ratio"] != other["ratio_other"]) & carried_on]
     other = other.merge(
         consensus,
         left_on=["company", "ratio_other"],

@@ -167,7 +167,12 @@ THREE = ("total_other_income_expense", "total_operating_expenses", "operating_in
         (2, 1, "line_definition"),
         (0, 1, "line_definition"),
         (0, 6, "line_definition"),
-        (5, 2, "line_definition"),
+        (2, 3, "line_definition"),
+        (3, 4, "line_definition"),
+        # What begins on a day is an error that lasts until it is the rule.
+        (5, 2, "unexplained"),
+        (8, 4, "unexplained"),
+        (3, 3, "unexplained"),
     ],
 )
 def test_a_definition_is_one_of_more_than_one_period(same: int, differ: int, kind: str) -> None:

@@ -1,0 +1,340 @@
+"""Errors that one period's figures would explain, and that something else in the records refutes.
+
+That is the company's other periods, the direction in which the definitions differ, or the year
+that a fourth quarter belongs to. What v2 is known to do in fact keeps its explanation.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from polygon_fundamentals.parity import compare_statement, load_tolerances
+from polygon_fundamentals.statements import Statement
+from tests.unit.parity.tables import v1_table, v2_table
+
+TOLERANCES = load_tolerances(Path(__file__).parents[3] / "expectations" / "tolerances.yaml")
+BS, IS = Statement.BALANCE_SHEETS, Statement.INCOME_STATEMENTS
+M = 1e6
+Lines = dict[str, float]
+ENDS = ("03-31", "06-30", "09-30", "12-31")
+DEBT = "long_term_debt_and_capital_lease_obligations"
+DEFINED, WRONG = "line_definition", "unexplained"
+
+
+def kinds(
+    statement: Statement,
+    v1: list[Lines],
+    v2: list[Lines],
+    *,
+    derived_fourths: bool = False,
+    year: tuple[Lines, Lines] | None = None,
+) -> dict[str, list[str]]:
+    """The findings by v2 field on a company's quarters, the oldest first; equal values left out.
+
+    With `derived_fourths` nobody filed the fourth quarters. `year` is the year that ends with the
+    last quarter.
+    """
+    one: list[dict[str, Any]] = []
+    two: list[dict[str, Any]] = []
+    for n, (a, b) in enumerate(zip(v1, v2, strict=True)):
+        end, fourth = f"{2020 + n // 4}-{ENDS[n % 4]}", n % 4 == 3
+        filed = None if derived_fourths and fourth else end
+        one.append(
+            {"end_date": end, "filing_date": filed, "fiscal_period": f"Q{n % 4 + 1}"} | dict(a)
+        )
+        two.append({"period_end": end, "filing_date": end} | dict(b))
+    if year is not None:
+        name, last = "annual", one[-1]["end_date"]
+        one.append({"end_date": last, "filing_date": last, "timeframe": name} | dict(year[0]))
+        two.append({"period_end": last, "filing_date": last, "timeframe": name} | dict(year[1]))
+    values = compare_statement(
+        v1_table(statement, one),
+        v2_table(statement, two),
+        statement,
+        TOLERANCES,
+        {},
+        today=date(2026, 10, 1),
+    ).values
+    quarterly = values[
+        (values["timeframe"] == "quarterly")
+        & ~values["kind"].isin(["null_in_v1", "null_in_v2", "absent_zero"])
+    ].sort_values("period_end")
+    return {str(field): rows["kind"].tolist() for field, rows in quarterly.groupby("v2_field")}
+
+
+def balances(quarters: int = 12) -> tuple[list[Lines], list[Lines]]:
+    """The balance sheets of a company that grows, the same in both generations."""
+    v1, v2 = [], []
+    for quarter in range(quarters):
+        m = M * (100 + quarter)
+        v1.append(
+            {
+                "assets": 10 * m, "current_assets": 4 * m, "cash": 1.5 * m,
+                "accounts_receivable": 0.9 * m, "inventory": 0.6 * m, "other_current_assets": m,
+                "liabilities": 5 * m, "long_term_debt": 2.5 * m, "equity": 5 * m,
+            }
+        )  # fmt: skip
+        v2.append(
+            {
+                "total_assets": 10 * m, "total_current_assets": 4 * m,
+                "cash_and_equivalents": 1.5 * m, "short_term_investments": 0.0,
+                "receivables": 0.9 * m, "inventories": 0.6 * m, "other_current_assets": m,
+                "total_liabilities": 5 * m, "debt_current": 0.0, DEBT: 2.5 * m,
+                "total_equity": 5 * m,
+            }
+        )  # fmt: skip
+    return v1, v2
+
+
+@pytest.mark.parametrize(
+    ("v2_says", "kind"),
+    [
+        # A zero is how v2 says that it has no line.
+        ({"cash_and_equivalents": 0.0, "receivables": 0.0, DEBT: 0.0}, WRONG),
+        ({"cash_and_equivalents": -7 * M, DEBT: -7 * M}, WRONG),
+        # v2's cash is part of v1's, and v1's receivables part of v2's.
+        ({"cash_and_equivalents": 170 * M, "receivables": 40 * M}, WRONG),
+        ({"cash_and_equivalents": 70 * M, "receivables": 140 * M}, DEFINED),
+        # A line is never more than the total that it is a part of.
+        ({"receivables": 3e12, DEBT: 3e12}, WRONG),
+        ({"total_current_assets": 450 * M}, WRONG),
+        ({"total_current_assets": 350 * M}, DEFINED),
+        # v1's debt has the current maturities, v2's has finance leases.
+        ({DEBT: 270 * M}, DEFINED),
+        ({DEBT: 230 * M}, DEFINED),
+        ({DEBT: 0.0, "debt_current": 250 * M}, DEFINED),
+    ],
+)
+def test_a_definition_has_a_direction(v2_says: Lines, kind: str) -> None:
+    """The line is wrong in every period, so no other period speaks against it."""
+    v1, v2 = balances(1)
+    fields = [field for field in v2_says if field != "debt_current"]
+    got = kinds(BS, v1 * 4, [v2[0] | v2_says] * 4)
+    assert {field: got[field] for field in fields} == dict.fromkeys(fields, [kind] * 4)
+
+
+def test_debt_beside_v1s_imputed_liabilities() -> None:
+    """v1 gives equity, negated, as the liabilities of AMZN, META, GOOGL and others."""
+    v1, v2 = balances(4)
+    v1 = [row | {"liabilities": -row["equity"]} for row in v1]
+    got = kinds(BS, v1, [row | {DEBT: row[DEBT] + 20 * M} for row in v2])
+    assert got[DEBT] == [DEFINED] * 4
+
+
+def test_cash_that_v2_lacks_from_some_day_on() -> None:
+    v1, v2 = balances()
+    newest = [row | {"cash_and_equivalents": 10 * M} for row in v2[8:]]
+    assert kinds(BS, v1, v2[:8] + newest) == {"cash_and_equivalents": [WRONG] * 4}
+    # A line that differed from the beginning, as often as not, is another definition.
+    assert kinds(BS, v1[5:], v2[5:8] + newest) == {"cash_and_equivalents": [DEFINED] * 4}
+
+
+def test_debt_that_is_short_by_some_of_the_current_debt() -> None:
+    v1, v2 = balances()
+    v2 = [row | {"debt_current": 60 * M} for row in v2]
+    short = v2[11] | {DEBT: v2[11][DEBT] - 50 * M}
+    assert kinds(BS, v1, [*v2[:11], short]) == {DEBT: [WRONG]}
+    with_maturities = [row | {DEBT: row[DEBT] - 50 * M} for row in v2]
+    assert kinds(BS, v1, with_maturities) == {DEBT: [DEFINED] * 12}
+    # Equal debt says nothing of current maturities where there is no current debt.
+    without = [row | {"debt_current": 0.0} for row in v2[:11]]
+    assert kinds(BS, v1, [*without, short]) == {DEBT: [DEFINED]}
+
+
+def test_current_assets_that_lost_one_of_their_lines() -> None:
+    """v1 seldom sends receivables, so nothing but the total shows that v2 has lost them."""
+    v1, v2 = balances()
+    v1 = [{k: v for k, v in row.items() if k != "accounts_receivable"} for row in v1]
+    lost = v2[11] | {
+        "receivables": 0.0,
+        "total_current_assets": v2[11]["total_current_assets"] - v2[11]["receivables"],
+    }
+    assert kinds(BS, v1, [*v2[:11], lost]) == {"total_current_assets": [WRONG]}
+
+
+def test_current_assets_without_the_securities_that_v2_never_has() -> None:
+    """AAPL's total of June 2025 is that of its lines; 19 billion of securities are not there."""
+    v1, v2 = balances()
+    v1[11] = v1[11] | {"current_assets": v1[11]["current_assets"] + 19 * M}
+    assert kinds(BS, v1, v2) == {"total_current_assets": [DEFINED]}
+
+
+GOOD1 = {
+    "revenues": 1000 * M, "cost_of_revenue": 600 * M, "gross_profit": 400 * M,
+    "operating_expenses": 300 * M, "operating_income_loss": 100 * M,
+}  # fmt: skip
+GOOD2 = {
+    "revenue": 1000 * M, "cost_of_revenue": 600 * M, "gross_profit": 400 * M,
+    "total_operating_expenses": 300 * M, "operating_income": 100 * M,
+}  # fmt: skip
+
+
+def test_expenses_without_a_cost_that_is_wrong_too() -> None:
+    wrong = GOOD2 | {"cost_of_revenue": 200 * M, "total_operating_expenses": 100 * M}
+    got = kinds(IS, [GOOD1] * 12, [GOOD2] * 11 + [wrong])
+    assert got == {"cost_of_revenue": [WRONG], "total_operating_expenses": [WRONG]}
+    with_cost = GOOD1 | {"operating_expenses": 900 * M}
+    got = kinds(IS, [with_cost] * 12, [GOOD2] * 12)
+    assert got == {"total_operating_expenses": [DEFINED] * 12}
+
+
+@pytest.mark.parametrize("doubled", [1, 3, 6])
+def test_a_revenue_that_has_its_cost_twice_is_no_banks(doubled: int) -> None:
+    """v1's own cost of revenue says that the company is no bank; so do its other periods."""
+    twice = GOOD2 | {"revenue": 1600 * M}
+    v2 = [GOOD2] * (6 - doubled) + [twice] * doubled
+    assert kinds(IS, [GOOD1] * 6, v2) == {"revenue": [WRONG] * doubled}
+    if doubled < 6:
+        v1 = {k: v for k, v in GOOD1.items() if k != "cost_of_revenue"}
+        assert kinds(IS, [v1] * 6, v2) == {"revenue": [WRONG] * doubled}
+
+
+def test_a_bank_is_one_in_all_its_periods() -> None:
+    """JPM's revenue of June 2026, and that of a company without costs before it was a bank."""
+    v1: Lines = {"revenues": 57_347 * M}
+    v2: Lines = {"revenue": 82_460 * M, "cost_of_revenue": 25_113 * M}
+    assert kinds(IS, [v1] * 4, [v2] * 4) == {"revenue": ["bank_net_of_interest"] * 4}
+    before: Lines = {"revenue": 57_347 * M, "cost_of_revenue": 0.0}
+    assert kinds(IS, [v1] * 6, [before] * 5 + [v2]) == {"revenue": ["bank_net_of_interest"]}
+
+
+PER_SHARE = ("basic_earnings_per_share", "diluted_earnings_per_share")
+COUNTS = ("basic_shares_outstanding", "diluted_shares_outstanding")
+
+
+def per_share(ratios: list[float]) -> tuple[list[Lines], list[Lines]]:
+    """Quarters of which v2's count that many shares for one of v1's."""
+    v1, v2 = [], []
+    for quarter, ratio in enumerate(ratios):
+        earnings, shares = 1.5 + quarter / 10, 1e8 + 1_234_567 * quarter
+        v1.append({**dict.fromkeys(PER_SHARE, earnings),
+                   "basic_average_shares": shares, "diluted_average_shares": shares})  # fmt: skip
+        v2.append({**dict.fromkeys(PER_SHARE, earnings / ratio),
+                   **dict.fromkeys(COUNTS, shares * ratio)})  # fmt: skip
+    return v1, v2
+
+
+@pytest.mark.parametrize(
+    ("ratios", "kind"),
+    [
+        # A split since the newest filing would have changed the periods before it too.
+        ([1] * 11 + [2], WRONG),
+        ([1] * 10 + [2] * 2, WRONG),
+        ([2] * 12, "split_adjusted"),
+        ([2] * 6 + [1] * 6, "split_adjusted"),
+        ([8] * 4 + [2] * 8, "split_adjusted"),
+    ],
+)
+def test_a_split_changes_all_that_was_before_it(ratios: list[float], kind: str) -> None:
+    periods = [kind] * sum(ratio != 1 for ratio in ratios)
+    assert kinds(IS, *per_share(ratios)) == dict.fromkeys((*PER_SHARE, *COUNTS), periods)
+
+
+def revenues(*values: float) -> tuple[list[Lines], list[Lines]]:
+    return [{"revenues": v * M} for v in values], [{"revenue": v * M} for v in values]
+
+
+@pytest.mark.parametrize(
+    ("v1_fourth", "v2_fourth", "v2_year", "kind"),
+    [
+        # v1's fourth quarter is off its year by three dollars, v2's by anything.
+        (100.000003, 777, 400, WRONG),
+        (100.000003, 99, 400, WRONG),
+        # Each is what its own year leaves over, and the nine months may be off in both.
+        (100, 110, 410, "derived_quarter"),
+        (95, 93, 400, "derived_quarter"),
+        (95, 80, 400, WRONG),
+    ],
+)
+def test_a_fourth_quarter_and_its_own_year(
+    v1_fourth: float, v2_fourth: float, v2_year: float, kind: str
+) -> None:
+    v1, v2 = revenues(100, 100, 100)
+    got = kinds(
+        IS,
+        [*v1, {"revenues": v1_fourth * M}],
+        [*v2, {"revenue": v2_fourth * M}],
+        derived_fourths=True,
+        year=({"revenues": 400 * M}, {"revenue": v2_year * M}),
+    )
+    assert got == {"revenue": [kind]}
+
+
+@pytest.mark.parametrize(
+    ("line", "field", "v1", "v2", "kind"),
+    [
+        ("revenues", "revenue", [104, 105, 106, 107], 777, WRONG),
+        ("revenues", "revenue", [104, 105, 106, 107], 1, WRONG),
+        ("revenues", "revenue", [104, 105, 106, 107], 112, "derived_quarter"),
+        # A retailer's Christmas.
+        ("revenues", "revenue", [104, 105, 106, 407], 412, "derived_quarter"),
+        ("net_income_loss", "consolidated_net_income_loss", [10, 9, 10, 10], -333, WRONG),
+        ("net_income_loss", "consolidated_net_income_loss", [10, 9, 10, 1], -1, "sign"),
+        ("net_income_loss", "consolidated_net_income_loss", [10, 9, 10, 1], -2, "derived_quarter"),
+        # v1's count of AAPL's fourth quarter of 2024 is a difference of averages.
+        ("basic_average_shares", COUNTS[0], [15_600, 15_400, 15_300, 56.832], 15_200,
+         "derived_quarter"),
+        ("basic_average_shares", COUNTS[0], [100, 100, 100, 100], 0.000003, WRONG),
+        ("basic_average_shares", COUNTS[0], [100, 100, 100, 100], 450, WRONG),
+    ],
+)  # fmt: skip
+def test_a_fourth_quarter_without_its_year(
+    line: str, field: str, v1: list[float], v2: float, kind: str
+) -> None:
+    values = [*v1[:3], v2]
+    got = kinds(
+        IS, [{line: v * M} for v in v1], [{field: v * M} for v in values], derived_fourths=True
+    )
+    assert got == {field: [kind]}
+
+
+def test_earnings_of_a_fourth_quarter() -> None:
+    """Those of NFLX for 2024 are its income by a share count that is four times too large."""
+    v1 = [{PER_SHARE[0]: v} for v in (0.53, 0.49, 0.54, 0.43)]
+    for last, kind in (
+        ({PER_SHARE[0]: -55.0}, WRONG),
+        ({PER_SHARE[0]: 0.11}, WRONG),
+        ({PER_SHARE[0]: 0.35}, "derived_quarter"),
+    ):
+        v2: list[Lines] = [{PER_SHARE[0]: v} for v in (0.53, 0.49, 0.54)]
+        assert kinds(IS, v1, [*v2, last], derived_fourths=True) == {PER_SHARE[0]: [kind]}
+    known = {
+        PER_SHARE[0]: 0.11,
+        COUNTS[0]: 17_000 * M,
+        "net_income_loss_attributable_common_shareholders": 1_869 * M,
+    }
+    assert kinds(IS, v1, [*v2, known], derived_fourths=True) == {PER_SHARE[0]: ["derived_quarter"]}
+
+
+def test_a_count_of_a_fourth_quarter_after_a_split() -> None:
+    """NVDA's of 2024: four times the year less three quarters, of which one is not adjusted."""
+    v1 = [{"diluted_average_shares": v * M} for v in (2_490, 2_499, 2_494, 2_493)]
+    v2 = [{COUNTS[1]: v * M} for v in (2_490, 24_990, 24_940, 47_340)]
+    year = {"diluted_average_shares": 2_494 * M}, {COUNTS[1]: 24_940 * M}
+    got = kinds(IS, v1, v2, derived_fourths=True, year=year)
+    assert got[COUNTS[1]][-1] == "derived_quarter"
+    v2[3] = {COUNTS[1]: 97_340 * M}
+    assert kinds(IS, v1, v2, derived_fourths=True, year=year)[COUNTS[1]][-1] == WRONG
+
+
+def test_the_findings_of_a_fourth_quarter_say_whether_they_are_proven() -> None:
+    v1, v2 = revenues(100, 100, 100)
+    ends = [f"2020-{day}" for day in ENDS]
+    one: list[dict[str, Any]] = [
+        {"end_date": end, "filing_date": end} | dict(row)
+        for end, row in zip(ends, v1, strict=False)
+    ]
+    one.append({"end_date": ends[3], "filing_date": None, "fiscal_period": "Q4", "revenues": 1e8})
+    two: list[dict[str, Any]] = [
+        {"period_end": end} | dict(row) for end, row in zip(ends, v2, strict=False)
+    ]
+    two.append({"period_end": ends[3], "revenue": 1.1e8})
+    values: pd.DataFrame = compare_statement(
+        v1_table(IS, one), v2_table(IS, two), IS, TOLERANCES, {}, today=date(2026, 10, 1)
+    ).values
+    assert values["detail"].tolist() == ["a fourth quarter that neither filed; not proven"]
