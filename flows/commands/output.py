@@ -9,7 +9,7 @@ import sys
 import textwrap
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import mkstemp
 from typing import Any
@@ -131,9 +131,10 @@ def load_lines(report: Mapping[str, Any]) -> Iterator[str]:
         if load["rows_withheld"]:
             print(
                 f"error: {load['rows_withheld']:,} rows of {name} were not in the answer and are "
-                "still in the lake: more than a fifth of a ticker's periods at once looks like a "
-                "partial answer. Run again; if the API says the same, "
-                "`refresh --accept-withdrawals` moves them to ops/revisions",
+                f"still in the lake ({_first_of(load['tickers_withheld'])}): an answer without a "
+                "ticker's newest period, or a fifth of its periods, may be partial. Run again; if "
+                "the API says the same of a ticker, `refresh --tickers SYMBOL "
+                "--accept-withdrawals` moves its rows to ops/revisions",
                 file=sys.stderr,
             )
         if load["units_resumed"]:
@@ -177,12 +178,18 @@ def warn(name: str, load: Mapping[str, Any]) -> None:
         )
     nothing = load["tickers_without_rows"]
     if nothing and not load["failed"]:
-        who = ", ".join(nothing[:5]) + (f" and {len(nothing) - 5} more" if len(nothing) > 5 else "")
+        who = _first_of(nothing)
         stray = load.get("rows_unfollowed", 0)
         why = f"{stray:,} rows came that name no ticker or company asked for, and were not stored"
         if not stray:
             why = "not listed (v2), nothing filed in these days, or a misspelt ticker"
         print(f"warning: {name}: no rows for {who}: {why}", file=sys.stderr)
+
+
+def _first_of(tickers: Sequence[str]) -> str:
+    """Return the first five of some tickers, and how many more there are."""
+    more = f" and {len(tickers) - 5} more" if len(tickers) > 5 else ""
+    return ", ".join(tickers[:5]) + more
 
 
 def daily_lines(report: Mapping[str, Any]) -> Iterator[str]:

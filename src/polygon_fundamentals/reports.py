@@ -51,7 +51,8 @@ class RequestCounts(Summable):
 class UpsertCounts(Summable):
     """What a commit did; rows are counted once per ticker file that holds them.
 
-    `rows_withheld` would have been withdrawn, had the answer not lacked too much of a ticker.
+    `rows_withheld`, of `tickers_withheld`, would have been withdrawn, had the answer not lacked too
+    much of a ticker.
     """
 
     rows_received: int = 0
@@ -62,6 +63,7 @@ class UpsertCounts(Summable):
     rows_withheld: int = 0
     bytes_written: int = 0
     files_written: int = 0
+    tickers_withheld: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ class LoadReport(UpsertCounts, RequestCounts):
     def as_json(self) -> dict[str, object]:
         """Return the generation's part of the JSON and of the ledger entry."""
         report = {**asdict(self), "seconds": round(self.seconds, 3), "ok": self.ok}
+        report["tickers_withheld"] = sorted(self.tickers_withheld)
         del report["tickers_with_rows"]
         return report
 

@@ -156,12 +156,47 @@ def test_a_refresh_from_a_server_that_drops_rows_empties_nothing(
         assert main(["refresh", *where(half.url, lake)]) == 1
     said = capsys.readouterr().err
     assert "were not in the answer and are still in the lake" in said
-    assert "refresh --accept-withdrawals" in said
+    assert "--accept-withdrawals` moves its rows" in said
     after = counted(lake)
     assert max(before[name] - after[name] for name in before) < FEWEST_WITHHELD
     report = ledger.read_entries(lake)[0][-1].content["generations"]["v2"]
     assert report["rows_withheld"] > 0
     assert report["ok"] is False
+
+
+def lagging(market: Sandbox) -> Script:
+    """Return a script that answers as the market, without what v2 added last."""
+    newest = {row["period_end"] for row in market.rows("v2", "balance_sheets")}
+    known = sorted(newest)[-2]
+
+    def script(asked: Asked) -> Answer:
+        headers = {"Authorization": f"Bearer {KEY}"}
+        came = requests.get(market.url + asked.path, asked.query, headers=headers, timeout=60)
+        body = came.json()
+        rows = [row for row in body["results"] if row["period_end"] < known]
+        return results(rows, next_url=body.get("next_url"))
+
+    return script
+
+
+@pytest.mark.slow
+def test_what_a_lagging_index_lacks_stays_and_status_says_so_until_it_comes_back(
+    market: Sandbox, lake: Lake
+) -> None:
+    before = counted(lake)
+    with serving(lagging(market)) as behind:
+        code, told = call("refresh", *where(behind.url, lake))
+    assert code == 1
+    assert told["v2"]["rows_withdrawn"] == 0
+    assert counted(lake) == before
+    names = told["v2"]["tickers_withheld"]
+    shown = {row["name"]: row for row in call("status", "--lake", str(lake.root))[1]["rows"]}
+    assert shown["refresh"]["ok"] is True
+    assert shown["withheld rows"]["ok"] is False
+    assert ",".join(names[:3]) in shown["withheld rows"]["detail"]
+    assert call("refresh", *where(market.url, lake))[0] == 0
+    shown = {row["name"]: row for row in call("status", "--lake", str(lake.root))[1]["rows"]}
+    assert "withheld rows" not in shown
 
 
 @pytest.mark.slow

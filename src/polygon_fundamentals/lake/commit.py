@@ -72,6 +72,7 @@ def _commit(
     dataset: Dataset, incoming: Incoming, damaged: dict[str, DamagedFileError]
 ) -> UpsertCounts:
     counts: Counter[str] = Counter()
+    withheld: set[str] = set()
     keeps_form = their_form.keeps_form(dataset)
     if keeps_form:
         incoming = their_form.as_stored(dataset, incoming)
@@ -103,6 +104,8 @@ def _commit(
                     damaged.setdefault(ticker, error)
                     continue
                 counts.update(planned)
+                if planned["rows_withheld"]:
+                    withheld.add(ticker)
                 if plan is not None:
                     plans.append(plan)
             carry_out(dataset, bucket, plans, counts, unfinished)
@@ -114,7 +117,7 @@ def _commit(
                     else flat
                 )
                 cache.add_written(dataset, bucket, flat, plans)
-    return UpsertCounts(**counts)
+    return UpsertCounts(**counts, tickers_withheld=frozenset(withheld))
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 
@@ -20,9 +20,12 @@ from polygon_fundamentals.lake.rewrite import Changes, rewrite
 from polygon_fundamentals.statements import Generation
 
 # A partial answer looks like a whole one. Where a ticker would lose at least so many periods, and
-# more than this share of those that it holds, they are kept and counted instead.
+# more than this share of those that it holds, they are kept and counted instead. So is what ends
+# this long after all that the answer has: quarters are some 90 days apart, and an end that the
+# vendor set right moves by days.
 FEWEST_WITHHELD = 4
 LARGEST_WITHDRAWN_SHARE = 0.2
+CUT_OFF_DAYS = timedelta(days=45)
 
 
 def plan_ticker(
@@ -53,9 +56,11 @@ def plan_ticker(
     new = {key: i for key, i in winners.items() if key not in known.rows}
     past = [new.pop(key) for key in _gone_since(dataset, ticker, incoming, new)]
     withdrawn = _withdrawn(ticker, incoming, winners, known)
-    if incoming.scope is Scope.COMPANIES and _empties(withdrawn, winners, known):
-        counts["rows_withheld"] += len(withdrawn)
-        withdrawn = []
+    if incoming.scope is Scope.COMPANIES and withdrawn:
+        later = set(_observed_later(dataset, ticker, known, incoming, withdrawn))
+        if _is_partial([k for k in withdrawn if k not in later], winners, known, incoming):
+            counts["rows_withheld"] += len(withdrawn) - len(later)
+            withdrawn = []
     plan = Plan(ticker, known)
     if losers:
         revised = revisions.contents(dataset, ticker, incoming.observed_at)
@@ -180,23 +185,38 @@ def _seen_sooner(
 ) -> list[int]:
     """Return the positions of rows that stand in the lake, but were observed later there.
 
-    An import may bring them: that they were seen sooner is known from then on. No row can have
-    been observed after its file was written, so that a load need not read its files for this.
+    An import may bring them: that they were seen sooner is known from then on.
+    """
+    standing = (key for key, i in winners.items() if known.rows.get(key, (-1, ""))[1] == hashes[i])
+    later = _observed_later(dataset, ticker, known, incoming, standing)
+    return [winners[key] for key in later]
+
+
+def _observed_later(
+    dataset: Dataset,
+    ticker: str,
+    known: index.TickerIndex,
+    incoming: Incoming,
+    keys: Iterable[str],
+) -> list[str]:
+    """Return the keys among some of the lake whose rows were observed after this answer.
+
+    No row can have been observed after its file was written, so that few files need be read.
     """
     moment = incoming.observed_at.timestamp() * 1e9
+    recent = {partition for partition, stamp in known.files.items() if stamp[0] > moment}
     places: dict[int, list[str]] = {}
-    for key, i in winners.items():
-        partition, digest = known.rows.get(key, (-1, ""))
-        if digest == hashes[i] and known.files.get(partition, (0,))[0] > moment:
-            places.setdefault(partition, []).append(key)
-    sooner: list[str] = []
-    for partition, keys in places.items():
+    for key in keys if recent else ():
+        if known.rows[key][0] in recent:
+            places.setdefault(known.rows[key][0], []).append(key)
+    later: list[str] = []
+    for partition, own in places.items():
         stored = index.read_file(dataset, partition, ticker)
         if stored is None:
             continue
         moments, current = stored.table["observed_at"].to_pylist(), stored.current_rows
-        sooner += [k for k in keys if k in current and moments[current[k]] > incoming.observed_at]
-    return [winners[key] for key in sooner]
+        later += [k for k in own if k in current and moments[current[k]] > incoming.observed_at]
+    return later
 
 
 def _withdrawn(
@@ -226,18 +246,33 @@ def _withdrawn(
     ]
 
 
-def _empties(
-    withdrawn: Sequence[str], winners: Mapping[str, int], known: index.TickerIndex
+def _is_partial(
+    withdrawn: Sequence[str],
+    winners: Mapping[str, int],
+    known: index.TickerIndex,
+    incoming: Incoming,
 ) -> bool:
-    """Return whether an answer would withdraw more of a ticker's periods than is believed.
+    """Return whether an answer lacks what it would withdraw because it is not whole.
 
-    A period that the answer has under another label is not lost.
+    It does where it lacks many of a ticker's periods, or the newest ones: those are lost where the
+    vendor's index falls behind. A period that the answer has under another label is not lost.
     """
-    lost = set(map(_timeframe_and_end, withdrawn)) - set(map(_timeframe_and_end, winners))
+    answered = set(map(_timeframe_and_end, winners))
+    lost = set(map(_timeframe_and_end, withdrawn)) - answered
     stored = {_timeframe_and_end(key) for key in known.rows}
-    return len(lost) >= FEWEST_WITHHELD and len(lost) > LARGEST_WITHDRAWN_SHARE * len(stored)
+    if len(lost) >= FEWEST_WITHHELD and len(lost) > LARGEST_WITHDRAWN_SHARE * len(stored):
+        return True
+    newest: dict[str, date] = {}
+    for timeframe, end in answered:
+        if end:
+            newest[timeframe] = max(newest.get(timeframe, date.min), date.fromisoformat(end))
+    # What had not ended yet was a mistake, and no report is lost with it.
+    ends = ((t, date.fromisoformat(e)) for t, e in lost if e)
+    over = ((t, e) for t, e in ends if e <= incoming.observed_at.date())
+    return any(e - newest.get(t, date.min) > CUT_OFF_DAYS for t, e in over)
 
 
-def _timeframe_and_end(key: str) -> str:
+def _timeframe_and_end(key: str) -> tuple[str, str]:
     """Return timeframe and period end, without the CIK: one that comes later moves no period."""
-    return period_of(key).split("|", 1)[1]
+    _, timeframe, end = period_of(key).rsplit("|", 2)
+    return timeframe, end

@@ -25,6 +25,8 @@ STALE_DAYS = 140
 REFRESH_DAYS = 8
 # By how much the difference in counts may grow, as a share of the records.
 WIDENING = 0.01
+# So many tickers are named in a row; that more of them lose periods in a week is no withdrawal.
+NAMED = 10
 
 
 def check_status(figures: Figures) -> list[Row]:
@@ -143,6 +145,7 @@ def _runs(figures: Figures) -> Iterator[Row]:
         reason = f"{last.flow} {last.run} {last.outcome}: {last.message}"
         yield Row("last run", False, reason, "failed", f"run `{last.flow}` again")
     yield _refresh(figures)
+    yield from _withheld(figures.withheld)
     yield from check_verify(figures)
     yield from check_silver(figures)
     yield from (_published(place, figures) for place in figures.published)
@@ -196,6 +199,19 @@ def _refresh(figures: Figures) -> Row:
     if due:
         return Row("refresh", False, reason, "late", "run `refresh`")
     return Row("refresh", None, f"{reason}; due {REFRESH_DAYS} days after the first update", "late")
+
+
+def _withheld(tickers: Sequence[str]) -> Iterator[Row]:
+    """Yield the row on what `refresh` left in the lake although v2 did not give it, if any."""
+    if not tickers:
+        return
+    names = ",".join(tickers[:NAMED])
+    reason = f"v2 lacked much of {counted(len(tickers), 'ticker')}: {names}"
+    remedy = f"run `refresh --tickers {names}` again; what v2 still lacks, --accept-withdrawals"
+    if len(tickers) > NAMED:
+        reason += ", ..."
+        remedy = "run `refresh` again; what so many tickers lack, ask the vendor about"
+    yield Row("withheld rows", False, reason, "late", remedy)
 
 
 def _published(place: Published, figures: Figures) -> Row:

@@ -26,6 +26,7 @@ from polygon_fundamentals.status.follow_ups import (
 )
 from polygon_fundamentals.status.measures import Evidence, measure
 from polygon_fundamentals.status.publishing import Published, published
+from polygon_fundamentals.status.refreshing import last_refreshed, tickers_withheld
 from polygon_fundamentals.status.targets import Measured, Target
 
 # States of v1 in which nothing more is loaded.
@@ -72,9 +73,9 @@ class Figures:
     """All figures at one moment. Ratios are v2's to v1's, None where one is missing.
 
     `v1_rests` says why v1 is updated no more, and is empty while it should be. `days_in_a_row`
-    are the business days on which both succeeded, or v2 where v1 rests. `others` are files that
-    another tool wrote. `silver`, `verified` and `compared` (by a parity that passed) are the runs
-    that follow the loads.
+    are the business days on which both succeeded, or v2 where v1 rests. `withheld` are tickers of
+    which `refresh` withheld rows. `others` are files that another tool wrote. `silver`, `verified`
+    and `compared` (by a parity that passed) are the runs that follow the loads.
     """
 
     lake: str
@@ -93,6 +94,7 @@ class Figures:
     v1: V1Endpoint
     v1_rests: str
     refreshed: datetime | None
+    withheld: tuple[str, ...]
     updating_since: datetime | None
     difference_then: float | None
     difference_now: float | None
@@ -150,7 +152,8 @@ def gather(
         parity=_parity(entries),
         v1=v1,
         v1_rests=rests,
-        refreshed=_refreshed(entries),
+        refreshed=last_refreshed(entries),
+        withheld=tickers_withheld(entries),
         updating_since=daily[0].started if daily else None,
         difference_then=then,
         difference_now=present,
@@ -234,12 +237,6 @@ def _time_ratio(entries: Sequence[RunEntry]) -> float | None:
         if v1.seconds and v2.seconds and not v1.failed and not v2.failed:
             return _ratio(v2.seconds, v1.seconds)
     return None
-
-
-def _refreshed(entries: Sequence[RunEntry]) -> datetime | None:
-    """Return when the newest `refresh` of the whole lake ended that succeeded."""
-    whole = (e for e in entries if e.flow == "refresh" and is_whole(e) and e.outcome == SUCCEEDED)
-    return max((entry.last_moment for entry in whole), default=None)
 
 
 def _parity(entries: Sequence[RunEntry]) -> Mapping[str, Any] | None:

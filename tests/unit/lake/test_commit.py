@@ -168,6 +168,27 @@ def test_a_refresh_under_new_labels_or_with_a_few_periods_less_is_believed(
     assert (counts.rows_withdrawn, counts.rows_withheld) == (3, 0)
 
 
+def test_a_refresh_that_lacks_the_newest_period_of_a_ticker_withdraws_nothing(
+    lake: Lake, dataset: Dataset
+) -> None:
+    """The vendor's index was restored from a backup, or a shard of it is behind."""
+    put(dataset, QUARTERS, tickers=("AAA", "BBB"))
+    counts = put(dataset, QUARTERS[:-1], Scope.COMPANIES, 5, ("AAA", "BBB"))
+    assert (counts.rows_withdrawn, counts.rows_withheld) == (0, 2)
+    assert counts.tickers_withheld == {"AAA", "BBB"}
+    assert len(assets(lake)) == len(QUARTERS)
+    assert put(dataset, QUARTERS[:-1], Scope.ACCEPTED, 10).rows_withdrawn == 1
+
+
+def test_a_newest_period_whose_end_was_set_right_is_no_loss(lake: Lake, dataset: Dataset) -> None:
+    put(dataset, [*QUARTERS, row("2099-03-31", "2025-05-02", 25.0, fiscal_year=2099)])
+    counts = put(dataset, QUARTERS, Scope.COMPANIES, 5)
+    assert (counts.rows_withdrawn, counts.rows_withheld) == (1, 0)
+    moved = QUARTERS[-1] | {"period_end": "2025-03-28"}
+    counts = put(dataset, [*QUARTERS[:-1], moved], Scope.COMPANIES, 10)
+    assert (counts.rows_withdrawn, counts.rows_withheld) == (1, 0)
+
+
 @pytest.mark.parametrize("scope", [Scope.PERIODS, Scope.COMPANIES])
 def test_what_was_stored_after_an_answer_was_asked_for_is_not_withdrawn_by_it(
     lake: Lake, dataset: Dataset, scope: Scope
@@ -178,7 +199,8 @@ def test_what_was_stored_after_an_answer_was_asked_for_is_not_withdrawn_by_it(
     new = row("2024-06-30", "2024-08-02", 2.0)
     relabelled = row("2024-03-31", "2024-05-02", 1.0, fiscal_year=2025)
     put(dataset, [new, relabelled], minutes=10)
-    assert put(dataset, [first], scope, minutes=5).rows_withdrawn == 0
+    counts = put(dataset, [first], scope, minutes=5)
+    assert (counts.rows_withdrawn, counts.rows_withheld) == (0, 0)
     standing = {("2024-03-31", 2024): 1.0, ("2024-03-31", 2025): 1.0, ("2024-06-30", 2024): 2.0}
     assert assets(lake) == standing
     assert old(dataset) == []
