@@ -21,11 +21,13 @@ from polygon_fundamentals.errors import AnswerIsNo, RetiredError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake, catalogue
 from polygon_fundamentals.lake.pointer import leads_to
+from polygon_fundamentals.load.window_v1 import LONGEST_LIMITED
 from polygon_fundamentals.settings import load_settings
 from polygon_fundamentals.statements import DEFAULT_TIMEFRAMES, V1_PATH, Generation, Timeframe
 from tasks.context import find_key, rate_limit
 
-LOOK_BACK_DAYS = 7
+# A window of more days leaves no fourth quarter to a next run, which there will not be.
+LOOK_BACK_DAYS = LONGEST_LIMITED.days + 1
 
 
 @flow(name="rollback", persist_result=False)

@@ -27,6 +27,8 @@ from polygon_fundamentals.load.query import (
     v2_timeframes,
 )
 from polygon_fundamentals.load.store import Companies, Stored, StoreJob, follow, store_v1, store_v2
+from polygon_fundamentals.load.undated import undated_of_reports
+from polygon_fundamentals.normalise.exact import JsonObject
 from polygon_fundamentals.reports import LoadReport
 from polygon_fundamentals.statements import V1_PATH, Statement
 
@@ -65,16 +67,24 @@ def load_v1(
 ) -> LoadReport:
     """Load v1's records of one ticker (or of `cik`) into the ticker's files.
 
+    Of days of filing, also the records without a filing date that appeared in them.
+
     Raises:
         ApiError: a page failed for good, and nothing was stored; or a row cannot be stored.
         LakeError, OSError: the lake cannot be used.
     """
     observed_at = datetime.now(UTC)
-    requests = v1_requests({"cik": cik} if cik else {"ticker": ticker}, filters)
+    who = {"cik": cik} if cik else {"ticker": ticker}
+    requests = v1_requests(who, filters)
+    pages = [page for params in requests for page in loader.client.pages(V1_PATH, params)]
+    undated: list[JsonObject] = []
+    if filters.filing_date_gte or filters.filing_date_lt:
+        undated = undated_of_reports(loader.client, who, filters, pages)
     job = StoreJob(
         root=str(loader.lake.root),
         statements=list(statements),
-        bodies=_fetch(loader.client, V1_PATH, requests),
+        bodies=[page.body for page in pages],
+        rows=undated,
         companies={},
         scope=Scope.PERIODS if filters.whole_periods else Scope.WINDOW,
         timeframes=frozenset(t.v1 for t in filters.timeframes),

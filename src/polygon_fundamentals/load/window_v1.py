@@ -2,15 +2,16 @@
 
 Derived fourth quarters and twelve months have no filing date, so a window cannot see them. They
 are the first rows of an answer in the order of filing: a sweep over the whole market asks for
-some pages of them a run and goes on the next time, the years just filed first. A year whose report
-comes after the sweep has passed it by is asked for by itself.
+some pages of them a run and goes on the next time, the years just filed first. What the next runs
+would not come to is asked for at once: the year of a report that comes late, and all of a window
+that was widened.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import orjson
@@ -25,28 +26,34 @@ from polygon_fundamentals.errors import (
     as_fundamentals_error,
 )
 from polygon_fundamentals.http.answers import Page
-from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.load.bisect import raise_skipped, skip_bad_rows
 from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import V1_PAGE
 from polygon_fundamentals.load.store import Annual, Companies, StoreJob, store_v1, undated_missing
+from polygon_fundamentals.load.undated import has_dated, to_first_dated, undated_request
 from polygon_fundamentals.load.window_v2 import WHOLE_MARKET, Window, refuse_nothing
 from polygon_fundamentals.reports import UpsertCounts, WindowReport
 from polygon_fundamentals.statements import V1_PATH, Statement, Timeframe
 
-# v1's records without a filing date: how far back their periods may end.
+# v1's records without a filing date: how long before the window their periods may end.
 UNDATED_DAYS = 200
 # Pages of undated records that a run may ask for on the whole market; the next run goes on
 # where this one stopped. 2,000 companies have some 14 pages of them in spring.
 UNDATED_PAGES = 8
+# What a run leaves, the next ones come to within a month. A fourth quarter that is out of the
+# sweep's reach by then is asked for at once, and so is all of a window of more days than these.
+_SWEEP = timedelta(days=30)
+LONGEST_LIMITED = timedelta(days=14)
 _KEPT_FOR_MISSING = 3
 # A commit of many pages costs little more than one of a single page; as Python objects a page
 # takes some 5 MB.
 PAGES_AT_ONCE = 10
-# So many companies of one fiscal year's end are asked for one by one, more by the day.
+# So many companies of one fiscal year's end are asked for one by one, more by the day. Of a day so
+# long ago the lake has most quarters, so that its pages bring few new ones.
 _ONE_BY_ONE = 3
+_LATE_ONE_BY_ONE = 8
 
 
 @dataclass
@@ -97,7 +104,7 @@ def update_v1(
     companies: Companies,
     ticker: str | None = None,
 ) -> WindowReport:
-    """Store what v1 filed, and its undated records of the last 200 days; return what was done.
+    """Store what v1 filed, and the undated records that came with it; return what was done.
 
     `ticker` asks for one ticker alone, else for the whole market. Where a page fails for good,
     the pages before it are stored; where a record cannot be stored, all others are. A retired
@@ -135,17 +142,19 @@ def _fetch(run: _V1Run, window: Window, timeframes: Sequence[Timeframe]) -> None
     }
     for pages, observed_at in _some_at_once(run.loader.client.pages(V1_PATH, params)):
         run.store(pages, observed_at)
-    since = (window.last - timedelta(days=UNDATED_DAYS)).isoformat()
+    since = window.first - timedelta(days=UNDATED_DAYS)
+    limited = run.ticker is None and window.last - window.first <= LONGEST_LIMITED
     for timeframe in (Timeframe.QUARTERLY, Timeframe.TTM):
         if timeframe.v1 not in run.timeframes:
             continue
-        request = _undated(who | {"timeframe": timeframe.v1, "period_of_report_date.gte": since})
-        if run.ticker is not None:
-            _page_undated(run, request, None)
-            used, whole = 0, True
-        else:
+        recent = {"timeframe": timeframe.v1, "period_of_report_date.gte": since.isoformat()}
+        request = undated_request(who | recent)
+        if limited:
             most = UNDATED_PAGES - _KEPT_FOR_MISSING
             used, whole = _page_undated_on(run, timeframe, request, most)
+        else:
+            _page_undated(run, request, None)
+            used, whole = 0, True
         if timeframe is Timeframe.QUARTERLY:
             run.fourths_left = _missing_fourths(run, since, whole, UNDATED_PAGES - used)
     raise_skipped(run.loader.client, run.skipped)
@@ -169,11 +178,6 @@ def _some_at_once(pages: Iterator[Page]) -> Iterator[tuple[list[Page], datetime]
         yield batch, asked
 
 
-def _undated(params: dict[str, str]) -> dict[str, str]:
-    """Return a request whose first rows are those without a filing date."""
-    return {**params, "sort": "filing_date", "order": "asc", "limit": str(V1_PAGE)}
-
-
 def _page_undated(
     run: _V1Run, params: dict[str, str], max_pages: int | None
 ) -> tuple[int, dict[str, str] | None]:
@@ -181,26 +185,12 @@ def _page_undated(
 
     Returns (pages asked for, the request that goes on, or None at the end).
     """
-    asked: list[Page] = []
-    for pages, observed_at in _some_at_once(_to_first_dated(run.loader.client, params, max_pages)):
+    used = 0
+    for pages, observed_at in _some_at_once(to_first_dated(run.loader.client, params, max_pages)):
         run.store(pages, observed_at, undated_only=True)
-        asked += pages
-    if _has_dated(asked[-1]):
-        return len(asked), None
-    return len(asked), run.loader.client.following(V1_PATH, asked[-1])
-
-
-def _to_first_dated(
-    client: Client, params: dict[str, str], max_pages: int | None
-) -> Iterator[Page]:
-    for number, page in enumerate(client.pages(V1_PATH, params), 1):
-        yield page
-        if number == max_pages or _has_dated(page):
-            return
-
-
-def _has_dated(page: Page) -> bool:
-    return any(row["filing_date"] for row in page.row_ids)
+        used += len(pages)
+        last = pages[-1]
+    return used, None if has_dated(last) else run.loader.client.following(V1_PATH, last)
 
 
 def _page_undated_on(
@@ -239,28 +229,32 @@ def _cursor(path: Path) -> dict[str, str] | None:
     return {str(k): str(v) for k, v in cursor.items()} if isinstance(cursor, dict) else None
 
 
-def _missing_fourths(run: _V1Run, since: str, swept: bool, max_pages: int) -> int:
+def _missing_fourths(run: _V1Run, since: date, swept: bool, max_pages: int) -> int:
     """Ask for derived fourth quarters of the years just filed; return how many are left.
 
     They appear with the annual report, without a filing date of their own. The sweep brings those
-    of years that ended on the day `since` or later; with `swept` it has, and only late filers'
-    are asked for.
+    of years that ended on the day `since` or later; with `swept` it has. `max_pages` are for those
+    that the sweep will come to in time, and all others are asked for however many they are.
     """
-    annuals = sorted({(cik, end) for cik, end in run.annuals if not swept or end < since})
+    until, in_time = since.isoformat(), (since + _SWEEP).isoformat()
+    annuals = sorted({(cik, end) for cik, end in run.annuals if not swept or end < until})
     missing = undated_missing(run.loader.lake, annuals, run.statements, run.companies)
     by_end: dict[str, list[str]] = {}
     for cik, end in missing:
         by_end.setdefault(end, []).append(cik)
     left = 0
     for end, ciks in sorted(by_end.items(), key=lambda item: -len(item[1])):
-        # Of a day so long ago the lake has most quarters, so that its pages bring few new ones.
-        few = len(ciks) <= (max_pages if end < since else _ONE_BY_ONE)
+        is_late = end < in_time
+        few = len(ciks) <= (_LATE_ONE_BY_ONE if is_late else _ONE_BY_ONE)
         for who in [{"cik": cik} for cik in ciks] if few else [{}]:
-            if max_pages < 1:
+            if not is_late and max_pages < 1:
                 left += 1 if few else len(ciks)
                 continue
-            request = {**who, "timeframe": "quarterly", "period_of_report_date": end}
-            used, rest = _page_undated(run, _undated(request), max_pages)
-            max_pages -= used
-            left += len(ciks) if rest is not None else 0
+            request = undated_request(
+                {**who, "timeframe": "quarterly", "period_of_report_date": end}
+            )
+            used, rest = _page_undated(run, request, None if is_late else max_pages)
+            if not is_late:
+                max_pages -= used
+                left += len(ciks) if rest is not None else 0
     return left

@@ -337,7 +337,7 @@ def test_a_kept_cursor_goes_where_the_api_refuses_it_and_stays_where_it_fails(
     cursor = lake.ops / "cache" / "undated.v1.quarterly.json"
     cursor.parent.mkdir(parents=True, exist_ok=True)
     cursor.write_text('{"cursor": "of last month"}')
-    window, sheets = Window(date(2026, 1, 1), date(2026, 6, 30)), [Statement.BALANCE_SHEETS]
+    window, sheets = Window(date(2026, 6, 20), date(2026, 6, 30)), [Statement.BALANCE_SHEETS]
     with serving(script) as server:
         client = client_of(server, attempts=1)  # type: ignore[arg-type]
         report = update_v1(Loader(client, lake), sheets, window, BOTH, {"AA": ["0000000001"]})
@@ -376,7 +376,7 @@ def test_the_fourth_quarter_of_a_late_filer_comes_with_its_annual_report(
 def test_a_few_late_filers_are_asked_for_one_by_one_and_many_by_the_day(
     lake: Lake, late_filers: int, by_company: bool
 ) -> None:
-    """Many where a window reaches far back, after a long pause."""
+    """Many where the window reaches far back, after a pause."""
     ciks = [f"{number:010d}" for number in range(1, late_filers + 1)]
     asked_for: list[str] = []
 
@@ -391,10 +391,42 @@ def test_a_few_late_filers_are_asked_for_one_by_one_and_many_by_the_day(
         mine = [c for c in ciks if who in (None, c)]
         return results([record(None, 4.0, cik=c, tickers=[f"T{c}"], **quarter) for c in mine])
 
-    window, sheets = Window(date(2025, 9, 30), date(2026, 9, 30)), [Statement.BALANCE_SHEETS]
+    window, sheets = Window(date(2026, 8, 1), date(2026, 9, 30)), [Statement.BALANCE_SHEETS]
     follow = {f"T{cik}": [cik] for cik in ciks}
     with serving(script) as server:
         loader = Loader(client_of(server), lake)  # type: ignore[arg-type]
         report = update_v1(loader, sheets, window, BOTH, follow)
     assert (report.rows_new, report.fourths_left) == (2 * late_filers, 0)
     assert asked_for == (ciks if by_company else ["the day"])
+
+
+@pytest.mark.parametrize("first", ["2026-01-01", "2026-08-15", "2026-09-24"])
+def test_no_fourth_quarter_is_left_that_no_later_run_comes_to(lake: Lake, first: str) -> None:
+    """After a pause, or where many file late: more pages than a run has for the years just filed.
+
+    The year ended within the sweep of the first window, and before that of the other two.
+    """
+    ciks = [f"{number:010d}" for number in range(1, 41)]
+
+    def rows(filed: str | None, **more: Any) -> list[dict[str, Any]]:
+        return [record(filed, 1.0, cik=c, tickers=[f"T{c}"], **more) for c in ciks]
+
+    quarters = rows(None, timeframe="quarterly", fiscal_period="Q4")
+
+    def script(asked: Asked) -> Answer:
+        number = int(asked.query.get("cursor", 0))
+        if "filing_date.gte" in asked.query:
+            return results(rows("2026-09-29"))
+        since = asked.query.get("period_of_report_date.gte", "")
+        if since > "2025-12-31":
+            return results([])
+        more = {"next_url": f"{V1_PATH}?cursor={number + 4}"} if number + 4 < len(ciks) else {}
+        return results(quarters[number : number + 4], **more)
+
+    window = Window(date.fromisoformat(first), date(2026, 9, 30))
+    sheets, follow = [Statement.BALANCE_SHEETS], {f"T{cik}": [cik] for cik in ciks}
+    with serving(script) as server:
+        loader = Loader(client_of(server), lake)  # type: ignore[arg-type]
+        report = update_v1(loader, sheets, window, BOTH, follow)
+    assert (report.failed, report.fourths_left) == ((), 0)
+    assert report.rows_new == 2 * len(ciks)
