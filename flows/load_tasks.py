@@ -42,7 +42,11 @@ Submitted = tuple["PrefectFuture[Any]", list[Unit]]  # a future and its units
 
 @dataclass(frozen=True)
 class LoadPlan:
-    """A load as the flows plan it; `one_by_one` submits one task per unit where there are few."""
+    """A load as the flows plan it; `one_by_one` submits one task per unit where there are few.
+
+    The companies behind the tickers are those in `ciks`; of tickers that are not in it, those that
+    v2 names; with `new_since`, also those of all tickers that filed on that day or later.
+    """
 
     spec: RunSpec
     settings: Settings
@@ -54,6 +58,7 @@ class LoadPlan:
     scope: Scope | None = None
     ciks: Mapping[str, Sequence[str]] = field(default_factory=dict)
     one_by_one: bool = True
+    new_since: str | None = None
 
     def todo(self, generation: Generation) -> list[Unit]:
         """Return the units that an interrupted run has not done yet."""
@@ -240,16 +245,19 @@ def _companies(
     plan: LoadPlan, todo: Sequence[Unit]
 ) -> tuple[Mapping[str, Sequence[str]], LoadReport]:
     """Return ticker → CIKs for the tickers to load, and the report of finding them."""
-    by_ticker = _by_ticker([unit for unit in todo if unit[0] not in plan.ciks])
+    by_ticker = _by_ticker([unit for unit in todo if plan.new_since or unit[0] not in plan.ciks])
     groups = even_groups(list(by_ticker), BATCH)
     units = [{ticker: by_ticker[ticker] for ticker in group} for group in groups]
-    futures = find_companies.map(unmapped(plan.spec), [label(g) for g in groups], units)
-    companies, total = dict(plan.ciks), LoadReport()
+    labels, since = [label(group) for group in groups], unmapped(plan.new_since)
+    futures = find_companies.map(unmapped(plan.spec), labels, units, since)
+    companies = {t: ciks for t, ciks in plan.ciks.items() if t not in by_ticker}
+    total = LoadReport()
     for future, group in zip(futures, units, strict=True):
         lost = [(ticker, name) for ticker, names in group.items() for name in names]
         report = task_report(future, lost, CompaniesReport)
         assert isinstance(report, CompaniesReport)
-        companies.update(report.companies)
+        for ticker, ciks in report.companies.items():
+            companies[ticker] = sorted({*ciks, *plan.ciks.get(ticker, ())})
         total += report
     return companies, total
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from prefect import flow
 
 from flows.historical_load import UNITS_WORTH_PROCESSES
@@ -12,6 +14,7 @@ from flows.runtime.artifacts import publish_load
 from flows.signature import takes
 from flows.status import tell_status
 from polygon_fundamentals import ledger
+from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake, catalogue
 from polygon_fundamentals.lake.commit import Scope
@@ -25,6 +28,9 @@ from polygon_fundamentals.settings import (
 from polygon_fundamentals.statements import Generation
 from tasks.context import RunSpec, close, context
 
+# A company that was reorganised files under a new CIK. Each files at least once a year.
+NEW_COMPANY = timedelta(days=400)
+
 
 @flow(
     name="refresh",
@@ -37,9 +43,9 @@ def refresh(given: RefreshParameters) -> Report:
 
     Splits and corrections change rows without a new filing date, so no window shows them.
     Records that v2 no longer holds go to the revisions as withdrawn; a company of which v2
-    serves nothing any more is kept whole: it was delisted. Where the answer lacks more than a
-    fifth of a ticker's periods it may be partial: they are kept, and the run ends with exit code 1
-    unless `accept_withdrawals` is set.
+    serves nothing any more is kept whole: it was delisted. Where the answer lacks a ticker's newest
+    period, or more than a fifth of its periods, it may be partial: they are kept, and the run ends
+    with exit code 1 unless `accept_withdrawals` is set.
     """
     where = Lake(lake_root(given.lake) if given.names else existing_lake_root(given.lake))
     settings = load_settings(given.base_url)
@@ -79,6 +85,7 @@ def _refreshed(run: ledger.Run, settings: Settings, given: RefreshParameters) ->
             scope=Scope.ACCEPTED if given.accept_withdrawals else Scope.COMPANIES,
             ciks=followed,
             one_by_one=False,
+            new_since=(today_in_new_york() - NEW_COMPANY).isoformat(),
         )
         loaded = load_generations(plan, [Generation.V2])[Generation.V2]
     finally:

@@ -155,11 +155,14 @@ def store_v2_statement(
 
 
 @task(name="v2 companies", task_run_name="companies · {label}", persist_result=False)
-def find_companies(spec: RunSpec, label: str, units: Units) -> State[Any]:
-    """Find the CIKs behind some tickers, so that v2 can be asked by company."""
+def find_companies(spec: RunSpec, label: str, units: Units, since: str | None = None) -> State[Any]:
+    """Find the CIKs behind some tickers, so that v2 can be asked by company.
+
+    Of companies that the lake does not know, those that filed on the day `since` or later.
+    """
     loader = _loader(spec)
     try:
-        companies, failures = resolve_bisecting(loader.client, loader.lake, list(units))
+        companies, failures = resolve_bisecting(loader.client, loader.lake, list(units), since)
     except (FundamentalsError, OSError) as error:
         companies, failures = {}, dict.fromkeys(units, as_fundamentals_error(error))
     report = CompaniesReport(companies=companies)

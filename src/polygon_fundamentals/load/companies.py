@@ -32,29 +32,34 @@ def known_ciks(lake: Lake, ticker: str) -> set[str]:
     return {cik for cik in ciks if not cik.startswith("ticker:")}
 
 
-def resolve_companies(client: Client, lake: Lake, tickers: Sequence[str]) -> dict[str, list[str]]:
+def resolve_companies(
+    client: Client, lake: Lake, tickers: Sequence[str], since: str | None = None
+) -> dict[str, list[str]]:
     """Return ticker → CIKs, from v2's balance sheets and from what the lake holds.
 
     A ticker may span several companies, and a renamed one returns a short history that
-    its CIK has in full: so companies are found by ticker once and then loaded by CIK.
+    its CIK has in full: so companies are found by ticker once and then loaded by CIK. `since` asks
+    for filings of that day and later alone.
 
     Raises:
         ApiError: a page failed for good.
     """
     companies: dict[str, set[str]] = {ticker: known_ciks(lake, ticker) for ticker in tickers}
     for some in even_groups(tickers, VALUES):
-        _ask_whose(client, some, companies)
+        _ask_whose(client, some, companies, since)
     return {ticker: sorted(ciks) for ticker, ciks in companies.items()}
 
 
-def _ask_whose(client: Client, tickers: Sequence[str], companies: dict[str, set[str]]) -> None:
+def _ask_whose(
+    client: Client, tickers: Sequence[str], companies: dict[str, set[str]], since: str | None
+) -> None:
     """Add the CIKs behind some tickers to `companies`.
 
     A row may lack its `tickers`. What a single ticker gives is its own in any case, so tickers
     that seem to have none are asked again in halves where an unknown company came.
     """
     statement = Statement.BALANCE_SHEETS
-    params = v2_request(statement, Filters(), tickers=tickers)
+    params = v2_request(statement, Filters(filing_date_gte=since), tickers=tickers)
     params.pop("timeframe.any_of", None)
     silent, strangers = dict.fromkeys(tickers), False
     for page in client.pages(statement.v2_path, params):
@@ -71,20 +76,20 @@ def _ask_whose(client: Client, tickers: Sequence[str], companies: dict[str, set[
         strangers |= not known.issuperset(ciks.values())
     if strangers:
         for some in even_groups(list(silent), -(-len(silent) // 2) or 1):
-            _ask_whose(client, some, companies)
+            _ask_whose(client, some, companies, since)
 
 
 def resolve_bisecting(
-    client: Client, lake: Lake, tickers: Sequence[str]
+    client: Client, lake: Lake, tickers: Sequence[str], since: str | None = None
 ) -> tuple[dict[str, list[str]], dict[str, FundamentalsError]]:
     """Find the companies of some tickers; where that fails for good, ask for fewer at once.
 
-    Returns (ticker → CIKs, ticker → error of those that failed).
+    Returns (ticker → CIKs, ticker → error of those that failed). `since` is as above.
     """
     companies: dict[str, list[str]] = {}
 
     def resolve(some: Sequence[str]) -> None:
-        companies.update(resolve_companies(client, lake, some))
+        companies.update(resolve_companies(client, lake, some, since))
 
     failed = bisect_failures(tickers, resolve)
     return companies, failed

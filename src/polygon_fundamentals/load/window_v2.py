@@ -149,10 +149,11 @@ def update_v2(
     requests = [v2_request(statement, filters)]
     if by_name:
         ciks = sorted({cik for own in companies.values() for cik in own})
-        symbols = sorted(ticker for ticker, own in companies.items() if not own)
         requests = [v2_request(statement, filters, ciks=some) for some in even_groups(ciks, VALUES)]
+        # By symbol too: a company that was reorganised files under a CIK that the lake lacks.
         requests += [
-            v2_request(statement, filters, tickers=some) for some in even_groups(symbols, VALUES)
+            v2_request(statement, filters, tickers=some)
+            for some in even_groups(sorted(companies), VALUES)
         ]
     run = _V2Run(loader, statement, known, companies)
     report = WindowReport(units=len(units))
