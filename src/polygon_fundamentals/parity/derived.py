@@ -2,8 +2,8 @@
 
 Where the year and the three quarters are here, each figure must be what its own leave over, or
 neither: what was filed for nine months need not be the sum of its quarters, but then v2's is not
-much further off than v1's. Where they are not here, and for what cannot be subtracted, the figure
-must be of the size of the quarters before it.
+much further off than v1's. Where v2 lacks one of them, and for what cannot be subtracted, the
+figure must be of the size of the quarters before it.
 """
 
 from __future__ import annotations
@@ -84,10 +84,11 @@ def derivation_explains(
     parts = derivations.parts
     v1_parts, v2_parts = _values_at(pair.expected, parts), _values_at(pair.actual, parts)
     if pair.entry.unit is Unit.USD:
-        v1_off = np.abs(pair.expected - _left_over(v1_parts))
+        # A v1 of which the parts are not all here excuses nothing.
+        v1_off = np.nan_to_num(np.abs(pair.expected - _left_over(v1_parts)))
         v2_off = np.abs(pair.actual - _left_over(v2_parts))
         slack = _MONEY + _rounding_of_parts(v1_parts, v2_parts)
-        known = ~np.isnan(v1_off + v2_off)
+        known = ~np.isnan(v2_off)
         fits = ((v1_off < _MONEY) == (v2_off < slack)) & (
             v2_off < slack + _TIMES_AS_FAR_OFF * v1_off
         )

@@ -266,6 +266,23 @@ def test_a_fourth_quarter_and_its_own_year(
 
 
 @pytest.mark.parametrize(
+    ("v2_fourth", "v2_year", "kind"), [(110, 410, "derived_quarter"), (110, 400, WRONG)]
+)
+def test_a_fourth_quarter_of_a_year_that_v1_lacks_a_part_of(
+    v2_fourth: float, v2_year: float, kind: str
+) -> None:
+    v1, v2 = revenues(100, 100, 100, 100)
+    got = kinds(
+        IS,
+        [v1[0], {"gross_profit": 1.0}, *v1[2:]],
+        [*v2[:3], {"revenue": v2_fourth * M}],
+        derived_fourths=True,
+        year=({"revenues": 400 * M}, {"revenue": v2_year * M}),
+    )
+    assert got == {"revenue": [kind]}
+
+
+@pytest.mark.parametrize(
     ("line", "field", "v1", "v2", "kind"),
     [
         ("revenues", "revenue", [104, 105, 106, 107], 777, WRONG),
