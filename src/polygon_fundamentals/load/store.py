@@ -30,7 +30,8 @@ from polygon_fundamentals.reports import UpsertCounts
 from polygon_fundamentals.statements import Generation, Statement
 
 Companies = Mapping[str, Sequence[str]]  # followed ticker → its CIKs
-Annual = tuple[str, str]  # CIK and last day of a fiscal year
+Period = tuple[str, str]  # CIK and last day
+Report = tuple[str, str, str]  # timeframe, CIK and last day of a record with a filing date
 _NEVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
@@ -60,12 +61,12 @@ class StoreJob:
 
 @dataclass(frozen=True)
 class Stored:
-    """What became of an answer: `annuals` are the fiscal years whose report a window brought."""
+    """What became of an answer: `reports` are the dated records that a window brought."""
 
     counts: UpsertCounts
     rows_by_ticker: Mapping[str, int]
     unfollowed: int
-    annuals: tuple[Annual, ...] = ()
+    reports: tuple[Report, ...] = ()
 
 
 def store_v2(job: StoreJob) -> Stored:
@@ -119,16 +120,16 @@ def store_v1(job: StoreJob, damaged: dict[str, DamagedFileError] | None = None) 
         raw = [rows[i] for i in by_statement[statement]]
         incoming = Incoming(tables[statement], own, job.scope, job.timeframes, job.observed_at, raw)
         counts += commit(lake.dataset(Generation.V1, statement), incoming, damaged)
-    annuals = _annuals(rows, places) if job.window else ()
-    return _stored(counts, places, len(rows), annuals)
+    reports = _reports(rows, places) if job.window else ()
+    return _stored(counts, places, len(rows), reports)
 
 
 def _stored(
-    counts: UpsertCounts, places: Mapping[str, list[int]], rows: int, annuals: Sequence[Annual] = ()
+    counts: UpsertCounts, places: Mapping[str, list[int]], rows: int, reports: Sequence[Report] = ()
 ) -> Stored:
     followed = {position for positions in places.values() for position in positions}
     by_ticker = {ticker: len(positions) for ticker, positions in places.items()}
-    return Stored(counts, by_ticker, rows - len(followed), tuple(annuals))
+    return Stored(counts, by_ticker, rows - len(followed), tuple(reports))
 
 
 def follow(rows: Sequence[Mapping[str, Any]], companies: Companies) -> dict[str, list[int]]:
@@ -193,17 +194,17 @@ def claimed_timeframe(row: Mapping[str, Any]) -> str:
     return {"FY": "annual", "TTM": "ttm"}.get(str(row.get("fiscal_period")), "quarterly")
 
 
-def _annuals(
+def _reports(
     rows: Sequence[Mapping[str, Any]], places: Mapping[str, Sequence[int]]
-) -> list[Annual]:
-    """Return the fiscal years of which a followed company filed the annual report."""
-    annuals = {
-        (str(rows[i]["cik"]), str(rows[i]["end_date"]))
+) -> list[Report]:
+    """Return what followed companies reported: the records with a filing date."""
+    reports = {
+        (claimed_timeframe(rows[i]), str(rows[i]["cik"]), str(rows[i]["end_date"]))
         for positions in places.values()
         for i in positions
-        if claimed_timeframe(rows[i]) == "annual" and rows[i].get("cik") and rows[i].get("end_date")
+        if all(rows[i].get(name) for name in ("filing_date", "cik", "end_date"))
     }
-    return sorted(annuals)
+    return sorted(reports)
 
 
 def relabelled(job: StoreJob) -> dict[str, list[str]]:
@@ -233,16 +234,20 @@ def relabelled(job: StoreJob) -> dict[str, list[str]]:
 
 
 def undated_missing(
-    lake: Lake, annuals: Sequence[Annual], statements: Sequence[Statement], companies: Companies
-) -> list[Annual]:
-    """Return the fiscal years whose derived fourth quarter the v1 lake does not hold yet."""
+    lake: Lake,
+    timeframe: str,
+    periods: Sequence[Period],
+    statements: Sequence[Statement],
+    companies: Companies,
+) -> list[Period]:
+    """Return the periods whose record of a timeframe the v1 lake does not hold yet."""
     by_cik: dict[str, str] = {}
     for ticker, ciks in companies.items():
         for cik in ciks:
             by_cik.setdefault(cik, ticker)
     missing = []
-    for cik, end in annuals:
-        start = f"{cik}|quarterly|{end}|"
+    for cik, end in periods:
+        start = f"{cik}|{timeframe}|{end}|"
         datasets = (lake.dataset(Generation.V1, statement) for statement in statements)
         owner = by_cik.get(cik)
         if owner is not None and not any(

@@ -31,8 +31,13 @@ from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.load.bisect import raise_skipped, skip_bad_rows
 from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import V1_PAGE
-from polygon_fundamentals.load.store import Annual, Companies, StoreJob, store_v1, undated_missing
-from polygon_fundamentals.load.undated import has_dated, to_first_dated, undated_request
+from polygon_fundamentals.load.store import Companies, Report, StoreJob, store_v1, undated_missing
+from polygon_fundamentals.load.undated import (
+    DERIVED_FROM,
+    has_dated,
+    to_first_dated,
+    undated_request,
+)
 from polygon_fundamentals.load.window_v2 import WHOLE_MARKET, Window, refuse_nothing
 from polygon_fundamentals.reports import UpsertCounts, WindowReport
 from polygon_fundamentals.statements import V1_PATH, Statement, Timeframe
@@ -68,11 +73,11 @@ class _V1Run:
     counts: UpsertCounts = field(default_factory=UpsertCounts)
     unfollowed: int = 0
     fourths_left: int = 0
-    annuals: list[Annual] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
     skipped: dict[bytes, FundamentalsError] = field(default_factory=dict)
 
     def store(self, pages: Sequence[Page], at: datetime, undated_only: bool = False) -> None:
-        """Store pages; remember the fiscal years whose annual report is among dated ones."""
+        """Store pages; remember what dated ones report."""
 
         def upsert(bodies: Sequence[bytes]) -> None:
             job = StoreJob(
@@ -91,7 +96,7 @@ class _V1Run:
             self.counts += stored.counts
             self.unfollowed += stored.unfollowed
             if not undated_only:
-                self.annuals.extend(stored.annuals)
+                self.reports.extend(stored.reports)
 
         self.skipped |= skip_bad_rows([page.body for page in pages], upsert)
 
@@ -155,8 +160,7 @@ def _fetch(run: _V1Run, window: Window, timeframes: Sequence[Timeframe]) -> None
         else:
             _page_undated(run, request, None)
             used, whole = 0, True
-        if timeframe is Timeframe.QUARTERLY:
-            run.fourths_left = _missing_fourths(run, since, whole, UNDATED_PAGES - used)
+        run.fourths_left += _missing(run, timeframe, since, whole, UNDATED_PAGES - used)
     raise_skipped(run.loader.client, run.skipped)
 
 
@@ -229,16 +233,20 @@ def _cursor(path: Path) -> dict[str, str] | None:
     return {str(k): str(v) for k, v in cursor.items()} if isinstance(cursor, dict) else None
 
 
-def _missing_fourths(run: _V1Run, since: date, swept: bool, max_pages: int) -> int:
-    """Ask for derived fourth quarters of the years just filed; return how many are left.
+def _missing(run: _V1Run, timeframe: Timeframe, since: date, swept: bool, max_pages: int) -> int:
+    """Ask for undated records of the periods just reported; return how many fourths are left.
 
-    They appear with the annual report, without a filing date of their own. The sweep brings those
-    of years that ended on the day `since` or later; with `swept` it has. `max_pages` are for those
-    that the sweep will come to in time, and all others are asked for however many they are.
+    They appear with a report, without a filing date of their own. The sweep brings those of periods
+    that ended on the day `since` or later; with `swept` it has. `max_pages` are for fourth quarters
+    that the sweep will come to in time. Of the others all are asked for, however many they are, and
+    of twelve months those alone: each quarterly report has some.
     """
     until, in_time = since.isoformat(), (since + _SWEEP).isoformat()
-    annuals = sorted({(cik, end) for cik, end in run.annuals if not swept or end < until})
-    missing = undated_missing(run.loader.lake, annuals, run.statements, run.companies)
+    last = until if swept else in_time if timeframe is Timeframe.TTM else "9999"
+    sources = {source.v1 for source in DERIVED_FROM[timeframe]}
+    periods = {(cik, end) for source, cik, end in run.reports if source in sources and end < last}
+    lake, statements = run.loader.lake, run.statements
+    missing = undated_missing(lake, timeframe.v1, sorted(periods), statements, run.companies)
     by_end: dict[str, list[str]] = {}
     for cik, end in missing:
         by_end.setdefault(end, []).append(cik)
@@ -251,7 +259,7 @@ def _missing_fourths(run: _V1Run, since: date, swept: bool, max_pages: int) -> i
                 left += 1 if few else len(ciks)
                 continue
             request = undated_request(
-                {**who, "timeframe": "quarterly", "period_of_report_date": end}
+                {**who, "timeframe": timeframe.v1, "period_of_report_date": end}
             )
             used, rest = _page_undated(run, request, None if is_late else max_pages)
             if not is_late:

@@ -80,7 +80,7 @@ def test_an_original_does_not_undo_its_amendment(lake: Lake) -> None:
     stored = store(lake, record("2026-02-01", 1.0))
     counts = stored.counts
     assert (counts.rows_received, counts.rows_changed, counts.rows_unchanged) == (1, 0, 1)
-    assert (stored.unfollowed, stored.annuals) == (0, (("0000000001", "2025-12-31"),))
+    assert (stored.unfollowed, stored.reports) == (0, (("annual", "0000000001", "2025-12-31"),))
     assert assets(lake) == [2.0]
     old = revisions.read(lake.dataset(Generation.V1, Statement.BALANCE_SHEETS), "AA")
     assert [str(day) for day in old["filing_date"].to_pylist()] == ["2026-02-01"]
@@ -370,6 +370,31 @@ def test_the_fourth_quarter_of_a_late_filer_comes_with_its_annual_report(
             assert (report.failed, report.fourths_left) == ((), 0)
     assert sorted(assets(lake)) == [1.0, 4.0]
     assert asked_for == ["sweep", "2025-12-31", "sweep"]
+
+
+@pytest.mark.parametrize("source", ["quarterly", "annual"])
+def test_the_twelve_months_of_a_late_filer_come_with_its_report(lake: Lake, source: str) -> None:
+    """Filed a year after the quarter's end: the sweep over undated records is past it."""
+    asked_for: list[tuple[str, str]] = []
+    period = {"end_date": "2025-09-30", "fiscal_period": "Q3"}
+
+    def script(asked: Asked) -> Answer:
+        if "filing_date.gte" in asked.query:
+            return results([record("2026-09-30", 1.0, **period, timeframe=source)])
+        end = asked.query.get("period_of_report_date", "sweep")
+        asked_for.append((asked.query["timeframe"], end))
+        year = {**period, "fiscal_period": "TTM", "timeframe": "ttm"}
+        is_late = asked_for[-1] == ("ttm", "2025-09-30")
+        return results([record(None, 4.0, **year)] if is_late else [])
+
+    window, sheets = Window(date(2026, 9, 24), date(2026, 9, 30)), [Statement.BALANCE_SHEETS]
+    with serving(script) as server:
+        loader = Loader(client_of(server), lake)  # type: ignore[arg-type]
+        for _ in range(2):  # the second time the lake has it
+            report = update_v1(loader, sheets, window, list(Timeframe), {"AA": ["0000000001"]})
+            assert (report.failed, report.fourths_left) == ((), 0)
+    assert sorted(assets(lake)) == [1.0, 4.0]
+    assert asked_for.count(("ttm", "2025-09-30")) == 1
 
 
 @pytest.mark.parametrize(("late_filers", "by_company"), [(5, True), (40, False)])
