@@ -1,70 +1,18 @@
 """Errors that one period's figures would explain, and that something else in the records refutes.
 
-That is the company's other periods, the direction in which the definitions differ, or the year
-that a fourth quarter belongs to. What v2 is known to do in fact keeps its explanation.
+That is the company's other periods, or the direction in which the definitions differ. What v2 is
+known to do in fact keeps its explanation.
 """
 
 from __future__ import annotations
 
-from datetime import date
-from pathlib import Path
-from typing import Any
-
-import pandas as pd
 import pytest
 
-from polygon_fundamentals.parity import compare_statement, load_tolerances
 from polygon_fundamentals.statements import Statement
-from tests.unit.parity.tables import v1_table, v2_table
+from tests.unit.parity.quarters import DEFINED, WRONG, Lines, M, kinds
 
-TOLERANCES = load_tolerances(Path(__file__).parents[3] / "expectations" / "tolerances.yaml")
 BS, IS = Statement.BALANCE_SHEETS, Statement.INCOME_STATEMENTS
-M = 1e6
-Lines = dict[str, float]
-ENDS = ("03-31", "06-30", "09-30", "12-31")
 DEBT = "long_term_debt_and_capital_lease_obligations"
-DEFINED, WRONG = "line_definition", "unexplained"
-
-
-def kinds(
-    statement: Statement,
-    v1: list[Lines],
-    v2: list[Lines],
-    *,
-    derived_fourths: bool = False,
-    year: tuple[Lines, Lines] | None = None,
-) -> dict[str, list[str]]:
-    """The findings by v2 field on a company's quarters, the oldest first; equal values left out.
-
-    With `derived_fourths` nobody filed the fourth quarters. `year` is the year that ends with the
-    last quarter.
-    """
-    one: list[dict[str, Any]] = []
-    two: list[dict[str, Any]] = []
-    for n, (a, b) in enumerate(zip(v1, v2, strict=True)):
-        end, fourth = f"{2020 + n // 4}-{ENDS[n % 4]}", n % 4 == 3
-        filed = None if derived_fourths and fourth else end
-        one.append(
-            {"end_date": end, "filing_date": filed, "fiscal_period": f"Q{n % 4 + 1}"} | dict(a)
-        )
-        two.append({"period_end": end, "filing_date": end} | dict(b))
-    if year is not None:
-        name, last = "annual", one[-1]["end_date"]
-        one.append({"end_date": last, "filing_date": last, "timeframe": name} | dict(year[0]))
-        two.append({"period_end": last, "filing_date": last, "timeframe": name} | dict(year[1]))
-    values = compare_statement(
-        v1_table(statement, one),
-        v2_table(statement, two),
-        statement,
-        TOLERANCES,
-        {},
-        today=date(2026, 10, 1),
-    ).values
-    quarterly = values[
-        (values["timeframe"] == "quarterly")
-        & ~values["kind"].isin(["null_in_v1", "null_in_v2", "absent_zero"])
-    ].sort_values("period_end")
-    return {str(field): rows["kind"].tolist() for field, rows in quarterly.groupby("v2_field")}
 
 
 def balances(quarters: int = 12) -> tuple[list[Lines], list[Lines]]:
@@ -233,125 +181,3 @@ def per_share(ratios: list[float]) -> tuple[list[Lines], list[Lines]]:
 def test_a_split_changes_all_that_was_before_it(ratios: list[float], kind: str) -> None:
     periods = [kind] * sum(ratio != 1 for ratio in ratios)
     assert kinds(IS, *per_share(ratios)) == dict.fromkeys((*PER_SHARE, *COUNTS), periods)
-
-
-def revenues(*values: float) -> tuple[list[Lines], list[Lines]]:
-    return [{"revenues": v * M} for v in values], [{"revenue": v * M} for v in values]
-
-
-@pytest.mark.parametrize(
-    ("v1_fourth", "v2_fourth", "v2_year", "kind"),
-    [
-        # v1's fourth quarter is off its year by three dollars, v2's by anything.
-        (100.000003, 777, 400, WRONG),
-        (100.000003, 99, 400, WRONG),
-        # Each is what its own year leaves over, and the nine months may be off in both.
-        (100, 110, 410, "derived_quarter"),
-        (95, 93, 400, "derived_quarter"),
-        (95, 80, 400, WRONG),
-    ],
-)
-def test_a_fourth_quarter_and_its_own_year(
-    v1_fourth: float, v2_fourth: float, v2_year: float, kind: str
-) -> None:
-    v1, v2 = revenues(100, 100, 100)
-    got = kinds(
-        IS,
-        [*v1, {"revenues": v1_fourth * M}],
-        [*v2, {"revenue": v2_fourth * M}],
-        derived_fourths=True,
-        year=({"revenues": 400 * M}, {"revenue": v2_year * M}),
-    )
-    assert got == {"revenue": [kind]}
-
-
-@pytest.mark.parametrize(
-    ("v2_fourth", "v2_year", "kind"), [(110, 410, "derived_quarter"), (110, 400, WRONG)]
-)
-def test_a_fourth_quarter_of_a_year_that_v1_lacks_a_part_of(
-    v2_fourth: float, v2_year: float, kind: str
-) -> None:
-    v1, v2 = revenues(100, 100, 100, 100)
-    got = kinds(
-        IS,
-        [v1[0], {"gross_profit": 1.0}, *v1[2:]],
-        [*v2[:3], {"revenue": v2_fourth * M}],
-        derived_fourths=True,
-        year=({"revenues": 400 * M}, {"revenue": v2_year * M}),
-    )
-    assert got == {"revenue": [kind]}
-
-
-@pytest.mark.parametrize(
-    ("line", "field", "v1", "v2", "kind"),
-    [
-        ("revenues", "revenue", [104, 105, 106, 107], 777, WRONG),
-        ("revenues", "revenue", [104, 105, 106, 107], 1, WRONG),
-        ("revenues", "revenue", [104, 105, 106, 107], 112, "derived_quarter"),
-        # A retailer's Christmas.
-        ("revenues", "revenue", [104, 105, 106, 407], 412, "derived_quarter"),
-        ("net_income_loss", "consolidated_net_income_loss", [10, 9, 10, 10], -333, WRONG),
-        ("net_income_loss", "consolidated_net_income_loss", [10, 9, 10, 1], -1, "sign"),
-        ("net_income_loss", "consolidated_net_income_loss", [10, 9, 10, 1], -2, "derived_quarter"),
-        # v1's count of AAPL's fourth quarter of 2024 is a difference of averages.
-        ("basic_average_shares", COUNTS[0], [15_600, 15_400, 15_300, 56.832], 15_200,
-         "derived_quarter"),
-        ("basic_average_shares", COUNTS[0], [100, 100, 100, 100], 0.000003, WRONG),
-        ("basic_average_shares", COUNTS[0], [100, 100, 100, 100], 450, WRONG),
-    ],
-)  # fmt: skip
-def test_a_fourth_quarter_without_its_year(
-    line: str, field: str, v1: list[float], v2: float, kind: str
-) -> None:
-    values = [*v1[:3], v2]
-    got = kinds(
-        IS, [{line: v * M} for v in v1], [{field: v * M} for v in values], derived_fourths=True
-    )
-    assert got == {field: [kind]}
-
-
-def test_earnings_of_a_fourth_quarter() -> None:
-    """Those of NFLX for 2024 are its income by a share count that is four times too large."""
-    v1 = [{PER_SHARE[0]: v} for v in (0.53, 0.49, 0.54, 0.43)]
-    for last, kind in (
-        ({PER_SHARE[0]: -55.0}, WRONG),
-        ({PER_SHARE[0]: 0.11}, WRONG),
-        ({PER_SHARE[0]: 0.35}, "derived_quarter"),
-    ):
-        v2: list[Lines] = [{PER_SHARE[0]: v} for v in (0.53, 0.49, 0.54)]
-        assert kinds(IS, v1, [*v2, last], derived_fourths=True) == {PER_SHARE[0]: [kind]}
-    known = {
-        PER_SHARE[0]: 0.11,
-        COUNTS[0]: 17_000 * M,
-        "net_income_loss_attributable_common_shareholders": 1_869 * M,
-    }
-    assert kinds(IS, v1, [*v2, known], derived_fourths=True) == {PER_SHARE[0]: ["derived_quarter"]}
-
-
-def test_a_count_of_a_fourth_quarter_after_a_split() -> None:
-    """NVDA's of 2024: four times the year less three quarters, of which one is not adjusted."""
-    v1 = [{"diluted_average_shares": v * M} for v in (2_490, 2_499, 2_494, 2_493)]
-    v2 = [{COUNTS[1]: v * M} for v in (2_490, 24_990, 24_940, 47_340)]
-    year = {"diluted_average_shares": 2_494 * M}, {COUNTS[1]: 24_940 * M}
-    got = kinds(IS, v1, v2, derived_fourths=True, year=year)
-    assert got[COUNTS[1]][-1] == "derived_quarter"
-    v2[3] = {COUNTS[1]: 97_340 * M}
-    assert kinds(IS, v1, v2, derived_fourths=True, year=year)[COUNTS[1]][-1] == WRONG
-
-
-def test_the_findings_of_a_fourth_quarter_say_whether_they_are_proven() -> None:
-    v1, v2 = revenues(100, 100, 100)
-    ends = [f"2020-{day}" for day in ENDS]
-    one: list[dict[str, Any]] = [
-        {"end_date": end, "filing_date": end} | dict(row)
-        for end, row in zip(ends, v1, strict=False)
-    ]
-    one.append({"end_date": ends[3], "filing_date": None, "fiscal_period": "Q4", "revenues": 1e8})
-    two: list[dict[str, Any]] = [
-        {"period_end": end} | dict(row) for end, row in zip(ends, v2, strict=False)
-    ]
-    two.append({"period_end": ends[3], "revenue": 1.1e8})
-    values: pd.DataFrame = compare_statement(
-        v1_table(IS, one), v2_table(IS, two), IS, TOLERANCES, {}, today=date(2026, 10, 1)
-    ).values
-    assert values["detail"].tolist() == ["a fourth quarter that neither filed; not proven"]
