@@ -16,6 +16,7 @@ from expectations.plugin import rules, values
 from polygon_fundamentals.field_map import Relation, Unit, primary_pairs
 from polygon_fundamentals.parity.definitions import has_own_definition
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
+from polygon_fundamentals.parity.lost_fields import OF_EVERY_COMPANY, left_out_of_templates
 from polygon_fundamentals.parity.records import v2_identities
 from polygon_fundamentals.parity.tolerances import Accepted, Budget, Rule, Tolerances
 from polygon_fundamentals.parity.totals import PRESENT
@@ -97,17 +98,16 @@ def _states(tolerances: Tolerances, *kinds: Kind) -> tuple[dict[str, int | None]
 
 
 def _each(
-    kind: Callable[..., Expectation], rule: Rule, description: str, **more: Any
+    kind: Callable[..., Expectation],
+    rule: Rule,
+    description: str,
+    statements: Iterable[Statement] = Statement,
+    **more: Any,
 ) -> Iterator[Expectation]:
     """Yield a rule for each statement, that may be broken as often as tolerances.yaml says."""
-    for statement in Statement:
-        yield kind(
-            statement=statement.value,
-            at_most=rule.at_most,
-            notes=[f"At most {rule.at_most} may break the rule. {rule.reason}"],
-            description=description,
-            **more,
-        )
+    notes = [f"At most {rule.at_most} may break the rule. {rule.reason}"]
+    more |= {"at_most": rule.at_most, "notes": notes, "description": description}
+    return (kind(statement=statement.value, **more) for statement in statements)
 
 
 def _each_state(
@@ -217,25 +217,25 @@ def _unique_keys(tolerances: Tolerances, generation: Generation) -> Iterator[Exp
     return _each(
         rules.ExpectRecordKeyToBeUnique,
         tolerances.rules.unique_keys,
-        "Each record key (company, timeframe, period end and the fiscal label it "
-        "claims) stands once in each ticker's files. The same row written twice by an older "
-        "tool is read as one; two different contents under one key leave open which is true.",
+        "Each record key (company, timeframe, period end and the fiscal label it claims) has one "
+        "content in each ticker's files. The same row written twice by an older tool is read as "
+        "one, and of an original and its amendment the later filing counts; two different "
+        "contents of one filing leave open which is true.",
         generation=generation.value,
     )
 
 
 def _v2_records(tolerances: Tolerances) -> Iterator[Expectation]:
-    identities = tolerances.rules.identities
     yield from _unique_keys(tolerances, Generation.V2)
     for statement in Statement:
         for name in v2_identities(statement):
-            yield rules.ExpectV2IdentityToHold(
-                statement=statement.value,
+            yield from _each(
+                rules.ExpectV2IdentityToHold,
+                tolerances.rules.identities,
+                f"In each record of v2 that has the lines: {name}. What is left over may be no "
+                "more than rounding the lines explains.",
+                statements=[statement],
                 identity=name,
-                at_most=identities.at_most,
-                notes=[f"At most {identities.at_most} may break the rule. {identities.reason}"],
-                description=f"In each record of v2 that has the lines: {name}. What is left over "
-                "may be no more than rounding the lines explains.",
             )
     yield from _each(
         rules.ExpectNoFilingDateInTheFuture,
@@ -293,11 +293,15 @@ def _counts(tolerances: Tolerances) -> Iterator[Expectation]:
 
 def _lost_fields(tolerances: Tolerances) -> Iterator[Expectation]:
     rule = tolerances.rules.lost_fields
-    return _each(
-        rules.ExpectFieldNotToBeLost,
-        rule,
-        "A field that v1 fills for at least half of the companies must have values "
-        f"in v2 too: at most {rule.limit:.0%} of v1's values may be without one. Single values "
-        "without one are null_in_v2: v2 leaves some lines of banks and insurers out.",
-        limit=rule.limit,
-    )
+    for statement in Statement:
+        yield from _each(
+            rules.ExpectFieldNotToBeLost,
+            rule,
+            f"At most {rule.limit:.0%} of v1's values may be without one in v2: of a field that at "
+            f"least half of the companies have, and in each company of those that every one has "
+            f"({', '.join(OF_EVERY_COMPANY[statement])}). A field that fewer have, but more than "
+            "one, must have a value in v2, unless v2 may leave it out (`left_out`).",
+            statements=[statement],
+            limit=rule.limit,
+            left_out=left_out_of_templates(statement),
+        )

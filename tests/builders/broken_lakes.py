@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from expectations.plugin import rules, values
 from polygon_fundamentals.business_days import today_in_new_york
+from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.statements import Generation, Statement
 from tests.filled import change_rows, set_column
@@ -52,6 +53,18 @@ def wrong_value(lake: Lake) -> None:
 
 def lose_field(lake: Lake) -> None:
     change_rows(lake, V2, CF, set_column(CONTINUING, lambda t: [None] * len(t)))
+
+
+def lose_line_of_one_company(lake: Lake) -> None:
+    change = set_column("net_cash_from_operating_activities", lambda t: [None] * len(t))
+    change_rows(lake, V2, CF, change, first_ticker(lake))
+
+
+def empty_records(lake: Lake) -> None:
+    """The records of one company keep their labels alone."""
+    amounts = [f.name for f in schema(V2, CF) if pa.types.is_floating(f.type)]
+    for name in amounts:
+        change_rows(lake, V2, CF, set_column(name, lambda t: [None] * len(t)), first_ticker(lake))
 
 
 def second_content(generation: Generation, name: str, value: Any) -> Callable[[Lake], None]:
@@ -124,7 +137,9 @@ BREAKS: list[tuple[type, Callable[[Lake], None], str, int]] = [
     (rules.ExpectEveryV1TickerToBeInV2, lose_ticker, "", 1),
     (rules.ExpectEveryV1PeriodToBeInV2, lose_period, "", 1),
     (values.ExpectFindingToStayWithinItsBudget, wrong_value, "restated", 1),
+    (rules.ExpectEveryV1TickerToBeInV2, empty_records, "", 1),
     (rules.ExpectFieldNotToBeLost, lose_field, "", 1),
+    (rules.ExpectFieldNotToBeLost, lose_line_of_one_company, "", 1),
     (rules.ExpectRecordKeyToBeUnique, second_content(V1, "source_filing_url", "other"), "v1", 2),
     (rules.ExpectRecordKeyToBeUnique, second_content(V2, "dividends", -4.25), "v2", 2),
     (rules.ExpectV2FileToBeFlat, nest, "", 1),

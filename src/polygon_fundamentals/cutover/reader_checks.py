@@ -32,8 +32,9 @@ class Check(BaseModel):
 
     `command` may hold `{bronze}`, `{silver}`, `{lake}` and `{python}`, this interpreter.
     `tolerance` is relative, for numbers; values under the keys in `may_differ` are not compared,
-    and with `only_in_both` neither are keys that one of the answers lacks. At least the share
-    `at_least` of the figures that are compared must agree.
+    and with `only_in_both` neither are keys that one of the answers lacks; but of the keys at the
+    top of the first answer at least the share `in_both_at_least` must have a figure in both. At
+    least the share `at_least` of the figures that are compared must agree.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +44,7 @@ class Check(BaseModel):
     tolerance: float = Field(default=0.0, ge=0.0, le=1.0)
     may_differ: tuple[str, ...] = ()
     only_in_both: bool = False
+    in_both_at_least: float = Field(default=0.5, ge=0.0, le=1.0)
     at_least: float = Field(default=1.0, gt=0.0, le=1.0)
     timeout: float = Field(default=120.0, gt=0.0)
 
@@ -146,12 +148,30 @@ def differences(
     lines = []
     for check in checks:
         compared = figures([check], before, after)
-        if not compared and check.only_in_both and before.get(check.name):
-            lines.append(f"{check.name}: the two answers have no figure in common")
+        if check.only_in_both and before.get(check.name):
+            lines += _lacking(check, before[check.name], after[check.name])
         differing = [str(figure) for figure in compared if not figure.agrees]
         if len(compared) - len(differing) < check.at_least * len(compared):
             lines += differing
     return lines
+
+
+def _lacking(check: Check, old: Any, new: Any) -> list[str]:
+    """Return in a line that too few of the first answer's keys are in the second, if they are."""
+    if not any(True for _ in _pairs(old, new, check, "")):
+        return [f"{check.name}: the two answers have no figure in common"]
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return []
+    asked = [key for key, value in old.items() if value != {} and key not in check.may_differ]
+    found = sum(
+        key in new and any(True for _ in _pairs(old[key], new[key], check, "")) for key in asked
+    )
+    if found >= check.in_both_at_least * len(asked):
+        return []
+    return [
+        f"{check.name}: {found:,} of {len(asked):,} keys of the first answer have a figure in the "
+        f"second; at least {check.in_both_at_least:.0%} must (in_both_at_least)"
+    ]
 
 
 def _pairs(old: Any, new: Any, check: Check, place: str) -> Iterator[tuple[str, Any, Any]]:

@@ -19,7 +19,7 @@ from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.parity.coverage import missing_from_v2
 from polygon_fundamentals.parity.explain import Findings, code_of, explain, gather
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
-from polygon_fundamentals.parity.meeting import TickersOf, days_of, meet
+from polygon_fundamentals.parity.meeting import TickersOf, days_of, meet, without_empty_records
 from polygon_fundamentals.parity.paired import Paired, pairs_of
 from polygon_fundamentals.parity.tally import fields_of, tally
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
@@ -48,6 +48,7 @@ def compare_statement(
     in New York unless given.
     """
     day = today_in_new_york() if today is None else today
+    v2 = without_empty_records(v1, v2, statement, reference)
     meeting = meet(v1, v2, statement, reference)
     v1_keys, v2_keys, company_tickers = meeting.v1_keys, meeting.v2_keys, meeting.company_tickers
     paired = meeting.paired
@@ -107,6 +108,7 @@ def list_values(
 
     Columns as of `StatementParity.values`; the arguments are those of `compare_statement`.
     """
+    v2 = without_empty_records(v1, v2, statement, reference)
     paired = meet(v1, v2, statement, reference).paired
     values = _values(paired, _findings(paired, tolerances), with_matched=True)
     _accept(values, [a for a in accepted if a.statement is statement], today)

@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.business_days import day_of
-from polygon_fundamentals.field_map import entries
 from polygon_fundamentals.parity.findings import StatementFindings
-from polygon_fundamentals.parity.kinds import APART_KINDS, COMPARED_KINDS, Kind
+from polygon_fundamentals.parity.kinds import APART_KINDS, Kind
+from polygon_fundamentals.parity.lost_fields import lost_fields
 from polygon_fundamentals.parity.records import v2_identities
 from polygon_fundamentals.parity.tally import fields_of
 from polygon_fundamentals.parity.tolerances import Tolerances
@@ -77,7 +77,7 @@ def write_frames(
         "tickers": lambda findings: [_renamed(findings.table("tickers"), kind="state")],
         "periods": lambda findings: [_periods(findings)],
         "values": lambda findings: _values(findings, free),
-        "fields": lambda findings: [_table(fields(findings))],
+        "fields": lambda findings: [_table(lost_fields(findings))],
         "recency": lambda findings: [_table(recency(findings, today))],
         "v1_records": lambda findings: [findings.table("v1_records", list(_LABELS))],
         "v2_records": lambda findings: [_v2_records(findings, today)],
@@ -181,41 +181,6 @@ def accessions(all_findings: Sequence[StatementFindings]) -> pd.DataFrame:
     rows = pa.concat_tables([t.filter(pc.is_valid(t["accession"])) for t in tables])
     latest: pd.DataFrame = rows.sort_by("filing_date").select(names).to_pandas()
     return latest.drop_duplicates(names[:3], keep="last", ignore_index=True)
-
-
-def fields(findings: StatementFindings) -> pd.DataFrame:
-    """Return how many of v1's values of each field v2 lacks, for fields that v1 fills widely.
-
-    Columns: v1_field, v2_field, v1_values, without_v2, companies (that have it in v1), share_lost.
-    """
-    tallies = findings.frame("tallies")
-    by_field = fields_of(tallies, findings.statement)
-    by_field = by_field[by_field["v1_field"].notna() & by_field["v2_field"].notna()]
-    in_v1 = [k.value for k in (*COMPARED_KINDS, Kind.NULL_IN_V2)]
-    having = tallies[tallies["kind"].isin(in_v1)].groupby("line")["ticker"].nunique()
-    companies = (
-        findings.frame("seen", ["ticker", "state"]).query("state == @PRESENT")["ticker"].nunique()
-    )
-    frame = pd.DataFrame(
-        {
-            "v1_field": by_field["v1_field"],
-            "v2_field": by_field["v2_field"],
-            "without_v2": by_field[Kind.NULL_IN_V2.value],
-            "v1_values": by_field["compared"] + by_field[Kind.NULL_IN_V2.value],
-        }
-    )
-    lines = _lines(findings)
-    frame["companies"] = frame["v2_field"].map(lines).map(having).fillna(0).astype(int)
-    widely = frame[(frame["companies"] * 2 >= companies) & (frame["v1_values"] > 0)].copy()
-    widely["share_lost"] = widely["without_v2"] / widely["v1_values"]
-    return widely.reset_index(drop=True)
-
-
-def _lines(findings: StatementFindings) -> dict[str, int]:
-    return {
-        e.v2: n for n, e in enumerate(entries(findings.statement)) if e.v1 and e.v2
-        if e.source_rank == 1
-    }  # fmt: skip
 
 
 def recency(findings: StatementFindings, today: date) -> pd.DataFrame:

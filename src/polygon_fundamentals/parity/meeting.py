@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from polygon_fundamentals.field_map import v1_fields, v2_fields
+from polygon_fundamentals.field_map import Unit, pairs, v1_fields, v2_fields
 from polygon_fundamentals.parity.coverage import tickers_of
 from polygon_fundamentals.parity.paired import DOLLARS, Flags, Paired
 from polygon_fundamentals.periods.companies import ticker_ciks
@@ -45,14 +45,36 @@ class Meeting:
     paired: Paired
 
 
+def without_empty_records(
+    v1: pa.Table,
+    v2: pa.Table,
+    statement: Statement,
+    reference: Mapping[str, ReferenceTicker],
+) -> pa.Table:
+    """Return v2 without its records that say nothing of a period of which v1 does.
+
+    v2 sends some records with share counts and zeros alone. Silver takes them for none; here they
+    count only where v1's own record has no amount either.
+    """
+    compared = [e for e in pairs(statement) if e.unit is Unit.USD]
+    empty = ~_has_amounts(v2, {e.v2 for e in compared if e.v2})
+    if not empty.any():
+        return v2
+    ciks = _ciks(v1, v2, reference)
+    told = _has_amounts(v1, {e.v1_column for e in compared if e.v1_column})
+    of_v1 = pd.MultiIndex.from_frame(period_keys(v1, Generation.V1, ciks)[told])
+    of_v2 = pd.MultiIndex.from_frame(period_keys(v2, Generation.V2, ciks))
+    return v2.filter(pa.array(~(empty & of_v2.isin(of_v1))))
+
+
 def meet(
     v1: pa.Table,
     v2: pa.Table,
     statement: Statement,
     reference: Mapping[str, ReferenceTicker],
 ) -> Meeting:
-    """Return which records of a statement meet; the tables are as in `compare_statement`."""
-    ciks = ticker_ciks([v1, v2], {t: entry.get("cik") for t, entry in reference.items()})
+    """Return which records of a statement meet; `v2` is `without_empty_records`."""
+    ciks = _ciks(v1, v2, reference)
     v1_keys = period_keys(v1, Generation.V1, ciks)
     v2_keys = period_keys(v2, Generation.V2, ciks)
 
@@ -82,6 +104,19 @@ def meet(
         np.flatnonzero(~served & filled),
         _paired(v1, v2, statement, v1_met, v2_met, v1_keys, company_tickers),
     )
+
+
+def _ciks(v1: pa.Table, v2: pa.Table, reference: Mapping[str, ReferenceTicker]) -> dict[str, str]:
+    return ticker_ciks([v1, v2], {t: entry.get("cik") for t, entry in reference.items()})
+
+
+def _has_amounts(table: pa.Table, columns: Iterable[str]) -> Flags:
+    """Which rows have another value than zero in any of the columns."""
+    has_amount = np.zeros(table.num_rows, dtype=bool)
+    for name in columns:
+        values = table.column(name).to_numpy()
+        has_amount |= ~np.isnan(values) & (values != 0)
+    return has_amount
 
 
 def _has_values(table: pa.Table, columns: list[str]) -> Flags:

@@ -205,6 +205,27 @@ def test_keys_of_one_answer_alone_are_not_compared_where_the_check_says_so() -> 
     ]
 
 
+def test_most_of_the_first_answer_must_be_in_the_second() -> None:
+    """v2 may be a year ahead of every ticker, and yet it must have the tickers."""
+    figures = {"bs_total_assets": 1.0, "bs_total_equity": 2.0}
+    old = {f"T{n}": dict.fromkeys(("2022", "2023", "2024"), figures) for n in range(100)}
+    ahead = {f"T{n}": dict.fromkeys(("2023", "2024", "2025"), figures) for n in range(95)}
+    [shipped] = load_checks(READERS)
+    name = shipped.name
+    assert reader_checks.differences([shipped], {name: old}, {name: ahead}) == []
+    del ahead["T0"]
+    later = ahead | {f"T{n}": {"2025": figures} for n in range(96, 100)}
+    for new, found in ((ahead, 94), (later, 94), ({"T1": {"2024": {"bs_total_assets": 1.0}}}, 1)):
+        assert reader_checks.differences([shipped], {name: old}, {name: new}) == [
+            f"{name}: {found} of 100 keys of the first answer have a figure in the second; at "
+            "least 95% must (in_both_at_least)"
+        ]
+    own = Check(name="c", command=("x",), only_in_both=True)
+    half = {"A": 1, "B": {}, "C": 2}
+    assert reader_checks.differences([own], {"c": half}, {"c": {"A": 1}}) == []
+    assert len(reader_checks.differences([own], {"c": half | {"D": 3}}, {"c": {"A": 1}})) == 1
+
+
 def test_a_share_of_the_figures_may_differ_where_the_check_says_so() -> None:
     """v2 has restated figures; what differs for nearly every company is another matter."""
     old, few = ({"c": {str(n): float(n + (n < m)) for n in range(100)}} for m in (0, 5))

@@ -1,0 +1,99 @@
+"""Fields of v1 that v2 lost: judged by the rule on the frame that shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from expectations.answer import TOLERANCES_FILE
+from expectations.plugin.rules import ExpectFieldNotToBeLost
+from expectations.suites import make_suites
+from polygon_fundamentals.cutover import exact_figures
+from polygon_fundamentals.parity import compare_statement, load_tolerances
+from polygon_fundamentals.parity.findings import StatementFindings, writing
+from polygon_fundamentals.parity.lost_fields import OF_EVERY_COMPANY, lost_fields
+from polygon_fundamentals.silver.schema import PREFIXES
+from polygon_fundamentals.statements import Statement
+from tests.unit.parity.tables import v1_table, v2_table
+
+TOLERANCES = load_tolerances(TOLERANCES_FILE)
+BS, IS = Statement.BALANCE_SHEETS, Statement.INCOME_STATEMENTS
+ENDS = ("2025-03-31", "2025-06-30", "2025-09-30")
+Lines = dict[str, float]
+
+
+def lost(folder: Path, statement: Statement, companies: Iterable[tuple[Lines, Lines]]) -> set[str]:
+    """What breaks the rule of a statement, as field or as ticker and field.
+
+    Each of the companies has the same lines in three quarters.
+    """
+    v1, v2 = [], []
+    for number, (one, two) in enumerate(companies, start=1):
+        who: dict[str, Any] = {
+            "ticker": f"T{number}", "tickers": [f"T{number}"], "cik": f"{number:010}",
+            "filing_date": "2025-11-01",
+        }  # fmt: skip
+        v1 += [who | {"end_date": end} | one for end in ENDS]
+        v2 += [who | {"period_end": end} | two for end in ENDS]
+    result = compare_statement(
+        v1_table(statement, v1), v2_table(statement, v2), statement, TOLERANCES, {}
+    )
+    with writing(folder) as writer:
+        for name in ("tallies", "seen"):
+            writer.add(name, pa.Table.from_pandas(getattr(result, name), preserve_index=False))
+    rows = lost_fields(StatementFindings(statement, folder))
+    [rule] = [
+        rule
+        for suite in make_suites(TOLERANCES, ())
+        for rule in suite.expectations
+        if isinstance(rule, ExpectFieldNotToBeLost) and rule.statement == statement.value
+    ]
+    broken = rows[rule._broken(rows)]
+    return {
+        field if pd.isna(ticker) else f"{ticker} {field}"
+        for ticker, field in zip(broken["ticker"], broken["v2_field"], strict=True)
+    }
+
+
+PLAIN: tuple[Lines, Lines] = (
+    {"revenues": 5e6, "net_income_loss": 2e6},
+    {"revenue": 5e6, "consolidated_net_income_loss": 2e6},
+)
+
+
+@pytest.mark.parametrize(
+    ("v1", "lines", "having", "broken"),
+    [
+        ("research_and_development", {}, 4, {"research_development"}),
+        ("research_and_development", {}, 2, {"research_development"}),
+        ("research_and_development", {"research_development": 1e6}, 4, set()),
+        # v1 may have a line of a single company that v2 has under another name.
+        ("research_and_development", {}, 1, set()),
+        # v2 has a bank's interest within revenue and cost of revenue.
+        ("interest_and_dividend_income_operating", {}, 4, set()),
+        ("interest_expense_operating", {}, 4, set()),
+        ("interest_expense_operating", {}, 5, {"interest_expense"}),
+    ],
+)
+def test_a_field_that_v2_lost_whole(
+    tmp_path: Path, v1: str, lines: Lines, having: int, broken: set[str]
+) -> None:
+    """Some of ten companies have the line in v1."""
+    with_line = (PLAIN[0] | {v1: 1e6}, PLAIN[1] | lines)
+    assert lost(tmp_path, IS, [with_line] * having + [PLAIN] * (10 - having)) == broken
+
+
+def test_one_company_may_not_lose_what_every_company_has(tmp_path: Path) -> None:
+    whole = ({"assets": 9e6, "equity": 4e6}, {"total_assets": 9e6, "total_equity": 4e6})
+    without = (whole[0], {"total_equity": 4e6})
+    assert lost(tmp_path, BS, [whole] * 3 + [without]) == {"T4 total_assets"}
+
+
+def test_what_every_company_has_is_what_the_readers_check_asks_for() -> None:
+    names = {PREFIXES[s] + field for s, fields in OF_EVERY_COMPANY.items() for field in fields}
+    assert names == set(exact_figures.COLUMNS)
