@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from polygon_fundamentals.datasets.keys import PERIOD, content_hashes, record_keys
+from polygon_fundamentals.datasets.keys import PERIOD, content_hashes, filing_order, record_keys
 from polygon_fundamentals.datasets.schemas import mark, schema
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import codec
@@ -55,13 +55,14 @@ def v2_identities(statement: Statement) -> dict[str, Sum]:
 def record_rows(table: pa.Table, dataset: Dataset, tickers: Sequence[str]) -> pd.DataFrame:
     """Return one row per stored record: labels, dates and, in v2, how far each identity is off.
 
-    `table` is `read_dataset` of the tickers. A record that stands several times with different
-    contents is here as often; the same content again counts once. Columns: ticker, company_name
+    `table` is `read_dataset` of the tickers. A record that one filing gives with different contents
+    is here as often; the same content again counts once, and so do an original and its amendment.
+    Columns: ticker, company_name
     and accession (v1), cik, record_key, timeframe, period_end, fiscal_year, fiscal_period,
     filing_date, observed_at; in v2 one a v2 identity, named for it: what is left over beyond
     rounding, 0 where it holds, NaN where a line is absent.
     """
-    conflicts = _conflicts(dataset, tickers)
+    conflicts = _conflicts(table, dataset, tickers)
     whole = table if conflicts is None else pa.concat_tables([table, conflicts])
     end, _, period = PERIOD[dataset.generation]
     frame = pd.DataFrame(
@@ -114,21 +115,29 @@ def _moments(column: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.date
     return moments
 
 
-def _conflicts(dataset: Dataset, tickers: Sequence[str]) -> pa.Table | None:
-    """The rows that stand beside another of the same key with other contents, less one a key."""
+def _conflicts(table: pa.Table, dataset: Dataset, tickers: Sequence[str]) -> pa.Table | None:
+    """The stored rows that contradict one of `table`: of the same key and filing, but not alike.
+
+    Another filing under the same key is a version of the record, of which the later one counts.
+    """
     rows = repeated_rows(dataset, tickers)
     if rows.num_rows == 0:
         return None
-    frame = pd.DataFrame(
-        {
-            "ticker": rows["ticker"].to_pandas(),
-            "key": record_keys(rows, dataset.generation),
-            "content": content_hashes(rows.drop_columns(["partition"])),
-        }
-    )
-    different = frame.drop_duplicates()
-    positions = different.index[different.duplicated(["ticker", "key"])]
-    return rows.take(pa.array(positions.to_numpy())) if len(positions) else None
+    standing = table.filter(pc.is_in(table["ticker"], pc.unique(rows["ticker"])))
+    known, stored = (_versions(some, dataset.generation) for some in (standing, rows))
+    filing = [name for name in stored if name != "content"]
+    met = stored.drop_duplicates().reset_index().merge(known, on=filing, suffixes=("", "_read"))
+    positions = met.loc[met["content"] != met["content_read"], "index"].to_numpy()
+    return rows.take(pa.array(positions)) if len(positions) else None
+
+
+def _versions(rows: pa.Table, generation: Generation) -> pd.DataFrame:
+    """Which record each row is of, by which filing, and what it says."""
+    frame = pd.DataFrame(filing_order(rows, generation)).add_prefix("filing_")
+    frame["ticker"] = rows["ticker"].to_pandas()
+    frame["key"] = record_keys(rows, generation)
+    frame["content"] = content_hashes(rows.drop_columns(["partition"]))
+    return frame
 
 
 def file_faults(dataset: Dataset, states: Sequence[FileState]) -> pd.DataFrame:
