@@ -12,6 +12,7 @@ from prefect.futures import PrefectFuture
 
 from flows.load_tasks import label
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.parity.cache import known_of
 from polygon_fundamentals.parity.plan import Plan
 from polygon_fundamentals.parity.run import is_compared, merge, plan_comparison
 from polygon_fundamentals.reference.tickers import ReferenceTicker
@@ -68,7 +69,7 @@ def _submit(
             name,
             number,
             tickers,
-            {t: reference[t] for t in tickers if t in reference},
+            known_of(reference, tickers, plan.ciks),
             day.isoformat(),
         )
         for number, tickers in enumerate(plan.batches)

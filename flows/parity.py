@@ -25,7 +25,7 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.processes import give_large_blocks_back
 from polygon_fundamentals.ledger.v1_endpoint import LEDGER_DAYS, v1_endpoint
 from polygon_fundamentals.parity import load_accepted, load_tolerances
-from polygon_fundamentals.parity.run import sampled, v1_tickers, v2_tickers
+from polygon_fundamentals.parity.run import names_to_look_up, sampled, v1_tickers, v2_tickers
 from polygon_fundamentals.reference.tickers import known_tickers
 from polygon_fundamentals.settings import existing_lake_root, load_edgar_settings, load_settings
 from tasks.context import RunSpec, find_key, rate_limit
@@ -92,7 +92,7 @@ def _answered(run: ledger.Run, given: ParityParameters) -> Report:
     drop_dead_work(where, running)
     spec = RunSpec(run=run.id, lake=str(where.root), base_url=given.base_url)
     try:
-        lacking = sorted((set(everyone) if chosen is None else set(chosen)) - theirs)
+        lacking = names_to_look_up(where, everyone if chosen is None else chosen)
         known = known_tickers(where, lacking, lambda: _client(where, given.base_url), day)
         if known.note:
             log.warning(known.note)

@@ -17,11 +17,16 @@ TODAY = date(2026, 7, 1)
 LISTED = {
     ("HERE", "true"): {"ticker": "HERE", "cik": "0000000001"},
     ("GONE", "false"): {"ticker": "GONE", "cik": "0000000002"},
+    ("0000000003", "false"): {"ticker": "OLD", "cik": "0000000003", "type": "CS"},
+    ("0000000003", "true"): {"ticker": "NEW", "cik": "0000000003", "type": "CS"},
+    # A company that was taken over, one of whose bonds is listed still.
+    ("0000000004", "false"): {"ticker": "SOLD", "cik": "0000000004", "type": "CS"},
+    ("0000000004", "true"): {"ticker": "SOLDZ", "cik": "0000000004", "type": "SP"},
 }
 
 
 def script(asked: Asked) -> Answer:
-    row = LISTED.get((asked.query["ticker"], asked.query["active"]))
+    row = LISTED.get((asked.query.get("ticker") or asked.query["cik"], asked.query["active"]))
     return results([row] if row else [])
 
 
@@ -43,6 +48,20 @@ def test_each_ticker_is_asked_for_once_a_month(lake: Lake) -> None:
         known_tickers(lake, ["HERE"], lambda: client(server.url), TODAY + timedelta(days=30))
         assert len(server.asked) == 6
     assert json.loads(reference_file(lake).read_bytes())["GONE"]["asked"] == "2026-07-01"
+
+
+def test_a_company_is_asked_for_under_whichever_symbol(lake: Lake) -> None:
+    names = ["GONE", "CIK0000000003", "CIK0000000004", "CIK0000000005"]
+    with serving(script) as server:
+        known = known_tickers(lake, names, lambda: client(server.url), TODAY)
+        assert {name: entry["active"] for name, entry in known.tickers.items()} == {
+            "GONE": False,
+            "CIK0000000003": True,
+            "CIK0000000004": False,
+        }
+        assert {a.query["market"] for a in server.asked if "cik" in a.query} == {"stocks"}
+    note = known_tickers(lake, [*names, "NEVER", "CIK0000000006"], None, TODAY).note
+    assert note == "1 ticker and 1 company that v2 lacks left open (offline)"
 
 
 def test_without_network_what_is_known_stays(lake: Lake) -> None:

@@ -109,12 +109,20 @@ def companies(lake: Lake) -> dict[str, list[str]]:
     """
     ciks_by_ticker: dict[str, set[str]] = {}
     for generation in Generation:
-        for statement in Statement:
-            summary = summarise(lake.dataset(generation, statement), Look.CHANGED)
-            for ticker, entry in summary.tickers.items():
-                ciks = ciks_by_ticker.setdefault(ticker, set())
-                ciks.update(cik for cik in entry.periods if not cik.startswith("ticker:"))
+        for ticker, ciks in companies_of(lake, generation).items():
+            ciks_by_ticker.setdefault(ticker, set()).update(ciks)
     return {ticker: sorted(ciks) for ticker, ciks in sorted(ciks_by_ticker.items())}
+
+
+def companies_of(lake: Lake, generation: Generation) -> dict[str, set[str]]:
+    """Return every ticker of one generation's files → its CIKs, as `companies`."""
+    ciks_by_ticker: dict[str, set[str]] = {}
+    for statement in Statement:
+        summary = summarise(lake.dataset(generation, statement), Look.CHANGED)
+        for ticker, entry in summary.tickers.items():
+            ciks = ciks_by_ticker.setdefault(ticker, set())
+            ciks.update(cik for cik in entry.periods if not cik.startswith("ticker:"))
+    return ciks_by_ticker
 
 
 def timeframes(lake: Lake, generation: Generation) -> list[Timeframe]:

@@ -14,7 +14,7 @@ from polygon_fundamentals.lake.listing import FileState, states
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
 from polygon_fundamentals.periods.companies import Cluster
-from polygon_fundamentals.reference.tickers import ReferenceTicker
+from polygon_fundamentals.reference.tickers import ReferenceTicker, company_name
 from polygon_fundamentals.statements import Generation
 
 
@@ -56,11 +56,22 @@ def key_of(
     facts = {
         "code": code_digest(),
         "states": [(ticker, states[ticker]) for ticker in cluster],
-        "reference": [(t, reference[t]) for t in cluster if t in reference],
+        "reference": list(known_of(reference, cluster, ciks).items()),
         "accepted": holding,
         "limits": limits,
     }
     return _digest(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS))
+
+
+def known_of(
+    reference: Mapping[str, ReferenceTicker],
+    tickers: Iterable[str],
+    ciks: Mapping[str, Sequence[str]],
+) -> dict[str, ReferenceTicker]:
+    """Return what is known of some tickers, and of the companies that `ciks` gives them."""
+    listed = list(tickers)
+    companies = sorted({company_name(cik) for ticker in listed for cik in ciks[ticker]})
+    return {name: reference[name] for name in (*listed, *companies) if name in reference}
 
 
 @remembered

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from polygon_fundamentals.parity.kinds import Kind
-from polygon_fundamentals.reference.tickers import ReferenceTicker
+from polygon_fundamentals.reference.tickers import ReferenceTicker, company_name
 
 
 def tickers_of(
@@ -32,7 +32,9 @@ def missing_from_v2(
 
     `v1` has one row a company and ticker (`company`, `ticker`, `periods`). Columns of the result:
     company, ticker, kind, detail, periods. A ticker counts as present if v2 has a file for it or
-    names it among the tickers of a record of the same company.
+    names it among the tickers of a record of the same company. `reference` is by ticker, and by
+    `company_name` for the companies: a company that is listed is missing, whatever became of its
+    ticker.
     """
     seen = pd.DataFrame(
         {
@@ -48,15 +50,18 @@ def missing_from_v2(
 
     under = present.groupby("company")["ticker"].agg(lambda names: ", ".join(sorted(names)))
     there = rows["company"].map(under).astype("string")
-    active = rows["ticker"].map({t: entry.get("active") for t, entry in reference.items()})
+    known = {name: entry.get("active") for name, entry in reference.items()}
+    active, lives = rows["ticker"].map(known), rows["company"].map(company_name).map(known)
     ciks = {t: cik.zfill(10) for t, entry in reference.items() if (cik := entry.get("cik"))}
     holder = rows["ticker"].map(ciks).astype("string")
     known_by_cik = ~rows["company"].astype("string").str.startswith("ticker:")
     passed_on = holder.notna() & (holder != rows["company"]).fillna(False) & known_by_cik
     # A former symbol is inactive however well its company does under the present one.
     is_listed = ((active == True) & ~passed_on).groupby(rows["company"]).transform("any")  # noqa: E712
+    is_listed |= lives == True  # noqa: E712
     was_listed = (active == False).groupby(rows["company"]).transform("any")  # noqa: E712
-    inactive_company = was_listed & ~is_listed
+    inactive_company = (was_listed | (lives == False)) & ~is_listed  # noqa: E712
+    passed_on &= ~is_listed
 
     rows["kind"] = np.select(
         [there.notna(), inactive_company, passed_on],
@@ -64,13 +69,14 @@ def missing_from_v2(
         Kind.MISSING.value,
     )
     rows["detail"] = np.select(
-        [there.notna(), inactive_company, passed_on],
+        [there.notna(), inactive_company, passed_on, lives == True],  # noqa: E712
         [
             "in v2 as " + there.fillna(""),
             "inactive in the reference data",
             "a former holder of the ticker, now of CIK " + holder.fillna(""),
+            "v2 has no amounts of it, and its company is listed",
         ],
-        "v2 has no record of it",
+        "v2 has no amounts of it",
     )
     columns = ["company", "ticker", "kind", "detail", "periods"]
     return rows[columns].sort_values(["company", "ticker"], ignore_index=True)

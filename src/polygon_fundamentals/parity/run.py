@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from polygon_fundamentals.lake.archived_rows import read_archived
+from polygon_fundamentals.lake.catalogue import companies_of
 from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.read import read_dataset
@@ -25,6 +27,8 @@ from polygon_fundamentals.parity.compare import compare_statement
 from polygon_fundamentals.parity.findings import NAMES, StatementFindings, tables_of, writing
 from polygon_fundamentals.parity.plan import Plan, Question, archived_tickers, plan_comparison
 from polygon_fundamentals.parity.records import file_faults, record_rows
+from polygon_fundamentals.periods.companies import ciks_of
+from polygon_fundamentals.reference.tickers import company_name
 from polygon_fundamentals.statements import Generation, Statement
 
 __all__ = [
@@ -34,6 +38,7 @@ __all__ = [
     "compare_lake",
     "is_compared",
     "merge",
+    "names_to_look_up",
     "plan_comparison",
     "sampled",
     "v1_tickers",
@@ -58,6 +63,27 @@ def v1_tickers(lake: Lake) -> list[str]:
 def v2_tickers(lake: Lake) -> set[str]:
     """Return the tickers that have a file in v2, in any statement."""
     return {t for s in Statement for t in _tickers(lake.dataset(Generation.V2, s))}
+
+
+def names_to_look_up(lake: Lake, tickers: Iterable[str]) -> list[str]:
+    """Return what to ask the list of tickers about, to know what became of what v2 lacks.
+
+    Of v1's `tickers` those that v2 has no file of or not every company of, and these companies
+    (as `company_name`): a symbol may have passed to another company, and a company to another
+    symbol. Brings the catalogue up to date.
+    """
+    in_v1, in_v2 = (companies_of(lake, generation) for generation in Generation)
+    for statement in Statement:
+        archived = read_archived(lake.dataset(Generation.V1, statement), columns=["ticker", "cik"])
+        for ticker, ciks in ciks_of(archived).items() if archived is not None else ():
+            in_v1.setdefault(ticker, set()).update(ciks)
+    known = {company_name(cik) for ciks in in_v2.values() for cik in ciks}
+    names: set[str] = set()
+    for ticker in tickers:
+        lacking = {company_name(cik) for cik in in_v1.get(ticker, ())} - known
+        if lacking or ticker not in in_v2:
+            names |= {ticker, *lacking}
+    return sorted(names)
 
 
 def sampled(tickers: Sequence[str], size: int, seed: int) -> list[str]:
@@ -169,13 +195,12 @@ def _compared(
     v1, v2 = (lake.dataset(g, statement) for g in Generation)
     shown = {d.generation: read_shown(folder, d, tickers) for d in (v1, v2)}
     v1_table, v2_table = (read_dataset(d, tickers, shown[d.generation]) for d in (v1, v2))
-    reference = {t: question.reference[t] for t in tickers if t in question.reference}
     result = compare_statement(
         v1_table,
         v2_table,
         statement,
         question.tolerances,
-        reference,
+        question.reference,
         question.accepted,
         question.today,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ TICKERS_PATH = "/v3/reference/tickers"
 ASKED_AGAIN_AFTER = timedelta(days=30)
 # Common stock and depositary receipts file statements; funds, warrants, rights and units do not.
 FILING_TYPES = frozenset(("CS", "ADRC", "OS", "NYRS", "GDR", ""))
+_COMPANY = re.compile(r"CIK(\d{10})")
 
 
 class ReferenceTicker(TypedDict, total=False):
@@ -64,7 +66,12 @@ def tickers_of_cik(client: Client, cik: str) -> list[str]:
         for page in client.pages(TICKERS_PATH, {"cik": cik, "limit": "1000"})
         for row in _named(page)
     ]
-    return sorted(set(names)) or [f"CIK{cik.zfill(10)}"]
+    return sorted(set(names)) or [company_name(cik)]
+
+
+def company_name(cik: str) -> str:
+    """Return `CIK##########`, under which a company is asked for and kept beside the tickers."""
+    return f"CIK{cik.zfill(10)}"
 
 
 def _named(page: Page) -> Iterable[JsonObject]:
@@ -85,6 +92,7 @@ def known_tickers(
 ) -> Known:
     """Return whether tickers are active and whose they are; writes what was asked for.
 
+    A `company_name` among them is active if any stock of the company is, under whichever symbol.
     From `ops/reference/tickers.json`, and where that is silent or older than a month from the
     API. Without a client, or where the API does not answer, what is known stays, however old.
     """
@@ -95,7 +103,7 @@ def known_tickers(
     open_ones = [t for t in wanted if str(cached.get(t, {}).get("asked", "")) <= old]
     note = None
     if open_ones and client is None:
-        note = f"{counted(len(open_ones), 'ticker')} that v2 lacks left open (offline)"
+        note = f"{_in_words(open_ones)} that v2 lacks left open (offline)"
     elif open_ones and client is not None:
         asked: JsonObject = {}
         try:
@@ -103,8 +111,8 @@ def known_tickers(
             for ticker in open_ones:
                 asked[ticker] = {**_ask(api, ticker), "asked": today.isoformat()}
         except FundamentalsError as error:
-            left = len(open_ones) - len(asked)
-            note = f"{counted(left, 'ticker')} that v2 lacks could not be looked up: {error}"
+            left = _in_words([name for name in open_ones if name not in asked])
+            note = f"{left} that v2 lacks could not be looked up: {error}"
         if asked:
             cached = {**_read(path), **asked}
             replace_file(path, orjson.dumps(cached, option=orjson.OPT_INDENT_2))
@@ -121,14 +129,24 @@ def reference_file(lake: Lake) -> Path:
     return lake.ops / "reference" / "tickers.json"
 
 
-def _ask(client: Client, ticker: str) -> JsonObject:
-    """Ask for one ticker: among the active ones first, since old symbols are given anew."""
+def _in_words(names: Sequence[str]) -> str:
+    companies = sum(_COMPANY.fullmatch(name) is not None for name in names)
+    tickers = counted(len(names) - companies, "ticker")
+    if not companies:
+        return tickers
+    return f"{tickers} and {companies:,} {'company' if companies == 1 else 'companies'}"
+
+
+def _ask(client: Client, name: str) -> JsonObject:
+    """Ask for one ticker or company: among the active first, since old symbols are given anew."""
+    company = _COMPANY.fullmatch(name)
+    wanted = {"cik": company[1], "market": "stocks"} if company else {"ticker": name}
     for active in ("true", "false"):
-        for page in client.pages(
-            TICKERS_PATH, {"ticker": ticker, "active": active, "limit": "1000"}
-        ):
+        for page in client.pages(TICKERS_PATH, {**wanted, "active": active, "limit": "1000"}):
             for row in page.results:
-                if row.get("ticker") == ticker:
+                if company and str(row.get("type") or "") in FILING_TYPES:
+                    return {"active": active == "true", "cik": company[1]}
+                if not company and row.get("ticker") == name:
                     return {"active": active == "true", "cik": row.get("cik")}
     return {"active": None, "cik": None}
 

@@ -22,6 +22,7 @@ from polygon_fundamentals.parity import (
     load_tolerances,
     merge,
 )
+from polygon_fundamentals.parity.compare import list_values
 from polygon_fundamentals.statements import Statement, Timeframe
 from tests.unit.parity.market import Market, build, copied
 from tests.unit.parity.tables import over_budget
@@ -338,6 +339,43 @@ def test_missing_and_extra_periods(facts: Market, base: dict[Key, str]) -> None:
     assert set(findings(parity).items()) <= set(base.items())
 
 
+LABELS = {"cik", "tickers", "period_end", "filing_date", "fiscal_year", "fiscal_quarter"}
+
+
+def empty(record: dict[str, Any], amount: float | None) -> None:
+    """Leave a v2 record its labels, and `amount` in each of its amounts."""
+    record |= {name: amount for name in record if name not in LABELS | {"timeframe"}}
+
+
+@pytest.mark.parametrize("amount", [None, 0.0])
+def test_a_v2_record_without_an_amount_is_none(facts: Market, amount: float | None) -> None:
+    """One period of a company, and all of another's: what v1 has of them is missing in v2."""
+    market = copied(facts)
+    empty(market.record("v2", IS, "BBB", "quarterly", "2020-06-30"), amount)
+    for record in market.v2[CF]:
+        if record["cik"] == "0000000001":
+            empty(record, amount)
+    parity = compare(market)
+    missing = parity.missing_periods
+    assert missing[["statement", "ticker", "timeframe"]].to_numpy().tolist() == [
+        ["income_statements", "BBB", "quarterly"]
+    ]
+    assert parity.missing_tickers == ["AAA"]
+    assert over_budget(parity, TOLERANCES)
+    shown = list_values(*market.tables(IS), IS, TOLERANCES, {}, [], TODAY)
+    gone = (shown["ticker"] == "BBB") & (shown["period_end"] == "2020-06-30")
+    assert set(shown[gone]["timeframe"]) == set()
+
+
+def test_zeros_beside_zeros_are_a_period_that_both_have(facts: Market) -> None:
+    """A company without any business moves no cash."""
+    market = copied(facts)
+    record = market.record("v1", CF, "AAA", "annual", "2020-12-31")
+    record |= {name: 0.0 for name in record if "cash_flow" in name or "exchange" in name}
+    empty(market.record("v2", CF, "AAA", "annual", "2020-12-31"), 0.0)
+    assert compare(market).missing_periods.empty
+
+
 def drop(market: Market, cik: str) -> None:
     for statement in Statement:
         market.v2[statement] = [r for r in market.v2[statement] if r["cik"] != cik]
@@ -348,6 +386,16 @@ REFERENCE: dict[str, dict[str, ReferenceTicker]] = {
     "unknown": {},
     "delisted": {"AAA": {"active": False, "cik": "0000000001"}},
     "passed on": {"AAA": {"active": True, "cik": "0000000099"}},
+    # What became of the company, whatever became of its symbol.
+    "renamed, listed": {
+        "AAA": {"active": False, "cik": "0000000001"},
+        "CIK0000000001": {"active": True, "cik": "0000000001"},
+    },
+    "passed on, listed": {
+        "AAA": {"active": True, "cik": "0000000099"},
+        "CIK0000000001": {"active": True, "cik": "0000000001"},
+    },
+    "symbol unknown, delisted": {"CIK0000000001": {"active": False, "cik": "0000000001"}},
 }
 
 
@@ -358,6 +406,9 @@ REFERENCE: dict[str, dict[str, ReferenceTicker]] = {
         ("unknown", "missing"),
         ("delisted", "delisted"),
         ("passed on", "delisted"),
+        ("renamed, listed", "missing"),
+        ("passed on, listed", "missing"),
+        ("symbol unknown, delisted", "delisted"),
     ],
 )
 def test_a_company_that_v2_lacks(facts: Market, reference: str, kind: str) -> None:

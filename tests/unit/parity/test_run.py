@@ -12,6 +12,7 @@ import pytest
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import Lake, cache, codec
 from polygon_fundamentals.lake import read as lake_read
+from polygon_fundamentals.lake.catalogue import companies_of
 from polygon_fundamentals.lake.file_names import bucket_of, ticker_file_name
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.read import by_bucket
@@ -20,8 +21,9 @@ from polygon_fundamentals.parity import load_tolerances
 from polygon_fundamentals.parity import plan as parity_plan
 from polygon_fundamentals.parity.company_values import company_values
 from polygon_fundamentals.parity.findings import NAMES, StatementFindings
-from polygon_fundamentals.parity.run import Question, sampled, v1_tickers
+from polygon_fundamentals.parity.run import Question, names_to_look_up, sampled, v1_tickers
 from polygon_fundamentals.periods.companies import clusters_of
+from polygon_fundamentals.reference.tickers import ReferenceTicker
 from polygon_fundamentals.statements import Generation, Statement
 from tests.filled import change_rows, comparison, filled, set_column
 
@@ -157,6 +159,36 @@ def test_what_is_known_of_a_ticker_changes_its_result(mine: Lake) -> None:
     assert before.set_index("ticker")["kind"][ticker] == "missing"
     assert kinds[ticker] == "delisted"
     assert after.tickers_compared_anew < len(v1_tickers(mine))
+
+
+def test_a_symbol_that_passed_to_another_company_is_looked_up(mine: Lake) -> None:
+    """v1's file holds its former company too; v2, as it must, has the present one alone."""
+    assert names_to_look_up(mine, v1_tickers(mine)) == []
+    ticker, company = v1_tickers(mine)[0], "CIK0000000001"
+    years = set_column(
+        "cik",
+        lambda t: [
+            "1" if frame == "annual" else cik
+            for frame, cik in zip(t["timeframe"].to_pylist(), t["cik"].to_pylist(), strict=True)
+        ],
+    )
+    for statement in Statement:
+        change_rows(mine, Generation.V1, statement, years, ticker)
+    assert names_to_look_up(mine, v1_tickers(mine)) == [ticker, company]
+    assert names_to_look_up(mine, v1_tickers(mine)[1:]) == []
+
+    present = next(iter(companies_of(mine, Generation.V2)[ticker]))
+    passed_on: dict[str, ReferenceTicker] = {ticker: {"active": True, "cik": present}}
+    lives: dict[str, ReferenceTicker] = {company: {"active": True, "cik": "0000000001"}}
+    for reference, kind in (
+        ({}, "missing"),
+        (passed_on, "delisted"),
+        (passed_on | lives, "missing"),
+    ):
+        question = Question(TOLERANCES, (), reference, QUESTION.today)
+        tickers = comparison(mine, CF, question).findings.frame("tickers")
+        former = tickers[tickers["cik"] == "0000000001"]
+        assert list(zip(former["ticker"], former["kind"], strict=True)) == [(ticker, kind)]
 
 
 def test_a_damaged_cache_is_built_anew(mine: Lake) -> None:
