@@ -101,12 +101,17 @@ def parity_item(case: Case) -> ChecklistItem:
     whole = result.sample is None
     changed = queries.last_change(case.entries)
     fresh = changed is None or last.started >= changed
-    enough = compared >= least and (whole or not case.retired)
+    # A run of everything looks at every ticker, and compares those that have a value in v1.
+    looked_at = result.tickers_total if whole and not last.parameters.get("tickers") else None
+    everything = looked_at is not None and looked_at >= len(tickers)
+    enough = everything or (compared >= least and (whole or not case.retired))
     words = [
         "passed" if result.passed else "did not pass",
         f"{compared:,} of v1's {len(tickers):,} tickers compared",
         "whole history" if whole else "a sample",
     ]
+    if everything and compared < len(tickers):
+        words.insert(2, "the others have no value to compare")
     if not fresh:
         words.append(f"older than the last change of the lake ({changed:%Y-%m-%d %H:%M} UTC)")
     if not enough:

@@ -38,11 +38,13 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 class ParityResult:
     """What a run of `parity` answered; `sample` is None where the whole history was compared.
 
-    `report` is the file of its values that are not matched, where the lake was at that time.
+    `tickers_total` are v1's, of which those with a value could be compared. `report` is the file of
+    its values that are not matched, where the lake was at that time.
     """
 
     passed: bool
     tickers_compared: int | None = None
+    tickers_total: int | None = None
     sample: int | None = None
     report: str = ""
 

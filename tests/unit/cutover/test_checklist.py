@@ -327,6 +327,19 @@ def test_a_retired_v1_asks_for_the_whole_history(ready: Lake) -> None:
     assert "the whole history are asked for" in unmet(lines(ready, v1="retired"))["parity"]
 
 
+@pytest.mark.parametrize("v1", ["live", "retired"])
+def test_tickers_without_a_value_in_v1_need_not_be_compared(ready: Lake, v1: str) -> None:
+    """The run looked at both of v1's tickers; one has records without any value."""
+    run = {"passed": True, "tickers_compared": 1, "sample": None}
+    entry(ready, "parity", NOW, **run, tickers_total=2)
+    line = lines(ready, v1=v1)["parity"]
+    assert line.ok is True
+    assert "1 of v1's 2 tickers compared, the others have no value to compare" in line.detail
+    # The second ticker came after the run.
+    entry(ready, "parity", NOW, **run, tickers_total=1)
+    assert "2 tickers" in unmet(lines(ready, v1=v1))["parity"]
+
+
 def test_only_those_whom_the_contacts_name_may_sign(lake: Lake) -> None:
     with pytest.raises(UsageError, match="may not sign off 'training'"):
         sign(lake, PEOPLE, "training", "Mallory")
