@@ -66,6 +66,7 @@ def lost_fields(findings: StatementFindings) -> pd.DataFrame:
         ],
         ignore_index=True,
     )
+    rows["ticker"] = rows["ticker"].astype("string")  # a column of texts, even without any
     rows["share_lost"] = rows["without_v2"] / rows["v1_values"]
     for name in ("v1", "v2"):
         rows[f"{name}_field"] = rows["line"].map(dict(enumerate(getattr(e, name) for e in lines)))

@@ -10,7 +10,7 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.parity.records import record_rows
 from polygon_fundamentals.statements import Generation, Statement
-from tests.unit.silver.test_knowable import v1_balance
+from tests.cutover_world import v1_row
 
 FILED = "https://www.sec.gov/Archives/edgar/data/1/0000000001-24-00000{}"
 
@@ -24,7 +24,11 @@ def cases(lake: Lake, *files: list[tuple[str, float, int]]) -> list[str]:
         )
         path.parent.mkdir(parents=True)
         content = [
-            v1_balance(day, assets) | {"source_filing_url": FILED.format(number)}
+            {
+                **v1_row("0000000001", "ABC", ("2024-03-31", day, 1), assets),
+                "acceptance_datetime": f"{day.replace('-', '')}160000",
+                "source_filing_url": FILED.format(number),
+            }
             for day, assets, number in rows
         ]
         pq.write_table(pa.Table.from_pylist(content), path)
