@@ -17,6 +17,7 @@ from prefect.client.orchestration import get_client
 from flows.commands.output import parity_lines
 from polygon_fundamentals import ledger
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.catalogue import companies_of
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox
 from tests.builders.commands import call
@@ -103,7 +104,11 @@ def test_parity_from_end_to_end(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> 
             "Every v1 period is in v2",
             "A finding stays within its budget",
         }
-        assert [r.query["ticker"] for r in server.requests] == [b]
+        [cik] = companies_of(lake, Generation.V1)[b]
+        asked = [(r.query.get("ticker"), r.query.get("cik")) for r in server.requests]
+        assert asked == sorted(
+            [(b, None), (None, cik)], key=lambda name: name[0] or f"CIK{name[1]}"
+        )
 
     found = pq.read_table(told["report"]).to_pylist()
     flipped = [row for row in found if row["kind"] == "sign"]
