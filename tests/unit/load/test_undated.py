@@ -29,17 +29,26 @@ def loaded(sandbox: Sandbox, folder: Path, ticker: str, filters: Filters) -> lis
     return stored_rows(lake, Generation.V1, SHEETS)[ticker]
 
 
+@pytest.fixture(scope="module")
+def whole(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """All of v1's balance sheets of the ticker."""
+    folder = tmp_path_factory.mktemp("whole")
+    return loaded(sandbox, folder, sandbox.tickers[3], Filters(timeframes=tuple(Timeframe)))
+
+
 @pytest.mark.parametrize(
     ("timeframe", "others"),
     [("quarterly", ["annual"]), ("quarterly", []), ("ttm", [])],
 )
 def test_a_load_of_some_days_brings_what_has_no_filing_date(
-    sandbox: Sandbox, tmp_path: Path, timeframe: str, others: list[str]
+    sandbox: Sandbox,
+    tmp_path: Path,
+    whole: list[dict[str, Any]],
+    timeframe: str,
+    others: list[str],
 ) -> None:
     """docs/cron.md loads with `--from`; v1's fourth quarters would all be missing."""
-    ticker = sandbox.tickers[3]
     frames = [t for t in Timeframe if t.v1 in (timeframe, *others)]
-    whole = loaded(sandbox, tmp_path / "whole", ticker, Filters(timeframes=tuple(Timeframe)))
     sources = {"annual"} if timeframe == "quarterly" else {"annual", "quarterly"}
     reported = {
         row["end_date"]
@@ -47,7 +56,7 @@ def test_a_load_of_some_days_brings_what_has_no_filing_date(
         if row["timeframe"] in sources and FIRST <= str(row["filing_date"]) < BEFORE
     }
     given = Filters(tuple(frames), filing_date_gte=FIRST, filing_date_lt=BEFORE)
-    rows = loaded(sandbox, tmp_path / "days", ticker, given)
+    rows = loaded(sandbox, tmp_path, sandbox.tickers[3], given)
     undated = [row for row in rows if row["filing_date"] is None]
     assert {row["timeframe"] for row in undated} == {timeframe}
     assert {row["end_date"] for row in undated} == {
