@@ -44,8 +44,8 @@ def refresh(given: RefreshParameters) -> Report:
     Splits and corrections change rows without a new filing date, so no window shows them.
     Records that v2 no longer holds go to the revisions as withdrawn; a company of which v2
     serves nothing any more is kept whole: it was delisted. Where the answer lacks a ticker's newest
-    period, or more than a fifth of its periods, it may be partial: they are kept, and the run ends
-    with exit code 1 unless `accept_withdrawals` is set.
+    period, more than a fifth of its periods, or periods of many tickers, it may be partial: they
+    are kept, and the run ends with exit code 1 unless `accept_withdrawals` is set.
     """
     where = Lake(lake_root(given.lake) if given.names else existing_lake_root(given.lake))
     settings = load_settings(given.base_url)

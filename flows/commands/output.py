@@ -131,8 +131,8 @@ def load_lines(report: Mapping[str, Any]) -> Iterator[str]:
         if load["rows_withheld"]:
             print(
                 f"error: {load['rows_withheld']:,} rows of {name} were not in the answer and are "
-                f"still in the lake ({_first_of(load['tickers_withheld'])}): an answer without a "
-                "ticker's newest period, or a fifth of its periods, may be partial. Run again; if "
+                f"still in the lake ({_first_of(load['tickers_withheld'])}): an answer without "
+                "newest periods, many of a ticker or some of many may be partial. Run again; if "
                 "the API says the same of a ticker, `refresh --tickers SYMBOL "
                 "--accept-withdrawals` moves its rows to ops/revisions",
                 file=sys.stderr,

@@ -22,7 +22,7 @@ from flows.runs import report_of
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.plan import FEWEST_WITHHELD
+from polygon_fundamentals.lake.partial import FEWEST_WITHHELD
 from polygon_fundamentals.lake.read import read_dataset, states
 from polygon_fundamentals.ledger.v1_endpoint import v1_endpoint
 from polygon_fundamentals.statements import Generation, Statement

@@ -30,7 +30,8 @@ class Incoming:
     `rows`: ticker → positions in `table`. `timeframes`: those asked for, in the
     generation's own spelling; with `Scope.COMPANIES` only they are complete. `raw`: v1's records as
     they were sent, one for each row of `table`, for files in another tool's form. `files`: what
-    makes a file of one of its rows, where a dataset has no nested columns.
+    makes a file of one of its rows, where a dataset has no nested columns. `is_partial` says that
+    it lacks periods of so many tickers that none of these is withdrawn.
     """
 
     table: pa.Table
@@ -40,6 +41,7 @@ class Incoming:
     observed_at: datetime
     raw: Sequence[Mapping[str, Any]] | None = None
     files: OneRowFiles | None = None
+    is_partial: bool = False
 
 
 @dataclass

@@ -29,6 +29,7 @@ from polygon_fundamentals.lake.changes import Incoming, Plan, Scope
 from polygon_fundamentals.lake.file_names import bucket_of, partition_folder
 from polygon_fundamentals.lake.letter_case import without_twins
 from polygon_fundamentals.lake.one_row_files import NewRow, OneRowFiles
+from polygon_fundamentals.lake.partial import lacks_periods_of_many
 from polygon_fundamentals.lake.paths import Dataset, RatiosDataset
 from polygon_fundamentals.lake.plan import plan_ticker
 from polygon_fundamentals.lake.storage import local
@@ -78,6 +79,8 @@ def _commit(
         incoming = their_form.as_stored(dataset, incoming)
     keys = record_keys(incoming.table, dataset.generation)
     hashes = content_hashes(incoming.table) if keys else []
+    if incoming.scope is Scope.COMPANIES and lacks_periods_of_many(dataset, incoming, keys):
+        incoming = replace(incoming, is_partial=True)
     months = codec.filing_partitions(incoming.table)
     flat: pa.Table | None = None
     buckets: dict[int, list[str]] = {}

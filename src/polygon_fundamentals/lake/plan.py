@@ -8,24 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 
 import pyarrow as pa
 
 from polygon_fundamentals.datasets.keys import cik_of, filing_order, period_of, timeframe_of
 from polygon_fundamentals.lake import codec, index, revisions
 from polygon_fundamentals.lake.changes import Incoming, Plan, Scope, own_key, revised_rows
+from polygon_fundamentals.lake.partial import is_partial, lost_periods, observed_later
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.rewrite import Changes, rewrite
 from polygon_fundamentals.statements import Generation
-
-# A partial answer looks like a whole one. Where a ticker would lose at least so many periods, and
-# more than this share of those that it holds, they are kept and counted instead. So is what ends
-# this long after all that the answer has: quarters are some 90 days apart, and an end that the
-# vendor set right moves by days.
-FEWEST_WITHHELD = 4
-LARGEST_WITHDRAWN_SHARE = 0.2
-CUT_OFF_DAYS = timedelta(days=45)
 
 
 def plan_ticker(
@@ -57,8 +50,11 @@ def plan_ticker(
     past = [new.pop(key) for key in _gone_since(dataset, ticker, incoming, new)]
     withdrawn = _withdrawn(ticker, incoming, winners, known)
     if incoming.scope is Scope.COMPANIES and withdrawn:
-        later = set(_observed_later(dataset, ticker, known, incoming, withdrawn))
-        if _is_partial([k for k in withdrawn if k not in later], winners, known, incoming):
+        later = set(observed_later(dataset, ticker, known, incoming, withdrawn))
+        sure = [key for key in withdrawn if key not in later]
+        observed = incoming.observed_at.date()
+        lacks_some = incoming.is_partial and lost_periods(sure, winners)
+        if lacks_some or is_partial(sure, winners, known.rows, observed):
             counts["rows_withheld"] += len(withdrawn) - len(later)
             withdrawn = []
     plan = Plan(ticker, known)
@@ -188,35 +184,8 @@ def _seen_sooner(
     An import may bring them: that they were seen sooner is known from then on.
     """
     standing = (key for key, i in winners.items() if known.rows.get(key, (-1, ""))[1] == hashes[i])
-    later = _observed_later(dataset, ticker, known, incoming, standing)
+    later = observed_later(dataset, ticker, known, incoming, standing)
     return [winners[key] for key in later]
-
-
-def _observed_later(
-    dataset: Dataset,
-    ticker: str,
-    known: index.TickerIndex,
-    incoming: Incoming,
-    keys: Iterable[str],
-) -> list[str]:
-    """Return the keys among some of the lake whose rows were observed after this answer.
-
-    No row can have been observed after its file was written, so that few files need be read.
-    """
-    moment = incoming.observed_at.timestamp() * 1e9
-    recent = {partition for partition, stamp in known.files.items() if stamp[0] > moment}
-    places: dict[int, list[str]] = {}
-    for key in keys if recent else ():
-        if known.rows[key][0] in recent:
-            places.setdefault(known.rows[key][0], []).append(key)
-    later: list[str] = []
-    for partition, own in places.items():
-        stored = index.read_file(dataset, partition, ticker)
-        if stored is None:
-            continue
-        moments, current = stored.table["observed_at"].to_pylist(), stored.current_rows
-        later += [k for k in own if k in current and moments[current[k]] > incoming.observed_at]
-    return later
 
 
 def _withdrawn(
@@ -244,35 +213,3 @@ def _withdrawn(
         for k in known.rows
         if k not in winners and cik_of(k) in answered and timeframe_of(k) in incoming.timeframes
     ]
-
-
-def _is_partial(
-    withdrawn: Sequence[str],
-    winners: Mapping[str, int],
-    known: index.TickerIndex,
-    incoming: Incoming,
-) -> bool:
-    """Return whether an answer lacks what it would withdraw because it is not whole.
-
-    It does where it lacks many of a ticker's periods, or the newest ones: those are lost where the
-    vendor's index falls behind. A period that the answer has under another label is not lost.
-    """
-    answered = set(map(_timeframe_and_end, winners))
-    lost = set(map(_timeframe_and_end, withdrawn)) - answered
-    stored = {_timeframe_and_end(key) for key in known.rows}
-    if len(lost) >= FEWEST_WITHHELD and len(lost) > LARGEST_WITHDRAWN_SHARE * len(stored):
-        return True
-    newest: dict[str, date] = {}
-    for timeframe, end in answered:
-        if end:
-            newest[timeframe] = max(newest.get(timeframe, date.min), date.fromisoformat(end))
-    # What had not ended yet was a mistake, and no report is lost with it.
-    ends = ((t, date.fromisoformat(e)) for t, e in lost if e)
-    over = ((t, e) for t, e in ends if e <= incoming.observed_at.date())
-    return any(e - newest.get(t, date.min) > CUT_OFF_DAYS for t, e in over)
-
-
-def _timeframe_and_end(key: str) -> tuple[str, str]:
-    """Return timeframe and period end, without the CIK: one that comes later moves no period."""
-    _, timeframe, end = period_of(key).rsplit("|", 2)
-    return timeframe, end

@@ -189,6 +189,20 @@ def test_a_newest_period_whose_end_was_set_right_is_no_loss(lake: Lake, dataset:
     assert (counts.rows_withdrawn, counts.rows_withheld) == (1, 0)
 
 
+def test_a_refresh_that_lacks_a_period_of_many_tickers_withdraws_none_of_them(
+    lake: Lake, dataset: Dataset
+) -> None:
+    """The plan's history became shorter, or a shard of the index lacks an ingest."""
+    tickers = ("AAA", "BBB", "CCC", "DDD")
+    put(dataset, QUARTERS[:6], tickers=tickers)
+    counts = put(dataset, QUARTERS[1:6], Scope.COMPANIES, 5, tickers)
+    assert (counts.rows_withdrawn, counts.rows_withheld) == (0, 4)
+    assert counts.tickers_withheld == {*tickers}
+    relabelled = [r | {"fiscal_year": int(r["fiscal_year"]) + 1} for r in QUARTERS[:6]]
+    assert put(dataset, relabelled, Scope.COMPANIES, 10, tickers).rows_withdrawn == 24
+    assert put(dataset, relabelled[1:], Scope.COMPANIES, 15, tickers[:3]).rows_withdrawn == 3
+
+
 @pytest.mark.parametrize("scope", [Scope.PERIODS, Scope.COMPANIES])
 def test_what_was_stored_after_an_answer_was_asked_for_is_not_withdrawn_by_it(
     lake: Lake, dataset: Dataset, scope: Scope
