@@ -57,25 +57,29 @@ def put_right(lake: Lake, name: Path, data: bytes, rotten: bytes) -> None:
     path = there[0]
     shown = f"{path.parent.resolve().relative_to(lake.root.resolve())}/{path.name}"
     ended = Child(lambda: [p.file for p in verify(lake).problems], lake.root).wait()
-    if shown not in (ended.returned or []) and not _same_rows(lake, path, data, rotten):
+    if shown not in (ended.returned or []) and not _cannot_tell(lake, path, data, rotten):
         raise Broken(f"verify does not name {shown}, of which a bit was flipped: {ended}")
     stat = path.stat()
     path.write_bytes(data)
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
-def _same_rows(lake: Lake, path: Path, data: bytes, rotten: bytes) -> bool:
-    """Return whether a flip changed no row of a file without a recorded checksum.
+def _cannot_tell(lake: Lake, path: Path, data: bytes, rotten: bytes) -> bool:
+    """Return whether nothing is recorded of a file, or no checksum, and the flip changed no row.
 
-    Such a file is one under `ops/`, or one of bronze whose index was deleted and derived anew.
+    Such a file is one under `ops/`, or one of bronze whose index was deleted. Where no command has
+    derived the index anew, `verify` says that nothing is recorded of the file.
     """
     top, folder, statement, *_ = path.relative_to(lake.root).parts
     if top == "bronze":
         generation = Generation.V2 if folder.endswith("_v2") else Generation.V1
         dataset = lake.dataset(generation, Statement(statement))
         ticker, partition = ticker_of_file(path.name), partition_of_folder(path.parent)
-        if ticker is None or partition in written(dataset, ticker).checksums:
+        index = written(dataset, ticker or "")
+        if ticker is None or partition in index.checksums:
             return False
+        if partition not in index.files:
+            return True
     elif top != "ops":
         return False
     try:
