@@ -89,6 +89,7 @@ def test_memory_is_that_of_the_whole_tree(tmp_path: Path) -> None:
     assert 300e6 < found.peak < 350e6
 
 
+@pytest.mark.slow
 def test_the_page_names_every_tool(rows: dict[str, Row]) -> None:
     ours = Row(**{**vars(rows["library"]), "tool": "ours", "wall": 2 * rows["library"].wall})
     found = [*rows.values(), ours, Row("history", "v2", "dlt", 9, 1, missing="no dlt here")]
@@ -100,6 +101,7 @@ def test_the_page_names_every_tool(rows: dict[str, Row]) -> None:
     assert share.split("\n| v2 | 2 |")[1].splitlines()[0].endswith("| 50% |")
 
 
+@pytest.mark.slow
 def test_curves_need_two_sizes(rows: dict[str, Row]) -> None:
     more = [
         Row(**{**vars(row), "companies": companies})

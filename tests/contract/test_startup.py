@@ -74,7 +74,9 @@ def test_a_run_has_the_threads_that_its_environment_names(tmp_path: Path) -> Non
 FLOWS = ("historical_load", "fundamentals", "daily_update", "refresh")
 
 
-@pytest.mark.parametrize(("named", "threads"), [("3", 3), ("many", 8)])
+@pytest.mark.parametrize(
+    ("named", "threads"), [("3", 3), pytest.param("many", 8, marks=pytest.mark.slow)]
+)
 def test_each_loading_flow_is_imported_with_its_threads(named: str, threads: int) -> None:
     """A worker imports the flow; a value that is none is for the run to tell, in one line."""
     made = ", ".join(f"flows.{name}.{name}.task_runner._max_workers" for name in FLOWS)

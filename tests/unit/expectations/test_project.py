@@ -94,6 +94,7 @@ def test_a_line_of_the_yaml_changes_just_its_rule(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_two_lakes_have_the_same_suites(mine: Lake, tmp_path: Path) -> None:
     project.write_project(tmp_path / "gx", make_suites(TOLERANCES, ()), {}, [], tmp_path)
     folder = mine.ops / "parity" / "gx"

@@ -117,8 +117,15 @@ ARRIVALS: dict[str, tuple[list[Observation], dict[Generation, list[tuple[int, fl
 }
 
 
-@pytest.mark.parametrize("generation", Generation)
-@pytest.mark.parametrize("arrival", ARRIVALS)
+# One generation of each in turn is quick; `make test-all` runs both.
+EACH_ONCE = [
+    pytest.param(arrival, generation, marks=pytest.mark.slow if (a + g) % 2 else ())
+    for a, arrival in enumerate(ARRIVALS)
+    for g, generation in enumerate(Generation)
+]
+
+
+@pytest.mark.parametrize(("arrival", "generation"), EACH_ONCE)
 def test_an_observation_counts_from_its_own_moment_whenever_it_comes(
     arrival: str, generation: Generation, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -181,14 +188,6 @@ def check(
     assert history_of(tmp_path_factory, arrival, generation) == history_of(
         tmp_path_factory, in_order, generation
     )
-
-
-@examples(4)  # the slow one below draws more, and asks more of each
-@given(arrival=arrivals(), generation=st.sampled_from(Generation))
-def test_in_any_order(
-    tmp_path_factory: pytest.TempPathFactory, arrival: list[Observation], generation: Generation
-) -> None:
-    check(tmp_path_factory, arrival, generation)
 
 
 @pytest.mark.slow

@@ -280,7 +280,14 @@ HISTORIES: dict[
 }
 
 
-@pytest.mark.parametrize("history_of", HISTORIES)
+# Every other one is quick; `make test-all` runs them all.
+EVERY_OTHER = [
+    pytest.param(name, marks=pytest.mark.slow if number % 2 else ())
+    for number, name in enumerate(HISTORIES)
+]
+
+
+@pytest.mark.parametrize("history_of", EVERY_OTHER)
 def test_no_load_changes_what_was_known(history_of: str, lake: Lake) -> None:
     generation, loads, expected = HISTORIES[history_of]
     for row, day, *scope in loads:

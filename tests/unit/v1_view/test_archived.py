@@ -78,7 +78,7 @@ def served(lake: Lake, folder: Path, day: date | None, *, bare: bool) -> list[An
     return sorted((json.loads(codec().unpack(text[0] or b"")) for text in texts), key=json.dumps)
 
 
-@pytest.mark.parametrize("bare", [False, True])
+@pytest.mark.parametrize("bare", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_what_a_cleanup_keeps_is_served_as_before(lake: Lake, tmp_path: Path, bare: bool) -> None:
     oddities(lake)
     before = served(lake, tmp_path / "before", None, bare=bare)

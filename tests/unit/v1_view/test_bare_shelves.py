@@ -60,7 +60,7 @@ def test_of_a_sandbox_with_its_oddities(pair: Pair, tmp_path: Path, day: date | 
     assert assert_same(View(str(pair.lake.root), day), tmp_path) > 20
 
 
-@pytest.mark.parametrize("day", [None, date(2026, 6, 15)])
+@pytest.mark.parametrize("day", [pytest.param(None, marks=pytest.mark.slow), date(2026, 6, 15)])
 def test_of_corrected_and_delisted_records(tmp_path: Path, day: date | None) -> None:
     lake = load_later(load_gone(fill(Lake(tmp_path / "lake"))))
     assert list((lake.ops / "revisions").rglob("*.parquet"))

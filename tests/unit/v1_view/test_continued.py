@@ -164,6 +164,7 @@ def test_only_v1_leaves_v2_out(served: Served) -> None:
         assert unmarked(server.everything(limit=100), "v1") == served.before
 
 
+@pytest.mark.slow
 def test_differing_adds_the_fields_that_v2_defines_differently(served: Served) -> None:
     differing = {
         (e.v1_section, e.v1)
