@@ -115,14 +115,8 @@ def _each_state(
 ) -> Iterator[Expectation]:
     """Yield a rule for each statement on how often each state is allowed."""
     limits, notes = _states(tolerances, *kinds)
-    for statement in Statement:
-        yield kind(
-            statement=statement.value,
-            may_stand=limits,
-            at_most=0,
-            notes=notes,
-            description=why,
-        )
+    more = {"may_stand": limits, "at_most": 0, "notes": notes, "description": why}
+    return (kind(statement=statement.value, **more) for statement in Statement)
 
 
 def _tickers(tolerances: Tolerances) -> Iterator[Expectation]:
@@ -130,10 +124,9 @@ def _tickers(tolerances: Tolerances) -> Iterator[Expectation]:
         rules.ExpectEveryV1TickerToBeInV2,
         tolerances,
         (Kind.DELISTED, Kind.RENAMED, Kind.MISSING),
-        "Each ticker that v1 has must be in v2, under its own name or its "
-        "company's present one (renamed), or be known as delisted: v2 serves listed names "
-        "only, and silver keeps v1's records of the others. A ticker in state 'missing' would "
-        "be lost to readers.",
+        "Each ticker that v1 has must be in v2, under its own name or its company's present one "
+        "(renamed), or be known as delisted: v2 serves listed names only, and silver keeps v1's "
+        "records of the others. A ticker in state 'missing' would be lost to readers.",
     )
 
 

@@ -29,6 +29,7 @@ from polygon_fundamentals.lake import codec
 from polygon_fundamentals.lake.file_names import partition_folder, ticker_file_name
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage import local
+from polygon_fundamentals.normalise.exact import JsonObject
 from polygon_fundamentals.silver import wide_table
 from polygon_fundamentals.silver.schema import PREFIXES
 from polygon_fundamentals.silver.wide import BOTH
@@ -131,7 +132,7 @@ def records(
     *,
     differing: bool = False,
     continue_v1: bool = False,
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """Return v1-shaped records of some tickers as v1's answers hold them, oldest period first.
 
     One record a ticker, period and filing with all its statements; absent lines have no key. v1
@@ -151,7 +152,7 @@ def records(
     rows = [row for table in tables for row in table.to_pylist()]
     # v1's first: of v2's it is then known which record of v1 they add to.
     rows.sort(key=lambda row: str(row["generation"]))
-    by_filing: dict[tuple[str, ...], dict[str, Any]] = {}
+    by_filing: dict[tuple[str, ...], JsonObject] = {}
     of_day: dict[tuple[str, ...], tuple[str, ...]] = {}
     for row in rows:
         day = tuple(str(row[name] or "") for name in _PERIOD_AND_DAY)
@@ -169,7 +170,7 @@ def records(
     return [by_filing[key] for key in sorted(by_filing)]
 
 
-def _as_sent(row: Mapping[str, Any]) -> dict[str, Any]:
+def _as_sent(row: Mapping[str, Any]) -> JsonObject:
     members = {n: row[n] for n in (*V1_RECORD, "generation") if row[n] is not None}
     return {n: v.isoformat() if hasattr(v, "isoformat") else v for n, v in members.items()}
 

@@ -12,7 +12,7 @@ import orjson
 import pyarrow as pa
 
 from polygon_fundamentals.datasets.schemas import V1_RECORD
-from polygon_fundamentals.normalise.exact import parse_exact, to_json
+from polygon_fundamentals.normalise.exact import JsonObject, parse_exact, to_json
 from polygon_fundamentals.statements import Statement
 from polygon_fundamentals.v1_view.shelf_file import Record
 from polygon_fundamentals.v1_view.words import codec
@@ -45,7 +45,7 @@ class Draft:
     """A record being put together from the rows of its statements and tickers."""
 
     generation: str
-    fields: dict[str, Any]
+    fields: JsonObject
     owners: set[str] = field(default_factory=set)
     # Statement → (when observed, sections as text, what the columns could not hold).
     parts: dict[Statement, tuple[int, dict[str, str], str | None]] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Draft:
         tail = f'"financials":{{{inner}}},"generation":"{self.generation}"'
         text, sourced = ",".join([*head, tail]), None
         text = f"{{{text}}}"
-        beside: dict[str, Any] = {}
+        beside: JsonObject = {}
         for _, _, unmapped in self.parts.values():
             if unmapped:
                 beside |= parse_exact(unmapped)
@@ -198,7 +198,7 @@ def _json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def _with(text: str, beside: dict[str, Any]) -> str:
+def _with(text: str, beside: JsonObject) -> str:
     """Return a record with what its columns could not hold, where it stood in the answer."""
     record = parse_exact(text)
     for path, value in beside.items():
