@@ -131,10 +131,10 @@ def load_lines(report: Mapping[str, Any]) -> Iterator[str]:
         if load["rows_withheld"]:
             print(
                 f"error: {load['rows_withheld']:,} rows of {name} were not in the answer and are "
-                f"still in the lake ({_first_of(load['tickers_withheld'])}): an answer without "
-                "newest periods, many of a ticker or some of many may be partial. Run again; if "
-                "the API says the same of a ticker, `refresh --tickers SYMBOL "
-                "--accept-withdrawals` moves its rows to ops/revisions",
+                f"still in the lake ({_first_of(load['tickers_withheld'])}): an answer may be "
+                "partial if it lacks the newest periods, many periods of a ticker, or periods of "
+                "many tickers. Run again; if the API says the same of a ticker, "
+                "`refresh --tickers SYMBOL --accept-withdrawals` moves its rows to ops/revisions",
                 file=sys.stderr,
             )
         if load["units_resumed"]:

@@ -109,11 +109,11 @@ def days_and_one_load(box: Sandbox, step: Lake, whole: Lake, days: int) -> tuple
         box.advance(1)
         if number == days // 2:
             box.plant("relabel", ticker=box.tickers[3], fiscal_year=2031, fiscal_quarter=3)
-        code, told = daily(box, step)
+        code, result = daily(box, step)
         assert code == 0
         for generation in ("v1", "v2"):
-            new += told[generation]["rows_new"]
-            changed += told[generation]["rows_changed"]
+            new += result[generation]["rows_new"]
+            changed += result[generation]["rows_changed"]
     assert call("refresh", *where(box.url, step))[0] == 0
     loaded(box, whole)
     assert_same_lakes(step, whole)
@@ -185,11 +185,11 @@ def test_what_a_lagging_index_lacks_stays_and_status_says_so_until_it_comes_back
 ) -> None:
     before = counted(lake)
     with serving(lagging(market)) as behind:
-        code, told = call("refresh", *where(behind.url, lake))
+        code, result = call("refresh", *where(behind.url, lake))
     assert code == 1
-    assert told["v2"]["rows_withdrawn"] == 0
+    assert result["v2"]["rows_withdrawn"] == 0
     assert counted(lake) == before
-    names = told["v2"]["tickers_withheld"]
+    names = result["v2"]["tickers_withheld"]
     shown = {row["name"]: row for row in call("status", "--lake", str(lake.root))[1]["rows"]}
     assert shown["refresh"]["ok"] is True
     assert shown["withheld rows"]["ok"] is False
@@ -218,16 +218,16 @@ def test_a_day_of_2000_companies_costs_a_dozen_requests_a_generation(tmp_path: P
         words = ["historical-load", "--tickers", ",".join(box.tickers[40:60])]
         assert call(*words, *where(box.url, lake))[0] == 0
         box.forget_requests()
-        code, told = daily(box, lake)
+        code, result = daily(box, lake)
         served = [request.path for request in box.requests]
     assert code == 0
     v1 = sum(path == "/vX/reference/financials" for path in served)
     assert 2 < v1 <= 12
     assert 3 <= len(served) - v1 <= 12
     record = ledger.read_entries(lake)[0][-1].content["generations"]
-    assert record["v1"]["requests"] == told["v1"]["requests"] == v1
-    assert record["v2"]["requests"] == told["v2"]["requests"] == len(served) - v1
-    assert told["v1"]["rows_unfollowed"] > 250
+    assert record["v1"]["requests"] == result["v1"]["requests"] == v1
+    assert record["v2"]["requests"] == result["v2"]["requests"] == len(served) - v1
+    assert result["v1"]["rows_unfollowed"] > 250
 
 
 def test_again_writes_nothing_and_a_missed_day_widens_the_window(
@@ -236,27 +236,27 @@ def test_again_writes_nothing_and_a_missed_day_widens_the_window(
     market.advance(1)
     assert daily(market, lake)[0] == 0
     before = [states(lake.dataset(g, s)) for g in Generation for s in Statement]
-    code, told = daily(market, lake)
+    code, result = daily(market, lake)
     assert code == 0
     for generation in ("v1", "v2"):
-        assert told[generation]["rows_new"] == told[generation]["rows_changed"] == 0
-        assert told[generation]["files_written"] == told[generation]["bytes_written"] == 0
-        assert told[generation]["window"] == {"from": "2026-07-26", "to": "2026-08-02"}
+        assert result[generation]["rows_new"] == result[generation]["rows_changed"] == 0
+        assert result[generation]["files_written"] == result[generation]["bytes_written"] == 0
+        assert result[generation]["window"] == {"from": "2026-07-26", "to": "2026-08-02"}
     assert before == [states(lake.dataset(g, s)) for g in Generation for s in Statement]
-    assert told["notes"] == []
+    assert result["notes"] == []
     market.advance(20)
-    code, told = daily(market, lake)
+    code, result = daily(market, lake)
     assert code == 0
-    assert told["v2"]["window"] == {"from": "2026-08-02", "to": "2026-08-22"}
-    assert "widened to 20 days, back to the last success on 2026-08-02" in told["notes"][0]
+    assert result["v2"]["window"] == {"from": "2026-08-02", "to": "2026-08-22"}
+    assert "widened to 20 days, back to the last success on 2026-08-02" in result["notes"][0]
 
 
 def test_a_day_to_come_is_refused(market: Sandbox, tmp_path: Path) -> None:
     lake, tomorrow = Lake(tmp_path / "lake"), today_in_new_york() + timedelta(days=1)
     lake.prepare()
-    code, told = call("daily-update", "--date", str(tomorrow), *where(market.url, lake))
+    code, result = call("daily-update", "--date", str(tomorrow), *where(market.url, lake))
     assert code == 2
-    assert f"the last day {tomorrow} lies after today in New York" in told["error"]
+    assert f"the last day {tomorrow} lies after today in New York" in result["error"]
     assert ledger.read_entries(lake) == ([], [])
 
 
@@ -272,10 +272,10 @@ def test_a_new_label_makes_the_run_ask_for_the_period_again(market: Sandbox, lak
             if market.tickers[0] in row["tickers"] and row["timeframe"] == "quarterly"
         ),
     )
-    code, told = daily(market, lake, "--generation", "v2", "--days-back", "150")
+    code, result = daily(market, lake, "--generation", "v2", "--days-back", "150")
     assert code == 0
-    assert told["v2"]["periods_asked_again"] == 1
-    assert (told["v2"]["rows_new"], told["v2"]["rows_withdrawn"]) == (1, 1)
+    assert result["v2"]["periods_asked_again"] == 1
+    assert (result["v2"]["rows_new"], result["v2"]["rows_withdrawn"]) == (1, 1)
 
 
 def test_v1_failing_for_a_day_does_not_spoil_v2(
@@ -292,11 +292,11 @@ def test_v1_failing_for_a_day_does_not_spoil_v2(
 
     with monkeypatch.context() as patch:
         patch.setattr(server, "decide", v1_down)
-        code, told = daily(market, lake)
+        code, result = daily(market, lake)
     assert code == 3
-    assert [unit["ticker"] for unit in told["v1"]["failed"]] == ["*", "*", "*"]
-    assert told["v2"]["failed"] == []
-    assert told["v2"]["rows_new"] > 0
+    assert [unit["ticker"] for unit in result["v1"]["failed"]] == ["*", "*", "*"]
+    assert result["v2"]["failed"] == []
+    assert result["v2"]["rows_new"] > 0
     record = ledger.read_entries(lake)[0][-1]
     assert record.outcome == "failed"
     assert record.content["generations"]["v2"]["ok"] is True
@@ -304,10 +304,10 @@ def test_v1_failing_for_a_day_does_not_spoil_v2(
     assert code == 1
     assert any(w.startswith("v1 last run: ") and "answered 500" in w for w in shown["warnings"])
     market.advance(10)
-    code, told = daily(market, lake)
+    code, result = daily(market, lake)
     assert code == 0
-    assert told["v1"]["rows_new"] > 0
-    assert told["v2"]["window"]["from"] == "2026-08-06"
+    assert result["v1"]["rows_new"] > 0
+    assert result["v2"]["window"]["from"] == "2026-08-06"
 
 
 def test_what_was_stored_before_a_page_failed_is_counted(lake: Lake) -> None:
@@ -322,28 +322,28 @@ def test_what_was_stored_before_a_page_failed_is_counted(lake: Lake) -> None:
     words = ["daily-update", "--generation", "v2", "--tickers", "AA", "--statement", "cash_flow"]
     with serving(script) as server:
         code, answer = call(*words, *where(server.url, lake))
-    told = answer["v2"]
+    result = answer["v2"]
     assert code == 3
-    assert [unit["ticker"] for unit in told["failed"]] == ["AA"]
-    assert (told["requests"], told["rows_new"]) == (2, 1)
+    assert [unit["ticker"] for unit in result["failed"]] == ["AA"]
+    assert (result["requests"], result["rows_new"]) == (2, 1)
 
 
 def test_v1_gone_for_good_is_no_failure(market: Sandbox, lake: Lake) -> None:
     market.advance(5)
     market.v1_retired, market.v1_sunset = True, date(2026, 7, 15)
-    code, told = daily(market, lake)
+    code, result = daily(market, lake)
     assert code == 0
-    assert told["v1"]["frozen_since"] == "2026-07-15"
-    assert told["v1"]["failed"] == []
-    assert told["v2"]["rows_new"] > 0
+    assert result["v1"]["frozen_since"] == "2026-07-15"
+    assert result["v1"]["failed"] == []
+    assert result["v2"]["rows_new"] > 0
     code, shown = call("status", *where(market.url, lake))
     assert (code, shown["warnings"]) == (0, [])
     frozen = {"state": "frozen", "since": "2026-07-15", "sunset": "2026-07-15", "retired": True}
     assert shown["v1"] == frozen
-    code, told = daily(market, lake, "--generation", "v1")
+    code, result = daily(market, lake, "--generation", "v1")
     assert code == 3
-    assert "retired since 2026-07-15" in told["v1"]["failed"][0]["reason"]
-    assert {unit["error"] for unit in told["v1"]["failed"]} == {"RetiredError"}
+    assert "retired since 2026-07-15" in result["v1"]["failed"][0]["reason"]
+    assert {unit["error"] for unit in result["v1"]["failed"]} == {"RetiredError"}
 
 
 @pytest.mark.slow
@@ -357,13 +357,17 @@ def test_an_archived_v1_is_left_out_and_never_loaded_beside_its_archive(
     assert call("cleanup", "--execute", *days, *where(market.url, lake))[0] == 0
     held = {s: read_dataset(lake.dataset(Generation.V1, s)) for s in Statement}
     market.advance(5)
-    code, told = daily(market, lake)
+    code, result = daily(market, lake)
     assert code == 0
-    assert (told["v1"]["ok"], told["v1"]["frozen_since"], told["v1"]["requests"]) == (None, None, 0)
+    assert (result["v1"]["ok"], result["v1"]["frozen_since"], result["v1"]["requests"]) == (
+        None,
+        None,
+        0,
+    )
     # What was not asked says nothing of v1's endpoint.
     assert not v1_endpoint(ledger.read_entries(lake)[0], datetime.now(UTC)).retired
-    assert told["v2"]["rows_new"] > 0
-    (note,) = told["notes"]
+    assert result["v2"]["rows_new"] > 0
+    (note,) = result["notes"]
     assert note.startswith("v1 has been in the archive since 20")
     assert note.endswith("left out: `python -m flows restore --execute` brings it back")
     code, shown = call("status", *where(market.url, lake))
@@ -375,8 +379,8 @@ def test_an_archived_v1_is_left_out_and_never_loaded_beside_its_archive(
         ["fundamentals", ticker, "--use-v1"],
         ["rollback", "--delayed", "--execute"],
     ):
-        code, told = call(*words, *where(market.url, lake))
-        assert (code, "restore --execute" in told["error"]) == (4, True), words
+        code, result = call(*words, *where(market.url, lake))
+        assert (code, "restore --execute" in result["error"]) == (4, True), words
     monkeypatch.setattr(shards, "server_configured", lambda: True)
     here = {"lake": str(lake.root), "base_url": market.url, "return_state": True}
     refused = report_of(shards.sharded_load(generation="both", tickers=[ticker], **here))
@@ -390,14 +394,14 @@ def test_an_archived_v1_is_left_out_and_never_loaded_beside_its_archive(
 
 
 def test_the_whole_market_in_twelve_months(market: Sandbox, tmp_path: Path) -> None:
-    """A brownout on the way is made good, and told."""
+    """A brownout on the way is made good, and result."""
     empty = Lake(tmp_path / "market")
     market.v1_sunset, market.v1_brownout = date(2099, 10, 9), 0.3
     words = ["--universe", "active", "--timeframe", "ttm", "--days-back", "40"]
-    code, told = daily(market, empty, *words)
+    code, result = daily(market, empty, *words)
     assert code == 0
-    assert told["tickers_followed"] > 8
-    assert told["v2"]["rows_new"] > 0
+    assert result["tickers_followed"] > 8
+    assert result["v2"]["rows_new"] > 0
     for generation in Generation:
         for statement in (Statement.CASH_FLOW, Statement.INCOME_STATEMENTS):
             rows = current(empty, generation, statement)
@@ -405,7 +409,7 @@ def test_the_whole_market_in_twelve_months(market: Sandbox, tmp_path: Path) -> N
             assert {row["timeframe"] for row in rows} <= spelled
     assert current(empty, Generation.V2, Statement.BALANCE_SHEETS) == []
     code, shown = call("status", *where(market.url, empty))
-    browning = told["v1"]["brownouts"] > 0
+    browning = result["v1"]["brownouts"] > 0
     assert shown["v1"]["state"] == ("browning out" if browning else "live")
     assert shown["v1"]["sunset"] == "2099-10-09"
 

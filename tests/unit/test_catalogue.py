@@ -212,10 +212,10 @@ def test_what_a_commit_wrote_or_someone_removed_shows_in_settled_folders(
     for dataset in datasets:
         partition = next(p for p, ticker, _ in dataset.files() if ticker == "MUX")
         dataset.file(partition, "MUX").unlink()
-        found = catalogue.count(dataset, Look.CHANGED)
-        assert found == catalogue.count(dataset)
-        assert {name: getattr(found, name) for name in full_count(dataset)} == full_count(dataset)
-        assert found.tickers > 4
+        counts = catalogue.count(dataset, Look.CHANGED)
+        assert counts == catalogue.count(dataset)
+        assert {name: getattr(counts, name) for name in full_count(dataset)} == full_count(dataset)
+        assert counts.tickers > 4
 
 
 def test_an_unreadable_file_is_named(filled: Lake) -> None:

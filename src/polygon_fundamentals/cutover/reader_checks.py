@@ -163,14 +163,14 @@ def _lacking(check: Check, old: Any, new: Any) -> list[str]:
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return []
     asked = [key for key, value in old.items() if value != {} and key not in check.may_differ]
-    found = sum(
+    in_both = sum(
         key in new and any(True for _ in _pairs(old[key], new[key], check, "")) for key in asked
     )
-    if found >= check.in_both_at_least * len(asked):
+    if in_both >= check.in_both_at_least * len(asked):
         return []
     return [
-        f"{check.name}: {found:,} of {len(asked):,} keys of the first answer have a figure in the "
-        f"second; at least {check.in_both_at_least:.0%} must (in_both_at_least)"
+        f"{check.name}: {in_both:,} of {len(asked):,} keys of the first answer have a figure in "
+        f"the second; at least {check.in_both_at_least:.0%} must (in_both_at_least)"
     ]
 
 

@@ -1,4 +1,4 @@
-"""v1's records after its files went to the archive: two files per statement in `ops/kept/`.
+"""v1's records after its files went to the archive: files of `ops/kept/` for each statement.
 
 Delisted companies stand in v1 alone, and silver carries them over whichever generation is
 primary, so their records must outlive the files. So must the rows that share their record key

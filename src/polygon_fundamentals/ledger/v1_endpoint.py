@@ -29,13 +29,15 @@ class V1Endpoint:
     `state` is `live`, `browning out`, `frozen` or `archived` (both with the day they began,
     `since`), or `unknown` where no load says anything that still holds. `sunset` is as the API
     sent it. `retired` says whether v1 is to be taken for gone: it is `frozen`, or nothing is
-    known and its sunset has passed.
+    known and its sunset has passed. `failing_since` is the day of the first load that failed after
+    the last answer.
     """
 
     state: str
     since: str | None = None
     sunset: str | None = None
     retired: bool = False
+    failing_since: str | None = None
 
 
 def v1_endpoint(
@@ -56,6 +58,7 @@ def v1_endpoint(
 def _asked(entries: Sequence[RunEntry], now: datetime) -> V1Endpoint:
     sunset: str | None = None
     asked: datetime | None = None
+    failing_since: str | None = None
     for entry, report in _newest_reports(entries):
         asked = asked or entry.started
         sunset = sunset or report.sunset
@@ -69,7 +72,9 @@ def _asked(entries: Sequence[RunEntry], now: datetime) -> V1Endpoint:
             silent_since = now - entry.started > FRESH and entry.started < ends
             if ends <= now and (nobody_asks or silent_since):
                 return V1Endpoint("unknown", None, sunset, retired=True)
-            return V1Endpoint("browning out" if browning else "live", None, sunset)
+            state = "browning out" if browning else "live"
+            return V1Endpoint(state, None, sunset, failing_since=failing_since)
+        failing_since = day_of(entry.started).isoformat()
     return V1Endpoint("unknown", None, sunset, retired=_moment(sunset) <= now)
 
 

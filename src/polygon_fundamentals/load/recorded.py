@@ -131,7 +131,7 @@ def _in_order(
 
     Adds the companies of the records.
     """
-    found: list[tuple[datetime, int, Path, datetime]] = []
+    recordings: list[tuple[datetime, int, Path, datetime]] = []
     for number, path in enumerate(files):
         moments: set[datetime] = set()
         since: date | None = None  # of the records that do not say when they were observed
@@ -143,8 +143,8 @@ def _in_order(
                 moments.add(own)
         made = max(moments, default=None) if since is None else recorded_at(path, since)
         if made is not None:
-            found.append((min(moments | {made}), number, path, made))
-    return {path: made for _, _, path, made in sorted(found)}
+            recordings.append((min(moments | {made}), number, path, made))
+    return {path: made for _, _, path, made in sorted(recordings)}
 
 
 def _store(

@@ -61,8 +61,8 @@ def without_empty_records(
     if not empty.any():
         return v2
     ciks = _ciks(v1, v2, reference)
-    told = _has_amounts(v1, {e.v1_column for e in compared if e.v1_column})
-    of_v1 = pd.MultiIndex.from_frame(period_keys(v1, Generation.V1, ciks)[told])
+    filled = _has_amounts(v1, {e.v1_column for e in compared if e.v1_column})
+    of_v1 = pd.MultiIndex.from_frame(period_keys(v1, Generation.V1, ciks)[filled])
     of_v2 = pd.MultiIndex.from_frame(period_keys(v2, Generation.V2, ciks))
     return v2.filter(pa.array(~(empty & of_v2.isin(of_v1))))
 

@@ -192,7 +192,7 @@ def _owed(values: Floats, statement: Statement) -> Floats:
 
 
 def has_values(table: pa.Table, generation: Generation, statement: Statement) -> Flags:
-    """Return which records hold money; v2 sends some with share counts and zeros alone."""
+    """Return which records have an amount of money; some of v2 have share counts and zeros only."""
     has_value = np.zeros(table.num_rows, dtype=bool)
     for entry in entries(statement):
         name = entry.v1_column if generation is Generation.V1 else entry.v2

@@ -81,6 +81,8 @@ def _endpoint(figures: Figures) -> Row:
         return Row(name, True, f"frozen since {v1.since}: the endpoint is retired", kind)
     if v1.state == "live":
         sunset = f", sunset announced for {v1.sunset}" if v1.sunset else ""
+        if v1.failing_since:
+            return Row(name, None, f"no answer since {v1.failing_since}{sunset}", kind)
         return Row(name, True, f"live{sunset}", kind)
     if v1.state == "browning out":
         reason = f"browning out before its sunset on {v1.sunset or 'a day not announced'}"
@@ -206,11 +208,13 @@ def _withheld(tickers: Sequence[str]) -> Iterator[Row]:
     if not tickers:
         return
     names = ",".join(tickers[:NAMED])
-    reason = f"v2 lacked much of {counted(len(tickers), 'ticker')}: {names}"
-    remedy = f"run `refresh --tickers {names}` again; what v2 still lacks, --accept-withdrawals"
+    reason = f"v2's answer lacked periods of {counted(len(tickers), 'ticker')}: {names}"
+    remedy = (
+        f"run `refresh --tickers {names}` again; if v2 still lacks them, add `--accept-withdrawals`"
+    )
     if len(tickers) > NAMED:
         reason += ", ..."
-        remedy = "run `refresh` again; what so many tickers lack, ask the vendor about"
+        remedy = "run `refresh` again; if v2 still lacks as many, ask the vendor"
     yield Row("withheld rows", False, reason, "late", remedy)
 
 

@@ -50,9 +50,9 @@ def check_verify(figures: Figures) -> Iterator[Row]:
     if verified is None:
         return
     ended = _minute(verified.ended) if verified.ended else ""
-    if verified.found:
+    if verified.damage:
         remedy = "repair the files that `verify --json` lists, then run `verify` again"
-        yield Row(name, False, f"{verified.found} ({ended})", "damaged", remedy)
+        yield Row(name, False, f"{verified.damage} ({ended})", "damaged", remedy)
         return
     reason = f"every file as recorded, {ended}" if ended else "no run has looked at every file yet"
     if verified.failed:

@@ -21,7 +21,7 @@ class FollowUp:
     """What became of a flow that follows the loads.
 
     `ended` is when its newest success ended, None without one, and `failed` why the newest run
-    after that gave nothing. `found` says what it found amiss. `behind_since` is when a load first
+    after that gave nothing. `damage` is what `verify` named. `behind_since` is when a load first
     changed rows that the success did not see.
     `is_routine` says whether there were successes on more than one day: a single one may have been
     a trial.
@@ -29,7 +29,7 @@ class FollowUp:
 
     ended: datetime | None
     failed: str = ""
-    found: str = ""
+    damage: str = ""
     behind_since: datetime | None = None
     is_routine: bool = False
 
@@ -120,7 +120,7 @@ def follow_verify(entries: Sequence[RunEntry]) -> FollowUp | None:
     return FollowUp(
         ended=last.last_moment if last else None,
         failed="" if newest is last else newest.message or newest.outcome,
-        found="" if last is None or last.content["ok"] else last.message or "damage",
+        damage="" if last is None or last.content["ok"] else last.message or "damage",
         is_routine=len({day_of(entry.started) for entry in answered}) > 1,
     )
 

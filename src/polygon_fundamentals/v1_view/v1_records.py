@@ -91,8 +91,8 @@ def own_records(lake: Lake, statement: Statement, wide: pa.Table) -> tuple[pa.Ta
     lacking = both & ~_is_in(keys, theirs)
     records = _of_periods(lake, statement, wide.filter(alone | lacking), ciks)
     # v1 may date a period of 2009 or 2010 some days off: its own record is not found for it.
-    found = _is_in(keys, _periods(records, Generation.V1, ciks))
-    return records, pa.array(~(alone | (lacking & found)))
+    has_own = _is_in(keys, _periods(records, Generation.V1, ciks))
+    return records, pa.array(~(alone | (lacking & has_own)))
 
 
 def _periods_of_v2(

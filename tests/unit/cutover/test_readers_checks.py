@@ -215,9 +215,9 @@ def test_most_of_the_first_answer_must_be_in_the_second() -> None:
     assert reader_checks.differences([shipped], {name: old}, {name: ahead}) == []
     del ahead["T0"]
     later = ahead | {f"T{n}": {"2025": figures} for n in range(96, 100)}
-    for new, found in ((ahead, 94), (later, 94), ({"T1": {"2024": {"bs_total_assets": 1.0}}}, 1)):
+    for new, in_both in ((ahead, 94), (later, 94), ({"T1": {"2024": {"bs_total_assets": 1.0}}}, 1)):
         assert reader_checks.differences([shipped], {name: old}, {name: new}) == [
-            f"{name}: {found} of 100 keys of the first answer have a figure in the second; at "
+            f"{name}: {in_both} of 100 keys of the first answer have a figure in the second; at "
             "least 95% must (in_both_at_least)"
         ]
     own = Check(name="c", command=("x",), only_in_both=True)

@@ -182,13 +182,13 @@ def test_what_was_covered_last(lake: Lake) -> None:
 def test_an_update_that_was_given_nothing_covers_no_day(lake: Lake) -> None:
     """An outage that answers 200 with no row looks like a quiet week."""
     for day, rows in (("2026-08-04", 3), ("2026-08-05", 0)):
-        told = {"ok": True, "rows_received": rows, "window": {"from": day, "to": day}}
+        report = {"ok": True, "rows_received": rows, "window": {"from": day, "to": day}}
         entry(
             lake,
             day,
             started=f"{day}T20:00:00+00:00",
             outcome="succeeded",
-            generations={"v2": told},
+            generations={"v2": report},
         )
     assert covered(lake) == date(2026, 8, 4)
 
@@ -196,14 +196,14 @@ def test_an_update_that_was_given_nothing_covers_no_day(lake: Lake) -> None:
 def test_an_update_that_was_given_none_of_a_statement_covers_no_day(lake: Lake) -> None:
     for day, without in (("2026-08-04", []), ("2026-08-05", ["cash_flow"])):
         window = {"from": day, "to": day}
-        told = {
+        report = {
             "ok": True,
             "rows_received": 3,
             "window": window,
             "statements_without_rows": without,
         }
         started = f"{day}T20:00:00+00:00"
-        entry(lake, day, started=started, outcome="succeeded", generations={"v2": told})
+        entry(lake, day, started=started, outcome="succeeded", generations={"v2": report})
     assert covered(lake) == date(2026, 8, 4)
 
 

@@ -86,8 +86,10 @@ def test_an_outage_of_weeks_is_an_alarm_each_day_and_no_retirement(lake: Lake) -
         now = NOW.replace(day=day, hour=20)
         run_of_both(lake, f"2026-11-{day:02}", failed("500", error="RetriableApiError"))
         rows = status.check_status(status.gather(lake, {}, now, datasets=()))
-        found = {row.name for row in status.alarms(rows)}
-        assert alarms <= found
+        assert alarms <= {row.name for row in status.alarms(rows)}
+        # What has not answered for so long is not called live.
+        (row,) = (row for row in rows if row.name == "v1 endpoint")
+        assert (row.ok, row.reason) == (None, "no answer since 2026-11-03")
     assert read_by_both(lake) == ("live", False)
 
 

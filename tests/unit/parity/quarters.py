@@ -1,4 +1,4 @@
-"""A company's quarters, compared: what is found on each line of them."""
+"""A company's quarters, compared: the finding of each line of them."""
 
 from __future__ import annotations
 

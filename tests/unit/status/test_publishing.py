@@ -51,7 +51,7 @@ def places(lake: Lake) -> dict[str, bool | None]:
         ([("/try", 20), ("/try", 20.1), ("s3://a", 0)], {"/try": None, "s3://a": True}),
         # Renamed three weeks ago.
         ([("s3://b", 23), ("s3://b", 22), ("s3://a", 0)], {"s3://b": None, "s3://a": True}),
-        # One of two is no longer published to, as is told for a week; the only one, for good.
+        # One of two is given up, which is an alarm for a week; of the only one, for good.
         ([("s3://b", 5), ("s3://b", 4), ("s3://a", 0)], {"s3://b": False, "s3://a": True}),
         ([("s3://b", 23), ("s3://b", 22)], {"s3://b": False}),
     ],
@@ -69,7 +69,7 @@ def test_a_place_that_nobody_keeps_up_is_not_judged(
 @pytest.mark.parametrize(
     ("runs", "expected"),
     [
-        # A bucket that is not there: told until another place is published to, or for a week.
+        # A bucket that is not there: an alarm until another place is published to, or for a week.
         ([("s3://x", 1, "no bucket")], {"s3://x": False}),
         ([("s3://x", 1, "no bucket"), ("s3://a", 0, "")], {"s3://x": None, "s3://a": True}),
         ([("s3://x", 9, "no bucket")], {"s3://x": None}),

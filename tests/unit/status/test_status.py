@@ -53,7 +53,8 @@ def test_all_is_well(lake: Lake) -> None:
     assert shown["warnings"] == []
     assert (shown["days_in_a_row"], shown["days_in_a_row_until"]) == (4, "2026-07-13")
     assert shown["time_ratio"] == 1.5
-    assert shown["v1"] == {"state": "live", "since": None, "sunset": None, "retired": False}
+    nothing = dict.fromkeys(("since", "sunset", "failing_since"))
+    assert shown["v1"] == {"state": "live", "retired": False, **nothing}
     assert all(set(row) == {"name", "ok", "detail"} for row in shown["rows"])
     assert json.loads(json.dumps(shown)) == shown
 

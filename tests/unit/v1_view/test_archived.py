@@ -101,15 +101,15 @@ def test_a_cleanup_changes_no_word_of_what_is_served_or_exported(
     assert run(lake, "cutover", checks=())["exit_code"] == 0
 
     def said(name: str) -> dict[str, list[Any]]:
-        found: dict[str, list[Any]] = {
+        shown: dict[str, list[Any]] = {
             f"served {day} {bare}": served(lake, tmp_path / f"{name}{day}{bare}", day, bare=bare)
             for day in (None, date(2026, 6, 15))
             for bare in (False, True)
         }
-        found |= {f"stored {s}": v1_records.stored(lake, s).to_pylist() for s in Statement}
+        shown |= {f"stored {s}": v1_records.stored(lake, s).to_pylist() for s in Statement}
         tickers = ["AAA", "GONE", "OLD", *LINES]
-        found["exported"] = export.records(lake, tickers, list(Statement))
-        return {what: sorted(records, key=str) for what, records in found.items()}
+        shown["exported"] = export.records(lake, tickers, list(Statement))
+        return {what: sorted(records, key=str) for what, records in shown.items()}
 
     before = said("before")
     for what in ("served None False", "served None True", "exported"):
