@@ -339,7 +339,7 @@ def test_v1_gone_for_good_is_no_failure(market: Sandbox, lake: Lake) -> None:
     code, shown = call("status", *where(market.url, lake))
     assert (code, shown["warnings"]) == (0, [])
     frozen = {"state": "frozen", "since": "2026-07-15", "sunset": "2026-07-15", "retired": True}
-    assert shown["v1"] == frozen
+    assert shown["v1"] == frozen | {"failing_since": None}
     code, result = daily(market, lake, "--generation", "v1")
     assert code == 3
     assert "retired since 2026-07-15" in result["v1"]["failed"][0]["reason"]
@@ -394,7 +394,7 @@ def test_an_archived_v1_is_left_out_and_never_loaded_beside_its_archive(
 
 
 def test_the_whole_market_in_twelve_months(market: Sandbox, tmp_path: Path) -> None:
-    """A brownout on the way is made good, and result."""
+    """A brownout on the way is made good, and reported."""
     empty = Lake(tmp_path / "market")
     market.v1_sunset, market.v1_brownout = date(2099, 10, 9), 0.3
     words = ["--universe", "active", "--timeframe", "ttm", "--days-back", "40"]
