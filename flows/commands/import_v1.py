@@ -14,6 +14,7 @@ from flows.parameters.declaration import Flag, Parameters
 from flows.parameters.shared import Day, LakeFolder
 from polygon_fundamentals.business_days import start_of, today_in_new_york
 from polygon_fundamentals.errors import DamagedFileError, UsageError
+from polygon_fundamentals.reports import counted
 from polygon_fundamentals.settings import lake_root
 
 MAX_LINES = 20
@@ -80,12 +81,13 @@ def run(given: ImportV1Parameters, as_json: bool) -> int:
         report = imported.as_json()
         report["seconds"] = round(time.monotonic() - began, 3)
         message = (
-            f"{imported.records:,} records of {imported.files:,} files: "
+            f"{counted(imported.records, 'record')} of {counted(imported.files, 'file')}: "
             f"{imported.counts.rows_new:,} rows new, {imported.counts.rows_changed:,} changed, "
             f"{imported.counts.rows_unchanged:,} unchanged"
         )
         if lost:
-            message += f"; {len(lost)} recordings or lines could not be imported"
+            what = "recording or line" if len(lost) == 1 else "recordings or lines"
+            message += f"; {len(lost):,} {what} could not be imported"
         if not imported.records:
             message += "; nothing was imported: name recordings of v1's answers"
         entry.report.update(ok=ok, message=message, v1=report)
