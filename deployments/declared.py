@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.settings_file import read_yaml
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "prefect.yaml"
@@ -85,19 +84,5 @@ class PrefectFile(_Model):
 
 
 def read(path: Path = FILE) -> PrefectFile:
-    """Return what a `prefect.yaml` declares.
-
-    Raises:
-        UsageError: it is missing, not YAML, or has invalid entries; the text lists all of them.
-    """
-    try:
-        return PrefectFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise UsageError(f"{path} is missing; run from the project's root") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()
-        )
-        raise UsageError(f"{path} is not valid: {faults}") from error
+    """Return what a `prefect.yaml` declares. Raises UsageError with all its faults."""
+    return read_yaml(path, PrefectFile)

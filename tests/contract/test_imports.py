@@ -25,7 +25,7 @@ from tests.contract.imports import (
 )
 
 # Errors, counts, names, settings and locks: every room of the library may use them.
-GROUND = "business_days errors keys locks reports settings statements"
+GROUND = "business_days errors keys locks reports settings settings_file statements"
 THE_LIBRARY = (
     "cutover v1_view parity status publish silver load reference ledger tickers periods lake "
     f"normalise http datasets field_map server {GROUND}"
@@ -62,6 +62,7 @@ ROOMS = {
         "server": "",
         "locks": "errors",
         "settings": "errors keys",
+        "settings_file": "errors",
         "keys": "errors",
         "business_days": "",
         "reports": "errors",

@@ -6,7 +6,6 @@ import json
 import math
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -14,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from polygon_fundamentals.errors import AnswerIsNo, UsageError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.settings import environment_with
+from polygon_fundamentals.settings_file import read_toml
 
 SHOWN = 3
 
@@ -58,16 +58,9 @@ class _File(BaseModel):
 def load_checks(path: Path | None) -> tuple[Check, ...]:
     """Return the checks of a TOML file, or an empty list where the file is missing.
 
-    Raises:
-        UsageError: the file is no TOML, or says something that is not known.
+    Raises UsageError where the file is not as it should be.
     """
-    if path is None or not path.exists():
-        return ()
-    try:
-        return _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).check
-    except (tomllib.TOMLDecodeError, ValidationError, UnicodeDecodeError) as error:
-        reason = "; ".join(str(error).splitlines()[:3])
-        raise UsageError(f"{path}: {reason}; correct the file, then run again") from error
+    return read_toml(path, _File).check
 
 
 def answers(checks: Sequence[Check], lake: Lake, bronze: Path, silver: Path) -> Answers:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from polygon_fundamentals import ledger
 from polygon_fundamentals.cutover import signed_parity
@@ -20,11 +19,13 @@ from polygon_fundamentals.errors import DamagedFileError, UsageError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.locks import exclusive
+from polygon_fundamentals.settings_file import read_toml
 
 TRAINING, PARITY = "training", "parity"
 _LOOK_BACK = timedelta(days=60)
 # Role → its sign-off, as the file has them.
 SignOffs = dict[str, Any]
+Role = Literal["migration_lead", "rollback_authority"]
 
 
 class Person(BaseModel):
@@ -50,7 +51,7 @@ class Contacts(BaseModel):
 
     migration_lead: Person = Person()
     rollback_authority: Person = Person()
-    sign_offs: Mapping[str, tuple[str, ...]] = Field(
+    sign_offs: Mapping[str, tuple[Role, ...]] = Field(
         default={
             TRAINING: ("migration_lead", "rollback_authority"),
             PARITY: ("migration_lead",),
@@ -71,24 +72,9 @@ class Contacts(BaseModel):
 def load_contacts(path: Path | None) -> Contacts:
     """Return the contacts of a TOML file; empty ones where the file is missing.
 
-    Raises:
-        UsageError: it is no TOML, or names an unknown role or key.
+    Raises UsageError where the file is not as it should be.
     """
-    if path is None or not path.exists():
-        return Contacts()
-    try:
-        contacts = Contacts.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-        for roles in contacts.sign_offs.values():
-            for role in roles:
-                contacts.person(role)
-    except (tomllib.TOMLDecodeError, ValidationError, UnicodeDecodeError) as error:
-        reason = "; ".join(str(error).splitlines()[:3])
-        raise UsageError(f"{path}: {reason}; correct the file, then run again") from error
-    except KeyError as error:
-        raise UsageError(
-            f"{path}: {error} is not a role; use migration_lead or rollback_authority"
-        ) from error
-    return contacts
+    return read_toml(path, Contacts)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.settings_file import read_toml
 
 
 class Thresholds(BaseModel):
@@ -26,13 +25,6 @@ class Thresholds(BaseModel):
 def load_thresholds(path: Path | None) -> Thresholds:
     """Return the thresholds of a TOML file, or the defaults without such a file.
 
-    Raises:
-        UsageError: it is no TOML, or says something that is not known.
+    Raises UsageError where the file is not as it should be.
     """
-    if path is None or not path.exists():
-        return Thresholds()
-    try:
-        return Thresholds.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, ValidationError, UnicodeDecodeError) as error:
-        reason = "; ".join(str(error).splitlines()[:3])
-        raise UsageError(f"{path}: {reason}; correct the file, then run again") from error
+    return read_toml(path, Thresholds)

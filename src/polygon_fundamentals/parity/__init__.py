@@ -6,7 +6,6 @@ from polygon_fundamentals.parity.compare import compare_statement
 from polygon_fundamentals.parity.kinds import Kind
 from polygon_fundamentals.parity.tolerances import (
     Accepted,
-    ToleranceError,
     Tolerances,
     load_accepted,
     load_tolerances,
@@ -26,7 +25,6 @@ __all__ = [
     "Parity",
     "ReferenceTicker",
     "StatementParity",
-    "ToleranceError",
     "Tolerances",
     "company_keys",
     "compare_statement",

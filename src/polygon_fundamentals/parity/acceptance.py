@@ -127,7 +127,7 @@ def write_accepted(path: Path, entries: Sequence[dict[str, object]]) -> int:
     One for the same value takes the place of the entry before, if that stands in other words.
 
     Raises:
-        ToleranceError: the file, or an entry, is not as it should be; nothing is written.
+        UsageError: the file, or an entry, is not as it should be; nothing is written.
     """
     known = list(load_accepted(path))
     fresh = list(AcceptedFile.model_validate({"accepted": entries}).accepted)

@@ -11,29 +11,22 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
-    ValidationError,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.field_map import Unit, primary_pairs
 from polygon_fundamentals.parity.kinds import APART_KINDS, BUDGETED_KINDS, DIFFERENCE_KINDS, Kind
+from polygon_fundamentals.settings_file import read_yaml
 from polygon_fundamentals.statements import Statement, Timeframe
-
-
-class ToleranceError(UsageError):
-    """A file of tolerances or accepted differences is not as it should be."""
-
 
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -219,16 +212,16 @@ class AcceptedFile(_Frozen):
 
 
 def load_tolerances(path: Path) -> Tolerances:
-    """Return the tolerances and budgets in the file. Raises ToleranceError with all its faults."""
-    return _load(path, Tolerances)
+    """Return the tolerances and budgets in the file. Raises UsageError with all its faults."""
+    return read_yaml(path, Tolerances)
 
 
 def load_accepted(path: Path, today: date | None = None) -> tuple[Accepted, ...]:
-    """Return the accepted differences in the file. Raises ToleranceError with all its faults.
+    """Return the accepted differences in the file. Raises UsageError with all its faults.
 
     With `today`, one whose last day has passed is a fault: somebody must look again.
     """
-    accepted = _load(path, AcceptedFile).accepted
+    accepted = read_yaml(path, AcceptedFile).accepted
     expired = [a for a in accepted if today is not None and a.until < today]
     if expired:
         listed = "; ".join(
@@ -236,36 +229,8 @@ def load_accepted(path: Path, today: date | None = None) -> tuple[Accepted, ...]
             f"(until {a.until})"
             for a in expired[:5]
         )
-        raise ToleranceError(
+        raise UsageError(
             f"{path}: no longer accepted: {listed}; look at the figures again, then give it a "
             "later day or take it out"
         )
     return accepted
-
-
-_Model = TypeVar("_Model", bound=BaseModel)
-
-
-def _load(path: Path, model: type[_Model]) -> _Model:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ToleranceError(f"{path}: cannot be read ({error.strerror})") from error
-    except yaml.YAMLError as error:
-        where = " ".join(str(error).split())
-        raise ToleranceError(f"{path}: is not YAML ({where})") from error
-    try:
-        return model.model_validate(content if content is not None else {})
-    except ValidationError as error:
-        faults = (
-            f"{'.'.join(str(part) for part in fault['loc']) or 'file'}: {_words_of(fault)}"
-            for fault in error.errors()
-        )
-        raise ToleranceError(f"{path}: {'; '.join(faults)}") from error
-
-
-def _words_of(fault: ErrorDetails) -> str:
-    """Return what is wrong in words; YAML ends a text without quotes in braces at a comma."""
-    if fault["type"] == "extra_forbidden" and fault["input"] is None:
-        return "not a key of this file; put quotes around a reason that has a comma in it"
-    return str(fault["msg"])

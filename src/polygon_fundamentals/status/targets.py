@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.settings_file import read_toml
 
 
 class Target(BaseModel):
@@ -89,17 +89,10 @@ def load_targets(path: Path | None) -> dict[str, Target]:
     Raises:
         UsageError: the file names an unknown target or holds an unusable value.
     """
-    if path is None or not path.exists():
-        return dict(PLANNED)
-    try:
-        given = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).targets
-    except (OSError, ValueError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"targets file {path}: {reason}; correct it") from error
+    given = read_toml(path, _File).targets
     unknown = sorted(given.keys() - PLANNED.keys())
     if unknown:
         raise UsageError(
-            f"targets file {path}: {', '.join(unknown)} is not a target; the targets are "
-            f"{', '.join(PLANNED)}"
+            f"{path}: {', '.join(unknown)} is not a target; the targets are {', '.join(PLANNED)}"
         )
     return PLANNED | given

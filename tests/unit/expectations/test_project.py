@@ -25,7 +25,7 @@ from expectations.project import ProjectError
 from expectations.suites import make_suites
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.parity import Accepted, ToleranceError, load_accepted, load_tolerances
+from polygon_fundamentals.parity import Accepted, load_accepted, load_tolerances
 from polygon_fundamentals.statements import Statement, Timeframe
 from tests.unit.expectations.checking import TOLERANCES, ask, findings
 
@@ -311,7 +311,7 @@ def test_an_acceptance_that_has_run_out_is_named(tmp_path: Path) -> None:
         "reason: Somebody looked., by: A, until: 2026-01-31}\n"
     )
     assert len(load_accepted(path)) == 1
-    with pytest.raises(ToleranceError, match=r"no longer accepted: cash_flow .*until 2026-01-31"):
+    with pytest.raises(UsageError, match=r"no longer accepted: cash_flow .*until 2026-01-31"):
         load_accepted(path, date(2026, 2, 1))
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.field_map import Unit
 from polygon_fundamentals.parity import (
     Kind,
-    ToleranceError,
     Tolerances,
     load_accepted,
     load_tolerances,
@@ -64,10 +64,10 @@ def test_a_field_may_have_its_own_limit(tmp_path: Path) -> None:
     [
         ("limit: 1.00", "limit: 0", ["tolerances.money.limit"]),
         ("limit: 1.00", "limit: .inf", ["tolerances.money.limit"]),
-        ("  per_share:", "  per_shares:", ["per_share: Field required", "per_shares: Extra"]),
-        ("sign: {at_most: 0", "sign: {at_most: -1", ["budgets.sign", "count or unlimited"]),
+        ("  per_share:", "  per_shares:", ["per_share: Field required", "per_shares: is not a"]),
+        ("sign: {at_most: 0", "sign: {at_most: -1", ["budgets.sign: at_most is a count"]),
         ("sign: {at_most: 0", "sign: {at_most: 0.5", ["budgets.sign"]),
-        ("sign: {at_most: 0", "sign: {at_least: 0", ["at_most: Field required", "at_least: Extra"]),
+        ("sign: {at_most: 0", "sign: {at_least: 0", ["at_most: Field required", "at_least: is"]),
         ("Nothing explains the difference.", "'  '", ["budgets.unexplained.reason"]),
         ("  sign: {", "  signs: {", ["budgets.signs"]),
         ("  extra: {at_most: unlimited, reason: v2 has", "  matched: {at_most: 0, reason: v2 has",
@@ -79,7 +79,7 @@ def test_a_field_may_have_its_own_limit(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_faults_are_told(tmp_path: Path, old: str, new: str, faults: list[str]) -> None:
     assert old in TEXT
-    with pytest.raises(ToleranceError) as caught:
+    with pytest.raises(UsageError) as caught:
         loaded(tmp_path, TEXT.replace(old, new, 1))
     for fault in faults:
         assert fault in str(caught.value)
@@ -89,17 +89,17 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     text = TEXT.replace("limit: 1.00", "limit: -1").replace(
         "sign: {at_most: 0", "sign: {at_most: x"
     )
-    with pytest.raises(ToleranceError, match=r"tolerances\.money\.limit.*budgets\.sign"):
+    with pytest.raises(UsageError, match=r"tolerances\.money\.limit.*budgets\.sign"):
         loaded(tmp_path, text)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ToleranceError, match="cannot be read"):
+    with pytest.raises(UsageError, match="cannot be read"):
         load_tolerances(tmp_path / "none.yaml")
 
 
 def test_an_empty_file_has_no_tolerances(tmp_path: Path) -> None:
-    with pytest.raises(ToleranceError, match="budgets: Field required"):
+    with pytest.raises(UsageError, match="budgets: Field required"):
         loaded(tmp_path, "")
 
 
@@ -147,18 +147,18 @@ def test_an_acceptance(tmp_path: Path) -> None:
     ],
 )
 def test_a_faulty_acceptance(tmp_path: Path, old: str, new: str, fault: str) -> None:
-    with pytest.raises(ToleranceError, match=fault):
+    with pytest.raises(UsageError, match=fault):
         load_accepted(accepted_file(tmp_path, ENTRY.replace(old, new, 1)))
 
 
 def test_an_acceptance_stands_once(tmp_path: Path) -> None:
-    with pytest.raises(ToleranceError, match="is listed 2 times"):
+    with pytest.raises(UsageError, match="is listed 2 times"):
         load_accepted(accepted_file(tmp_path, ENTRY, ENTRY))
 
 
 def test_a_comma_in_a_reason_without_quotes_is_told_with_the_remedy(tmp_path: Path) -> None:
     field = "{statement: income_statements, v2_field: revenue, limit: 5, reason: Seen, by us all}"
-    with pytest.raises(ToleranceError, match="put quotes around a reason that has a comma in it"):
+    with pytest.raises(UsageError, match="put quotes around a text in braces that has a comma"):
         loaded(tmp_path, TEXT + f"\nfields: [{field}]\n")
     quoted = field.replace("Seen, by us all", '"Seen, by us all"')
     mine = loaded(tmp_path, TEXT + f"\nfields: [{quoted}]\n")
