@@ -4,7 +4,7 @@ For every period of every field of the companies at hand v1 says what the first 
 what the last one said. Where both differ the change is a true one. A fault is another value in
 the place of one of both.
 
-    python -m tests.unit.parity.planted_faults     prints the table of docs/parity.md
+    python -m tests.unit.parity.planted_faults     prints the table of docs/edgar.md
 """
 
 from __future__ import annotations
@@ -253,7 +253,7 @@ def _plant(
 
 
 def table(result: Result) -> str:
-    """Return the table of docs/parity.md."""
+    """Return the table of docs/edgar.md."""
     names = list(dict.fromkeys(name for name, _ in result.planted))
     rows = ["| fault | side | planted | called a change | the right side accused "
             "| the other side accused | not_restated | nothing |",

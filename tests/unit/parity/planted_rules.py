@@ -1,6 +1,6 @@
 """What looser rules than the product's would call a change, of the faults of `planted_faults`.
 
-python -m tests.unit.parity.planted_rules     prints the table of docs/parity.md
+python -m tests.unit.parity.planted_rules     prints the table of docs/edgar.md
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def calling_rules(
 
 
 def table_of_rules(tickers: tuple[str, ...] = COMPANIES) -> str:
-    """Return the table of docs/parity.md that shows what each rule calls a change."""
+    """Return the table of docs/edgar.md that shows what each rule calls a change."""
     counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for ticker in tickers:
         facts, number = company(ticker), 0
