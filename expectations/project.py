@@ -49,7 +49,7 @@ Nothing else must be imported: the rules are in plugins/{PLUGIN}, which the stor
 brings along. ../frames holds the facts of the last run (by its absolute path: where the lake was
 moved, run parity there), validations/ the results of the last {RUNS_KEPT}.
 
-Each run of `python -m flows parity` writes suites, frames and plugins anew, from
+Each run of `polygon-fundamentals parity` writes suites, frames and plugins anew, from
 expectations/tolerances.yaml and expectations/accepted.yaml: change those. Actions that you add to
 checkpoints/{NAME}.json and settings that you add to great_expectations.yml stay.
 """

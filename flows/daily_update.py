@@ -148,7 +148,7 @@ def _notes_of(name: str, report: WindowReport) -> list[str]:
     if report.archived_since:
         notes.append(
             f"{name} has been in the archive since {report.archived_since} and was left out: "
-            "`python -m flows restore --execute` brings it back"
+            "`polygon-fundamentals restore --execute` brings it back"
         )
     elif report.frozen_since:
         notes.append(f"{name} is retired: frozen since {report.frozen_since}")

@@ -98,10 +98,10 @@ def _still_served(where: Lake, base_url: str | None) -> dict[str, object]:
         next(iter(client.pages(V1_PATH, {"limit": "1"})), None)
     except RetiredError as error:
         raise AnswerIsNo(
-            f"{error}: v1 cannot be continued. What is left: `python -m flows export --shape v1 "
-            "--continue-v1 --output DIR` writes v1's frozen history followed by v2's records in "
-            "v1's form, each marked with its origin, so that old readers keep working while v2 "
-            "is examined; or roll back to v1 as it is with --accept-stale"
+            f"{error}: v1's missed days cannot be filled. Instead, `polygon-fundamentals export "
+            "--shape v1 --continue-v1 --output DIR` writes v1's history followed by v2's records "
+            "in v1's form, each marked with its origin, so that old readers keep working while "
+            "you examine v2; or roll back to v1 as it is with --accept-stale"
         ) from error
     return _step("v1 answers", "the endpoint is still served")
 
@@ -163,7 +163,7 @@ def _checked(where: Lake, base_url: str | None, accepted: str | None) -> dict[st
             return _step("parity", f"accepted ({accepted}): did not pass: {words}")
         raise AnswerIsNo(
             f"parity does not pass ({words}); v1 is filled and v2 stays primary. Look at the "
-            "report. Where v2 is at fault, roll back to v1 with `python -m flows rollback "
+            "report. If v2 is at fault, roll back to v1 with `polygon-fundamentals rollback "
             "--delayed --accept-parity REASON --execute`"
         )
     return _step("parity", str(report.get("message", "passed")))

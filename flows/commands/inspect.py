@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from flows.commands.output import reworded
 from flows.parameters.declaration import Parameters
 from flows.parameters.shared import LakeFolder
 from polygon_fundamentals.settings import existing_lake_root, load_settings
@@ -48,7 +49,7 @@ def run(given: InspectParameters, as_json: bool) -> int:
     if as_json:
         print(json.dumps({**answer.as_json(), "seconds": seconds}, default=str))
     else:
-        print("\n".join(lines(answer)))
+        print("\n".join(map(reworded, lines(answer))))
     return answer.exit_code
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -18,6 +19,8 @@ from urllib.parse import urlsplit
 from polygon_fundamentals.errors import ApiError
 
 INSTALLED = "polygon-fundamentals"
+# The name with a command behind it, as messages write it; not the end of a path.
+_NAMED = re.compile(rf"(?<![\w/.-]){INSTALLED} (?=[a-z])")
 Lines = Callable[[Mapping[str, Any]], Iterable[str]]
 MARKS = {True: "ok ", False: "NO ", None: " ? "}  # None: not judged
 REASONS_SHOWN = MISSING_SHOWN = 5
@@ -29,8 +32,8 @@ def program() -> str:
 
 
 def reworded(text: str) -> str:
-    """Return a message with the commands that it names as the user can type them here."""
-    return text.replace("python -m flows", program())
+    """Return a message with the commands that it names as the user called this program."""
+    return _NAMED.sub(f"{program()} ", text)
 
 
 def fitted(line: str) -> str:

@@ -95,8 +95,8 @@ def export(given: ExportCommand, as_json: bool) -> int:
     lost = view.loss(given.statements, differing=given.differing)
     if not records:
         raise AnswerIsNo(
-            f"the lake has no records of {', '.join(given.names)}; load them with `python -m flows "
-            "fundamentals`"
+            f"the lake has no records of {', '.join(given.names)}; load them with "
+            "`polygon-fundamentals fundamentals`"
         )
     answer: dict[str, object] = {"status": "OK", "count": len(records), "results": records}
     if as_json:

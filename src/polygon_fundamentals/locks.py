@@ -64,7 +64,7 @@ def _telling_of_the_wait(what: str) -> Iterator[None]:
         while not done.wait(WARN_SECONDS):
             waited += WARN_SECONDS
             log.warning(
-                "waiting for the lock %s for %.0f s; `python -m flows status` names the runs "
+                "waiting for the lock %s for %.0f s; `polygon-fundamentals status` names the runs "
                 "under way, and one that is stopped must be continued or killed",
                 what,
                 waited,
@@ -98,6 +98,6 @@ def _lock(descriptor: int, kind: int, timeout: float | None, what: str) -> None:
         if time.monotonic() >= until:
             raise LakeLockedError(
                 f"the lock of {what} is held by another run; wait for it to end "
-                "(`python -m flows status` names it), then run again"
+                "(`polygon-fundamentals status` names it), then run again"
             )
         time.sleep(0.05)

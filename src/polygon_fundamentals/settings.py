@@ -186,7 +186,7 @@ def api_key() -> str:
             return usable_key(os.environ[name], name)
     raise UsageError(
         "no API key: set POLYGON_API_KEY (or MASSIVE_API_KEY) in the environment, "
-        "or try `python -m flows demo`, which needs none"
+        "or try `polygon-fundamentals demo`, which needs none"
     )
 
 

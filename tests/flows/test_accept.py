@@ -147,4 +147,4 @@ def test_what_is_missing_is_said(lake: Lake, words: tuple[str, ...], reason: str
 
 def test_without_a_report_there_is_nothing_to_accept(lake: Lake) -> None:
     code, answered = call(*WORDS, "--lake", str(lake.root))
-    assert (code, "run `python -m flows parity` first" in answered["error"]) == (1, True)
+    assert (code, "run `polygon-fundamentals parity` first" in answered["error"]) == (1, True)

@@ -369,7 +369,7 @@ def test_an_archived_v1_is_left_out_and_never_loaded_beside_its_archive(
     assert result["v2"]["rows_new"] > 0
     (note,) = result["notes"]
     assert note.startswith("v1 has been in the archive since 20")
-    assert note.endswith("left out: `python -m flows restore --execute` brings it back")
+    assert note.endswith("left out: `polygon-fundamentals restore --execute` brings it back")
     code, shown = call("status", *where(market.url, lake))
     assert (code, shown["warnings"], shown["v1"]["state"]) == (0, [], "archived")
     ticker = market.tickers[0]

@@ -31,7 +31,7 @@ def test_publish_twice_is_recorded_and_the_status_says_what_is_where(
     code, report, errors = call_with_errors("publish", *to, *where)
     assert (code, report["error"]) == (
         4,
-        "silver was not built yet; build it with `python -m flows silver`",
+        "silver was not built yet; build it with `polygon-fundamentals silver`",
     )
     assert len(errors.strip().splitlines()) == 1
     assert call("silver", *where)[0] == 0

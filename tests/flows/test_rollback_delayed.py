@@ -212,9 +212,9 @@ def test_a_v1_that_is_gone_is_told_first_with_what_is_left(
     before, runs = checksums(lake.bronze), len(ledger.read_entries(lake)[0])
     code, report = call("rollback", "--delayed", *execute, *here)
     assert code == 1
-    assert "v1 cannot be continued. What is left: " in report["error"]
+    assert "v1's missed days cannot be filled. Instead, " in report["error"]
     command = "export --shape v1 --continue-v1 --output DIR"
-    assert f"`python -m flows {command}`" in report["error"]
+    assert f"`polygon-fundamentals {command}`" in report["error"]
     assert "--accept-stale" in report["error"]
     assert (checksums(lake.bronze), len(ledger.read_entries(lake)[0])) == (before, runs)
     if not execute:

@@ -184,16 +184,16 @@ def _steps(inventory: LakeInventory) -> list[str]:
             "--generation both` do its work; never both for long"
         )
     steps.append(
-        f"python -m flows historical-load --generation both --tickers-file tickers.txt {here}"
+        f"polygon-fundamentals historical-load --generation both --tickers-file tickers.txt {here}"
     )
     if inventory.silver.state == "another's":
-        steps.append(f"python -m flows silver --adopt-path {here}")
+        steps.append(f"polygon-fundamentals silver --adopt-path {here}")
     steps += [
-        f"python -m flows daily-update --generation both {here}  # every business day, five times",
-        f"python -m flows parity {here}",
-        f"python -m flows drill {here}",
-        f"python -m flows checklist {here}",
-        f"python -m flows cutover --execute {here}",
-        f"python -m flows cleanup --execute {here}  # 90 days later",
+        f"polygon-fundamentals daily-update --generation both {here}  # on five business days",
+        f"polygon-fundamentals parity {here}",
+        f"polygon-fundamentals drill {here}",
+        f"polygon-fundamentals checklist {here}",
+        f"polygon-fundamentals cutover --execute {here}",
+        f"polygon-fundamentals cleanup --execute {here}  # 90 days later",
     ]
     return steps

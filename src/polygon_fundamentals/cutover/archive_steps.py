@@ -117,13 +117,13 @@ class Cleanup(ArchiveSteps):
             raise LakeError(
                 f"{len(changed)} files of v1 are not what the recorded checksums say "
                 f"({', '.join(changed[:3])}); look at them, then record anew with "
-                "`python -m flows checklist --record-checksums`"
+                "`polygon-fundamentals checklist --record-checksums`"
             )
         if damaged := verify.damaged_files(self.lake, Generation.V1):
             raise LakeError(
                 f"{counted(len(damaged), 'file')} of v1 changed after they were written, such as "
                 f"{damaged[0].file}: {damaged[0].reason}; an archive would keep the damage for "
-                "good. `python -m flows verify` lists them all: restore them from a backup"
+                "good. `polygon-fundamentals verify` lists them all: restore them from a backup"
             )
         # An old script may have written rows of v1 through the pointer: they go along.
         with shared(self.lake.lock("writers"), 60.0, "the lake (a switch)"):

@@ -54,7 +54,7 @@ def refuse_cleanup(lake: Lake, retention: Retention, at: datetime) -> bool:
     if archived_since(lake) is not None and holds_data(lake.bronze / V1_ARCHIVE):
         raise LakeError(
             f"v1 was archived before, and {lake.bronze / V1_ARCHIVE} holds only what was loaded "
-            "since; join the two with `python -m flows restore --execute`, then run again"
+            "since; join the two with `polygon-fundamentals restore --execute`, then run again"
         )
     for script in retention.scripts:
         if not script.is_file():
@@ -229,7 +229,7 @@ def newest_archive(lake: Lake) -> str:
         raise LakeError(
             f"v1 was archived {len(made)} times without a restore between ({', '.join(made)}): the "
             f"first holds its history, a later one only what was loaded since. Bring the first "
-            f"back: `python -m flows restore --execute --archive {made[0]}`"
+            f"back: `polygon-fundamentals restore --execute --archive {made[0]}`"
         )
     manifests = sorted((lake.root / "archive").glob("fundamentals_v1_*.manifest.json"))
     if not manifests:

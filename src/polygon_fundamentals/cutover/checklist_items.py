@@ -85,7 +85,7 @@ def _row_line(name: str, case: Case, wanted: Sequence[Generation], words: str) -
 
 def parity_item(case: Case) -> ChecklistItem:
     """Return the last parity's result, its scope, and whether it is newer than the last load."""
-    remedy = "run `python -m flows parity` after the last load, and fix what it names"
+    remedy = "run `polygon-fundamentals parity` after the last load, and fix what it names"
     last = queries.newest_parity(case.entries)
     if last is None:
         return ChecklistItem("parity", None, "parity has not been run", remedy)
@@ -183,7 +183,7 @@ def _drill_report(case: Case) -> RunEntry | None:
 
 def silver_item(case: Case) -> ChecklistItem:
     """Return whether the last drill's silver agreed."""
-    remedy = "run `python -m flows drill`: it builds silver from both and asks the readers' checks"
+    remedy = "run `polygon-fundamentals drill`: it builds silver from both and runs readers' checks"
     last = _drill_report(case)
     if last is None:
         return ChecklistItem("silver", None, "no drill has built it from v2 yet", remedy)
@@ -202,7 +202,7 @@ def silver_item(case: Case) -> ChecklistItem:
 
 def drill_item(case: Case) -> ChecklistItem:
     """Return how the last drill went, and how old it is."""
-    remedy = "run `python -m flows drill`"
+    remedy = "run `polygon-fundamentals drill`"
     last = _drill_report(case)
     if last is None:
         detail = "the rollback has not been drilled on this lake"
@@ -238,7 +238,8 @@ def sign_offs_item(case: Case) -> ChecklistItem:
         "sign-offs",
         not missing and not again,
         "; ".join(words) or "no sign-off is required",
-        f"{review}`python -m flows sign-off {item} --by NAME`, names in deployments/contacts.toml",
+        f"{review}run `polygon-fundamentals sign-off {item} --by NAME`, with a name from "
+        "deployments/contacts.toml",
     )
 
 
@@ -248,7 +249,7 @@ def only_ours_item(case: Case) -> ChecklistItem:
     spans = queries.load_spans(case.entries, Generation.V1, case.now)
     if not spans:
         detail = "no load of v1 in the ledger to judge by"
-        remedy = "load v1 once: `python -m flows daily-update --generation both`"
+        remedy = "load v1 once: `polygon-fundamentals daily-update --generation both`"
         return ChecklistItem("only our writers", None, detail, remedy)
     foreign = quarantine.written_by_others(case.lake, Generation.V1, spans)
     shown = ", ".join(str(p.relative_to(case.lake.root)) for p in foreign[:SHOWN])
@@ -283,7 +284,7 @@ def rehearsal_item(case: Case) -> ChecklistItem:
 
 def checksums_item(case: Case) -> ChecklistItem:
     """Return whether v1's files are what their recorded checksums say."""
-    remedy = "record them with `python -m flows checklist --record-checksums`"
+    remedy = "record them with `polygon-fundamentals checklist --record-checksums`"
     known = checksums.recorded(case.lake)
     if known is None:
         return ChecklistItem("v1 checksums", None, "not recorded", remedy)

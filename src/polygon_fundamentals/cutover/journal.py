@@ -221,8 +221,8 @@ def unfinished(lake: Lake, *operations: str) -> Journal | None:
     left = next((j for j in reversed(journals(lake)) if j.state == OPEN), None)
     if left is not None and operations and left.operation not in operations:
         raise LakeError(
-            f"a {left.operation} was cut off; run `python -m flows {left.operation} --execute` "
-            "first, it continues where it stopped"
+            f"a {left.operation} was cut off; run "
+            f"`polygon-fundamentals {left.operation} --execute` first, which continues it"
         )
     return left
 

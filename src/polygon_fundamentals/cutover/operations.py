@@ -60,7 +60,7 @@ def plan_of_cutover(
     elif checklist.unmet:
         message = (
             f"not yet: {', '.join(checklist.unmet)} unmet (--force REASON passes them); "
-            "`python -m flows checklist` says how to meet them"
+            "`polygon-fundamentals checklist` says how to meet them"
         )
     else:
         message = "ready; --execute carries it out"
@@ -85,7 +85,7 @@ def _refuse_unable(lake: Lake, options: Options) -> str:
     if not holds_data(lake.bronze / V2_FOLDER):
         raise LakeError(
             f"{lake.bronze / V2_FOLDER} holds nothing; load v2 first: "
-            "`python -m flows historical-load --generation v2`"
+            "`polygon-fundamentals historical-load --generation v2`"
         )
     probed = probe(lake)
     if not (probed.exchange or options.allow_gap or lake.pointer.is_symlink()):
@@ -118,7 +118,7 @@ def cutover(
             unmet = checklist.unmet
             if unmet and options.force is None:
                 raise AnswerIsNo(
-                    f"the checklist is unmet ({', '.join(unmet)}); see `python -m flows "
+                    f"the checklist is unmet ({', '.join(unmet)}); see `polygon-fundamentals "
                     "checklist`, or pass the lines with --force REASON"
                 )
             checked = "every line of the checklist is met"

@@ -66,7 +66,7 @@ def rehearsal_of(lake: Lake) -> Rehearsal | None:
     except (ValueError, msgspec.MsgspecError) as error:
         raise DamagedFileError(
             f"{mark_file(lake)} cannot be read ({error}); it marks a copy to rehearse on: remove "
-            "the copy, and make another with `python -m flows rehearse --copy DIR`"
+            "the copy, and make another with `polygon-fundamentals rehearse --copy DIR`"
         ) from error
 
 
@@ -159,7 +159,7 @@ def let_days_pass(lake: Lake, days: int | None) -> OperationReport:
     if made is None or Path(made.copy) != lake.root:
         raise LakeError(
             f"{lake.root} is not a copy made for rehearsing, so no days can be skipped in it; "
-            f"make a copy first: `python -m flows rehearse --lake {lake.root} --copy DIR`"
+            f"make a copy first: `polygon-fundamentals rehearse --lake {lake.root} --copy DIR`"
         )
     with exclusive(lake.lock("writers"), LOCK_SECONDS, "a load or switch of this lake"):
         ledger.close_crashed(lake)

@@ -56,9 +56,10 @@ def keep_results(lake: Lake, entries: Sequence[RunEntry]) -> dict[str, object]:
     """
     last = next(iter(last_runs(entries)), None)
     if last is None or last.parity is None:
-        some = " but for named tickers" if _reported(entries) else ""
+        some = ", except on named tickers" if _reported(entries) else ""
         raise UsageError(
-            f"parity has not been run{some}; run `python -m flows parity`, read its review"
+            f"parity has not been run{some}; run `polygon-fundamentals parity`, and read its "
+            "review page before you sign"
         )
     if not last.parity.passed:
         raise UsageError(
@@ -67,7 +68,7 @@ def keep_results(lake: Lake, entries: Sequence[RunEntry]) -> dict[str, object]:
         )
     report = _report(lake, last)
     if not all((report / name).is_file() for name in _FILES):
-        raise UsageError(f"{report} is not whole; run `python -m flows parity` again")
+        raise UsageError(f"{report} is incomplete; run `polygon-fundamentals parity` again")
     digest = _digest(report)
     signed_folder = _folder_of(lake, digest)
     if not signed_folder.is_dir():
@@ -110,7 +111,10 @@ def _news(lake: Lake, run: RunEntry, signed_folder: Path, signed_run: str) -> st
     if later.name.split("-", 1)[-1] == signed_run:
         return ""
     if not (later / "summary.json").is_file():
-        return f"the report of the run of {_when(run)} is gone; run `python -m flows parity` again"
+        return (
+            f"the report of the run of {_when(run)} is gone; run `polygon-fundamentals parity` "
+            "again"
+        )
     summary = orjson.loads((later / "summary.json").read_bytes())
     new: Counter[str] = Counter({"broken rules": len(summary["rules_broken"])})
     cases = _values(later, summary["differences"])

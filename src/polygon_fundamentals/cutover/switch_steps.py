@@ -176,7 +176,7 @@ class Switch:
         if not same and self.target is Generation.V2:
             raise AnswerIsNo(
                 f"silver from {self.target} has another schema than {before.name}; build both "
-                "with this version (`python -m flows silver`), then run again"
+                "with this version (`polygon-fundamentals silver`), then run again"
             )
         return f"{after.name} beside {before.name}, the same schema"
 

@@ -49,17 +49,17 @@ def refuse_rollback(lake: Lake, v1_days: Sequence[date], today: date, accept_sta
         if not any((lake.root / "archive").glob("fundamentals_v1_*")):
             raise LakeError(
                 f"{folder} is not there, nor an archive of it in {lake.root / 'archive'}, so "
-                "readers cannot go back to v1; `python -m flows export --shape v1` writes v2's "
-                "records in v1's form"
+                "readers cannot go back to v1; `polygon-fundamentals export --shape v1` writes "
+                "v2's records in v1's form"
             )
         raise LakeError(
             f"{folder} is not there any more; bring it back with "
-            "`python -m flows restore --execute`, then roll back"
+            "`polygon-fundamentals restore --execute`, then roll back"
         )
     if archived_rows.archived_since(lake) is not None:
         raise LakeError(
             "v1 is in the archive that `cleanup` made, and its folder holds only what was loaded "
-            "since; join the two with `python -m flows restore --execute`, then roll back"
+            "since; join the two with `polygon-fundamentals restore --execute`, then roll back"
         )
     before = journals.last_done(lake, CUTOVER)
     if before is None:
@@ -73,7 +73,7 @@ def refuse_rollback(lake: Lake, v1_days: Sequence[date], today: date, accept_sta
             remedy = (
                 f"its endpoint is retired since {endpoint.since}, so they cannot be filled; take "
                 "v1 as it is with --accept-stale, or give old readers v2's records in v1's form: "
-                "`python -m flows export --shape v1 --continue-v1 --output DIR`"
+                "`polygon-fundamentals export --shape v1 --continue-v1 --output DIR`"
             )
         raise AnswerIsNo(
             f"v1 missed {len(missed)} business days since the cutover ({missed[0]} to "

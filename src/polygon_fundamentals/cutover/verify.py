@@ -79,7 +79,7 @@ class _Part:
             return StepResult(self.name, False, detail, self.remedy)
         if self.not_recorded:
             detail = f"{count}; nothing is recorded for {self.not_recorded:,} of them"
-            remedy = "a load of their tickers records them: `python -m flows historical-load`"
+            remedy = "a load of their tickers records them: `polygon-fundamentals historical-load`"
             return StepResult(self.name, None, detail, remedy)
         return StepResult(self.name, True, f"{count}, as recorded" if self.files else "no files")
 
@@ -121,7 +121,7 @@ def damaged_files(lake: Lake, generation: Generation) -> list[Problem]:
 def _files_of(dataset: Dataset) -> _Part:
     remedy = (
         "restore these files from a backup, or remove them and load their tickers again: "
-        f"`python -m flows historical-load --generation {dataset.generation} --tickers ...`"
+        f"`polygon-fundamentals historical-load --generation {dataset.generation} --tickers ...`"
     )
     by_ticker: dict[str, set[int]] = {}
     for partition, ticker, _ in dataset.files():
@@ -248,7 +248,7 @@ def _archived_rows(lake: Lake) -> _Part:
                 read(dataset)
             except DamagedFileError as error:
                 problems.append(Problem(str(path.relative_to(lake.root)), str(error)))
-    remedy = "bring v1 back with `python -m flows restore --execute`, then clean up again"
+    remedy = "bring v1 back with `polygon-fundamentals restore --execute`, then clean up again"
     return _Part("rows of the archived v1", count, 0, tuple(problems), remedy)
 
 
@@ -265,5 +265,5 @@ def _silver(lake: Lake) -> _Part:
         if part_name(data) != path.name:
             reason = "is not what its name says"
             problems.append(Problem(str(path.relative_to(lake.root)), reason))
-    remedy = "remove the build and `silver/fundamentals_wide`, then run `python -m flows silver`"
+    remedy = "remove the build and silver/fundamentals_wide; then run `polygon-fundamentals silver`"
     return _Part("silver", count, 0, tuple(problems), remedy)

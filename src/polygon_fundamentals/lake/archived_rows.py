@@ -83,11 +83,12 @@ def refuse_archived(lake: Lake) -> None:
         LakeError: v1's files are in the archive.
     """
     if archived_since(lake) is not None:
-        remedy = "bring it back with `python -m flows restore --execute`"
+        remedy = "bring it back with `polygon-fundamentals restore --execute`"
         if (lake.bronze / V1_ARCHIVE).exists():
             remedy = (
-                "a cleanup that was cut off goes on with `python -m flows cleanup --execute`; else "
-                "join what was loaded since with `python -m flows restore --execute`"
+                "if a cleanup was cut off, continue it with "
+                "`polygon-fundamentals cleanup --execute`; else join what was loaded since with "
+                "`polygon-fundamentals restore --execute`"
             )
         raise LakeError(
             "v1 is in the archive that `cleanup` made, so nothing is written to it; "
@@ -166,7 +167,7 @@ def read_kept(
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DamagedFileError(
             f"{path} cannot be read ({str(error).splitlines()[0][:120]}); bring v1 back with "
-            "`python -m flows restore --execute`"
+            "`polygon-fundamentals restore --execute`"
         ) from error
 
 

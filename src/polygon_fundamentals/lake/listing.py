@@ -73,5 +73,5 @@ def moving(dataset: Dataset) -> LakeError:
     """Return the error for a reader whose listing kept changing during a load."""
     return LakeError(
         f"files of {dataset.folder} moved each of the {ATTEMPTS} times that they were read; "
-        "run again when the load that is running has ended (`python -m flows status` names it)"
+        "run again when the load that is running has ended (`polygon-fundamentals status` names it)"
     )

@@ -43,7 +43,7 @@ def leads_to(lake: Lake) -> Generation | None:
     if not lake.pointer.exists():
         raise LakeError(
             f"{lake.pointer} leads to {os.readlink(lake.pointer)}, which is not there; put "
-            "that folder back (`python -m flows restore --execute` for an archived v1)"
+            "that folder back (`polygon-fundamentals restore --execute` for an archived v1)"
         )
     return generation
 
@@ -116,7 +116,7 @@ def point_to(lake: Lake, generation: Generation, on_reached: OnReached = ignore)
     if lake.pointer.exists() and not lake.pointer.is_symlink():
         raise LakeError(
             f"{lake.pointer} is still a folder; it must be turned into a link first "
-            "(`python -m flows cutover --execute` does so)"
+            "(`polygon-fundamentals cutover --execute` does so)"
         )
     replace_link(lake.pointer, name, on_reached)
 

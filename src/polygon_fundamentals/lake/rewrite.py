@@ -105,7 +105,8 @@ def _refuse_damage(
             raise DamagedFileError(
                 f"{dataset.file(file.partition, ticker)} is damaged: a row in it is not what was "
                 "written, though its size and time are as they were. Restore it from a copy, or "
-                "remove it and load its ticker again; `python -m flows verify` lists such files"
+                "remove it and load its ticker again; `polygon-fundamentals verify` lists all such "
+                "files"
             )
 
 

@@ -174,7 +174,7 @@ def _refused(record: Any) -> tuple[str, str] | None:
         return (
             "refused",
             "it is a record of v2, which is still served: load it with "
-            "`python -m flows historical-load --generation v2`",
+            "`polygon-fundamentals historical-load --generation v2`",
         )
     if "status" in record and ("error" in record or "message" in record):
         said = str(record.get("error") or record.get("message"))[:80]

@@ -45,7 +45,7 @@ def last_report(reports: Path) -> Path:
     """
     tables = sorted(reports.glob("*/values.parquet"))
     if not tables:
-        raise AnswerIsNo(f"no report in {reports}; run `python -m flows parity` first")
+        raise AnswerIsNo(f"no report in {reports}; run `polygon-fundamentals parity` first")
     return tables[-1]
 
 

@@ -68,7 +68,7 @@ def publish(lake: Lake, target: Target, run: str, choices: PublishChoices) -> Pu
         # Under the lock: of several that wait, the last must not bring back an older build.
         build = current_build(lake)
         if build is None:
-            raise LakeError("silver was not built yet; build it with `python -m flows silver`")
+            raise LakeError("silver was not built yet; build it with `polygon-fundamentals silver`")
         provenance = Provenance(lake_id(lake), build.id, build.generation, run)
         for source in _sources(lake, build, bronze=choices.bronze):
             try:

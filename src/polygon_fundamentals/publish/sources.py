@@ -76,7 +76,7 @@ def _built(name: str, folder: Path, stored: pa.Schema, column: pa.Field) -> Tabl
 def _refuse_damage(path: Path) -> None:
     if path.name != part_name(path.read_bytes()):
         raise DamagedFileError(
-            f"{path} is not what its name says; build silver again: `python -m flows silver`"
+            f"{path} is not what its name says; build silver again: `polygon-fundamentals silver`"
         )
 
 

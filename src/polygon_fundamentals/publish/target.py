@@ -79,7 +79,7 @@ class Target:
     @property
     def command(self) -> str:
         """The command that publishes there."""
-        return f"python -m flows publish --to {shlex.quote(self.url)}"
+        return f"polygon-fundamentals publish --to {shlex.quote(self.url)}"
 
     def table(self, name: str) -> str:
         """Return the URL of a table, for people and for the client."""

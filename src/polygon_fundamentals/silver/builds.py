@@ -150,7 +150,7 @@ def table_path(lake: Lake, table: str = TABLE) -> Path:
     """
     link = lake.silver / table
     if not link.exists():
-        raise LakeError(f"{link} is not there yet; build it with `python -m flows silver`")
+        raise LakeError(f"{link} is not there yet; build it with `polygon-fundamentals silver`")
     return link.resolve()
 
 
@@ -163,7 +163,7 @@ def _load(folder: Path) -> Build:
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise DamagedFileError(
             f"{path} cannot be read; remove the link {TABLE} beside `builds`, then build silver "
-            "again with `python -m flows silver`"
+            "again with `polygon-fundamentals silver`"
         ) from error
 
 

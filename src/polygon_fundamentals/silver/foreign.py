@@ -69,7 +69,7 @@ def adopt_path(lake: Lake) -> str | None:
             aside.unlink()
             raise LakeError(
                 f"two names cannot be swapped in {lake.silver} ({error}); move {link} away by "
-                "hand while nobody reads it, then run `python -m flows silver`"
+                "hand while nobody reads it, then run `polygon-fundamentals silver`"
             ) from error
         flush_folder(lake.silver)
     return str(aside)

@@ -42,7 +42,7 @@ def refuse_others(link: Path) -> None:
     """Refuse a link's path that is taken by something else; raises LakeError."""
     if link.exists() and not link.is_symlink():
         raise LakeError(
-            f"{link} is not a link: another tool made it; `python -m flows silver "
+            f"{link} is not a link: another tool made it; `polygon-fundamentals silver "
             "--adopt-path` moves such a folder aside (and `--give-path-back` puts it back)"
         )
 
@@ -64,12 +64,13 @@ def linked_build(lake: Lake) -> Path | None:
         if target.is_dir():
             return target
         raise LakeError(
-            f"{link} leads to {target}, which is not there; build it: `python -m flows silver`"
+            f"{link} leads to {target}, which is not there; build it: `polygon-fundamentals silver`"
         )
     if link.exists():
         raise LakeError(
-            f"{link} is a folder that another tool wrote; `python -m flows silver --adopt-path` "
-            "builds our table and moves the folder aside, then run again"
+            f"{link} is a folder that another tool wrote; run "
+            "`polygon-fundamentals silver --adopt-path`, which builds our table and moves the "
+            "folder aside, then run again"
         )
     return None
 

@@ -138,7 +138,7 @@ def refuse_archived(lake: Lake) -> None:
     if not holds_data(folder):
         raise LakeError(
             f"{folder} holds nothing of v1 to be continued; bring it back with "
-            "`python -m flows restore --execute`, or leave --continue-v1 out"
+            "`polygon-fundamentals restore --execute`, or leave --continue-v1 out"
         )
 
 

@@ -126,7 +126,7 @@ def test_silver_that_is_no_link_of_ours(lake: Lake) -> None:
     link.mkdir(parents=True)
     with pytest.raises(
         LakeError,
-        match="is a folder that another tool wrote; `python -m flows silver --adopt-path`",
+        match="is a folder that another tool wrote; run `polygon-fundamentals silver --adopt-path`",
     ):
         links.linked_build(lake)
     found = run(lake, "cutover", checks=())

@@ -50,7 +50,7 @@ def test_the_run_its_digest_and_its_findings_are_recorded(lake: Lake) -> None:
     ran(lake, "one", 0, STOOD)
     assert not line(lake).ok
     assert line(lake).detail == "missing: parity (migration_lead)"
-    assert "review.html, then `python -m flows sign-off parity" in line(lake).remedy
+    assert "review.html, then run `polygon-fundamentals sign-off parity" in line(lake).remedy
     told = signed(lake)
     entry = json.loads((lake.ops / "cutover" / "sign_offs" / "parity.json").read_text())
     facts = entry["migration_lead"]["signed"]
@@ -150,7 +150,7 @@ def test_results_are_kept_when_the_report_goes_and_damage_is_seen(lake: Lake) ->
 
 
 def test_what_cannot_be_signed(lake: Lake) -> None:
-    with pytest.raises(UsageError, match="parity has not been run; run `python -m flows parity`"):
+    with pytest.raises(UsageError, match="has not been run; run `polygon-fundamentals parity`"):
         signed(lake)
     ran(lake, "named", 0, STOOD, named=["AAA"])
     with pytest.raises(UsageError, match="parity has not been run but for named tickers; run `py"):
@@ -160,7 +160,7 @@ def test_what_cannot_be_signed(lake: Lake) -> None:
         signed(lake)
     ran(lake, "gone", 5, STOOD)
     next((lake.ops / "parity" / "reports").glob("*-gone/tickers.csv")).unlink()
-    with pytest.raises(UsageError, match="is not whole; run `python -m flows parity` again"):
+    with pytest.raises(UsageError, match="is incomplete; run `polygon-fundamentals parity` again"):
         signed(lake)
     with pytest.raises(UsageError, match="'Grace' may not sign off 'parity'"):
         sign(lake, PEOPLE, "parity", "Grace")

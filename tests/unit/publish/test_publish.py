@@ -327,7 +327,7 @@ def test_a_table_that_somebody_else_wrote_to_is_left_alone_unless_taken_over(
         target,
         TABLE,
         r"somebody else wrote its version \d, so nothing was written; publish to another place, or "
-        rf"replace all of it with `python -m flows publish --to {target.url} --take-over`",
+        rf"replace all of it with `polygon-fundamentals publish --to {target.url} --take-over`",
         lambda: publish(builds, builds.v2, target),
     )
     report = publish(builds, builds.v2, target, take_over=True)

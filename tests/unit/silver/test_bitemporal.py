@@ -200,7 +200,7 @@ def test_wrong_use_is_named(
 
 
 def test_without_a_build_it_says_how_to_get_one(lake: Lake) -> None:
-    with pytest.raises(LakeError, match="build it with `python -m flows silver`"):
+    with pytest.raises(LakeError, match="build it with `polygon-fundamentals silver`"):
         joined(lake, "2024-05-01")
 
 

@@ -85,7 +85,7 @@ def test_a_days_update_writes_only_its_fiscal_years(fed: tuple[Lake, Sandbox]) -
 def test_beside_the_present_one_and_pointed_later(fed: tuple[Lake, Sandbox]) -> None:
     lake, _ = fed
     assert silver.current_build(lake) is None
-    with pytest.raises(LakeError, match="build it with `python -m flows silver`"):
+    with pytest.raises(LakeError, match="build it with `polygon-fundamentals silver`"):
         silver.table_path(lake)
     v1 = silver.build(lake, Generation.V1)
     v2 = silver.build(lake, Generation.V2, link=False, base=v1)

@@ -253,7 +253,7 @@ def test_a_damaged_file_is_named(lake: Lake) -> None:
     path.write_bytes(b"PAR1 no more")
     with pytest.raises(DamagedFileError, match=r"original_dates\.parquet cannot be read") as caught:
         load_dates(lake)
-    command = re.search("`python -m flows (.*)`", str(caught.value))
+    command = re.search("`polygon-fundamentals (.*)`", str(caught.value))
     assert command is not None
     arguments = parser("flows").parse_args(command[1].split())
     assert parameters_of(COMMANDS[arguments.command].parameters, arguments)
