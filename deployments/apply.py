@@ -58,7 +58,7 @@ def deploy(*, plan: bool, pool_type: str = "process", file: Path = declared.FILE
         if left:
             raise ApiError(
                 f"after the deploy the server is not as declared: {', '.join(left)}; "
-                "someone else may be changing it. Deploy again"
+                "somebody else may be changing it. Run the deploy again"
             )
         return Done(str(client.api_url), steps, applied=True)
 

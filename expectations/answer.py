@@ -172,8 +172,8 @@ def _decide(
     rows = write_frames(at.frames, all_findings, question.tolerances, question.today)
     if not rows["tickers"]:
         raise UsageError(
-            f"{at.frames / 'tickers.parquet'} has no row: v1 has nothing to compare of what "
-            "was asked for; load it, or name other tickers"
+            "v1 has no records of these tickers, so there is nothing to compare; load them, or "
+            "name other tickers"
         )
     suites = make_suites(question.tolerances, question.accepted)
     project.write_project(built / "gx", suites, settings, actions, at.frames)

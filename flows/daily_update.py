@@ -58,8 +58,8 @@ def daily_update(given: DailyUpdateParameters) -> Report:
     last = given.day or today
     if last > today:
         raise UsageError(
-            f"the last day {last} lies after today in New York, {today}: give a day up to "
-            "today, or leave it out"
+            f"the last day {last} is in the future: today is {today} in New York; give an earlier "
+            "day, or leave it out"
         )
     # Without tickers it is for those of a lake that is there.
     root = lake_root if given.names or given.universe else existing_lake_root

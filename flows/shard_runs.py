@@ -68,8 +68,8 @@ def carry_out(lake: Lake, shards: list[Shard], common: dict[str, object]) -> Non
             _wait(lake, client, shards, lambda shard: _start(client, deployment, shard, common))
     except (httpx.HTTPError, PrefectException) as error:
         raise ApiError(
-            f"the Prefect server stopped answering ({type(error).__name__}); the shards go on with "
-            "their workers: when the server is back, run again, and what is done is skipped"
+            f"the Prefect server stopped answering ({type(error).__name__}); the workers continue "
+            "their shards. Run again when the server is back: what is done is skipped"
         ) from error
 
 

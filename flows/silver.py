@@ -37,8 +37,8 @@ def silver(given: SilverParameters) -> Report:
     as_of, today = given.as_of, today_in_new_york()
     if as_of is not None and as_of >= today:
         raise UsageError(
-            f"{as_of} is not over in New York, where it is {today}: give a day before, or "
-            "leave it out for the table as it is now"
+            f"{as_of} is not over: today is {today} in New York; give an earlier day, or leave it "
+            "out for the table as it is now"
         )
     where = Lake(existing_lake_root(given.lake))
     if given.give_path_back:

@@ -208,7 +208,7 @@ def _fresh_lake(lake: Path) -> Path:
     """Return an empty folder for the demo; only a lake of an earlier demo is removed."""
     lake = lake.absolute()
     if lake.exists() and any(lake.iterdir()) and not (lake / MARK).exists():
-        raise UsageError(f"{lake} is not empty and not of an earlier demo; name another --lake")
+        raise UsageError(f"{lake} has files that no demo made; name another folder with --lake")
     shutil.rmtree(lake, ignore_errors=True)
     lake.mkdir(parents=True)
     (lake / MARK).touch()

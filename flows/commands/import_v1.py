@@ -41,7 +41,7 @@ class ImportV1Parameters(Parameters):
         today = today_in_new_york()
         if self.as_recorded is not None and self.as_recorded > today:
             raise UsageError(
-                f"--as-recorded {self.as_recorded} has not come in New York, where it is {today}"
+                f"--as-recorded {self.as_recorded} is in the future: today is {today} in New York"
             )
         return self
 

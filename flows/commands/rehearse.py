@@ -38,7 +38,7 @@ def run(given: RehearseParameters, as_json: bool) -> int:
 
     def body() -> dict[str, object]:
         if given.copy_to and given.days:
-            raise UsageError("--copy makes a copy, --days lets days pass in one: give one of them")
+            raise UsageError("give --copy to make a copy, or --days to age one, not both")
         lake = lake_of(given.lake)
         if given.copy_to:
             return make_copy(lake, lake_root(Path(given.copy_to))).as_json()

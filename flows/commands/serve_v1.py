@@ -41,7 +41,10 @@ class ServeV1Parameters(Parameters):
     def _check_day(self) -> Self:
         today = today_in_new_york()
         if self.as_of is not None and self.as_of >= today:
-            raise UsageError(f"--as-of {self.as_of} is not over in New York, where it is {today}")
+            raise UsageError(
+                f"--as-of {self.as_of} is not over: today is {today} in New York; give an earlier "
+                "day"
+            )
         return self
 
 

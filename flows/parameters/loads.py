@@ -80,15 +80,15 @@ class HistoricalLoadParameters(Parameters, Named):
             raise UsageError(f"--from {self.from_date} comes after --to {self.to_date}")
         if bool(self.names) == (self.universe is not None):
             raise UsageError(
-                "give --tickers A,B, --tickers-file FILE or --universe active|all, one of "
-                "names and universe"
+                "give --tickers A,B or --tickers-file FILE to name tickers, or else "
+                "--universe active|all"
             )
         if self.original_dates and self.generation == "v1":
             raise UsageError("--original-dates is for v2's periods: give --generation v2 or both")
         if self.ratios and self.generation == "v1":
             raise UsageError("--ratios is a dataset of v2: give --generation v2 or both")
         if self.witness and not self.original_dates:
-            raise UsageError("--witness is for original dates here: give --original-dates too")
+            raise UsageError("--witness needs --original-dates here: give both")
         return self
 
     @property

@@ -252,7 +252,7 @@ def publish_url(argument: str | None = None) -> str:
     text = (argument or os.environ.get("QUANTLAKE_PUBLISH_URL") or "").strip()
     if not text:
         raise UsageError(
-            "publish where? Give --to with a folder, s3://, gs:// or az://, or set "
+            "nothing says where to publish: give --to with a folder, s3://, gs:// or az://, or set "
             "QUANTLAKE_PUBLISH_URL"
         )
     return text

@@ -256,7 +256,7 @@ def test_a_day_to_come_is_refused(market: Sandbox, tmp_path: Path) -> None:
     lake.prepare()
     code, result = call("daily-update", "--date", str(tomorrow), *where(market.url, lake))
     assert code == 2
-    assert f"the last day {tomorrow} lies after today in New York" in result["error"]
+    assert f"the last day {tomorrow} is in the future" in result["error"]
     assert ledger.read_entries(lake) == ([], [])
 
 

@@ -89,7 +89,7 @@ def test_a_build_that_is_not_published_is_shown_and_late_after_a_day_and_a_half(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "publish where? Give --to with a folder, s3://, gs:// or az://, or set"),
+        ((), "where to publish: give --to with a folder, s3://, gs:// or az://, or set"),
         (("--to", f"s3://key:{HIDDEN}@bucket/x"), "--to must not hold a user, a password"),
         (("--to", "t", "--keep-days", "0"), "--keep-days 0 is not 1 to 3650"),
         (("--to", "t", "--credentials-block", "no-such"), "there is no Secret block 'no-such'"),

@@ -116,8 +116,8 @@ class Cleanup(ArchiveSteps):
         if known is not None and (changed := checksums.changed_since(self.lake, known)):
             raise LakeError(
                 f"{len(changed)} files of v1 are not what the recorded checksums say "
-                f"({', '.join(changed[:3])}); look at them, then record anew with "
-                "`polygon-fundamentals checklist --record-checksums`"
+                f"({', '.join(changed[:3])}); find out what changed them, then record the "
+                "checksums again with `polygon-fundamentals checklist --record-checksums`"
             )
         if damaged := verify.damaged_files(self.lake, Generation.V1):
             raise LakeError(

@@ -62,8 +62,8 @@ def refuse_in_both(lake: Lake) -> None:
     if both:
         places = " and ".join(str(lake.generation_folder(g) / both[0]) for g in Generation)
         raise LakeError(
-            f"{places} are both there ({len(both)} such names), and readers would see only one of "
-            f"them as {lake.pointer / both[0]}; join the two in the first, remove the second, then "
+            f"{places} both exist ({len(both)} such names), but readers would see only one of them "
+            f"at {lake.pointer / both[0]}; move everything into the first, remove the second, then "
             "run again"
         )
 

@@ -230,6 +230,7 @@ def _link(path: Path, to: Path) -> None:
         except OSError:
             to.unlink(missing_ok=True)
             raise LakeError(
-                f"{path.parent} knows neither hard links nor copy-on-write, so a drill would "
-                "copy every byte; copy the lake yourself and drill on the copy with --lake"
+                f"the file system of {path.parent} supports neither hard links nor copy-on-write, "
+                "so a drill would copy every byte; copy the lake yourself, and run the drill on "
+                "the copy with --lake"
             ) from error

@@ -86,20 +86,25 @@ def _ask(check: Check, lake: Lake, bronze: Path, silver: Path) -> Any:
             env=environment_with({f"FUNDAMENTALS_{k.upper()}": v for k, v in places.items()}),
         )
     except FileNotFoundError as error:
-        raise UsageError(f"check {check.name!r}: {command[0]} is not there") from error
+        raise UsageError(
+            f"check {check.name!r}: {command[0]} was not found; correct its command in "
+            "deployments/readers.toml"
+        ) from error
     except subprocess.TimeoutExpired as error:
         raise AnswerIsNo(
-            f"check {check.name!r} took over {check.timeout:g} s; raise its timeout or fix it"
+            f"check {check.name!r} took more than {check.timeout:g} s; make it faster, or raise "
+            "its timeout in deployments/readers.toml"
         ) from error
     if completed.returncode:
         last = (completed.stderr.strip().splitlines() or ["no message"])[-1]
-        raise AnswerIsNo(f"check {check.name!r} ended with {completed.returncode}: {last[:200]}")
+        raise AnswerIsNo(f"check {check.name!r} exited with {completed.returncode}: {last[:200]}")
     try:
         return json.loads(completed.stdout)
     except json.JSONDecodeError as error:
         raise AnswerIsNo(
-            f"check {check.name!r} printed no JSON; see deployments/readers.toml"
-        ) from (error)
+            f"check {check.name!r} did not print JSON; correct its command in "
+            "deployments/readers.toml"
+        ) from error
 
 
 def _filled(part: str, places: Mapping[str, str]) -> str:

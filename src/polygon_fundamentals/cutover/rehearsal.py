@@ -164,7 +164,7 @@ def let_days_pass(lake: Lake, days: int | None) -> OperationReport:
     with exclusive(lake.lock("writers"), LOCK_SECONDS, "a load or switch of this lake"):
         ledger.close_crashed(lake)
         if any(entry.is_running for entry in ledger.read_entries(lake)[0]):
-            raise LakeError(f"a run is going on in {lake.root}; wait until it has ended")
+            raise LakeError(f"another run uses {lake.root}; wait until it has ended")
 
         def ageing(moment: datetime) -> int:
             return days if days is not None else _to_business_day_before(moment, made.began)

@@ -151,9 +151,9 @@ def _page(path: Path) -> dict[str, str]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror}); it is what is signed") from (
-            error
-        )
+        raise UsageError(
+            f"{path}, the page that is signed, cannot be read ({error.strerror}); restore it"
+        ) from error
     first = next((line for line in data.decode().splitlines() if line.startswith("# ")), path.name)
     return {"title": first.removeprefix("# "), "sha256": hashlib.sha256(data).hexdigest()}
 

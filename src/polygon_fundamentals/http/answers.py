@@ -198,7 +198,7 @@ def read_page(
         since = f"since {sunset}" if sunset else "(no sunset date was sent)"
         raise RetiredError(
             f"{what.split('?')[0]} answered 410: this endpoint is retired {since}. "
-            "An existing v1 lake still serves for parity; load v2 (--generation v2, or --use-v2)",
+            "Load v2 instead (--generation v2, or --use-v2); the v1 records of your lake stay",
             sunset,
         )
     if status == 401:

@@ -108,7 +108,7 @@ class Client:
             raise type(health.refusal)(*health.refusal.args)
         if health.down is not None:
             raise ApiError(
-                f"{path} not asked: {health.failures} requests in a row had failed for good "
+                f"{path} was not requested, because {health.failures} requests in a row had failed "
                 f"({health.down}); run again when the API is back"
             ) from health.down
         try:

@@ -151,8 +151,8 @@ def _failures_named(what: str, seconds: float) -> Iterator[None]:
         requests.exceptions.ContentDecodingError,
         requests.exceptions.InvalidHeader,  # of the answer: ours hold nothing odd
     ) as error:
-        reason = f"no whole answer in {seconds:.0f} s" if late else _reason(error)
-        raise RetriableApiError(f"{what} failed on the way ({reason})") from error
+        reason = f"no complete answer in {seconds:.0f} s" if late else _reason(error)
+        raise RetriableApiError(f"{what} failed ({reason})") from error
     except OSError as error:  # requests' own errors too; its text may hold a proxy's password
         raise UsageError(
             f"{what} could not be sent ({type(error).__name__}): check the proxy in "
@@ -160,7 +160,7 @@ def _failures_named(what: str, seconds: float) -> Iterator[None]:
             "socksio`) and the certificates in REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
         ) from error
     if late:
-        raise RetriableApiError(f"{what} failed on the way (no whole answer in {seconds:.0f} s)")
+        raise RetriableApiError(f"{what} failed (no complete answer in {seconds:.0f} s)")
 
 
 def _reason(error: Exception) -> str:

@@ -265,7 +265,7 @@ class Lake:
                 probe.write(b"probe")
         except (NotADirectoryError, FileExistsError) as error:
             raise UsageError(
-                f"the lake {text} is a file or lies under one; give a folder with --lake"
+                f"the lake {text} is a file, or is below one; give a folder with --lake"
             ) from error
         except OSError as error:
             raise UsageError(

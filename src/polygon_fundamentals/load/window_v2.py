@@ -183,5 +183,5 @@ def refuse_nothing(endpoint: str, window: Window, companies: Companies) -> None:
     if days >= _DAYS and days * len(companies) >= _COMPANY_DAYS:
         raise ApiError(
             f"{endpoint} gave no row of the whole market for the {days} days since {window.first}: "
-            "look at the API's status and your plan, then run again; these days are asked for again"
+            "look at the vendor's status page and your plan, then run again, for these days too"
         )

@@ -80,9 +80,9 @@ def refuse_another_format(misfits: Misfits) -> None:
     if len(odd) >= _FEWEST_ODD_ROWS and len(odd) > len(misfits) / 2:
         name, value = odd[0]
         raise FormatError(
-            f"{len(odd)} of {len(misfits)} rows hold values in another form than the API's "
-            f"description says, such as {name} = {str(value)[:40]!r}; none of them was "
-            "stored. Report it to the vendor, and look for a newer version of this program"
+            f"{len(odd)} of {len(misfits)} rows have values that do not match the API's "
+            f"description, such as {name} = {str(value)[:40]!r}; none of the rows was stored. "
+            "Report it to the vendor, and look for a newer version of this program"
         )
 
 

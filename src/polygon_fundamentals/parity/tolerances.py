@@ -230,7 +230,7 @@ def load_accepted(path: Path, today: date | None = None) -> tuple[Accepted, ...]
             for a in expired[:5]
         )
         raise UsageError(
-            f"{path}: no longer accepted: {listed}; look at the figures again, then give it a "
-            "later day or take it out"
+            f"{path}: no longer accepted: {listed}; look at the figures again, then set a later "
+            "`until` or remove the entry"
         )
     return accepted

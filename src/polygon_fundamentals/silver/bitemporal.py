@@ -121,7 +121,7 @@ def join_as_of(
 def _known(what: str, wanted: Sequence[str], there: Sequence[str]) -> None:
     for name in wanted:
         if name not in there:
-            raise UsageError(f"there is no {what} {name!r}; known are {', '.join(there)}")
+            raise UsageError(f"there is no {what} {name!r}; there are {', '.join(there)}")
 
 
 def _few(tickers: pa.ChunkedArray) -> list[str] | None:
@@ -133,7 +133,7 @@ def _few(tickers: pa.ChunkedArray) -> list[str] | None:
 def _days(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     kind = column.type
     if not (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
-        raise UsageError(f"the column {name} holds {kind}; make dates or timestamps of it")
+        raise UsageError(f"the column {name} is {kind}; convert it to dates or timestamps")
     if pa.types.is_timestamp(kind) and kind.tz is not None:
         return local_days(column)
     return pc.cast(column, DAY, safe=False)

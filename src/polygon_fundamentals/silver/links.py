@@ -138,5 +138,5 @@ def schema_text(build: Path) -> str | None:
         return None
     texts = {pq.read_schema(path).remove_metadata().to_string() for path in files}
     if len(texts) > 1:
-        raise LakeError(f"{build}: its files differ in schema; build silver anew")
+        raise LakeError(f"the files of {build} have different schemas; build silver again")
     return str(texts.pop())

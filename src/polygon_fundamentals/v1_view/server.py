@@ -169,7 +169,7 @@ def listen(host: str, port: int) -> socket.socket:
         number = getattr(error, "errno", None)
         reason = os.strerror(number) if number and number > 0 else str(error)
         raise UsageError(
-            f"{host}:{port} cannot be listened on ({reason}); give another --host or --port"
+            f"cannot listen on {host}:{port} ({reason}); give another --host or --port"
         ) from error
     made.setblocking(False)
     # Else the end of an answer waits until its head is acknowledged, up to 40 ms. asyncio does it

@@ -43,8 +43,8 @@ def loaded(finished: subprocess.CompletedProcess[str]) -> set[str]:
 
 
 CASES = [
-    (["historical-load"], "one of names and universe"),
-    (["historical-load", "--tickers", "A", "--universe", "all"], "one of names and universe"),
+    (["historical-load"], "to name tickers, or else --universe"),
+    (["historical-load", "--tickers", "A", "--universe", "all"], "or else --universe"),
     (["historical-load", "--tickers", "A", "--from", "2024-13-01"], "write it as YYYY-MM-DD"),
     (
         ["historical-load", "--tickers", "A", "--from", "2024-02-01", "--to", "2024-01-01"],

@@ -138,7 +138,7 @@ def test_plan_drill_and_checklist_name_it(filled: Lake, capsys: pytest.CaptureFi
 def test_one_path_for_two_entries_is_refused_before_anything_moves(filled: Lake) -> None:
     second = filled.bronze / "fundamentals_v2" / "short_interest"
     second.mkdir()
-    words = r"short_interest and .*short_interest are both there \(1 such names\)"
+    words = r"short_interest and .*short_interest both exist \(1 such names\)"
     with pytest.raises(LakeError, match=words):
         plan_of_cutover(filled, Checklist(), context(filled), QUICK)
     with pytest.raises(LakeError, match=words):

@@ -163,7 +163,7 @@ def test_a_real_lake_is_refused_and_a_copy_that_was_moved_too(copy: Lake, lake: 
 def test_a_run_that_is_going_on_is_waited_for_by_its_owner(copy: Lake) -> None:
     with (
         ledger.recorded(ledger.Run(copy, "refresh", {})),
-        pytest.raises(LakeError, match="a run is going on"),
+        pytest.raises(LakeError, match="another run uses"),
     ):
         rehearsal.let_days_pass(copy, 1)
 

@@ -75,7 +75,7 @@ def client_at(url: str, **changed: float) -> Client:
 
 @pytest.mark.parametrize("first", [BODY, UNSIZED, HEADERS], ids=["body", "unsized", "headers"])
 def test_an_answer_that_trickles_ends_at_its_deadline(first: bytes) -> None:
-    with trickling(first) as (url, _), pytest.raises(ApiError, match="no whole answer in 1 s"):
+    with trickling(first) as (url, _), pytest.raises(ApiError, match="no complete answer in 1 s"):
         client_at(url, answer_deadline=1.0).get(PATH, {})
 
 

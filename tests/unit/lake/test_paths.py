@@ -80,7 +80,7 @@ def test_the_pointer_says_which_generation_is_primary(lake: Lake) -> None:
 def test_a_lake_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(UsageError, match="is a file or lies under one"):
+        with pytest.raises(UsageError, match="is a file, or is below one"):
             Lake(path).prepare()
     assert (tmp_path / "file").read_text() == "x"
 

@@ -97,7 +97,7 @@ def test_rows_of_an_unknown_form_replace_nothing(
     lake = Lake(tmp_path)
     load(lake, ROWS)
     before = contents(lake)
-    with pytest.raises(FormatError, match="6 of 6 rows hold values in another form"):
+    with pytest.raises(FormatError, match="6 of 6 rows have values that do not match"):
         load(lake, [written(r) for r in ROWS])
     assert contents(lake) == before
 

@@ -356,7 +356,7 @@ def test_days_that_are_none_are_refused(tmp_path: Path) -> None:
     assert day_of(start_of(tomorrow)) == tomorrow
     for day, message in (
         ("2024-W22-5", "'2024-W22-5' is not a valid date; write it as YYYY-MM-DD"),
-        (str(tomorrow), f"{tomorrow} has not come in New York"),
+        (str(tomorrow), f"{tomorrow} is in the future"),
     ):
         code, _, stderr = run(tmp_path / "lake", path, "--as-recorded", day)
         assert code == 2

@@ -180,15 +180,15 @@ def test_frames_of_every_kind_keep_their_rows(built: Lake) -> None:
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
-        ({}, {"columns": ["revenue"]}, "there is no column 'revenue'; known are ticker, cik"),
+        ({}, {"columns": ["revenue"]}, "there is no column 'revenue'; there are ticker, cik"),
         (
             {},
             {"timeframe": "weekly"},
-            "there is no timeframe 'weekly'; known are quarterly",
+            "there is no timeframe 'weekly'; there are quarterly",
         ),
-        ({}, {"on": "day"}, "there is no column of the frame 'day'; known are ticker, date"),
+        ({}, {"on": "day"}, "there is no column of the frame 'day'; there are ticker, date"),
         ({"period_end": 1}, {}, "the frame already has a column 'period_end'; rename it"),
-        ({"date": "2024-05-01"}, {}, "the column date holds .*string; make dates or timestamps"),
+        ({"date": "2024-05-01"}, {}, "the column date is .*string; convert it to dates"),
     ],
 )
 def test_wrong_use_is_named(

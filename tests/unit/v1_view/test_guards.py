@@ -79,8 +79,8 @@ def test_the_keys_of_a_file_are_taken(pair: Pair, tmp_path: Path) -> None:
     [
         (["--host", "0.0.0.0"], {"POLYGON_API_KEY": ""}, "set POLYGON_API_KEY or SERVE_V1_KEYS"),
         (["--host", "::"], {"POLYGON_API_KEY": ""}, "set POLYGON_API_KEY or SERVE_V1_KEYS"),
-        (["--host", "nowhere.invalid"], {}, "cannot be listened on"),
-        (["--as-of", "2999-01-01"], {}, "is not over in New York"),
+        (["--host", "nowhere.invalid"], {}, "cannot listen on"),
+        (["--as-of", "2999-01-01"], {}, "is not over: today is"),
         ([], {"SERVE_V1_KEYS_FILE": "/nonexistent"}, "cannot be read (FileNotFoundError)"),
         ([], {"SERVE_V1_KEYS_FILE": "/dev/null"}, "has no key; write one per line"),
         (["--lake", "/nonexistent"], {}, "there is no lake at /nonexistent"),
@@ -107,7 +107,7 @@ def test_a_port_in_use_is_told(pair: Pair, tmp_path: Path) -> None:
         [*command("--lake", tmp_path), "--port", port], capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert f"127.0.0.1:{port} cannot be listened on (Address already in use)" in done.stderr
+    assert f"cannot listen on 127.0.0.1:{port} (Address already in use)" in done.stderr
 
 
 @pytest.mark.parametrize(
