@@ -15,7 +15,7 @@ from flows.switching import checklist_of, lake_of, publish
 @flow(name="checklist", persist_result=False)
 @takes(ChecklistParameters)
 def checklist(given: ChecklistParameters) -> Report:
-    """Judge every line of the checklist; ends Failed while one is unmet."""
+    """Check every condition for the cutover. The run fails while one is unmet."""
     where = lake_of(given.lake)
     evaluated = checklist_of(where, given.v1)
     unmet = evaluated.unmet

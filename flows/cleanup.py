@@ -21,7 +21,10 @@ from polygon_fundamentals.cutover.retention import Retention
 @flow(name="cleanup", persist_result=False)
 @takes(CleanupParameters)
 def cleanup(given: CleanupParameters) -> Report:
-    """Retire v1's deployments and archive its data, when their days have passed."""
+    """Retire v1's deployments and archive its data, each when its days since the cutover are over.
+
+    Without `execute`, only show what is due.
+    """
     where, days = lake_of(given.lake), (given.deployments_days, given.data_days)
     files = tuple(Path(path).absolute() for path in given.scripts or ())
     retention = Retention(*days, files, tuple(given.cron_lines or ()))
@@ -38,7 +41,8 @@ def cleanup(given: CleanupParameters) -> Report:
 def restore(given: RestoreParameters) -> Report:
     """Bring v1's data back from its archive, byte for byte.
 
-    With `adopted`, v1's files as another tool wrote them, before our loads wrote them anew.
+    With `adopted`, put v1's files back as another tool wrote them, before our loads rewrote them.
+    Without `execute`, only show what would be done.
     """
     where, archive = lake_of(given.lake), given.archive
     if given.adopted and given.execute:

@@ -32,7 +32,10 @@ class Approval(RunInput):
 @flow(name="cutover", persist_result=False)
 @takes(CutoverParameters)
 def cutover(given: CutoverParameters) -> Report:
-    """Make v2 what readers see: check, pause v1, build silver, move the pointer, verify."""
+    """Switch readers to v2: check, pause v1, build silver, move the pointer, verify.
+
+    Without `execute`, only show the plan.
+    """
     approved = asked() if given.execute and given.ask_approval else None
     where = lake_of(given.lake)
     options = Options(

@@ -49,10 +49,10 @@ def _run_name() -> str:
 )
 @takes(DailyUpdateParameters)
 def daily_update(given: DailyUpdateParameters) -> Report:
-    """Load what was filed in the days up to `day` (by default today in New York).
+    """Load what was filed in the days up to `day`, by default today in New York.
 
-    For the tickers in the lake, unless some are named or `universe` adds the whole market.
-    The window goes back to the last success by itself where days were missed.
+    Without tickers, this updates those in the lake; `universe` adds the whole market. After a
+    missed run, the window reaches back to the last day that was covered.
     """
     today = today_in_new_york()
     last = given.day or today

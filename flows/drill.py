@@ -15,7 +15,7 @@ from polygon_fundamentals.cutover.drill import drill as rehearse
 @flow(name="drill", persist_result=False)
 @takes(DrillParameters)
 def drill(given: DrillParameters) -> Report:
-    """Rehearse cutover and rollback on a copy of the lake; the real one is not touched."""
+    """Rehearse the cutover and the rollback on a copy of the lake, which itself is not changed."""
     where = lake_of(given.lake)
     context = switch_context(where, given.readers)
     report = recorded(where, "drill", {}, lambda: rehearse(where, context, today()))

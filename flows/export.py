@@ -23,7 +23,7 @@ def _run_name() -> str:
 @flow(name="export", flow_run_name=_run_name, persist_result=False)
 @takes(ExportParameters)
 def export(given: ExportParameters) -> Report:
-    """Write the whole lake in v1's form and layout into a new folder."""
+    """Write the whole lake into a new folder, in v1's form and layout."""
     where, output = Lake(existing_lake_root(given.lake)), Path(given.output)
     statements, differing = given.statements, given.differing
     with still_running("export"):

@@ -26,9 +26,9 @@ def _run_name() -> str:
 )
 @takes(FundamentalsParameters)
 def fundamentals(given: FundamentalsParameters) -> Report:
-    """Load some tickers once, from the primary generation by default.
+    """Load some tickers once, from the generation that readers see unless one is chosen.
 
-    Without any date or period, what was filed in the last 180 days.
+    Without any date or period, this loads what was filed in the last 180 days.
     """
     named = given.generation
     chosen = Generation(named) if named else Lake(lake_root(given.lake)).primary

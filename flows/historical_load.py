@@ -64,10 +64,10 @@ def _run_name() -> str:
 def historical_load(given: HistoricalLoadParameters) -> Report:
     """Load all history of the given tickers into the lake.
 
-    Name them with `tickers`, `tickers_file` or `universe`. Running it twice changes
-    nothing; a run that was cut off within the last day is resumed unless
-    `resume` is off. Both days are included and mean filing dates. With `original_dates`
-    the filings index is asked when v2's periods were first filed, with a witness SEC EDGAR first.
+    Name them with `tickers`, `tickers_file` or `universe`. Running it twice changes nothing, and a
+    run that was cut off within the last day is continued unless `resume` is off. `from_date` and
+    `to_date` are filing dates, both included. `original_dates` asks the vendor's filings index when
+    v2's periods were first filed; with a witness, SEC EDGAR first.
     """
     if given.witness:
         load_edgar_settings()

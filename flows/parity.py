@@ -51,10 +51,10 @@ def _run_name() -> str:
 def parity(given: ParityParameters) -> Report:
     """Compare v1 and v2 in the lake, value by value, and say whether v2 may take over.
 
-    All tickers of v1 unless some are named or sampled. Writes a report and the data docs
-    under `ops/parity/` and changes no data. The API is asked only what became of tickers
-    that v2 lacks; without network or key they count as missing unless known from before. With a
-    witness SEC EDGAR is asked about the companies whose differences its filings could settle.
+    Compares all tickers of v1 unless some are named or sampled. Writes a report and the data docs
+    under `ops/parity/`, and changes no data. The API is asked only what became of tickers that v2
+    lacks; without a network or a key, they count as missing unless known from before. With a
+    witness, SEC EDGAR is asked about the companies whose differences its filings could settle.
     """
     where = Lake(existing_lake_root(given.lake))
     # All in the run's entry: a night that ends in an expired acceptance must not pass unseen.

@@ -24,11 +24,12 @@ def _run_name() -> str:
 @flow(name="publish", flow_run_name=_run_name, persist_result=False)
 @takes(PublishParameters)
 def publish(given: PublishParameters) -> Report:
-    """Publish silver as Delta Lake tables in a folder or an object store: only what changed.
+    """Publish silver as Delta Lake tables in a folder or an object store.
 
-    One commit a table and build, with the lake's build, generation and run in its metadata. With
-    `bronze` also the current records of the generation that silver was built from. Credentials
-    come from the worker's environment or from a Secret block, never from a parameter.
+    Only what changed is written. Each table gets one commit per build, with the build, its
+    generation and the run in the metadata. `bronze` adds the current records of the generation that
+    silver was built from. Credentials come from the worker's environment or from a Secret block,
+    never from a parameter.
     """
     where = Lake(existing_lake_root(given.lake))
     to = Target.of(publish_url(given.to)).url

@@ -31,10 +31,10 @@ RATIOS = Snapshot.RATIOS.value
 @flow(name="ratios", persist_result=False)
 @takes(RatiosParameters)
 def ratios(given: RatiosParameters) -> Report:
-    """Load the vendor's ratios of the last trading day, of the tickers in the lake.
+    """Load the vendor's ratios of the last trading day.
 
-    Of others where some are named or `universe` adds the whole market. The vendor serves the last
-    day alone: a day on which this does not run is missing for good.
+    Without tickers, this loads those of the tickers in the lake; `universe` loads the whole market.
+    The vendor serves the last day alone: a day on which this does not run is missing for good.
     """
     root = lake_root if given.names or given.universe else existing_lake_root
     where = Lake(root(given.lake))

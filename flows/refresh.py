@@ -41,11 +41,11 @@ NEW_COMPANY = timedelta(days=400)
 def refresh(given: RefreshParameters) -> Report:
     """Read all of v2 again for the tickers in the lake, or for those named.
 
-    Splits and corrections change rows without a new filing date, so no window shows them.
-    Records that v2 no longer holds go to the revisions as withdrawn; a company of which v2
-    serves nothing any more is kept whole: it was delisted. Where the answer lacks a ticker's newest
-    period, more than a fifth of its periods, or periods of many tickers, it may be partial: they
-    are kept, and the run ends with exit code 1 unless `accept_withdrawals` is set.
+    Splits and corrections change rows without a new filing date, so a daily update does not see
+    them. Records that v2 no longer has move to the revisions as withdrawn. A company of which v2
+    has nothing any more was delisted, and stays in the lake. If the answer lacks a ticker's newest
+    period, more than a fifth of its periods, or periods of many tickers, it may be partial: the
+    records stay, and the run ends with exit code 1 unless `accept_withdrawals` is on.
     """
     where = Lake(lake_root(given.lake) if given.names else existing_lake_root(given.lake))
     settings = load_settings(given.base_url)

@@ -33,7 +33,11 @@ LOOK_BACK_DAYS = LONGEST_LIMITED.days + 1
 @flow(name="rollback", persist_result=False)
 @takes(RollbackParameters)
 def rollback(given: RollbackParameters) -> Report:
-    """Make v1 what readers see again."""
+    """Switch readers back to v1.
+
+    Without `execute`, only say whether that is possible. If v1 missed business days, `delayed`
+    fills them and checks parity first, and `accept_stale` takes v1 as it is.
+    """
     delayed, accept_stale, base_url = given.delayed, given.accept_stale, given.base_url
     where = lake_of(given.lake)
     if not given.execute:

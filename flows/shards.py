@@ -38,9 +38,9 @@ def _run_name() -> str:
 @flow(name="sharded-load", flow_run_name=_run_name, persist_result=False)
 @takes(ShardedLoadParameters)
 def sharded_load(given: ShardedLoadParameters) -> Report:
-    """Load all history of the given tickers, split over the workers of the pool.
+    """Load all history of the given tickers, split into flow runs for the workers of the pool.
 
-    Every worker needs the same lake, under the same path. The run fails where a shard did.
+    Every worker needs the same lake, at the same path. The run fails if a shard failed.
     """
     if not server_configured():
         raise UsageError(

@@ -28,11 +28,11 @@ def _run_name() -> str:
 @flow(name="silver", flow_run_name=_run_name, persist_result=False)
 @takes(SilverParameters)
 def silver(given: SilverParameters) -> Report:
-    """Build the silver table beside the present one, then lead readers to it in one step.
+    """Build the silver tables, then switch readers to them in one step.
 
-    With `as_of`, the table as it could have been known at the end of that day in New York,
-    in `silver/as_of/`; the present table stays as it is. `adopt_path` moves another tool's
-    folder at the table's path aside, `give_path_back` puts it back.
+    With `as_of`, builds the table as it could have been known at the end of that day in New York,
+    in `silver/as_of/`; the present tables stay as they are. `adopt_path` moves another tool's
+    folder at the table's path aside, and `give_path_back` puts it back.
     """
     as_of, today = given.as_of, today_in_new_york()
     if as_of is not None and as_of >= today:

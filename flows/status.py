@@ -28,10 +28,10 @@ _DETAIL = 500
 @flow(name="status", persist_result=False)
 @takes(StatusParameters)
 def status(given: StatusParameters) -> Report:
-    """Publish what is in the lake, how the runs went, and what is wrong.
+    """Show what is in the lake, how the runs went, and what is wrong, as an artifact.
 
-    The flow fails where something is: late or failed runs, counts that drift apart, a
-    stale generation, a missed target.
+    The run fails if a row is not ok: a late or failed run, record counts that drift apart, a
+    generation without new filings, a missed target and so on.
     """
     where = Lake(existing_lake_root(given.lake))
     with suppress(OSError):  # a lake that cannot be written has its status too

@@ -14,7 +14,7 @@ from polygon_fundamentals.cutover.verify import verify as verify_lake
 @flow(name="verify", persist_result=False)
 @takes(VerifyParameters)
 def verify(given: VerifyParameters) -> Report:
-    """Compare every file of the lake with its recorded hash; ends Failed where one differs."""
+    """Compare every file of the lake with its recorded hash. The run fails if one differs."""
     where = lake_of(given.lake)
     say = switch_context(where).say
     return recorded(where, "verify", {}, lambda: verify_lake(where, say))

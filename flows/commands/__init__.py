@@ -72,7 +72,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     },
     "look first": {
         "inspect": Command(
-            "report what a lake of v1 holds, whoever wrote it, and what to do (read only)",
+            "report what a lake of v1 holds, whoever wrote it, and what to do (only reads)",
             inspect.InspectParameters,
             inspect.run,
             ("inspect --lake /data/lake",),
@@ -81,7 +81,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     },
     "load": {
         "fundamentals": Command(
-            "load some tickers once, from the primary generation by default",
+            "load some tickers once, from the generation that readers see by default",
             loads.FundamentalsCommand,
             loads.fundamentals,
             (
@@ -122,7 +122,7 @@ GROUPS: dict[str, dict[str, Command]] = {
             ("refresh",),
         ),
         "import-v1": Command(
-            "take recordings of v1's answers into the lake",
+            "store recordings of v1's answers in the lake",
             import_v1.ImportV1Parameters,
             import_v1.run,
             ("import-v1 recordings/", "import-v1 pages/*.json.gz --as-recorded 2026-09-30"),
@@ -142,7 +142,7 @@ GROUPS: dict[str, dict[str, Command]] = {
             ),
         ),
         "accept": Command(
-            "accept differences of the last report, with a reason, in accepted.yaml",
+            "accept differences of the last parity report, with a reason",
             accept.AcceptParameters,
             accept.run,
             (
@@ -161,13 +161,13 @@ GROUPS: dict[str, dict[str, Command]] = {
             ("checklist", "checklist --record-checksums"),
         ),
         "sign-off": Command(
-            "record that somebody signs an item of the checklist off",
+            "sign off an item of the checklist",
             switch.SignOffParameters,
             switch.sign_off,
             ("sign-off training --by 'Ada Lovelace'", "sign-off parity --by 'Ada Lovelace'"),
         ),
         "rehearse": Command(
-            "copy the lake, and simulate the passing of days in the copy",
+            "copy the lake, and let days pass in the copy",
             rehearse.RehearseParameters,
             rehearse.run,
             ("rehearse --lake /data/lake --copy /tmp/copy", "rehearse --lake /tmp/copy --days 90"),
@@ -207,7 +207,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     },
     "serve readers": {
         "silver": Command(
-            "build the silver table from whichever generation readers see",
+            "build the silver tables from the generation that readers see",
             silver.SilverCommand,
             silver.silver,
             ("silver", "silver --as-of 2024-05-31", "silver --task-runner processes"),
@@ -244,7 +244,7 @@ GROUPS: dict[str, dict[str, Command]] = {
             ("status", "status --watch", "status --html status.html"),
         ),
         "verify": Command(
-            "compare every file of the lake with what was recorded of it (run weekly)",
+            "compare every file of the lake with its recorded checksum (run weekly)",
             VerifyParameters,
             here("flows.verify.verify", switch.verify_lines),
             ("verify",),

@@ -29,7 +29,7 @@ class FundamentalsParameters(Parameters):
     ]
     generation: Annotated[
         Literal["v1", "v2"] | None,
-        Field(description="Which API to load; none: the generation that readers see now"),
+        Field(description="Which API to load; without it, the generation that readers see"),
         Flag(
             values={
                 "--use-v1": ("v1", "load from the deprecated API"),
@@ -43,16 +43,25 @@ class FundamentalsParameters(Parameters):
     statements: Statements = ALL_STATEMENTS
     filing_date_gte: Annotated[
         Day,
+        Field(description="First filing date; without any date or period, 180 days ago"),
         Flag(metavar="DAY", help="first filing date", unset=f"{DAYS_WITHOUT_DATES} days ago"),
     ] = None
-    filing_date_lt: Annotated[Day, Flag(metavar="DAY", help="filed before this day")] = None
-    cik: Annotated[str | None, Flag(help="load by CIK instead of by ticker")] = None
-    period_end: Annotated[Day, Flag(metavar="DAY", help="the period that ends on this day")] = None
-    fiscal_year: Annotated[int | None, Flag(metavar="YYYY", help="only this fiscal year")] = None
+    filing_date_lt: Annotated[
+        Day, Field(description="Filed before this day"), Flag(metavar="DAY")
+    ] = None
+    cik: Annotated[
+        str | None, Field(description="Load by CIK instead of by ticker"), Flag()
+    ] = None
+    period_end: Annotated[
+        Day, Field(description="Only the period that ends on this day"), Flag(metavar="DAY")
+    ] = None
+    fiscal_year: Annotated[
+        int | None, Field(description="Only this fiscal year"), Flag(metavar="YYYY")
+    ] = None
     fiscal_quarter: Annotated[
         int | None,
-        Field(ge=1, le=4),
-        Flag(metavar="N", help="only this fiscal quarter, 1 to 4"),
+        Field(ge=1, le=4, description="Only this fiscal quarter, 1 to 4"),
+        Flag(metavar="N"),
     ] = None
     limit: Annotated[
         int | None,

@@ -36,11 +36,12 @@ class ParityParameters(Parameters, Named):
     ] = None
     seed: Annotated[
         int,
-        Field(description="Another seed, another sample"),
+        Field(description="With a sample: another number chooses other tickers"),
         Flag(metavar="N", help="with --sample: choose another sample", group=WHICH),
     ] = 0
     day: Annotated[
         Day,
+        Field(description="Compare as if this were today"),
         Flag(
             "--date",
             metavar="DAY",
@@ -70,6 +71,7 @@ class SilverParameters(Parameters):
 
     as_of: Annotated[
         Day,
+        Field(description="Build the table as it could have been known at the end of this day"),
         Flag(
             metavar="DAY",
             help="the table as it could have been known at the end of that day, which must be over",
@@ -82,7 +84,7 @@ class SilverParameters(Parameters):
     ] = False
     give_path_back: Annotated[
         bool,
-        Field(description="Put another tool's folder back to the table's path; build nothing"),
+        Field(description="Put such a folder back at the table's path, and build nothing"),
         Flag(help="put such a folder back, and build nothing"),
     ] = False
     lake: LakeFolder = None
@@ -99,22 +101,22 @@ class PublishParameters(Parameters):
 
     to: Annotated[
         str | None,
-        Field(description="A folder, s3://, gs:// or az://; else QUANTLAKE_PUBLISH_URL"),
+        Field(description="A folder, s3://, gs:// or az://; without it, QUANTLAKE_PUBLISH_URL"),
         Flag(metavar="URL", help="a folder, s3://, gs:// or az://", unset="QUANTLAKE_PUBLISH_URL"),
     ] = None
     bronze: Annotated[
         bool,
-        Field(description="Also the current records of the primary generation"),
+        Field(description="Publish bronze's current records of the primary generation too"),
         Flag(help="also bronze's current records of the primary generation"),
     ] = False
     keep_days: Annotated[
         int,
-        Field(ge=1, le=3650, description="How far back time travel goes; older files are removed"),
-        Flag(metavar="N", help="how far back time travel goes; older files are removed"),
+        Field(ge=1, le=3650, description="Days for which old versions can be read"),
+        Flag(metavar="N"),
     ] = 30
     credentials_block: Annotated[
         str | None,
-        Field(description="The name of a Secret block with the store's options as JSON"),
+        Field(description="A Secret block with the store's options; without it, the environment"),
         Flag(
             metavar="NAME",
             help="a Secret block with the store's options",
@@ -123,8 +125,8 @@ class PublishParameters(Parameters):
     ] = None
     take_over: Annotated[
         bool,
-        Field(description="Replace all of a table that somebody else wrote"),
-        Flag(help="replace all of a table that somebody else wrote"),
+        Field(description="Replace a whole table that somebody else wrote"),
+        Flag(),
     ] = False
     lake: LakeFolder = None
 
@@ -134,15 +136,15 @@ class ExportParameters(Parameters):
 
     output: Annotated[str, Field(description="A new folder, in the layout of bronze/fundamentals")]
     statements: Statements = ALL_STATEMENTS
-    differing: Annotated[bool, Field(description="Also the fields that v2 defines differently")] = (
-        False
-    )
+    differing: Annotated[
+        bool, Field(description="Also write the fields that v2 defines differently")
+    ] = False
     continue_v1: Annotated[
-        bool, Field(description="v1's own records as they are, v2's only where v1 ends")
+        bool, Field(description="Write v1's own records as they are, and v2's only where v1 ends")
     ] = False
     dates: Annotated[
         Literal["text", "date"],
-        Field(description="How dates are written: text, as v1's readers had them, or dates"),
+        Field(description="How to write dates: as text, as v1 did, or as dates"),
     ] = "text"
     lake: LakeFolder = None
 

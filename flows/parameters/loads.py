@@ -42,21 +42,31 @@ class HistoricalLoadParameters(Parameters, Named):
     timeframes: Timeframes = DEFAULT_TIMEFRAMES
     statements: Statements = ALL_STATEMENTS
     from_date: Annotated[
-        Day, Flag("--from", metavar="DAY", help="first filing date", unset="all")
+        Day,
+        Field(description="First filing date, included; without it, all"),
+        Flag("--from", metavar="DAY", help="first filing date", unset="all"),
     ] = None
     to_date: Annotated[
-        Day, Flag("--to", metavar="DAY", help="last filing date, included", unset="no limit")
+        Day,
+        Field(description="Last filing date, included; without it, no limit"),
+        Flag("--to", metavar="DAY", help="last filing date, included", unset="no limit"),
     ] = None
     lake: LakeFolder = None
     base_url: BaseUrl = None
-    resume: Annotated[bool, Flag("--fresh", help="do not resume an interrupted run")] = True
+    resume: Annotated[
+        bool,
+        Field(description="Continue a run of the last day that was cut off"),
+        Flag("--fresh", help="do not continue a run that was cut off"),
+    ] = True
     adopt: Annotated[
         bool,
-        Field(description="Write v1's files in our form, where another tool wrote them"),
+        Field(description="Write v1's files in our form, although another tool wrote them"),
         Flag(help="write v1's files in our form from now on; originals go to ops/adopted"),
     ] = False
     original_dates: Annotated[
-        bool, Flag(help="ask the filings index when v2's periods were first filed")
+        bool,
+        Field(description="Ask the vendor's filings index when v2's periods were first filed"),
+        Flag(help="ask the filings index when v2's periods were first filed"),
     ] = False
     witness: Annotated[
         Witness, Flag(help="with --original-dates: ask SEC EDGAR first, whose dates are exact")
@@ -106,7 +116,7 @@ class HistoricalLoadParameters(Parameters, Named):
 
 class _Shards(Parameters):
     shards: Annotated[
-        int, Field(ge=1, le=MAX_SHARDS, description="Flow runs to split the load into")
+        int, Field(ge=1, le=MAX_SHARDS, description="How many flow runs to split it into")
     ] = 4
 
 
@@ -131,7 +141,9 @@ class DailyUpdateParameters(Parameters, Named):
     generation: GenerationChoice = "both"
     days_back: DaysBack = 7
     day: Annotated[
-        Day, Flag("--date", metavar="DAY", help="the last day", unset="today in New York")
+        Day,
+        Field(description="The last day to load; without it, today in New York"),
+        Flag("--date", metavar="DAY", help="the last day", unset="today in New York"),
     ] = None
     tickers: Annotated[Tickers, replace(TICKERS_FLAG, unset="those in the lake")] = None
     tickers_file: TickersFile = None
@@ -194,7 +206,7 @@ class RefreshParameters(Parameters, Named):
     statements: Statements = ALL_STATEMENTS
     accept_withdrawals: Annotated[
         bool,
-        Field(description="Withdraw records that v2 no longer holds, even most of a ticker's"),
+        Field(description="Withdraw records that v2 no longer has, even most of a ticker's"),
         Flag(),
     ] = False
     lake: LakeFolder = None

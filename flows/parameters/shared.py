@@ -24,7 +24,7 @@ GenerationChoice = Annotated[
 ]
 Tickers = Annotated[
     list[str] | None,
-    Field(description="Tickers to load, such as AAPL; none: see the flow"),
+    Field(description="Such as AAPL; the flow's description says what it uses without any"),
     TICKERS_FLAG,
 ]
 TickersFile = Annotated[
@@ -34,7 +34,7 @@ TickersFile = Annotated[
 ]
 Universe = Annotated[
     Literal["active", "all"] | None,
-    Field(description="The whole market: listed companies, or delisted ones too"),
+    Field(description="The whole market: listed companies (active), or delisted ones too (all)"),
     Flag(group=WHICH),
 ]
 Timeframes = Annotated[
@@ -44,22 +44,22 @@ Timeframes = Annotated[
 ]
 Statements = Annotated[
     list[Statement],
-    Field(description="Which statements"),
+    Field(description="Which of the three statements"),
     Flag("--statement", unset="all three"),
 ]
 Day = Annotated[
     date | None,
-    Field(description="A day in New York, where filings happen"),
+    Field(description="A day in New York, as YYYY-MM-DD"),
     Flag(metavar="DAY"),
 ]
 LakeFolder = Annotated[
     str | None,
-    Field(description="The lake's folder; else QUANTLAKE_ROOT, else ./data"),
+    Field(description="The lake's folder; without it, QUANTLAKE_ROOT, else ./data"),
     Flag(metavar="DIR", help="the lake", unset="QUANTLAKE_ROOT, else ./data", group=WHERE),
 ]
 BaseUrl = Annotated[
     str | None,
-    Field(description="Another address of the API, or a sandbox"),
+    Field(description="Another address of the API, such as a sandbox's"),
     Flag(metavar="URL", group=WHERE),
 ]
 WithRatios = Annotated[
@@ -69,12 +69,12 @@ WithRatios = Annotated[
 ]
 Witness = Annotated[
     Literal["edgar"] | None,
-    Field(description="Ask SEC EDGAR, whose filings settle what v1 and v2 say differently"),
+    Field(description="Ask SEC EDGAR, whose filings settle differences of v1 and v2"),
     Flag(help="ask SEC EDGAR about differences; needs EDGAR_IDENTITY", group=WHERE),
 ]
 DaysBack = Annotated[
     int,
-    Field(ge=0, le=MAX_DAYS_BACK, description="Days before the last one to ask for"),
+    Field(ge=0, le=MAX_DAYS_BACK, description="How many days to look back from the last one"),
     Flag(metavar="N"),
 ]
 

@@ -12,17 +12,17 @@ from polygon_fundamentals.cutover.retention import Retention
 
 Readers = Annotated[
     str | None,
-    Field(description="Another readers.toml"),
+    Field(description="Another file of readers' checks"),
     Flag(metavar="FILE", unset="deployments/readers.toml"),
 ]
 V1Side = Annotated[
     Literal["live", "retired"] | None,
-    Field(description="Whether v1's endpoint still answers; none: what the ledger knows"),
-    Flag(help="whether v1 still answers", unset="what the ledger knows"),
+    Field(description="Whether v1's endpoint still answers; without it, what the ledger says"),
+    Flag(help="whether v1 still answers", unset="what the ledger says"),
 ]
 Execute = Annotated[
     bool,
-    Field(description="Off: say what would be done, change nothing"),
+    Field(description="Off: show what would be done, and change nothing"),
     Flag(help="carry it out; without it, only the plan is printed"),
 ]
 
@@ -43,17 +43,17 @@ class VerifyParameters(Parameters):
 class CutoverParameters(Parameters):
     """v2 becomes what readers see."""
 
-    execute: Annotated[Execute, Field(description="Off: show the plan, change nothing")] = False
+    execute: Annotated[Execute, Field(description="Off: show the plan, and change nothing")] = False
     force: Annotated[
         str | None,
-        Field(description="Why to switch although lines of the checklist are unmet"),
+        Field(description="The reason to switch although lines of the checklist are unmet"),
         Flag(
             metavar="REASON", help="switch although lines are unmet; the reason goes to the journal"
         ),
     ] = None
     postpone_file: Annotated[
         str | None,
-        Field(description="Nothing is switched while this file exists"),
+        Field(description="Wait with the switch while this file exists"),
         Flag(metavar="FILE", help="wait as long as this file exists"),
     ] = None
     wait_minutes: Annotated[
@@ -63,7 +63,7 @@ class CutoverParameters(Parameters):
     ] = 30.0
     allow_gap: Annotated[
         bool,
-        Field(description="Accept a gap where names cannot be swapped in one call"),
+        Field(description="Allow a moment without data where names cannot be swapped in one call"),
         Flag(
             help="allow a moment without data if the file system cannot swap two names atomically"
         ),
@@ -79,18 +79,22 @@ class CutoverParameters(Parameters):
 class RollbackParameters(Parameters):
     """v1 becomes what readers see again."""
 
-    execute: Annotated[Execute, Field(description="Off: only say whether it is possible")] = False
+    execute: Annotated[
+        Execute, Field(description="Off: say whether it is possible, and change nothing")
+    ] = False
     delayed: Annotated[
         bool, Field(description="Fill v1's missed days and check parity first"), Flag()
     ] = False
     accept_parity: Annotated[
         str | None,
-        Field(description="Why to go on with a delayed rollback although parity fails"),
+        Field(description="The reason for a delayed rollback although parity fails"),
         Flag(
             metavar="REASON", help="roll back although parity fails; the reason goes to the journal"
         ),
     ] = None
-    accept_stale: Annotated[bool, Field(description="Accept v1 with missing days"), Flag()] = False
+    accept_stale: Annotated[
+        bool, Field(description="Switch to v1 although it lacks days"), Flag()
+    ] = False
     readers: Readers = None
     lake: LakeFolder = None
     base_url: BaseUrl = None
@@ -119,12 +123,12 @@ class CleanupParameters(Parameters):
     ] = Retention.data_days
     scripts: Annotated[
         list[str] | None,
-        Field(description="Scripts of v1 that go into the archive too"),
+        Field(description="Scripts of v1 to put into the archive too"),
         Flag("--script", metavar="FILE"),
     ] = None
     cron_lines: Annotated[
         list[str] | None,
-        Field(description="Cron lines that go into the archive too"),
+        Field(description="Cron lines to put into the archive too"),
         Flag("--cron-line", metavar="TEXT"),
     ] = None
     lake: LakeFolder = None
@@ -136,12 +140,12 @@ class RestoreParameters(Parameters):
     execute: Execute = False
     adopted: Annotated[
         bool,
-        Field(description="Give v1's folder the files back that another tool wrote"),
+        Field(description="Put v1's files back as another tool wrote them"),
         Flag(help="put back v1's files as another tool wrote them, before our loads"),
     ] = False
     archive: Annotated[
         str | None,
-        Field(description="Its file name; none: the newest"),
+        Field(description="The archive's file name; without it, the newest"),
         Flag(metavar="NAME", help="a file in archive/", unset="the newest"),
     ] = None
     lake: LakeFolder = None

@@ -52,7 +52,7 @@ def test_every_parameter_shows_a_description_or_speaks_for_itself(name: str) -> 
 def test_descriptions_reach_the_form() -> None:
     found = form(flow_of(DECLARED["daily-both"]))["properties"]
     assert found["generation"]["description"] == "v1 is the deprecated API, v2 the official one"
-    assert found["day"]["description"] == "A day in New York, where filings happen"
+    assert found["day"]["description"] == "The last day to load; without it, today in New York"
     assert [name for name, schema in found.items() if not schema.get("description")] == []
 
 
