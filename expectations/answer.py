@@ -200,8 +200,8 @@ def _no_longer_applied(parity: Parity, asked: Asked) -> list[str]:
     one = unused[0]
     return [
         f"accepted.yaml: {len(unused):,} of its differences no longer occur, such as "
-        f"{one.ticker or one.cik} {one.statement.value} {one.period_end} {one.v2_field}: "
-        "remove them"
+        f"{one.ticker or one.cik} {one.statement.value} {one.period_end} {one.v2_field}; remove "
+        "these entries"
     ]
 
 
@@ -248,9 +248,9 @@ def _summary(parity: Parity, asked: Asked, outcome: Outcome) -> JsonObject:
     listed_kinds = (*DIFFERENCE_KINDS, Kind.NULL_IN_V2)
     last = parity.v1_last_filing
     absent = parity.absent_tickers
-    reach = f"v1's last filing is of {last}." if last else "v1 holds no dated filing."
+    reach = f"v1's last filing is from {last}." if last else "v1 has no filing with a date."
     if asked.v1_is_frozen:
-        reach = f"v1 is history: this is parity with it, and says nothing of filings after {last}."
+        reach = f"v1 is retired: this compares its history, up to its last filing on {last}."
     missing = parity.missing_periods
     listed = missing[["statement", "ticker", "timeframe"]].astype(str)
     listed["period_end"] = missing["period_end"].dt.strftime("%Y-%m-%d")

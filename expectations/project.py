@@ -43,13 +43,13 @@ _README = f"""\
     import great_expectations as gx
     context = gx.get_context(context_root_dir="…/ops/parity/gx")
     context.suites.all()                       # the rules
-    context.checkpoints.get("{NAME}").run()     # asked of the last run's frames once more
+    context.checkpoints.get("{NAME}").run()     # evaluates them on the data of the last run again
 
-Nothing else must be imported: the rules are in plugins/{PLUGIN}, which the store of the suites
-brings along. ../frames holds the facts of the last run (by its absolute path: where the lake was
-moved, run parity there), validations/ the results of the last {RUNS_KEPT}.
+You need not import anything else: the rules are in plugins/{PLUGIN}, which the store of the suites
+imports. ../frames holds the data of the last run (by its absolute path: if you moved the lake, run
+parity there), and validations/ the results of the last {RUNS_KEPT}.
 
-Each run of `polygon-fundamentals parity` writes suites, frames and plugins anew, from
+Each run of `polygon-fundamentals parity` writes suites, frames and plugins again, from
 expectations/tolerances.yaml and expectations/accepted.yaml: change those. Actions that you add to
 checkpoints/{NAME}.json and settings that you add to great_expectations.yml stay.
 """

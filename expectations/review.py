@@ -174,7 +174,7 @@ def _by_field(values: pd.DataFrame, colours: Mapping[str, str]) -> dict[str, obj
     differing = share[share > 0] if share.any() else share  # all equal: the numbers stay
     top = differing.sort_values(ascending=False).head(FIELDS_DRAWN).index
     shares = unequal.loc[top].div(compared.loc[top], axis=0) * 100
-    name = "Which fields differ, and the finding for each (percent of the values compared)"
+    name = "Differences by field and finding, in percent of the values compared"
     series = {str(c): shares[c].tolist() for c in shares}
     svg = charts.stacked(
         name, [str(f) for f in top], series, "%", [colours[kind] for kind in series]
@@ -195,7 +195,7 @@ def _by_year(values: pd.DataFrame) -> dict[str, object] | None:
         .astype(int)
     )
     top = table.sum(axis=1).sort_values(ascending=False).head(FIELDS_DRAWN).index
-    name = "Where they differ: values that are not equal, by field and year of the period's end"
+    name = "Differences by field and year of the period's end"
     svg = charts.dots(
         name,
         [str(year) for year in table.columns],
@@ -217,7 +217,7 @@ def _by_run(
     counts = {kind: [run["differences"].get(kind, 0) for run in runs] for kind in kinds}
     counts["missing periods"] = [run.get("missing_periods_total", 0) for run in runs]
     drawn = [*(colours[kind] for kind in kinds), _MISSING_COLOUR]
-    name = "Whether it gets better: findings, run by run"
+    name = "Findings by run"
     table = pd.DataFrame({"run": labels, **counts})
     table.insert(1, "answer", ["passed" if run["passed"] else "not passed" for run in runs])
     table.insert(2, "scope", [run["scope"] for run in runs])
@@ -241,7 +241,7 @@ def _coverage(frames: Path) -> dict[str, object] | None:
             "missing in v2": counts["missing"],
         }
     )
-    name = "What is covered: periods of each generation, by year of the period's end"
+    name = "Periods of each generation by year of the period's end"
     series = {str(column): table[column].astype(int).tolist() for column in table}
     svg = charts.bars(name, [str(year) for year in table.index], series)
     # A year is a name, and gets no thousands separator.

@@ -23,10 +23,10 @@ from polygon_fundamentals.parity.totals import PRESENT
 from polygon_fundamentals.statements import Generation, Statement
 
 _RELATIONS = {
-    Relation.EXACT: "the two are the same figure",
-    Relation.SIGN_FLIPPED: "the two have opposite signs, so v1's is turned before comparing",
-    Relation.DEFINITION_DIFFERS: "the two are defined differently, and only what the definition "
-    "explains may differ",
+    Relation.EXACT: "both are the same figure",
+    Relation.SIGN_FLIPPED: "they have opposite signs, so v1's is turned before comparing",
+    Relation.DEFINITION_DIFFERS: "they are defined differently, and may differ only as far as the "
+    "definition explains",
 }
 _UNITS = {Unit.USD: "dollar", Unit.USD_PER_SHARE: "dollar", Unit.SHARES: "share"}
 # What tells the rules of one class apart.
@@ -77,9 +77,8 @@ def _suite(name: str, expectations: Iterable[Expectation]) -> ExpectationSuite:
 
 
 def _allowed(finding: str, at_most: Any, reason: str) -> str:
-    if at_most == "unlimited":
-        return f"Any number of {finding} is allowed. {reason}"
-    return f"At most {at_most} {finding} {'is' if at_most == 1 else 'are'} allowed. {reason}"
+    some = {"unlimited": "Any number of", 0: "No"}.get(at_most, f"At most {at_most}")
+    return f"{some} {finding} findings may occur. {reason}"
 
 
 def _limit(budget: Budget) -> int | None:
@@ -92,7 +91,7 @@ def _states(tolerances: Tolerances, *kinds: Kind) -> tuple[dict[str, int | None]
     limits: dict[str, int | None] = {PRESENT: None}
     limits |= {kind: _limit(budget) for kind, budget in budgets.items()}
     return limits, [
-        _allowed(kind, b.at_most, f"Counted in each statement by itself. {b.reason}")
+        _allowed(kind, b.at_most, f"Each statement is counted separately. {b.reason}")
         for kind, b in budgets.items()
     ]
 
@@ -105,7 +104,7 @@ def _each(
     **more: Any,
 ) -> Iterator[Expectation]:
     """Yield a rule for each statement, that may be broken as often as tolerances.yaml says."""
-    notes = [f"At most {rule.at_most} may break the rule. {rule.reason}"]
+    notes = [f"At most {rule.at_most} cases may break the rule. {rule.reason}"]
     more |= {"at_most": rule.at_most, "notes": notes, "description": description}
     return (kind(statement=statement.value, **more) for statement in statements)
 
@@ -125,8 +124,8 @@ def _tickers(tolerances: Tolerances) -> Iterator[Expectation]:
         tolerances,
         (Kind.DELISTED, Kind.RENAMED, Kind.MISSING),
         "Each ticker that v1 has must be in v2, under its own name or its company's present one "
-        "(renamed), or be known as delisted: v2 serves listed names only, and silver keeps v1's "
-        "records of the others. A ticker in state 'missing' would be lost to readers.",
+        "(renamed), or be known as delisted: v2 covers listed companies only, and silver keeps "
+        "v1's records of the others. A ticker in state 'missing' would be lost to readers.",
     )
 
 
@@ -135,9 +134,9 @@ def _periods(tolerances: Tolerances) -> Iterator[Expectation]:
         rules.ExpectEveryV1PeriodToBeInV2,
         tolerances,
         (Kind.MISSING, Kind.EXTRA),
-        "Each period that v1 reports for a company that v2 has must be in v2, by "
-        "company, timeframe and period end; never by filing date. Periods of absent companies "
-        "go with their ticker. 'extra' periods are in v2 alone.",
+        "Each period that v1 has of a company that v2 has must be in v2. Periods are matched by "
+        "company, timeframe and period end, never by filing date. Periods of companies that v2 "
+        "lacks are counted with their ticker. 'extra' periods are in v2 alone.",
     )
 
 
@@ -170,8 +169,8 @@ def _budgets(tolerances: Tolerances) -> Iterator[Expectation]:
             at_most=_limit(budget),
             except_for=[[b.statement.value, b.v2_field] for b in own],
             notes=[_allowed(kind.value, budget.at_most, budget.reason)],
-            description=f"How many differences are {kind.value}, over all statements"
-            + (" but those with a budget of their own." if own else "."),
+            description=f"How many differences are {kind.value}, in all statements together"
+            + (", except those with a budget of their own." if own else "."),
         )
         for scoped in own:
             field = scoped.v2_field
@@ -201,8 +200,8 @@ def _accepted(accepted: Sequence[Accepted]) -> Expectation:
         at_most=0,
         notes=[f"{a.statement.value} {a.cik} {a.v2_field}: {a.reason} ({a.by})" for a in accepted]
         or ["accepted.yaml lists nothing."],
-        description="A difference that is called accepted must stand in accepted.yaml, with both "
-        "of its values, a reason, a name and a last day.",
+        description="accepted.yaml must list each difference that is called accepted, with both "
+        "values, a reason, a name and a last day.",
     )
 
 
@@ -210,10 +209,10 @@ def _unique_keys(tolerances: Tolerances, generation: Generation) -> Iterator[Exp
     return _each(
         rules.ExpectRecordKeyToBeUnique,
         tolerances.rules.unique_keys,
-        "Each record key (company, timeframe, period end and the fiscal label it claims) has one "
-        "content in each ticker's files. The same row written twice by an older tool is read as "
-        "one, and of an original and its amendment the later filing counts; two different "
-        "contents of one filing leave open which is true.",
+        "Each record key (company, timeframe, period end and fiscal label) has one content in each "
+        "ticker's files. A row that an older tool wrote twice counts once, and of an original and "
+        "its amendment the later filing counts. If one filing has two different contents, nothing "
+        "says which is true.",
         generation=generation.value,
     )
 
@@ -225,8 +224,8 @@ def _v2_records(tolerances: Tolerances) -> Iterator[Expectation]:
             yield from _each(
                 rules.ExpectV2IdentityToHold,
                 tolerances.rules.identities,
-                f"In each record of v2 that has the lines: {name}. What is left over may be no "
-                "more than rounding the lines explains.",
+                f"In each record of v2 that has these lines: {name}. The two sides may differ by "
+                "no more than the rounding of the lines explains.",
                 statements=[statement],
                 identity=name,
             )
@@ -249,16 +248,16 @@ def _recency(tolerances: Tolerances) -> Iterator[Expectation]:
     yield from _each(
         rules.ExpectV2ToBeFresh,
         fresh,
-        f"The newest record of v2 was seen at most {fresh.limit:g} days before the "
-        "run: every company files once a quarter, so a lake without anything new for longer "
-        "is not being updated.",
+        f"The newest record of v2 was seen at most {fresh.limit:g} days before the run. Every "
+        "company files once a quarter, so a lake without a new record for longer is not being "
+        "updated.",
         limit=fresh.limit,
     )
     yield from _each(
         rules.ExpectV2NotToLagBehindV1,
         behind,
-        f"v2's newest filing may be at most {behind.limit:g} days older than v1's, "
-        "of the tickers that v2 has too.",
+        f"v2's newest filing may be at most {behind.limit:g} days older than v1's, among the "
+        "tickers that v2 has too.",
         limit=behind.limit,
     )
 
@@ -267,8 +266,8 @@ def _v2_files(tolerances: Tolerances) -> Iterator[Expectation]:
     return _each(
         rules.ExpectV2FileToBeFlat,
         tolerances.rules.flat_files,
-        "Each file of v2 is flat: no nested `financials` column, no column that "
-        "docs/schema.md does not list, none of another type.",
+        "Each file of v2 is flat: it has no nested `financials` column, and only columns that "
+        "docs/schema.md lists, each of its type.",
     )
 
 
@@ -277,9 +276,9 @@ def _counts(tolerances: Tolerances) -> Iterator[Expectation]:
     return _each(
         rules.ExpectCountPerTickerToBePlausible,
         rule,
-        "Between a company's first and last period the calendar holds one quarter "
-        f"every three months and one year every twelve; over {rule.limit:g} more periods than "
-        "that are the same ones twice, under other dates.",
+        "Between a company's first and last period the calendar has one quarter every three "
+        f"months and one year every twelve. More than {rule.limit:g} periods beyond that are the "
+        "same periods again, under other dates.",
         slack=rule.limit,
     )
 
@@ -290,8 +289,8 @@ def _lost_fields(tolerances: Tolerances) -> Iterator[Expectation]:
         yield from _each(
             rules.ExpectFieldNotToBeLost,
             rule,
-            f"At most {rule.limit:.0%} of v1's values may be without one in v2: of a field that at "
-            f"least half of the companies have, and in each company of those that every one has "
+            f"v2 may lack at most {rule.limit:.0%} of v1's values of a field that at least half of "
+            f"the companies have, and within each company of those that all have "
             f"({', '.join(OF_EVERY_COMPANY[statement])}). A field that fewer have, but more than "
             "one, must have a value in v2, unless v2 may leave it out (`left_out`).",
             statements=[statement],

@@ -109,7 +109,7 @@ class ExpectRecordKeyToBeUnique(ParityRule):
 class ExpectV2FileToBeFlat(ParityRule):
     """v2's files have the documented columns and types."""
 
-    title: ClassVar[str] = "v2 is flat, with documented columns and types"
+    title: ClassVar[str] = "v2's files are flat, with the documented columns and types"
     noun: ClassVar[str] = "files of v2"
     shown: ClassVar[tuple[str, ...]] = ("ticker", "company_name", "file", "fault")
 
@@ -142,7 +142,7 @@ class ExpectV2IdentityToHold(ParityRule):
 class ExpectNoFilingDateInTheFuture(ParityRule):
     """No record claims to be filed later than the day of the run."""
 
-    title: ClassVar[str] = "No filing date lies in the future"
+    title: ClassVar[str] = "No filing date is in the future"
     noun: ClassVar[str] = "records of v2"
     shown: ClassVar[tuple[str, ...]] = (*CASE, "filing_date", "days_after_run")
 
@@ -153,7 +153,7 @@ class ExpectNoFilingDateInTheFuture(ParityRule):
 class ExpectNoFilingBeforeItsPeriodEnds(ParityRule):
     """No record claims to be filed before the end of the period that it is about."""
 
-    title: ClassVar[str] = "No filing date lies before its period's end"
+    title: ClassVar[str] = "No filing date is before its period's end"
     noun: ClassVar[str] = "records of v2"
     shown: ClassVar[tuple[str, ...]] = (*CASE, "filing_date")
 
@@ -181,7 +181,7 @@ class _Age(ParityRule):
 class ExpectV2ToBeFresh(_Age):
     """v2 has brought something new lately."""
 
-    title: ClassVar[str] = "v2 is not older than the freshness limit"
+    title: ClassVar[str] = "v2 has new records"
     column: ClassVar[str] = "days_since_v2_was_seen"
     shown: ClassVar[tuple[str, ...]] = ("statement", "v2_last_seen", "days_since_v2_was_seen")
 
@@ -204,7 +204,7 @@ class ExpectCountPerTickerToBePlausible(ParityRule):
 
     slack: float
 
-    title: ClassVar[str] = "Counts per ticker are plausible"
+    title: ClassVar[str] = "The number of periods per ticker is plausible"
     noun: ClassVar[str] = "tickers and timeframes"
     shown: ClassVar[tuple[str, ...]] = (
         "ticker", "company_name", "timeframe", "periods", "calendar_holds", "first_end", "last_end",

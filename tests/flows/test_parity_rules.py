@@ -144,7 +144,7 @@ def test_a_rule_broken_in_the_frame(
 
 
 RESTATED = (
-    "restated: {at_most: 0, reason: A later filing is a hint and no proof; someone should look.}"
+    "restated: {at_most: 0, reason: A later filing is a hint and no proof; somebody should look.}"
 )
 IN_THE_STORED_SUITE = """
 import great_expectations as gx

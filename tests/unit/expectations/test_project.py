@@ -90,7 +90,7 @@ def test_a_line_of_the_yaml_changes_just_its_rule(tmp_path: Path) -> None:
     assert after[identity]["kwargs"]["finding"] == "unexplained"
     assert after[identity]["kwargs"]["at_most"] == 7
     assert after[identity]["notes"] == [
-        "At most 7 unexplained are allowed. Nothing explains the difference."
+        "At most 7 unexplained findings may occur. Nothing explains the difference."
     ]
 
 
@@ -331,7 +331,7 @@ def test_an_acceptance_that_no_longer_applies_is_noted_in_a_whole_run(mine: Lake
     )
     note = (
         "accepted.yaml: 1 of its differences no longer occur, such as AAA cash_flow 2024-12-28 "
-        "net_cash_from_operating_activities: remove them"
+        "net_cash_from_operating_activities; remove these entries"
     )
     assert note in run(mine, "whole", (gone,))["notes"]
     # Where only some tickers were asked for, the difference may be one of another.
