@@ -45,9 +45,10 @@ def run(given: DeployParameters, as_json: bool) -> int:
         for change in step.changes:
             print(f"    {change}")
     if given.plan:
-        print(f"{done.changes} of {len(done.steps)} would change on {done.server}")
+        print(f"{done.changes} of {len(done.steps)} objects would change on {done.server}")
     else:
         print(
-            f"{done.changes} of {len(done.steps)} changed on {done.server}; read back: as declared"
+            f"{done.changes} of {len(done.steps)} objects changed on {done.server}; "
+            "all are as declared"
         )
     return 0

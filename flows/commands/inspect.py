@@ -63,7 +63,7 @@ def lines(answer: Inspection) -> Iterator[str]:
         yield (
             f"  {item.statement}: {item.files:,} files, {item.bytes / 1e6:,.1f} MB, "
             f"{item.tickers:,} tickers, {item.records:,} records, {item.periods:,} periods, "
-            f"{item.doubles_alike:,} doubles alike, {differ or 'none that differ'}"
+            f"{item.doubles_alike:,} identical duplicates, {differ or 'none that differ'}"
         )
     if lake.named_only:
         yield (

@@ -103,8 +103,8 @@ def unforeseen(error: Exception) -> str:
         log.writelines(traceback.format_exception(error))
     said = traceback.format_exception_only(error)[-1].strip().rstrip(".")
     return (
-        f"unexpected {said}; run the same command again (what is done stays done). If it fails "
-        f"again, report it with the traceback in {name}"
+        f"unexpected {said}; run the same command again, which continues. If it fails again, "
+        f"report it with the traceback in {name}"
     )
 
 
@@ -133,11 +133,11 @@ def load_lines(report: Mapping[str, Any]) -> Iterator[str]:
             yield f"    {load['rows_withdrawn']:,} rows withdrawn and moved to ops/revisions"
         if load["rows_withheld"]:
             print(
-                f"error: {load['rows_withheld']:,} rows of {name} were not in the answer and are "
-                f"still in the lake ({_first_of(load['tickers_withheld'])}): an answer may be "
-                "partial if it lacks the newest periods, many periods of a ticker, or periods of "
-                "many tickers. Run again; if the API says the same of a ticker, "
-                "`refresh --tickers SYMBOL --accept-withdrawals` moves its rows to ops/revisions",
+                f"error: {load['rows_withheld']:,} rows of {name} were not in the answer and stay "
+                f"in the lake ({_first_of(load['tickers_withheld'])}): an answer that lacks a "
+                "ticker's newest period, many of its periods, or periods of many tickers may be "
+                "partial. Run again; if the API still lacks them, "
+                "`refresh --tickers SYMBOL --accept-withdrawals` moves them to ops/revisions",
                 file=sys.stderr,
             )
         if load["units_resumed"]:
@@ -183,7 +183,7 @@ def warn(name: str, load: Mapping[str, Any]) -> None:
     if nothing and not load["failed"]:
         who = _first_of(nothing)
         stray = load.get("rows_unfollowed", 0)
-        why = f"{stray:,} rows came that name no ticker or company asked for, and were not stored"
+        why = f"{stray:,} rows name none of the tickers or companies, and were not stored"
         if not stray:
             why = "not listed (v2), nothing filed in these days, or a misspelt ticker"
         print(f"warning: {name}: no rows for {who}: {why}", file=sys.stderr)
@@ -236,7 +236,7 @@ def parity_lines(report: Mapping[str, Any]) -> Iterator[str]:
     if len(missing) > MISSING_SHOWN:
         yield f"  and {len(missing) - MISSING_SHOWN:,} more periods"
     yield from _missing_lines(report)
-    yield f"what differs and why: {Path(report['data_docs']).with_name('review.html')}"
+    yield f"review page, what differs and why: {Path(report['data_docs']).with_name('review.html')}"
     yield f"every value that is not equal: {report['report_csv']}"
     yield "what each finding means: docs/parity.md"
 

@@ -144,6 +144,6 @@ def as_fundamentals_error(error: FundamentalsError | OSError) -> FundamentalsErr
         return error
     place = f"{error.filename}: " if error.filename else ""
     return LakeError(
-        f"{place}{error.strerror or error}; what was there is whole. Free space or fix the "
+        f"{place}{error.strerror or error}; existing files are intact. Free space or fix the "
         "permissions of the lake, then run again"
     )

@@ -108,7 +108,7 @@ def test_an_interrupted_command_says_how_to_go_on_and_ends_its_processes(
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.splitlines()[-1] == "error: interrupted; run the same command again to go on"
+    assert said.splitlines()[-1] == "error: interrupted; run the same command again to continue"
     assert "Traceback" not in said
     assert_none_is_left(home)
 

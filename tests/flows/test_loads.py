@@ -231,7 +231,7 @@ def test_rows_that_nothing_names_are_told(lake: Lake, capsys: pytest.CaptureFixt
         capsys.readouterr()
         code = main([*words, *where(server.url, lake)])
     assert code == 0
-    assert "and 96 more: 6 rows came that name no ticker or company" in capsys.readouterr().err
+    assert "and 96 more: 6 rows name none of the tickers or companies" in capsys.readouterr().err
 
 
 def test_a_run_that_was_cut_off_goes_on_where_it_stopped(sandbox: Sandbox, lake: Lake) -> None:

@@ -324,7 +324,7 @@ def test_a_copy_and_a_second_lake_leave_the_schedules_alone(
     code, report = flows(served, copy, "cutover", *force)
     assert (code, as_it_is(copy)[:2]) == (0, ("v2", "v2")), report
     steps = {step["name"]: step["detail"] for step in report["steps"]}
-    assert steps["pause schedules"].startswith("passed: this is a copy to rehearse on")
+    assert steps["pause schedules"].startswith("skipped: this is a copy to rehearse on")
     days = ["--deployments-days", "0", "--data-days", "0"]
     assert flows(served, copy, "cleanup", "--execute", *days)[0] == 0
     assert (schedules(served), retired(served), variable(served)) == (STARTS, set(), now)

@@ -57,7 +57,7 @@ def test_without_a_deploy_a_run_stops_before_its_first_request(served: World) ->
 def test_deploying_twice_changes_nothing_the_second_time(served: World) -> None:
     told = served.run("deploy", POLYGON_REQUESTS_PER_MINUTE="600")
     assert told.returncode == 0, told.stderr
-    assert told.stdout.splitlines()[-1].endswith("read back: as declared")
+    assert told.stdout.splitlines()[-1].endswith("all are as declared")
     first = as_deployed(served)
     assert first.keys() == {d["name"] for d in declared()}
     told = served.run("deploy", POLYGON_REQUESTS_PER_MINUTE="600")

@@ -78,14 +78,14 @@ def _row_line(name: str, case: Case, wanted: Sequence[Generation], words: str) -
     return ChecklistItem(
         name,
         len(row) >= least,
-        f"{words} on {counted(len(row), 'business day')} in a row{span}; {least} are asked for",
+        f"{words} on {counted(len(row), 'business day')} in a row{span}; {least} are required",
         remedy,
     )
 
 
 def parity_item(case: Case) -> ChecklistItem:
     """Return the last parity's result, its scope, and whether it is newer than the last load."""
-    remedy = "run `polygon-fundamentals parity` after the last load, and fix what it names"
+    remedy = "run `polygon-fundamentals parity` after the last load, and settle what it names"
     last = queries.newest_parity(case.entries)
     if last is None:
         return ChecklistItem("parity", None, "parity has not been run", remedy)
@@ -116,7 +116,7 @@ def parity_item(case: Case) -> ChecklistItem:
         words.append(f"older than the last change of the lake ({changed:%Y-%m-%d %H:%M} UTC)")
     if not enough:
         words.append(
-            f"{least:,} tickers{' and the whole history' if case.retired else ''} are asked for"
+            f"{least:,} tickers{' and the whole history' if case.retired else ''} are required"
         )
     ok = result.passed and fresh and enough and bool(tickers)
     return ChecklistItem("parity", ok, ", ".join(words), remedy)
@@ -130,7 +130,7 @@ def run_time_item(case: Case) -> ChecklistItem:
     row = days[-case.thresholds.business_days :]
     v1, v2 = (queries.median_seconds(updates[g], row) for g in (Generation.V1, Generation.V2))
     if v1 is None or v2 is None:
-        detail = "no business day up to now on which both ran"
+        detail = "there is no business day yet on which both ran"
         return ChecklistItem("run time", None, detail, remedy)
     remedy = "raise POLYGON_THREADS or the rate limit for v2, or the threshold run_time_ratio"
     limit = case.thresholds.run_time_ratio
@@ -165,8 +165,8 @@ def storage_item(case: Case) -> ChecklistItem:
     return ChecklistItem(
         "storage",
         small and room if v1 else None,
-        f"v2 {v2 / 1e6:,.1f} MB, v1 {v1 / 1e6:,.1f} MB (under {limits.storage_ratio:.0%} of it is "
-        f"asked for); {free / 1e9:,.1f} GB free",
+        f"v2 {v2 / 1e6:,.1f} MB, v1 {v1 / 1e6:,.1f} MB (less than {limits.storage_ratio:.0%} of it "
+        f"is required); {free / 1e9:,.1f} GB free",
         remedy,
     )
 
@@ -194,7 +194,7 @@ def silver_item(case: Case) -> ChecklistItem:
     words = "same schema" if same else "another schema"
     if same and not answers and not result.checks:
         detail = f"from v2: {words}; no readers' check compared a figure"
-        remedy = "list what your readers ask in deployments/readers.toml, then run the drill again"
+        remedy = "add your readers' checks to deployments/readers.toml, then run the drill again"
         return ChecklistItem("silver", None, detail, remedy)
     compared = "; ".join(answers[:SHOWN]) or f"readers' checks that agree: {result.checks}"
     return ChecklistItem("silver", same and not answers, f"from v2: {words}; {compared}", remedy)
@@ -213,9 +213,8 @@ def drill_item(case: Case) -> ChecklistItem:
     passed = last.drill.passed
     fresh = age <= case.thresholds.drill_days
     words = f"{'passed' if passed else 'failed'} {age:.1f} days ago"
-    return ChecklistItem(
-        "drill", passed and fresh, f"{words}; {case.thresholds.drill_days} are allowed", remedy
-    )
+    detail = f"{words}; at most {case.thresholds.drill_days} are allowed"
+    return ChecklistItem("drill", passed and fresh, detail, remedy)
 
 
 def sign_offs_item(case: Case) -> ChecklistItem:
@@ -267,7 +266,7 @@ def other_data_item(case: Case) -> ChecklistItem:
     detail = f"stays reachable at its path: {companions.in_words(names)}"
     if both:
         detail = f"in v1's folder and in v2's, so one would be hidden: {companions.in_words(both)}"
-    remedy = f"join the two in {case.lake.pointer}, and remove the other"
+    remedy = f"move everything into {case.lake.pointer}, and remove the other"
     return ChecklistItem("other data", not both, detail, remedy)
 
 
@@ -275,8 +274,8 @@ def rehearsal_item(case: Case) -> ChecklistItem:
     """Return whether a copy that was made to rehearse on stands where it was made."""
     made = rehearsal.rehearsal_of(case.lake)
     assert made is not None  # else the line is not asked for
-    words = f"a copy of {made.copy_of}, in which {made.days_passed} days passed unwaited for"
-    remedy = f"make {made.copy_of} the lake: the days of a copy are no evidence"
+    words = f"a copy of {made.copy_of}, in which `rehearse` let {made.days_passed} days pass"
+    remedy = f"use the lake {made.copy_of}: the days of a copy do not count"
     here = Path(made.copy) == case.lake.root
     detail = words if here else f"{words}, was moved here from {made.copy}"
     return ChecklistItem("rehearsal", here, detail, remedy)

@@ -182,7 +182,7 @@ def let_days_pass(lake: Lake, days: int | None) -> OperationReport:
         )
         replace_file(mark_file(lake), orjson.dumps(asdict(aged), option=orjson.OPT_INDENT_2))
     what = f"{days} days" if days is not None else "a business day"
-    words = f"{what} passed: {count:,} runs and switches of the copy are that much older"
+    words = f"{what} passed: {count:,} runs and switches of the copy moved back in time"
     return OperationReport(words, (StepResult("days", True, words),))
 
 

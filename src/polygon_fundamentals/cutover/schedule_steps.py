@@ -43,7 +43,7 @@ class ScheduleSteps:
         words = self.record()
         noted = self.facts["schedules"]
         if noted is None:
-            return f"passed: {words}"
+            return f"skipped: {words}"
         self.context.schedules.apply(with_active(noted, dict.fromkeys(V1_DEPLOYMENTS, False)))
         paused = [
             e["deployment"] for e in noted if e["generation"] in V1_DEPLOYMENTS and e["active"]
@@ -62,7 +62,7 @@ class ScheduleSteps:
         """Go on with v2's schedules, and leave v1's paused."""
         noted = self.facts["schedules"]
         if noted is None:
-            return f"passed: {self.context.schedules.why_none}"
+            return f"skipped: {self.context.schedules.why_none}"
         wanted = with_active(noted, {"v2": True, **dict.fromkeys(V1_DEPLOYMENTS, False)})
         self.context.schedules.apply(wanted)
         resumed = [e["deployment"] for e in wanted if e["active"]]
@@ -79,9 +79,9 @@ class ScheduleSteps:
         back = self.context.schedules.reinstate(V1_DEPLOYMENTS)
         words = f"; no longer retired: {', '.join(back)}" if back else ""
         if wanted is None:
-            return f"passed: the cutover had no schedules to switch{words}"
+            return f"skipped: the cutover had no schedules to switch{words}"
         if self.facts["schedules"] is None:
-            return f"passed: {self.context.schedules.why_none}{words}"
+            return f"skipped: {self.context.schedules.why_none}{words}"
         self.context.schedules.apply(wanted)
         active = ", ".join(e["deployment"] for e in wanted if e["active"])
         return f"active now: {active or 'none'}{words}"

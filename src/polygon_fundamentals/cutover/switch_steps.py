@@ -153,7 +153,7 @@ class Switch:
         if changed:
             time.sleep(self.options.settle_seconds)
             return "v1's folder became a link"
-        return "passed: the lake has no v1" if before is None else "the pointer was a link already"
+        return "skipped: the lake has no v1" if before is None else "the pointer was a link already"
 
     def build_silver(self) -> str:
         """Find or build silver of both sides, and compare their schemas."""

@@ -49,9 +49,9 @@ def _lake(figures: Figures) -> Iterator[Row]:
         yield Row(
             "ledger",
             False,
-            f"{path} cannot be read and was passed over",
+            f"{path} cannot be read and was skipped",
             "damaged",
-            f"restore it or remove it: `rm {path}`",
+            f"restore the file, or remove it: `rm {path}`",
         )
 
 
@@ -60,7 +60,7 @@ def _others(figures: Figures) -> Iterator[Row]:
     name, kind = "other writers", "others"
     if count := len(figures.others.v1):
         reason = f"{count:,} files of v1 since our last load, such as {figures.others.v1[0]}"
-        remedy = "`daily-update --generation both` takes them in"
+        remedy = "`daily-update --generation both` takes their rows in"
         yield Row(f"{name} of v1", None, reason, kind, remedy)
     if count := len(figures.others.v2):
         reason = f"{count:,} files among v2's, which readers open: {figures.others.v2[0]}"
@@ -76,7 +76,7 @@ def _others(figures: Figures) -> Iterator[Row]:
 def _endpoint(figures: Figures) -> Row:
     v1, name, kind = figures.v1, "v1 endpoint", "v1"
     if v1.state == "archived":
-        return Row(name, True, f"not asked: v1 has been in the archive since {v1.since}", kind)
+        return Row(name, True, f"not requested: v1 was archived on {v1.since}", kind)
     if v1.state == "frozen":
         return Row(name, True, f"frozen since {v1.since}: the endpoint is retired", kind)
     if v1.state == "live":
@@ -85,14 +85,15 @@ def _endpoint(figures: Figures) -> Row:
             return Row(name, None, f"no answer since {v1.failing_since}{sunset}", kind)
         return Row(name, True, f"live{sunset}", kind)
     if v1.state == "browning out":
-        reason = f"browning out before its sunset on {v1.sunset or 'a day not announced'}"
+        day = f"on {v1.sunset}" if v1.sunset else "on a day that was not announced"
+        reason = f"browning out (answers 410 at times) before its sunset {day}"
         if figures.v1_rests:
             return Row(name, None, f"{reason}; {figures.v1_rests}", kind)
         remedy = "run `daily-update --generation v1` again in an hour"
         return Row(name, False, reason, kind, remedy)
     if v1.retired:
         return Row(name, None, "no recent answer, and its sunset has passed", kind)
-    return Row(name, None, "not asked yet", kind)
+    return Row(name, None, "not requested yet", kind)
 
 
 def _dataset(dataset: DatasetCounts, figures: Figures) -> Row:
@@ -178,13 +179,13 @@ def _stale(figures: Figures, name: str) -> Iterator[Row]:
     age = (update.until - newest).days
     if age > STALE_DAYS:
         reason = f"the newest filing of {statement} is {age} days older than the last window"
-        remedy = f"ask for it again: `daily-update --generation {name} --days-back {age}`"
+        remedy = f"load these days again: `daily-update --generation {name} --days-back {age}`"
         stale = timedelta(days=STALE_DAYS)
         if any(first <= newest and last - newest > stale for first, last in update.windows):
             # One run asked for all of the time: another one would bring nothing. Windows of a few
             # days each prove less, for they may have met an API that answered nothing.
-            reason += f"; all days since {newest} were asked for at once, and nothing newer came"
-            remedy = "ask the vendor whether the endpoint is still fed"
+            reason += f"; all days since {newest} were requested at once, and nothing newer came"
+            remedy = "ask the vendor whether the endpoint is still updated"
         yield Row(f"{name} freshness", False, reason, "stale", remedy)
 
 
@@ -240,7 +241,7 @@ def _comparison(figures: Figures) -> Iterator[Row]:
         ("run time v2 / v1", figures.time_ratio),
         ("storage v2 / v1", figures.storage_ratio),
     ):
-        reason = "needs both generations" if ratio is None else f"{ratio:.2f}"
+        reason = "both generations are needed" if ratio is None else f"{ratio:.2f}"
         yield Row(name, None, f"{reason}; `checklist` judges it before a cutover")
     then, now = figures.difference_then, figures.difference_now
     if then is not None and now is not None:
@@ -265,7 +266,7 @@ def _in_a_row(figures: Figures) -> Row:
     if len(row) >= least:
         return Row(name, True, days)
     remedy = "run `daily-update --generation both` on every business day"
-    return Row(name, None, f"{days}, of the {least} that `checklist` asks for", remedy=remedy)
+    return Row(name, None, f"{days}, of the {least} that `checklist` requires", remedy=remedy)
 
 
 def _target(measured: Measured) -> Row:

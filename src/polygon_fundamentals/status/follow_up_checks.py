@@ -54,7 +54,7 @@ def check_verify(figures: Figures) -> Iterator[Row]:
         remedy = "repair the files that `verify --json` lists, then run `verify` again"
         yield Row(name, False, f"{verified.damage} ({ended})", "damaged", remedy)
         return
-    reason = f"every file as recorded, {ended}" if ended else "no run has looked at every file yet"
+    reason = f"every file as recorded, {ended}" if ended else "no run has checked every file yet"
     if verified.failed:
         reason += f"; the last run failed: {verified.failed}"
         yield Row(name, False, reason, "failed", f"{again} again")
@@ -74,7 +74,7 @@ def check_parity(figures: Figures) -> Row:
     """
     parity, name = figures.parity, "parity"
     if parity is None:
-        return Row(name, None, "never compared yet", name, "run `parity`")
+        return Row(name, None, "parity has not been run", name, "run `parity`")
     ended = "still running"
     if parity["ended"] is not None:
         ended = _minute(datetime.fromisoformat(parity["ended"]))
@@ -90,7 +90,7 @@ def check_parity(figures: Figures) -> Row:
     if figures.v1.state == "archived":
         reason = f"did not pass, {ended}; v1: {figures.v1_rests}"
         return Row(name, None, reason, name)
-    remedy = "read its report, then run `parity` again"
+    remedy = "read its review page, then run `parity` again"
     return Row(name, False, f"did not pass, {ended}", name, remedy)
 
 

@@ -195,12 +195,12 @@ BREAKS = [
     (break_runs, "parallel runs", "on 2 business days in a row"),
     (break_runs_of_all, "parallel runs", "on 2 business days in a row"),
     (break_parity, "parity", "did not pass"),
-    (break_parity_coverage, "parity", "2 tickers are asked for"),
+    (break_parity_coverage, "parity", "2 tickers are required"),
     (break_parity_age, "parity", "older than the last change of the lake"),
     (break_parity_whole, "parity", "has not been run"),
     (break_parity_form, "parity", "cannot be judged"),
     (break_time, "run time", "median v2 11.0 s"),
-    (break_drill_age, "drill", "8.0 days ago; 7 are allowed"),
+    (break_drill_age, "drill", "8.0 days ago; at most 7 are allowed"),
     (break_drill, "drill", "failed 0.0 days ago"),
     (break_silver, "silver", "rows: 5 and 4"),
     (break_sign_offs, "sign-offs", "training (migration_lead), training (rollback_authority)"),
@@ -231,7 +231,7 @@ def test_storage_is_judged_by_bytes_and_by_room(ready: Lake) -> None:
 NOT_JUDGED = {
     "parallel runs": "no successful daily update of the whole lake is in the ledger",
     "parity": "parity has not been run",
-    "run time": "no business day up to now on which both ran",
+    "run time": "there is no business day yet on which both ran",
     "silver": "no drill has built it from v2 yet",
     "drill": "the rollback has not been drilled on this lake",
     "only our writers": "no load of v1 in the ledger to judge by",
@@ -324,7 +324,7 @@ def test_a_retired_v1_asks_for_the_whole_history(ready: Lake) -> None:
     entry(ready, "historical-load", NOW - timedelta(minutes=30), generations=loaded)
     entry(ready, "parity", NOW, passed=True, tickers_compared=2, sample=100)
     assert unmet(lines(ready)) == {}
-    assert "the whole history are asked for" in unmet(lines(ready, v1="retired"))["parity"]
+    assert "the whole history are required" in unmet(lines(ready, v1="retired"))["parity"]
 
 
 @pytest.mark.parametrize("v1", ["live", "retired"])

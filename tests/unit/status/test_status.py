@@ -73,7 +73,7 @@ def failed(reason: str) -> dict[str, Any]:
         (failed(BROWNOUT), "v1 endpoint: browning out"),
         (
             {"ok": True, "brownouts": 2, "sunset": "2026-10-09"},
-            "v1 endpoint: browning out before its sunset on 2026-10-09",
+            "v1 endpoint: browning out (answers 410 at times) before its sunset on 2026-10-09",
         ),
         ({"ok": None, "frozen_since": "2026-07-01"}, None),
     ],
@@ -353,15 +353,15 @@ def test_old_filings_are_asked_for_again_once(lake: Lake) -> None:
     words = (
         "v2 freshness: the newest filing of balance_sheets is 224 days older than the last window"
     )
-    again = "; ask for it again: `daily-update --generation v2 --days-back 224`"
+    again = "; load these days again: `daily-update --generation v2 --days-back 224`"
     assert warnings(lake) == [words + again]
     # Short windows at their own time prove nothing of an API that answered nothing then.
     run_of(lake, "2025-12-03", {"ok": True}, {"ok": True, "window": SHORT})
     assert words + again in warnings(lake)
     wide = {"ok": True, "window": {"from": "2025-12-01", "to": day}}
     run_of(lake, day, {"ok": True}, wide)
-    asked = "; all days since 2025-12-01 were asked for at once, and nothing newer came"
-    vendor = "; ask the vendor whether the endpoint is still fed"
+    asked = "; all days since 2025-12-01 were requested at once, and nothing newer came"
+    vendor = "; ask the vendor whether the endpoint is still updated"
     assert words + asked + vendor in warnings(lake)
 
 
