@@ -152,20 +152,20 @@ def _screens(lake: Path, url: str) -> list[Screen]:
         ),
         Screen(
             "Update",
-            f"{DAYS_TO_PASS} days pass. What was filed in them is loaded from both APIs.",
+            f"{DAYS_TO_PASS} days pass. Loads what was filed in them from both APIs.",
             (Step(["daily-update", "--days-back", str(DAYS_TO_PASS), *api]),),
             days_pass=DAYS_TO_PASS,
         ),
         Screen(
             "Compare",
-            "Value by value. What differs is explained; the SEC's filings, which the sandbox has "
-            "too, prove a restatement.",
+            "Compares the two generations value by value, and explains what differs. The SEC's "
+            "filings, which the sandbox serves too, prove a restatement.",
             (Step(["parity", "--witness", "edgar", *api], (0, 1)),),
         ),
         Screen(
             "Read and watch",
-            "The silver table, built from the generation that readers see: v1. Both pipelines side "
-            "by side.",
+            "Builds the silver table from the generation that readers see, v1, and shows both "
+            "pipelines side by side.",
             (Step(["silver", *here]), Step(["status", *here], (0, 1))),
         ),
         Screen(
@@ -223,7 +223,7 @@ def _last_screen(lake: Path, seconds: float) -> str:
         "bronze/fundamentals": "what readers open: v1's files, after a cutover v2's",
         "bronze/fundamentals_v2": "the same companies from the official API",
         "silver/fundamentals_wide": "one table, whichever generation is primary",
-        "ops/revisions": "every row that was superseded, as it stood",
+        "ops/revisions": "every row that was superseded, as it was",
     }
     return "\n".join(
         [
