@@ -91,7 +91,7 @@ def _end_state(loader: Loader, report: Report, *, may_be_retired: bool = False) 
 def load_v1_tickers(
     spec: RunSpec, label: str, units: Units, filters: Filters, cik: str | None = None
 ) -> State[Any]:
-    """Load v1's records of some tickers, one request chain a ticker; by CIK where given."""
+    """Load v1's records of some tickers, one chain of requests per ticker, or of one CIK."""
     loader, report = _loader(spec), LoadReport()
     for ticker, names in units.items():
         work = partial(load_v1, loader, ticker, [Statement(n) for n in names], filters, cik)
@@ -127,7 +127,7 @@ def fetch_v2_statement(
 ) -> State[Any]:
     """Fetch one statement of some tickers from v2 together, for the tasks that store each one.
 
-    It is Completed where a ticker failed too: the ticker's own task reports that.
+    The task is Completed even if a ticker failed: the ticker's own task reports that.
     """
     loader = _loader(spec)
     rows = fetch_v2(loader, companies, Statement(statement), filters)
@@ -158,7 +158,7 @@ def store_v2_statement(
 def find_companies(spec: RunSpec, label: str, units: Units, since: str | None = None) -> State[Any]:
     """Find the CIKs behind some tickers, so that v2 can be asked by company.
 
-    Of companies that the lake does not know, those that filed on the day `since` or later.
+    Finds companies that the lake does not know only if they filed on the day `since` or later.
     """
     loader = _loader(spec)
     try:

@@ -29,9 +29,9 @@ from tasks.witness import ask_edgar
 
 @task(name="silver", task_run_name="silver · {label}", persist_result=False)
 def build_silver(lake: str, label: str, day: str | None, spread: bool = False) -> State[Any]:
-    """Build the table that readers are to see and lead them to it; on a past day with `day`.
+    """Build the silver tables and switch readers to them; with `day`, the table of a past day.
 
-    With `spread` the flow's task runner makes the rows, a task a part.
+    With `spread`, the flow's task runner makes the rows, one task per part.
     """
     past = None if day is None else date.fromisoformat(day)
     try:
