@@ -56,7 +56,7 @@ def read_figures(lake: Lake) -> ReaderFigures | None:
         return None
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise DamagedFileError(
-            f"{path} cannot be read; remove it: `polygon-fundamentals drill` writes it anew"
+            f"{path} cannot be read; remove it: `polygon-fundamentals drill` writes it again"
         ) from error
 
 

@@ -31,7 +31,7 @@ class ServeV1Parameters(Parameters):
         str | None,
         Flag(
             metavar="URL",
-            help="address to use in next_url, if a proxy stands in between",
+            help="address for next_url, if a proxy is in front of the server",
             unset="that of the request",
         ),
     ] = None

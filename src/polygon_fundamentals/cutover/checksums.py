@@ -93,7 +93,7 @@ def recorded(lake: Lake) -> dict[str, Recorded] | None:
     except (ValueError, msgspec.MsgspecError) as error:
         raise DamagedFileError(
             f"{_file(lake)} holds no checksums ({error}); compare v1 with a copy of it, then "
-            "record them anew with `polygon-fundamentals checklist --record-checksums`"
+            "record them again with `polygon-fundamentals checklist --record-checksums`"
         ) from error
 
 

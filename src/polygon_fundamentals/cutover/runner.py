@@ -109,8 +109,8 @@ def _run(journal: Journal, steps: Sequence[Step], context: SwitchContext) -> tup
                 reason = f"{step.name}: {ours}"
                 if step.stays and not interrupted:
                     return 4, (
-                        f"{reason} (the steps before it are done, and stay; the same command "
-                        "goes on)"
+                        f"{reason} (the steps before it stay done; run the same command again, "
+                        "which continues)"
                     )
                 journal.turn_back(reason)
                 put_back(journal, steps, context)

@@ -77,7 +77,7 @@ class _Watch:
     def refuse_when_stopping(self) -> None:
         """Raise InterruptedRequestError if `stop` was called."""
         if self.stopping.is_set():
-            raise InterruptedRequestError("the run was interrupted; run it again to go on")
+            raise InterruptedRequestError("the run was interrupted; run it again to continue")
 
     def stop(self) -> None:
         """End every answer that is being read, and let no further request be sent."""

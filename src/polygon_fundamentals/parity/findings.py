@@ -71,7 +71,7 @@ class StatementFindings:
         except (OSError, pa.ArrowException) as error:
             raise DamagedFileError(
                 f"{path} cannot be read ({str(error).splitlines()[0][:120]}); run parity again: "
-                "what is damaged of its cache is built anew"
+                "it builds the damaged part of its cache again"
             ) from error
 
     def prove(self) -> None:
