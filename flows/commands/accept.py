@@ -29,7 +29,7 @@ class AcceptParameters(Parameters):
         list[str], Flag("FINDING", help="a kind of finding, such as restated, unless --from-report")
     ] = Field(default_factory=list)
     tickers: Annotated[
-        list[str], Flag("--ticker", metavar="TICKER", help="ticker", unset="required with FINDING")
+        list[str], Flag("--ticker", metavar="TICKER", help="ticker; required with FINDING")
     ] = Field(default_factory=list)
     period: Annotated[Day, Flag(metavar="DAY", help="period end", unset="all")] = None
     field: Annotated[str | None, Flag(metavar="FIELD", help="v2's field", unset="all")] = None

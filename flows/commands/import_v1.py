@@ -31,7 +31,7 @@ class ImportV1Parameters(Parameters):
         Flag(
             metavar="DAY",
             help="the day in New York on which they were made; they count as known from that day",
-            unset="as they say themselves",
+            unset="what the recordings say",
         ),
     ] = None
     lake: LakeFolder = None

@@ -19,7 +19,7 @@ P = TypeVar("P", bound=Parameters)
 
 
 SHARED: dict[str, dict[str, Any]] = {
-    "--json": {"action": "store_true", "help": "print one JSON object, nothing else"},
+    "--json": {"action": "store_true", "help": "print one JSON object and nothing else"},
     "--verbose": {"action": "store_true", "help": "show Prefect's own log lines"},
 }
 
@@ -84,13 +84,14 @@ def _keywords(field: FieldInfo, flag: Flag) -> dict[str, Any]:
     unset = flag.unset
     if kind is bool:
         return {"action": "store_false" if field.default else "store_true", "help": text}
-    if unset is None and not field.is_required() and field.default not in (None, ""):
+    made = field.is_required() or field.default_factory is not None
+    if unset is None and not made and field.default not in (None, ""):
         default = field.default
         unset = f"{default:g}" if isinstance(default, float) else str(default)
     if many:
         text = f"{text}; repeatable" if text else "repeatable"
     keywords: dict[str, Any] = {
-        "help": f"{text} ({unset})".strip() if unset else text,
+        "help": f"{text} (default: {unset})".strip() if unset else text,
         "metavar": flag.metavar,
         "required": field.is_required(),
     }

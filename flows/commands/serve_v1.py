@@ -23,10 +23,11 @@ class ServeV1Parameters(Parameters):
         Flag(metavar="N", help="port to listen on", unset="8080; 0: any free one"),
     ] = 8080
     as_of: Annotated[
-        Day, Flag(metavar="DAY", help="what was known at the end of that day, which must be over")
+        Day,
+        Flag(metavar="DAY", help="serve what was known at the end of that day, which must be over"),
     ] = None
-    differing: Annotated[bool, Flag(help="also fields that v2 defines differently")] = False
-    only: Annotated[Literal["v1"] | None, Flag(help="v1's own records, none of v2")] = None
+    differing: Annotated[bool, Flag(help="also serve fields that v2 defines differently")] = False
+    only: Annotated[Literal["v1"] | None, Flag(help="serve v1's own records only")] = None
     public_url: Annotated[
         str | None,
         Flag(

@@ -42,7 +42,7 @@ class SpreadParameters(Parameters):
 
     task_runner: Annotated[
         Literal["threads", "processes", "dask"],
-        Field(description="processes: as many as POLYGON_PROCESSES says, each with its own memory"),
+        Field(description="where the tasks run; processes are as many as POLYGON_PROCESSES says"),
         Flag(group=MANY),
     ] = "threads"
     dask_address: DaskAddress = None

@@ -107,7 +107,7 @@ class PublishParameters(Parameters):
     bronze: Annotated[
         bool,
         Field(description="Publish bronze's current records of the primary generation too"),
-        Flag(help="also bronze's current records of the primary generation"),
+        Flag(help="also publish bronze's current records of the primary generation"),
     ] = False
     keep_days: Annotated[
         int,

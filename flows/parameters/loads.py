@@ -44,7 +44,7 @@ class HistoricalLoadParameters(Parameters, Named):
     from_date: Annotated[
         Day,
         Field(description="First filing date, included; without it, all"),
-        Flag("--from", metavar="DAY", help="first filing date", unset="all"),
+        Flag("--from", metavar="DAY", help="first filing date", unset="no limit"),
     ] = None
     to_date: Annotated[
         Day,

@@ -15,7 +15,7 @@ from polygon_fundamentals.tickers import read_tickers
 WHICH, WHERE = "which tickers", "where and how"
 MAX_DAYS_BACK = 3660
 
-TICKERS_FLAG = Flag(metavar="A,B", help="tickers", group=WHICH)
+TICKERS_FLAG = Flag(metavar="A,B", help="tickers, such as AAPL,MSFT", group=WHICH)
 
 GenerationChoice = Annotated[
     Literal["v1", "v2", "both"],
@@ -60,12 +60,12 @@ LakeFolder = Annotated[
 BaseUrl = Annotated[
     str | None,
     Field(description="Another address of the API, such as a sandbox's"),
-    Flag(metavar="URL", group=WHERE),
+    Flag(metavar="URL", unset="POLYGON_BASE_URL, else the vendor's", group=WHERE),
 ]
 WithRatios = Annotated[
     bool,
     Field(description="Also load the vendor's ratios of the last trading day"),
-    Flag("--ratios", help="also the vendor's ratios of the last trading day"),
+    Flag("--ratios"),
 ]
 Witness = Annotated[
     Literal["edgar"] | None,

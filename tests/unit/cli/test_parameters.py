@@ -98,7 +98,7 @@ def test_every_option_says_what_it_does() -> None:
         (name, action.dest)
         for name, command in commands.choices.items()
         for action in command._actions
-        if not action.help or action.help.startswith("(")
+        if not action.help or action.help.startswith("(") or "Undefined" in action.help
     ]
     assert silent == []
 
