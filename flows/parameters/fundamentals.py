@@ -49,9 +49,7 @@ class FundamentalsParameters(Parameters):
     filing_date_lt: Annotated[
         Day, Field(description="Filed before this day"), Flag(metavar="DAY")
     ] = None
-    cik: Annotated[
-        str | None, Field(description="Load by CIK instead of by ticker"), Flag()
-    ] = None
+    cik: Annotated[str | None, Field(description="Load by CIK instead of by ticker"), Flag()] = None
     period_end: Annotated[
         Day, Field(description="Only the period that ends on this day"), Flag(metavar="DAY")
     ] = None

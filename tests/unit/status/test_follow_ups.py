@@ -173,8 +173,7 @@ def test_a_verify_that_never_looked_at_every_file_is_an_alarm(lake: Lake) -> Non
     assert rows(lake, LAST + timedelta(days=1)).keys() == {"parity"}
     run(lake, "verify", LAST + timedelta(hours=1), outcome="crashed", message="the process died")
     assert (
-        "no run has checked every file yet"
-        in rows(lake, LAST + timedelta(days=1))["verify"].reason
+        "no run has checked every file yet" in rows(lake, LAST + timedelta(days=1))["verify"].reason
     )
     assert reds(lake, LAST + timedelta(days=1)) == ["verify"]
 
