@@ -93,7 +93,7 @@ def test_a_check_that_fails_on_what_would_be_stops_the_cutover(lake: Lake) -> No
     check = Check(name="old reader", command=(sys.executable, "-Sc", code, "{bronze}"))
     found = run(lake, "cutover", checks=(check,))
     assert (found["exit_code"], found["state"]) == (1, "undone")
-    assert "'old reader' ended with 1: no such column" in found["message"]
+    assert "'old reader' exited with 1: no such column" in found["message"]
     assert lake.primary is Generation.V1
 
 

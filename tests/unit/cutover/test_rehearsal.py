@@ -180,7 +180,7 @@ def test_wrong_use_is_named(lake: Lake, tmp_path: Path) -> None:
         assert (code, words in answer["error"]) == (2, True)
     here = ["rehearse", "--lake", str(lake.root), "--copy", str(tmp_path / "x"), "--days", "3"]
     code, answer = call(*here)
-    assert (code, "give one of them" in answer["error"]) == (2, True)
+    assert (code, "give --copy to make a copy" in answer["error"]) == (2, True)
 
 
 def test_a_mark_that_cannot_be_read_is_named(copy: Lake) -> None:

@@ -153,7 +153,7 @@ def test_what_cannot_be_signed(lake: Lake) -> None:
     with pytest.raises(UsageError, match="has not been run; run `polygon-fundamentals parity`"):
         signed(lake)
     ran(lake, "named", 0, STOOD, named=["AAA"])
-    with pytest.raises(UsageError, match="parity has not been run but for named tickers; run `py"):
+    with pytest.raises(UsageError, match="has not been run, except on named tickers; run `polygon"):
         signed(lake)
     ran(lake, "bad", 0, STOOD, rules_broken=["No field is lost"])
     with pytest.raises(UsageError, match=r"\(2026-06-12 20:00 UTC\) did not pass: fix what it"):
@@ -177,7 +177,7 @@ def test_a_signature_of_an_earlier_version_names_no_run(lake: Lake) -> None:
 def test_the_training_is_signed_by_title_and_digest(lake: Lake, tmp_path: Path) -> None:
     contacts = PEOPLE.model_copy(update={"sign_offs": {"training": ("migration_lead",)}})
     page = tmp_path / "training.md"
-    with pytest.raises(UsageError, match=r"training\.md cannot be read"):
+    with pytest.raises(UsageError, match=r"training\.md, the page that is signed, cannot be read"):
         sign(lake, contacts, "training", "Ada", clock=lambda: NOW, training=page)
     page.write_text("# Training: one hour\n\nRead this.\n")
     sign(lake, contacts, "training", "Ada", clock=lambda: NOW, training=page)

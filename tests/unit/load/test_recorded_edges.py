@@ -334,7 +334,7 @@ def test_a_file_of_another_form_leaves_no_other_file_out(lake: Lake, tmp_path: P
     report = import_v1(lake, [one, two], moment)
     ((_, _, reason),) = reasons(report)
     assert report.problems[0].file == str(one)
-    assert "another form than the API's description" in reason
+    assert "do not match the API's description" in reason
     assert report.records == 1
     assert assets(lake) == {"AAA": [2.0]}
 
