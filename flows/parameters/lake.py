@@ -125,7 +125,7 @@ class PublishParameters(Parameters):
     ] = None
     take_over: Annotated[
         bool,
-        Field(description="Replace a whole table that somebody else wrote"),
+        Field(description="Replace all rows of a table that somebody else wrote; its files stay"),
         Flag(),
     ] = False
     lake: LakeFolder = None

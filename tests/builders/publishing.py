@@ -18,13 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.fs as pa_fs
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 
 from flows.runtime.serving import free_port
 from polygon_fundamentals import silver
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.silver import HISTORY_TABLE, Build
+from polygon_fundamentals.publish import publish as publishing
+from polygon_fundamentals.publish.publish import PublishReport
+from polygon_fundamentals.publish.target import PublishChoices, Target
+from polygon_fundamentals.silver import HISTORY_TABLE, TABLE, Build
 from polygon_fundamentals.statements import Generation
 from tests.filled import filled
 
@@ -63,6 +68,45 @@ def both_builds(root: Path) -> BothBuilds:
     return BothBuilds(lake, v1, v2)
 
 
+def publish(builds: BothBuilds, build: Build, target: Target, **choices: Any) -> PublishReport:
+    """Publish a build as the one that readers of the lake see."""
+    silver.point(builds.lake, build)
+    return publishing.publish(builds.lake, target, "a-run", PublishChoices(**choices))
+
+
+def opened(target: Target, table: str = TABLE) -> DeltaTable:
+    """Return a published table."""
+    return DeltaTable(target.table(table), storage_options=dict(target.options))
+
+
+def files_of(target: Target, table: str) -> pa_fs.FileSystem:
+    """Return the files below a table's place, in a folder or a bucket."""
+    if target.is_folder:
+        store = pa_fs.LocalFileSystem()
+        Path(target.table(table)).mkdir(parents=True, exist_ok=True)
+    else:
+        scheme, _, host = target.options["AWS_ENDPOINT_URL"].partition("://")
+        key, secret = (target.options[f"AWS_{n}"] for n in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
+        store = pa_fs.S3FileSystem(
+            access_key=key, secret_key=secret, endpoint_override=host, scheme=scheme
+        )
+    return pa_fs.SubTreeFileSystem(target.table(table).removeprefix("s3://"), store)
+
+
+def put(files: pa_fs.FileSystem, name: str) -> None:
+    """Write a file that is not ours."""
+    if "/" in name:
+        files.create_dir(name.rpartition("/")[0], recursive=True)
+    with files.open_output_stream(name) as stream:
+        stream.write(b"dear")
+
+
+def names(files: pa_fs.FileSystem) -> list[str]:
+    """Return the paths of all files, sorted."""
+    there = files.get_file_info(pa_fs.FileSelector("", recursive=True))
+    return sorted(file.path for file in there if file.is_file)
+
+
 def rows_of(build: Build, table: str) -> pa.Table:
     """Return the rows of a build's table as its files have them, sorted."""
     folder = build.path / "_history" if table == HISTORY_TABLE else build.path
@@ -78,8 +122,6 @@ def in_order(table: pa.Table) -> pa.Table:
 
 def read(tool: str, url: str, options: Mapping[str, str]) -> pa.Table:
     """Return a table as one of `READERS` reads it."""
-    from deltalake import DeltaTable
-
     given = dict(options)
     if tool == "polars":
         import polars as pl
@@ -194,8 +236,6 @@ def _weed() -> str | None:
 
 
 def _wait_for_bucket(server: S3, log: Path) -> None:
-    from deltalake import DeltaTable
-
     until = time.monotonic() + 60
     while True:
         try:

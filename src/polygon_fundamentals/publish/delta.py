@@ -7,6 +7,7 @@ commit of anybody else since, but for maintenance that changes no row, is refuse
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.fs as pa_fs
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import TableNotFoundError
+from deltalake.fs import DeltaStorageHandler
 
 from polygon_fundamentals.errors import PublishError
 from polygon_fundamentals.publish.faults import explained
@@ -30,6 +33,14 @@ _LOOKED_BACK = 200
 HOURS = 24
 # For how long the commits themselves are there, which time travel needs beside the files.
 _LOG_KEPT = "delta.logRetentionDuration"
+# For how long a checkpoint still names a file that was replaced. Only what is named is ever
+# removed, so it is longer than the retention: after a pause of publishing the file is found, too.
+_REMOVED_NAMED = "delta.deletedFileRetentionDuration"
+_PAUSE_DAYS = 90
+# Marks the commit that replaced what others had written.
+_TAKEN_OVER = "taken_over"
+# How our commits name a file. Where there is no table, a publish that was cut off left it.
+_OURS = re.compile(r"[^/=]+=[^/]+/part-\d{5}-[0-9a-f-]{36}-c000\.zstd\.parquet")
 
 
 @dataclass(frozen=True)
@@ -66,8 +77,9 @@ def publish_table(
 ) -> TableReport:
     """Bring a table to a source's content in one commit, or none if it has it; return the report.
 
-    Files that only versions older than `keep_days` need are removed afterwards. With `take_over`
-    all of a table that somebody else wrote is replaced.
+    Files that only versions older than `keep_days` need are removed afterwards: those that our
+    commits replaced, and no others. With `take_over` all rows of a table that somebody else wrote
+    are replaced; its files stay.
 
     Raises:
         PublishError: the table stands as it was; the text says why and what to do.
@@ -79,12 +91,15 @@ def publish_table(
         options = dict(target.options)
         table = _opened(url, options)
         known = _known(table, provenance, target, source.name, choices) if table else None
+        taken_over = table is not None and known is None
         if table is None:
-            _refuse_others(target, url, source.partition.name)
+            _refuse_others(url, options)
+        elif known is not None and _TAKEN_OVER in known:
+            _forget_replaced(table)
         written = _write(table or url, source, known, options, provenance, keep_days)
         table = DeltaTable(url, storage_options=options)
-        removed = _vacuum(table, keep_days, provenance)
-        _keep_log(table, keep_days)
+        removed = 0 if taken_over else _vacuum(table, keep_days, provenance)
+        _note_retention(table, keep_days)
         table.update_incremental()
     return TableReport(
         source.name, url, table.version(), written > 0, len(source.digests), written, removed
@@ -127,20 +142,18 @@ def _known(
     )
 
 
-def _refuse_others(target: Target, url: str, partition: str) -> None:
-    """Refuse a place with files of others: the retention would remove them in the end."""
-    if not target.is_folder:
-        return  # a prefix of a bucket is named by us, and listing may be denied
-    others = [
-        path.name
-        for path in Path(url).iterdir()
-        if path.name != "_delta_log" and not path.name.startswith(f"{partition}=")
-    ]
-    if others:
-        raise PublishError(
-            f"{url} is not a Delta table and holds other files, such as {others[0]}; publish to "
-            "another place, or move them away"
-        )
+def _refuse_others(url: str, options: dict[str, str]) -> None:
+    """Refuse a place with files of others: who reads them would read ours with them."""
+    store = pa_fs.PyFileSystem(DeltaStorageHandler(url, options))
+    there = store.get_file_info(pa_fs.FileSelector("", recursive=True, allow_not_found=True))
+    for file in there:
+        ours = file.path.startswith("_delta_log/") or _OURS.fullmatch(file.path)
+        # Nothing is read from an empty object, which many tools write for a folder of a bucket.
+        if file.is_file and file.size and not ours:
+            raise PublishError(
+                f"{url} is not a Delta table and holds other files, such as {file.path}; publish "
+                "to another place, or move them away"
+            )
 
 
 def _write(
@@ -159,10 +172,11 @@ def _write(
     changed = sorted(v for v in {*before, *now} if whole or before.get(v) != now.get(v))
     if not changed and not whole:
         return 0
+    ours = {**vars(provenance), "schema": shape, "partitions": dict(now)}
+    if known is None and not isinstance(place, str):
+        ours[_TAKEN_OVER] = True
     properties = CommitProperties(
-        custom_metadata={
-            KEY: {**vars(provenance), "schema": shape, "partitions": dict(now)},
-        },
+        custom_metadata={KEY: ours},
         # Never upon another's commit: a mixture of two builds would come of it.
         max_commit_retries=0,
     )
@@ -180,7 +194,7 @@ def _write(
             partition_by=[column.name],
             mode="error",
             name=source.name,
-            configuration={_LOG_KEPT: f"interval {keep_days} days"},
+            configuration=_retention(keep_days),
             storage_options=options,
             **shared,
         )
@@ -193,18 +207,40 @@ def _write(
     return max(len(changed), 1)
 
 
-def _keep_log(table: DeltaTable, keep_days: int) -> None:
-    wanted = f"interval {keep_days} days"
-    if table.metadata().configuration.get(_LOG_KEPT) != wanted:
-        table.alter.set_table_properties({_LOG_KEPT: wanted})
+def _retention(keep_days: int) -> dict[str, str]:
+    return {
+        _LOG_KEPT: f"interval {keep_days} days",
+        _REMOVED_NAMED: f"interval {keep_days + _PAUSE_DAYS} days",
+    }
+
+
+def _note_retention(table: DeltaTable, keep_days: int) -> None:
+    wanted = _retention(keep_days)
+    if not wanted.items() <= table.metadata().configuration.items():
+        table.alter.set_table_properties(wanted)
+
+
+def _forget_replaced(table: DeltaTable) -> None:
+    """Write a checkpoint that names no replaced file, for a table that our newest commit took over.
+
+    What was replaced until then is of others. A run that is cut off leaves it to the next one.
+    """
+    # Never upon another's commit, which ours would then build on unseen.
+    alone = CommitProperties(max_commit_retries=0)
+    nothing = {_REMOVED_NAMED: "interval 0 days"}
+    table.alter.set_table_properties(nothing, commit_properties=alone)
+    table.create_checkpoint()
 
 
 def _vacuum(table: DeltaTable, keep_days: int, provenance: Provenance) -> int:
-    """Remove files that no version of the last `keep_days` needs; return how many."""
+    """Remove what our commits replaced more than `keep_days` ago; return how many files.
+
+    Never `full`, which removes every file that the log does not name, whoever wrote it.
+    """
     retention: dict[str, Any] = {
         "retention_hours": keep_days * HOURS,
         "enforce_retention_duration": False,
-        "full": True,  # also what a publish that was cut off left behind
+        "full": False,
     }
     if not table.vacuum(dry_run=True, **retention):
         return 0

@@ -22,63 +22,34 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.periods.current import current_rows
-from polygon_fundamentals.publish import delta
 from polygon_fundamentals.publish import publish as publishing
 from polygon_fundamentals.publish.delta import KEY, Provenance, publish_table
 from polygon_fundamentals.publish.publish import PublishReport, lake_id
 from polygon_fundamentals.publish.sources import silver_tables
 from polygon_fundamentals.publish.target import PublishChoices, Target
-from polygon_fundamentals.silver import HISTORY_TABLE, TABLE, Build
+from polygon_fundamentals.silver import HISTORY_TABLE, TABLE
 from polygon_fundamentals.statements import Generation, Statement
 from tests.builders.publishing import (
     BUCKET,
     READERS,
     S3,
     BothBuilds,
-    both_builds,
     cut_after,
     fingerprint,
     in_order,
+    opened,
+    publish,
     read,
     readers,
     rows_of,
-    s3_server,
 )
 
 SWITCHES = 20
 
 
-@pytest.fixture(scope="module")
-def builds(tmp_path_factory: pytest.TempPathFactory) -> BothBuilds:
-    return both_builds(tmp_path_factory.mktemp("publish") / "lake")
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as server:
-        yield server
-
-
-@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.slow)])
-def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
-    if request.param == "folder":
-        return Target.of(str(tmp_path / "tables"))
-    server: S3 = request.getfixturevalue("store")
-    return Target.of(f"s3://{BUCKET}/{tmp_path.name}", server.options())
-
-
-def publish(builds: BothBuilds, build: Build, target: Target, **choices: Any) -> PublishReport:
-    silver.point(builds.lake, build)
-    return publishing.publish(builds.lake, target, "a-run", PublishChoices(**choices))
-
-
 def credentials(target: Target) -> dict[str, str]:
     """Return what a reader needs; our patience is not theirs."""
     return {name: text for name, text in target.options.items() if name.startswith("AWS_")}
-
-
-def opened(target: Target, table: str = TABLE) -> DeltaTable:
-    return DeltaTable(target.table(table), storage_options=dict(target.options))
 
 
 @pytest.mark.parametrize("table", [TABLE, HISTORY_TABLE])
@@ -198,37 +169,6 @@ def test_readers_never_fail_and_never_see_a_mixture_while_builds_switch(
         assert set(counts) <= marks, tool
         assert sum(counts.values()) > 1, tool
     assert set().union(*seen.values()) == marks
-
-
-def test_what_no_kept_version_needs_is_removed(
-    builds: BothBuilds, target: Target, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    publish(builds, builds.v1, target)
-    publish(builds, builds.v2, target, keep_days=1)
-    assert opened(target).version() == 2  # nothing is a day old
-    # A day of no length: what v1's build had is then too old.
-    with monkeypatch.context() as patched:
-        patched.setattr(delta, "HOURS", 0)
-        report = publish(builds, builds.v2, target, keep_days=1)
-    assert report.tables[0].files_removed > 0
-    assert not report.tables[0].committed
-    operations = [c["operation"] for c in opened(target).history()]
-    noted = "SET TBLPROPERTIES"  # that a day is kept
-    assert operations == ["VACUUM END", "VACUUM START", noted, "WRITE", "WRITE"]
-    assert fingerprint(opened(target).to_pyarrow_table()) == fingerprint(rows_of(builds.v2, TABLE))
-    # Maintenance is no change of somebody else.
-    assert publish(builds, builds.v1, target).tables[0].committed
-
-
-def test_another_retention_is_noted_in_the_table_once(builds: BothBuilds, target: Target) -> None:
-    publish(builds, builds.v1, target)
-    for _ in range(2):
-        publish(builds, builds.v1, target, keep_days=90)
-    table = opened(target)
-    assert table.metadata().configuration["delta.logRetentionDuration"] == "interval 90 days"
-    assert [c["operation"] for c in table.history()] == ["SET TBLPROPERTIES", "WRITE"]
-    publish(builds, builds.v2, target, keep_days=90)
-    assert fingerprint(opened(target).to_pyarrow_table()) == fingerprint(rows_of(builds.v2, TABLE))
 
 
 def refused(target: Target, table: str, match: str, call: Any, kind: Any = PublishError) -> None:
@@ -352,14 +292,6 @@ def test_a_table_of_another_lake_is_left_alone(
     refused(
         target, TABLE, "another lake wrote its version", lambda: publish(builds, builds.v2, target)
     )
-
-
-def test_a_folder_with_other_files_is_left_alone(builds: BothBuilds, tmp_path: Path) -> None:
-    (tmp_path / TABLE).mkdir()
-    (tmp_path / TABLE / "letter.txt").write_text("dear")
-    with pytest.raises(PublishError, match=r"holds other files, such as letter\.txt"):
-        publish(builds, builds.v1, Target.of(str(tmp_path)))
-    assert os.listdir(tmp_path / TABLE) == ["letter.txt"]
 
 
 def _fill_up(path: Path) -> None:
