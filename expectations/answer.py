@@ -253,7 +253,8 @@ def _summary(parity: Parity, asked: Asked, outcome: Outcome) -> JsonObject:
         reach = f"v1 is retired: this compares its history, up to its last filing on {last}."
     missing = parity.missing_periods
     listed = missing[["statement", "ticker", "timeframe"]].astype(str)
-    listed["period_end"] = missing["period_end"].dt.strftime("%Y-%m-%d")
+    ends = missing["period_end"].dt.strftime("%Y-%m-%d").astype(object)
+    listed["period_end"] = ends.where(ends.notna(), None)  # JSON has no NaN
     tickers: set[str] = set()
     for result in parity.results:
         tickers |= set(result.tickers["ticker"])

@@ -13,11 +13,14 @@ from flows.signature import takes
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.reports import counted
 from polygon_fundamentals.settings import existing_lake_root
 from polygon_fundamentals.silver import TABLE
 from polygon_fundamentals.silver.foreign import adopt_path, give_back_path, move_out
 from tasks.silver import build_silver
 from tasks.states import answer_of
+
+_SHOWN = 5
 
 
 def _run_name() -> str:
@@ -72,6 +75,13 @@ def _built(lake: Lake, day: str | None, *, adopt: bool) -> Report:
     )
     if aside:
         message += f"; the folder that was there is {aside} now"
+    if left_out := result["rows_without_period_end"]:
+        names = result["tickers_without_period_end"]
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        message += (
+            f"; note: {counted(left_out, 'record')} without a period end left out "
+            f"({', '.join(names[:_SHOWN])}{more})"
+        )
     if moved:
         message += f"; {len(moved)} files of another tool moved out of it, such as {moved[0]}"
     seconds = round(time.monotonic() - started, 3)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import pyarrow as pa
 from prefect import task, unmapped
 from prefect.states import Completed, State
 
@@ -20,7 +19,7 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.reference.edgar_cache import EdgarCache, reports_of
 from polygon_fundamentals.reference.original_dates import companies_of, date_periods
 from polygon_fundamentals.silver.parts import make_part, plan_parts, read_part
-from polygon_fundamentals.silver.table import history_parts
+from polygon_fundamentals.silver.table import Part, history_parts
 from polygon_fundamentals.statements import Generation
 from tasks.context import RunSpec, context
 from tasks.states import error_of, failed, failure_of
@@ -48,11 +47,13 @@ def build_silver(lake: str, label: str, day: str | None, spread: bool = False) -
         "history_files": build.history_files,
         "history_files_written": build.history_files_written,
         "build": str(build.path),
+        "rows_without_period_end": sum(build.left_out.values()),
+        "tickers_without_period_end": sorted(build.left_out),
     }
     return Completed(message=f"{build.rows:,} rows, {build.files_written} files new", data=result)
 
 
-def mapped_parts(lake: Lake, generation: Generation) -> Iterator[pa.Table]:
+def mapped_parts(lake: Lake, generation: Generation) -> Iterator[Part]:
     """Yield the rows as `silver.table.history_parts` does, made by mapped tasks."""
     works = lake.ops / "cache" / "silver-work"
     shutil.rmtree(works, ignore_errors=True)  # a killed build's: one is under way at a time

@@ -231,7 +231,7 @@ def parity_lines(report: Mapping[str, Any]) -> Iterator[str]:
     for one in missing[:MISSING_SHOWN]:
         yield (
             f"  missing in v2: {one['ticker']} {one['statement']} {one['timeframe']} "
-            f"{one['period_end']}"
+            f"{one['period_end'] or 'without a period end'}"
         )
     if len(missing) > MISSING_SHOWN:
         yield f"  and {len(missing) - MISSING_SHOWN:,} more periods"

@@ -23,6 +23,7 @@ from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox, server
 from tests.builders.commands import call, call_with_errors, where
 from tests.conftest import KEY
+from tests.unit.silver.feeding import put, v2_balance
 
 
 def test_load_build_look_back_and_export(sandbox: Sandbox, lake: Lake) -> None:
@@ -53,6 +54,15 @@ def test_load_build_look_back_and_export(sandbox: Sandbox, lake: Lake) -> None:
     assert code == 0
     assert answer["count"] == len(table)
     assert answer["results"][0]["financials"]["balance_sheet"]["assets"]["unit"] == "USD"
+    # A record without a period end is left out, and said to be: a note, and no failure.
+    row = v2_balance("2024-05-10", 5.0, period_end="", tickers=["NAN"], cik=table["cik"].iloc[0])
+    put(lake, Generation.V2, row, "2026-07-02T12:00")
+    code, report = call("silver", *where)
+    assert (code, report["rows"], report["files_written"]) == (0, len(table), 0)
+    assert report["rows_without_period_end"] == 1
+    assert report["tickers_without_period_end"] == ["NAN"]
+    said = ledger.read_entries(lake)[0][-1].content["message"]
+    assert said.endswith("; note: 1 record without a period end left out (NAN)")
     # A damaged file: named, exit code 4, and the table stays.
     folder = lake.dataset(Generation.V2, Statement.CASH_FLOW).folder
     path = next(folder.rglob("ticker=NAN.parquet"))
@@ -67,7 +77,7 @@ def test_load_build_look_back_and_export(sandbox: Sandbox, lake: Lake) -> None:
     assert len(pd.read_parquet(lake.silver / "fundamentals_wide")) == len(table)
     # Every build can be found on the server, the one that failed too.
     builds = [r for r in ledger.read_entries(lake)[0] if r.content["flow"] == "silver"]
-    assert [r.outcome for r in builds] == ["succeeded"] * 3 + ["failed"]
+    assert [r.outcome for r in builds] == ["succeeded"] * 4 + ["failed"]
     assert all(r.content["flow_run_id"] for r in builds)
 
 

@@ -32,12 +32,13 @@ def match_periods(v1: pd.DataFrame, v2: pd.DataFrame) -> Matches:
     Each frame has one row per period with columns `company`, `timeframe`, `period_end`, as
     `current.period_keys` gives them. Periods of equal dates meet. Of the rest, those that v1 dates
     2010 or earlier meet the one period of v2 that ends within ten days, if each is the other's
-    only candidate.
+    only candidate. A record without a period end meets none.
     """
     key = ["company", "timeframe", "period_end"]
     left = v1[key].assign(left=np.arange(len(v1)))
     right = v2[key].assign(right=np.arange(len(v2)))
-    same = left.merge(right, on=key, validate="one_to_one")
+    # A merge would take two missing dates for equal ones.
+    same = left.dropna(subset="period_end").merge(right, on=key, validate="one_to_one")
     left_rest = left[~left["left"].isin(same["left"])]
     right_rest = right[~right["right"].isin(same["right"])]
 

@@ -19,14 +19,14 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import orjson
-import pyarrow as pa
 
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake.paths import SILVER_NOTE, Lake
@@ -42,7 +42,7 @@ from polygon_fundamentals.silver.links import (
     lock_link,
     refuse_others,
 )
-from polygon_fundamentals.silver.table import history_parts, known_on
+from polygon_fundamentals.silver.table import Part, history_parts, known_on
 from polygon_fundamentals.statements import Generation
 
 KEPT_SECONDS = 24 * 3600.0
@@ -50,14 +50,15 @@ LOCK_SECONDS = 600.0
 _PARTIAL = ".partial"
 # What a build's note says of it.
 _NOTED = ("generation", "day", "rows", "files", "history_rows", "history_files")
-Parts = Callable[[Lake, Generation], Iterator[pa.Table]]
+Parts = Callable[[Lake, Generation], Iterator[Part]]
 
 
 @dataclass(frozen=True)
 class Build:
     """One build: its folder, its size, and how many of its files were written for it.
 
-    Of the wide table, and `history_*` of the history; 0 in the build of a past day.
+    Of the wide table, and `history_*` of the history; 0 in the build of a past day. `left_out`
+    counts, by ticker, the records without a period end.
     """
 
     path: Path
@@ -70,6 +71,7 @@ class Build:
     files_written: int = 0
     bytes_written: int = 0
     history_files_written: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -183,6 +185,7 @@ def _written(
         None if base is None else base.path / HISTORY_FOLDER,
         lambda rows: initial_of(rows["ticker"]),
     )
+    left_out: Counter[str] = Counter()
     done = None
     try:
         partial.mkdir()
@@ -190,9 +193,10 @@ def _written(
             partial_beside.mkdir(parents=True)
             (partial / HISTORY_FOLDER).symlink_to(Path("..", "..", "history", name))
         for part in parts(lake, generation):
-            wide.add(known_on(part, day))
+            left_out.update(part.left_out)
+            wide.add(known_on(part.rows, day))
             if day is None:
-                history.add(part)
+                history.add(part.rows)
         wide.finish()
         history.finish()
         made = Build(
@@ -206,9 +210,10 @@ def _written(
             wide.written,
             wide.size,
             history.written,
+            left_out,
         )
         if base is not None and _is_as(made, base):
-            return base
+            return replace(base, left_out=left_out)
         note = {name: getattr(made, name) for name in _NOTED} | {"built": now.isoformat()}
         (partial / SILVER_NOTE).write_bytes(orjson.dumps(note))
         local.flush_to_disk(partial)

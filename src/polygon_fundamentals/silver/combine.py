@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from polygon_fundamentals.periods.match import OLD_DATES_DAYS, OLD_DATES_UNTIL, match_periods
 from polygon_fundamentals.silver.statement_rows import Floats, Side
@@ -15,6 +16,7 @@ from polygon_fundamentals.silver.timeline import (
     COMPANY_END,
     COMPANY_PERIOD,
     END_OFFSET,
+    FOREVER,
     PERIOD,
     Ints,
     first_at,
@@ -22,6 +24,7 @@ from polygon_fundamentals.silver.timeline import (
     pairs,
     spans_between,
 )
+from polygon_fundamentals.silver.version_order import filed_days
 from polygon_fundamentals.silver.zeros import without_absent_zeros
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -62,6 +65,32 @@ class FirstFilings:
             fresh = np.isnan(date) & (place >= 0)
             date[fresh], source[fresh] = known["date"].to_numpy()[place[fresh]], name
         return date, source
+
+
+def filings_of(
+    table: pa.Table, keys: pd.DataFrame, since: pd.Series[int], generation: Generation
+) -> pd.DataFrame:
+    """Return the filing of each version and since when it was known: company, end, since, date.
+
+    A date before the period's end is passed over: see `filed_days`.
+    """
+    date = filed_days(table, generation)
+    filings = keys[list(COMPANY_END)].assign(since=since, date=date)[~np.isnan(date)]
+    whole: pd.DataFrame = filings.astype("int64")
+    return whole.drop_duplicates()
+
+
+def earliest_filings(filings: pd.DataFrame) -> pd.DataFrame:
+    """Return when which filing was the earliest known one of a period, the earliest date first."""
+    filings = filings.sort_values([*COMPANY_END, "since", "date"], ignore_index=True)
+    ids = pack(filings, COMPANY_END)
+    earliest = filings["date"].groupby(ids).cummin()
+    fresh = earliest < earliest.groupby(ids).shift(fill_value=FOREVER)
+    firsts = filings[fresh]
+    ids = pack(firsts, COMPANY_END)
+    until = firsts["since"].groupby(ids).shift(-1, fill_value=FOREVER)
+    firsts = firsts.assign(until=until)
+    return firsts.sort_values("date", kind="stable", ignore_index=True)
 
 
 def combine(primary: Generation, v1: Sides, v2: Sides, moves: pd.DataFrame) -> list[Side]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -27,7 +28,14 @@ from polygon_fundamentals.periods.companies import (
 from polygon_fundamentals.reference.edgar_cache import EdgarCache
 from polygon_fundamentals.reference.original_dates import by_source, load_dates
 from polygon_fundamentals.silver import known_dates, versions
-from polygon_fundamentals.silver.combine import FirstFilings, combine, dates_of_v2, moved_first
+from polygon_fundamentals.silver.combine import (
+    FirstFilings,
+    combine,
+    dates_of_v2,
+    earliest_filings,
+    filings_of,
+    moved_first,
+)
 from polygon_fundamentals.silver.names import Names
 from polygon_fundamentals.silver.schema import history_schema, wide_schema
 from polygon_fundamentals.silver.statement_rows import Side, side_of
@@ -41,7 +49,6 @@ from polygon_fundamentals.silver.timeline import (
     pairs,
     split,
 )
-from polygon_fundamentals.silver.version_order import filed_days
 from polygon_fundamentals.silver.wide import assemble
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -66,17 +73,17 @@ def history_table(
     Raises:
         DamagedFileError: a file of the lake cannot be read; the text names it.
     """
-    return Source.of(lake, generation, tickers).table(tickers, strict=strict)
+    return Source.of(lake, generation, tickers).part(tickers, strict=strict).rows
 
 
-def history_parts(lake: Lake, generation: Generation) -> Iterator[pa.Table]:
+def history_parts(lake: Lake, generation: Generation) -> Iterator[Part]:
     """Yield the rows of `history_table` some whole companies at a time, each part sorted.
 
     So that a market is never in memory together. Raises as `history_table`.
     """
     source = Source.of(lake, generation)
     for tickers in source.batches(BATCH_TICKERS):
-        yield source.table(tickers)
+        yield source.part(tickers)
 
 
 def known_on(history: pa.Table, day: date | None) -> pa.Table:
@@ -119,6 +126,18 @@ def as_of(lake: Lake, day: date, generation: Generation | None = None) -> pa.Tab
     is the primary one unless given. Raises as `wide_table`.
     """
     return wide_table(lake, generation or lake.primary, day)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of the history, of some whole companies.
+
+    `left_out` counts, by ticker, the records of the lake that have no period end: they are of no
+    period, so that no row can be made of them.
+    """
+
+    rows: pa.Table
+    left_out: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -166,10 +185,16 @@ class Source:
         clusters = sorted(clusters, key=lambda cluster: bucket_of(cluster[0]))
         yield from map(frozenset, batches(clusters, size))
 
-    def table(self, tickers: frozenset[str] | None, *, strict: bool = False) -> pa.Table:
+    def part(self, tickers: frozenset[str] | None, *, strict: bool = False) -> Part:
         """Return the sorted history of some tickers, or of all; `strict` as in `history_table`."""
+        left_out: Counter[str] = Counter()
         tables = {
-            g: {s: versions.versions(d, tickers, self.shown[d]) for s, d in group.items()}
+            g: {
+                s: versions.with_period_end(
+                    versions.versions(d, tickers, self.shown[d]), g, left_out
+                )
+                for s, d in group.items()
+            }
             for g, group in self.datasets.items()
         }
         everything = [t for group in tables.values() for t in group.values()]
@@ -192,8 +217,9 @@ class Source:
             sources.append((Generation.V2.value, v2_first))
         sides = [side for side in sides if len(side)]
         if not sides:
-            return history_schema().empty_table()
-        return assemble(sides, self.generation, FirstFilings(sources), names, self.edgar)
+            return Part(history_schema().empty_table(), left_out)
+        rows = assemble(sides, self.generation, FirstFilings(sources), names, self.edgar)
+        return Part(rows, left_out)
 
     def _estimates(self, names: Names) -> list[tuple[str, pd.DataFrame]]:
         """Return the dates that the filings index gives, each known from itself on."""
@@ -232,37 +258,11 @@ def _read(
         keys = names.keys(table, generation)
         life = known_dates.lifetimes(table, generation, names.ciks, first)
         life["known_from"] = life["since"]
-        firsts.append(_filings(table, keys, life["since"], generation))
+        firsts.append(filings_of(table, keys, life["since"], generation))
         if dated is not None and len(dated):
             life = _unproven(life, keys, dated, proven[statement])
         sides[statement] = side_of(table, life, keys, generation, statement, names)
-    return sides, _first_filings(pd.concat(firsts, ignore_index=True))
-
-
-def _filings(
-    table: pa.Table, keys: pd.DataFrame, since: pd.Series[int], generation: Generation
-) -> pd.DataFrame:
-    """Return the filing of each version and since when it was known: company, end, since, date.
-
-    A date before the period's end is passed over: see `filed_days`.
-    """
-    date = filed_days(table, generation)
-    filings = keys[list(COMPANY_END)].assign(since=since, date=date)[~np.isnan(date)]
-    whole: pd.DataFrame = filings.astype("int64")
-    return whole.drop_duplicates()
-
-
-def _first_filings(filings: pd.DataFrame) -> pd.DataFrame:
-    """Return when which filing was the earliest known one of a period, the earliest date first."""
-    filings = filings.sort_values([*COMPANY_END, "since", "date"], ignore_index=True)
-    ids = pack(filings, COMPANY_END)
-    earliest = filings["date"].groupby(ids).cummin()
-    fresh = earliest < earliest.groupby(ids).shift(fill_value=FOREVER)
-    firsts = filings[fresh]
-    ids = pack(firsts, COMPANY_END)
-    until = firsts["since"].groupby(ids).shift(-1, fill_value=FOREVER)
-    firsts = firsts.assign(until=until)
-    return firsts.sort_values("date", kind="stable", ignore_index=True)
+    return sides, earliest_filings(pd.concat(firsts, ignore_index=True))
 
 
 def _unproven(

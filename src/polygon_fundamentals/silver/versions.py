@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.datasets.flat import flat_schema, flattened
-from polygon_fundamentals.datasets.keys import content_hashes, filing_order, record_keys
+from polygon_fundamentals.datasets.keys import PERIOD, content_hashes, filing_order, record_keys
 from polygon_fundamentals.datasets.schemas import MOMENT, TEXT, schema
 from polygon_fundamentals.lake import codec, revisions
 from polygon_fundamentals.lake.file_names import ticker_of_file
@@ -94,6 +95,19 @@ def versions(
         before = before.filter(pc.is_in(before["ticker"], pa.array(sorted(tickers), TEXT)))
     beside = _beside(dataset, standing, before)
     return pa.concat_tables([before, beside, standing]).combine_chunks()
+
+
+def with_period_end(table: pa.Table, generation: Generation, left_out: Counter[str]) -> pa.Table:
+    """Return the versions that have a period end; of the others those that stand are counted.
+
+    `left_out` counts them by ticker.
+    """
+    has_end = pc.is_valid(table[PERIOD[generation][0]])
+    if not table.num_rows or pc.all(has_end).as_py():
+        return table
+    stands = pc.and_(pc.invert(has_end), pc.is_null(table["event"]))
+    left_out.update(table["ticker"].filter(stands).to_pylist())
+    return table.filter(has_end)
 
 
 def _beside(dataset: Dataset, standing: pa.Table, before: pa.Table) -> pa.Table:

@@ -153,6 +153,20 @@ def test_a_later_filing_is_a_hint(v1_filed: str | None, v2_filed: str | None, ki
     assert found(result) == {CASH_OUT: kind}
 
 
+@pytest.mark.parametrize("statement", Statement)
+def test_a_record_without_a_period_end_is_missing_or_extra_and_meets_none(
+    statement: Statement,
+) -> None:
+    line, field = OTHER[statement]
+    ends: list[Any] = ["2024-03-31", None]
+    v1 = [{line: 7.0, "end_date": end} for end in ends]
+    v2 = [{field: 7.0, "period_end": end} for end in ends]
+    result = compared(statement, v1, v2)
+    assert (result.periods, result.matched) == (1, 1)
+    for alone in (result.missing_periods, result.extra_periods):
+        assert alone["period_end"].isna().tolist() == [True]
+
+
 INCOME = "income_statement."
 RECORDS: dict[str, tuple[Statement, dict[str, Any], dict[str, Any], dict[str, str]]] = {
     "a bank": (

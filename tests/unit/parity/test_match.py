@@ -48,3 +48,9 @@ def test_meeting(v1: list[str], v2: list[str], met: list[tuple[int, int]]) -> No
 def test_other_companies_and_timeframes_never_meet(other: dict[str, str]) -> None:
     found = match_periods(periods("2009-12-31"), periods("2009-12-31", **other))
     assert found.v1.size == 0
+
+
+def test_a_record_without_a_period_end_meets_none() -> None:
+    found = match_periods(periods("2024-03-31", "NaT"), periods("NaT", "2024-03-31"))
+    assert (found.v1.tolist(), found.v2.tolist()) == ([0], [1])
+    assert (found.v1_alone.tolist(), found.v2_alone.tolist()) == ([1], [0])

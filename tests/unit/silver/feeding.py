@@ -106,6 +106,23 @@ def v2_balance(filed: str | None, assets: float, **other: Any) -> dict[str, Any]
     return {name: value for name, value in row.items() if value is not None}
 
 
+def v1_balance(**other: Any) -> dict[str, Any]:
+    """Return v1's balance sheet of the same quarter, filed on 10 May 2024, with assets of 100."""
+    assets = {"value": 100.0, "unit": "USD", "label": "Assets", "order": 100}
+    return {
+        "cik": "0000000001",
+        "tickers": ["ABC"],
+        "company_name": "ABC",
+        "end_date": "2024-03-31",
+        "filing_date": "2024-05-10",
+        "fiscal_year": "2024",
+        "fiscal_period": "Q1",
+        "timeframe": "quarterly",
+        "financials": {"balance_sheet": {"assets": assets}},
+        **other,
+    }
+
+
 def noon(day: date) -> datetime:
     """Return a moment of a day that is the same day in New York."""
     return datetime(day.year, day.month, day.day, 20, tzinfo=UTC)

@@ -21,11 +21,12 @@ from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.pointer import point_to
 from polygon_fundamentals.silver import builds, table
+from polygon_fundamentals.silver.parts import make_part, read_part
 from polygon_fundamentals.silver.schema import SORTED_BY
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox
 from tests.builders.templates import copied
-from tests.unit.silver.feeding import COMPANIES, company, feed, noon
+from tests.unit.silver.feeding import COMPANIES, company, feed, noon, put, v1_balance, v2_balance
 
 FOLLOWED = {"AAA": [company(0)], "BBB": [company(1)]}
 
@@ -100,6 +101,28 @@ def test_beside_the_present_one_and_pointed_later(fed: tuple[Lake, Sandbox]) -> 
     assert silver.table_path(lake) == v1.path
 
 
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_a_record_without_a_period_end_stays_in_the_lake_and_is_counted(
+    lake: Lake, tmp_path: Path, in_parts: bool
+) -> None:
+    def one_part(lake: Lake, generation: Generation) -> Iterable[table.Part]:
+        make_part(lake, generation, ["ABC"], tmp_path, 0)
+        yield read_part(tmp_path, 0)
+
+    put(lake, Generation.V1, v1_balance(), "2026-10-01T12:00")
+    put(lake, Generation.V2, v2_balance("2024-05-10", 5.0), "2026-10-01T12:00")
+    parts = one_part if in_parts else None
+    before = silver.build(lake, Generation.V2, parts=parts)
+    assert before.left_out == {}
+    put(lake, Generation.V1, v1_balance(end_date=""), "2026-10-02T12:00")
+    without = v2_balance("2024-05-10", 6.0, period_end="0000-00-00")
+    put(lake, Generation.V2, without, "2026-10-02T12:00")
+    again = silver.build(lake, Generation.V2, parts=parts)
+    assert (again.id, again.rows, again.left_out) == (before.id, 1, {"ABC": 2})
+    # Of v1 alone, its own record is left out.
+    assert silver.build(lake, Generation.V1, link=False, parts=parts).left_out == {"ABC": 1}
+
+
 @pytest.mark.parametrize(("told", "seen"), [(None, "v1"), (Generation.V2, "v2")])
 def test_a_switch_meanwhile_and_the_build_follows_the_pointer(
     fed: tuple[Lake, Sandbox],
@@ -112,7 +135,7 @@ def test_a_switch_meanwhile_and_the_build_follows_the_pointer(
     lake.pointer.symlink_to("fundamentals_v2")
     really, made = builds.history_parts, list[str]()
 
-    def rolled_back(lake: Lake, generation: Generation) -> Iterable[pa.Table]:
+    def rolled_back(lake: Lake, generation: Generation) -> Iterable[table.Part]:
         made.append(generation.value)
         point_to(lake, Generation.V1)
         return really(lake, generation)
