@@ -26,6 +26,7 @@ from polygon_fundamentals.load.recorded_rows import (
     recorded_at,
     recorded_rows,
     tickers_of,
+    undatable,
 )
 from polygon_fundamentals.load.store import StoreJob, follow, store_v1
 from polygon_fundamentals.reports import UpsertCounts
@@ -105,8 +106,8 @@ def import_v1(
     """
     files = files_of(paths)
     companies = _followed(lake)
-    recordings = _in_order(files, recorded, companies)
     report = ImportReport(files=len(files))
+    recordings = _in_order(files, recorded, companies, report.problems)
     empty = set(files) - recordings.keys()
     for path in sorted(empty):
         list(recorded_rows(path, recorded, report.problems))
@@ -125,11 +126,14 @@ def import_v1(
 
 
 def _in_order(
-    files: Iterable[Path], recorded: datetime | None, companies: dict[str, set[str]]
+    files: Iterable[Path],
+    recorded: datetime | None,
+    companies: dict[str, set[str]],
+    problems: list[Problem],
 ) -> dict[Path, datetime]:
     """Return the files with records, the earliest first, and when each of them was made.
 
-    Adds the companies of the records.
+    Adds the companies of the records, and the files of which nobody can say when they were made.
     """
     recordings: list[tuple[datetime, int, Path, datetime]] = []
     for number, path in enumerate(files):
@@ -142,6 +146,8 @@ def _in_order(
             else:
                 moments.add(own)
         made = max(moments, default=None) if since is None else recorded_at(path, since)
+        if since is not None and made is None:
+            problems.append(undatable(path, since))
         if made is not None:
             recordings.append((min(moments | {made}), number, path, made))
     return {path: made for _, _, path, made in sorted(recordings)}

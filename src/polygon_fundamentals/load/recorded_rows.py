@@ -7,7 +7,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,10 @@ _UNKNOWN_MOMENT = (
     "it says that it was recorded at {!r}, which is not a date or time in ISO form; correct it, or "
     "give --as-recorded DAY"
 )
+# From the end of a period to its report: the soonest that SEC's lists of reports have.
+_SOONEST_REPORT = timedelta(days=18)
+# A filing on the evening before one is dated so many days later.
+_LONGEST_WEEKEND = timedelta(days=4)
 _SINGER = frozenset(("RECORD", "SCHEMA", "STATE", "ACTIVATE_VERSION", "BATCH"))
 
 Row = dict[str, Any]
@@ -43,8 +47,8 @@ TIMEFRAMES = frozenset(timeframe.v1 for timeframe in Timeframe)
 class Problem:
     """A recording, or a line of it, of which nothing was imported.
 
-    `kind`: `skipped` is not of v1, `refused` is of v2, `damaged` is v1's but cannot be read, `lake`
-    could not be stored, since a file of the lake is damaged.
+    `kind`: `skipped` is not of v1, `refused` is of v2, `damaged` is v1's but cannot be read or
+    dated, `lake` could not be stored, since a file of the lake is damaged.
     """
 
     file: str
@@ -208,27 +212,42 @@ def _not_storable(record: Row) -> tuple[str, str] | None:
     return None
 
 
-def recorded_at(path: Path, since: date) -> datetime:
+def recorded_at(path: Path, since: date) -> datetime | None:
     """Return when a recording was made: the day that its path names, else its file's time.
 
-    People also name a recording for the period that it holds. `since` is the latest
-    `published_on` of its records: an earlier day is none on which it was made.
+    People also name a recording for the period that it holds, and an archive may give its files
+    any time. `since` is the latest `published_on` of its records: an earlier day is none on which
+    it was made, and None is returned where the file's time is one.
     """
     for part in reversed(path.parts):
         days = _DAY.findall(part)
         day = _day("".join(days[0])) if len(days) == 1 else None
         if day is not None and day >= since:
             return start_of(day)
-    return datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
+    made = datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
+    return made if made + _LONGEST_WEEKEND >= start_of(since) else None
+
+
+def undatable(path: Path, since: date) -> Problem:
+    """Return the problem of a recording of which `recorded_at` is None."""
+    time = datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
+    reason = (
+        f"it holds a record that nobody can have had before {since}, but the file's time is "
+        f"{time:%Y-%m-%d}, and its path names no later day: give --as-recorded DAY"
+    )
+    return Problem(str(path), None, "damaged", reason)
 
 
 def published_on(row: Row) -> date:
-    """Return the day before which nobody can have had a record: of its filing or its period's end.
+    """Return the day before which nobody can have had a record: of its filing, after its period.
 
-    A filing that SEC accepts in the evening is dated the next business day.
+    A filing that SEC accepts in the evening is dated the next business day. A record without a
+    filing, as each derived fourth quarter, comes with a report that is filed weeks after the end.
     """
-    filed = filter(None, (_day(row.get(n)) for n in ("acceptance_datetime", "filing_date")))
-    return max(min(filed, default=date.min), _day(row.get("end_date")) or date.min)
+    filed = [_day(row.get(name)) for name in ("acceptance_datetime", "filing_date")]
+    end = _day(row.get("end_date")) or date.min
+    reported = min(end, date.max - _SOONEST_REPORT) + _SOONEST_REPORT
+    return max(min(filter(None, filed), default=reported), end)
 
 
 def _day(said: Any) -> date | None:

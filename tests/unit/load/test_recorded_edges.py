@@ -122,29 +122,75 @@ def test_the_moment_of_a_record(tmp_path: Path, own: str | None, folder: str, mo
 def observed(path: Path) -> datetime:
     """Return when the one record of a recording was observed."""
     ((row, own),) = recorded_rows(path, None, [])
-    return own or recorded_at(path, published_on(row))
+    moment = own or recorded_at(path, published_on(row))
+    assert moment is not None
+    return moment
 
 
 def test_a_filing_accepted_in_the_evening_can_be_had_the_day_before_its_date() -> None:
     late = record(1, acceptance_datetime="20230505214500", filing_date="2023-05-08")
     assert published_on(late) == date(2023, 5, 5)
-    assert published_on(record(1, filing_date=None, acceptance_datetime=None)) == date(2023, 3, 31)
+    unfiled = {"filing_date": None, "acceptance_datetime": None}
+    assert published_on(record(1, **unfiled)) == date(2023, 4, 18)
+    assert published_on(record(1, **unfiled, end_date="9999-12-31")) == date.max
     assert published_on(record(1, filing_date="soon", end_date=7)) == date(2023, 5, 2)
 
 
+ANNUAL = {
+    "end_date": "2024-12-31",
+    "fiscal_year": "2024",
+    "timeframe": "annual",
+    "fiscal_period": "FY",
+    "filing_date": "2025-02-20",
+    "acceptance_datetime": "2025-02-20T21:00:00Z",
+}
+FOURTH = {
+    **ANNUAL,
+    "timeframe": "quarterly",
+    "fiscal_period": "Q4",
+    "filing_date": None,
+    "acceptance_datetime": None,
+}
+
+
+@pytest.mark.parametrize("by_timeframe", [False, True])
 def test_a_recording_named_for_its_period_was_not_made_on_that_day(
-    lake: Lake, tmp_path: Path
+    lake: Lake, tmp_path: Path, by_timeframe: bool
 ) -> None:
     """A derived fourth quarter has no filing date: it would be known before its report."""
-    year = {"end_date": "2024-12-31", "fiscal_year": "2024"}
-    filed = {"filing_date": "2025-02-20", "acceptance_datetime": "2025-02-20T21:00:00Z"}
-    annual = record(400, **year, **filed, timeframe="annual", fiscal_period="FY")
-    fourth = record(120, **year, filing_date=None, acceptance_datetime=None, fiscal_period="Q4")
-    path = written(tmp_path / "ZZZ_2024-12-31.json", annual, fourth)
+    annual, fourth = record(400, **ANNUAL), record(120, **FOURTH)
+    if by_timeframe:
+        paths = [
+            written(tmp_path / "ZZZ_annual_2024-12-31.json", annual),
+            written(tmp_path / "ZZZ_quarterly_2024-12-31.json", fourth, record(100)),
+        ]
+    else:
+        paths = [written(tmp_path / "ZZZ_2024-12-31.json", annual, fourth)]
     at = datetime(2025, 3, 3, 12, tzinfo=UTC).timestamp()
-    os.utime(path, (at, at))
-    assert import_v1(lake, [path]).records == 2
-    assert known(lake) == [(120.0, date(2025, 2, 20)), (400.0, date(2025, 2, 20))]
+    for path in paths:
+        os.utime(path, (at, at))
+    assert import_v1(lake, paths).problems == []
+    of_2024 = [row for row in known(lake) if row[0] >= 120]
+    assert of_2024 == [(120.0, date(2025, 2, 20)), (400.0, date(2025, 2, 20))]
+
+
+def test_a_file_time_before_the_records_is_named_and_not_taken(lake: Lake, tmp_path: Path) -> None:
+    """Archives give their files times such as 1980-01-01: the records would be known then."""
+    old = written(tmp_path / "old.json", record(400, **ANNUAL), record(120, **FOURTH))
+    # A filing of the evening before a long weekend: it was there when the file was made.
+    evening = written(tmp_path / "evening.json", record(1, cik="0000000778"))
+    for path, day in ((old, "1980-01-01"), (evening, "2023-04-28T22:00")):
+        at = datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
+        os.utime(path, (at, at))
+    report = import_v1(lake, [old, evening])
+    ((kind, _, reason),) = reasons(report)
+    assert (kind, report.records) == ("damaged", 1)
+    assert "before 2025-02-20, but the file's time is 1980-01-01" in reason
+    assert "give --as-recorded DAY" in reason
+    code, _ = run(tmp_path / "lake", old, "--as-recorded", "2025-03-03")[:2]
+    assert code == 0
+    of_2024 = [row for row in known(lake) if row[0] >= 120]
+    assert of_2024 == [(120.0, date(2025, 2, 20)), (400.0, date(2025, 2, 20))]
 
 
 @pytest.mark.parametrize("own", ["31 May 2024", 1717185600, ["2024-05-31"]])
