@@ -26,6 +26,7 @@ from polygon_fundamentals.lake.processes import give_large_blocks_back
 from polygon_fundamentals.ledger.v1_endpoint import LEDGER_DAYS, v1_endpoint
 from polygon_fundamentals.parity import load_accepted, load_tolerances
 from polygon_fundamentals.parity.run import names_to_look_up, sampled, v1_tickers, v2_tickers
+from polygon_fundamentals.reference.edgar_cache import EdgarCache
 from polygon_fundamentals.reference.tickers import known_tickers
 from polygon_fundamentals.settings import existing_lake_root, load_edgar_settings, load_settings
 from tasks.context import RunSpec, find_key, rate_limit
@@ -54,7 +55,8 @@ def parity(given: ParityParameters) -> Report:
     Compares all tickers of v1 unless some are named or sampled. Writes a report and the data docs
     under `ops/parity/`, and changes no data. The API is asked only what became of tickers that v2
     lacks; without a network or a key, they count as missing unless known from before. With a
-    witness, SEC EDGAR is asked about the companies whose differences its filings could settle.
+    witness, SEC EDGAR is asked about the companies whose differences its filings could settle. What
+    it said in earlier runs is used without asking.
     """
     where = Lake(existing_lake_root(given.lake))
     # All in the run's entry: a night that ends in an expired acceptance must not pass unseen.
@@ -98,7 +100,9 @@ def _answered(run: ledger.Run, given: ParityParameters) -> Report:
             log.warning(known.note)
         entries = ledger.read_entries(where, datetime.now(UTC) - LEDGER_DAYS)[0]
         compare_statements(spec, chosen, known.tickers, day)
-        witness = ask_witness(spec, given.witness, known.tickers) if given.witness else None
+        witness = None
+        if given.witness or EdgarCache(where).has_facts():
+            witness = ask_witness(spec, known.tickers, asking=given.witness is not None)
         for note in notes_of(witness):
             log.info(note)
         asked = Asked(

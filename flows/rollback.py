@@ -21,6 +21,8 @@ from polygon_fundamentals.errors import AnswerIsNo, RetiredError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake, catalogue
 from polygon_fundamentals.lake.pointer import leads_to
+from polygon_fundamentals.ledger import read_entries
+from polygon_fundamentals.ledger.queries import last_witness
 from polygon_fundamentals.load.window_v1 import LONGEST_LIMITED
 from polygon_fundamentals.settings import load_settings
 from polygon_fundamentals.statements import DEFAULT_TIMEFRAMES, V1_PATH, Generation, Timeframe
@@ -159,7 +161,9 @@ def _checked(where: Lake, base_url: str | None, accepted: str | None) -> dict[st
     # Great Expectations takes seconds to import, and a rollback in a hurry does not need it.
     from flows.parity import parity
 
-    state = parity(lake=str(where.root), base_url=base_url, return_state=True)
+    # Where the operator settles differences by the SEC's filings, new ones are settled so too.
+    witness = last_witness(read_entries(where)[0])
+    state = parity(lake=str(where.root), base_url=base_url, witness=witness, return_state=True)
     report = report_of(state)
     if report is None or report.get("exit_code"):
         words = " ".join(str(state.message).split())

@@ -1,4 +1,8 @@
-"""The task of `parity --witness edgar`: ask about open differences, write what is proven."""
+"""The task of parity's witness: ask about open differences, write what the filings prove.
+
+A run without `--witness` asks nobody, and is settled by what EDGAR said before: of one state of the
+lake every run gives one answer, so that no later run hides a proven fault.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,7 @@ NO_IDENTITY = (
     f"SEC EDGAR was not asked: set {EDGAR_IDENTITY} to your name and e-mail address, as the SEC "
     "requires; what it said before is used"
 )
+WITHOUT_ASKING = "SEC EDGAR was not asked; what it said before is used (`--witness edgar` asks)"
 
 
 def ask_edgar(lake: Lake, ciks: Sequence[str], *, with_facts: bool) -> EdgarReport:
@@ -41,19 +46,21 @@ def ask_edgar(lake: Lake, ciks: Sequence[str], *, with_facts: bool) -> EdgarRepo
     return ask(EdgarCache(lake), edgar, ciks, today_in_new_york(), with_facts=with_facts)
 
 
-@task(name="witness", task_run_name="witness · {witness}", persist_result=False)
+@task(name="witness", task_run_name="witness · edgar", persist_result=False)
 def ask_witness(
-    spec: RunSpec, witness: str, reference: dict[str, ReferenceTicker]
+    spec: RunSpec, reference: dict[str, ReferenceTicker], *, asking: bool
 ) -> dict[str, object]:
-    """Ask SEC EDGAR about the companies with open differences; write what its filings prove."""
+    """Write what SEC EDGAR's filings prove of open differences; with `asking`, ask it first."""
     lake = Lake(lake_root(spec.lake))
     folder = work_folder(lake, spec.run)
     findings = [StatementFindings(statement, folder / statement.value) for statement in Statement]
     companies = open_companies(findings)
-    asked = ask_edgar(lake, list(companies), with_facts=True)
+    asked = EdgarReport(companies=len(companies), note=WITHOUT_ASKING)
+    if asking:
+        asked = ask_edgar(lake, list(companies), with_facts=True)
     report = settle(lake, findings, companies, partial(_facts, EdgarCache(lake)), reference)
     return {
-        "witness": witness,
+        "witness": "edgar",
         **{name: value for name, value in asdict(asked).items() if name != "problems"},
         "companies_without_facts": report.companies_without_facts,
         "settled": dict(report.settled),

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -95,9 +96,17 @@ def test_v1_is_filled_and_checked_before_it_is_primary_again(
 ) -> None:
     # As in a market of 6,000 companies: more pages of fourth quarters than a nightly run reads.
     monkeypatch.setattr(undated, "V1_PAGE", 1)
-    really, asked = parity.parity, list[str]()
-    monkeypatch.setattr(parity, "parity", lambda **g: asked.append(g["base_url"]) or really(**g))
+    really, asked = parity.parity, list[tuple[str, str | None]]()
+
+    def noted(**given: Any) -> Any:
+        asked.append((given["base_url"], given["witness"]))
+        return really(**given)
+
     here = where(later.url, lake)
+    # Parity's own question is asked again: this operator has a witness.
+    monkeypatch.delenv("EDGAR_IDENTITY", raising=False)
+    call("parity", "--witness", "edgar", *here)
+    monkeypatch.setattr(parity, "parity", noted)
     code, report = call("rollback", "--execute", *here)
     assert code == 1
     assert "v1 missed 14 business days since the cutover (2026-07-27 to 2026-08-13)" in str(report)
@@ -109,7 +118,7 @@ def test_v1_is_filled_and_checked_before_it_is_primary_again(
     old = v1_of(lake)
     code, report = call("rollback", "--delayed", "--execute", *here)
     assert code == 0, report
-    assert asked == [later.url]
+    assert asked == [(later.url, "edgar")]
     names = [step["name"] for step in report["steps"]]
     assert names[:4] == ["v1 answers", "backfill v1", "parity", "check"]
     assert names.index("move pointer") > 3

@@ -99,9 +99,13 @@ def test_what_the_filings_prove_stands_in_the_report(
             t: r["kind"] for t, r in found.items()
         }
         assert not any(is_edgars(request.path) for request in server.requests)
-        # And without a witness the findings are what they were: the cache knows nothing of it.
+        # Nor does a nightly run without the option, which would otherwise hide what is proven.
+        proven_kinds = {t: r["kind"] for t, r in rows(report).items()}
         code, report = run(capsys, *where)
-        assert {t: r["kind"] for t, r in rows(report).items()} == before
+        assert code == 1
+        assert {t: r["kind"] for t, r in rows(report).items()} == proven_kinds
+        assert any("SEC EDGAR was not asked; what it said before" in n for n in report["notes"])
+        assert not any(is_edgars(request.path) for request in server.requests)
         assert d not in before
 
 

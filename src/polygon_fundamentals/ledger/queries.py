@@ -134,6 +134,12 @@ def newest_parity(entries: Sequence[RunEntry]) -> RunEntry | None:
     return newest if _passed(whole) and outrun else whole
 
 
+def last_witness(entries: Sequence[RunEntry]) -> str | None:
+    """Return whom parity last asked for a witness, or None where it never did."""
+    asked = (e.parameters.get("witness") for e in reversed(entries) if e.flow == "parity")
+    return next(filter(None, asked), None)
+
+
 def _is_whole_parity(entry: RunEntry) -> bool:
     """Return whether a run compared the whole history of all tickers, or ended in an error."""
     sample = entry.parity.sample if entry.parity else entry.parameters.get("sample")

@@ -1,7 +1,7 @@
 """Asking the witness about a lake's differences, and writing what it proves into the findings.
 
 It comes after the comparison and changes nothing in its cache: what the filings say of a value
-stands in the run's own tables, so that without a witness the findings are what they were.
+stands in the run's own tables.
 """
 
 from __future__ import annotations

@@ -105,6 +105,10 @@ class EdgarCache:
         """Return a company's facts in `FACTS_SCHEMA`, None where they were never asked for."""
         return self._read("facts", cik, FACTS_SCHEMA)
 
+    def has_facts(self) -> bool:
+        """Return whether facts of any company are here."""
+        return any((self.folder / "facts").glob("CIK*.parquet"))
+
     def filings(self, cik: str) -> Entry | None:
         """Return a company's periodic reports in `FILINGS_SCHEMA`, None where not asked for."""
         return self._read("filings", cik, FILINGS_SCHEMA)
