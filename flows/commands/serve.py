@@ -49,12 +49,12 @@ def run(given: ServeParameters, _: bool) -> int:
             from flows.runtime.settling import settle_runs
 
             done = deploy(plan=False)
-            print(f"{len(done.steps)} things deployed, {done.changes} of them changed", flush=True)
+            print(f"{len(done.steps)} objects deployed, {done.changes} of them changed", flush=True)
             print(rate_limit_line(done.steps, load_settings().requests_per_minute), flush=True)
             pool = read().deployments[0].work_pool.name
             with get_client(sync_client=True) as client:
                 for name in settle_runs(client, pool):
-                    print(f"set to Crashed: {name}, whose worker had died", flush=True)
+                    print(f"set to Crashed: {name}, because its worker had died", flush=True)
             with serving.worker(server, pool, None) as worker:
                 print(f"look at {server.url}; Ctrl-C ends everything", flush=True)
                 code = worker.wait()

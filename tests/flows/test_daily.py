@@ -156,7 +156,7 @@ def test_a_refresh_from_a_server_that_drops_rows_empties_nothing(
         assert main(["refresh", *where(half.url, lake)]) == 1
     said = capsys.readouterr().err
     assert "were not in the answer and stay in the lake" in said
-    assert "--accept-withdrawals` moves its rows" in said
+    assert "--accept-withdrawals` moves them" in said
     after = counted(lake)
     assert max(before[name] - after[name] for name in before) < FEWEST_WITHHELD
     report = ledger.read_entries(lake)[0][-1].content["generations"]["v2"]

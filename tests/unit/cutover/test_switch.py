@@ -207,7 +207,7 @@ def test_readers_go_back_while_the_server_is_dead(filled: Lake, following: str) 
         found = run(filled, "rollback", schedules=dead, checks=())
         assert (found["exit_code"], found["state"], filled.primary) == (4, "open", "v1")
         assert "schedules as they were: the Prefect server does not answer" in found["message"]
-        assert "the same command goes on" in found["message"]
+        assert "run the same command again, which continues" in found["message"]
         assert state(filled)["schedules"] == switched["schedules"]
     found = run(filled, following, checks=())
     assert found["exit_code"] == 0
