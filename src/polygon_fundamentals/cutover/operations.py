@@ -125,7 +125,7 @@ def cutover(
             if checklist.not_judged:
                 checked += f", but for {', '.join(checklist.not_judged)}, which is not judged"
             if not checklist.items:
-                checked = "the checklist is not asked"
+                checked = "the checklist is not evaluated"
             if unmet:
                 checked = f"forced ({options.force}): {', '.join(unmet)}"
             facts = Facts(checked=checked, forced={"reason": options.force, "unmet": unmet})

@@ -48,7 +48,7 @@ def _download(evidence: Evidence, name: str, target: Target) -> Measured:
     tickers = (report.units - report.units_resumed) // statements
     limit = _rate_limit(evidence, entry)
     if tickers < FEWEST_TICKERS:
-        missing = f"the newest `historical-load` had {tickers:,} of {FEWEST_TICKERS} tickers"
+        missing = f"the newest `historical-load` had {tickers:,} tickers, not {FEWEST_TICKERS}"
         return Measured(name, target, None, missing)
     if limit is not None and limit < PLANNED["requests"].target:
         least = f"{PLANNED['requests'].target:g}"
@@ -71,7 +71,7 @@ def _requests(evidence: Evidence, name: str, target: Target) -> Measured:
         return Measured(name, target, None, missing)
     scaled = target.at_limit(limit)
     if requests <= limit:
-        missing = f"the newest `historical-load` needed {requests:,} requests only"
+        missing = f"the newest `historical-load` needed only {requests:,} requests"
         return Measured(name, scaled, None, missing)
     return _measured(name, scaled, requests / report.seconds * 60)
 

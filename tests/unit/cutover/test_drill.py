@@ -27,7 +27,7 @@ def test_a_drill_goes_over_and_back_and_touches_nothing(filled: Lake) -> None:
     assert found.checks == 1
     assert found.files_compared >= 18
     [check] = [step for step in found.steps if step.name == "cutover: check"]
-    assert check.detail == "the checklist is not asked", "a drill says nothing of its lines"
+    assert check.detail == "the checklist is not evaluated", "a drill says nothing of its lines"
     assert state(filled) == before
     assert not (filled.ops / "drill").exists()
 

@@ -277,12 +277,12 @@ def load_of(lake: Lake, tickers: int, requests: int, **more: Any) -> dict[str, d
     [
         # Few requests are no fault, nor is a load that sent all it needed within a minute.
         (107, 213, {"requests_per_minute": None}, "missed", "no rate limit was set"),
-        (107, 213, {}, "missed", "needed 213 requests only"),
+        (107, 213, {}, "missed", "needed only 213 requests"),
         (800, 2700, {}, "acceptable", "acceptable"),
         (1000, 3000, {}, "met", "met"),
         (1000, 2300, {}, "met", "missed"),
         (1000, 50, {"requests_per_minute": 5}, "the limit was 5", "met"),
-        (12, 60, {"requests_per_minute": 5}, "had 12 of 100 tickers", "met"),
+        (12, 60, {"requests_per_minute": 5}, "had 12 tickers, not 100", "met"),
     ],
 )
 def test_a_load_is_judged_by_the_rate_limit_it_was_given(
