@@ -253,9 +253,9 @@ def _wrong(what: str, dates: dict[tuple[str, date], date], folder: Path) -> str:
 
 def _settle(folder: Path, lake: Lake, url: str) -> Sequence[str]:
     from expectations.answer import TOLERANCES_FILE
-    from polygon_fundamentals.parity import load_tolerances
     from polygon_fundamentals.parity.findings import StatementFindings
     from polygon_fundamentals.parity.run import Question, compare_lake
+    from polygon_fundamentals.parity.tolerances import load_tolerances
     from polygon_fundamentals.parity.witness_facts import CompanyFacts
     from polygon_fundamentals.parity.witness_run import open_companies, settle
     from polygon_fundamentals.statements import Statement

@@ -24,7 +24,6 @@ from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.locks import exclusive
-from polygon_fundamentals.parity import merge
 from polygon_fundamentals.parity.company_values import company_values
 from polygon_fundamentals.parity.findings import StatementFindings
 from polygon_fundamentals.parity.frames import accessions, names_of, write_frames
@@ -32,7 +31,7 @@ from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kin
 from polygon_fundamentals.parity.report import markdown, raised_budgets, write_report
 from polygon_fundamentals.parity.run import Question
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
-from polygon_fundamentals.parity.totals import Parity
+from polygon_fundamentals.parity.totals import Parity, merge
 
 log = logging.getLogger(__name__)
 

@@ -24,8 +24,8 @@ from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.processes import give_large_blocks_back
 from polygon_fundamentals.ledger.v1_endpoint import LEDGER_DAYS, v1_endpoint
-from polygon_fundamentals.parity import load_accepted, load_tolerances
 from polygon_fundamentals.parity.run import names_to_look_up, sampled, v1_tickers, v2_tickers
+from polygon_fundamentals.parity.tolerances import load_accepted, load_tolerances
 from polygon_fundamentals.reference.edgar_cache import EdgarCache
 from polygon_fundamentals.reference.tickers import known_tickers
 from polygon_fundamentals.settings import existing_lake_root, load_edgar_settings, load_settings

@@ -15,9 +15,9 @@ from prefect import task
 
 from expectations.answer import ACCEPTED_FILE, TOLERANCES_FILE, Asked, answer
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.parity import load_accepted, load_tolerances
 from polygon_fundamentals.parity.findings import StatementFindings
 from polygon_fundamentals.parity.run import Question, compare_batch
+from polygon_fundamentals.parity.tolerances import load_accepted, load_tolerances
 from polygon_fundamentals.reference.tickers import ReferenceTicker
 from polygon_fundamentals.statements import Statement
 from tasks.context import RunSpec

@@ -23,9 +23,9 @@ from flows.commands.parser import parser
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.file_names import ticker_file_name
-from polygon_fundamentals.parity import Accepted, load_tolerances
 from polygon_fundamentals.parity.frames import FRAMES
 from polygon_fundamentals.parity.run import Question
+from polygon_fundamentals.parity.tolerances import Accepted, load_tolerances
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox
 from tests.conftest import KEY

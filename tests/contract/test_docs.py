@@ -14,7 +14,8 @@ from flows.commands import COMMANDS
 from flows.commands.options import parameters_of
 from flows.commands.parser import parser
 from polygon_fundamentals import settings
-from polygon_fundamentals.parity import Kind, load_tolerances
+from polygon_fundamentals.parity.kinds import Kind
+from polygon_fundamentals.parity.tolerances import load_tolerances
 from tests.contract.doc_pages import PAGES, ROOT, Command, blocks, commands, exists, paths
 
 PARSER = parser("polygon-fundamentals")

@@ -14,7 +14,7 @@ import yaml
 
 from expectations import answer
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.parity import load_accepted
+from polygon_fundamentals.parity.tolerances import load_accepted
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox
 from tests.builders.commands import call

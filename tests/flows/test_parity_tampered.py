@@ -16,8 +16,8 @@ import pytest
 from expectations import answer as answering
 from expectations.answer import TOLERANCES_FILE
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.parity import load_tolerances
 from polygon_fundamentals.parity.kinds import COVERAGE_KINDS, DIFFERENCE_KINDS, Kind
+from polygon_fundamentals.parity.tolerances import load_tolerances
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox
 from tests.builders.commands import call

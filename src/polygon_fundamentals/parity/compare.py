@@ -7,6 +7,7 @@ so a large lake may be compared in batches of whole companies and merged.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -21,13 +22,37 @@ from polygon_fundamentals.parity.explain import Findings, code_of, explain, gath
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
 from polygon_fundamentals.parity.meeting import TickersOf, days_of, meet, without_empty_records
 from polygon_fundamentals.parity.paired import Paired, pairs_of
-from polygon_fundamentals.parity.tally import fields_of, tally
+from polygon_fundamentals.parity.tally import tally
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
-from polygon_fundamentals.parity.totals import COMPANY_ABSENT, NEVER_IN_V2, PRESENT, StatementParity
+from polygon_fundamentals.parity.totals import COMPANY_ABSENT, NEVER_IN_V2, PRESENT
 from polygon_fundamentals.reference.tickers import ReferenceTicker
 from polygon_fundamentals.statements import Statement
 
 _KINDS = np.array([kind.value for kind in Kind], dtype=object)
+
+
+@dataclass(frozen=True)
+class StatementParity:
+    """What the comparison of one statement found, row by row; `findings.totals` counts it.
+
+    `values` lists each value that is no match: statement, ticker, tickers, cik, timeframe,
+    period_end, v1_field, v2_field, relation, v1_value, v2_value, difference (v2 less v1 in v2's
+    sign), kind, detail, v1_filing_date, v2_filing_date; not those of lines that only one
+    generation knows. `tallies` has the numbers by company: ticker, line (the position in the
+    field map's `entries`), kind, count, matched values too. `seen` is every period of either
+    generation: ticker, cik, timeframe, period_end, state.
+
+    `tickers` are v1's: ticker, cik, kind (present, delisted, renamed, missing), detail, periods.
+    `missing_periods` and `extra_periods`: statement, ticker, tickers, cik, timeframe, period_end,
+    filing_date; the periods of companies that v2 lacks altogether are not among them.
+    """
+
+    values: pd.DataFrame
+    tallies: pd.DataFrame
+    tickers: pd.DataFrame
+    seen: pd.DataFrame
+    missing_periods: pd.DataFrame
+    extra_periods: pd.DataFrame
 
 
 def compare_statement(
@@ -54,44 +79,26 @@ def compare_statement(
     paired = meeting.paired
     findings = _findings(paired, tolerances)
     values = _values(paired, findings)
-    unused = _accept(values, [a for a in accepted if a.statement is statement], day)
-    tallies = tally(paired, findings, values)
-    by_field = fields_of(tallies, statement)
-    tickers = _tickers(v1_keys.iloc[meeting.v1_current], v1, v1_keys, v2, v2_keys, reference)
-    absent = tickers[tickers["kind"] != PRESENT].reset_index(drop=True)
-    gone = v1_keys["company"].isin(v2_keys["company"]).to_numpy()
-    compared = int(by_field["compared"].sum())
-    v1_alone, never = meeting.v1_alone, meeting.never_in_v2
+    _accept(values, [a for a in accepted if a.statement is statement], day)
+    in_v2 = v1_keys["company"].isin(v2_keys["company"]).to_numpy()[meeting.v1_alone]
+    missing, absent = meeting.v1_alone[in_v2], meeting.v1_alone[~in_v2]
     seen = pd.concat(
         [
             _seen(v1_keys.iloc[meeting.v1_met], PRESENT, company_tickers),
-            _seen(v1_keys.iloc[v1_alone[gone[v1_alone]]], Kind.MISSING.value, company_tickers),
-            _seen(v1_keys.iloc[v1_alone[~gone[v1_alone]]], COMPANY_ABSENT, company_tickers),
-            _seen(v1_keys.iloc[never], NEVER_IN_V2, company_tickers),
+            _seen(v1_keys.iloc[missing], Kind.MISSING.value, company_tickers),
+            _seen(v1_keys.iloc[absent], COMPANY_ABSENT, company_tickers),
+            _seen(v1_keys.iloc[meeting.never_in_v2], NEVER_IN_V2, company_tickers),
             _seen(v2_keys.iloc[meeting.v2_alone], Kind.EXTRA.value, company_tickers),
         ],
         ignore_index=True,
     )
     return StatementParity(
-        statement=statement,
-        companies=int(v1_keys["company"].iloc[meeting.v1_current].nunique()),
-        periods=len(paired),
-        compared=compared,
-        matched=int(by_field[Kind.MATCHED.value].sum()),
-        counts={
-            kind: int(by_field[kind.value].sum()) for kind in (*DIFFERENCE_KINDS, *APART_KINDS)
-        },
-        by_field=by_field,
         values=values,
-        tallies=tallies,
-        tickers=tickers,
+        tallies=tally(paired, findings, values),
+        tickers=_tickers(v1_keys.iloc[meeting.v1_current], v1, v1_keys, v2, v2_keys, reference),
         seen=seen,
-        absent_tickers=absent,
-        missing_periods=_periods(v1, v1_keys, v1_alone[gone[v1_alone]], statement, company_tickers),
+        missing_periods=_periods(v1, v1_keys, missing, statement, company_tickers),
         extra_periods=_periods(v2, v2_keys, meeting.v2_alone, statement, company_tickers),
-        v1_periods_v2_never_has=len(never),
-        v1_last_filing=_last_day(v1, "filing_date"),
-        unused_acceptances=unused,
     )
 
 
@@ -172,11 +179,12 @@ def _values(
     return values.sort_values(order, ignore_index=True)
 
 
-def _accept(values: pd.DataFrame, accepted: list[Accepted], day: date) -> tuple[Accepted, ...]:
-    """Marks accepted differences in `values`; returns the acceptances that no longer hold."""
-    unused = []
+def _accept(values: pd.DataFrame, accepted: list[Accepted], day: date) -> None:
+    """Mark in `values` the differences that are accepted until `day` or longer."""
     open_kinds = values["kind"].isin([k.value for k in (*DIFFERENCE_KINDS, *APART_KINDS)])
     for one in accepted:
+        if one.until < day:
+            continue
         same = (
             open_kinds
             & (values["cik"] == one.cik)
@@ -186,13 +194,9 @@ def _accept(values: pd.DataFrame, accepted: list[Accepted], day: date) -> tuple[
             & _is_value(values["v1_value"], one.v1_value)
             & _is_value(values["v2_value"], one.v2_value)
         )
-        if one.until < day or not same.any():
-            unused.append(one)
-            continue
         was = values.loc[same, "kind"]
         values.loc[same, "detail"] = was + f": {one.reason} ({one.by}, until {one.until})"
         values.loc[same, "kind"] = Kind.ACCEPTED.value
-    return tuple(unused)
 
 
 def _is_value(column: pd.Series[float], value: float | None) -> pd.Series[bool]:
@@ -264,8 +268,3 @@ def _cik_of(company: pd.Series[str]) -> npt.NDArray[np.object_]:
         ~company.str.startswith("ticker:"), None
     ).to_numpy(dtype=object)
     return result
-
-
-def _last_day(table: pa.Table, name: str) -> date | None:
-    last = table.column(name).to_pandas().dropna()
-    return None if last.empty else last.max()

@@ -17,7 +17,7 @@ from polygon_fundamentals.lake.storage.local import link_or_copy, replacing
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
 from polygon_fundamentals.parity.tally import fields_of
 from polygon_fundamentals.parity.tolerances import Accepted
-from polygon_fundamentals.parity.totals import COMPANY_ABSENT, NEVER_IN_V2, PRESENT, Totals
+from polygon_fundamentals.parity.totals import PRESENT, Totals
 from polygon_fundamentals.statements import Statement
 
 NAMES = (
@@ -27,7 +27,6 @@ NAMES = (
 # Rows that are in memory at a time where a table is gone through: some 10 MB of values.
 GROUP_ROWS = 50_000
 _COUNTS = {"count", "line", "periods"}  # pandas makes floats of them where there is no row
-_V1_STATES = (PRESENT, COMPANY_ABSENT, Kind.MISSING.value)
 
 
 @dataclass(frozen=True)
@@ -96,9 +95,7 @@ class StatementFindings:
             counted.rename_columns({"count_sum": "count"}).to_pandas(), self.statement
         )
         tickers = self.frame("tickers")
-        seen = self.table("seen", ["ticker", "state"])
-        states = seen["state"]
-        of_v1 = seen.filter(pc.is_in(states, pa.array(_V1_STATES)))
+        states = self.table("seen", ["state"])["state"]
         filed = pc.max(self.table("v1_records", ["filing_date"])["filing_date"]).as_py()
         mine = [a for a in accepted if a.statement is self.statement]
         used = [
@@ -108,8 +105,7 @@ class StatementFindings:
         unused = _unused(mine, pa.concat_tables(used).to_pandas())
         return Totals(
             statement=self.statement,
-            companies=pc.count_distinct(of_v1["ticker"]).as_py(),
-            periods=_count(states, PRESENT),
+            periods=pc.sum(pc.equal(states, PRESENT), min_count=0).as_py(),
             compared=int(by_field["compared"].sum()),
             matched=int(by_field[Kind.MATCHED.value].sum()),
             counts={k: int(by_field[k.value].sum()) for k in (*DIFFERENCE_KINDS, *APART_KINDS)},
@@ -118,15 +114,9 @@ class StatementFindings:
             absent_tickers=tickers[tickers["kind"] != PRESENT].reset_index(drop=True),
             missing_periods=self.frame("missing_periods"),
             extra_periods=self.frame("extra_periods"),
-            v1_periods_v2_never_has=_count(states, NEVER_IN_V2),
             v1_last_filing=None if filed is None else filed.date(),
             unused_acceptances=unused,
         )
-
-
-def _count(states: pa.ChunkedArray, state: str) -> int:
-    count: int = pc.sum(pc.equal(states, state), min_count=0).as_py()
-    return count
 
 
 def _unused(accepted: Sequence[Accepted], used: pd.DataFrame) -> tuple[Accepted, ...]:
@@ -211,9 +201,9 @@ class Writer:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[Writer]:
-    """Yield a writer of findings; at the end `folder` holds all of them.
+    """Yield a writer; what was added to it stands in `folder` at the end, for what stood there.
 
-    Every name of `NAMES` must have been added, if only without rows.
+    Of findings that are new every name of `NAMES` must be added, if only without rows.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as ends:

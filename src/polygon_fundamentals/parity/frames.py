@@ -102,8 +102,7 @@ def _write(
             parts.append(_coded(_labelled(table, findings.statement, names)))
     whole = pa.concat_tables(parts, promote_options="default").unify_dictionaries()
     pq.write_table(whole, path, compression="zstd")
-    rows: int = whole.num_rows
-    return rows
+    return int(whole.num_rows)
 
 
 def _labelled(table: pa.Table, statement: Statement, names: Mapping[str, str]) -> pa.Table:

@@ -210,12 +210,7 @@ def _compared(
             if state.ticker in files:
                 files[state.ticker].append(state)
     frames = {
-        "values": result.values,
-        "tallies": result.tallies,
-        "tickers": result.tickers,
-        "seen": result.seen,
-        "missing_periods": result.missing_periods,
-        "extra_periods": result.extra_periods,
+        **vars(result),
         "v1_records": record_rows(v1_table, v1, tickers),
         "v2_records": record_rows(v2_table, v2, tickers),
         "v2_files": file_faults(v2, [state for mine in files.values() for state in mine]),

@@ -24,15 +24,11 @@ class Totals:
 
     `compared` values have a number on both sides; `counts` are the findings that are no match, by
     kind. Lines that only one generation knows are counted in `by_field` as not comparable.
-
-    `tickers` are v1's, each present or absent. `absent_tickers`: ticker, cik, kind (delisted,
-    renamed, missing), detail, periods.
-    `missing_periods` and `extra_periods`: statement, ticker, tickers, cik, timeframe, period_end,
-    filing_date; the periods of companies that v2 lacks altogether are not among them.
+    `periods` is the number of those that both generations have. `tickers`, `missing_periods` and
+    `extra_periods` as in `StatementParity`; `absent_tickers` are the tickers that are not present.
     """
 
     statement: Statement
-    companies: int
     periods: int
     compared: int
     matched: int
@@ -42,7 +38,6 @@ class Totals:
     absent_tickers: pd.DataFrame
     missing_periods: pd.DataFrame
     extra_periods: pd.DataFrame
-    v1_periods_v2_never_has: int
     v1_last_filing: date | None
     unused_acceptances: tuple[Accepted, ...]
 
@@ -57,23 +52,6 @@ class Totals:
             Kind.MISSING: tickers[Kind.MISSING.value] + len(self.missing_periods),
             Kind.EXTRA: len(self.extra_periods),
         }
-
-
-@dataclass(frozen=True)
-class StatementParity(Totals):
-    """What the comparison of one statement found, row by row.
-
-    `values` lists each value that is no match: statement, ticker, tickers, cik, timeframe,
-    period_end, v1_field, v2_field, relation, v1_value, v2_value, difference (v2 less v1 in v2's
-    sign), kind, detail, v1_filing_date, v2_filing_date; not those of lines that only one
-    generation knows. `tallies` has the numbers by company: ticker, line (the position in the
-    field map's `entries`), kind, count, matched values too. `seen` is every period of either
-    generation: ticker, cik, timeframe, period_end, state.
-    """
-
-    values: pd.DataFrame
-    tallies: pd.DataFrame
-    seen: pd.DataFrame
 
 
 @dataclass(frozen=True)

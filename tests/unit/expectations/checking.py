@@ -14,10 +14,10 @@ from expectations.answer import TOLERANCES_FILE
 from expectations.outcome import Outcome
 from expectations.suites import make_suites
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.parity import load_tolerances
 from polygon_fundamentals.parity.findings import StatementFindings
 from polygon_fundamentals.parity.frames import write_frames
 from polygon_fundamentals.parity.run import Question
+from polygon_fundamentals.parity.tolerances import load_tolerances
 from polygon_fundamentals.statements import Statement
 from tests.filled import comparison
 

@@ -11,8 +11,8 @@ import pytest
 from expectations import answer as answering
 from expectations.answer import TOLERANCES_FILE, Asked
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.parity import load_tolerances
 from polygon_fundamentals.parity.run import Question
+from polygon_fundamentals.parity.tolerances import load_tolerances
 from polygon_fundamentals.statements import Statement
 from tests.filled import comparison
 

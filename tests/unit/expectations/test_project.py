@@ -25,7 +25,7 @@ from expectations.project import ProjectError
 from expectations.suites import make_suites
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.parity import Accepted, load_accepted, load_tolerances
+from polygon_fundamentals.parity.tolerances import Accepted, load_accepted, load_tolerances
 from polygon_fundamentals.statements import Statement, Timeframe
 from tests.unit.expectations.checking import TOLERANCES, ask, findings
 

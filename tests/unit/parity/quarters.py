@@ -6,7 +6,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from polygon_fundamentals.parity import compare_statement, load_tolerances
+from polygon_fundamentals.parity.compare import compare_statement
+from polygon_fundamentals.parity.tolerances import load_tolerances
 from polygon_fundamentals.statements import Statement
 from tests.unit.parity.tables import v1_table, v2_table
 

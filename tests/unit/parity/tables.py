@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 
 from polygon_fundamentals.field_map import v1_fields, v2_fields
-from polygon_fundamentals.parity import Kind, Parity, Tolerances
+from polygon_fundamentals.parity.compare import StatementParity
+from polygon_fundamentals.parity.findings import NAMES, StatementFindings, tables_of, writing
+from polygon_fundamentals.parity.kinds import Kind
+from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
+from polygon_fundamentals.parity.totals import Parity, Totals
 from polygon_fundamentals.statements import Statement
 
 Row = Mapping[str, Any]
@@ -74,6 +81,20 @@ def _table(types: Mapping[str, pa.DataType], rows: list[Row]) -> pa.Table:
 
 def _value(name: str, value: Any) -> Any:
     return date.fromisoformat(value) if name in DAYS and isinstance(value, str) else value
+
+
+def totals_of(
+    result: StatementParity, statement: Statement, v1: pa.Table, accepted: Sequence[Accepted] = ()
+) -> Totals:
+    """The totals of a comparison, counted as a run counts them: from the tables that it leaves."""
+    tables = tables_of(dict.fromkeys(NAMES, pd.DataFrame()) | vars(result))
+    tables["v1_records"] = pa.table({"filing_date": v1["filing_date"].cast(pa.timestamp("ms"))})
+    with tempfile.TemporaryDirectory() as name:
+        findings = StatementFindings(statement, Path(name))
+        with writing(findings.folder) as writer:
+            for table in (*vars(result), "v1_records"):
+                writer.add(table, tables[table])
+        return findings.totals(accepted)
 
 
 def over_budget(parity: Parity, tolerances: Tolerances) -> list[Kind]:

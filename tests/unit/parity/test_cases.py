@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from polygon_fundamentals.parity import StatementParity, compare_statement, load_tolerances
+from polygon_fundamentals.parity.compare import StatementParity, compare_statement
 from polygon_fundamentals.parity.kinds import COMPARED_KINDS
+from polygon_fundamentals.parity.tolerances import load_tolerances
 from polygon_fundamentals.statements import Statement
 from tests.unit.parity.tables import v1_table, v2_table
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from polygon_fundamentals.parity import company_keys, current_rows, ticker_ciks
-from polygon_fundamentals.periods.current import period_keys
+from polygon_fundamentals.periods.companies import company_keys, ticker_ciks
+from polygon_fundamentals.periods.current import current_rows, period_keys
 from polygon_fundamentals.statements import Generation, Statement
 from tests.unit.parity.tables import Row, v1_table, v2_table
 

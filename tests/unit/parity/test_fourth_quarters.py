@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from polygon_fundamentals.parity import compare_statement
+from polygon_fundamentals.parity.compare import compare_statement
 from polygon_fundamentals.statements import Statement
 from tests.unit.parity.quarters import ENDS, TOLERANCES, WRONG, Lines, M, kinds
 from tests.unit.parity.tables import v1_table, v2_table

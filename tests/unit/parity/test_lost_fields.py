@@ -14,9 +14,10 @@ from expectations.answer import TOLERANCES_FILE
 from expectations.plugin.rules import ExpectFieldNotToBeLost
 from expectations.suites import make_suites
 from polygon_fundamentals.cutover import exact_figures
-from polygon_fundamentals.parity import compare_statement, load_tolerances
+from polygon_fundamentals.parity.compare import compare_statement
 from polygon_fundamentals.parity.findings import StatementFindings, writing
 from polygon_fundamentals.parity.lost_fields import OF_EVERY_COMPANY, lost_fields
+from polygon_fundamentals.parity.tolerances import load_tolerances
 from polygon_fundamentals.silver.schema import PREFIXES
 from polygon_fundamentals.statements import Statement
 from tests.unit.parity.tables import v1_table, v2_table

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from polygon_fundamentals.field_map import primary_pairs
-from polygon_fundamentals.parity import (
-    Accepted,
-    Kind,
-    Parity,
-    ReferenceTicker,
-    compare_statement,
-    load_tolerances,
-    merge,
-)
-from polygon_fundamentals.parity.compare import list_values
+from polygon_fundamentals.parity.compare import compare_statement, list_values
+from polygon_fundamentals.parity.kinds import Kind
+from polygon_fundamentals.parity.tolerances import Accepted, load_tolerances
+from polygon_fundamentals.parity.totals import Parity, merge
+from polygon_fundamentals.reference.tickers import ReferenceTicker
 from polygon_fundamentals.statements import Statement, Timeframe
 from tests.unit.parity.market import Market, build, copied
-from tests.unit.parity.tables import over_budget
+from tests.unit.parity.tables import over_budget, totals_of
 
 TOLERANCES = load_tolerances(Path(__file__).parents[3] / "expectations" / "tolerances.yaml")
 BS, CF, IS = Statement.BALANCE_SHEETS, Statement.CASH_FLOW, Statement.INCOME_STATEMENTS
@@ -40,28 +37,43 @@ HARMLESS = {
 }
 
 
+@dataclass(frozen=True)
+class Compared(Parity):
+    """The totals as a report shows them, and the values that they count."""
+
+    values: pd.DataFrame
+
+
+def compare_tables(
+    tables: Iterable[tuple[Statement, pa.Table, pa.Table]],
+    reference: dict[str, ReferenceTicker] | None = None,
+    accepted: tuple[Accepted, ...] = (),
+) -> Compared:
+    totals, values = [], []
+    for statement, v1, v2 in tables:
+        result = compare_statement(
+            v1, v2, statement, TOLERANCES, reference or {}, accepted, today=TODAY
+        )
+        totals.append(totals_of(result, statement, v1, accepted))
+        values.append(result.values)
+    return Compared(merge(totals).results, pd.concat(values, ignore_index=True))
+
+
 def compare(
     market: Market,
     reference: dict[str, ReferenceTicker] | None = None,
     accepted: tuple[Accepted, ...] = (),
     statements: tuple[Statement, ...] = tuple(Statement),
-) -> Parity:
-    return merge(
-        compare_statement(*market.tables(s), s, TOLERANCES, reference or {}, accepted, today=TODAY)
-        for s in statements
-    )
+) -> Compared:
+    return compare_tables(((s, *market.tables(s)) for s in statements), reference, accepted)
 
 
 def of(base: dict[Key, str], statement: Statement) -> dict[Key, str]:
     return {key: kind for key, kind in base.items() if key[0] == statement.value}
 
 
-def values_of(parity: Parity) -> pd.DataFrame:
-    return pd.concat([result.values for result in parity.results], ignore_index=True)
-
-
-def findings(parity: Parity) -> dict[Key, str]:
-    v = values_of(parity)
+def findings(parity: Compared) -> dict[Key, str]:
+    v = parity.values
     ends = v["period_end"].dt.strftime("%Y-%m-%d")
     keys = zip(v["statement"], v["ticker"], v["timeframe"], ends, v["v2_field"], strict=True)
     return dict(zip(keys, v["kind"], strict=True))
@@ -73,19 +85,19 @@ def facts() -> Market:
 
 
 @pytest.fixture(scope="module")
-def agreed(facts: Market) -> Parity:
+def agreed(facts: Market) -> Compared:
     return compare(facts)
 
 
 @pytest.fixture(scope="module")
-def base(agreed: Parity) -> dict[Key, str]:
+def base(agreed: Compared) -> dict[Key, str]:
     return findings(agreed)
 
 
-def test_identical_facts_agree(agreed: Parity) -> None:
+def test_identical_facts_agree(agreed: Compared) -> None:
     parity = agreed
     assert not over_budget(parity, TOLERANCES)
-    assert set(values_of(parity)["kind"]) == HARMLESS
+    assert set(parity.values["kind"]) == HARMLESS
     # 20 of 22 balance-sheet lines in 180 periods without twelve months, and so on; of banks fewer.
     assert [r.compared for r in parity.results] == [3060, 1728, 3960]
     assert [r.periods for r in parity.results] == [180, 216, 216]
@@ -95,22 +107,28 @@ def test_identical_facts_agree(agreed: Parity) -> None:
         and kind not in (Kind.ABSENT_ZERO, Kind.NULL_IN_V1)
     )  # fmt: skip
     assert parity.missing_tickers == []
-    assert parity.results[0].v1_periods_v2_never_has == 36 + 6
 
 
-def test_the_parts_add_up(agreed: Parity) -> None:
+def test_twelve_months_of_balance_sheets_are_seen_apart(facts: Market) -> None:
+    """v2 never has them: six companies, six years, and one company has two tickers."""
+    states = compare_statement(*facts.tables(BS), BS, TOLERANCES, {}, today=TODAY).seen["state"]
+    assert states.value_counts().to_dict() == {"present": 180, "never_in_v2": 36 + 6}
+
+
+def test_the_parts_add_up(agreed: Compared) -> None:
     parity = agreed
     assert parity.by_field["compared"].sum() == parity.compared
     assert len(merge([*parity.results, *parity.results]).by_field) == len(parity.by_field)
     for result in parity.results:
         sums = result.by_field.drop(columns=["statement", "v1_field", "v2_field", "relation"]).sum()
         assert sums["compared"] == result.compared
-        listed = result.values.groupby("kind").size()
+        mine = parity.values[parity.values["statement"] == result.statement]
+        listed = mine.groupby("kind").size()
         assert all(sums[kind] == count for kind, count in listed.items())
 
 
-def test_share_classes_are_compared_once(agreed: Parity) -> None:
-    values = values_of(agreed)
+def test_share_classes_are_compared_once(agreed: Compared) -> None:
+    values = agreed.values
     assert set(values.loc[values["cik"] == "0000000002", "ticker"]) == {"BBB"}
     assert set(values.loc[values["cik"] == "0000000002", "tickers"]) == {"BBB,BBB.A"}
     assert not values.duplicated(["statement", "cik", "timeframe", "period_end", "v2_field"]).any()
@@ -462,11 +480,10 @@ def test_a_renamed_company(facts: Market, base: dict[Key, str]) -> None:
 
 def test_a_share_class_that_only_the_record_names(facts: Market, base: dict[Key, str]) -> None:
     market = copied(facts)
-    v1, v2 = zip(*(market.tables(s) for s in Statement), strict=True)
-    only = [t.filter([name != "BBB.A" for name in t["ticker"].to_pylist()]) for t in v2]
-    parity = merge(
-        compare_statement(a, b, s, TOLERANCES, {}, today=TODAY)
-        for a, b, s in zip(v1, only, Statement, strict=True)
+    tables = [(s, *market.tables(s)) for s in Statement]
+    parity = compare_tables(
+        (s, v1, v2.filter([name != "BBB.A" for name in v2["ticker"].to_pylist()]))
+        for s, v1, v2 in tables
     )
     assert parity.absent_tickers.empty
     assert findings(parity) == base
@@ -536,7 +553,7 @@ def test_an_accepted_difference(facts: Market, changes: dict[str, Any], holds: b
     assert (not over_budget(parity, TOLERANCES)) == holds
     assert len(parity.results[0].unused_acceptances) == int(not holds)
     if holds:
-        values = values_of(parity)
+        values = parity.values
         [detail] = values.loc[values["kind"] == "accepted", "detail"]
         assert "The 10-Q/A corrects it. (A. Reviewer, until" in detail
 
@@ -561,7 +578,7 @@ def test_what_was_exceeded(facts: Market) -> None:
     assert parity.counts[Kind.UNEXPLAINED] == 1
 
 
-def test_counts_are_plain_numbers(agreed: Parity) -> None:
+def test_counts_are_plain_numbers(agreed: Compared) -> None:
     parity = agreed
     assert json.loads(json.dumps(parity.counts))["line_definition"] > 0
     assert json.dumps(parity.missing_tickers) == "[]"

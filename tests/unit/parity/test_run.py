@@ -17,11 +17,11 @@ from polygon_fundamentals.lake.file_names import bucket_of, ticker_file_name
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.read import by_bucket
 from polygon_fundamentals.parity import findings as found_tables
-from polygon_fundamentals.parity import load_tolerances
 from polygon_fundamentals.parity import plan as parity_plan
 from polygon_fundamentals.parity.company_values import company_values
 from polygon_fundamentals.parity.findings import NAMES, StatementFindings
 from polygon_fundamentals.parity.run import Question, names_to_look_up, sampled, v1_tickers
+from polygon_fundamentals.parity.tolerances import load_tolerances
 from polygon_fundamentals.periods.companies import clusters_of
 from polygon_fundamentals.reference.tickers import ReferenceTicker
 from polygon_fundamentals.statements import Generation, Statement

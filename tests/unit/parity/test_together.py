@@ -15,8 +15,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from polygon_fundamentals.parity import compare_statement, load_tolerances
+from polygon_fundamentals.parity.compare import compare_statement
 from polygon_fundamentals.parity.kinds import Kind
+from polygon_fundamentals.parity.tolerances import load_tolerances
 from polygon_fundamentals.parity.witness_run import kind_after
 from polygon_fundamentals.parity.witnesses import Proof
 from polygon_fundamentals.statements import Statement

@@ -9,13 +9,8 @@ import pytest
 
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.field_map import Unit
-from polygon_fundamentals.parity import (
-    Kind,
-    Tolerances,
-    load_accepted,
-    load_tolerances,
-)
-from polygon_fundamentals.parity.kinds import BUDGETED_KINDS
+from polygon_fundamentals.parity.kinds import BUDGETED_KINDS, Kind
+from polygon_fundamentals.parity.tolerances import Tolerances, load_accepted, load_tolerances
 from polygon_fundamentals.statements import Statement, Timeframe
 
 EXPECTATIONS = Path(__file__).parents[3] / "expectations"
