@@ -42,7 +42,7 @@ _ROUNDED = (1_000.0, 1_000_000.0)
 # Parquet types that hold a number, a day or a text of ours, as other tools write them.
 _NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_null, pa.types.is_decimal)
 # The number by which the SEC knows a filing, as the address that v1 gives ends in it.
-_ACCESSION = r"(\d{10}-\d{2}-\d{6})(?:\D|$)"
+ACCESSION = r"(\d{10}-\d{2}-\d{6})(?:\D|$)"
 _HIVE = {"ticker", "year", "month"}
 
 
@@ -81,7 +81,7 @@ def record_rows(table: pa.Table, dataset: Dataset, tickers: Sequence[str]) -> pd
     if dataset.generation is Generation.V1:
         frame.insert(1, "company_name", whole["company_name"].to_pandas().astype(object))
         urls = whole["source_filing_url"].to_pandas().astype(object)
-        frame["accession"] = urls.str.extract(_ACCESSION, expand=False).astype(object)
+        frame["accession"] = urls.str.extract(ACCESSION, expand=False).astype(object)
         return frame
     for name, line in v2_identities(dataset.statement).items():
         frame[name] = beyond_rounding(whole, line)

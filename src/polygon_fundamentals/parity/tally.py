@@ -14,19 +14,24 @@ from polygon_fundamentals.statements import Statement
 _KINDS = [kind.value for kind in (*COMPARED_KINDS, *APART_KINDS)]
 
 
+def compared_lines(statement: Statement) -> dict[str, int]:
+    """Return the line that each compared v2 field is counted under: that of its first v1 source."""
+    lines = enumerate(entries(statement))
+    return {e.v2: n for n, e in lines if e.v2 and e.v1 and e.source_rank == 1}
+
+
 def tally(paired: Paired, findings: list[Findings], values: pd.DataFrame) -> pd.DataFrame:
     """Return the findings counted: ticker (the company's first), line, kind, count; no zeros.
 
     `line` is the position in the map's entries; of several v1 lines behind a v2 field the first
     stands for all. `values` has the kinds that count, acceptances applied.
     """
-    lines = entries(paired.statement)
-    line_of = {e.v2: n for n, e in enumerate(lines) if e.v2 and e.v1 and e.source_rank == 1}
+    line_of = compared_lines(paired.statement)
     flags = [
         (line_of[of_pair.pair.v2_field], Kind.MATCHED, of_pair.is_kind(Kind.MATCHED))
         for of_pair in findings
     ]
-    for number, entry in enumerate(lines):
+    for number, entry in enumerate(entries(paired.statement)):
         if entry.v2 not in line_of:
             column = paired.v1[entry.v1_column] if entry.v1_column else paired.v2[entry.v2 or ""]
             flags.append((number, Kind.NOT_COMPARABLE, ~np.isnan(column)))
@@ -61,8 +66,8 @@ def tally(paired: Paired, findings: list[Findings], values: pd.DataFrame) -> pd.
 def fields_of(tallies: pd.DataFrame, statement: Statement) -> pd.DataFrame:
     """Return the number of findings of each kind, one row per line of the map with any side."""
     lines = entries(statement)
-    firsts = {e.v2 for e in lines if e.v1 and e.v2}
-    rows = [n for n, e in enumerate(lines) if e.source_rank == 1 or e.v2 not in firsts]
+    line_of = compared_lines(statement)
+    rows = [n for n, e in enumerate(lines) if line_of.get(e.v2 or "", n) == n]
     counts = tallies.pivot_table(
         index="line", columns="kind", values="count", aggfunc="sum", fill_value=0, observed=True
     )

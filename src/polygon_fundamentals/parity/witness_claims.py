@@ -14,6 +14,7 @@ import pyarrow as pa
 from polygon_fundamentals.field_map import Unit
 from polygon_fundamentals.parity.meeting import Meeting, days_of
 from polygon_fundamentals.parity.paired import Pair, pairs_of
+from polygon_fundamentals.parity.records import ACCESSION
 from polygon_fundamentals.parity.witness_facts import (
     INSTANT,
     QUARTER,
@@ -30,7 +31,6 @@ from polygon_fundamentals.statements import Statement
 _DURATIONS = {"quarterly": QUARTER, "annual": YEAR}
 _UNITS = {Unit.USD: USD, Unit.SHARES: SHARES, Unit.USD_PER_SHARE: USD_PER_SHARE}
 _SHARE_COUNTS = ("basic_shares_outstanding", "diluted_shares_outstanding")
-_ACCESSION = re.compile(r"\d{10}-\d{2}-\d{6}")
 
 # The company's CIK, the field, v1's timeframe.
 LineKey = tuple[str, str, str]
@@ -45,7 +45,7 @@ def claims_of(
     periods = meeting.paired.periods
     rows = np.flatnonzero(periods["timeframe"].isin(_DURATIONS).to_numpy())
     urls = v1["source_filing_url"].take(pa.array(meeting.v1_met)).to_pylist()
-    accessions = [_ACCESSION.search(url or "") for url in urls]
+    accessions = [re.search(ACCESSION, url or "") for url in urls]
     ends = pd.Series(days_of(v2, "period_end", pa.array(meeting.v2_met))).dt.date.tolist()
     filed = [None if pd.isna(d) else d.date() for d in periods["v2_filing_date"]]
     unfiled = (periods["fourth_quarter"] & periods["v1_filing_date"].isna()).tolist()
@@ -64,7 +64,7 @@ def claims_of(
                 Period(unit, duration, ends[row]),
                 float(pair.expected[row]),
                 float(pair.actual[row]),
-                None if accession is None else accession[0],
+                None if accession is None else accession[1],
                 filed[row],
                 unfiled[row],
                 splits.get((companies[row], timeframe, ends[row])),

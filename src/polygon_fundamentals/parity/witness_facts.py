@@ -75,14 +75,12 @@ class CompanyFacts:
         self.cik = cik
         self._periods: dict[Period, dict[str, list[Fact]]] = defaultdict(lambda: defaultdict(list))
         self._own: dict[tuple[str, Period], list[Fact]] = defaultdict(list)
-        self._filings: dict[str, tuple[str, date]] = {}
         self._days: set[date] = set()
         self._derived: dict[Period, dict[str, list[Fact]]] = {}
         self._ends: dict[str, list[date]] = defaultdict(list)
         for period, fact in sorted(facts, key=lambda one: (one[1].filed, one[1].accession)):
             self._periods[period][fact.concept].append(fact)
             self._own[fact.accession, period].append(fact)
-            self._filings[fact.accession] = (fact.form, fact.filed)
             self._days.add(fact.filed)
         for period in self._periods:
             if period.unit == USD:
@@ -105,10 +103,6 @@ class CompanyFacts:
     def has_filing(self, day: date | None) -> bool:
         """Return whether a filing of that day is among the facts."""
         return day in self._days
-
-    def knows(self, accession: str | None) -> bool:
-        """Return whether any fact is of that filing."""
-        return accession in self._filings
 
     def periods(self) -> Sequence[Period]:
         """Return the periods that any fact is about, in no order."""

@@ -16,15 +16,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from polygon_fundamentals.field_map import Unit, entries
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.read import read_dataset
-from polygon_fundamentals.lake.storage.local import replacing
-from polygon_fundamentals.parity.findings import StatementFindings
+from polygon_fundamentals.parity.findings import StatementFindings, writing
 from polygon_fundamentals.parity.kinds import Kind
 from polygon_fundamentals.parity.meeting import meet
+from polygon_fundamentals.parity.tally import compared_lines
 from polygon_fundamentals.parity.witness_claims import Line, LineKey, claims_of
 from polygon_fundamentals.parity.witness_facts import CompanyFacts, Fact
 from polygon_fundamentals.parity.witnesses import Claim, Proof, learn, prove
@@ -119,7 +118,7 @@ def settle(
 ) -> WitnessReport:
     """Write what the facts of some companies prove into the findings; return what it came to.
 
-    `companies` as of `open_companies`. Writes `values` and `tallies` of each of `founds`.
+    `companies` as of `open_companies`. Writes `values` and `tallies` of each of them.
 
     Raises:
         DamagedFileError: a file of the lake or of the findings cannot be read.
@@ -189,21 +188,10 @@ def _write(
 ) -> None:
     """Write the findings anew with what is proven, and their numbers."""
     moved: Counter[tuple[str, str, str, str]] = Counter()
-    path = findings.folder / "values.parquet"
-    writer: pq.ParquetWriter | None = None
-    with replacing(path) as beside:
+    with writing(findings.folder) as writer:
         for values in findings.batches("values"):
-            table = _with_proofs(values, proofs, moved, report)
-            if writer is None:
-                writer = pq.ParquetWriter(
-                    beside, table.schema, compression="zstd", write_page_checksum=True
-                )
-            writer.write_table(table)
-        if writer is not None:
-            writer.close()
-    tallies = _moved(findings, moved)
-    with replacing(findings.folder / "tallies.parquet") as beside:
-        pq.write_table(tallies, beside, compression="zstd", write_page_checksum=True)
+            writer.add("values", _with_proofs(values, proofs, moved, report))
+        writer.add("tallies", _moved(findings, moved))
 
 
 def _with_proofs(
@@ -275,10 +263,7 @@ def link(cik: str, fact: Fact) -> str:
 def _moved(findings: StatementFindings, moved: Mapping[tuple[str, str, str, str], int]) -> pa.Table:
     """Return the numbers of findings after some of them have changed."""
     tallies = findings.table("tallies")
-    lines = {
-        e.v2: n for n, e in enumerate(entries(findings.statement))
-        if e.v2 and e.v1 and e.source_rank == 1
-    }  # fmt: skip
+    lines = compared_lines(findings.statement)
     changes: Counter[tuple[str, int, str]] = Counter()
     for (ticker, v2_field, before, after), count in moved.items():
         changes[ticker, lines[v2_field], before] -= count
