@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import date, timedelta
 
 from polygon_fundamentals.errors import UsageError
@@ -44,9 +45,9 @@ def test_each_ticker_is_asked_for_once_a_month(lake: Lake) -> None:
                 "GONE": {"active": False, "cik": "0000000002"},
             }
             assert known.note is None
-        assert len(server.asked) == 5
+        assert len(server.asked) == 7  # NEVER, which is not listed, again
         known_tickers(lake, ["HERE"], lambda: client(server.url), TODAY + timedelta(days=30))
-        assert len(server.asked) == 6
+        assert len(server.asked) == 8
     assert json.loads(reference_file(lake).read_bytes())["GONE"]["asked"] == "2026-07-01"
 
 
@@ -62,6 +63,33 @@ def test_a_company_is_asked_for_under_whichever_symbol(lake: Lake) -> None:
         assert {a.query["market"] for a in server.asked if "cik" in a.query} == {"stocks"}
     note = known_tickers(lake, [*names, "NEVER", "CIK0000000006"], None, TODAY).note
     assert note == "1 ticker and 1 company that v2 lacks left open (offline)"
+
+
+def test_empty_answers_of_one_night_forget_nothing_and_are_asked_again_the_next_day(
+    lake: Lake,
+) -> None:
+    def ask(server_script: Callable[[Asked], Answer], days: int) -> tuple[set[str], int]:
+        with serving(server_script) as server:
+            day = TODAY + timedelta(days=days)
+            known = known_tickers(lake, ["GONE", "HERE"], lambda: client(server.url), day)
+            return set(known.tickers), len(server.asked)
+
+    assert ask(lambda asked: results([]), 0) == (set(), 4)
+    assert ask(script, 0) == (set(), 0)
+    assert ask(script, 1) == ({"GONE", "HERE"}, 3)
+    assert ask(lambda asked: results([]), 31) == ({"GONE", "HERE"}, 4)
+    assert ask(script, 31) == ({"GONE", "HERE"}, 0)
+    assert ask(script, 32) == ({"GONE", "HERE"}, 3)
+    assert ask(script, 61) == ({"GONE", "HERE"}, 0)
+
+
+def test_what_an_earlier_version_forgot_is_asked_for_again(lake: Lake) -> None:
+    reference_file(lake).parent.mkdir(parents=True)
+    entry = {"active": None, "cik": None, "asked": "2026-06-30"}
+    reference_file(lake).write_text(json.dumps({"GONE": entry}))
+    with serving(script) as server:
+        known = known_tickers(lake, ["GONE"], lambda: client(server.url), TODAY)
+    assert known.tickers["GONE"]["active"] is False
 
 
 def test_without_network_what_is_known_stays(lake: Lake) -> None:

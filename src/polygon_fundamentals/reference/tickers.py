@@ -21,9 +21,12 @@ from polygon_fundamentals.reports import counted
 TICKERS_PATH = "/v3/reference/tickers"
 # A listing may end or a name change at any time; a month is soon enough for what is gone already.
 ASKED_AGAIN_AFTER = timedelta(days=30)
+# An answer that does not list a ticker may be one of an outage.
+UNLISTED_ASKED_AGAIN_AFTER = timedelta(days=1)
 # Common stock and depositary receipts file statements; funds, warrants, rights and units do not.
 FILING_TYPES = frozenset(("CS", "ADRC", "OS", "NYRS", "GDR", ""))
 _COMPANY = re.compile(r"CIK(\d{10})")
+_UNLISTED: JsonObject = {"active": None, "cik": None}
 
 
 class ReferenceTicker(TypedDict, total=False):
@@ -94,13 +97,13 @@ def known_tickers(
 
     A `company_name` among them is active if any stock of the company is, under whichever symbol.
     From `ops/reference/tickers.json`, and where that is silent or older than a month from the
-    API. Without a client, or where the API does not answer, what is known stays, however old.
+    API. Without a client, or where the API does not answer or no longer lists a ticker, what is
+    known stays, however old. What the API did not list is asked for again on the next day.
     """
     path = reference_file(lake)
     cached = _read(path)
     wanted = sorted(set(tickers))
-    old = (today - ASKED_AGAIN_AFTER).isoformat()
-    open_ones = [t for t in wanted if str(cached.get(t, {}).get("asked", "")) <= old]
+    open_ones = [t for t in wanted if _is_open(cached.get(t, {}), today)]
     note = None
     if open_ones and client is None:
         note = f"{_in_words(open_ones)} that v2 lacks left open (offline)"
@@ -109,7 +112,9 @@ def known_tickers(
         try:
             api = client()
             for ticker in open_ones:
-                asked[ticker] = {**_ask(api, ticker), "asked": today.isoformat()}
+                before = {**_UNLISTED, **cached.get(ticker, {})}
+                answer = _ask(api, ticker) or {**before, "listed": False}
+                asked[ticker] = {**answer, "asked": today.isoformat()}
         except FundamentalsError as error:
             left = _in_words([name for name in open_ones if name not in asked])
             note = f"{left} that v2 lacks could not be looked up: {error}"
@@ -137,8 +142,18 @@ def _in_words(names: Sequence[str]) -> str:
     return f"{tickers} and {companies:,} {'company' if companies == 1 else 'companies'}"
 
 
-def _ask(client: Client, name: str) -> JsonObject:
-    """Ask for one ticker or company: among the active first, since old symbols are given anew."""
+def _is_open(entry: JsonObject, today: date) -> bool:
+    # An entry of an earlier version, too, may have forgotten what was known of an unlisted ticker.
+    unlisted = entry.get("active") is None or entry.get("listed") is False
+    after = UNLISTED_ASKED_AGAIN_AFTER if unlisted else ASKED_AGAIN_AFTER
+    return str(entry.get("asked", "")) <= (today - after).isoformat()
+
+
+def _ask(client: Client, name: str) -> JsonObject | None:
+    """Return what the API says of one ticker or company, or None if it does not list it.
+
+    Among the active first, since old symbols are given anew.
+    """
     company = _COMPANY.fullmatch(name)
     wanted = {"cik": company[1], "market": "stocks"} if company else {"ticker": name}
     for active in ("true", "false"):
@@ -148,7 +163,7 @@ def _ask(client: Client, name: str) -> JsonObject:
                     return {"active": active == "true", "cik": company[1]}
                 if not company and row.get("ticker") == name:
                     return {"active": active == "true", "cik": row.get("cik")}
-    return {"active": None, "cik": None}
+    return None
 
 
 def _read(path: Path) -> dict[str, JsonObject]:
