@@ -17,12 +17,11 @@ import polygon_fundamentals
 
 LIBRARY = Path(polygon_fundamentals.__file__).parent
 # What parity reaches and no value, pair or explanation depends on: names, errors, counters of what
-# a commit wrote, locks, where
+# a commit wrote, locks, how files are read whose content is in the keys of the cache, where
 # the lake is, and the companies' reference data, which is in the cache's keys itself.
 WITHOUT_INFLUENCE = {
     "__init__",
     "business_days",
-    "config_files",
     "reports",
     "errors",
     "http",
@@ -30,6 +29,7 @@ WITHOUT_INFLUENCE = {
     "locks",
     "reference",
     "settings",
+    "settings_file",
     "statements",
 }
 # In one process: what each file's change does to the digest.
