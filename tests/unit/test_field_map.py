@@ -14,23 +14,26 @@ from massive.rest.models import financials as vendor
 from polygon_fundamentals.field_map import (
     FIELD_MAP,
     RECORD_FIELDS,
-    REFUSED_V1_NAMES,
-    REFUSED_V2_NAMES,
+    Confidence,
     Direction,
     FieldEntry,
     FieldMapError,
     Relation,
     Unit,
-    check_entries,
     pairs,
     primary_pairs,
-    v1_entry,
     v1_fields,
     v1_sources,
     v2_fields,
 )
+from polygon_fundamentals.field_map.entries import (
+    REFUSED_V1_NAMES,
+    REFUSED_V2_NAMES,
+    RecordField,
+    check_entries,
+)
 from polygon_fundamentals.field_map.schema_page import render_schema_reference
-from polygon_fundamentals.field_map.tables import read_entries, read_record_fields
+from polygon_fundamentals.field_map.tables import read_table
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
 
 ROOT = Path(__file__).parents[2]
@@ -196,7 +199,8 @@ def test_sizes(statement: Statement, v1: int, v2: int, both: int, compared: int)
 def test_literal_rows(
     statement: Statement, section: str, v1: str, v2: str | None, relation: str, unit: str
 ) -> None:
-    entry = v1_entry(statement, section, v1)
+    place = (statement, section, v1)
+    [entry] = [e for e in FIELD_MAP if (e.statement, e.v1_section, e.v1) == place]
     assert (entry.v2, entry.relation.value, entry.unit.value) == (v2, relation, unit)
 
 
@@ -227,8 +231,6 @@ def test_only_two_v2_fields_have_several_v1_sources() -> None:
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(FieldMapError, match="retained_earnings"):
-        v1_entry(BS, "balance_sheet", "retained_earnings")
     with pytest.raises(FieldMapError, match="revenues"):
         v1_sources(IS, "revenues")
 
@@ -247,16 +249,26 @@ def entry(
     section: str | None = "balance_sheet",
     order: int | None = 100,
     rank: int = 1,
-    label: str = "Assets",
 ) -> FieldEntry:
-    return FieldEntry(BS, section, v1, v2, relation, label, order, Unit.USD, source_rank=rank)
+    return FieldEntry(
+        statement=BS,
+        v1_section=section,
+        v1=v1,
+        v2=v2,
+        relation=relation,
+        label="Assets",
+        order=order,
+        unit=Unit.USD,
+        confidence=Confidence.HIGH,
+        source_rank=rank,
+    )
 
 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
         ([entry(), entry(v2="goodwill")], r"v1 balance_sheet\.assets is listed 2 times"),
-        ([entry(), entry(v1="cash")], "total_assets has 2 v1 sources of rank 1"),
+        ([entry(), entry(v1="cash")], r"total_assets: the ranks of its v1 sources are \[1, 1\]"),
         ([entry(rank=2)], r"ranks of its v1 sources are \[2\]"),
         ([entry(v1="retained_earnings")], "retained_earnings is not a field of that API"),
         ([entry(v2="revenues")], "revenues is not a field of that API"),
@@ -265,7 +277,6 @@ def entry(
         ([entry(relation=Relation.V1_ONLY)], "relation v1_only does not fit"),
         ([entry(section="income_statement")], "income_statement is not a section"),
         ([entry(order=None)], "section and order belong to v1 lines"),
-        ([entry(label="")], "no label"),
         ([replace(entry(), v2_is=Direction.LESS)], "v2_is belongs to lines whose definition"),
     ],
 )
@@ -276,8 +287,8 @@ def test_a_faulty_map_is_refused(rows: list[FieldEntry], message: str) -> None:
 
 def test_all_faults_are_told_at_once() -> None:
     with pytest.raises(FieldMapError) as caught:
-        check_entries([entry(v1="retained_earnings", label=""), entry(v2="revenues")])
-    for fault in ("retained_earnings", "no label", "revenues"):
+        check_entries([entry(v1="retained_earnings", order=None), entry(v2="revenues")])
+    for fault in ("retained_earnings", "section and order", "revenues"):
         assert fault in str(caught.value)
 
 
@@ -289,21 +300,26 @@ HEADER = "v1_section,v1,v2,relation,v2_is,label,order,unit,confidence,source_ran
     [
         ("v1,v2\n", r"balance_sheets\.csv: the columns must be v1_section, v1, v2"),
         (HEADER + "balance_sheet,assets\n", "balance_sheets.csv, line 2: it must have 11 cells"),
-        (HEADER + "a,b,c,same,,L,1,USD,high,1,\n", "line 2: 'same' is not a valid Relation"),
-        (HEADER + "a,b,c,exact,up,L,1,USD,high,1,\n", "line 2: 'up' is not a valid Direction"),
-        (HEADER + "a,b,c,exact,,L,first,USD,high,1,\n", "line 2: invalid literal.*first"),
-        (HEADER + "a,b,c,exact,,L,1,EUR,high,1,\n", "line 2: 'EUR' is not a valid Unit"),
+        (HEADER + "a,b,c,same,,L,1,USD,high,1,\n", "line 2: Invalid enum value 'same' .*relation"),
+        (HEADER + "a,b,c,exact,up,L,1,USD,high,1,\n", "line 2: Invalid enum value 'up' .*v2_is"),
+        (HEADER + "a,b,c,exact,,L,first,USD,high,1,\n", "line 2: Expected `int.*order"),
+        (HEADER + "a,b,c,exact,,L,1,EUR,high,1,\n", "line 2: Invalid enum value 'EUR' .*unit"),
+        (HEADER + "a,b,c,exact,,,1,USD,high,1,\n", "line 2: .*missing required field `label`"),
         (HEADER + "a,b,c,exact,,L,1,USD,high,1,,extra\n", "line 2: it must have 11 cells"),
     ],
 )
-def test_a_faulty_table_is_refused(text: str, message: str) -> None:
+def test_a_faulty_table_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    table = tmp_path / "balance_sheets.csv"
+    table.write_text(text)
     with pytest.raises(FieldMapError, match=message):
-        read_entries(text, Statement.BALANCE_SHEETS)
+        read_table(table, FieldEntry, statement="balance_sheets")
 
 
-def test_a_faulty_table_of_record_fields_is_refused() -> None:
-    with pytest.raises(FieldMapError, match=r"record_fields\.csv, line 2: 'same' is not a valid"):
-        read_record_fields("v1,v2,relation,note\ncik,cik,same,\n")
+def test_a_faulty_table_of_record_fields_is_refused(tmp_path: Path) -> None:
+    table = tmp_path / "record_fields.csv"
+    table.write_text("v1,v2,relation,note\ncik,cik,same,\n")
+    with pytest.raises(FieldMapError, match=r"record_fields\.csv, line 2: .* 'same' .*relation"):
+        read_table(table, RecordField)
 
 
 def test_the_schema_reference_is_current() -> None:

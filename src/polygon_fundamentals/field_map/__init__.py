@@ -7,9 +7,9 @@ from them.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from polygon_fundamentals.field_map.entries import (
-    REFUSED_V1_NAMES,
-    REFUSED_V2_NAMES,
     Confidence,
     Direction,
     FieldEntry,
@@ -21,26 +21,19 @@ from polygon_fundamentals.field_map.entries import (
     V1Field,
     check_entries,
 )
-from polygon_fundamentals.field_map.tables import (
-    read_entries,
-    read_ratio_fields,
-    read_record_fields,
-    shipped,
-)
+from polygon_fundamentals.field_map.tables import read_table
 from polygon_fundamentals.statements import Statement
 
-FIELD_MAP: tuple[FieldEntry, ...] = tuple(
-    entry
-    for statement in Statement
-    for entry in read_entries(shipped(f"{statement.value}.csv"), statement)
-)
-check_entries(FIELD_MAP)
-RECORD_FIELDS: tuple[RecordField, ...] = read_record_fields(shipped("record_fields.csv"))
-RATIO_FIELDS: tuple[RatioField, ...] = read_ratio_fields(shipped("ratios.csv"))
-
+_TABLES = Path(__file__).parent
 _ENTRIES = {
-    statement: tuple(e for e in FIELD_MAP if e.statement is statement) for statement in Statement
+    statement: read_table(_TABLES / f"{statement}.csv", FieldEntry, statement=statement.value)
+    for statement in Statement
 }
+FIELD_MAP = tuple(entry for rows in _ENTRIES.values() for entry in rows)
+check_entries(FIELD_MAP)
+RECORD_FIELDS = read_table(_TABLES / "record_fields.csv", RecordField)
+RATIO_FIELDS = read_table(_TABLES / "ratios.csv", RatioField)
+
 _V1_FIELDS = {
     statement: tuple(
         V1Field(e.v1_section, e.v1, e.label, e.order, e.unit)
@@ -95,34 +88,20 @@ def v1_sources(statement: Statement, v2_field: str) -> tuple[FieldEntry, ...]:
     return tuple(sorted(sources, key=lambda e: e.source_rank))
 
 
-def v1_entry(statement: Statement, section: str, name: str) -> FieldEntry:
-    """Return the row of a v1 line. Raises FieldMapError if v1 has no such line."""
-    for entry in _ENTRIES[statement]:
-        if entry.v1 == name and entry.v1_section == section:
-            return entry
-    raise FieldMapError(f"v1 has no field {section}.{name} in {statement.value}")
-
-
 __all__ = [
     "FIELD_MAP",
     "RATIO_FIELDS",
     "RECORD_FIELDS",
-    "REFUSED_V1_NAMES",
-    "REFUSED_V2_NAMES",
     "Confidence",
     "Direction",
     "FieldEntry",
     "FieldMapError",
-    "RatioField",
-    "RecordField",
     "Relation",
     "Unit",
     "V1Field",
-    "check_entries",
     "entries",
     "pairs",
     "primary_pairs",
-    "v1_entry",
     "v1_fields",
     "v1_sources",
     "v2_fields",
