@@ -6,15 +6,11 @@ stands twice are the whole rows read, since only they tell whether the copies ar
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
-from multiprocessing import get_context
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,8 +25,9 @@ from polygon_fundamentals.datasets.schemas import MARK_KEY
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import codec
 from polygon_fundamentals.lake.listing import FileState
-from polygon_fundamentals.lake.paths import Dataset, Lake
-from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.lake.paths import Dataset
+from polygon_fundamentals.lake.processes import are_worth_processes, run_jobs
+from polygon_fundamentals.statements import Generation
 
 OURS, QUANTMINI = "polygon-fundamentals", "quantmini"
 FILES_AT_ONCE = 200
@@ -78,23 +75,14 @@ def scanned(
             if len(parts[-1][1]) >= FILES_AT_ONCE:
                 parts.append((dataset, []))
             parts[-1][1].extend(some)
-    if len(parts) <= len(listed) or (os.cpu_count() or 1) < 2:
-        for dataset, part in parts:
-            yield dataset, scan(str(dataset.lake.root), dataset.statement, part)
-        return
-    # One pool for all statements: each of its processes imports Arrow and pandas once.
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        jobs = [
-            (dataset, pool.submit(scan, str(dataset.lake.root), dataset.statement, part))
-            for dataset, part in parts
-        ]
-        for dataset, job in jobs:
-            yield dataset, job.result()
+    # To scan a file takes some three times as long as to read its rows.
+    apart = are_worth_processes(3 * sum(len(files) for _, files in listed))
+    for (dataset, _), part in zip(parts, run_jobs(scan, parts, in_processes=apart), strict=True):
+        yield dataset, part
 
 
-def scan(root: str, statement: Statement, files: Sequence[FileState]) -> Part:
+def scan(dataset: Dataset, files: Sequence[FileState]) -> Part:
     """Read the footers and naming columns of all files of some tickers of v1, and their doubles."""
-    dataset = Lake(Path(root)).dataset(Generation.V1, statement)
     scanned = [_scan(dataset, file) for file in files]
     months: dict[tuple[str, RowId], list[int]] = {}
     for file in scanned:

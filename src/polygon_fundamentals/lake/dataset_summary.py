@@ -13,15 +13,12 @@ over; the next load of its ticker, `verify` and `mend_others` of every load ask 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
-from multiprocessing import get_context
 from pathlib import Path
 
 import msgspec
@@ -32,16 +29,14 @@ from polygon_fundamentals.lake import codec, index
 from polygon_fundamentals.lake.file_names import UNDATED
 from polygon_fundamentals.lake.filing_edges import Edge, Signatures, filing_edges
 from polygon_fundamentals.lake.listing import FileState
-from polygon_fundamentals.lake.paths import Dataset, Lake, ticker_files
+from polygon_fundamentals.lake.paths import Dataset, ticker_files
+from polygon_fundamentals.lake.processes import are_worth_processes, run_jobs
 from polygon_fundamentals.lake.storage import checked, local
-from polygon_fundamentals.statements import Generation, Statement
 
 VERSION = 4
 # A folder that changed so shortly before it was listed may have changed again at the same time
 # of change, by a file system that counts in seconds or a server whose clock is behind.
 _SETTLED_NS = 60 * 1_000_000_000
-# Starting processes pays from about this many files on that must be opened.
-OPENED_WORTH_PROCESSES = 2_000
 _OPENED_AT_ONCE = 200
 
 Folders = dict[str, int]  # partition → its folder's time of change in ns
@@ -235,32 +230,19 @@ def _opened(dataset: Dataset, tickers: Mapping[str, Signatures]) -> dict[str, Ti
     """Return the entries of tickers without a usable index, from the files themselves."""
     items = list(tickers.items())
     count = sum(len(signs) for _, signs in items)
-    if count < OPENED_WORTH_PROCESSES or (os.cpu_count() or 1) < 2:
-        return _open(str(dataset.lake.root), dataset.generation, dataset.statement, items)
+    jobs = [
+        (dataset, items[i : i + _OPENED_AT_ONCE]) for i in range(0, len(items), _OPENED_AT_ONCE)
+    ]
     entries: dict[str, TickerSummary] = {}
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        futures = [
-            pool.submit(
-                _open,
-                str(dataset.lake.root),
-                dataset.generation,
-                dataset.statement,
-                items[i : i + _OPENED_AT_ONCE],
-            )
-            for i in range(0, len(items), _OPENED_AT_ONCE)
-        ]
-        for future in futures:
-            entries.update(future.result())
+    for opened in run_jobs(_open, jobs, in_processes=are_worth_processes(count)):
+        entries |= opened
     return entries
 
 
 def _open(
-    root: str,
-    generation: Generation,
-    statement: Statement,
-    tickers: Sequence[tuple[str, Signatures]],
+    dataset: Dataset, tickers: Sequence[tuple[str, Signatures]]
 ) -> dict[str, TickerSummary]:
-    dataset = Lake(Path(root)).dataset(generation, statement)
+    generation = dataset.generation
     columns = ["ticker", "cik", "timeframe", *PERIOD[generation]]
     entries = {}
     for ticker, signs in tickers:

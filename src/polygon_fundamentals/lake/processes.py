@@ -7,11 +7,18 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import starmap
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
 LARGE_BLOCK = 2**20  # bytes
 _M_MMAP_THRESHOLD = -3  # of <malloc.h>
+# Starting two processes pays from about this many files on.
+FILES_WORTH_PROCESSES = 2_000
+Result = TypeVar("Result")
 
 
 def give_large_blocks_back() -> None:
@@ -49,3 +56,20 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+def are_worth_processes(files: int) -> bool:
+    """Return whether two processes read so many files sooner than this one does."""
+    return files >= FILES_WORTH_PROCESSES and (os.cpu_count() or 1) > 1
+
+
+def run_jobs(
+    function: Callable[..., Result], jobs: Sequence[tuple[Any, ...]], *, in_processes: bool
+) -> Iterator[Result]:
+    """Yield what a function returns of each job's arguments, in the order of the jobs."""
+    if not in_processes:
+        yield from starmap(function, jobs)
+        return
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for future in [pool.submit(function, *job) for job in jobs]:
+            yield future.result()

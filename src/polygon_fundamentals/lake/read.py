@@ -6,11 +6,7 @@ What was read, and what a load had in hand as it wrote, is kept in `lake.cache`.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -28,11 +24,10 @@ from polygon_fundamentals.lake.archived_rows import (
 )
 from polygon_fundamentals.lake.file_names import BUCKETS, bucket_of
 from polygon_fundamentals.lake.listing import ATTEMPTS, FileState, moving, states
-from polygon_fundamentals.lake.paths import Dataset, Lake
-from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.lake.paths import Dataset
+from polygon_fundamentals.lake.processes import are_worth_processes, run_jobs
+from polygon_fundamentals.statements import Generation
 
-# Starting a process pays from about this many files on.
-FILES_WORTH_PROCESSES = 2_000
 Shown = Mapping[int, list[FileState]]
 
 
@@ -179,40 +174,29 @@ def _read_buckets(
     dataset: Dataset, jobs: Sequence[tuple[int, list[FileState], list[FileState]]]
 ) -> Iterable[tuple[int, pa.Table]]:
     """Read the files of some buckets; in processes where there are many of them."""
-    count = sum(len(fresh) for _, _, fresh in jobs)
-    arguments = [
-        (str(dataset.lake.root), dataset.generation, dataset.statement, bucket, now)
-        for bucket, now, _ in jobs
-    ]
-    if count < FILES_WORTH_PROCESSES or (os.cpu_count() or 1) < 2:
-        for item in arguments:
-            yield item[3], _refresh(*item)
+    if not are_worth_processes(sum(len(fresh) for _, _, fresh in jobs)):
+        for bucket, now, _ in jobs:
+            yield bucket, _refresh(dataset, bucket, now)
         return
-    with ProcessPoolExecutor(min(2, os.cpu_count() or 1), mp_context=get_context("spawn")) as pool:
-        futures = [(item[3], pool.submit(_refresh_file, *item)) for item in arguments]
-        for (bucket, future), item in zip(futures, arguments, strict=True):
-            future.result()
-            if cache.fresh(dataset, bucket, item[4]):  # it could not write them down
-                yield bucket, _refresh(*item)
-            else:
-                yield bucket, _latest(cache.rows(dataset, bucket), dataset)
+    arguments = [(dataset, bucket, now) for bucket, now, _ in jobs]
+    written = run_jobs(_refresh_file, arguments, in_processes=True)
+    for (_, bucket, now), _ in zip(arguments, written, strict=True):
+        if cache.fresh(dataset, bucket, now):  # it could not write them down
+            yield bucket, _refresh(dataset, bucket, now)
+        else:
+            yield bucket, _latest(cache.rows(dataset, bucket), dataset)
 
 
-def _refresh_file(
-    root: str, generation: Generation, statement: Statement, bucket: int, now: list[FileState]
-) -> None:
+def _refresh_file(dataset: Dataset, bucket: int, now: list[FileState]) -> None:
     """Bring a bucket's cache up to date, in another process: the table goes through the file."""
-    _refresh(root, generation, statement, bucket, now)
+    _refresh(dataset, bucket, now)
 
 
-def _refresh(
-    root: str, generation: Generation, statement: Statement, bucket: int, now: list[FileState]
-) -> pa.Table:
+def _refresh(dataset: Dataset, bucket: int, now: list[FileState]) -> pa.Table:
     """Read what changed of a bucket, write its cache, return its rows.
 
     Raises _MovedError, with the cache written, where a file is not the one that was listed.
     """
-    dataset = Lake(Path(root)).dataset(generation, statement)
     cached, fresh, parts = cache.load(dataset, bucket, now)
     columns = value_columns(dataset.generation, dataset.statement)
     ours: list[pa.Table] = []

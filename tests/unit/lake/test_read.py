@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals.errors import LakeError
-from polygon_fundamentals.lake import Lake, cache, codec, read
+from polygon_fundamentals.lake import Lake, cache, codec, processes
 from polygon_fundamentals.lake.listing import ATTEMPTS, states
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.read import read_dataset, repeated_rows
@@ -97,7 +97,7 @@ def test_processes_that_cannot_write_the_cache_leave_the_reading_to_their_reader
     dataset: Dataset, source: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (dataset.lake.ops / "cache").write_bytes(b"")
-    monkeypatch.setattr(read, "FILES_WORTH_PROCESSES", 1)
+    monkeypatch.setattr(processes, "FILES_WORTH_PROCESSES", 1)
     assert ids(dataset) == ids(source.dataset(dataset.generation, dataset.statement))
 
 

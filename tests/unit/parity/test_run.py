@@ -10,8 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals.errors import DamagedFileError
-from polygon_fundamentals.lake import Lake, cache, codec
-from polygon_fundamentals.lake import read as lake_read
+from polygon_fundamentals.lake import Lake, cache, codec, processes
 from polygon_fundamentals.lake.catalogue import companies_of
 from polygon_fundamentals.lake.file_names import bucket_of, ticker_file_name
 from polygon_fundamentals.lake.listing import states
@@ -85,7 +84,7 @@ def test_a_second_run_compares_nothing_and_finds_the_same(mine: Lake) -> None:
 @pytest.mark.slow
 def test_read_in_processes_it_finds_the_same(mine: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = content(afresh(mine))
-    monkeypatch.setattr(lake_read, "FILES_WORTH_PROCESSES", 1)
+    monkeypatch.setattr(processes, "FILES_WORTH_PROCESSES", 1)
     assert content(afresh(mine)) == alone
     caches = sorted((mine.ops / "cache").glob(f"v?.{CF.value}.*/*.parquet"))
     assert len(caches) >= 2
