@@ -27,8 +27,8 @@ from polygon_fundamentals.lake.codec import is_ours
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.lake.dataset_summary import unindexed
 from polygon_fundamentals.lake.file_names import bucket_of, partition_folder
-from polygon_fundamentals.lake.index import signature, written
-from polygon_fundamentals.lake.listing import FileState
+from polygon_fundamentals.lake.index import written
+from polygon_fundamentals.lake.listing import FileState, stamp_of
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.lake.storage.checked import bytes_checksum
@@ -216,7 +216,7 @@ def _restore(
         path.unlink(missing_ok=True)
     index.files.pop(partition, None)
     index.checksums.pop(partition, None)
-    stat = signature(path)
+    stat = stamp_of(path)
     if stat is not None:
         index.files[partition] = (*stat, len(rows))
         index.checksums[partition] = bytes_checksum(data)

@@ -29,9 +29,9 @@ from polygon_fundamentals.lake.file_names import bucket_of
 from polygon_fundamentals.lake.index import (
     TickerIndex,
     read_file,
-    signature,
     written,
 )
+from polygon_fundamentals.lake.listing import stamp_of
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.storage.checked import bytes_checksum
 from polygon_fundamentals.locks import exclusive
@@ -150,7 +150,7 @@ def _files_of(dataset: Dataset) -> _Part:
             elif reason:
                 path = dataset.file(partition, ticker)
                 file = str(path.relative_to(dataset.lake.root))
-                entry, stamp = known.files.get(partition), signature(path)
+                entry, stamp = known.files.get(partition), stamp_of(path)
                 rewritten = entry is not None and stamp is not None and stamp != tuple(entry[:2])
                 problems.append(Problem(file, reason, rewritten))
     return _Part(dataset.name, count, not_recorded, tuple(problems), remedy)
@@ -159,7 +159,7 @@ def _files_of(dataset: Dataset) -> _Part:
 def _reason(dataset: Dataset, ticker: str, partition: int, known: TickerIndex) -> str | None:
     """Return what is wrong with a file: an empty text if nothing, None if nothing is recorded."""
     path = dataset.file(partition, ticker)
-    stamp = signature(path)
+    stamp = stamp_of(path)
     entry = known.files.get(partition)
     if stamp is None:
         return "is missing" if entry is not None else ""

@@ -20,8 +20,8 @@ from polygon_fundamentals.datasets.flat import flat_schema
 from polygon_fundamentals.datasets.keys import record_keys
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake.paths import V1_ARCHIVE, Dataset, Lake
+from polygon_fundamentals.lake.storage.checked import encoded
 from polygon_fundamentals.lake.storage.local import replace_file
-from polygon_fundamentals.lake.storage.parquet import encoded
 from polygon_fundamentals.statements import Generation, Statement
 
 _ROWS_TOGETHER = 10_000

@@ -28,6 +28,7 @@ from polygon_fundamentals.lake import cache, codec, index, revisions, their_form
 from polygon_fundamentals.lake.changes import Incoming, Plan, Scope
 from polygon_fundamentals.lake.file_names import bucket_of, partition_folder
 from polygon_fundamentals.lake.letter_case import without_twins
+from polygon_fundamentals.lake.listing import stamp_of
 from polygon_fundamentals.lake.one_row_files import NewRow, OneRowFiles
 from polygon_fundamentals.lake.partial import lacks_periods_of_many
 from polygon_fundamentals.lake.paths import Dataset, RatiosDataset
@@ -283,7 +284,7 @@ def _index(dataset: Dataset, plan: Plan, checksums: Mapping[str, str]) -> None:
         known.files.pop(partition, None)
         known.checksums.pop(partition, None)
         name = dataset.file_name(partition, plan.ticker)
-        stamp = index.signature(name)
+        stamp = stamp_of(name)
         if stamp is not None:
             known.files[partition] = (*stamp, len(digests))
             if name in checksums:

@@ -27,7 +27,7 @@ from polygon_fundamentals.datasets.keys import PERIOD, cik_of, period_of, record
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import codec, index
 from polygon_fundamentals.lake.file_names import UNDATED
-from polygon_fundamentals.lake.filing_edges import Edge, Signatures, filing_edges
+from polygon_fundamentals.lake.filing_edges import Edge, Stamps, filing_edges
 from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import Dataset, ticker_files
 from polygon_fundamentals.lake.processes import are_worth_processes, run_jobs
@@ -66,7 +66,7 @@ class TickerSummary:
     the files are as our last load wrote them.
     """
 
-    files: Signatures
+    files: Stamps
     records: int = 0
     undated: int = 0
     periods: dict[str, int] = field(default_factory=dict)
@@ -116,10 +116,10 @@ def _load(dataset: Dataset) -> DatasetSummary:
 
 def _listing(
     dataset: Dataset, known: DatasetSummary, look: Look
-) -> tuple[dict[str, Signatures], Folders, Sizes]:
+) -> tuple[dict[str, Stamps], Folders, Sizes]:
     """Return ticker → its files as they are now, the folders that have settled, and all sizes."""
     settled, passed_over = {}, set()
-    listed: dict[str, Signatures] = {}
+    listed: dict[str, Stamps] = {}
     sizes: Sizes = {}
     for number, folder in dataset.partitions():
         partition, now = str(number), time.time_ns()
@@ -144,7 +144,7 @@ def _listing(
     if not passed_over:
         return listed, settled, sizes
     listed_anew = known.sizes.keys() - passed_over
-    unchanged: dict[str, Signatures] = {}
+    unchanged: dict[str, Stamps] = {}
     for ticker, entry in known.tickers.items():
         signs = entry.files.copy()
         for partition in listed_anew:
@@ -160,7 +160,7 @@ def summarise(dataset: Dataset, look: Look) -> DatasetSummary:
     known = _load(dataset)
     now, folders, sizes = _listing(dataset, known, look)
     fresh: dict[str, TickerSummary] = {}
-    to_open: dict[str, Signatures] = {}
+    to_open: dict[str, Stamps] = {}
     for ticker, signs in now.items():
         entry = known.tickers.get(ticker)
         if entry is not None and (entry.files != signs or entry.unreadable):
@@ -208,7 +208,7 @@ def unindexed_in(dataset: Dataset, summary: DatasetSummary) -> list[FileState]:
     return sorted(foreign, key=lambda state: (state.partition, state.ticker))
 
 
-def _from_index(dataset: Dataset, ticker: str, signs: Signatures) -> TickerSummary | None:
+def _from_index(dataset: Dataset, ticker: str, signs: Stamps) -> TickerSummary | None:
     """Return a ticker's entry from its index, or None where that disagrees with the files."""
     ticker_index = index.written(dataset, ticker)
     if {str(p): f[:2] for p, f in ticker_index.files.items()} != signs:
@@ -217,7 +217,7 @@ def _from_index(dataset: Dataset, ticker: str, signs: Signatures) -> TickerSumma
     return _counted(signs, ticker_index.rows, undated)
 
 
-def _counted(signs: Signatures, keys: Iterable[str], undated: int) -> TickerSummary:
+def _counted(signs: Stamps, keys: Iterable[str], undated: int) -> TickerSummary:
     keys = list(keys)
     periods: dict[str, int] = {}
     for period in {period_of(key) for key in keys}:
@@ -226,7 +226,7 @@ def _counted(signs: Signatures, keys: Iterable[str], undated: int) -> TickerSumm
     return TickerSummary(signs, len(keys), undated, periods)
 
 
-def _opened(dataset: Dataset, tickers: Mapping[str, Signatures]) -> dict[str, TickerSummary]:
+def _opened(dataset: Dataset, tickers: Mapping[str, Stamps]) -> dict[str, TickerSummary]:
     """Return the entries of tickers without a usable index, from the files themselves."""
     items = list(tickers.items())
     count = sum(len(signs) for _, signs in items)
@@ -239,9 +239,7 @@ def _opened(dataset: Dataset, tickers: Mapping[str, Signatures]) -> dict[str, Ti
     return entries
 
 
-def _open(
-    dataset: Dataset, tickers: Sequence[tuple[str, Signatures]]
-) -> dict[str, TickerSummary]:
+def _open(dataset: Dataset, tickers: Sequence[tuple[str, Stamps]]) -> dict[str, TickerSummary]:
     generation = dataset.generation
     columns = ["ticker", "cik", "timeframe", *PERIOD[generation]]
     entries = {}

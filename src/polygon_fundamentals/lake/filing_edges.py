@@ -12,23 +12,23 @@ import pyarrow.compute as pc
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import codec
 from polygon_fundamentals.lake.file_names import UNDATED
+from polygon_fundamentals.lake.listing import Stamp
 from polygon_fundamentals.lake.paths import Dataset
 
-Signature = tuple[int, int]  # time of change in ns, size in bytes
-Signatures = dict[str, Signature]  # partition → signature
+Stamps = dict[str, Stamp]  # partition → its file's
 
 
 class Edge(TypedDict):
     """The first or the last filing date, with the files of its month: their times and sizes."""
 
     month: int
-    files: dict[str, Signature]
+    files: dict[str, Stamp]
     day: str | None
 
 
 def filing_edges(
     dataset: Dataset,
-    now: Mapping[str, Signatures],
+    now: Mapping[str, Stamps],
     partitions: Iterable[str],
     known: Mapping[str, Edge],
 ) -> dict[str, Edge]:

@@ -6,11 +6,9 @@ time of change are kept beside the keys. One small JSON file a ticker and datase
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ import pyarrow as pa
 from polygon_fundamentals.datasets.keys import content_hashes, filing_order, record_keys
 from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.lake import codec
+from polygon_fundamentals.lake.listing import Stamp, stamp_of
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.storage import checked
 from polygon_fundamentals.lake.storage.checked import bytes_checksum
@@ -34,7 +33,6 @@ _FIRST_COLUMNS = {
     "v2.income_statements": 38,
     "v2.ratios": 26,
 }
-Signature = tuple[int, int]
 
 
 @dataclass
@@ -101,15 +99,6 @@ def _columns(dataset: Dataset) -> int:
     return len(schema(dataset.generation, dataset.statement))
 
 
-def signature(path: Path | str) -> Signature | None:
-    """Return (time of change in ns, size in bytes) of a file, or None where it is not there."""
-    try:
-        stat = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return stat.st_mtime_ns, stat.st_size
-
-
 @dataclass(frozen=True)
 class StoredFile:
     """One file as read: its rows and their keys, hashes, in the order of the file."""
@@ -120,7 +109,7 @@ class StoredFile:
     keys: list[str]
     hashes: list[str]
     ours: bool
-    signature: Signature
+    stamp: Stamp
 
     @cached_property
     def current_rows(self) -> dict[str, int]:
@@ -162,7 +151,7 @@ def read_file(dataset: Dataset, partition: int, ticker: str) -> StoredFile | Non
         DamagedFileError: it cannot be read.
     """
     path = dataset.file(partition, ticker)
-    before = signature(path)
+    before = stamp_of(path)
     if before is None:
         return None
     try:
@@ -213,11 +202,11 @@ def load(
         }
     stale = set(extra_partitions)
     for partition in set(arriving) - index.files.keys():
-        if signature(dataset.file_name(partition, ticker)) is not None:
+        if stamp_of(dataset.file_name(partition, ticker)) is not None:
             stale.add(partition)
     of_before = index.is_older or (keeps_form and not index.as_read)
     for partition, known in index.files.items():
-        if of_before or signature(dataset.file_name(partition, ticker)) != known[:2]:
+        if of_before or stamp_of(dataset.file_name(partition, ticker)) != known[:2]:
             stale.add(partition)
     if stale:
         _reread(index, dataset, ticker, stale)
@@ -242,7 +231,7 @@ def _reread(index: TickerIndex, dataset: Dataset, ticker: str, stale: set[int]) 
         stored = read[partition] = read_file(dataset, partition, ticker)
         if stored is None:
             continue
-        index.files[partition] = (*stored.signature, stored.table.num_rows)
+        index.files[partition] = (*stored.stamp, stored.table.num_rows)
         if recorded and recorded == bytes_checksum(dataset.file(partition, ticker).read_bytes()):
             index.checksums[partition] = recorded
         if len(set(stored.keys)) < len(stored.keys):

@@ -15,6 +15,7 @@ import pyarrow as pa
 from polygon_fundamentals.datasets.keys import cik_of, filing_order, period_of, timeframe_of
 from polygon_fundamentals.lake import codec, index, revisions
 from polygon_fundamentals.lake.changes import Incoming, Plan, Scope, own_key, revised_rows
+from polygon_fundamentals.lake.listing import stamp_of
 from polygon_fundamentals.lake.partial import is_partial, lost_periods, observed_later
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.rewrite import Changes, rewrite
@@ -161,7 +162,7 @@ def _gone_since(
     withdrawal says nothing before its file of revisions was written, nor one in the future, which
     a fast clock stamped.
     """
-    written = index.signature(dataset.revisions_file(ticker)) if new else None
+    written = stamp_of(dataset.revisions_file(ticker)) if new else None
     if written is None or written[0] <= incoming.observed_at.timestamp() * 1e9:
         return set()
     since, yet_to_come = (

@@ -6,7 +6,7 @@ What was read, and what a load had in hand as it wrote, is kept in `lake.cache`.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -23,20 +23,18 @@ from polygon_fundamentals.lake.archived_rows import (
     with_archived,
 )
 from polygon_fundamentals.lake.file_names import BUCKETS, bucket_of
-from polygon_fundamentals.lake.listing import ATTEMPTS, FileState, moving, states
+from polygon_fundamentals.lake.listing import (
+    ATTEMPTS,
+    FileState,
+    Shown,
+    by_bucket,
+    moving,
+    stamp_of,
+    states,
+)
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.processes import are_worth_processes, run_jobs
 from polygon_fundamentals.statements import Generation
-
-Shown = Mapping[int, list[FileState]]
-
-
-def by_bucket(shown: Iterable[FileState]) -> Shown:
-    """Return bucket → its files."""
-    buckets: dict[int, list[FileState]] = {}
-    for state in shown:
-        buckets.setdefault(bucket_of(state.ticker), []).append(state)
-    return buckets
 
 
 def read_dataset(
@@ -207,11 +205,10 @@ def _refresh(dataset: Dataset, bucket: int, now: list[FileState]) -> pa.Table:
         path = dataset.file(state.partition, state.ticker)
         try:
             table, is_ours = codec.read(path, dataset, state.ticker, columns)
-            stat = path.stat()
         except FileNotFoundError:
             moved.add(state.key)
             continue
-        if (stat.st_mtime_ns, stat.st_size) != (state.changed_ns, state.size):
+        if stamp_of(path) != state.stamp:
             moved.add(state.key)
             continue
         (ours if is_ours else adopted).append(codec.with_ticker(table, state.ticker))

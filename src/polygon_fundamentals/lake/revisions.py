@@ -18,8 +18,8 @@ from polygon_fundamentals.datasets.keys import content_hashes, file_days, record
 from polygon_fundamentals.datasets.schemas import DAY, MARK_KEY, MOMENT, TEXT, mark, schema
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake.paths import Dataset
+from polygon_fundamentals.lake.storage.checked import encoded, refuse_other_units
 from polygon_fundamentals.lake.storage.local import replace_file
-from polygon_fundamentals.lake.storage.parquet import encoded, refuse_other_units
 from polygon_fundamentals.normalise.earlier import with_new_fields
 from polygon_fundamentals.statements import Generation
 

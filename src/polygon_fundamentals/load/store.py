@@ -25,7 +25,7 @@ from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.normalise.columns import ten_digits
 from polygon_fundamentals.normalise.exact import JsonObject, parse_pieces, parse_rows
-from polygon_fundamentals.normalise.v1 import v1_positions
+from polygon_fundamentals.normalise.v1 import TIMEFRAME_OF_PERIOD, v1_positions
 from polygon_fundamentals.reports import UpsertCounts
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -188,10 +188,8 @@ def _in_window(row: Mapping[str, Any], job: StoreJob) -> bool:
 
 def claimed_timeframe(row: Mapping[str, Any]) -> str:
     """Return the timeframe of a v1 record, of its fiscal period where it does not say it."""
-    timeframe = row.get("timeframe")
-    if timeframe:
-        return str(timeframe)
-    return {"FY": "annual", "TTM": "ttm"}.get(str(row.get("fiscal_period")), "quarterly")
+    of_period = TIMEFRAME_OF_PERIOD.get(str(row.get("fiscal_period")), "quarterly")
+    return str(row.get("timeframe") or of_period)
 
 
 def _reports(

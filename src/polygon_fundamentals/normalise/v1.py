@@ -27,7 +27,7 @@ from polygon_fundamentals.statements import Generation, Statement
 
 _SECTIONS = frozenset(section for statement in Statement for section in statement.v1_sections)
 _LEAF_KEYS = frozenset(("value", "unit", "label", "order"))
-_TIMEFRAME_OF_PERIOD = {
+TIMEFRAME_OF_PERIOD = {
     "Q1": "quarterly",
     "Q2": "quarterly",
     "Q3": "quarterly",
@@ -94,9 +94,7 @@ def _timeframes(columns: dict[str, pa.Array]) -> pa.Array:
     if columns["timeframe"].null_count == 0:
         return columns["timeframe"]
     pairs = zip(columns["timeframe"].to_pylist(), columns["fiscal_period"].to_pylist(), strict=True)
-    return pa.array(
-        [said or _TIMEFRAME_OF_PERIOD.get(period or "") for said, period in pairs], TEXT
-    )
+    return pa.array([said or TIMEFRAME_OF_PERIOD.get(period or "") for said, period in pairs], TEXT)
 
 
 def _section(

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from polygon_fundamentals.lake.listing import Shown, by_bucket
 from polygon_fundamentals.lake.paths import Lake
-from polygon_fundamentals.lake.read import Shown, by_bucket, read_dataset
+from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.parity.compare import list_values
 from polygon_fundamentals.parity.plan import KEPT, Question, lake_files
 from polygon_fundamentals.statements import Generation, Statement

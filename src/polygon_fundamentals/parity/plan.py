@@ -14,10 +14,8 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from polygon_fundamentals.lake.archived_rows import archived_file, read_archived
-from polygon_fundamentals.lake.listing import FileState
+from polygon_fundamentals.lake.listing import FileState, Shown, by_bucket, write_shown
 from polygon_fundamentals.lake.paths import Dataset, Lake
-from polygon_fundamentals.lake.read import Shown, by_bucket
-from polygon_fundamentals.lake.shown_files import write_shown
 from polygon_fundamentals.parity.cache import key_of, listing, state_of
 from polygon_fundamentals.parity.cached_findings import CachedFindings
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances

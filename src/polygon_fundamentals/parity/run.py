@@ -17,10 +17,9 @@ import pyarrow as pa
 
 from polygon_fundamentals.lake.archived_rows import read_archived
 from polygon_fundamentals.lake.catalogue import companies_of
-from polygon_fundamentals.lake.listing import FileState
+from polygon_fundamentals.lake.listing import FileState, read_shown
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.read import read_dataset
-from polygon_fundamentals.lake.shown_files import read_shown
 from polygon_fundamentals.lake.storage.local import temporary_name
 from polygon_fundamentals.parity.cached_findings import CachedFindings
 from polygon_fundamentals.parity.compare import compare_statement

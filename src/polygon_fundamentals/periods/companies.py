@@ -17,8 +17,9 @@ import pyarrow as pa
 from polygon_fundamentals.lake import cache
 from polygon_fundamentals.lake.archived_rows import read_archived
 from polygon_fundamentals.lake.file_names import bucket_of
+from polygon_fundamentals.lake.listing import Shown
 from polygon_fundamentals.lake.paths import Dataset
-from polygon_fundamentals.lake.read import Shown, bring_up_cache, read_dataset
+from polygon_fundamentals.lake.read import bring_up_cache, read_dataset
 
 Cluster = tuple[str, ...]
 

@@ -26,8 +26,8 @@ import pyarrow.parquet as pq
 
 from polygon_fundamentals.errors import ContentError, EdgarIdentityError, EdgarUnreachableError
 from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.storage.checked import encoded
 from polygon_fundamentals.lake.storage.local import replace_file
-from polygon_fundamentals.lake.storage.parquet import encoded
 from polygon_fundamentals.reference.edgar import Edgar
 from polygon_fundamentals.reference.edgar_archives import Archives
 from polygon_fundamentals.reference.edgar_dates import Report, reports_in

@@ -29,8 +29,8 @@ from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.read import read_dataset
+from polygon_fundamentals.lake.storage.checked import encoded
 from polygon_fundamentals.lake.storage.local import replace_file
-from polygon_fundamentals.lake.storage.parquet import encoded
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.reference.edgar_dates import EdgarDates, ReportsOf, first_filings
 from polygon_fundamentals.reference.filing_alignment import align

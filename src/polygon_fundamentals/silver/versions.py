@@ -23,10 +23,11 @@ from polygon_fundamentals.datasets.keys import PERIOD, content_hashes, filing_or
 from polygon_fundamentals.datasets.schemas import MOMENT, TEXT, schema
 from polygon_fundamentals.lake import codec, revisions
 from polygon_fundamentals.lake.file_names import ticker_of_file
+from polygon_fundamentals.lake.listing import Shown
 from polygon_fundamentals.lake.paths import Dataset
-from polygon_fundamentals.lake.read import Shown, read_dataset, repeated_rows
+from polygon_fundamentals.lake.read import read_dataset, repeated_rows
 from polygon_fundamentals.lake.storage import local
-from polygon_fundamentals.lake.storage.parquet import encoded
+from polygon_fundamentals.lake.storage.checked import encoded
 from polygon_fundamentals.statements import Generation
 
 VERSION = 2

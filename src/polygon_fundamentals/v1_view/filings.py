@@ -21,9 +21,9 @@ from polygon_fundamentals.lake import cache, codec, revisions
 from polygon_fundamentals.lake.archived_lines import read_archived_records
 from polygon_fundamentals.lake.archived_rows import read_archived_versions
 from polygon_fundamentals.lake.file_names import bucket_of
-from polygon_fundamentals.lake.listing import states
+from polygon_fundamentals.lake.listing import by_bucket, states
 from polygon_fundamentals.lake.paths import Dataset, Lake
-from polygon_fundamentals.lake.read import by_bucket, read_dataset
+from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.periods.companies import ticker_ciks
 from polygon_fundamentals.silver import known_dates
 from polygon_fundamentals.statements import Generation, Statement

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from polygon_fundamentals.lake.file_names import bucket_of, ticker_file_name
+from polygon_fundamentals.lake.listing import Stamp, stamp_of
 from polygon_fundamentals.lake.paths import Dataset, Lake, ticker_files
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -29,7 +30,6 @@ _TICK_NS = 2_000_000_000
 _LOOKS = 120
 
 Place = tuple[str, int]  # dataset's name, partition (YYYYMM) or REVISIONS
-Stamp = tuple[int, int]  # time of change in ns, size in bytes
 
 
 def datasets(lake: Lake) -> list[Dataset]:
@@ -45,13 +45,13 @@ def digest(stamps: dict[Place, Stamp], shared: str) -> str:
 
 def shared_state(lake: Lake) -> str:
     """Return the state of what concerns every ticker: archived rows of v1 and original dates."""
-    dates = _stamp(lake.ops / "reference" / "original_dates.parquet")
+    dates = stamp_of(lake.ops / "reference" / "original_dates.parquet")
     return " ".join(map(str, [dates, *_archive_state(lake)]))
 
 
 def _archive_state(lake: Lake) -> list[Stamp | None]:
     names = (f"v1.{statement}.parquet" for statement in Statement)
-    return [_stamp(lake.ops / "kept" / name) for name in names]
+    return [stamp_of(lake.ops / "kept" / name) for name in names]
 
 
 def archived_tickers(root: str) -> frozenset[str]:
@@ -81,7 +81,7 @@ def stamps_of(lake: Lake, tickers: Iterable[str]) -> dict[str, dict[Place, Stamp
         for ticker, mine in stamps.items():
             name = ticker_file_name(ticker)
             for part, folder in folders:
-                stamp = _stamp(f"{folder}/{name}")
+                stamp = stamp_of(f"{folder}/{name}")
                 if stamp is not None:
                     mine[dataset.name, part] = stamp
     return stamps
@@ -102,14 +102,6 @@ def _folders(dataset: Dataset) -> Iterator[tuple[int, Path]]:
     for part, entry in dataset.partitions():
         yield part, Path(entry.path)
     yield REVISIONS, dataset.revisions_file("X").parent
-
-
-def _stamp(path: Path | str) -> Stamp | None:
-    try:
-        stat = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return stat.st_mtime_ns, stat.st_size
 
 
 @dataclass
@@ -151,7 +143,7 @@ class LakeFiles:
         for dataset in datasets(self.lake):
             for part, path in _folders(dataset):
                 place = (dataset.name, part)
-                stamp = _stamp(path)
+                stamp = stamp_of(path)
                 if stamp is None:
                     continue
                 present.add(place)

@@ -15,10 +15,9 @@ from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake.archived_rows import read_archived
 from polygon_fundamentals.lake.file_names import bucket_of
 from polygon_fundamentals.lake.index import TickerIndex, written
-from polygon_fundamentals.lake.listing import ATTEMPTS, states
+from polygon_fundamentals.lake.listing import ATTEMPTS, by_bucket, states
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.processes import give_free_memory_back
-from polygon_fundamentals.lake.read import by_bucket
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.periods.companies import Cluster, batches, ciks_in, ciks_of, clusters_of
 from polygon_fundamentals.silver import wide_table

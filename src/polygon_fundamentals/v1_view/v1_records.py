@@ -15,8 +15,7 @@ from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake import codec
 from polygon_fundamentals.lake.archived_lines import read_archived_records
 from polygon_fundamentals.lake.archived_rows import is_archived, with_archived
-from polygon_fundamentals.lake.index import signature
-from polygon_fundamentals.lake.listing import ATTEMPTS, FileState, moving, states
+from polygon_fundamentals.lake.listing import ATTEMPTS, FileState, moving, stamp_of, states
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.pointer import holds_data
 from polygon_fundamentals.lake.read import read_dataset
@@ -71,7 +70,7 @@ def _as_listed(dataset: Dataset, state: FileState) -> pa.Table | None:
         rows, _ = codec.read(path, dataset, state.ticker)
     except FileNotFoundError:
         return None
-    if signature(path) != (state.changed_ns, state.size):
+    if stamp_of(path) != state.stamp:
         return None
     return codec.with_ticker(rows, state.ticker)
 

@@ -24,8 +24,8 @@ from polygon_fundamentals.lake.archived_rows import (
     refuse_archived,
     repeats_file,
 )
-from polygon_fundamentals.lake.listing import states
-from polygon_fundamentals.lake.read import by_bucket, read_dataset
+from polygon_fundamentals.lake.listing import by_bucket, states
+from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.statements import Generation, Statement
 from tests.builders.commands import call
 from tests.builders.old_script import PLACE, append_as_the_old_script

@@ -13,8 +13,7 @@ from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import Lake, cache, codec, processes
 from polygon_fundamentals.lake.catalogue import companies_of
 from polygon_fundamentals.lake.file_names import bucket_of, ticker_file_name
-from polygon_fundamentals.lake.listing import states
-from polygon_fundamentals.lake.read import by_bucket
+from polygon_fundamentals.lake.listing import by_bucket, states
 from polygon_fundamentals.parity import findings as found_tables
 from polygon_fundamentals.parity import plan as parity_plan
 from polygon_fundamentals.parity.company_values import company_values

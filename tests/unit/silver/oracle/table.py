@@ -13,9 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polygon_fundamentals.lake.archived_rows import read_archived
-from polygon_fundamentals.lake.listing import states
+from polygon_fundamentals.lake.listing import Shown, by_bucket, states
 from polygon_fundamentals.lake.paths import Dataset, Lake
-from polygon_fundamentals.lake.read import Shown, by_bucket
 from polygon_fundamentals.periods.companies import (
     batches,
     ciks_in,
