@@ -52,15 +52,13 @@ class ServeV1Parameters(Parameters):
 def run(given: ServeV1Parameters, _: bool) -> int:
     """Serve until Ctrl-C or SIGTERM; return 0."""
     root = existing_lake_root(given.lake)
-    secrets = reader_keys()
+    keys = reader_keys()
     # Loaded after the checks: wrong use is told at once.
     from polygon_fundamentals.v1_view import server
     from polygon_fundamentals.v1_view.index import Index
-    from polygon_fundamentals.v1_view.keys import Keys
     from polygon_fundamentals.v1_view.serve import make_app
     from polygon_fundamentals.v1_view.view import View
 
-    keys = Keys(secrets)
     server.refuse_open(given.host, bool(keys))
     listening = server.listen(given.host, given.port)
     server.log_to_stderr()

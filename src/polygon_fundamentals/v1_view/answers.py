@@ -12,10 +12,10 @@ from typing import Any
 
 from polygon_fundamentals.statements import V1_PATH
 from polygon_fundamentals.v1_view.index import Index
+from polygon_fundamentals.v1_view.packing import unpack
 from polygon_fundamentals.v1_view.query import Place, V1Query, decode_cursor, encode_cursor
 from polygon_fundamentals.v1_view.read_texts import WAIT_SECONDS
 from polygon_fundamentals.v1_view.state import MovedError, NotReadyError
-from polygon_fundamentals.v1_view.words import codec
 
 RETRY_SECONDS = 0.1
 _CACHED_BYTES = 16_000_000
@@ -92,7 +92,6 @@ class Pages:
         if known is not None:
             return known
         matches, following = records.page(query, after)
-        unpack = codec().unpack
         texts = self._index.texts.of(matches)
         rows = [unpack(s if query.include_sources and s else body) for body, s in texts]
         head = f'"count":{len(rows)}'

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from polygon_fundamentals.lake.listing import Stamp
 from polygon_fundamentals.v1_view import jobs
 from polygon_fundamentals.v1_view.jobs import Company
-from polygon_fundamentals.v1_view.lake_files import Place, Stamp
+from polygon_fundamentals.v1_view.lake_files import Place, archived_tickers
 from polygon_fundamentals.v1_view.worker import Worker
 
 # Tickers whose CIKs are looked up together.
@@ -25,7 +26,7 @@ class LookUp:
 
     def archived_tickers(self, root: str) -> frozenset[str]:
         """Return what `lake_files.archived_tickers` returns, asked of the worker."""
-        tickers: frozenset[str] = self._worker.submit(jobs.archived_tickers, root).result()
+        tickers: frozenset[str] = self._worker.submit(archived_tickers, root).result()
         return tickers
 
     def forget(self, ticker: str) -> None:
@@ -43,10 +44,11 @@ class LookUp:
         unknown = sorted(files.keys() - self._ciks.keys())
         for i in range(0, len(unknown), TICKERS_AT_A_TIME):
             some = {ticker: dict(files[ticker]) for ticker in unknown[i : i + TICKERS_AT_A_TIME]}
-            self._ciks |= self._worker.submit(jobs.ciks_of_tickers, self._root, some).result()
+            found = self._worker.submit(jobs.run, "shelving.ciks_of_tickers", self._root, some)
+            self._ciks |= found.result()
         if self._ciks != self._grouped:
             ciks = dict(self._ciks)
-            groups = self._worker.submit(jobs.companies_of, ciks).result()
+            groups = self._worker.submit(jobs.run, "shelving.companies_of", ciks).result()
             self._companies = {ticker: company for company in groups for ticker in company}
             self._grouped = ciks
         return self._companies

@@ -141,7 +141,11 @@ class Index:
             if future is None:
                 # Full at once: reading the texts of a bare one takes as long again.
                 future = self._worker.answer(
-                    jobs.make_shelves, self.view, str(self._folder.path), [company], False
+                    jobs.run,
+                    "shelving.make_shelves",
+                    self.view,
+                    str(self._folder.path),
+                    [company],
                 )
                 self._building[company] = future
         try:
@@ -253,9 +257,8 @@ class Index:
 
     def _made(self, companies: Sequence[Company], *, bare: bool) -> list[str]:
         """Return the files of shelves made anew in the background."""
-        folder = str(self._folder.path)
-        made = self._worker.submit(jobs.make_shelves, self.view, folder, companies, bare)
-        return list(made.result())
+        arguments = (self.view, str(self._folder.path), companies, bare)
+        return list(self._worker.submit(jobs.run, "shelving.make_shelves", *arguments).result())
 
     def _warm_up(self) -> None:
         """Make the bare shelves of some tickers that are on none yet, then some full ones."""
@@ -284,7 +287,7 @@ class Index:
             while self._worker.is_asked and time.monotonic() < until and not self._stop.is_set():
                 self._stop.wait(0.05)
             paths += self._worker.submit(
-                jobs.fill_shelves, self.view, str(self._folder.path), [company]
+                jobs.run, "shelving.fill_shelves", self.view, str(self._folder.path), [company]
             ).result()
         shelves = _load(paths)
         with self._changed:

@@ -43,7 +43,7 @@ class ReadTexts:
         if missing:
             wanted = [(records[i].ties, records[i].rows) for i in missing]
             try:
-                future = self._worker.answer(jobs.texts_of, self._root, wanted)
+                future = self._worker.answer(jobs.run, "texts.texts_of", self._root, wanted)
                 # Also those that come too late for this request: it will be made again.
                 future.add_done_callback(lambda done: self._remember(wanted, done))
                 texts = future.result(WAIT_SECONDS)

@@ -14,8 +14,8 @@ import pyarrow as pa
 from polygon_fundamentals.datasets.schemas import V1_RECORD
 from polygon_fundamentals.normalise.exact import JsonObject, parse_exact, to_json
 from polygon_fundamentals.statements import Statement
+from polygon_fundamentals.v1_view.packing import pack
 from polygon_fundamentals.v1_view.shelf_file import Record
-from polygon_fundamentals.v1_view.words import codec
 
 # What `include_sources` adds to a line.
 SOURCES = frozenset(("xpath", "formula", "derived_from"))
@@ -73,7 +73,7 @@ class Draft:
                 sourced = _with(text, beside)
             text = _with(text, plain) if plain else text
         return self._record(
-            codec().pack(text.encode()), None if sourced is None else codec().pack(sourced.encode())
+            pack(text.encode()), None if sourced is None else pack(sourced.encode())
         )
 
     def _record(self, body: bytes | None, sourced: bytes | None, rows: bytes = b"") -> Record:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Annotated
 
 from fastapi import FastAPI, Query, Request, Response
@@ -23,14 +24,13 @@ from polygon_fundamentals.v1_view.gate import (
     error_response,
 )
 from polygon_fundamentals.v1_view.index import Index
-from polygon_fundamentals.v1_view.keys import Keys
 from polygon_fundamentals.v1_view.query import BadQueryError, V1Query, problem_of
 from polygon_fundamentals.v1_view.state import NotReadyError, UnreadableError
 
 _HOST = re.compile(r"[A-Za-z0-9._~\-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 
 
-def make_app(index: Index, keys: Keys, public_url: str | None = None) -> Gate:
+def make_app(index: Index, keys: Collection[str], public_url: str | None = None) -> Gate:
     """Return the application: v1's endpoint, `/health`, `/docs`, behind its keys."""
     app = FastAPI(
         title="v1 financials from the lake",

@@ -8,7 +8,6 @@ for; a full one holds the text of all, compressed.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -149,19 +148,3 @@ def load(path: Path) -> Shelf | None:
         return Shelf(head["digests"], tuple(head["ciks"]), tuple(records), head["error"])
     except (FileNotFoundError, orjson.JSONDecodeError, KeyError, TypeError, ValueError):
         return None
-
-
-class Codec:
-    """Compresses records with the words that nearly all of them share."""
-
-    def __init__(self, words: bytes) -> None:
-        self._words = words[-32_768:]
-
-    def pack(self, text: bytes) -> bytes:
-        """Return a record's text compressed."""
-        packer = zlib.compressobj(6, zlib.DEFLATED, -15, zdict=self._words)
-        return packer.compress(text) + packer.flush()
-
-    def unpack(self, data: bytes) -> bytes:
-        """Return a record's text."""
-        return zlib.decompressobj(-15, zdict=self._words).decompress(data)

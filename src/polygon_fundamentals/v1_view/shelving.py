@@ -15,7 +15,7 @@ from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake.archived_rows import read_archived
 from polygon_fundamentals.lake.file_names import bucket_of
 from polygon_fundamentals.lake.index import TickerIndex, written
-from polygon_fundamentals.lake.listing import ATTEMPTS, by_bucket, states
+from polygon_fundamentals.lake.listing import ATTEMPTS, Stamp, by_bucket, states
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.processes import give_free_memory_back
 from polygon_fundamentals.lake.storage.local import replace_file
@@ -28,7 +28,6 @@ from polygon_fundamentals.v1_view.filings import Parts, v1_filings
 from polygon_fundamentals.v1_view.lake_files import (
     REVISIONS,
     Place,
-    Stamp,
     datasets,
     digest,
     shared_state,
@@ -46,7 +45,7 @@ BATCH_BARE = 20
 
 
 def make_shelves(
-    view: View, folder: str, companies: Sequence[Cluster], *, bare: bool = False
+    view: View, folder: str, companies: Sequence[Cluster], bare: bool = False
 ) -> list[str]:
     """Write the shelves of some companies' tickers, full or `bare` ones; return their files.
 

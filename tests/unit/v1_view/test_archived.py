@@ -21,9 +21,9 @@ from polygon_fundamentals.lake.read import read_dataset, repeated_rows
 from polygon_fundamentals.normalise import v1_tables
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_view import export, v1_records
+from polygon_fundamentals.v1_view.packing import unpack
 from polygon_fundamentals.v1_view.texts import texts_of
 from polygon_fundamentals.v1_view.view import View
-from polygon_fundamentals.v1_view.words import codec
 from tests.cutover_world import (
     OBSERVED,
     QUARTERS,
@@ -75,7 +75,7 @@ def served(lake: Lake, folder: Path, day: date | None, *, bare: bool) -> list[An
     texts = [(r.body,) for r in records]
     if bare:
         texts = [t or (None,) for t in texts_of(view.root, [(r.ties, r.rows) for r in records])]
-    return sorted((json.loads(codec().unpack(text[0] or b"")) for text in texts), key=json.dumps)
+    return sorted((json.loads(unpack(text[0] or b"")) for text in texts), key=json.dumps)
 
 
 @pytest.mark.parametrize("bare", [pytest.param(False, marks=pytest.mark.slow), True])

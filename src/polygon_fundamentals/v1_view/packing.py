@@ -1,17 +1,27 @@
-"""The words that nearly every record of v1 shares, for the compression of shelves."""
+"""Records as compressed text, with the words that nearly all of them share."""
 
 from __future__ import annotations
 
+import zlib
 from functools import cache
 
 from polygon_fundamentals.field_map import v1_fields
 from polygon_fundamentals.statements import Statement
-from polygon_fundamentals.v1_view.shelf_file import Codec
+
+
+def pack(text: bytes) -> bytes:
+    """Return a record's text compressed."""
+    packer = zlib.compressobj(6, zlib.DEFLATED, -15, zdict=_words())
+    return packer.compress(text) + packer.flush()
+
+
+def unpack(data: bytes) -> bytes:
+    """Return a record's text."""
+    return zlib.decompressobj(-15, zdict=_words()).decompress(data)
 
 
 @cache
-def codec() -> Codec:
-    """Return the one compression of shelves."""
+def _words() -> bytes:
     lines = [
         f'"{field.name}":{{"value":0,"unit":"{field.unit.value}","label":"{field.label}",'
         f'"order":{field.order}}},'
@@ -27,4 +37,4 @@ def codec() -> Codec:
         '{"balance_sheet":{},"cash_flow_statement":{},"income_statement":{},'
         '"comprehensive_income":{}},"generation":"v1"}'
     )
-    return Codec(("".join(lines) + head).encode())
+    return ("".join(lines) + head).encode()[-32_768:]
