@@ -17,19 +17,18 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
-import orjson
+import msgspec
+from msgspec.structs import astuple
 
 from polygon_fundamentals.lake.file_names import ticker_file_name
 
-VERSION = 5
-_MAGIC = b"v1shelf\n"
+VERSION = 6
 _DIGEST = 16
 Text = tuple[bytes, bytes | None]  # `body` and `sourced` of a record
 _NUMBERS = count(1)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One record as v1's answers hold it; `body` and `sourced` are its JSON text, compressed.
 
     Of a record on a bare shelf `body` is None, and `rows` says as JSON which rows of the lake it is
@@ -84,8 +83,18 @@ class Shelf:
         return all(record.body is not None for record in self.records)
 
 
-_BLOBS = ("body", "sourced", "rows")
-_META = [name for name in Record.__dataclass_fields__ if name not in _BLOBS]
+class _File(msgspec.Struct, array_like=True):
+    """What a shelf's file holds, after a digest of it."""
+
+    version: int
+    digests: dict[str, str]
+    ciks: tuple[str, ...]
+    error: str | None
+    records: tuple[Record, ...]
+
+
+# Made with the module, see http/answers.py.
+_ENCODER, _DECODER = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(_File)
 SUFFIXES = (".bare", ".shelf")
 
 
@@ -96,55 +105,32 @@ def path_of(folder: Path, tickers: Collection[str], *, is_full: bool) -> Path:
 
 def dump(shelf: Shelf) -> bytes:
     """Return a shelf as the bytes of its file."""
-    blobs: list[bytes] = []
-    rows = []
-    for record in shelf.records:
-        rows.append(
-            [
-                *(getattr(record, name) for name in _META),
-                *(None if (b := getattr(record, name)) is None else len(b) for name in _BLOBS),
-            ]
-        )
-        blobs += [record.body or b"", record.sourced or b"", record.rows]
-    head = orjson.dumps(
-        {
-            "version": VERSION,
-            "digests": shelf.digests,
-            "ciks": shelf.ciks,
-            "error": shelf.error,
-            "records": rows,
-        }
-    )
-    content = b"".join([len(head).to_bytes(8, "big"), head, *blobs])
-    return _MAGIC + blake2b(content, digest_size=_DIGEST).digest() + content
+    file = _File(VERSION, shelf.digests, shelf.ciks, shelf.error, shelf.records)
+    content = _ENCODER.encode(file)
+    return blake2b(content, digest_size=_DIGEST).digest() + content
 
 
 def load(path: Path) -> Shelf | None:
     """Return the shelf in a file, or None where it is not there or not one of this version."""
     try:
-        data = path.read_bytes()
-        first = len(_MAGIC) + _DIGEST
-        own = blake2b(data[first:], digest_size=_DIGEST).digest()
-        if data[:first] != _MAGIC + own:
-            return None
-        start = first + 8
-        at = start + int.from_bytes(data[first:start], "big")
-        head: Any = orjson.loads(data[start:at])
-        if head["version"] != VERSION:
-            return None
-        records = []
-        for *meta, body, sourced, rows in head["records"]:
-            names: dict[str, Any] = {
-                # Most of these texts stand in many records.
-                name: intern(value) if isinstance(value, str) else tuple(map(intern, value))
-                for name, value in zip(_META, meta, strict=True)
-            }
-            for name, length in zip(_BLOBS, (body, sourced, rows), strict=True):
-                names[name] = None if length is None else data[at : at + length]
-                at += length or 0
-            records.append(Record(**names))
-        if at != len(data):
-            return None
-        return Shelf(head["digests"], tuple(head["ciks"]), tuple(records), head["error"])
-    except (FileNotFoundError, orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        data = memoryview(path.read_bytes())
+    except FileNotFoundError:
         return None
+    digest, content = data[:_DIGEST], data[_DIGEST:]
+    if digest != blake2b(content, digest_size=_DIGEST).digest():
+        return None
+    try:
+        file = _DECODER.decode(content)
+    except msgspec.ValidationError:  # of a version with other fields
+        return None
+    if file.version != VERSION:
+        return None
+    records = tuple(Record(*map(_interned, astuple(record))) for record in file.records)
+    return Shelf(file.digests, file.ciks, records, file.error)
+
+
+def _interned(value: Any) -> Any:
+    """Return a field of a record; its texts stand in many records, and each is held once."""
+    if isinstance(value, str):
+        return intern(value)
+    return tuple(map(intern, value)) if isinstance(value, tuple) else value

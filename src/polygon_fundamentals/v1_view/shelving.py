@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec import structs
 
 from polygon_fundamentals.datasets.keys import cik_of_key
 from polygon_fundamentals.errors import DamagedFileError, LakeError
@@ -102,7 +103,7 @@ def _with_text(record: Record, texts: Iterator[Text]) -> Record:
     if record.body is not None:
         return record
     body, sourced = next(texts)
-    return replace(record, body=body, sourced=sourced, rows=b"")
+    return structs.replace(record, body=body, sourced=sourced, rows=b"")
 
 
 def _digests(lake: Lake, tickers: Iterable[str]) -> dict[str, str]:

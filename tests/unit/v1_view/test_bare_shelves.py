@@ -16,8 +16,9 @@ from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.normalise import v2_table
 from polygon_fundamentals.statements import Generation, Statement
-from polygon_fundamentals.v1_view import lake_files, shelf_file
+from polygon_fundamentals.v1_view import lake_files
 from polygon_fundamentals.v1_view.lake_files import LakeFiles
+from polygon_fundamentals.v1_view.shelf_file import Record
 from polygon_fundamentals.v1_view.shelving import (
     ciks_of_tickers,
     companies_of,
@@ -44,7 +45,7 @@ def assert_same(view: View, folder: Path) -> int:
         late += len(missing)
         texts = iter(texts_of(view.root, [(r.ties, r.rows) for r in missing]))
         for mine, whole in zip(one.records, other.records, strict=True):
-            names = [n for n in shelf_file._META]
+            names = set(Record.__struct_fields__) - {"body", "sourced", "rows"}
             assert [getattr(mine, n) for n in names] == [getattr(whole, n) for n in names]
             text = (mine.body, mine.sourced) if mine.body is not None else next(texts)
             assert text == (whole.body, whole.sourced)
