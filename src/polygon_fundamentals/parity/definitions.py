@@ -20,15 +20,9 @@ import numpy.typing as npt
 from polygon_fundamentals.field_map import Direction
 from polygon_fundamentals.parity.known_definitions import DEFINITIONS
 from polygon_fundamentals.parity.line_proofs import NET_OF_INTEREST
-from polygon_fundamentals.parity.paired import (
-    Flags,
-    Pair,
-    Paired,
-    column_of,
-    differs_from_habit,
-    or_zero,
-)
+from polygon_fundamentals.parity.paired import Flags, Pair, Paired, differs_from_habit, or_zero
 from polygon_fundamentals.parity.rounding import with_own_rounding
+from polygon_fundamentals.periods.standing import column_of
 from polygon_fundamentals.statements import Statement
 
 # v2 fields whose definition differs without leaving a proof in every record.

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from polygon_fundamentals.parity.paired import Flags, Floats, Pair, Paired, column_of, or_zero
+from polygon_fundamentals.parity.paired import Flags, Floats, Pair, Paired, or_zero
+from polygon_fundamentals.periods.standing import column_of
 from polygon_fundamentals.statements import Statement
 
 # Each side of an identity is a sum of at most seven lines, rounded to the dollar at most.

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from polygon_fundamentals.field_map import FieldEntry, Relation, primary_pairs, v1_sources
+from polygon_fundamentals.periods.standing import column_of, standing_values
 from polygon_fundamentals.statements import Statement
 
 # A sum of up to seven lines, each rounded to the dollar.
@@ -93,32 +94,14 @@ class Pair:
 
 
 def pairs_of(paired: Paired) -> list[Pair]:
-    """Return one pair for each v2 field that has a v1 line, in the map's order.
-
-    Where several v1 lines lead to a field, the first that is there and not zero stands for it,
-    else the first that is there.
-    """
+    """Return one pair for each v2 field that has a v1 line, in the map's order."""
     result = []
     for primary in primary_pairs(paired.statement):
         assert primary.v2 is not None  # pairs have both sides
         entries = v1_sources(paired.statement, primary.v2)
-        columns = np.vstack([paired.v1[column_of(e)] for e in entries])
-        there = ~np.isnan(columns)
-        telling = there & (columns != 0)
-        source = np.where(telling.any(axis=0), telling.argmax(axis=0), there.argmax(axis=0))
-        value = np.take_along_axis(columns, source[np.newaxis], axis=0)[0]
-        sign = -1.0 if primary.relation is Relation.SIGN_FLIPPED else 1.0
-        # Adding zero turns the -0.0 of a flipped zero into 0.0.
-        result.append(
-            Pair(entries, sign * value + 0.0, paired.v2[primary.v2], source.astype(np.int8))
-        )
+        expected, source = standing_values(entries, [paired.v1[column_of(e)] for e in entries])
+        result.append(Pair(entries, expected, paired.v2[primary.v2], source.astype(np.int8)))
     return result
-
-
-def column_of(entry: FieldEntry) -> str:
-    """Return the v1 column of an entry that has a v1 line."""
-    assert entry.v1_column is not None  # v2-only entries are never compared
-    return entry.v1_column
 
 
 def or_zero(values: Floats) -> Floats:

@@ -16,7 +16,7 @@ period (10-QT, 10-KT) count as those of their kind.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -273,10 +273,8 @@ def load_dates(lake: Lake) -> pa.Table:
         ) from error
 
 
-def by_source(dates: pa.Table, day: date | None) -> list[tuple[str, pd.Series[int]]]:
-    """Return (source, days since 1970 by cik and period end), those up to `day` alone if given."""
-    if day is not None:
-        dates = dates.filter(pc.less_equal(dates["first_filing_date"], pa.scalar(day, DAY)))
+def by_source(dates: pa.Table) -> list[tuple[str, pd.Series[int]]]:
+    """Return (source, days since 1970 by cik and period end)."""
     series = []
     for source in (EXACT, SURE, ESTIMATE):
         rows = dates.filter(pc.equal(dates["source"], source))

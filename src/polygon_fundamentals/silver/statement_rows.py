@@ -12,7 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from polygon_fundamentals.field_map import Relation, Unit, entries, v1_sources, v2_fields
+from polygon_fundamentals.field_map import Unit, entries, v1_sources, v2_fields
+from polygon_fundamentals.periods.standing import column_of, standing_values
 from polygon_fundamentals.silver import accessions
 from polygon_fundamentals.silver.current_spans import current_spans
 from polygon_fundamentals.silver.names import Names
@@ -152,23 +153,14 @@ def _v2(table: pa.Table, statement: Statement) -> Floats:
 
 
 def _v1_values(table: pa.Table, statement: Statement) -> Floats:
-    """Return v1's lines under v2's names and in v2's sign.
-
-    Where several lines lead to a field, the first that is there and not zero stands for it, else
-    the first that is there; as in the comparison.
-    """
+    """Return v1's lines under v2's names and in v2's sign."""
     columns = []
     for name in v2_fields(statement):
-        result = np.full(table.num_rows, np.nan)
-        for entry in reversed(v1_sources(statement, name)):
-            if entry.v1_column is None:
-                continue
-            sign = -1.0 if entry.relation is Relation.SIGN_FLIPPED else 1.0
-            # Adding zero turns the -0.0 of a flipped zero into 0.0.
-            line = sign * _column(table, entry.v1_column) + 0.0
-            stands = ~np.isnan(line) & ((line != 0) | np.isnan(result) | (result == 0))
-            result = np.where(stands, line, result)
-        columns.append(result)
+        if sources := v1_sources(statement, name):
+            lines = [_column(table, column_of(source)) for source in sources]
+            columns.append(standing_values(sources, lines)[0])
+        else:
+            columns.append(np.full(table.num_rows, np.nan))
     return _matrix(columns, table.num_rows)
 
 

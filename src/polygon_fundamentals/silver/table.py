@@ -223,7 +223,7 @@ class Source:
     def _estimates(self, names: Names) -> list[tuple[str, pd.DataFrame]]:
         """Return the dates that the filings index gives, each known from itself on."""
         estimates = []
-        for source, days in by_source(self.dates, None):
+        for source, days in by_source(self.dates):
             frame = pd.DataFrame(
                 {
                     "company": names.companies.get_indexer(days.index.get_level_values(0)),

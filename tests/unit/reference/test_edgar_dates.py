@@ -135,7 +135,7 @@ def test_every_period_of_the_sandbox_is_exact(tmp_path: Path) -> None:
             (cik, end): day for cik, days in server.edgar.reports().items() for end, day in days
         }
         dates = load_dates(lake)
-        exact = dict(by_source(dates, None))[EXACT]
+        exact = dict(by_source(dates))[EXACT]
         assert len(exact) > 1_000
         for (cik, end), day in exact.items():
             assert true[cik, end] == day

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from polygon_fundamentals.datasets.schemas import DAY
 from polygon_fundamentals.lake.archived_rows import read_archived
 from polygon_fundamentals.lake.listing import Shown, by_bucket, states
 from polygon_fundamentals.lake.paths import Dataset, Lake
@@ -136,7 +137,10 @@ class _Source:
         generations = [Generation.V1] if generation is Generation.V1 else list(Generation)
         datasets = {g: {s: lake.dataset(g, s) for s in Statement} for g in generations}
         shown = {d: by_bucket(states(d)) for group in datasets.values() for d in group.values()}
-        return cls(generation, day, datasets, shown, by_source(load_dates(lake), day))
+        dates = load_dates(lake)
+        if day is not None:
+            dates = dates.filter(pc.less_equal(dates["first_filing_date"], pa.scalar(day, DAY)))
+        return cls(generation, day, datasets, shown, by_source(dates))
 
     def batches(self) -> Iterator[frozenset[str] | None]:
         """Yield tickers whose companies have no other; None for all where they are not many."""
