@@ -72,7 +72,7 @@ def _mend(dataset: Dataset, bucket: int, ticker: str) -> Mended:
         known = index.load(dataset, ticker, partitions | unfinished.get(ticker, set()))
         stored = {p: index.read_file(dataset, p, ticker) for p in sorted(partitions)}
         ours = {p: file for p, file in stored.items() if file is not None and file.ours}
-        rows = _Rows(dataset, ours)
+        rows = _Rows(ours)
         past, of_tools = without_additions(revisions.read(dataset, ticker))
         stay, seen = _true_revisions(dataset, past, of_tools, rows)
         plan, changed = Plan(ticker, known), 0
@@ -91,7 +91,7 @@ def _mend(dataset: Dataset, bucket: int, ticker: str) -> Mended:
 class _Rows:
     """The rows of a ticker's files of ours without what tools added, by record key."""
 
-    def __init__(self, dataset: Dataset, files: dict[int, index.StoredFile]) -> None:
+    def __init__(self, files: dict[int, index.StoredFile]) -> None:
         self._tables: dict[int, pa.Table] = {}
         self._places: dict[int, list[str]] = {}
         self.versions: dict[str, _Version] = {}

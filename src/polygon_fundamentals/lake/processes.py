@@ -70,6 +70,10 @@ def run_jobs(
     if not in_processes:
         yield from starmap(function, jobs)
         return
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(2, mp_context=context, initializer=begin_process)
+    try:
         for future in [pool.submit(function, *job) for job in jobs]:
             yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # after Ctrl-C nobody waits for the jobs in the queue
