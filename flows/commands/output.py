@@ -133,11 +133,12 @@ def load_lines(report: Mapping[str, Any]) -> Iterator[str]:
             yield f"    {load['rows_withdrawn']:,} rows withdrawn and moved to ops/revisions"
         if load["rows_withheld"]:
             print(
-                f"error: {load['rows_withheld']:,} rows of {name} were not in the answer and stay "
-                f"in the lake ({_first_of(load['tickers_withheld'])}): an answer that lacks a "
-                "ticker's newest period, many of its periods, or periods of many tickers may be "
-                "partial. Run again; if the API still lacks them, "
-                "`refresh --tickers SYMBOL --accept-withdrawals` moves them to ops/revisions",
+                f"error: {load['rows_withheld']:,} rows of {name} were not in the answer, or only "
+                "as of an earlier filing, and stay in the lake "
+                f"({_first_of(load['tickers_withheld'])}): an answer that lacks a ticker's newest "
+                "period, many of its periods, or periods of many tickers may be partial. Run "
+                "again; if the API still says so, `refresh --tickers SYMBOL --accept-withdrawals` "
+                "moves them to ops/revisions",
                 file=sys.stderr,
             )
         if load["units_resumed"]:

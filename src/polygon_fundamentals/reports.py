@@ -51,8 +51,8 @@ class RequestCounts(Summable):
 class UpsertCounts(Summable):
     """What a commit did; rows are counted once per ticker file that holds them.
 
-    `rows_withheld`, of `tickers_withheld`, would have been withdrawn, had the answer not lacked too
-    much of a ticker.
+    `rows_withheld`, of `tickers_withheld`, would have been withdrawn, or given way to an earlier
+    filing, had the answer not lacked too much of a ticker.
     """
 
     rows_received: int = 0

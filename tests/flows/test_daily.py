@@ -155,7 +155,7 @@ def test_a_refresh_from_a_server_that_drops_rows_empties_nothing(
     with serving(halving(market)) as half:
         assert main(["refresh", *where(half.url, lake)]) == 1
     said = capsys.readouterr().err
-    assert "were not in the answer and stay in the lake" in said
+    assert "were not in the answer, or only as of an earlier filing, and stay in the lake" in said
     assert "--accept-withdrawals` moves them" in said
     after = counted(lake)
     assert max(before[name] - after[name] for name in before) < FEWEST_WITHHELD

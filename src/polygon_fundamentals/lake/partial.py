@@ -1,6 +1,7 @@
 """Answers that lack what they would withdraw because they are not whole.
 
-A partial answer looks like a whole one. What a ticker would lose by it is kept and counted instead.
+A partial answer looks like a whole one. What a ticker would lose by it, its later filings too where
+the answer has earlier ones, is kept and counted instead.
 """
 
 from __future__ import annotations

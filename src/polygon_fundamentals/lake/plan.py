@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -45,19 +46,18 @@ def plan_ticker(
         for key, i in winners.items()
         if key in known.rows and known.rows[key][1] != hashes[i]
     }
-    for key in _older(dataset, ticker, known, incoming, changed):
-        losers.append(changed.pop(key))
+    if dataset.generation is Generation.V1 and incoming.scope is Scope.WINDOW:
+        # It may hold an original filing and not its amendment. v2 has one row a period, the latest.
+        for key in _older(dataset, ticker, known, incoming, changed):
+            losers.append(changed.pop(key))
     new = {key: i for key, i in winners.items() if key not in known.rows}
     past = [new.pop(key) for key in _gone_since(dataset, ticker, incoming, new)]
     withdrawn = _withdrawn(ticker, incoming, winners, known)
-    if incoming.scope is Scope.COMPANIES and withdrawn:
-        later = set(observed_later(dataset, ticker, known, incoming, withdrawn))
-        sure = [key for key in withdrawn if key not in later]
-        observed = incoming.observed_at.date()
-        lacks_some = incoming.is_partial and lost_periods(sure, winners)
-        if lacks_some or is_partial(sure, winners, known.rows, observed):
-            counts["rows_withheld"] += len(withdrawn) - len(later)
-            withdrawn = []
+    if incoming.scope is Scope.COMPANIES:
+        found = _Difference(winners, new, changed, withdrawn)
+        found, withheld = _without_losses(dataset, ticker, known, incoming, found)
+        new, changed, withdrawn = found.new, found.changed, found.withdrawn
+        counts["rows_withheld"] += withheld
     plan = Plan(ticker, known)
     if losers:
         revised = revisions.contents(dataset, ticker, incoming.observed_at)
@@ -95,6 +95,54 @@ def plan_ticker(
     return plan
 
 
+@dataclass(frozen=True)
+class _Difference:
+    """What an answer says otherwise than the lake: key → position of its rows, and stored keys.
+
+    `winners` are all of its rows.
+    """
+
+    winners: dict[str, int]
+    new: dict[str, int]
+    changed: dict[str, int]
+    withdrawn: list[str]
+
+
+def _without_losses(
+    dataset: Dataset,
+    ticker: str,
+    known: index.TickerIndex,
+    incoming: Incoming,
+    found: _Difference,
+) -> tuple[_Difference, int]:
+    """Return what the lake takes of a difference, and how many of its rows stay as they are.
+
+    A partial answer withdraws no period, and puts no earlier filing in the place of a later one: an
+    index of some weeks ago lacks the newest reports, and has what they restated as it was before.
+    """
+    later = set(observed_later(dataset, ticker, known, incoming, found.withdrawn))
+    sure = [key for key in found.withdrawn if key not in later]
+    lacks_some = is_partial(sure, found.winners, known.rows, incoming.observed_at.date())
+    if not (lacks_some or incoming.is_partial):
+        return found, 0
+    lacks_some |= bool(lost_periods(sure, found.winners))
+    withheld = set(sure) if lacks_some else set[str]()
+    stands = {key: key for key in found.changed}
+    latest = {period_of(k): k for k in sorted(sure, key=lambda k: known.rows[k][0])}
+    stands |= {key: latest[period_of(key)] for key in found.new if period_of(key) in latest}
+    for key in observed_later(dataset, ticker, known, incoming, found.changed):
+        del stands[key]  # of two runs at once, and no loss of this one
+    arriving = {key: found.winners[key] for key in stands}
+    older = set(_older(dataset, ticker, known, incoming, arriving, stands))
+    withheld |= {stands[key] for key in older}
+    new, changed = (
+        {key: i for key, i in rows.items() if key not in older}
+        for rows in (found.new, found.changed)
+    )
+    withdrawn = [] if lacks_some else [key for key in found.withdrawn if key not in withheld]
+    return _Difference(found.winners, new, changed, withdrawn), len(withheld)
+
+
 def _digests(
     dataset: Dataset, incoming: Incoming, positions: Sequence[int]
 ) -> Iterable[tuple[int, str]]:
@@ -127,29 +175,32 @@ def _older(
     ticker: str,
     known: index.TickerIndex,
     incoming: Incoming,
-    changed: Mapping[str, int],
+    arriving: Mapping[str, int],
+    stands: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """Return the changed keys of v1 under which a later filing stands in the lake.
+    """Return the keys of an answer of whose period a later filing stands in the lake.
 
-    A window, or an answer cut by a filter, may hold an original filing and not its amendment;
-    taken as it comes it would put the original back. v2 has one row a period, the latest.
+    `arriving` is key → position, `stands` the key in the lake where that is another one.
     """
-    if dataset.generation is Generation.V2 or incoming.scope is not Scope.WINDOW:
-        return []
+    stored_keys = {key: (stands or {}).get(key, key) for key in arriving}
     places: dict[int, list[str]] = {}
-    for key in changed:
-        places.setdefault(known.rows[key][0], []).append(key)
+    for key, stored_key in stored_keys.items():
+        places.setdefault(known.rows[stored_key][0], []).append(key)
     outdated: list[str] = []
     if not places:
         return outdated
-    arriving = filing_order(incoming.table, dataset.generation).tolist()
+    filed = filing_order(incoming.table, dataset.generation).tolist()
     for partition, keys in places.items():
         stored = index.read_file(dataset, partition, ticker)
         if stored is None:
             continue
         filings = filing_order(stored.table, dataset.generation).tolist()
-        current = stored.current_rows
-        outdated += [k for k in keys if k in current and filings[current[k]] > arriving[changed[k]]]
+        current = {key: stored.current_rows.get(stored_keys[key]) for key in keys}
+        outdated += [
+            key
+            for key, row in current.items()
+            if row is not None and filings[row] > filed[arriving[key]]
+        ]
     return outdated
 
 

@@ -203,6 +203,38 @@ def test_a_refresh_that_lacks_a_period_of_many_tickers_withdraws_none_of_them(
     assert put(dataset, relabelled[1:], Scope.COMPANIES, 15, tickers[:3]).rows_withdrawn == 3
 
 
+RESTATED = QUARTERS[11] | {"filing_date": "2022-05-02", "total_assets": 21.5}
+
+
+@pytest.mark.parametrize("label", [2021, 2022])
+@pytest.mark.parametrize("many", [False, True])
+def test_a_partial_answer_puts_no_earlier_filing_back(
+    lake: Lake, dataset: Dataset, label: int, many: bool
+) -> None:
+    """An index of some weeks ago lacks the newest reports, and has what they restated as it was."""
+    tickers = ("AAA", "BBB", "CCC", "DDD", "EEE") if many else ("AAA",)
+    # Of many tickers that lose a period AAA loses none: it has filed nothing but the restatement.
+    newest = [] if many else QUARTERS[12:]
+    put(dataset, [*QUARTERS[:11], RESTATED, *newest])
+    put(dataset, QUARTERS[:11], tickers=tickers[1:])
+    before = assets(lake)
+    stale = [*QUARTERS[:11], QUARTERS[11] | {"fiscal_year": label}, *newest[:-1]]
+    corrected = stale[0] | {"total_assets": 10.5}
+    moment = MOMENT + timedelta(minutes=5)
+    table = v2_table([corrected, *stale[1:]], STATEMENT, moment)
+    rows = {"AAA": range(len(stale)), **dict.fromkeys(tickers[1:], range(10))}
+    answer = Incoming(table, rows, Scope.COMPANIES, frozenset({"quarterly"}), moment)
+    counts = commit(dataset, answer)
+    # A correction under the same filing date is taken.
+    assert assets(lake) == before | {("2010-03-31", 2010): 10.5}
+    assert counts.rows_withheld == 1 + (4 if many else 1)
+    assert counts.tickers_withheld == {*tickers}
+    # What the API says again is taken once the user says so.
+    put(dataset, [corrected, *stale[1:]], Scope.ACCEPTED, 10)
+    assert assets(lake)["2021-03-31", label] == 21.0
+    assert ("2021-03-31", 2021 if label == 2022 else 2022) not in assets(lake)
+
+
 @pytest.mark.parametrize("scope", [Scope.PERIODS, Scope.COMPANIES])
 def test_what_was_stored_after_an_answer_was_asked_for_is_not_withdrawn_by_it(
     lake: Lake, dataset: Dataset, scope: Scope
