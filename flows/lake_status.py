@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from polygon_fundamentals.cutover.cut_off import cut_off
 from polygon_fundamentals.cutover.other_writers import other_writers
 from polygon_fundamentals.cutover.thresholds import load_thresholds
 from polygon_fundamentals.lake import Lake, catalogue
@@ -35,5 +36,6 @@ def status_of(
         requests_per_minute=load_settings().requests_per_minute,
         days_required=load_thresholds(THRESHOLDS).business_days,
         others=other_writers(lake, counts),
+        cut_off=cut_off(lake),
     )
     return figures, check_status(figures)

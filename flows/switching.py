@@ -17,6 +17,7 @@ from prefect.context import FlowRunContext
 
 from flows import contacts as people
 from flows.runs import Report, flow_run_id, warn_of_others
+from flows.runtime.interrupt import sigterm_is_ctrl_c
 from polygon_fundamentals import ledger
 from polygon_fundamentals.cutover.checklist import Checklist, evaluate_checklist
 from polygon_fundamentals.cutover.context import SwitchContext
@@ -67,7 +68,7 @@ def recorded(
     """Run a body under its own ledger entry; return its report."""
     lake.prepare()
     run = ledger.Run(lake, flow, parameters, flow_run_id=flow_run_id())
-    with ledger.recorded(run):
+    with ledger.recorded(run), sigterm_is_ctrl_c():
         report = body().as_json()
         run.report.update(report, ok=report["exit_code"] == 0)
         del run.report["exit_code"]

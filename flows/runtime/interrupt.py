@@ -1,4 +1,4 @@
-"""Ctrl-C ends a command within seconds, whatever the server that it reads from does."""
+"""What Ctrl-C and SIGTERM do to a command."""
 
 from __future__ import annotations
 
@@ -31,6 +31,32 @@ def requests_end_at_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if _CONNECTIONS in sys.modules:
             sys.modules[_CONNECTIONS].WATCH.resume()
+
+
+@contextmanager
+def sigterm_is_ctrl_c() -> Iterator[None]:
+    """Raise KeyboardInterrupt in the body when SIGTERM arrives, so that it puts back what it began.
+
+    In a flow run, Prefect's own handler gets the signal when that is done. A second SIGTERM is
+    passed over until then.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before, arrived = signal.getsignal(signal.SIGTERM), threading.Event()
+
+    def interrupt(_: int, __: FrameType | None) -> None:
+        if not arrived.is_set():
+            arrived.set()
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if arrived.is_set() and callable(before):
+            signal.raise_signal(signal.SIGTERM)
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:

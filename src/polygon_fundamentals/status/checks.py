@@ -42,6 +42,9 @@ def alarms(rows: Sequence[Row]) -> list[Row]:
 def _lake(figures: Figures) -> Iterator[Row]:
     there = None if figures.pointer == "not there yet" else True
     yield Row("pointer", there, f"readers see {figures.primary}: {figures.pointer}")
+    if figures.cut_off:
+        reason, remedy = figures.cut_off
+        yield Row("switch", False, reason, "switch", remedy)
     yield _endpoint(figures)
     yield from (_dataset(dataset, figures) for dataset in figures.datasets)
     yield from _others(figures)

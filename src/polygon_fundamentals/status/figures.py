@@ -75,7 +75,8 @@ class Figures:
     `v1_rests` says why v1 is updated no more, and is empty while it should be. `days_in_a_row`
     are the business days on which both succeeded, or v2 where v1 rests. `withheld` are tickers of
     which `refresh` withheld rows. `others` are files that another tool wrote. `silver`, `verified`
-    and `compared` (by a parity that passed) are the runs that follow the loads.
+    and `compared` (by a parity that passed) are the runs that follow the loads. `cut_off` is the
+    reason and the remedy of a switch that was cut off.
     """
 
     lake: str
@@ -104,6 +105,7 @@ class Figures:
     verified: FollowUp | None
     compared: FollowUp | None
     published: tuple[Published, ...] = ()
+    cut_off: tuple[str, str] | None = None
 
 
 def gather(
@@ -114,12 +116,13 @@ def gather(
     requests_per_minute: int | None = None,
     days_required: int = 5,
     others: OtherWriters = OtherWriters(),  # noqa: B008 - it is frozen
+    cut_off: tuple[str, str] | None = None,
 ) -> Figures:
     """Return the figures of a lake. Writes nothing but the catalogue, which is derived.
 
     `datasets` are the counts where they have just been taken.
     `requests_per_minute` is the rate limit of runs whose entries name none, `days_required` the
-    days in a row that the checklist asks for.
+    days in a row that the checklist asks for, `cut_off` what `cutover.cut_off` found.
 
     Raises:
         LakeError: the pointer leads to no generation of this lake.
@@ -163,6 +166,7 @@ def gather(
         verified=follow_verify(entries),
         compared=follow_parity(entries),
         published=tuple(published(lake, entries, at)),
+        cut_off=cut_off,
     )
 
 

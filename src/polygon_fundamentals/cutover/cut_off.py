@@ -1,0 +1,38 @@
+"""A switch that was cut off and that nobody has continued: what `status` says of it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from polygon_fundamentals import ledger
+from polygon_fundamentals.cutover import journal as journals
+from polygon_fundamentals.cutover.journal import CLEANUP, CUTOVER, RESTORE, ROLLBACK
+from polygon_fundamentals.errors import DamagedFileError
+from polygon_fundamentals.lake.paths import Lake
+
+# A run that continues a switch may have begun long after its journal, one that began it just before.
+_BEFORE = timedelta(hours=1)
+
+
+def cut_off(lake: Lake) -> tuple[str, str] | None:
+    """Return (reason, remedy) where a switch is neither finished nor undone; None otherwise.
+
+    One that a living run carries out is none. A journal that cannot be read is one.
+    """
+    try:
+        left = journals.unfinished(lake)
+    except DamagedFileError as error:
+        return str(error), "then run `status` again"
+    if left is None:
+        return None
+    since = datetime.fromisoformat(left.started) - _BEFORE
+    for entry in ledger.read_entries(lake, since)[0]:
+        switches = entry.flow in (CUTOVER, ROLLBACK, CLEANUP, RESTORE)
+        if switches and entry.is_running and not ledger.is_dead(entry):
+            return None
+    step = left.steps[-1]["name"] if left.steps else "its first step"
+    reason = f"the {left.operation} of {left.started[:16].replace('T', ' ')} UTC stopped at {step}"
+    noted = left.facts.get("schedules")
+    if noted and any(entry["active"] for entry in noted):
+        reason += "; schedules that it paused stay off until it is finished or undone"
+    return reason, f"run `{left.operation} --execute` again, which continues or undoes it"
