@@ -85,15 +85,16 @@ class ServerSchedules:
         _asked(lambda client: self._apply(client, wanted))
 
     def _apply(self, client: SyncPrefectClient, wanted: Recorded) -> None:
-        now = {entry["schedule_id"]: entry["active"] for entry in self._recorded(client)}
-        for entry in wanted:
-            name = entry["schedule_id"]
-            if name in now and now[name] != entry["active"]:
+        there = self._recorded(client)
+        now = {entry["schedule_id"]: entry["active"] for entry in there}
+        targets = _as_wanted(there, wanted)
+        for entry in targets:
+            if now[entry["schedule_id"]] != entry["active"]:
                 client.update_deployment_schedule(
-                    UUID(entry["deployment_id"]), UUID(name), active=entry["active"]
+                    UUID(entry["deployment_id"]), UUID(entry["schedule_id"]), active=entry["active"]
                 )
         applied = {entry["schedule_id"]: entry["active"] for entry in self._recorded(client)}
-        for entry in wanted:
+        for entry in targets:
             if applied.get(entry["schedule_id"], entry["active"]) != entry["active"]:
                 raise ServerError(
                     f"the schedule of {entry['deployment']} is not as it was set; look at it in "
@@ -183,6 +184,35 @@ class ServerSchedules:
                 f"the lake that the deployment loads, such as {self._lake.root}, and run again"
             )
         return mine
+
+
+def _as_wanted(there: Recorded, wanted: Recorded) -> Recorded:
+    """Return the schedules that are there as they should be.
+
+    A deployment that was registered anew has schedules with other ids: what was wanted of those
+    that are gone holds for them.
+
+    Raises:
+        ServerError: a deployment that should run has no schedule.
+    """
+    by_id = {entry["schedule_id"]: entry["active"] for entry in wanted}
+    names = {entry["deployment"] for entry in there}
+    gone: dict[str, bool] = {}
+    for entry in wanted:
+        name = entry["deployment"]
+        if entry["schedule_id"] not in {one["schedule_id"] for one in there}:
+            gone[name] = gone.get(name, False) or entry["active"]
+    if missing := sorted(name for name, active in gone.items() if active and name not in names):
+        raise ServerError(
+            f"{', '.join(missing)} should run, but has no schedule on the server; register it with "
+            "`make deploy`, then run again"
+        )
+    targets: Recorded = []
+    for entry in there:
+        active = by_id.get(entry["schedule_id"], gone.get(entry["deployment"]))
+        if active is not None:
+            targets.append({**entry, "active": active})
+    return targets
 
 
 def _note_switched(client: SyncPrefectClient, wanted: Recorded) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed, Running
 
 from polygon_fundamentals.errors import AnswerIsNo, ApiError
@@ -45,7 +48,8 @@ def deployed(lake: Lake) -> Iterator[Lake]:
             )
         yield lake
         for deployment in made:
-            client.delete_deployment(deployment)
+            with suppress(ObjectNotFound):
+                client.delete_deployment(deployment)
 
 
 def active(lake: str) -> dict[str, bool]:
@@ -66,6 +70,46 @@ def test_schedules_are_switched_and_put_back_on_the_server(deployed: Lake) -> No
     assert active("/another/lake") == {"v1": True}
     assert run(deployed, "rollback", schedules=schedules, checks=())["exit_code"] == 0
     assert active(root) == STARTS
+
+
+def register(root: str, name: str, generation: str, schedules: int) -> None:
+    """Register a deployment, also where one of that name is there, with schedules that are off."""
+    daily = IntervalSchedule(interval=timedelta(days=1))
+    with get_client(sync_client=True) as client:
+        client.create_deployment(
+            client.create_flow(load),
+            name=name,
+            parameters={"generation": generation, "lake": root},
+            schedules=[DeploymentScheduleCreate(schedule=daily, active=False, slug=f"s{n}")
+                       for n in range(schedules)],
+        )  # fmt: skip
+
+
+def test_a_rollback_switches_deployments_that_were_registered_anew(deployed: Lake) -> None:
+    root, schedules = str(deployed.root), ServerSchedules(deployed)
+    before = schedules.recorded()
+    assert before is not None
+    assert run(deployed, "cutover", schedules=schedules, checks=())["exit_code"] == 0
+    with get_client(sync_client=True) as client:
+        for entry in before:
+            if entry["generation"] != "v2":
+                client.delete_deployment(UUID(entry["deployment_id"]))
+    register(root, "daily-v1-0", "v1", 1)
+    found = run(deployed, "rollback", schedules=schedules, checks=())
+    assert (found["exit_code"], found["state"]) == (4, "open")
+    assert "daily-both-2 should run, but has no schedule on the server; register" in str(found)
+    register(root, "daily-both-2", "both", 2)
+    found = run(deployed, "rollback", schedules=schedules, checks=())
+    assert found["exit_code"] == 0
+    words = found["steps"][-1]["detail"].removeprefix("active now: ").split(", ")
+    assert sorted(words) == ["daily-both-2", "daily-v1-0"]
+    now = {(e["deployment"], e["active"]) for e in schedules.recorded() or ()}
+    assert now == {("daily-v1-0", True), ("daily-v2-1", False), ("daily-both-2", True)}
+    with get_client(sync_client=True) as client:
+        for entry in schedules.recorded() or ():
+            if entry["generation"] != "v2":
+                with suppress(ObjectNotFound):
+                    client.delete_deployment(UUID(entry["deployment_id"]))
 
 
 def test_a_flow_run_of_v1_in_progress_is_waited_for(deployed: Lake) -> None:

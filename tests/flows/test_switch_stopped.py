@@ -1,4 +1,4 @@
-"""A switch that SIGTERM stops (`docker stop`, a run cancelled in the UI), and one that was killed."""
+"""A switch that SIGTERM stops, as a run cancelled in the UI is, and one that was killed."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def test_status_names_one_that_was_cut_off_until_it_is_undone(lake: Lake) -> Non
 
     world.fill(lake)
     run = ledger.Run(lake, "cutover", {})
+    context = world.context(lake, on_reached=killed)
     with pytest.raises(Killed), ledger.recorded(run):
-        context = world.context(lake, on_reached=killed)
         cutover(lake, Checklist, context, world.QUICK)
     (row,) = rows(lake)
     assert row.ok is False

@@ -10,7 +10,7 @@ from polygon_fundamentals.cutover.journal import CLEANUP, CUTOVER, RESTORE, ROLL
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake.paths import Lake
 
-# A run that continues a switch may have begun long after its journal, one that began it just before.
+# The run that wrote a journal began before it; one that continues it, long after.
 _BEFORE = timedelta(hours=1)
 
 

@@ -65,8 +65,7 @@ class ScheduleSteps:
             return f"skipped: {self.context.schedules.why_none}"
         wanted = with_active(noted, {"v2": True, **dict.fromkeys(V1_DEPLOYMENTS, False)})
         self.context.schedules.apply(wanted)
-        resumed = [e["deployment"] for e in wanted if e["active"]]
-        return f"active now: {', '.join(resumed) or 'none'}"
+        return f"active now: {self._active()}"
 
     def before_cutover(self) -> str:
         """Make the schedules what they were before the cutover.
@@ -83,8 +82,12 @@ class ScheduleSteps:
         if self.facts["schedules"] is None:
             return f"skipped: {self.context.schedules.why_none}{words}"
         self.context.schedules.apply(wanted)
-        active = ", ".join(e["deployment"] for e in wanted if e["active"])
-        return f"active now: {active or 'none'}{words}"
+        return f"active now: {self._active()}{words}"
+
+    def _active(self) -> str:
+        """Return in words what is active, as the server now has it."""
+        found = self.context.schedules.recorded() or []
+        return ", ".join(dict.fromkeys(e["deployment"] for e in found if e["active"])) or "none"
 
     def wait(self) -> str:
         """Wait until no flow run of v1 is going on.

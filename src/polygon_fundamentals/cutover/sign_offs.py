@@ -14,7 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from polygon_fundamentals import ledger
 from polygon_fundamentals.cutover import signed_parity
-from polygon_fundamentals.cutover.journal import Clock, folder, now
+from polygon_fundamentals.cutover.journal import (
+    CUTOVER,
+    ROLLBACK,
+    Clock,
+    folder,
+    last_done,
+    moment,
+    now,
+)
 from polygon_fundamentals.errors import DamagedFileError, UsageError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.local import replace_file
@@ -159,7 +167,11 @@ def _page(path: Path) -> dict[str, str]:
 
 
 def signatures(lake: Lake, contacts: Contacts) -> list[Signature]:
-    """Return the sign-offs that were given by today's holders of their roles."""
+    """Return the sign-offs that were given by today's holders of their roles.
+
+    Those of a cutover and of its rollback are for the next cutover: a rollback ends them.
+    """
+    rolled_back = last_done(lake, ROLLBACK)
     return [
         Signature(
             item,
@@ -174,6 +186,11 @@ def signatures(lake: Lake, contacts: Contacts) -> list[Signature]:
         and contacts.person(role).is_called(str(entry.get("by", "")))
         # A signature of an earlier version does not say which run was signed.
         and (item != PARITY or "signed" in entry)
+        and not (
+            rolled_back
+            and item in (CUTOVER, ROLLBACK)
+            and datetime.fromisoformat(entry["at"]) < moment(rolled_back)
+        )
     ]
 
 

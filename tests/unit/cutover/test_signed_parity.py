@@ -12,10 +12,18 @@ import pytest
 
 from polygon_fundamentals.cutover.checklist import evaluate_checklist
 from polygon_fundamentals.cutover.checklist_items import ChecklistItem
-from polygon_fundamentals.cutover.sign_offs import Contacts, Person, load_contacts, sign
+from polygon_fundamentals.cutover.sign_offs import (
+    Contacts,
+    Person,
+    Role,
+    load_contacts,
+    missing,
+    sign,
+)
 from polygon_fundamentals.cutover.thresholds import Thresholds
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
+from tests import cutover_world
 from tests.builders.parity_report import parity_report
 
 NOW = datetime(2026, 6, 12, 22, tzinfo=UTC)
@@ -189,3 +197,17 @@ def test_the_training_is_signed_by_title_and_digest(lake: Lake, tmp_path: Path) 
 def test_the_shipped_contacts_ask_for_parity() -> None:
     shipped = load_contacts(Path(__file__).parents[3] / "deployments" / "contacts.toml")
     assert shipped.sign_offs["parity"] == ("migration_lead",)
+
+
+def test_a_rollback_ends_the_sign_offs_of_its_cutover(lake: Lake) -> None:
+    roles: dict[str, tuple[Role, ...]]
+    roles = dict.fromkeys(("training", "cutover", "rollback"), ("migration_lead",))
+    people = Contacts(migration_lead=Person(name="Ada"), sign_offs=roles)
+    for item in people.sign_offs:
+        sign(lake, people, item, "Ada")
+    assert cutover_world.run(cutover_world.fill(lake), "cutover")["exit_code"] == 0
+    assert missing(lake, people) == []
+    assert cutover_world.run(lake, "rollback")["exit_code"] == 0
+    assert [item for item, _ in missing(lake, people)] == ["cutover", "rollback"]
+    sign(lake, people, "cutover", "Ada")
+    assert [item for item, _ in missing(lake, people)] == ["rollback"]
