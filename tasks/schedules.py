@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 from uuid import UUID
 
 import httpx
@@ -29,7 +29,6 @@ from polygon_fundamentals.settings import is_default_lake, server_configured
 PAGE = 200
 GENERATIONS = ("v1", "v2", "both")
 GOING_ON = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
-Result = TypeVar("Result")
 
 
 class ServerError(ApiError):
@@ -65,7 +64,8 @@ class ServerSchedules:
 
     def recorded(self) -> Recorded | None:
         """Return every schedule of the deployments that load this lake."""
-        return _asked(self._recorded)
+        with _server() as client:
+            return self._recorded(client)
 
     def _recorded(self, client: SyncPrefectClient) -> Recorded:
         return [
@@ -82,33 +82,30 @@ class ServerSchedules:
 
     def apply(self, wanted: Recorded) -> None:
         """Make every schedule as active as `wanted` says, and read that back."""
-        _asked(lambda client: self._apply(client, wanted))
-
-    def _apply(self, client: SyncPrefectClient, wanted: Recorded) -> None:
-        there = self._recorded(client)
-        now = {entry["schedule_id"]: entry["active"] for entry in there}
-        targets = _as_wanted(there, wanted)
-        for entry in targets:
-            if now[entry["schedule_id"]] != entry["active"]:
-                client.update_deployment_schedule(
-                    UUID(entry["deployment_id"]), UUID(entry["schedule_id"]), active=entry["active"]
-                )
-        applied = {entry["schedule_id"]: entry["active"] for entry in self._recorded(client)}
-        for entry in targets:
-            if applied.get(entry["schedule_id"], entry["active"]) != entry["active"]:
-                raise ServerError(
-                    f"the schedule of {entry['deployment']} is not as it was set; look at it in "
-                    "the Prefect UI, then run again"
-                )
-        _note_switched(client, wanted)
+        with _server() as client:
+            there = self._recorded(client)
+            now = {entry["schedule_id"]: entry["active"] for entry in there}
+            targets = _as_wanted(there, wanted)
+            for entry in targets:
+                name = entry["schedule_id"]
+                if now[name] != entry["active"]:
+                    client.update_deployment_schedule(
+                        UUID(entry["deployment_id"]), UUID(name), active=entry["active"]
+                    )
+            applied = {entry["schedule_id"]: entry["active"] for entry in self._recorded(client)}
+            for entry in targets:
+                if applied.get(entry["schedule_id"], entry["active"]) != entry["active"]:
+                    raise ServerError(
+                        f"the schedule of {entry['deployment']} is not as it was set; look at it "
+                        "in the Prefect UI, then run again"
+                    )
+            _note_switched(client, wanted)
 
     def running(self, generations: Sequence[str]) -> list[str]:
         """Return the names of the flow runs of these generations that are going on."""
-        return _asked(lambda client: self._running(client, generations))
-
-    def _running(self, client: SyncPrefectClient, generations: Sequence[str]) -> list[str]:
         state = FlowRunFilterState(type=FlowRunFilterStateType(any_=GOING_ON))
-        runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=state), limit=PAGE)
+        with _server() as client:
+            runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=state), limit=PAGE)
         return [
             run.name
             for run in runs
@@ -118,27 +115,25 @@ class ServerSchedules:
 
     def retire(self, generations: Sequence[str]) -> list[str]:
         """Pause the deployments themselves and tag them, so that nothing starts them again."""
-        return _asked(lambda client: self._retire(client, generations))
-
-    def _retire(self, client: SyncPrefectClient, generations: Sequence[str]) -> list[str]:
         names = []
-        for deployment in self._deployments(client):
-            if deployment.parameters["generation"] in generations:
-                tags = sorted({*deployment.tags, RETIRED_TAG})
-                client.update_deployment(deployment.id, DeploymentUpdate(paused=True, tags=tags))
-                names.append(deployment.name)
+        with _server() as client:
+            for deployment in self._deployments(client):
+                if deployment.parameters["generation"] in generations:
+                    tags = sorted({*deployment.tags, RETIRED_TAG})
+                    change = DeploymentUpdate(paused=True, tags=tags)
+                    client.update_deployment(deployment.id, change)
+                    names.append(deployment.name)
         return names
 
     def reinstate(self, generations: Sequence[str]) -> list[str]:
         """Undo `retire`, and read that back; return the names of what had been retired."""
-        return _asked(lambda client: self._reinstate(client, generations))
-
-    def _reinstate(self, client: SyncPrefectClient, generations: Sequence[str]) -> list[str]:
-        retired = self._retired(client, generations)
-        for deployment in retired:
-            tags = [tag for tag in deployment.tags if tag != RETIRED_TAG]
-            client.update_deployment(deployment.id, DeploymentUpdate(paused=False, tags=tags))
-        if left := self._retired(client, generations):
+        with _server() as client:
+            retired = self._retired(client, generations)
+            for deployment in retired:
+                tags = [tag for tag in deployment.tags if tag != RETIRED_TAG]
+                client.update_deployment(deployment.id, DeploymentUpdate(paused=False, tags=tags))
+            left = self._retired(client, generations)
+        if left:
             raise ServerError(
                 f"the deployment {left[0].name} is still retired; look at it in the Prefect UI, "
                 "then run again"
@@ -228,15 +223,16 @@ def _note_switched(client: SyncPrefectClient, wanted: Recorded) -> None:
     client.update_variable(VariableUpdate(name=SWITCHED, value={**before, **now}))
 
 
-def _asked(ask: Callable[[SyncPrefectClient], Result]) -> Result:
-    """Return what the server answers.
+@contextmanager
+def _server() -> Iterator[SyncPrefectClient]:
+    """Yield a client of the server.
 
     Raises:
         ServerError: it does not answer, or refuses.
     """
     try:
         with get_client(sync_client=True) as client:
-            return ask(client)
+            yield client
     except (PrefectException, httpx.HTTPError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise ServerError(
