@@ -12,13 +12,43 @@ from typing import Literal
 from polygon_fundamentals import ledger
 from polygon_fundamentals.cutover import checklist_items as items
 from polygon_fundamentals.cutover import companions, rehearsal, sign_offs
-from polygon_fundamentals.cutover.checklist_items import SHOWN, Case, ChecklistItem
+from polygon_fundamentals.cutover.checklist_items import SHOWN, Case, Verdict
 from polygon_fundamentals.cutover.journal import Clock, now
 from polygon_fundamentals.cutover.thresholds import Thresholds
 from polygon_fundamentals.errors import FundamentalsError, as_fundamentals_error
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.ledger.queries import EVIDENCE_DAYS
 from polygon_fundamentals.ledger.v1_endpoint import LEDGER_DAYS, v1_endpoint
+
+Line = Callable[[Case], Verdict]
+# Every line, in order.
+LINES: dict[str, Line] = {
+    "parallel runs": items.parallel_runs_item,
+    "v2 runs": items.v2_runs_item,
+    "parity": items.parity_item,
+    "run time": items.run_time_item,
+    "storage": items.storage_item,
+    "silver": items.silver_item,
+    "drill": items.drill_item,
+    "sign-offs": items.sign_offs_item,
+    "only our writers": items.only_ours_item,
+    "v1 checksums": items.checksums_item,
+    "other data": items.other_data_item,
+    "rehearsal": items.rehearsal_item,
+}
+_WHILE_V1_IS_LIVE = {"parallel runs", "run time", "only our writers"}
+_ONCE_V1_IS_RETIRED = {"v2 runs", "v1 checksums"}
+
+
+@dataclass(frozen=True)
+class ChecklistItem:
+    """One line as judged, see `Verdict`: unmet where it is not judged but `required`."""
+
+    name: str
+    ok: bool | None
+    detail: str
+    remedy: str
+    required: bool = True
 
 
 @dataclass(frozen=True)
@@ -65,44 +95,26 @@ def evaluate_checklist(
     retired = v1_endpoint(everything, at).retired if v1 is None else v1 == "retired"
     entries = [entry for entry in everything if entry.started >= at - EVIDENCE_DAYS]
     case = Case(lake, entries, thresholds, contacts, at, retired)
-    runs = (
-        [("v2 runs", items.v2_runs_item)]
-        if retired
-        else [("parallel runs", items.parallel_runs_item)]
-    )
-    lines: list[tuple[str, Callable[[Case], ChecklistItem]]] = [
-        *runs,
-        ("parity", items.parity_item),
-        *([] if retired else [("run time", items.run_time_item)]),
-        ("storage", items.storage_item),
-        ("silver", items.silver_item),
-        ("drill", items.drill_item),
-        ("sign-offs", items.sign_offs_item),
-        *(
-            [("v1 checksums", items.checksums_item)]
-            if retired
-            else [("only our writers", items.only_ours_item)]
-        ),
+    left_out = set(_WHILE_V1_IS_LIVE if retired else _ONCE_V1_IS_RETIRED)
+    if not companions.all_companions(lake):
+        left_out.add("other data")
+    if rehearsal.rehearsal_of(lake) is None:
+        left_out.add("rehearsal")
+    judged = [
+        ChecklistItem(name, *_judged(line, case))
+        for name, line in LINES.items()
+        if name not in left_out
     ]
-    if companions.all_companions(lake):
-        lines.append(("other data", items.other_data_item))
-    if rehearsal.rehearsal_of(lake) is not None:
-        lines.append(("rehearsal", items.rehearsal_item))
-    judged = [_judged(name, line, case) for name, line in lines]
     if damaged:
-        names = ", ".join(path.name for path in damaged[:SHOWN])
-        judged.append(
-            ChecklistItem(
-                "ledger", False, f"cannot be read: {names}", "restore or remove these files"
-            )
-        )
+        detail = f"cannot be read: {', '.join(path.name for path in damaged[:SHOWN])}"
+        judged.append(ChecklistItem("ledger", False, detail, "restore or remove these files"))
     return Checklist(judged)
 
 
-def _judged(name: str, line: Callable[[Case], ChecklistItem], case: Case) -> ChecklistItem:
+def _judged(line: Line, case: Case) -> Verdict:
     try:
         return line(case)
     except (FundamentalsError, OSError, KeyError, TypeError, ValueError) as error:
         known = isinstance(error, FundamentalsError | OSError)
         why = str(as_fundamentals_error(error)) if known else f"{type(error).__name__}: {error}"  # type: ignore[arg-type]
-        return ChecklistItem(name, None, f"cannot be judged: {why}", "fix what the evidence names")
+        return Verdict(None, f"cannot be judged: {why}", "fix what the evidence names")

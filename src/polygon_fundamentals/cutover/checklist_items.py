@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from polygon_fundamentals.cutover import (
     checksums,
@@ -26,19 +27,15 @@ from polygon_fundamentals.statements import Generation, Statement
 SHOWN = 3
 
 
-@dataclass(frozen=True)
-class ChecklistItem:
-    """One line as judged: `detail` is the evidence, `remedy` how to meet it.
+class Verdict(NamedTuple):
+    """What a line is judged to be: `detail` is the evidence, `remedy` how to meet it.
 
-    `ok` is None where the line is not judged, and `detail` says what is missing. Such a line is
-    unmet, unless it is not `required` of a cutover.
+    `ok` is None where it cannot be judged, and `detail` says what is missing.
     """
 
-    name: str
     ok: bool | None
     detail: str
     remedy: str
-    required: bool = True
 
 
 @dataclass(frozen=True)
@@ -53,17 +50,17 @@ class Case:
     retired: bool
 
 
-def parallel_runs_item(case: Case) -> ChecklistItem:
+def parallel_runs_item(case: Case) -> Verdict:
     """Return on how many business days in a row both pipelines succeeded."""
-    return _row_line("parallel runs", case, list(Generation), "both pipelines succeeded")
+    return _days_in_a_row(case, list(Generation), "both pipelines succeeded")
 
 
-def v2_runs_item(case: Case) -> ChecklistItem:
+def v2_runs_item(case: Case) -> Verdict:
     """Return on how many business days in a row v2 succeeded."""
-    return _row_line("v2 runs", case, [Generation.V2], "v1 is retired; v2 succeeded")
+    return _days_in_a_row(case, [Generation.V2], "v1 is retired; v2 succeeded")
 
 
-def _row_line(name: str, case: Case, wanted: Sequence[Generation], words: str) -> ChecklistItem:
+def _days_in_a_row(case: Case, wanted: Sequence[Generation], words: str) -> Verdict:
     generation = wanted[0] if len(wanted) == 1 else "both"
     remedy = (
         f"run `daily-update --generation {generation}` on every business day, for today and "
@@ -71,32 +68,31 @@ def _row_line(name: str, case: Case, wanted: Sequence[Generation], words: str) -
     )
     if not queries.successful_days(case.entries, wanted, case.now):
         detail = "no successful daily update of the whole lake is in the ledger"
-        return ChecklistItem(name, None, detail, remedy)
+        return Verdict(None, detail, remedy)
     row = queries.days_in_a_row(case.entries, wanted, case.now)
     least = case.thresholds.business_days
     span = f" ({row[0]} to {row[-1]})" if row else ""
-    return ChecklistItem(
-        name,
+    return Verdict(
         len(row) >= least,
         f"{words} on {counted(len(row), 'business day')} in a row{span}; {least} are required",
         remedy,
     )
 
 
-def parity_item(case: Case) -> ChecklistItem:
+def parity_item(case: Case) -> Verdict:
     """Return the last parity's result, its scope, and whether it is newer than the last load."""
     remedy = "run `polygon-fundamentals parity` after the last load, and settle what it names"
     last = queries.newest_parity(case.entries)
     if last is None:
-        return ChecklistItem("parity", None, "parity has not been run", remedy)
+        return Verdict(None, "parity has not been run", remedy)
     result = last.parity
     if result is None:
-        return ChecklistItem("parity", False, _ended_in_an_error("parity", last), remedy)
+        return Verdict(False, _ended_in_an_error("parity", last), remedy)
     tickers = {s.ticker for st in Statement for s in states(case.lake.dataset(Generation.V1, st))}
     compared = result.tickers_compared
     if compared is None:
         detail = "cannot be judged: the ledger does not say how many tickers were compared"
-        return ChecklistItem("parity", None, detail, remedy)
+        return Verdict(None, detail, remedy)
     least = len(tickers) if case.retired else min(case.thresholds.parity_tickers, len(tickers))
     whole = result.sample is None
     changed = queries.last_change(case.entries)
@@ -119,10 +115,10 @@ def parity_item(case: Case) -> ChecklistItem:
             f"{least:,} tickers{' and the whole history' if case.retired else ''} are required"
         )
     ok = result.passed and fresh and enough and bool(tickers)
-    return ChecklistItem("parity", ok, ", ".join(words), remedy)
+    return Verdict(ok, ", ".join(words), remedy)
 
 
-def run_time_item(case: Case) -> ChecklistItem:
+def run_time_item(case: Case) -> Verdict:
     """Return how long v2's daily updates take beside v1's."""
     remedy = "run `daily-update --generation both` on a business day: it times both"
     updates = {g: queries.successful_updates(case.entries, g) for g in Generation}
@@ -131,11 +127,10 @@ def run_time_item(case: Case) -> ChecklistItem:
     v1, v2 = (queries.median_seconds(updates[g], row) for g in (Generation.V1, Generation.V2))
     if v1 is None or v2 is None:
         detail = "there is no business day yet on which both ran"
-        return ChecklistItem("run time", None, detail, remedy)
+        return Verdict(None, detail, remedy)
     remedy = "raise POLYGON_THREADS or the rate limit for v2, or the threshold run_time_ratio"
     limit = case.thresholds.run_time_ratio
-    return ChecklistItem(
-        "run time",
+    return Verdict(
         v2 <= v1 * limit,
         f"median v2 {v2:.1f} s, v1 {v1:.1f} s over {counted(len(row), 'day')}; at most {limit:g} "
         "times v1's",
@@ -143,7 +138,7 @@ def run_time_item(case: Case) -> ChecklistItem:
     )
 
 
-def storage_item(case: Case) -> ChecklistItem:
+def storage_item(case: Case) -> Verdict:
     """Return how large v2 is beside v1, and the room on the disk."""
     size = {
         g: sum(s.size for st in Statement for s in states(case.lake.dataset(g, st)))
@@ -162,8 +157,7 @@ def storage_item(case: Case) -> ChecklistItem:
             "find what makes v2 large, or raise storage_ratio in deployments/checklist.toml with a "
             "reason"
         )
-    return ChecklistItem(
-        "storage",
+    return Verdict(
         small and room if v1 else None,
         f"v2 {v2 / 1e6:,.1f} MB, v1 {v1 / 1e6:,.1f} MB (less than {limits.storage_ratio:.0%} of it "
         f"is required); {free / 1e9:,.1f} GB free",
@@ -181,43 +175,43 @@ def _drill_report(case: Case) -> RunEntry | None:
     return queries.newest(case.entries, "drill")
 
 
-def silver_item(case: Case) -> ChecklistItem:
+def silver_item(case: Case) -> Verdict:
     """Return whether the last drill's silver agreed."""
     remedy = "run `polygon-fundamentals drill`: it builds silver from both and runs readers' checks"
     last = _drill_report(case)
     if last is None:
-        return ChecklistItem("silver", None, "no drill has built it from v2 yet", remedy)
+        return Verdict(None, "no drill has built it from v2 yet", remedy)
     result = last.drill
     if result is None or result.schema_same is None:
-        return ChecklistItem("silver", False, _ended_in_an_error("drill", last), remedy)
+        return Verdict(False, _ended_in_an_error("drill", last), remedy)
     same, answers = result.schema_same, result.answers_differ
     words = "same schema" if same else "another schema"
     if same and not answers and not result.checks:
         detail = f"from v2: {words}; no readers' check compared a figure"
         remedy = "add your readers' checks to deployments/readers.toml, then run the drill again"
-        return ChecklistItem("silver", None, detail, remedy)
+        return Verdict(None, detail, remedy)
     compared = "; ".join(answers[:SHOWN]) or f"readers' checks that agree: {result.checks}"
-    return ChecklistItem("silver", same and not answers, f"from v2: {words}; {compared}", remedy)
+    return Verdict(same and not answers, f"from v2: {words}; {compared}", remedy)
 
 
-def drill_item(case: Case) -> ChecklistItem:
+def drill_item(case: Case) -> Verdict:
     """Return how the last drill went, and how old it is."""
     remedy = "run `polygon-fundamentals drill`"
     last = _drill_report(case)
     if last is None:
         detail = "the rollback has not been drilled on this lake"
-        return ChecklistItem("drill", None, detail, remedy)
+        return Verdict(None, detail, remedy)
     if last.drill is None:
-        return ChecklistItem("drill", False, _ended_in_an_error("drill", last), remedy)
+        return Verdict(False, _ended_in_an_error("drill", last), remedy)
     age = (case.now - last.started) / timedelta(days=1)
     passed = last.drill.passed
     fresh = age <= case.thresholds.drill_days
     words = f"{'passed' if passed else 'failed'} {age:.1f} days ago"
     detail = f"{words}; at most {case.thresholds.drill_days} are allowed"
-    return ChecklistItem("drill", passed and fresh, detail, remedy)
+    return Verdict(passed and fresh, detail, remedy)
 
 
-def sign_offs_item(case: Case) -> ChecklistItem:
+def sign_offs_item(case: Case) -> Verdict:
     """Return who signed what, which sign-offs are missing, and which must be given again."""
     given = sign_offs.signatures(case.lake, case.contacts)
     missing = sign_offs.missing(case.lake, case.contacts)
@@ -233,8 +227,7 @@ def sign_offs_item(case: Case) -> ChecklistItem:
         words.insert(0, f"missing: {left}")
     item = next((name for name, _ in (*again, *missing)), "ITEM")
     review = "read ops/parity/data_docs/review.html, then " if item == sign_offs.PARITY else ""
-    return ChecklistItem(
-        "sign-offs",
+    return Verdict(
         not missing and not again,
         "; ".join(words) or "no sign-off is required",
         f"{review}run `polygon-fundamentals sign-off {item} --by NAME`, with a name from "
@@ -242,14 +235,14 @@ def sign_offs_item(case: Case) -> ChecklistItem:
     )
 
 
-def only_ours_item(case: Case) -> ChecklistItem:
+def only_ours_item(case: Case) -> Verdict:
     """Return which files of v1 something else wrote."""
     remedy = "find the cron job or script that still writes there, stop it, then load again"
     spans = queries.load_spans(case.entries, Generation.V1, case.now)
     if not spans:
         detail = "no load of v1 in the ledger to judge by"
         remedy = "load v1 once: `polygon-fundamentals daily-update --generation both`"
-        return ChecklistItem("only our writers", None, detail, remedy)
+        return Verdict(None, detail, remedy)
     foreign = quarantine.written_by_others(case.lake, Generation.V1, spans)
     shown = ", ".join(str(p.relative_to(case.lake.root)) for p in foreign[:SHOWN])
     detail = (
@@ -257,20 +250,20 @@ def only_ours_item(case: Case) -> ChecklistItem:
         if foreign
         else f"every change in v1's folder belongs to a load (loads in the ledger: {len(spans)})"
     )
-    return ChecklistItem("only our writers", not foreign, detail, remedy)
+    return Verdict(not foreign, detail, remedy)
 
 
-def other_data_item(case: Case) -> ChecklistItem:
+def other_data_item(case: Case) -> Verdict:
     """Return what lies beside the statements."""
     names, both = companions.all_companions(case.lake), companions.in_both(case.lake)
     detail = f"stays reachable at its path: {companions.in_words(names)}"
     if both:
         detail = f"in v1's folder and in v2's, so one would be hidden: {companions.in_words(both)}"
     remedy = f"move everything into {case.lake.pointer}, and remove the other"
-    return ChecklistItem("other data", not both, detail, remedy)
+    return Verdict(not both, detail, remedy)
 
 
-def rehearsal_item(case: Case) -> ChecklistItem:
+def rehearsal_item(case: Case) -> Verdict:
     """Return whether a copy that was made to rehearse on stands where it was made."""
     made = rehearsal.rehearsal_of(case.lake)
     assert made is not None  # else the line is not asked for
@@ -278,15 +271,15 @@ def rehearsal_item(case: Case) -> ChecklistItem:
     remedy = f"use the lake {made.copy_of}: the days of a copy do not count"
     here = Path(made.copy) == case.lake.root
     detail = words if here else f"{words}, was moved here from {made.copy}"
-    return ChecklistItem("rehearsal", here, detail, remedy)
+    return Verdict(here, detail, remedy)
 
 
-def checksums_item(case: Case) -> ChecklistItem:
+def checksums_item(case: Case) -> Verdict:
     """Return whether v1's files are what their recorded checksums say."""
     remedy = "record them with `polygon-fundamentals checklist --record-checksums`"
     known = checksums.recorded(case.lake)
     if known is None:
-        return ChecklistItem("v1 checksums", None, "not recorded", remedy)
+        return Verdict(None, "not recorded", remedy)
     changed = checksums.changed_since(case.lake, known)
     shown = ", ".join(changed[:SHOWN])
     detail = (
@@ -294,4 +287,4 @@ def checksums_item(case: Case) -> ChecklistItem:
         if changed
         else (f"{len(known):,} files, unchanged since they were recorded")
     )
-    return ChecklistItem("v1 checksums", bool(known) and not changed, detail, remedy)
+    return Verdict(bool(known) and not changed, detail, remedy)

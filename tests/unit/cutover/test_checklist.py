@@ -16,8 +16,7 @@ import pytest
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import missed_since, streak
 from polygon_fundamentals.cutover import checksums
-from polygon_fundamentals.cutover.checklist import evaluate_checklist
-from polygon_fundamentals.cutover.checklist_items import ChecklistItem
+from polygon_fundamentals.cutover.checklist import ChecklistItem, evaluate_checklist
 from polygon_fundamentals.cutover.sign_offs import Contacts, Person, load_contacts, sign
 from polygon_fundamentals.cutover.thresholds import Thresholds, load_thresholds
 from polygon_fundamentals.errors import UsageError

@@ -14,8 +14,7 @@ from flows.cutover import cutover as cutover_flow
 from flows.parameters.switch import CutoverParameters
 from flows.signature import body_of
 from polygon_fundamentals.cutover import journal as journals
-from polygon_fundamentals.cutover.checklist import Checklist
-from polygon_fundamentals.cutover.checklist_items import ChecklistItem
+from polygon_fundamentals.cutover.checklist import Checklist, ChecklistItem
 from polygon_fundamentals.cutover.checksums import checksums
 from polygon_fundamentals.cutover.context import Options
 from polygon_fundamentals.cutover.operations import cutover, plan_of_cutover

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from polygon_fundamentals.cutover.checklist import evaluate_checklist
-from polygon_fundamentals.cutover.checklist_items import ChecklistItem
+from polygon_fundamentals.cutover.checklist import ChecklistItem, evaluate_checklist
 from polygon_fundamentals.cutover.sign_offs import (
     Contacts,
     Person,
