@@ -16,6 +16,7 @@ from polygon_fundamentals.cutover.archiving import plan_of_cleanup, plan_of_rest
 from polygon_fundamentals.cutover.archiving import restore as bring_back
 from polygon_fundamentals.cutover.originals import give_back
 from polygon_fundamentals.cutover.retention import Retention
+from polygon_fundamentals.cutover.runner import OperationReport, StepResult
 
 
 @flow(name="cleanup", persist_result=False)
@@ -60,9 +61,5 @@ def restore(given: RestoreParameters) -> Report:
 
 
 def _plan(message: str) -> Report:
-    return {
-        "executed": False,
-        "steps": [{"name": "plan", "ok": True, "detail": message}],
-        "exit_code": 0,
-        "message": message,
-    }
+    step = StepResult("plan", True, message)
+    return OperationReport(message, (step,), executed=False).as_json()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+import msgspec
 from prefect import flow
 
 from flows.parameters.switch import RollbackParameters
@@ -15,7 +16,7 @@ from polygon_fundamentals.business_days import today_in_new_york as today
 from polygon_fundamentals.cutover.context import Options
 from polygon_fundamentals.cutover.journal import CUTOVER, last_done, moment
 from polygon_fundamentals.cutover.operations import rollback as switch
-from polygon_fundamentals.cutover.runner import OperationReport
+from polygon_fundamentals.cutover.runner import OperationReport, StepResult
 from polygon_fundamentals.cutover.v1_again import refuse_rollback
 from polygon_fundamentals.errors import AnswerIsNo, RetiredError
 from polygon_fundamentals.http.client import Client
@@ -45,7 +46,7 @@ def rollback(given: RollbackParameters) -> Report:
     if not given.execute:
         return _plan(where, delayed, accept_stale, base_url)
     context = switch_context(where, given.readers)
-    first: list[dict[str, object]] = []
+    first: list[StepResult] = []
     if delayed and leads_to(where) is Generation.V2:
         # v2 stays primary until v1 is complete and checked, so a failure here changes nothing.
         refuse_rollback(where, v1_days(where), today(), True)
@@ -68,31 +69,25 @@ def rollback(given: RollbackParameters) -> Report:
     if given.accept_parity:
         parameters["accept_parity"] = given.accept_parity
     report = recorded(where, "rollback", parameters, body)
-    return {**report, "steps": [*first, *report["steps"]]}
+    return {**report, "steps": [*msgspec.to_builtins(first), *report["steps"]]}
 
 
 def _plan(where: Lake, delayed: bool, accept_stale: bool, base_url: str | None) -> Report:
     where.refuse_lost_pointer()
     if leads_to(where) is not Generation.V2:
         words = "the pointer leads to v1; nothing to do"
-        return _planned([_step("check", words)], words)
+        check = StepResult("check", True, words)
+        return OperationReport(words, (check,), executed=False).as_json()
     words = refuse_rollback(where, v1_days(where), today(), accept_stale or delayed)
-    steps = [_step("check", words)]
+    steps = [StepResult("check", True, words)]
     if delayed:
         steps.append(_still_served(where, base_url))
         words = f"{words}, would be filled since {_incomplete_since(where)}"
-    return _planned(steps, f"{words}; --execute carries it out")
+    message = f"{words}; --execute carries it out"
+    return OperationReport(message, tuple(steps), executed=False).as_json()
 
 
-def _planned(steps: list[dict[str, object]], message: str) -> Report:
-    return {"executed": False, "steps": steps, "exit_code": 0, "message": message}
-
-
-def _step(name: str, detail: str) -> dict[str, object]:
-    return {"name": name, "ok": True, "detail": detail}
-
-
-def _still_served(where: Lake, base_url: str | None) -> dict[str, object]:
+def _still_served(where: Lake, base_url: str | None) -> StepResult:
     """Ask v1 for one record.
 
     Raises:
@@ -109,7 +104,7 @@ def _still_served(where: Lake, base_url: str | None) -> dict[str, object]:
             "in v1's form, each marked with its origin, so that old readers keep working while "
             "you examine v2; or roll back to v1 as it is with --accept-stale"
         ) from error
-    return _step("v1 answers", "the endpoint is still served")
+    return StepResult("v1 answers", True, "the endpoint is still served")
 
 
 def _incomplete_since(where: Lake) -> date:
@@ -123,7 +118,7 @@ def _incomplete_since(where: Lake) -> date:
     return first
 
 
-def _backfilled(where: Lake, base_url: str | None) -> dict[str, object]:
+def _backfilled(where: Lake, base_url: str | None) -> StepResult:
     """Bring v1 up to date for every day since it was last complete.
 
     A daily update, since it also asks for what a window of filing dates cannot see; of
@@ -149,10 +144,10 @@ def _backfilled(where: Lake, base_url: str | None) -> dict[str, object]:
         raise AnswerIsNo(
             f"v1 could not be filled since {since} ({state.message}); v2 stays primary. Run again"
         )
-    return _step("backfill v1", f"since {since}: {report['message']}")
+    return StepResult("backfill v1", True, f"since {since}: {report['message']}")
 
 
-def _checked(where: Lake, base_url: str | None, accepted: str | None) -> dict[str, object]:
+def _checked(where: Lake, base_url: str | None, accepted: str | None) -> StepResult:
     """Run parity on the lake; with a reason it may fail, as it does where v2 is at fault.
 
     Raises:
@@ -168,10 +163,10 @@ def _checked(where: Lake, base_url: str | None, accepted: str | None) -> dict[st
     if report is None or report.get("exit_code"):
         words = " ".join(str(state.message).split())
         if accepted:
-            return _step("parity", f"accepted ({accepted}): did not pass: {words}")
+            return StepResult("parity", True, f"accepted ({accepted}): did not pass: {words}")
         raise AnswerIsNo(
             f"parity does not pass ({words}); v1 is filled and v2 stays primary. Look at the "
             "report. If v2 is at fault, roll back to v1 with `polygon-fundamentals rollback "
             "--delayed --accept-parity REASON --execute`"
         )
-    return _step("parity", str(report.get("message", "passed")))
+    return StepResult("parity", True, str(report.get("message", "passed")))
