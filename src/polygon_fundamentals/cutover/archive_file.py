@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from polygon_fundamentals.cutover.checksums import checksum, own_files, printable, walk
 from polygon_fundamentals.errors import DamagedFileError, LakeError
-from polygon_fundamentals.lake.storage.local import flush_folder, replace_file
+from polygon_fundamentals.lake.storage.local import flush_folder, replace_file, replacing
 
 DATA, SCRIPTS, CRON = "data", "scripts", "cron_lines.txt"
 Manifest = dict[str, Any]
@@ -82,11 +82,15 @@ def describe(folder: Path, scripts: Sequence[Path], cron: Sequence[str]) -> Mani
 
 def write(folder: Path, manifest: Manifest, tar: Path) -> str:
     """Write the archive of a folder; return its SHA-256. It is there whole or not at all."""
-    tar.parent.mkdir(parents=True, exist_ok=True)
-    beside = tar.with_name(f".{tar.name}.tmp")
-    try:
-        with _compressed(beside) as out, _tar_writer(out) as archive:
-            for name in (*manifest["folders"],):
+    with replacing(tar) as beside:
+        with (
+            pa.OSFile(str(beside), "wb") as file,
+            pa.CompressedOutputStream(file, "zstd") as stream,
+            tarfile.open(
+                fileobj=cast("IO[bytes]", stream), mode="w|", format=tarfile.PAX_FORMAT
+            ) as archive,
+        ):
+            for name in manifest["folders"]:
                 inside = DATA if name == "." else f"{DATA}/{name}"
                 archive.add(folder / name, inside, recursive=False)
             for name in (*manifest["files"], *manifest["links"]):
@@ -98,26 +102,9 @@ def write(folder: Path, manifest: Manifest, tar: Path) -> str:
                 entry = tarfile.TarInfo(CRON)
                 entry.size = len(text)
                 archive.addfile(entry, io.BytesIO(text))
-        _flush(beside)
         digest = checksum(beside)
-        os.replace(beside, tar)
-        flush_folder(tar.parent)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    flush_folder(tar.parent)
     return digest
-
-
-@contextmanager
-def _compressed(path: Path) -> Iterator[IO[bytes]]:
-    with pa.OSFile(str(path), "wb") as file, pa.CompressedOutputStream(file, "zstd") as stream:
-        yield cast("IO[bytes]", stream)
-
-
-@contextmanager
-def _tar_writer(stream: IO[bytes]) -> Iterator[tarfile.TarFile]:
-    with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-        yield archive
 
 
 @contextmanager
@@ -142,14 +129,6 @@ def _tar_reader(tar: Path) -> Iterator[tarfile.TarFile]:
 def _damaged(tar: Path, error: Exception) -> DamagedFileError:
     reason = (str(error).splitlines() or ["cut off"])[0][:120]
     return DamagedFileError(f"{tar} cannot be read ({reason}); use another copy of it")
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_back(tar: Path) -> dict[str, str]:
