@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from signal import SIGKILL
 
 import orjson
 import pytest
@@ -25,6 +26,7 @@ from polygon_fundamentals.cutover.originals import give_back
 from polygon_fundamentals.cutover.retention import Retention
 from polygon_fundamentals.errors import AnswerIsNo, DamagedFileError, LakeError, UsageError
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.recovery import clear_leftovers
 from tests.cutover_world import LATER, FakeSchedules, at_later, context, run, state, v1_folder
 
 
@@ -351,6 +353,25 @@ def test_a_cutover_of_the_future_has_not_aged(switched: Lake) -> None:
     early = context(switched, clock=lambda: datetime(2020, 1, 1, tzinfo=UTC))
     with pytest.raises(AnswerIsNo, match="v1's deployments are retired after 30 days"):
         cleanup(switched, early, Retention())
+
+
+def test_what_a_killed_archive_left_is_removed_by_the_next_switch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Lake(tmp_path / "lake")
+    lake.prepare()
+    (tmp_path / "v1").mkdir()
+    (tmp_path / "v1" / "data").write_bytes(b"data")
+    manifest = archive_file.describe(tmp_path / "v1", [], [])
+    child = os.fork()
+    if not child:
+        monkeypatch.setattr(archive_file, "checksum", lambda _: os.kill(os.getpid(), SIGKILL))
+        archive_file.write(tmp_path / "v1", manifest, lake.root / "archive" / "v1.tar.zst")
+    os.waitpid(child, 0)
+    (left,) = (lake.root / "archive").iterdir()
+    assert left.name.startswith(".v1.tar.zst.")
+    clear_leftovers(lake)
+    assert list((lake.root / "archive").iterdir()) == []
 
 
 def test_a_manifest_of_another_form_is_damage(tmp_path: Path) -> None:
