@@ -7,15 +7,15 @@ worker was killed stays Running, and holds its deployment's place against every 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import cast
 from uuid import UUID
 
 from prefect.blocks.webhook import Webhook
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import StateType
-from prefect.events import ResourceSpecification
 from prefect.events.actions import CallWebhook, ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound
@@ -54,15 +54,8 @@ _RUNS: dict[str, tuple[str, set[str], str]] = {
 }
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """What an automation waits for, and what it sends."""
-
-    trigger: EventTrigger
-    payload: str
-
-
 DEAD = "polygon-fundamentals: a run's worker died"
+_HEARTBEAT = "prefect.flow-run.heartbeat"
 # Prefect sends a heartbeat every 180 s unless PREFECT_FLOWS_HEARTBEAT_FREQUENCY says otherwise.
 _HEARTBEAT_SECONDS = 180
 _MISSED_HEARTBEATS = 3
@@ -73,56 +66,70 @@ def steps(client: SyncPrefectClient) -> list[Step]:
 
     Without a webhook in the environment and none on the server there is nobody to tell.
     """
-    return [_ending_dead_runs(client), *_telling(client)]
+    return [_step(client, DEAD, _ending_dead_runs), *_telling(client)]
 
 
-def _ending_dead_runs(client: SyncPrefectClient) -> Step:
-    """Return the step of the automation that sets a run without heartbeats to Crashed."""
-    every = get_current_settings().flows.heartbeat_frequency or _HEARTBEAT_SECONDS
-    ends = ("Completed", "Failed", "Cancelled", "Crashed", "Paused", "Suspended")
-    trigger = EventTrigger.model_validate(
-        {
-            "after": {"prefect.flow-run.heartbeat"},
-            "expect": {
-                "prefect.flow-run.heartbeat",
-                *(f"prefect.flow-run.{state}" for state in ends),
-            },
-            "match": {"prefect.resource.id": "prefect.flow-run.*"},
-            "match_related": _runs_with_tag(TAG),
-            "for_each": {"prefect.resource.id"},
-            "posture": Posture.Proactive,
-            "threshold": 1,
-            "within": timedelta(seconds=every * _MISSED_HEARTBEATS),
-        }
-    )
-    message = f"no heartbeat for {every * _MISSED_HEARTBEATS} s: its worker died"
-    core = AutomationCore(
-        name=DEAD,
-        description="Made by `make deploy`.",
-        trigger=trigger,
-        actions=[ChangeFlowRunState(state=StateType.CRASHED, message=message)],
-    )
-    existing = client.read_automations_by_name(DEAD)
-    present = existing[0].trigger if existing else None
-    same = isinstance(present, EventTrigger) and all(
-        getattr(present, name) == getattr(trigger, name)
-        for name in ("after", "expect", "for_each", "posture", "within")
-    )
-    changes = (CREATE,) if not existing else () if same else ("its trigger differs",)
-    return Step(f"automation {DEAD!r}", changes, lambda: _put(client, core))
+def _step(client: SyncPrefectClient, name: str, make: Callable[[], AutomationCore]) -> Step:
+    """Return the step of an automation; `make` is called once more when it is carried out."""
+    existing = client.read_automations_by_name(name)
 
+    def put() -> None:
+        if present := client.read_automations_by_name(name):
+            client.update_automation(present[0].id, make())
+        else:
+            client.create_automation(make())
 
-def _put(client: SyncPrefectClient, core: AutomationCore) -> None:
-    """Create an automation, or correct the one of its name."""
-    existing = client.read_automations_by_name(core.name)
+    changes: tuple[str, ...] = (CREATE,)
     if existing:
-        client.update_automation(existing[0].id, core)
-    else:
-        client.create_automation(core)
+        changes = differences(_settings(make()), _settings(existing[0]))
+    return Step(f"automation {name!r}", changes, put)
 
 
-def _runs_with_tag(tag: str) -> dict[str, str]:
-    return {"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{tag}"}
+def _settings(automation: AutomationCore) -> dict[str, object]:
+    """Return what must be on the server as it is here: the trigger's fields, and the actions."""
+    actions = [action.model_dump() for action in automation.actions]
+    return {**automation.trigger.model_dump(), "actions": actions}
+
+
+def _automation(
+    name: str, tag: str, trigger: dict[str, object], action: CallWebhook | ChangeFlowRunState
+) -> AutomationCore:
+    """Return the automation that acts on events of the runs with a tag."""
+    # An update sends only what is set here, and the server refuses one without `posture`.
+    common: dict[str, object] = {
+        "posture": Posture.Reactive,
+        "threshold": 1,
+        "within": timedelta(0),
+        "match": {"prefect.resource.id": "prefect.flow-run.*"},
+        "match_related": {
+            "prefect.resource.role": "tag",
+            "prefect.resource.id": f"prefect.tag.{tag}",
+        },
+    }
+    return AutomationCore(
+        name=name,
+        description="Made by `make deploy`.",
+        trigger=EventTrigger.model_validate(common | trigger),
+        actions=[action],
+    )
+
+
+def _ending_dead_runs() -> AutomationCore:
+    """Return the automation that sets a run without heartbeats to Crashed."""
+    every = get_current_settings().flows.heartbeat_frequency or _HEARTBEAT_SECONDS
+    seconds = every * _MISSED_HEARTBEATS
+    ends = ("Completed", "Failed", "Cancelled", "Crashed", "Paused", "Suspended")
+    trigger: dict[str, object] = {
+        "after": {_HEARTBEAT},
+        "expect": {_HEARTBEAT, *(f"prefect.flow-run.{state}" for state in ends)},
+        "for_each": {"prefect.resource.id"},
+        "posture": Posture.Proactive,
+        "within": timedelta(seconds=seconds),
+    }
+    message = f"no heartbeat for {seconds} s: its worker died"
+    return _automation(
+        DEAD, TAG, trigger, ChangeFlowRunState(state=StateType.CRASHED, message=message)
+    )
 
 
 def _telling(client: SyncPrefectClient) -> list[Step]:
@@ -143,7 +150,7 @@ def _telling(client: SyncPrefectClient) -> list[Step]:
         changes,
         lambda: Webhook(method="POST", url=url, headers=_HEADERS).save(BLOCK, overwrite=True),
     )
-    return [block, *(_automation(client, name, stored) for name in _RUNS)]
+    return [block, *(_step(client, name, partial(_call_of, client, name)) for name in _RUNS)]
 
 
 def _stored_block(client: SyncPrefectClient) -> UUID | None:
@@ -154,62 +161,14 @@ def _stored_block(client: SyncPrefectClient) -> UUID | None:
         return None
 
 
-def _automation(client: SyncPrefectClient, name: str, block: UUID | None) -> Step:
-    existing = client.read_automations_by_name(name)
-
-    def create() -> None:
-        document = client.read_block_document_by_name(BLOCK, "webhook")
-        wanted = _wanted(name)
-        action = CallWebhook(block_document_id=document.id, payload=wanted.payload)
-        core = AutomationCore(
-            name=name,
-            description="Made by `make deploy`.",
-            trigger=wanted.trigger,
-            actions=[action],
-        )
-        _put(client, core)
-
-    if not existing:
-        return Step(f"automation {name!r}", (CREATE,), create)
-    wanted, present = _wanted(name), existing[0]
-    trigger, action = present.trigger, present.actions[0]
-    return Step(
-        f"automation {name!r}",
-        differences(
-            {
-                "expect": sorted(wanted.trigger.expect),
-                "match_related": _related(wanted.trigger),
-                "payload": wanted.payload,
-                "block": str(block) if block else "the new one",
-            },
-            {
-                "expect": sorted(getattr(trigger, "expect", [])),
-                "match_related": _related(trigger),
-                "payload": action.payload if isinstance(action, CallWebhook) else None,
-                # A block that was deleted and made again has another id.
-                "block": str(action.block_document_id) if isinstance(action, CallWebhook) else None,
-            },
-        ),
-        create,
-    )
-
-
-def _related(trigger: object) -> object:
-    """Return the related resources that a trigger names, as JSON."""
-    related = trigger.match_related if isinstance(trigger, EventTrigger) else None
-    return related.model_dump(mode="json") if isinstance(related, ResourceSpecification) else None
-
-
-def _wanted(name: str) -> _Wanted:
+def _call_of(client: SyncPrefectClient, name: str) -> AutomationCore:
+    """Return the automation that calls the webhook."""
     words, events, tag = _RUNS[name]
-    trigger = EventTrigger.model_validate(
-        {
-            "expect": events,
-            "match": {"prefect.resource.id": "prefect.flow-run.*"},
-            "match_related": _runs_with_tag(tag),
-            "posture": Posture.Reactive,
-            "threshold": 1,
-            "within": timedelta(0),
-        }
+    # Where the block is not there yet, the step before this one makes it.
+    block = _stored_block(client) or UUID(int=0)
+    return _automation(
+        name,
+        tag,
+        {"expect": events},
+        CallWebhook(block_document_id=block, payload=_PAYLOAD % words),
     )
-    return _Wanted(trigger, _PAYLOAD % words)

@@ -67,7 +67,9 @@ def _step(
         client.create_deployment(
             flow_id=client.create_flow_from_name(flow.name),
             name=declared.name,
-            schedules=[_new_schedule(s, active) for s in declared.schedules],
+            schedules=[
+                DeploymentScheduleCreate(**_schedule(s, active)) for s in declared.schedules
+            ],
             **_sent(wanted, declared),
         )
 
@@ -99,7 +101,9 @@ def _update(
     sent = _sent(wanted, declared)
     if not same_slugs:
         # Sent, though empty: a list that is left out keeps the old schedules, and active.
-        sent["schedules"] = [_changed_schedule(s, active) for s in declared.schedules]
+        sent["schedules"] = [
+            DeploymentScheduleUpdate(**_schedule(s, active)) for s in declared.schedules
+        ]
     client.update_deployment(present.id, DeploymentUpdate(**sent))
     if same_slugs:
         # One by one they keep their ids, which a cutover's journal may hold.
@@ -192,17 +196,10 @@ def _as_stored(present: DeploymentResponse) -> _Settings:
     )
 
 
-def _new_schedule(schedule: Schedule, active: bool | None) -> DeploymentScheduleCreate:
-    return DeploymentScheduleCreate(
-        schedule=CronSchedule(cron=schedule.cron, timezone=schedule.timezone),
-        active=schedule.active if active is None else active,
-        slug=schedule.slug,
-    )
-
-
-def _changed_schedule(schedule: Schedule, active: bool | None) -> DeploymentScheduleUpdate:
-    return DeploymentScheduleUpdate(
-        schedule=CronSchedule(cron=schedule.cron, timezone=schedule.timezone),
-        active=schedule.active if active is None else active,
-        slug=schedule.slug,
-    )
+def _schedule(schedule: Schedule, active: bool | None) -> dict[str, Any]:
+    """Return what is sent of a schedule; `active` overrides what is declared."""
+    return {
+        "schedule": CronSchedule(cron=schedule.cron, timezone=schedule.timezone),
+        "active": schedule.active if active is None else active,
+        "slug": schedule.slug,
+    }

@@ -20,7 +20,7 @@ class Step:
 
 
 def differences(wanted: Mapping[str, Any], stored: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return `field: old → new` for every field of `wanted` that is otherwise in `found`."""
+    """Return `field: old → new` for every field of `wanted` that is otherwise in `stored`."""
     return tuple(
         f"{field}: {_short(stored.get(field))} → {_short(value)}"
         for field, value in wanted.items()

@@ -87,6 +87,25 @@ def test_the_automations_are_on_the_server_and_on(served: World, told_of: Receiv
     assert told_of.told == []
 
 
+def test_an_automation_that_someone_edited_is_put_right(served: World, told_of: Receiver) -> None:
+    for name, changed in (
+        ("polygon-fundamentals: a run's worker died", {"actions": [{"type": "do-nothing"}]}),
+        ("polygon-fundamentals: a run is late", {}),
+    ):
+        (stored,) = [a for a in served.api("/automations/filter", {}) if a["name"] == name]
+        edited = {k: stored[k] for k in ("name", "description", "trigger", "actions")}
+        edited["trigger"] |= {"threshold": 5}
+        served.api(f"/automations/{stored['id']}", edited | changed, method="PUT")
+        planned = served.run("deploy", "--plan", "--json", POLYGON_NOTIFY_WEBHOOK=told_of.url)
+        (step,) = [s for s in json.loads(planned.stdout)["steps"] if not s["ok"]]
+        assert name in step["name"]
+        assert "threshold: 5 → 1" in step["detail"]
+        made = served.run("deploy", POLYGON_NOTIFY_WEBHOOK=told_of.url)
+        assert made.returncode == 0, made.stderr
+        again = served.run("deploy", "--plan", POLYGON_NOTIFY_WEBHOOK=told_of.url)
+        assert again.stdout.splitlines()[-1].startswith("0 of "), again.stdout
+
+
 def test_the_address_is_changed_where_it_is_another(served: World, told_of: Receiver) -> None:
     other = told_of.url.replace("/hook", "/moved")
     planned = served.run("deploy", "--plan", "--json", POLYGON_NOTIFY_WEBHOOK=other)
