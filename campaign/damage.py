@@ -18,7 +18,14 @@ from polygon_fundamentals.lake.index import written
 from polygon_fundamentals.statements import Generation, Statement
 
 _DERIVED = "ops/cache/"
-_FLIPPED = ("bronze/", "silver/builds/", "ops/revisions/", "ops/kept/", _DERIVED)
+_FLIPPED = (
+    "bronze/",
+    "silver/builds/",
+    "silver/history/",
+    "ops/revisions/",
+    "ops/kept/",
+    _DERIVED,
+)
 # The only copy of what they say. Whatever else is deleted under ops/ is made again, or was a lock.
 _NOT_DELETED = ("ops/revisions", "ops/kept", "ops/adopted", "ops/quarantine", "ops/cutover")
 

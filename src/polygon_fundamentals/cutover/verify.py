@@ -254,7 +254,8 @@ def _archived_rows(lake: Lake) -> _Part:
 
 def _silver(lake: Lake) -> _Part:
     problems, count = [], 0
-    for path in sorted((lake.silver / "builds").glob("*/year=*/part-*.parquet")):
+    tables = ("builds/*/year=*/part-*.parquet", "history/*/initial=*/part-*.parquet")
+    for path in sorted(path for files in tables for path in lake.silver.glob(files)):
         if path.parent.parent.name.endswith(".partial"):
             continue
         try:

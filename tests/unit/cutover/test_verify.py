@@ -148,10 +148,10 @@ def test_a_copy_of_the_lake_is_as_recorded_whatever_its_times(filled: Lake, tmp_
     assert problems(verify(Lake(tmp_path / "copy"))) == []
 
 
-@pytest.mark.parametrize("kind", ["archive", "silver", "revisions", "v1"])
+@pytest.mark.parametrize("kind", ["archive", "silver", "silver's history", "revisions", "v1"])
 def test_damage_elsewhere_is_found(filled: Lake, kind: str) -> None:
     checksums.record(filled)
-    if kind == "silver":
+    if kind.startswith("silver"):
         silver.build(filled)
     if kind == "archive":
         assert run(filled, "cutover", checks=())["exit_code"] == 0
@@ -159,6 +159,7 @@ def test_damage_elsewhere_is_found(filled: Lake, kind: str) -> None:
     victim = {
         "archive": lambda: next((filled.root / "archive").glob("*.tar.zst")),
         "silver": lambda: next((filled.silver / "builds").glob("*/*/part-*.parquet")),
+        "silver's history": lambda: next((filled.silver / "history").glob("*/*/part-*.parquet")),
         "revisions": lambda: next((filled.ops / "revisions").rglob("*.parquet")),
         "v1": lambda: a_file(filled, Generation.V1),
     }[kind]()
