@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.datasets.schemas import DAY, MOMENT, TEXT
-from polygon_fundamentals.errors import DamagedFileError
+from polygon_fundamentals.errors import ApiError, DamagedFileError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.read import read_dataset
@@ -45,6 +45,8 @@ ESTIMATE = "index_estimate"
 # The greatest page that the vendor's description allows.
 _PAGE = 10_000
 _CIKS_A_REQUEST = 50
+# Of so many companies some have filed a quarterly or annual report.
+_SURELY_SOME = 160
 
 # Period ends of one company that differ by less are one period, dated by different statements.
 _SAME_PERIOD_DAYS = 10
@@ -187,66 +189,74 @@ def date_periods(
 ) -> dict[str, object]:
     """Find out when the periods of some tickers' companies were first filed, and keep it.
 
-    `reports_of` gives what EDGAR has; the vendor's index is asked about companies of which a
-    period is left. What was kept of these companies before is replaced. Returns counts:
-    companies, periods (of v2), and of these `index`, `index_estimate` and `unknown`; with
-    `reports_of` also `edgar`, `edgar_v1_only` (periods that v2 lacks) and `late_ciks`.
+    `reports_of` gives what EDGAR has; the index is asked about companies of which a period is left.
+    A date that is known stays where no better one comes. Returns counts: companies, periods (of
+    v2), and of these `index`, `index_estimate` and `unknown`; with `reports_of` also `edgar`,
+    `edgar_v1_only` (periods that v2 lacks) and `late_ciks`.
 
     Raises:
-        ApiError: a page failed for good; nothing is kept then.
+        ApiError: a page failed for good, and nothing is kept; or the index has no report of
+            companies of which it must have some.
         DamagedFileError: a file of the lake cannot be read.
     """
     periods = periods_of(lake, tickers)
     exact = EdgarDates([], {})
     if reports_of is not None:
         exact = first_filings(companies_of(lake, tickers), reports_of)
+    names = ("cik", "period_end", "first_filing_date", "form_type")
+    rows = [dict(zip(names, row, strict=True)) | {"source": EXACT} for row in exact.rows]
+    table = pa.Table.from_pylist(rows, schema=_WITHOUT_MOMENT)
     dated = {(cik, pd.Timestamp(end)) for cik, end, _, _ in exact.rows}
     keys = list(zip(periods["cik"], periods["period_end"], strict=True))
     left = sorted({cik for cik, end in keys if (cik, end) not in dated})
-    others = _WITHOUT_MOMENT.empty_table()
-    if left or reports_of is None:
-        open_ones = periods[periods["cik"].isin(left)]
-        others = match_filings(open_ones, fetch_filings(client, left))
-        kept_ones = [
-            (cik, pd.Timestamp(end)) not in dated
-            for cik, end in zip(
-                others["cik"].to_pylist(), others["period_end"].to_pylist(), strict=True
-            )
-        ]
-        others = others.filter(pa.array(kept_ones, pa.bool_()))
-    rows = [
-        dict(zip(_WITHOUT_MOMENT.names, (cik, end, day, EXACT, form), strict=True))
-        for cik, end, day, form in exact.rows
-    ]
-    table = pa.concat_tables([pa.Table.from_pylist(rows, schema=_WITHOUT_MOMENT), others])
-    ciks = sorted({*periods["cik"], *(cik for cik, *_ in exact.rows)})
-    _keep(lake, ciks, table)
-    sources = others["source"].to_pylist()
+    filings = fetch_filings(client, left)
+    others = match_filings(periods[periods["cik"].isin(left)], filings)
+    before = load_dates(lake)
+    source_of = _keep(lake, pa.concat_tables([table, others]))
+    if filings.empty:
+        _refuse_silence(before, left)
+    sources = [source_of.get(key) for key in keys]
     counts: dict[str, object] = {
-        "companies": len(ciks),
+        "companies": len({*periods["cik"], *(cik for cik, *_ in exact.rows)}),
         "periods": len(periods),
         SURE: sources.count(SURE),
         ESTIMATE: sources.count(ESTIMATE),
+        "unknown": sources.count(None),
     }
-    of_v2 = sum(key in dated for key in keys)
-    counts["unknown"] = len(periods) - len(sources) - of_v2
     if reports_of is not None:
         late = [f"{cik} (reports since {day})" for cik, day in exact.late_ciks.items()]
-        counts |= {EXACT: of_v2, "edgar_v1_only": len(dated) - of_v2, "late_ciks": late}
+        v1_only = len(dated - set(keys))
+        counts |= {EXACT: sources.count(EXACT), "edgar_v1_only": v1_only, "late_ciks": late}
     return counts
 
 
-def _keep(lake: Lake, ciks: Sequence[str], table: pa.Table) -> None:
-    """Write the dates of some companies in place of what was kept of them."""
+def _refuse_silence(before: pa.Table, ciks: Sequence[str]) -> None:
+    """Raise where the index has no report of companies of which it once had, or of very many."""
+    of_index = before.filter(pc.not_equal(before["source"], EXACT))
+    if len(ciks) >= _SURELY_SOME or set(of_index["cik"].to_pylist()) & set(ciks):
+        raise ApiError(
+            f"{FILINGS_PATH} lists no report of any of the {len(ciks):,} companies asked for; the "
+            "first filing dates that were known stay. Look at the API's status, then run again, "
+            "or ask SEC EDGAR with `--witness edgar`"
+        )
+
+
+def _keep(lake: Lake, table: pa.Table) -> dict[tuple[str, pd.Timestamp], str]:
+    """Write dates to those of the lake; return the source of each by company and period end.
+
+    Of two of a period the one of the better source stands, of the same source the new one.
+    """
     asked = pa.array([datetime.now(UTC)] * table.num_rows, MOMENT)
     fresh = table.append_column("asked_at", asked)
     with exclusive(lake.lock("original-dates")):
-        known = load_dates(lake)
-        others = known.filter(pc.invert(pc.is_in(known["cik"], pa.array(ciks, TEXT))))
-        whole = pa.concat_tables([others, fresh]).sort_by(
-            [("cik", "ascending"), ("period_end", "ascending")]
-        )
-        replace_file(dates_file(lake), encoded(whole))
+        both = pa.concat_tables([fresh, load_dates(lake)])
+        rows = both.select(["cik", "period_end", "source"]).to_pandas()
+        rows["rank"] = rows["source"].map({EXACT: 0, SURE: 1, ESTIMATE: 2})
+        rows = rows.sort_values(["cik", "period_end", "rank"], kind="stable")
+        rows = rows.drop_duplicates(["cik", "period_end"])
+        replace_file(dates_file(lake), encoded(both.take(pa.array(rows.index))))
+    ends = pd.to_datetime(rows["period_end"])
+    return dict(zip(zip(rows["cik"], ends, strict=True), rows["source"], strict=True))
 
 
 def dates_file(lake: Lake) -> Path:

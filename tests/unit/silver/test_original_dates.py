@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from datetime import date
 
 import pandas as pd
@@ -11,7 +12,7 @@ import pytest
 from flows.commands import COMMANDS
 from flows.commands.options import parameters_of
 from flows.commands.parser import parser
-from polygon_fundamentals.errors import DamagedFileError
+from polygon_fundamentals.errors import ApiError, DamagedFileError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.reference.filing_alignment import align
 from polygon_fundamentals.reference.original_dates import (
@@ -24,10 +25,11 @@ from polygon_fundamentals.reference.original_dates import (
     match_filings,
     periods_of,
 )
+from polygon_fundamentals.silver.table import as_of
 from polygon_fundamentals.statements import Generation
 from sandbox import Sandbox
 from tests.conftest import client_of
-from tests.cutover_world import v1_row
+from tests.cutover_world import fill, v1_row
 from tests.servers import results, serving
 from tests.unit.silver.feeding import company, feed, put, v2_balance
 
@@ -222,6 +224,59 @@ def test_the_sandbox_agrees_with_v1(lake: Lake) -> None:
     assert len(sure) > 0.9 * len(checked)
     assert all(found == true for found, true, _ in sure)
     assert sum(len(series) for _, series in by_source(load_dates(lake))) == len(found)
+
+
+QUARTERS = (
+    ("2025-03-31", "2025-05-02"),
+    ("2025-06-30", "2025-08-01"),
+    ("2025-09-30", "2025-10-31"),
+)
+
+
+def reports_of_companies(*days: str) -> list[dict[str, str]]:
+    return [
+        {"cik": cik, "filing_date": day, "form_type": "10-Q"}
+        for cik in ("0000000001", "0000000002")
+        for day in days
+    ]
+
+
+def dated_by(lake: Lake, rows: list[dict[str, str]]) -> dict[str, object]:
+    with serving(lambda _: results(rows)) as server:
+        return date_periods(lake, client_of(server), ["AAA", "BBB"])  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def late(lake: Lake) -> Lake:
+    """A lake of v2 alone, which names next year's filing for each quarter, as the vendor does."""
+    numbered = [(end, filed, n) for n, (end, filed) in enumerate(QUARTERS, 1)]
+    later = [(end, f"2026{filed[4:]}", n) for end, filed, n in numbered]
+    fill(lake, quarters=tuple(numbered), v2_quarters=tuple(later))
+    shutil.rmtree(lake.bronze / "fundamentals")
+    return lake
+
+
+def test_an_index_that_answers_nothing_takes_no_date_away(late: Lake) -> None:
+    days = [filed for _, filed in QUARTERS]
+    assert dated_by(late, reports_of_companies(*days))["unknown"] == 0
+    kept, known = load_dates(late), as_of(late, date(2025, 12, 1), Generation.V2)
+    with pytest.raises(ApiError, match="lists no report of any of the 2 companies asked for; the"):
+        dated_by(late, [])
+    assert load_dates(late).equals(kept)
+    assert as_of(late, date(2025, 12, 1), Generation.V2).num_rows == known.num_rows == 6
+
+
+def test_an_index_that_lacks_some_reports_takes_no_date_away(late: Lake) -> None:
+    days = [filed for _, filed in QUARTERS]
+    dated_by(late, reports_of_companies(*days))
+    before = load_dates(late).drop_columns(["asked_at"])
+    counts = dated_by(late, reports_of_companies(*days[2:]))
+    assert counts["unknown"] == 0
+    assert load_dates(late).drop_columns(["asked_at"]).equals(before)
+
+
+def test_companies_without_a_report_of_which_none_was_known_are_unknown(late: Lake) -> None:
+    assert dated_by(late, [])["unknown"] == 6
 
 
 def test_odd_entries_of_the_index_are_passed_over() -> None:
