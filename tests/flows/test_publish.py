@@ -68,12 +68,14 @@ def test_a_build_that_is_not_published_is_shown_and_late_after_a_day_and_a_half(
     load_later(lake)
     build = silver.build(lake, Generation.V1)
     assert build.id != report["build"]
-    for hours, ok in ((0, None), (40, False)):
-        figures = gather(lake, {}, now=datetime.now(UTC) + timedelta(hours=hours))
+    # Four days have two weekdays or more.
+    for age, ok in ((timedelta(), None), (timedelta(days=4), False)):
+        figures = gather(lake, {}, now=datetime.now(UTC) + age)
         (row,) = [r for r in check_status(figures) if r.kind == "published"]
         assert row.ok is ok
         assert row.reason == (
-            f"build {report['build']}, {hours} hours ago; the lake's readers see {build.id}"
+            f"build {report['build']}, {f'{age.days} days' if age else '0 hours'} ago; "
+            f"the lake's readers see {build.id}"
         )
         assert row.remedy == f"run `publish --to {tmp_path / 'tables'}`"
     # A run that fails is told until one succeeds.

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from polygon_fundamentals.business_days import day_of
+from polygon_fundamentals.business_days import day_of, start_of
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.ledger import RUNNING, SUCCEEDED, RunEntry
 
-# A build is published the night after at the latest.
+# A build is published the night after at the latest. Saturdays and Sundays do not count: nothing
+# is published before Tuesday's first minutes.
 LATE = timedelta(hours=36)
 # Some publish once a week: a week, and a day for the hour not to matter.
 LATELY = timedelta(days=8)
+_SATURDAY = 5
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,10 @@ class Published:
     """What is published in one place: the build, since when, and why the last attempt failed.
 
     `behind` is the build that readers of the lake see, where it is another; `late` says that they
-    have seen others for more than a day and a half. `in_use` says that the place is to be kept up:
-    it was published to on several days, and lately or last of all. One where the last run failed is
-    in use for some days though it was the first, unless another place was published to since.
+    have seen others for more than a day and a half of weekdays. `in_use` says that the place is to
+    be kept up: it was published to on several days, and lately or last of all. One where the last
+    run failed is in use for some days though it was the first, unless another place was published
+    to since.
     """
 
     to: str
@@ -56,13 +59,25 @@ def published(lake: Lake, entries: Sequence[RunEntry], at: datetime) -> Iterator
         lately, newest = at - mine[-1].last_moment <= LATELY, mine[-1] is last_of_all
         several_days = len({day_of(entry.started) for entry in mine}) > 1
         in_use = (several_days and (lately or newest)) or (bool(failed) and lately and newest)
-        yield Published(to, build, last, failed, behind, at - since > LATE, in_use)
+        late = _weekday_time(since, at) > LATE
+        yield Published(to, build, last, failed, behind, late, in_use)
 
 
 def present_build(lake: Lake) -> str | None:
     """Return the name of the build of silver that readers see, None where there is none."""
     link = lake.silver / "fundamentals_wide"
     return Path(os.path.realpath(link)).name if link.is_symlink() else None
+
+
+def _weekday_time(since: datetime, until: datetime) -> timedelta:
+    """Return how long it was, without the Saturdays and Sundays in New York."""
+    passed, day = until - since, day_of(since)
+    while day <= day_of(until):
+        after = day + timedelta(days=1)
+        if day.weekday() >= _SATURDAY:
+            passed -= min(until, start_of(after)) - max(since, start_of(day))
+        day = after
+    return passed
 
 
 def _behind_since(entries: Sequence[RunEntry], good: RunEntry) -> datetime:

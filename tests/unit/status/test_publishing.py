@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from polygon_fundamentals.business_days import NEW_YORK
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.status import check_status, gather
 from tests.builders.ledger import entry
@@ -86,3 +87,33 @@ def test_a_failure_is_told_while_the_place_is_in_use(
     for to, days_ago, failed in runs:
         publish(lake, to, days_ago, failed)
     assert places(lake) == expected
+
+
+@pytest.mark.parametrize(
+    ("built", "monday", "tuesday"),
+    [
+        # Friday's silver ended after Saturday's publishing; the next is on Tuesday at 00:20.
+        ("2026-11-21T00:25", None, None),
+        ("2026-11-19T00:25", False, False),
+        # Built by hand on a Saturday or Sunday.
+        ("2026-11-22T15:00", None, None),
+    ],
+)
+def test_a_weekend_does_not_count(
+    lake: Lake, built: str, monday: bool | None, tuesday: bool | None
+) -> None:
+    (lake.silver / "builds" / "new").mkdir(parents=True)
+    (lake.silver / "fundamentals_wide").symlink_to("builds/new")
+    ended = datetime.fromisoformat(built).replace(tzinfo=NEW_YORK)
+    for day in (2, 1):
+        times = dict.fromkeys(("started", "ended"), (ended - timedelta(days=day)).isoformat())
+        entry(lake, f"p{day}", flow="publish", outcome="succeeded", parameters={"to": "s3://a"},
+              published={"build": "old"}, **times)  # fmt: skip
+    entry(lake, "silver", flow="silver", outcome="succeeded", started=ended.isoformat(),
+          ended=ended.isoformat(), silver={"build": "/lake/silver/builds/new"})  # fmt: skip
+    said = []
+    for day, hour in ((23, 7), (24, 1)):
+        moment = datetime(2026, 11, day, hour, tzinfo=NEW_YORK)
+        rows = check_status(gather(lake, {}, moment, datasets=()))
+        said += [row.ok for row in rows if row.name == "published in s3://a"]
+    assert said == [monday, tuesday]
