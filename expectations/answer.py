@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import product
 from pathlib import Path
 
 import orjson
@@ -27,7 +28,12 @@ from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.parity.company_values import company_values
 from polygon_fundamentals.parity.findings import StatementFindings
 from polygon_fundamentals.parity.frames import accessions, names_of, write_frames
-from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
+from polygon_fundamentals.parity.kinds import (
+    APART_KINDS,
+    DIFFERENCE_KINDS,
+    WITHOUT_V2_KINDS,
+    Kind,
+)
 from polygon_fundamentals.parity.report import markdown, raised_budgets, write_report
 from polygon_fundamentals.parity.run import Question
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
@@ -205,12 +211,12 @@ def _no_longer_applied(parity: Parity, asked: Asked) -> list[str]:
 
 
 def _missing_values(all_findings: Sequence[StatementFindings]) -> list[JsonObject]:
-    """The first values that v1 has and v2 lacks, in a period that both have."""
+    """The first values that v1 has and v2 lacks, in a period that both have; lost ones first."""
     names = ["statement", "ticker", "timeframe", "period_end", "v2_field", "v1_value"]
     listed: list[JsonObject] = []
-    for findings in all_findings:
+    for kind, findings in product(WITHOUT_V2_KINDS, all_findings):
         for table in findings.batches("values"):
-            lacking = table.filter(pc.equal(table["kind"], Kind.NULL_IN_V2.value)).select(names)
+            lacking = table.filter(pc.equal(table["kind"], kind.value)).select(names)
             listed += lacking.slice(0, VALUES_LISTED - len(listed)).to_pylist()
     return [{**row, "period_end": f"{row['period_end']:%Y-%m-%d}"} for row in listed]
 
@@ -244,7 +250,7 @@ def _prune(reports: Path) -> None:
 
 def _summary(parity: Parity, asked: Asked, outcome: Outcome) -> JsonObject:
     counts = parity.counts
-    listed_kinds = (*DIFFERENCE_KINDS, Kind.NULL_IN_V2)
+    listed_kinds = (*DIFFERENCE_KINDS, *WITHOUT_V2_KINDS)
     last = parity.v1_last_filing
     absent = parity.absent_tickers
     reach = f"v1's last filing is from {last}." if last else "v1 has no filing with a date."

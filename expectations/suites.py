@@ -16,7 +16,7 @@ from expectations.plugin import rules, values
 from polygon_fundamentals.field_map import Relation, Unit, primary_pairs
 from polygon_fundamentals.parity.definitions import has_own_definition
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
-from polygon_fundamentals.parity.lost_fields import OF_EVERY_COMPANY, left_out_of_templates
+from polygon_fundamentals.parity.lost_fields import left_out_of_templates
 from polygon_fundamentals.parity.records import v2_identities
 from polygon_fundamentals.parity.tolerances import Accepted, Budget, Rule, Tolerances
 from polygon_fundamentals.parity.totals import PRESENT
@@ -290,9 +290,8 @@ def _lost_fields(tolerances: Tolerances) -> Iterator[Expectation]:
             rules.ExpectFieldNotToBeLost,
             rule,
             f"v2 may lack at most {rule.limit:.0%} of v1's values of a field that at least half of "
-            f"the companies have, and within each company of those that all have "
-            f"({', '.join(OF_EVERY_COMPANY[statement])}). A field that fewer have, but more than "
-            "one, must have a value in v2, unless v2 may leave it out (`left_out`).",
+            "the companies have. A field that fewer have, but more than one, must have a value in "
+            "v2, unless v2 may leave it out (`left_out`).",
             statements=[statement],
             limit=rule.limit,
             left_out=left_out_of_templates(statement),

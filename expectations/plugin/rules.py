@@ -65,19 +65,18 @@ class ExpectEveryV1PeriodToBeInV2(_States):
 class ExpectFieldNotToBeLost(ParityRule):
     """No field that v1 fills is gone from v2 altogether.
 
-    A field that at least half of the companies have in v1 may lose the share `limit` of its values,
-    and so may a row of one company. A field that fewer have, but more than one, must have a value
-    left, unless it is among `left_out`.
+    A field that at least half of the companies have in v1 may lose the share `limit` of its values.
+    A field that fewer have, but more than one, must have a value left, unless it is among
+    `left_out`.
     """
 
     limit: float
     left_out: list[str]
 
     title: ClassVar[str] = "No field is lost"
-    noun: ClassVar[str] = "fields that v1 fills, of all companies or of one"
+    noun: ClassVar[str] = "fields that v1 fills"
     shown: ClassVar[tuple[str, ...]] = (
-        "ticker", "company_name", "v1_field", "v2_field", "companies", "of_companies", "v1_values",
-        "without_v2", "share_lost",
+        "v1_field", "v2_field", "companies", "of_companies", "v1_values", "without_v2", "share_lost"
     )  # fmt: skip
     success_keys: ClassVar[tuple[str, ...]] = ("statement", "limit", "at_most", "left_out")
 

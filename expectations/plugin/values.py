@@ -19,6 +19,7 @@ EQUAL = "matched"
 # Findings that say that there is nothing to compare, and whether v1 and v2 must have a value.
 # `absent_zero` and `not_comparable` hold of several cases, `accepted` of all.
 _SIDES: Mapping[str, tuple[bool, bool] | None] = {
+    "lost_in_v2": (True, False),
     "null_in_v2": (True, False),
     "null_in_v1": (False, True),
     "absent_zero": None,
@@ -29,7 +30,7 @@ _SIDES: Mapping[str, tuple[bool, bool] | None] = {
 ACCEPTED_KEY = (
     "statement", "cik", "timeframe", "period_end", "v2_field", "v1_value", "v2_value",
 )  # fmt: skip
-APART = ("null_in_v2", "null_in_v1", "absent_zero", "not_comparable")
+APART = ("lost_in_v2", "null_in_v2", "null_in_v1", "absent_zero", "not_comparable")
 # Equal up to the last bits of a float64; the last digit of a tolerance in cents.
 _SAME, _EDGE = 1e-9, 1e-9
 # What `row_hash` was made of when the values were compared.

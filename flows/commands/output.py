@@ -221,8 +221,10 @@ def parity_lines(report: Mapping[str, Any]) -> Iterator[str]:
     unequal = {kind: n for kind, n in report["differences"].items() if kind not in apart}
     counts = ", ".join(f"{count:,} {kind}" for kind, count in unequal.items())
     yield f"not equal: {counts or 'none'}"
-    if report["differences"].get("null_in_v2"):
-        yield f"not compared because v2 has no value: {apart['null_in_v2']:,} null_in_v2"
+    without = {kind: report["differences"].get(kind, 0) for kind in ("lost_in_v2", "null_in_v2")}
+    if any(without.values()):
+        counts = ", ".join(f"{count:,} {kind}" for kind, count in without.items() if count)
+        yield f"not compared because v2 has no value: {counts}"
     if report["rules_broken"]:
         yield f"{len(report['rules_broken'])} of {report['rules']} rules are broken:"
     for broken in report["rules_broken"][: 4 * MISSING_SHOWN]:
@@ -253,7 +255,8 @@ def _missing_lines(report: Mapping[str, Any]) -> Iterator[str]:
             f"  null in v2: {one['ticker']} {one['statement']} {one['timeframe']} "
             f"{one['period_end']} {one['v2_field']} (v1 has {one['v1_value']:,.12g})"
         )
-    if (left := report["differences"].get("null_in_v2", 0) - len(values)) > 0:
+    without = sum(report["differences"].get(kind, 0) for kind in ("lost_in_v2", "null_in_v2"))
+    if (left := without - len(values)) > 0:
         yield f"  and {left:,} more values"
 
 

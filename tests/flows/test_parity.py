@@ -88,7 +88,7 @@ def test_parity_from_end_to_end(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> 
         ]
         signs = told["differences"].pop("sign")
         assert signs >= 1
-        assert told["differences"].pop("null_in_v2") == len(told["missing_values"]) >= 1
+        assert told["differences"].pop("lost_in_v2") == len(told["missing_values"]) >= 1
         assert set(told["differences"]) <= {"line_definition"}
         shown = list(parity_lines(told))
         assert f"  missing in v2, all periods: {b}" in shown

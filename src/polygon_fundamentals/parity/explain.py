@@ -22,6 +22,7 @@ from polygon_fundamentals.parity.definitions import (
 from polygon_fundamentals.parity.derived import Derivations, derivation_explains, derivations
 from polygon_fundamentals.parity.identities import broken_identity
 from polygon_fundamentals.parity.kinds import Kind
+from polygon_fundamentals.parity.lost_lines import lost_lines
 from polygon_fundamentals.parity.paired import Flags, Floats, Pair, Paired, or_zero
 from polygon_fundamentals.parity.rounding import (
     RoundedRecords,
@@ -97,7 +98,7 @@ def explain(paired: Paired, pair: Pair, evidence: Evidence, tolerance: float) ->
     kind = np.full(len(paired), _NOTHING, dtype=np.int8)
     detail = np.full(len(paired), "", dtype=object)
     v1, v2 = pair.expected, pair.actual
-    _apart(pair, kind, detail)
+    _apart(paired, pair, kind, detail)
     both = ~np.isnan(v1) & ~np.isnan(v2) & (kind == _NOTHING)
     off = np.abs(pair.difference)
     matched = both & (off <= _SAME * np.maximum(np.abs(v1), np.abs(v2)))
@@ -172,7 +173,9 @@ def _defined(paired: Paired, pair: Pair, evidence: Evidence, factor: float) -> F
     return np.asarray(flags & (or_zero(pair.actual) != 0))
 
 
-def _apart(pair: Pair, kind: npt.NDArray[np.int8], detail: npt.NDArray[np.object_]) -> None:
+def _apart(
+    paired: Paired, pair: Pair, kind: npt.NDArray[np.int8], detail: npt.NDArray[np.object_]
+) -> None:
     """Sets what is not compared: a value that only one side has, or that is no number."""
     v1, v2 = pair.expected, pair.actual
     v1_null, v2_null = np.isnan(v1), np.isnan(v2)
@@ -181,6 +184,7 @@ def _apart(pair: Pair, kind: npt.NDArray[np.int8], detail: npt.NDArray[np.object
         ((v1 == 0) & v2_null, Kind.ABSENT_ZERO, "v1 sends 0 for a line that v2 does not have"),
         (v1_null & ~v2_null & (v2 != 0), Kind.NULL_IN_V1, ""),
         (~v1_null & v2_null & (v1 != 0), Kind.NULL_IN_V2, ""),
+        (lost_lines(paired, pair), Kind.LOST_IN_V2, "the company has this line as a rule"),
         (np.isinf(v1) | np.isinf(v2), Kind.NOT_COMPARABLE, "not a finite number"),
     )
     for flags, what, why in cases:

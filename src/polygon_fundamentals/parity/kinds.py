@@ -32,6 +32,7 @@ class Kind(StrEnum):
     ACCEPTED = "accepted"
 
     ABSENT_ZERO = "absent_zero"
+    LOST_IN_V2 = "lost_in_v2"
     NULL_IN_V2 = "null_in_v2"
     NULL_IN_V1 = "null_in_v1"
     NOT_COMPARABLE = "not_comparable"
@@ -47,7 +48,15 @@ COMPARED_KINDS = tuple(Kind)[: tuple(Kind).index(Kind.ACCEPTED) + 1]
 DIFFERENCE_KINDS = COMPARED_KINDS[1:]
 
 # Findings on a value that one of the two lacks, or that cannot be compared: counted apart.
-APART_KINDS = (Kind.ABSENT_ZERO, Kind.NULL_IN_V2, Kind.NULL_IN_V1, Kind.NOT_COMPARABLE)
+APART_KINDS = (
+    Kind.ABSENT_ZERO,
+    Kind.LOST_IN_V2,
+    Kind.NULL_IN_V2,
+    Kind.NULL_IN_V1,
+    Kind.NOT_COMPARABLE,
+)
+# Of those, the ones on a value that v1 has and v2 lacks.
+WITHOUT_V2_KINDS = (Kind.LOST_IN_V2, Kind.NULL_IN_V2)
 
 # Findings on periods and tickers.
 COVERAGE_KINDS = (Kind.MISSING, Kind.DELISTED, Kind.RENAMED, Kind.EXTRA)

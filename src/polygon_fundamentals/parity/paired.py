@@ -16,7 +16,7 @@ from polygon_fundamentals.statements import Statement
 # A sum of up to seven lines, each rounded to the dollar.
 DOLLARS = 2.0
 # A company does something as a rule if it does it in three periods at least.
-_HABIT = 3
+HABIT = 3
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -123,7 +123,7 @@ def is_habit(paired: Paired, usual: Flags, other: Flags, times: int = 1) -> Flag
     That is in three periods at least, and at least `times` as often as the other case.
     """
     usual_count = count_by_company(paired, usual)
-    flags: Flags = (usual_count >= _HABIT) & (
+    flags: Flags = (usual_count >= HABIT) & (
         usual_count >= times * count_by_company(paired, other)
     )
     return flags

@@ -54,6 +54,6 @@ def kinds(
     ).values
     quarterly = values[
         (values["timeframe"] == "quarterly")
-        & ~values["kind"].isin(["null_in_v1", "null_in_v2", "absent_zero"])
+        & ~values["kind"].isin(["null_in_v1", "null_in_v2", "lost_in_v2", "absent_zero"])
     ].sort_values("period_end")
     return {str(field): rows["kind"].tolist() for field, rows in quarterly.groupby("v2_field")}

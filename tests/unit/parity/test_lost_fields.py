@@ -6,30 +6,27 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pytest
 
 from expectations.answer import TOLERANCES_FILE
 from expectations.plugin.rules import ExpectFieldNotToBeLost
 from expectations.suites import make_suites
-from polygon_fundamentals.cutover import exact_figures
 from polygon_fundamentals.parity.compare import compare_statement
 from polygon_fundamentals.parity.findings import StatementFindings, writing
-from polygon_fundamentals.parity.lost_fields import OF_EVERY_COMPANY, lost_fields
+from polygon_fundamentals.parity.lost_fields import lost_fields
 from polygon_fundamentals.parity.tolerances import load_tolerances
-from polygon_fundamentals.silver.schema import PREFIXES
 from polygon_fundamentals.statements import Statement
 from tests.unit.parity.tables import v1_table, v2_table
 
 TOLERANCES = load_tolerances(TOLERANCES_FILE)
-BS, IS = Statement.BALANCE_SHEETS, Statement.INCOME_STATEMENTS
+IS = Statement.INCOME_STATEMENTS
 ENDS = ("2025-03-31", "2025-06-30", "2025-09-30")
 Lines = dict[str, float]
 
 
 def lost(folder: Path, statement: Statement, companies: Iterable[tuple[Lines, Lines]]) -> set[str]:
-    """What breaks the rule of a statement, as field or as ticker and field.
+    """The fields that break the rule of a statement.
 
     Each of the companies has the same lines in three quarters.
     """
@@ -54,11 +51,7 @@ def lost(folder: Path, statement: Statement, companies: Iterable[tuple[Lines, Li
         for rule in suite.expectations
         if isinstance(rule, ExpectFieldNotToBeLost) and rule.statement == statement.value
     ]
-    broken = rows[rule._broken(rows)]
-    return {
-        field if pd.isna(ticker) else f"{ticker} {field}"
-        for ticker, field in zip(broken["ticker"], broken["v2_field"], strict=True)
-    }
+    return set(rows.loc[rule._broken(rows), "v2_field"])
 
 
 PLAIN: tuple[Lines, Lines] = (
@@ -87,14 +80,3 @@ def test_a_field_that_v2_lost_whole(
     """Some of ten companies have the line in v1."""
     with_line = (PLAIN[0] | {v1: 1e6}, PLAIN[1] | lines)
     assert lost(tmp_path, IS, [with_line] * having + [PLAIN] * (10 - having)) == broken
-
-
-def test_one_company_may_not_lose_what_every_company_has(tmp_path: Path) -> None:
-    whole = ({"assets": 9e6, "equity": 4e6}, {"total_assets": 9e6, "total_equity": 4e6})
-    without = (whole[0], {"total_equity": 4e6})
-    assert lost(tmp_path, BS, [whole] * 3 + [without]) == {"T4 total_assets"}
-
-
-def test_what_every_company_has_is_what_the_readers_check_asks_for() -> None:
-    names = {PREFIXES[s] + field for s, fields in OF_EVERY_COMPANY.items() for field in fields}
-    assert names == set(exact_figures.COLUMNS)

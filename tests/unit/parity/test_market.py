@@ -153,7 +153,7 @@ PLANTS: dict[str, tuple[Change, str]] = {
     "sign": (lambda v, r: -v, "sign"),
     "thousands": (lambda v, r: v * 1000, "scale"),
     "in millions": (lambda v, r: v / 1e6, "scale"),
-    "missing field": (lambda v, r: None, "null_in_v2"),
+    "missing field": (lambda v, r: None, "lost_in_v2"),
     "zero": (lambda v, r: 0.0, "unexplained"),
 }
 PER_SHARE = ("basic_", "diluted_")

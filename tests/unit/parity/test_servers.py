@@ -52,7 +52,7 @@ EVERYWHERE = {"line_definition", "derived_quarter", "absent_zero", "null_in_v1",
 PLANTS = {
     "wrong_value": "unexplained",
     "within_tolerance": "rounding",
-    "missing_field": "null_in_v2",
+    "missing_field": "lost_in_v2",
     "flipped_sign": "sign",
     "scale": "scale",
     "restated": "restated",

@@ -152,7 +152,7 @@ def kinds(v1: list[Lines], v2: list[Lines]) -> dict[str, str]:
         v1_table(IS, one), v2_table(IS, two), IS, TOLERANCES, {}, today=TODAY
     ).values
     last = values[values["period_end"] == pd.Timestamp(ends[-1])]
-    apart = last["kind"].isin(["null_in_v1", "null_in_v2", "absent_zero"])
+    apart = last["kind"].isin(["null_in_v1", "null_in_v2", "lost_in_v2", "absent_zero"])
     return dict(zip(last["v2_field"][~apart], last["kind"][~apart], strict=True))
 
 

@@ -1,0 +1,59 @@
+"""Which of v1's values v2 should have and has not: a null is a difference where a line is usual.
+
+v2 sends null, or no key, for a line that a company does not report, and its templates for banks and
+insurers leave lines out. Everywhere else a null in place of v1's figure is as wrong as a zero.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from polygon_fundamentals.field_map import Confidence, primary_pairs
+from polygon_fundamentals.parity.paired import (
+    HABIT,
+    Flags,
+    Pair,
+    Paired,
+    count_by_company,
+    is_habit,
+    or_zero,
+)
+from polygon_fundamentals.statements import Statement
+
+# Every company has these in every record; the readers' check that ships asks for them as well.
+OF_EVERY_COMPANY = {
+    Statement.BALANCE_SHEETS: ("total_assets", "total_liabilities", "total_equity"),
+    Statement.CASH_FLOW: ("net_cash_from_operating_activities",),
+    Statement.INCOME_STATEMENTS: ("consolidated_net_income_loss",),
+}
+# v2's template for banks has no key for either, its template for insurers none for the second.
+_NOT_IN_EVERY_TEMPLATE = {Statement.INCOME_STATEMENTS: ("interest_expense", "research_development")}
+
+
+def uncertain_fields(statement: Statement) -> list[str]:
+    """Return the v2 fields of whose pair the field map is not sure.
+
+    Such as a bank's interest income, which v2 has within revenue.
+    """
+    return [e.v2 for e in primary_pairs(statement) if e.confidence is Confidence.LOW and e.v2]
+
+
+def lost_lines(paired: Paired, pair: Pair) -> Flags:
+    """Return in which periods v2 lacks a value of v1 though the company has the line as a rule.
+
+    That is in three quarters or years of v1 at least. A line that a template may leave out must
+    be in as many of v2. Twelve months and derived quarters, which can be added up only where no
+    part is absent, count only for a line that is in most of the company's quarters and years.
+    """
+    statement, field = paired.statement, pair.v2_field
+    there = or_zero(pair.expected) != 0
+    null: Flags = there & np.isnan(pair.actual)
+    if field in OF_EVERY_COMPANY[statement] or not null.any():
+        return null
+    filed = ~paired.is_timeframe("ttm") & ~paired.is_derived_quarter
+    absent = filed & ~there & np.isnan(pair.actual)
+    usual = count_by_company(paired, filed & there) >= HABIT
+    lost: Flags = null & np.where(filed, usual, is_habit(paired, filed & there, absent))
+    if field in (*uncertain_fields(statement), *_NOT_IN_EVERY_TEMPLATE.get(statement, ())):
+        lost &= count_by_company(paired, filed & (or_zero(pair.actual) != 0)) >= HABIT
+    return lost

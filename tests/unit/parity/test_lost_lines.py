@@ -1,0 +1,100 @@
+"""A null of v2 in place of v1's figure: lost, where the company has the line as a rule."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from expectations.answer import TOLERANCES_FILE
+from polygon_fundamentals.cutover import exact_figures
+from polygon_fundamentals.parity.compare import compare_statement
+from polygon_fundamentals.parity.lost_lines import OF_EVERY_COMPANY
+from polygon_fundamentals.parity.tolerances import load_tolerances
+from polygon_fundamentals.silver.schema import PREFIXES
+from polygon_fundamentals.statements import Statement
+from tests.unit.parity.tables import v1_table, v2_table
+
+TOLERANCES = load_tolerances(TOLERANCES_FILE)
+IS = Statement.INCOME_STATEMENTS
+REVENUE, EARNINGS = "revenue", "consolidated_net_income_loss"
+INTEREST, DISCONTINUED = "interest_expense", "discontinued_operations"
+RESEARCH = "research_development"
+V1_LINES = {
+    REVENUE: "revenues",
+    EARNINGS: "net_income_loss",
+    INTEREST: "interest_expense_operating",
+    DISCONTINUED: "income_loss_from_discontinued_operations_net_of_tax",
+    RESEARCH: "research_and_development",
+}
+# In v1 and in v2, by the number of the quarter.
+Has = Callable[[int], bool]
+
+
+def always(number: int) -> bool:
+    return True
+
+
+def never(number: int) -> bool:
+    return False
+
+
+def record(number: int, end: str, **more: Any) -> dict[str, Any]:
+    derived = number % 4 == 3
+    filed = None if derived else "2026-02-20"
+    return {end: f"{2023 + number // 4}-{3 * (number % 4 + 1):02}-28", "filing_date": filed} | more
+
+
+def nulls(field: str, v1: Has, v2: Has, quarters: int = 12) -> dict[str, int]:
+    """The findings on nulls of a field, of one company with that many quarters."""
+    one = [
+        record(n, "end_date", fiscal_period=f"Q{n % 4 + 1}", operating_expenses=1e6)
+        | ({V1_LINES[field]: 5e6} if v1(n) else {})
+        for n in range(quarters)
+    ]
+    two = [
+        record(n, "period_end", total_operating_expenses=1e6) | ({field: 5e6} if v2(n) else {})
+        for n in range(quarters)
+    ]
+    values = compare_statement(v1_table(IS, one), v2_table(IS, two), IS, TOLERANCES, {}).values
+    return dict(Counter(values["kind"][values["kind"].str.contains("_in_v2")]))
+
+
+CASES: list[tuple[str, Has, Has, dict[str, int]]] = [
+    # v2 stops filling the line, or never has it, though its records have other amounts.
+    (EARNINGS, always, lambda n: n < 7, {"lost_in_v2": 5}),
+    (REVENUE, always, lambda n: n < 6, {"lost_in_v2": 6}),
+    (REVENUE, always, lambda n: n > 2, {"lost_in_v2": 3}),
+    (REVENUE, always, never, {"lost_in_v2": 12}),
+    (REVENUE, always, lambda n: n != 4, {"lost_in_v2": 1}),
+    # Twice in all of v1 is no rule; in net income, which every company has, once is enough.
+    (REVENUE, lambda n: n < 2, never, {"null_in_v2": 2}),
+    (EARNINGS, lambda n: n < 1, never, {"lost_in_v2": 1}),
+    # Templates may leave these out altogether, but not from some day on.
+    (INTEREST, always, never, {"null_in_v2": 12}),
+    (RESEARCH, always, never, {"null_in_v2": 12}),
+    (RESEARCH, always, lambda n: n < 9, {"lost_in_v2": 3}),
+    # What nobody has in most quarters v2 cannot derive for the fourth either.
+    (DISCONTINUED, lambda n: n % 4 == 3, never, {"null_in_v2": 3}),
+    (DISCONTINUED, lambda n: n in (0, 4, 8, 11), lambda n: n in (0, 4, 8), {"null_in_v2": 1}),
+    (DISCONTINUED, always, lambda n: n % 4 != 3, {"lost_in_v2": 3}),
+]
+
+
+@pytest.mark.parametrize(("field", "v1", "v2", "found"), CASES)
+def test_a_null_where_the_company_has_the_line(
+    field: str, v1: Has, v2: Has, found: dict[str, int]
+) -> None:
+    assert nulls(field, v1, v2) == found
+
+
+def test_no_lost_line_may_stand_by_default() -> None:
+    budgets = {kind.value: budget.at_most for kind, budget in TOLERANCES.budgets.items()}
+    assert (budgets["lost_in_v2"], budgets["null_in_v2"]) == (0, "unlimited")
+
+
+def test_what_every_company_has_is_what_the_readers_check_asks_for() -> None:
+    names = {PREFIXES[s] + field for s, fields in OF_EVERY_COMPANY.items() for field in fields}
+    assert names == set(exact_figures.COLUMNS)
