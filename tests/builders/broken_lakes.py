@@ -56,7 +56,9 @@ def lose_field(lake: Lake) -> None:
     change_rows(lake, V2, CF, set_column(CONTINUING, lambda t: [None] * len(t)))
     name = "cash_flow_statement.net_cash_flow_from_investing_activities_continuing"
     dataset = lake.dataset(V1, CF)
-    rows = pa.concat_tables(pq.ParquetFile(dataset.file(p, t)).read() for p, t, _ in dataset.files())
+    rows = pa.concat_tables(
+        pq.ParquetFile(dataset.file(p, t)).read() for p, t, _ in dataset.files()
+    )
     quarters = rows.filter(pc.equal(rows["timeframe"], "quarterly"))["end_date"].to_pylist()
     newest = sorted(set(quarters))[-2:]
 

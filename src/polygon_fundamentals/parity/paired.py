@@ -123,9 +123,7 @@ def is_habit(paired: Paired, usual: Flags, other: Flags, times: int = 1) -> Flag
     That is in three periods at least, and at least `times` as often as the other case.
     """
     usual_count = count_by_company(paired, usual)
-    flags: Flags = (usual_count >= HABIT) & (
-        usual_count >= times * count_by_company(paired, other)
-    )
+    flags: Flags = (usual_count >= HABIT) & (usual_count >= times * count_by_company(paired, other))
     return flags
 
 
