@@ -241,6 +241,13 @@ def _v2_records(tolerances: Tolerances) -> Iterator[Expectation]:
         "A filing date before the period's end cannot be true: either the date or the period "
         "is wrong, and a backtest that uses it would look ahead.",
     )
+    yield from _each(
+        rules.ExpectNoFilingBeforeV1s,
+        tolerances.rules.filings_before_v1,
+        "v2's date is that of the latest filing with the period, so v1's first filing of the same "
+        "company, timeframe and period cannot be later. With an older date, readers would know "
+        "figures before anybody filed them.",
+    )
 
 
 def _recency(tolerances: Tolerances) -> Iterator[Expectation]:

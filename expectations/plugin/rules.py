@@ -160,6 +160,21 @@ class ExpectNoFilingBeforeItsPeriodEnds(ParityRule):
         return rows["filing_date"] < rows["period_end"]
 
 
+class ExpectNoFilingBeforeV1s(ParityRule):
+    """No record claims an older filing than v1's first one of the company, timeframe and period.
+
+    One before the period's end breaks the rule on that alone.
+    """
+
+    title: ClassVar[str] = "No filing date lies before v1's first filing"
+    noun: ClassVar[str] = "records of v2"
+    shown: ClassVar[tuple[str, ...]] = (*CASE, "filing_date", "v1_first_filing")
+
+    def _broken(self, rows: pd.DataFrame) -> Flags:
+        is_old = rows["filing_date"] < rows["v1_first_filing"]
+        return is_old & (rows["filing_date"] >= rows["period_end"])
+
+
 class _Age(ParityRule):
     """An age in days, one a statement, is within a limit."""
 

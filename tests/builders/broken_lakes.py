@@ -52,24 +52,19 @@ def wrong_value(lake: Lake) -> None:
 
 
 def lose_field(lake: Lake) -> None:
-    """v2 has no value of a line that v1 has in the newest two quarters of each company."""
+    """v2 has no value of a line, of which v1 has too few periods to make it a rule."""
     change_rows(lake, V2, CF, set_column(CONTINUING, lambda t: [None] * len(t)))
-    name = "cash_flow_statement.net_cash_flow_from_investing_activities_continuing"
-    dataset = lake.dataset(V1, CF)
-    rows = pa.concat_tables(
-        pq.ParquetFile(dataset.file(p, t)).read() for p, t, _ in dataset.files()
-    )
-    quarters = rows.filter(pc.equal(rows["timeframe"], "quarterly"))["end_date"].to_pylist()
-    newest = sorted(set(quarters))[-2:]
+    files = lake.dataset(V1, CF).files()
+    paths = [lake.dataset(V1, CF).file(partition, ticker) for partition, ticker, _ in files]
+    rows = pa.concat_tables(pq.ParquetFile(path).read() for path in paths)
+    quarters = rows.filter(pc.equal(rows["timeframe"], "quarterly"))["end_date"]
+    newest = pa.array(sorted(set(quarters.to_pylist()))[-2:])
 
-    def keep_newest(table: pa.Table) -> list[object]:
-        columns = (table[n].to_pylist() for n in (name, "end_date", "timeframe"))
-        return [
-            value if end in newest and timeframe == "quarterly" else None
-            for value, end, timeframe in zip(*columns, strict=True)
-        ]
+    def keep_newest(table: pa.Table) -> pa.Table:
+        quarterly = pc.equal(table["timeframe"], "quarterly")
+        return table.filter(pc.and_(quarterly, pc.is_in(table["end_date"], newest)))
 
-    change_rows(lake, V1, CF, set_column(name, keep_newest))
+    change_rows(lake, V1, CF, keep_newest)
 
 
 def lose_line_of_one_company(lake: Lake) -> None:
@@ -124,13 +119,28 @@ def file_before_the_end(lake: Lake) -> None:
     change_rows(lake, V2, CF, set_column("filing_date", before), first_only=True)
 
 
+def file_before_v1(lake: Lake) -> None:
+    """v2 claims that each period of a company was filed on the day after its end."""
+
+    def early(table: pa.Table) -> list[object]:
+        return [end + timedelta(days=1) for end in table["period_end"].to_pylist()]
+
+    change_rows(lake, V2, CF, set_column("filing_date", early), first_ticker(lake))
+
+
 def lag_behind(lake: Lake) -> None:
-    """v2 claims that each period was filed on its last day, which no v1 filing was."""
+    """v1 has its newest period once more, from a filing that v2 has not taken in."""
 
-    def earlier(table: pa.Table) -> list[object]:
-        return table["period_end"].to_pylist()  # type: ignore[no-any-return]
+    def amended(table: pa.Table) -> pa.Table:
+        newest = table.filter(pc.equal(table["filing_date"], last))
+        labelled = set_column("fiscal_year", lambda t: ["2001"] * len(t))(newest)
+        later = set_column("filing_date", lambda t: [last + timedelta(days=60)] * len(t))(labelled)
+        return pa.concat_tables([table, later])
 
-    change_rows(lake, V2, CF, set_column("filing_date", earlier))
+    dataset = lake.dataset(V1, CF)
+    files = (pq.ParquetFile(dataset.file(p, t)).read() for p, t, _ in dataset.files())
+    last = pc.max(pa.concat_tables(files)["filing_date"]).as_py()
+    assert change_rows(lake, V1, CF, amended) >= 1
 
 
 def tell_periods_twice(lake: Lake) -> None:
@@ -163,6 +173,7 @@ BREAKS: list[tuple[type, Callable[[Lake], None], str, int]] = [
     (rules.ExpectV2IdentityToHold, break_identity, "change in cash = its flows", 1),
     (rules.ExpectNoFilingDateInTheFuture, file_tomorrow, "", 1),
     (rules.ExpectNoFilingBeforeItsPeriodEnds, file_before_the_end, "", 1),
+    (rules.ExpectNoFilingBeforeV1s, file_before_v1, "", 1),
     (rules.ExpectV2NotToLagBehindV1, lag_behind, "", 1),
     (rules.ExpectCountPerTickerToBePlausible, tell_periods_twice, "", 1),
 ]

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.parity.findings import StatementFindings
+from polygon_fundamentals.parity.first_filings import COLUMN as FIRST_FILING
 from polygon_fundamentals.parity.kinds import APART_KINDS, Kind
 from polygon_fundamentals.parity.lost_fields import lost_fields
 from polygon_fundamentals.parity.records import v2_identities
@@ -216,7 +217,7 @@ def _latest(moments: pa.ChunkedArray) -> datetime | None:
 
 def _v2_records(findings: StatementFindings, today: date) -> pa.Table:
     own = v2_identities(findings.statement)
-    table = findings.table("v2_records", [*_LABELS, *own])
+    table = findings.table("v2_records", [*_LABELS, FIRST_FILING, *own])
     for name in (name for s in Statement for name in v2_identities(s) if name not in own):
         table = table.append_column(name, pa.nulls(table.num_rows, pa.float64()))
     run_day = pa.scalar(datetime.combine(today, time()), table["filing_date"].type)

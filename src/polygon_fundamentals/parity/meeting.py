@@ -60,7 +60,7 @@ def without_empty_records(
     empty = ~_has_amounts(v2, {e.v2 for e in compared if e.v2})
     if not empty.any():
         return v2
-    ciks = _ciks(v1, v2, reference)
+    ciks = ciks_of_both(v1, v2, reference)
     filled = _has_amounts(v1, {e.v1_column for e in compared if e.v1_column})
     of_v1 = pd.MultiIndex.from_frame(period_keys(v1, Generation.V1, ciks)[filled])
     of_v2 = pd.MultiIndex.from_frame(period_keys(v2, Generation.V2, ciks))
@@ -74,7 +74,7 @@ def meet(
     reference: Mapping[str, ReferenceTicker],
 ) -> Meeting:
     """Return which records of a statement meet; `v2` is `without_empty_records`."""
-    ciks = _ciks(v1, v2, reference)
+    ciks = ciks_of_both(v1, v2, reference)
     v1_keys = period_keys(v1, Generation.V1, ciks)
     v2_keys = period_keys(v2, Generation.V2, ciks)
 
@@ -106,7 +106,10 @@ def meet(
     )
 
 
-def _ciks(v1: pa.Table, v2: pa.Table, reference: Mapping[str, ReferenceTicker]) -> dict[str, str]:
+def ciks_of_both(
+    v1: pa.Table, v2: pa.Table, reference: Mapping[str, ReferenceTicker]
+) -> dict[str, str]:
+    """Return `ticker_ciks` of the records of both generations and of the list of tickers."""
     return ticker_ciks([v1, v2], {t: entry.get("cik") for t, entry in reference.items()})
 
 

@@ -24,6 +24,8 @@ from polygon_fundamentals.lake.storage.local import temporary_name
 from polygon_fundamentals.parity.cached_findings import CachedFindings
 from polygon_fundamentals.parity.compare import compare_statement
 from polygon_fundamentals.parity.findings import NAMES, StatementFindings, tables_of, writing
+from polygon_fundamentals.parity.first_filings import with_v1_first_filings
+from polygon_fundamentals.parity.meeting import ciks_of_both
 from polygon_fundamentals.parity.plan import Plan, Question, archived_tickers, plan_comparison
 from polygon_fundamentals.parity.records import file_faults, record_rows
 from polygon_fundamentals.periods.companies import ciks_of
@@ -208,10 +210,11 @@ def _compared(
         for state in states:
             if state.ticker in files:
                 files[state.ticker].append(state)
+    ciks = ciks_of_both(v1_table, v2_table, question.reference)
     frames = {
         **vars(result),
         "v1_records": record_rows(v1_table, v1, tickers),
-        "v2_records": record_rows(v2_table, v2, tickers),
+        "v2_records": with_v1_first_filings(record_rows(v2_table, v2, tickers), v1_table, v1, ciks),
         "v2_files": file_faults(v2, [state for mine in files.values() for state in mine]),
     }
     return tables_of(frames)

@@ -122,6 +122,7 @@ class Rules(_Frozen):
     identities: Rule
     future_filings: Rule
     filings_before_end: Rule
+    filings_before_v1: Rule
     freshness: Limited
     behind_v1: Limited
     plausible_counts: Limited
