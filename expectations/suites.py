@@ -210,9 +210,9 @@ def _unique_keys(tolerances: Tolerances, generation: Generation) -> Iterator[Exp
         rules.ExpectRecordKeyToBeUnique,
         tolerances.rules.unique_keys,
         "Each record key (company, timeframe, period end and fiscal label) has one content in each "
-        "ticker's files. A row that an older tool wrote twice counts once, and of an original and "
-        "its amendment the later filing counts. If one filing has two different contents, nothing "
-        "says which is true.",
+        "ticker's files. A row that an older tool wrote twice counts once, of an original and its "
+        "amendment the later filing counts, and of rows that were appended on different days the "
+        "later one. If one filing has two contents of one day, nothing says which is true.",
         generation=generation.value,
     )
 

@@ -133,7 +133,7 @@ def _as_v2_calculates(paired: Paired, pair: Pair, v2_parts: Floats) -> Flags:
     with np.errstate(divide="ignore", invalid="ignore"):
         quotient = paired.v2[_COMMON_INCOME] / count
     off = np.abs(pair.actual - quotient)
-    result = off <= _CENT + _EARNINGS_SLACK * np.abs(quotient)
+    result = np.isfinite(quotient) & (off <= _CENT + _EARNINGS_SLACK * np.abs(quotient))
     return result
 
 

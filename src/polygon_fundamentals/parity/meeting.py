@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from polygon_fundamentals.field_map import Unit, pairs, v1_fields, v2_fields
+from polygon_fundamentals.field_map import v1_fields, v2_fields
 from polygon_fundamentals.parity.coverage import tickers_of
 from polygon_fundamentals.parity.paired import DOLLARS, Flags, Paired
+from polygon_fundamentals.periods.amounts import has_amounts
 from polygon_fundamentals.periods.companies import ticker_ciks
 from polygon_fundamentals.periods.current import current_rows, period_keys
 from polygon_fundamentals.periods.match import match_periods
@@ -53,15 +54,14 @@ def without_empty_records(
 ) -> pa.Table:
     """Return v2 without its records that say nothing of a period of which v1 does.
 
-    v2 sends some records with share counts and zeros alone. Silver takes them for none; here they
-    count only where v1's own record has no amount either.
+    Silver takes records without amounts for none; here they count only where v1's own record has
+    no amount either.
     """
-    compared = [e for e in pairs(statement) if e.unit is Unit.USD]
-    empty = ~_has_amounts(v2, {e.v2 for e in compared if e.v2})
+    empty = ~has_amounts(v2, Generation.V2, statement)
     if not empty.any():
         return v2
     ciks = ciks_of_both(v1, v2, reference)
-    filled = _has_amounts(v1, {e.v1_column for e in compared if e.v1_column})
+    filled = has_amounts(v1, Generation.V1, statement)
     of_v1 = pd.MultiIndex.from_frame(period_keys(v1, Generation.V1, ciks)[filled])
     of_v2 = pd.MultiIndex.from_frame(period_keys(v2, Generation.V2, ciks))
     return v2.filter(pa.array(~(empty & of_v2.isin(of_v1))))
@@ -111,15 +111,6 @@ def ciks_of_both(
 ) -> dict[str, str]:
     """Return `ticker_ciks` of the records of both generations and of the list of tickers."""
     return ticker_ciks([v1, v2], {t: entry.get("cik") for t, entry in reference.items()})
-
-
-def _has_amounts(table: pa.Table, columns: Iterable[str]) -> Flags:
-    """Which rows have another value than zero in any of the columns."""
-    has_amount = np.zeros(table.num_rows, dtype=bool)
-    for name in columns:
-        values = table.column(name).to_numpy()
-        has_amount |= ~np.isnan(values) & (values != 0)
-    return has_amount
 
 
 def _has_values(table: pa.Table, columns: list[str]) -> Flags:

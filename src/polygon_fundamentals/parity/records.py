@@ -116,9 +116,11 @@ def _moments(column: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.date
 
 
 def _conflicts(table: pa.Table, dataset: Dataset, tickers: Sequence[str]) -> pa.Table | None:
-    """The stored rows that contradict one of `table`: of the same key and filing, but not alike.
+    """The stored rows that contradict one of `table`: same key, filing and moment, but not alike.
 
-    Another filing under the same key is a version of the record, of which the later one counts.
+    Another filing under the same key is a version of the record, and so is what another tool
+    appended on another day: v1 gives each record the company's present name and tickers. Of
+    versions the later one counts.
     """
     rows = repeated_rows(dataset, tickers)
     if rows.num_rows == 0:
@@ -132,8 +134,9 @@ def _conflicts(table: pa.Table, dataset: Dataset, tickers: Sequence[str]) -> pa.
 
 
 def _versions(rows: pa.Table, generation: Generation) -> pd.DataFrame:
-    """Which record each row is of, by which filing, and what it says."""
+    """Which record each row is of, by which filing, when it was observed, and what it says."""
     frame = pd.DataFrame(filing_order(rows, generation)).add_prefix("filing_")
+    frame["observed"] = rows["observed_at"].cast(pa.int64()).to_pandas()
     frame["ticker"] = rows["ticker"].to_pandas()
     frame["key"] = record_keys(rows, generation)
     frame["content"] = content_hashes(rows.drop_columns(["partition"]))

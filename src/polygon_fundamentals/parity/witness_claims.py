@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from polygon_fundamentals.field_map import Unit
-from polygon_fundamentals.parity.meeting import Meeting, days_of
+from polygon_fundamentals.parity.meeting import days_of, meet, without_empty_records
 from polygon_fundamentals.parity.paired import Pair, pairs_of
 from polygon_fundamentals.parity.records import ACCESSION
 from polygon_fundamentals.parity.witness_facts import (
@@ -25,6 +25,7 @@ from polygon_fundamentals.parity.witness_facts import (
     Period,
 )
 from polygon_fundamentals.parity.witnesses import Claim, simple_factor
+from polygon_fundamentals.reference.tickers import ReferenceTicker
 from polygon_fundamentals.statements import Statement
 
 # v1's timeframes that a filing has; twelve months to any other day are in none.
@@ -39,9 +40,17 @@ Line = dict[pd.Timestamp, Claim]
 
 
 def claims_of(
-    v1: pa.Table, v2: pa.Table, statement: Statement, meeting: Meeting
+    v1: pa.Table,
+    v2: pa.Table,
+    statement: Statement,
+    reference: Mapping[str, ReferenceTicker],
 ) -> dict[LineKey, Line]:
-    """Return the claims of all companies in the tables, matched values too."""
+    """Return the claims of all companies in the tables, matched values too.
+
+    Of the records that `compare_statement` compares; `reference` is the same as there.
+    """
+    v2 = without_empty_records(v1, v2, statement, reference)
+    meeting = meet(v1, v2, statement, reference)
     periods = meeting.paired.periods
     rows = np.flatnonzero(periods["timeframe"].isin(_DURATIONS).to_numpy())
     urls = v1["source_filing_url"].take(pa.array(meeting.v1_met)).to_pylist()

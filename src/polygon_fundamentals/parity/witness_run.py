@@ -22,7 +22,6 @@ from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.parity.findings import StatementFindings, writing
 from polygon_fundamentals.parity.kinds import Kind
-from polygon_fundamentals.parity.meeting import meet
 from polygon_fundamentals.parity.tally import compared_lines
 from polygon_fundamentals.parity.witness_claims import Line, LineKey, claims_of
 from polygon_fundamentals.parity.witness_facts import CompanyFacts, Fact
@@ -151,7 +150,7 @@ def _lines(
 ) -> dict[LineKey, Line]:
     v1, v2 = (read_dataset(lake.dataset(g, statement), tickers) for g in Generation)
     theirs = {t: reference[t] for t in tickers if t in reference}
-    return claims_of(v1, v2, statement, meet(v1, v2, statement, theirs))
+    return claims_of(v1, v2, statement, theirs)
 
 
 def _proofs(

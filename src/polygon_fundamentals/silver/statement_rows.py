@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polygon_fundamentals.field_map import Unit, entries, v1_sources, v2_fields
+from polygon_fundamentals.periods.amounts import has_amounts
 from polygon_fundamentals.periods.standing import column_of, standing_values
 from polygon_fundamentals.silver import accessions
 from polygon_fundamentals.silver.current_spans import current_spans
@@ -184,12 +185,11 @@ def _owed(values: Floats, statement: Statement) -> Floats:
 
 
 def has_values(table: pa.Table, generation: Generation, statement: Statement) -> Flags:
-    """Return which records have an amount of money; some of v2 have share counts and zeros only."""
+    """Return which records have an amount of money; of v2's, one that v1 could have as well."""
+    if generation is Generation.V2:
+        return has_amounts(table, generation, statement)
     has_value = np.zeros(table.num_rows, dtype=bool)
     for entry in entries(statement):
-        name = entry.v1_column if generation is Generation.V1 else entry.v2
-        if name is None or entry.unit is not Unit.USD:
-            continue
-        column = _column(table, name)
-        has_value |= ~np.isnan(column) & ((generation is Generation.V1) | (column != 0))
+        if entry.v1_column is not None and entry.unit is Unit.USD:
+            has_value |= ~np.isnan(_column(table, entry.v1_column))
     return has_value

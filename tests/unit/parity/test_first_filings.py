@@ -11,9 +11,9 @@ import pytest
 
 from expectations.plugin.rules import ExpectNoFilingBeforeV1s
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.parity import load_tolerances
 from polygon_fundamentals.parity.frames import write_frames
 from polygon_fundamentals.parity.run import Question
+from polygon_fundamentals.parity.tolerances import load_tolerances
 from polygon_fundamentals.statements import Generation, Statement
 from tests.filled import comparison
 from tests.unit.silver.feeding import put, v2_balance

@@ -138,3 +138,21 @@ def test_the_findings_of_a_fourth_quarter_say_whether_they_are_proven() -> None:
         v1_table(IS, one), v2_table(IS, two), IS, TOLERANCES, {}, today=date(2026, 10, 1)
     ).values
     assert values["detail"].tolist() == ["a fourth quarter that neither filed; not proven"]
+
+
+@pytest.mark.parametrize("earnings", [-55.0, 55.0])
+def test_without_a_share_count_v2_calculates_no_earnings_per_share(earnings: float) -> None:
+    income = 100 * M
+    v1 = {
+        "basic_earnings_per_share": 1.0,
+        "basic_average_shares": 100 * M,
+        "net_income_loss_available_to_common_stockholders_basic": income,
+    }
+    v2 = {
+        "basic_earnings_per_share": 1.0,
+        "basic_shares_outstanding": 100 * M,
+        "net_income_loss_attributable_common_shareholders": income,
+    }
+    last = v2 | {"basic_earnings_per_share": earnings, "basic_shares_outstanding": 0.0}
+    got = kinds(IS, [v1] * 4, [v2, v2, v2, last], derived_fourths=True)
+    assert got == {"basic_earnings_per_share": [WRONG], "basic_shares_outstanding": [WRONG]}

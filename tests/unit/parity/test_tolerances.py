@@ -38,6 +38,7 @@ def test_the_shipped_tolerances() -> None:
         Kind.V2_WRONG,
         Kind.NOT_RESTATED,
         Kind.UNEXPLAINED,
+        Kind.LOST_IN_V2,
         Kind.MISSING,
     }
     assert {b.at_most for b in shipped.budgets.values()} == {0, "unlimited"}

@@ -155,11 +155,16 @@ def _owed(values: Floats, statement: Statement) -> Floats:
 
 
 def _has_values(table: pa.Table, generation: Generation, statement: Statement) -> Flags:
-    """Which records hold an amount of money; v2 sends some with share counts and zeros alone."""
+    """Which records hold an amount of money; v2 sends some with share counts and zeros alone.
+
+    What v1 never has is no reason to take v2's record in place of v1's.
+    """
     found = np.zeros(table.num_rows, dtype=bool)
     for entry in entries(statement):
         name = entry.v1_column if generation is Generation.V1 else entry.v2
         if name is None or entry.unit is not Unit.USD:
+            continue
+        if generation is Generation.V2 and entry.v1 is None:
             continue
         column = _column(table, name)
         found |= ~np.isnan(column) & ((generation is Generation.V1) | (column != 0))
