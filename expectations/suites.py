@@ -210,9 +210,8 @@ def _unique_keys(tolerances: Tolerances, generation: Generation) -> Iterator[Exp
         rules.ExpectRecordKeyToBeUnique,
         tolerances.rules.unique_keys,
         "Each record key (company, timeframe, period end and fiscal label) has one content in each "
-        "ticker's files. A row that an older tool wrote twice counts once, of an original and its "
-        "amendment the later filing counts, and of rows that were appended on different days the "
-        "later one. If one filing has two contents of one day, nothing says which is true.",
+        "ticker's files. Of an original and its amendment, and of rows appended on different days, "
+        "the later counts. If one filing has two contents of one day, nothing says which is true.",
         generation=generation.value,
     )
 
@@ -232,21 +231,18 @@ def _v2_records(tolerances: Tolerances) -> Iterator[Expectation]:
     yield from _each(
         rules.ExpectNoFilingDateInTheFuture,
         tolerances.rules.future_filings,
-        "A filing date after the day of the run (in New York) cannot be true, and "
-        "a backtest that uses it would look ahead.",
+        "A date after the day of the run (in New York) cannot be true; a backtest would look ahead.",
     )
     yield from _each(
         rules.ExpectNoFilingBeforeItsPeriodEnds,
         tolerances.rules.filings_before_end,
-        "A filing date before the period's end cannot be true: either the date or the period "
-        "is wrong, and a backtest that uses it would look ahead.",
+        "A date before the period's end cannot be true: the date or the period is wrong.",
     )
     yield from _each(
         rules.ExpectNoFilingBeforeV1s,
         tolerances.rules.filings_before_v1,
-        "v2's date is that of the latest filing with the period, so v1's first filing of the same "
-        "company, timeframe and period cannot be later. With an older date, readers would know "
-        "figures before anybody filed them.",
+        "v2's date is that of the latest filing with the period, so it is no older than v1's first. "
+        "With an older one, readers would know figures before anybody filed them.",
     )
 
 
@@ -256,8 +252,7 @@ def _recency(tolerances: Tolerances) -> Iterator[Expectation]:
         rules.ExpectV2ToBeFresh,
         fresh,
         f"The newest record of v2 was seen at most {fresh.limit:g} days before the run. Every "
-        "company files once a quarter, so a lake without a new record for longer is not being "
-        "updated.",
+        "company files once a quarter, so an older lake is not being updated.",
         limit=fresh.limit,
     )
     yield from _each(
