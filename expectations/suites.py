@@ -231,7 +231,7 @@ def _v2_records(tolerances: Tolerances) -> Iterator[Expectation]:
     yield from _each(
         rules.ExpectNoFilingDateInTheFuture,
         tolerances.rules.future_filings,
-        "A date after the day of the run (in New York) cannot be true; a backtest would look ahead.",
+        "A date after the day of the run (in New York) cannot be true: backtests would look ahead.",
     )
     yield from _each(
         rules.ExpectNoFilingBeforeItsPeriodEnds,
@@ -241,7 +241,7 @@ def _v2_records(tolerances: Tolerances) -> Iterator[Expectation]:
     yield from _each(
         rules.ExpectNoFilingBeforeV1s,
         tolerances.rules.filings_before_v1,
-        "v2's date is that of the latest filing with the period, so it is no older than v1's first. "
+        "v2's date is that of the latest filing with the period, so it cannot precede v1's first. "
         "With an older one, readers would know figures before anybody filed them.",
     )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,21 @@ from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.processes import give_large_blocks_back
 from polygon_fundamentals.ledger.v1_endpoint import LEDGER_DAYS, v1_endpoint
-from polygon_fundamentals.parity.run import names_to_look_up, sampled, v1_tickers, v2_tickers
+from polygon_fundamentals.parity.findings import StatementFindings
+from polygon_fundamentals.parity.run import (
+    names_found_missing,
+    names_to_look_up,
+    sampled,
+    v1_tickers,
+    v2_tickers,
+)
 from polygon_fundamentals.parity.tolerances import load_accepted, load_tolerances
 from polygon_fundamentals.reference.edgar_cache import EdgarCache
-from polygon_fundamentals.reference.tickers import known_tickers
+from polygon_fundamentals.reference.tickers import Known, known_tickers
 from polygon_fundamentals.settings import existing_lake_root, load_edgar_settings, load_settings
+from polygon_fundamentals.statements import Statement
 from tasks.context import RunSpec, find_key, rate_limit
-from tasks.parity import drop_dead_work, drop_work, run_rules
+from tasks.parity import drop_dead_work, drop_work, run_rules, statement_folder
 from tasks.witness import ask_witness, notes_of
 
 # In the ledger entry and on the first lines of an artifact; the lists are in the report.
@@ -95,11 +104,10 @@ def _answered(run: ledger.Run, given: ParityParameters) -> Report:
     spec = RunSpec(run=run.id, lake=str(where.root), base_url=given.base_url)
     try:
         lacking = names_to_look_up(where, everyone if chosen is None else chosen)
-        known = known_tickers(where, lacking, lambda: _client(where, given.base_url), day)
+        known = _compared(spec, chosen, lacking, day)
         if known.note:
             log.warning(known.note)
         entries = ledger.read_entries(where, datetime.now(UTC) - LEDGER_DAYS)[0]
-        compare_statements(spec, chosen, known.tickers, day)
         witness = None
         if given.witness or EdgarCache(where).has_facts():
             witness = ask_witness(spec, known.tickers, asking=given.witness is not None)
@@ -125,6 +133,23 @@ def _answered(run: ledger.Run, given: ParityParameters) -> Report:
         "exit_code": 0 if result["passed"] else 1,
         "message": _sentence(result),
     }
+
+
+def _compared(spec: RunSpec, chosen: list[str] | None, lacking: Sequence[str], day: date) -> Known:
+    """Compare; return what is known of `lacking`, and of what the comparison alone finds missing.
+
+    After the second look-up only the companies of which something became known are compared again.
+    """
+    where = Lake(Path(spec.lake))
+    client = partial(_client, where, spec.base_url)
+    known = known_tickers(where, lacking, client, day)
+    compare_statements(spec, chosen, known.tickers, day)
+    found = [StatementFindings(s, statement_folder(spec, s)) for s in Statement]
+    if unasked := set(names_found_missing(found)) - set(lacking):
+        known = known_tickers(where, [*lacking, *unasked], client, day)
+        drop_work(where, spec.run)
+        compare_statements(spec, chosen, known.tickers, day)
+    return known
 
 
 def _client(where: Lake, base_url: str | None) -> Client:

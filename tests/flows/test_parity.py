@@ -16,6 +16,7 @@ from prefect.client.orchestration import get_client
 
 from flows.commands.output import parity_lines
 from polygon_fundamentals import ledger
+from polygon_fundamentals.field_map import v2_fields
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.catalogue import companies_of
 from polygon_fundamentals.statements import Generation, Statement
@@ -143,6 +144,23 @@ def test_parity_from_end_to_end(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> 
     assert (other["tickers_compared"], other["passed"]) == (1, True)
     assert list(works.iterdir()) == []
     assert _links()[-1].startswith("[Data docs of this run](file:///")
+
+
+@pytest.mark.slow
+def test_the_list_of_tickers_is_asked_about_what_the_comparison_finds_missing(lake: Lake) -> None:
+    with Sandbox(companies=2, seed=3, api_key=KEY, quirks=False, start=date(2025, 1, 1)) as server:
+        fill(lake, server, server.tickers)
+        ticker = min(server.tickers)
+        for statement in Statement:
+            for name in v2_fields(statement):
+                nothing = set_column(name, lambda t: [None] * len(t))
+                change_rows(lake, Generation.V2, statement, nothing, ticker)
+        server.forget_requests()
+        code, told = call("parity", "--lake", str(lake.root), "--base-url", server.url)
+        asked = [(r.query.get("ticker"), r.query.get("cik")) for r in server.requests]
+    [cik] = companies_of(lake, Generation.V1)[ticker]
+    assert set(asked) == {(ticker, None), (None, cik)}
+    assert (code, told["missing_tickers"]) == (1, [ticker])
 
 
 def _compared_columns(lake: Lake, statement: Statement) -> list[list[float | None]]:

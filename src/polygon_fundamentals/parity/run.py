@@ -25,6 +25,7 @@ from polygon_fundamentals.parity.cached_findings import CachedFindings
 from polygon_fundamentals.parity.compare import compare_statement
 from polygon_fundamentals.parity.findings import NAMES, StatementFindings, tables_of, writing
 from polygon_fundamentals.parity.first_filings import with_v1_first_filings
+from polygon_fundamentals.parity.kinds import Kind
 from polygon_fundamentals.parity.meeting import ciks_of_both
 from polygon_fundamentals.parity.plan import Plan, Question, archived_tickers, plan_comparison
 from polygon_fundamentals.parity.records import file_faults, record_rows
@@ -39,6 +40,7 @@ __all__ = [
     "compare_lake",
     "is_compared",
     "merge",
+    "names_found_missing",
     "names_to_look_up",
     "plan_comparison",
     "sampled",
@@ -84,6 +86,20 @@ def names_to_look_up(lake: Lake, tickers: Iterable[str]) -> list[str]:
         lacking = {company_name(cik) for cik in in_v1.get(ticker, ())} - known
         if lacking or ticker not in in_v2:
             names |= {ticker, *lacking}
+    return sorted(names)
+
+
+def names_found_missing(all_findings: Iterable[StatementFindings]) -> list[str]:
+    """Return the tickers that a comparison calls missing, and their companies.
+
+    In the form of `names_to_look_up`, which cannot know that v2's files of a company hold nothing
+    but records without amounts.
+    """
+    names: set[str] = set()
+    for findings in all_findings:
+        tickers = findings.frame("tickers")
+        missing = tickers[tickers["kind"] == Kind.MISSING.value]
+        names |= {*missing["ticker"], *missing["cik"].dropna().map(company_name)}
     return sorted(names)
 
 

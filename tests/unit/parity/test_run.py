@@ -18,10 +18,16 @@ from polygon_fundamentals.parity import findings as found_tables
 from polygon_fundamentals.parity import plan as parity_plan
 from polygon_fundamentals.parity.company_values import company_values
 from polygon_fundamentals.parity.findings import NAMES, StatementFindings
-from polygon_fundamentals.parity.run import Question, names_to_look_up, sampled, v1_tickers
+from polygon_fundamentals.parity.run import (
+    Question,
+    names_found_missing,
+    names_to_look_up,
+    sampled,
+    v1_tickers,
+)
 from polygon_fundamentals.parity.tolerances import load_tolerances
 from polygon_fundamentals.periods.companies import clusters_of
-from polygon_fundamentals.reference.tickers import ReferenceTicker
+from polygon_fundamentals.reference.tickers import ReferenceTicker, company_name
 from polygon_fundamentals.statements import Generation, Statement
 from tests.filled import change_rows, comparison, filled, set_column
 
@@ -187,6 +193,19 @@ def test_a_symbol_that_passed_to_another_company_is_looked_up(mine: Lake) -> Non
         tickers = comparison(mine, CF, question).findings.frame("tickers")
         former = tickers[tickers["cik"] == "0000000001"]
         assert list(zip(former["ticker"], former["kind"], strict=True)) == [(ticker, kind)]
+
+
+def test_a_company_of_which_v2_has_empty_records_alone_is_looked_up(mine: Lake) -> None:
+    """Its files look like any others, until their amounts are compared."""
+    ticker = v1_tickers(mine)[0]
+    [cik] = companies_of(mine, Generation.V2)[ticker]
+    assert names_found_missing([comparison(mine, CF, QUESTION).findings]) == []
+    for name in v2_fields(CF):
+        nothing = set_column(name, lambda t: [None] * len(t))
+        change_rows(mine, Generation.V2, CF, nothing, ticker)
+    assert names_to_look_up(mine, v1_tickers(mine)) == []
+    findings = comparison(mine, CF, QUESTION).findings
+    assert names_found_missing([findings]) == sorted([ticker, company_name(cik)])
 
 
 def test_a_damaged_cache_is_built_anew(mine: Lake) -> None:
