@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals.errors import DamagedFileError
+from polygon_fundamentals.field_map import v2_fields
 from polygon_fundamentals.lake import Lake, cache, codec, processes
 from polygon_fundamentals.lake.catalogue import companies_of
 from polygon_fundamentals.lake.file_names import bucket_of, ticker_file_name
