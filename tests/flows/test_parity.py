@@ -141,7 +141,8 @@ def test_parity_from_end_to_end(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> 
     assert code in (0, 1)
     assert (first["tickers_compared"], first["sample"], first["seed"]) == (2, 2, 5)
     _, other = call("parity", *gone, "--tickers", d)
-    assert (other["tickers_compared"], other["passed"]) == (1, True)
+    assert (other["tickers_compared"], other["passed"]) == (1, False)
+    assert "lost_in_v2" in other["differences"]
     assert list(works.iterdir()) == []
     assert _links()[-1].startswith("[Data docs of this run](file:///")
 
