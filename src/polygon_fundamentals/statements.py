@@ -83,3 +83,5 @@ _V1_SECTIONS = {
 }
 
 V1_PATH = "/vX/reference/financials"
+# The index of filings, which says when periods were first filed.
+FILINGS_PATH = "/stocks/filings/vX/index"

@@ -56,7 +56,7 @@ ROOMS = {
         "periods": f"lake datasets field_map {GROUND}",
         "lake": f"normalise datasets {GROUND}",
         "normalise": f"datasets field_map {GROUND}",
-        "http": "reports settings keys locks errors",
+        "http": "reports settings keys locks errors statements",
         "datasets": f"field_map {GROUND}",
         "field_map": "errors statements",
         "server": "",

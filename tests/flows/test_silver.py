@@ -18,8 +18,7 @@ from polygon_fundamentals import ledger, silver
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.field_map import Relation, v1_sources
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.reference.original_dates import FILINGS_PATH
-from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.statements import FILINGS_PATH, Generation, Statement
 from sandbox import Sandbox, server
 from tests.builders.commands import call, call_with_errors, where
 from tests.conftest import KEY

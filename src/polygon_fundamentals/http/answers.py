@@ -31,6 +31,7 @@ from polygon_fundamentals.errors import (
     RetriableApiError,
     UnauthorizedError,
 )
+from polygon_fundamentals.statements import FILINGS_PATH, V1_PATH, Statement
 
 # An object of JSON, as it came.
 JsonObject = dict[str, Any]
@@ -198,7 +199,7 @@ def read_page(
         since = f"since {sunset}" if sunset else "(no sunset date was sent)"
         raise RetiredError(
             f"{what.split('?')[0]} answered 410: this endpoint is retired {since}. "
-            "Load v2 instead (--generation v2, or --use-v2); the v1 records of your lake stay",
+            f"{_after_retirement(what.split('?')[0])}",
             sunset,
         )
     if status == 401:
@@ -209,7 +210,7 @@ def read_page(
     if status == 403:
         raise NotEntitledError(
             f"{what.split('?')[0]} answered 403{said}. The key is valid but its plan does not "
-            "include this endpoint: change the plan, or load the other generation"
+            f"include this endpoint: change the plan{_without_plan(what.split('?')[0])}"
         )
     if status == 404:
         raise NotFoundError(
@@ -227,6 +228,22 @@ def read_page(
             "(the key would go with it): set --base-url to the API's own address"
         )
     raise ApiError(f"{what} answered {status}{said}, which this client does not know")
+
+
+def _after_retirement(path: str) -> str:
+    if path == V1_PATH:
+        return "Load v2 instead (--generation v2, or --use-v2); the v1 records of your lake stay"
+    if path == FILINGS_PATH:
+        return "Run without --original-dates; the dates that are known stay"
+    return "Install a newer version of this program, if there is one that knows what replaces it"
+
+
+def _without_plan(path: str) -> str:
+    if path == FILINGS_PATH:
+        return ", or run without --original-dates"
+    if path in (V1_PATH, *(statement.v2_path for statement in Statement)):
+        return ", or load the other generation"
+    return ""
 
 
 def _host(address: str) -> str:

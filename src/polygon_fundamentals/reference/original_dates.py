@@ -34,9 +34,8 @@ from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.reference.edgar_dates import EdgarDates, ReportsOf, first_filings
 from polygon_fundamentals.reference.filing_alignment import align
-from polygon_fundamentals.statements import Generation, Statement, Timeframe
+from polygon_fundamentals.statements import FILINGS_PATH, Generation, Statement, Timeframe
 
-FILINGS_PATH = "/stocks/filings/vX/index"
 QUARTERLY_FORMS = ("10-Q", "10-QT", "10-QSB")
 ANNUAL_FORMS = ("10-K", "10-KT", "10-K405", "10-KSB")
 EXACT = "edgar"

@@ -14,6 +14,7 @@ from polygon_fundamentals import errors
 from polygon_fundamentals.http import rate_limit
 from polygon_fundamentals.http.client import FAILURES_UNTIL_ASKED, FAILURES_UNTIL_DOWN, Client
 from polygon_fundamentals.settings import Settings
+from polygon_fundamentals.statements import FILINGS_PATH, V1_PATH, Snapshot, Statement
 from tests.servers import Answer, Asked, Script, results, serving
 
 PATH = "/stocks/financials/v1/balance-sheets"
@@ -77,7 +78,7 @@ FINAL = [
         "since 2020-10-09",
     ),
     (Answer(410, b"", {"Sunset": "2020-10-09"}), errors.RetiredError, "since 2020-10-09"),
-    (Answer(410, b""), errors.RetiredError, "Load v2 instead"),
+    (Answer(410, b""), errors.RetiredError, "no sunset date"),
     (
         Answer(400, b'{"error":"bad key Bearer ' + KEY.upper().encode() + b'"}'),
         errors.BadRequestError,
@@ -111,6 +112,27 @@ def test_final_answers_are_told_at_once_with_a_remedy(
         assert "\n" not in str(caught.value)
         assert KEY[:9] not in str(caught.value).lower()
         assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "ending"),
+    [
+        (V1_PATH, 403, "change the plan, or load the other generation"),
+        (V1_PATH, 410, "or --use-v2); the v1 records of your lake stay"),
+        (Statement.CASH_FLOW.v2_path, 403, "change the plan, or load the other generation"),
+        (Statement.CASH_FLOW.v2_path, 410, "one that knows what replaces it"),
+        (FILINGS_PATH, 403, "change the plan, or run without --original-dates"),
+        (FILINGS_PATH, 410, "Run without --original-dates; the dates that are known stay"),
+        (Snapshot.RATIOS.v2_path, 403, "include this endpoint: change the plan"),
+        ("/v3/reference/tickers", 403, "include this endpoint: change the plan"),
+        ("/v3/reference/tickers", 410, "one that knows what replaces it"),
+    ],
+)
+def test_the_remedy_is_one_for_the_endpoint(path: str, status: int, ending: str) -> None:
+    with serving(in_turn(Answer(status, b""))) as server:
+        with pytest.raises(errors.ApiError) as caught:
+            client_at(server.url).get(path, {"limit": "1"})
+        assert str(caught.value).endswith(ending)
 
 
 def test_a_refused_key_is_asked_about_once_only() -> None:
