@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,10 +13,16 @@ from uuid import UUID
 import httpx
 from prefect import get_run_logger
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
 from prefect.client.schemas.objects import State as RunState
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound, PrefectException
-from prefect.states import Crashed, Scheduled
+from prefect.states import Cancelling, Crashed, Scheduled
 
 from polygon_fundamentals import ledger
 from polygon_fundamentals.errors import ApiError, UsageError
@@ -30,6 +36,8 @@ SILENT_SECONDS = ledger.SILENT_SECONDS
 SHOWS_SECONDS = 60.0
 UNTAKEN_SECONDS = 600.0
 ATTEMPTS = 3
+_GOING_ON = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
+_PAGE = 200
 
 
 @dataclass
@@ -53,7 +61,11 @@ class Shard:
 
 
 def carry_out(lake: Lake, shards: list[Shard], common: dict[str, object]) -> None:
-    """Start every shard and wait until each has ended; replace the runs that died."""
+    """Start every shard and wait until each has ended; replace the runs that died.
+
+    A shard that a run of an earlier, interrupted call still loads is waited for, not started again.
+    Ctrl-C and a cancellation cancel the shards.
+    """
     try:
         with get_client(sync_client=True) as client:
             try:
@@ -63,14 +75,57 @@ def carry_out(lake: Lake, shards: list[Shard], common: dict[str, object]) -> Non
                     f"the deployment {SHARD_DEPLOYMENT} is not on the configured server; "
                     "`make deploy` registers it"
                 ) from error
-            for shard in shards:
-                _start(client, deployment, shard, common)
-            _wait(lake, client, shards, lambda shard: _start(client, deployment, shard, common))
+            going = _going_on(client, deployment, common)
+            try:
+                for shard in shards:
+                    shard.run = going.get(tuple(shard.tickers))
+                    if shard.run is None:
+                        _start(client, deployment, shard, common)
+                _wait(lake, client, shards, lambda shard: _start(client, deployment, shard, common))
+            except BaseException as error:
+                if not isinstance(error, Exception):  # Ctrl-C, or Prefect's TerminationSignal
+                    _cancel(client, shards)
+                raise
     except (httpx.HTTPError, PrefectException) as error:
         raise ApiError(
             f"the Prefect server stopped answering ({type(error).__name__}); the workers continue "
             "their shards. Run again when the server is back: what is done is skipped"
         ) from error
+
+
+def _going_on(
+    client: SyncPrefectClient, deployment: UUID, common: Mapping[str, object]
+) -> dict[tuple[str, ...], UUID]:
+    """Return tickers → the flow run of an earlier call that loads them with these parameters."""
+    chosen = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=[deployment]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_GOING_ON)),
+    )
+    found: dict[tuple[str, ...], UUID] = {}
+    for run in client.read_flow_runs(flow_run_filter=chosen, limit=_PAGE):
+        file = Path(str(run.parameters.get("tickers_file")))
+        if file.is_file() and common.items() <= run.parameters.items():
+            found[tuple(file.read_text(encoding="utf-8").split())] = run.id
+    return found
+
+
+def _cancel(client: SyncPrefectClient, shards: Sequence[Shard]) -> None:
+    """Cancel the shards that have not ended; what they loaded stays."""
+    log = get_run_logger()
+    for shard in shards:
+        if shard.run is not None and shard.open:
+            try:
+                client.set_flow_run_state(
+                    shard.run, Cancelling(message="the sharded load was interrupted")
+                )
+            except (httpx.HTTPError, PrefectException) as error:
+                log.warning(
+                    "shard %d continues, since the server did not cancel it (%s): run the same "
+                    "command again to wait for it, or `prefect flow-run cancel %s`",
+                    shard.number,
+                    type(error).__name__,
+                    shard.run,
+                )
 
 
 def _wait(
@@ -132,10 +187,10 @@ def _look(shard: Shard, state: RunState[Any] | None, entry: ledger.RunEntry | No
         else:
             shard.problem = entry.message or state_text
         return ""
-    if entry is not None and entry.outcome in (ledger.CRASHED, ledger.INTERRUPTED):
-        return f"its worker died ({entry.message})"
-    if kind is StateType.CANCELLED:
+    if kind in (StateType.CANCELLED, StateType.CANCELLING):
         shard.problem = "it was cancelled"
+    elif entry is not None and entry.outcome in (ledger.CRASHED, ledger.INTERRUPTED):
+        return f"its worker died ({entry.message})"
     elif kind is StateType.FAILED:
         shard.problem = state_text
     elif kind is StateType.CRASHED:
