@@ -7,13 +7,19 @@ use answer at once.
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from collections.abc import Sequence
 
 from flows.commands import COMMANDS
 from flows.commands.options import parameters_of
-from flows.commands.output import complain, program, unanswered, unforeseen
+from flows.commands.output import (
+    READER_LEFT,
+    complain,
+    nobody_reads,
+    program,
+    unanswered,
+    unforeseen,
+)
 from flows.commands.parser import parser
 from flows.runtime import quiet
 from flows.runtime.interrupt import requests_end_at_ctrl_c
@@ -30,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return command.run(parameters_of(command.parameters, arguments), as_json)
     except (FundamentalsError, OSError) as error:
         if isinstance(error, BrokenPipeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
+            nobody_reads()
+            return READER_LEFT
         ours = as_fundamentals_error(error)
         return complain(str(ours), ours.exit_code, as_json)
     except KeyboardInterrupt:

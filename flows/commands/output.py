@@ -11,6 +11,7 @@ import textwrap
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkstemp
 from typing import Any
@@ -24,6 +25,8 @@ _NAMED = re.compile(rf"(?<![\w/.-]){INSTALLED} (?=[a-z])")
 Lines = Callable[[Mapping[str, Any]], Iterable[str]]
 MARKS = {True: "ok ", False: "NO ", None: " ? "}  # None: not judged
 REASONS_SHOWN = MISSING_SHOWN = 5
+# As of a program that SIGPIPE ends: what it would have answered is not known.
+READER_LEFT = 141
 
 
 def program() -> str:
@@ -69,14 +72,30 @@ def finish(state: Any, lines: Lines, as_json: bool) -> int:
         return complain(str(state.message or state), 3, as_json)
     if "error" in report:
         return complain(report["error"], report["exit_code"], as_json)
-    if as_json:
-        # What went wrong, and the remedy, may stand in the message alone.
-        hidden = ("exit_code",) if report["exit_code"] else ("exit_code", "message")
-        print(json.dumps({k: v for k, v in report.items() if k not in hidden}))
-    else:
-        for line in lines(report):
-            print(fitted(reworded(line)))
+    with reader_may_leave():
+        if as_json:
+            # What went wrong, and the remedy, may stand in the message alone.
+            hidden = ("exit_code",) if report["exit_code"] else ("exit_code", "message")
+            print(json.dumps({k: v for k, v in report.items() if k not in hidden}))
+        else:
+            for line in lines(report):
+                print(fitted(reworded(line)))
     return int(report["exit_code"])
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Let the answer stand where `| head` has read enough: its exit code says how it came out."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        nobody_reads()
+
+
+def nobody_reads() -> None:
+    """Send what is still to be printed nowhere, so that Python's end does not fail for it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def unanswered(error: Exception) -> ApiError | None:

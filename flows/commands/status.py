@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from flows.commands.output import reworded
+from flows.commands.output import reader_may_leave, reworded
 from flows.contacts import whom_to_tell
 from flows.parameters.declaration import Flag
 from flows.parameters.lake import StatusParameters
@@ -69,7 +69,8 @@ def run(given: StatusCommand, as_json: bool) -> int:
     if given.html:
         replace_file(Path(given.html).absolute(), as_html(figures, rows).encode())
     if as_json:
-        print(json.dumps(json_of(figures, rows) | {"contacts": whom_to_tell()}))
+        with reader_may_leave():
+            print(json.dumps(json_of(figures, rows) | {"contacts": whom_to_tell()}))
         return code
     from rich.console import Console
     from rich.live import Live
@@ -77,7 +78,10 @@ def run(given: StatusCommand, as_json: bool) -> int:
     if not given.watch:
         # A file or a pipe has no width: wide enough that nothing is cut.
         console = Console(width=None if sys.stdout.isatty() else WIDE)
-        console.print(shown(figures, rows, console.width))
+        with console.capture() as screen:
+            console.print(shown(figures, rows, console.width))
+        with reader_may_leave():
+            print(screen.get(), end="")
         return code
     with Live(auto_refresh=False) as live:
         while True:

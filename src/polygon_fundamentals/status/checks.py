@@ -280,5 +280,5 @@ def _target(measured: Measured) -> Row:
         return Row(target.title, None, f"not measured: {measured.missing} ({goal})", "target")
     missed = measured.verdict == "missed"
     reason = f"{measured.measured:g}{unit}: {measured.verdict} ({goal})"
-    remedy = REMEDIES[measured.name] if missed else ""
+    remedy = REMEDIES.get(measured.name, "") if missed else ""
     return Row(target.title, not missed, reason, "target", remedy)

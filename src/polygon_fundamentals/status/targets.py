@@ -55,7 +55,6 @@ PLANNED = {
 # What to do where one is missed.
 REMEDIES = {
     "download": "raise `POLYGON_THREADS`, then run `historical-load` again",
-    "requests": "raise `POLYGON_THREADS`, then run `historical-load` again",
     "storage": "compare the sizes in `status --json`; change the target with the reason beside it",
     "memory": "lower `POLYGON_PROCESSES`, then run the load again",
     "lag": "look for late runs with `prefect flow-run ls`, then run `daily-update`",

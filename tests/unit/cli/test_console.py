@@ -43,6 +43,17 @@ def test_the_lake_is_the_callers_and_not_the_projects(tmp_path: Path) -> None:
     assert f"there is no lake at {tmp_path / 'data'}" in done.stderr
 
 
+@pytest.mark.slow
+def test_a_reader_that_leaves_early_hides_no_exit_code(tmp_path: Path) -> None:
+    runs = tmp_path / "lake" / "ops" / "runs"
+    runs.mkdir(parents=True)
+    (runs / "20260702T000000000000Z-x.json").write_text("{")
+    for words in ("status", "status --json", "checklist --json"):
+        line = f"({NAME} {words}; echo $? >{tmp_path}/code) | true"
+        done = from_cron(line, tmp_path, {"QUANTLAKE_ROOT": str(tmp_path / "lake")})
+        assert (done.stderr, (tmp_path / "code").read_text()) == ("", "1\n"), words
+
+
 def test_without_the_checkout_the_command_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -280,7 +280,10 @@ def load_of(lake: Lake, tickers: int, requests: int, **more: Any) -> dict[str, d
         (107, 213, {}, "missed", "needed only 213 requests"),
         (800, 2700, {}, "acceptable", "acceptable"),
         (1000, 3000, {}, "met", "met"),
-        (1000, 2300, {}, "met", "missed"),
+        # As the whole market is loaded: storing takes the time, and fewer requests are better.
+        (1000, 2300, {}, "met", "230 of the 300 allowed"),
+        (6000, 155, {"requests_per_minute": 100}, "met", "16 of the 100 allowed"),
+        (300, 38, {"requests_per_minute": 5}, "the limit was 5", "4 of the 5 allowed"),
         (1000, 50, {"requests_per_minute": 5}, "the limit was 5", "met"),
         (12, 60, {"requests_per_minute": 5}, "had 12 tickers, not 100", "met"),
     ],
