@@ -27,7 +27,8 @@ from polygon_fundamentals.reports import LoadReport
 from polygon_fundamentals.settings import threads
 from polygon_fundamentals.statements import Generation
 
-LOCK_SECONDS = 10.0
+# A drill of a large lake links files for minutes, and a cutover builds silver.
+LOCK_SECONDS = 300.0
 
 Report = dict[str, Any]
 
@@ -159,7 +160,7 @@ def recorded_run(
         LakeError: v1 is written, and it is in the archive.
     """
     lake.prepare()
-    with shared(lake.lock("writers"), LOCK_SECONDS, "the lake's switch (a cutover or rollback)"):
+    with shared(lake.lock("writers"), LOCK_SECONDS, "a switch or drill of the lake"):
         if Generation.V1 in writes:
             refuse_archived(lake)
         recover(lake)

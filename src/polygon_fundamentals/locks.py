@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from polygon_fundamentals.errors import LakeLockedError
@@ -88,16 +88,25 @@ def _lock(descriptor: int, kind: int, timeout: float | None, what: str) -> None:
                 fcntl.flock(descriptor, kind)
         return
     until = time.monotonic() + timeout
-    while True:
-        try:
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-            return
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise
-        if time.monotonic() >= until:
-            raise LakeLockedError(
-                f"the lock of {what} is held by another run; wait for it to end "
-                "(`polygon-fundamentals status` names it), then run again"
-            )
-        time.sleep(0.05)
+    if _got(descriptor, kind):
+        return
+    with _telling_of_the_wait(what) if timeout > WARN_SECONDS else nullcontext():
+        while time.monotonic() < until:
+            time.sleep(0.05)
+            if _got(descriptor, kind):
+                return
+    raise LakeLockedError(
+        f"the lock of {what} is held by another run; wait for it to end "
+        "(`polygon-fundamentals status` names it), then run again"
+    )
+
+
+def _got(descriptor: int, kind: int) -> bool:
+    """Take the lock if it is free; return whether it was."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            raise
+        return False
+    return True

@@ -36,6 +36,7 @@ from polygon_fundamentals.statements import Generation
 
 # Read, never written, by what a switch does; the rest of ops/ belongs to the real lake.
 _OPS = ("index", "revisions", "cache", "adopted", "kept")
+_NO_LINK = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV)
 _FICLONE = 0x40049409  # linux/fs.h
 
 
@@ -74,7 +75,8 @@ def drill(
             with exclusive(lake.lock("writers"), wait_seconds, "the lake (a load)"):
                 copy = linked_copy(lake, where)
                 context.on_reached("copy made")
-                before = _sums(lake)
+            # Loads go on meanwhile: what they change shows as changed.
+            before = _sums(lake)
             copied = time.monotonic() - started
             report = _over_and_back(copy, context, today)
             if figures_file(copy).is_file():
@@ -221,7 +223,7 @@ def _link(path: Path, to: Path) -> None:
     try:
         os.link(path, to)
     except OSError as error:
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK):
+        if error.errno not in _NO_LINK:
             raise
         try:
             with path.open("rb") as source, to.open("wb") as target:
@@ -229,8 +231,16 @@ def _link(path: Path, to: Path) -> None:
             shutil.copystat(path, to)
         except OSError:
             to.unlink(missing_ok=True)
+            if error.errno == errno.EPERM and path.stat().st_uid != os.geteuid():
+                raise LakeError(
+                    f"{path} belongs to another user, and the system lets only its owner, or who "
+                    f"may write it, link it; `chmod -R g+w {path.parent}` or `chown` as that user, "
+                    "then run again"
+                ) from error
+            why = "supports neither hard links nor copy-on-write"
+            if error.errno == errno.EXDEV:
+                why = "is another than that of the lake's ops/, so its files cannot be linked there"
             raise LakeError(
-                f"the file system of {path.parent} supports neither hard links nor copy-on-write, "
-                "so a drill would copy every byte; copy the lake yourself, and run the drill on "
-                "the copy with --lake"
+                f"the file system of {path.parent} {why}, and a drill would copy every byte; copy "
+                "the lake yourself, and run the drill on the copy with --lake"
             ) from error

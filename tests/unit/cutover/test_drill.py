@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pytest
 
-from polygon_fundamentals.cutover.drill import drill
-from polygon_fundamentals.errors import LakeLockedError
+from polygon_fundamentals.cutover import drill as module
+from polygon_fundamentals.cutover.drill import drill, linked_copy
+from polygon_fundamentals.errors import LakeError, LakeLockedError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.locks import exclusive, shared
 from polygon_fundamentals.statements import Generation, Statement
@@ -77,3 +84,48 @@ def test_a_file_that_changes_meanwhile_is_told(filled: Lake) -> None:
 def test_a_lake_that_is_being_loaded_is_not_drilled(filled: Lake) -> None:
     with shared(filled.lock("writers")), pytest.raises(LakeLockedError, match="held by another"):
         drill(filled, context(filled), TODAY, wait_seconds=0.1)
+
+
+def test_loads_wait_while_the_copy_is_made_and_no_longer(
+    filled: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really, loaded = module.checksums, list[str]()
+
+    def checksums(folder: Path) -> dict[str, str]:
+        with shared(filled.lock("writers"), 0):
+            loaded.append(folder.name)
+        return really(folder)
+
+    monkeypatch.setattr(module, "checksums", checksums)
+    assert drill(filled, context(filled), TODAY).passed
+    assert {"bronze", "silver"} <= set(loaded)
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or Path("/proc/sys/fs/protected_hardlinks").read_text().strip() != "1",
+    reason="only root can be another user, and the system must protect hard links",
+)
+def test_files_of_another_user_are_no_fault_of_the_file_system() -> None:
+    # Not below pytest's folder, which only its owner may enter.
+    with TemporaryDirectory(prefix="drill-") as folder:
+        lake = fill(Lake(Path(folder) / "lake"))
+        for where, _, names in os.walk(folder):
+            Path(where).chmod(0o777)
+            for name in names:
+                (Path(where) / name).chmod(0o644)
+        os.seteuid(65534)
+        try:
+            with pytest.raises(LakeError, match=r"belongs to another user, .* `chmod -R g\+w "):
+                linked_copy(lake, lake.ops / "drill" / "x")
+        finally:
+            os.seteuid(0)
+
+
+def test_a_year_on_another_disk_is_told(filled: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*_: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", link)
+    monkeypatch.setattr(fcntl, "ioctl", link)
+    with pytest.raises(LakeError, match=r"is another than that of the lake's ops/"):
+        linked_copy(filled, filled.ops / "drill" / "x")
