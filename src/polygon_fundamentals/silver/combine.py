@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from polygon_fundamentals.periods.match import OLD_DATES_DAYS, OLD_DATES_UNTIL, match_periods
+from polygon_fundamentals.silver.names import Names
 from polygon_fundamentals.silver.statement_rows import Floats, Side
 from polygon_fundamentals.silver.timeline import (
     COMPANY_END,
@@ -91,6 +92,26 @@ def earliest_filings(filings: pd.DataFrame) -> pd.DataFrame:
     until = firsts["since"].groupby(ids).shift(-1, fill_value=FOREVER)
     firsts = firsts.assign(until=until)
     return firsts.sort_values("date", kind="stable", ignore_index=True)
+
+
+def estimates_of(
+    dates: Sequence[tuple[str, pd.Series[int]]], names: Names
+) -> list[tuple[str, pd.DataFrame]]:
+    """Return the dates of each source of `by_source`, each known from itself on."""
+    estimates = []
+    for source, days in dates:
+        frame = pd.DataFrame(
+            {
+                "company": names.companies.get_indexer(days.index.get_level_values(0)),
+                "end": days.index.get_level_values(1).to_numpy(dtype=np.int64) + END_OFFSET,
+                "since": days.to_numpy(),
+                "until": FOREVER,
+                "date": days.to_numpy(),
+            }
+        )
+        frame = frame[frame["company"] >= 0]
+        estimates.append((source, frame.sort_values("date", kind="stable", ignore_index=True)))
+    return estimates
 
 
 def combine(primary: Generation, v1: Sides, v2: Sides, moves: pd.DataFrame) -> list[Side]:

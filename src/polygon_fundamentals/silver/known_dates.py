@@ -12,20 +12,22 @@ A version counts from the day on which its content could be known:
   which cannot be true: the first filing that any record of the same company and period end has, or
   the day on which it was observed, if that is sooner.
 
-No version could be known before its period had ended, whenever it was observed.
+No version could be known before its period had ended, whenever it was observed, and none of v2 by a
+filing before the period's first one: see `filed_no_sooner`.
 In which order they follow one another: see `version_order`. A withdrawn record ends on the day on
 which its absence was observed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from polygon_fundamentals.datasets.keys import PERIOD
+from polygon_fundamentals.datasets.schemas import DAY
 from polygon_fundamentals.periods.companies import company_keys
 from polygon_fundamentals.periods.current import period_keys
 from polygon_fundamentals.silver.timeline import FOREVER
@@ -177,3 +179,30 @@ def first_filings(
     whole = days[~np.isnan(days)].astype("int64")
     series = pd.Series(whole, index=_company_ends(dated, generation, ciks))
     return series.groupby(level=[0, 1]).min()
+
+
+def earliest(filings: Iterable[pd.Series[int]]) -> pd.Series[int]:
+    """Return the earliest date that any of several `first_filings` has for each of its keys."""
+    return pd.concat(list(filings)).groupby(level=[0, 1]).min()
+
+
+def filed_no_sooner(table: pa.Table, first: pd.Series[int], ciks: Mapping[str, str]) -> pa.Table:
+    """Return v2's versions, each filed no sooner than the first filing that others know of.
+
+    `first` is that of v1 or of SEC, by company and period end as in `first_filings`. v2's date is
+    of the latest filing with the period, so that one before the first is a fault of the data. It
+    stays where v2's record was observed before that first filing: then the first is at fault.
+    """
+    filed = floats(table["filing_date"])
+    sooner = np.zeros(len(filed), dtype=bool)
+    if len(first):
+        keys = _company_ends(table, Generation.V2, ciks)
+        known = first.reindex(keys).to_numpy(dtype=np.float64, na_value=np.nan)
+        observed = floats(local_days(table["observed_at"]))
+        end = floats(table[PERIOD[Generation.V2][0]])
+        sooner = (end <= filed) & (filed < known) & (known <= observed)
+    if not sooner.any():
+        return table
+    days = pa.array(np.where(sooner, known, filed), from_pandas=True)
+    place = table.schema.get_field_index("filing_date")
+    return table.set_column(place, "filing_date", days.cast(pa.int32()).cast(DAY))

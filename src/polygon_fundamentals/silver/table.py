@@ -25,13 +25,14 @@ from polygon_fundamentals.periods.companies import (
     ticker_ciks,
 )
 from polygon_fundamentals.reference.edgar_cache import EdgarCache
-from polygon_fundamentals.reference.original_dates import by_source, load_dates
+from polygon_fundamentals.reference.original_dates import EXACT, by_source, load_dates
 from polygon_fundamentals.silver import known_dates, versions
 from polygon_fundamentals.silver.combine import (
     FirstFilings,
     combine,
     dates_of_v2,
     earliest_filings,
+    estimates_of,
     filings_of,
     moved_first,
 )
@@ -40,8 +41,6 @@ from polygon_fundamentals.silver.schema import history_schema, wide_schema
 from polygon_fundamentals.silver.statement_rows import Side, side_of
 from polygon_fundamentals.silver.timeline import (
     COMPANY_END,
-    END_OFFSET,
-    FOREVER,
     PERIOD,
     first_at,
     pack,
@@ -200,19 +199,30 @@ class Source:
         ciks = ticker_ciks(everything, {})
         names = Names.of(everything, ciks)
         del everything
-        estimates = self._estimates(names)
-        v1, first = _read(Generation.V1, tables.pop(Generation.V1), names, None, {})
-        sources = [(Generation.V1.value, first), *estimates]
+        dates = by_source(self.dates)
+        estimates = estimates_of(dates, names)
+        of_v1 = tables.pop(Generation.V1)
+        first = _first(of_v1, Generation.V1, names)
+        exact = dict(dates)[EXACT]
+        exact = exact[exact.index.isin(names.companies, level=0)]
+        known = known_dates.earliest([first, exact])
+        v1, v1_first = _read(Generation.V1, of_v1, names, first, None, {})
+        sources = [(Generation.V1.value, v1_first), *estimates]
         if self.generation is Generation.V1:
             sides = combine(self.generation, v1, {}, pd.DataFrame())
         else:
             dated = None
             if not strict:
                 dated = pd.concat([frame for _, frame in estimates], ignore_index=True)
-            v2, v2_first = _read(Generation.V2, tables.pop(Generation.V2), names, dated, v1)
+            of_v2 = {
+                statement: known_dates.filed_no_sooner(table, known, ciks)
+                for statement, table in tables.pop(Generation.V2).items()
+            }
+            first = _first(of_v2, Generation.V2, names)
+            v2, v2_first = _read(Generation.V2, of_v2, names, first, dated, v1)
             moves = dates_of_v2(v1, v2)
             sides = combine(self.generation, v1, v2, moves)
-            sources[0] = (Generation.V1.value, moved_first(first, moves))
+            sources[0] = (Generation.V1.value, moved_first(v1_first, moves))
             sources.append((Generation.V2.value, v2_first))
         sides = [side for side in sides if len(side)]
         if not sides:
@@ -220,37 +230,28 @@ class Source:
         rows = assemble(sides, self.generation, FirstFilings(sources), names, self.edgar)
         return Part(rows, left_out)
 
-    def _estimates(self, names: Names) -> list[tuple[str, pd.DataFrame]]:
-        """Return the dates that the filings index gives, each known from itself on."""
-        estimates = []
-        for source, days in by_source(self.dates):
-            frame = pd.DataFrame(
-                {
-                    "company": names.companies.get_indexer(days.index.get_level_values(0)),
-                    "end": days.index.get_level_values(1).to_numpy(dtype=np.int64) + END_OFFSET,
-                    "since": days.to_numpy(),
-                    "until": FOREVER,
-                    "date": days.to_numpy(),
-                }
-            )
-            frame = frame[frame["company"] >= 0]
-            estimates.append((source, frame.sort_values("date", kind="stable", ignore_index=True)))
-        return estimates
+
+def _first(
+    tables: Mapping[Statement, pa.Table], generation: Generation, names: Names
+) -> pd.Series[int]:
+    """Return the first filing of each company and period end in any statement."""
+    return known_dates.earliest(
+        known_dates.first_filings(table, generation, names.ciks) for table in tables.values()
+    )
 
 
 def _read(
     generation: Generation,
     tables: dict[Statement, pa.Table],
     names: Names,
+    first: pd.Series[int],
     dated: pd.DataFrame | None,
     proven: Mapping[Statement, Side],
 ) -> tuple[dict[Statement, Side], pd.DataFrame]:
     """Return one generation's sides and first filings, giving each table free when it is used up.
 
-    `dated` and `proven` are for v2: see `_unproven`.
+    `first` is `_first` of the tables. `dated` and `proven` are for v2: see `_unproven`.
     """
-    filings = [known_dates.first_filings(t, generation, names.ciks) for t in tables.values()]
-    first = pd.concat(filings).groupby(level=[0, 1]).min()
     sides, firsts = {}, []
     for statement in Statement:
         table = tables.pop(statement)

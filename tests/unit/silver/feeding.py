@@ -128,14 +128,14 @@ def noon(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, 20, tzinfo=UTC)
 
 
-def keep_dates(lake: Lake, dates: dict[str, str]) -> None:
-    """Keep first filings, by period end, as the filings index tells them."""
+def keep_dates(lake: Lake, dates: dict[str, str], source: str = original_dates.SURE) -> None:
+    """Keep first filings, by period end, as the filings index or another source tells them."""
     rows = [
         {
             "cik": "0000000001",
             "period_end": date.fromisoformat(end),
             "first_filing_date": date.fromisoformat(filed),
-            "source": "index",
+            "source": source,
             "form_type": "10-Q",
             "asked_at": noon(date(2026, 1, 1)),
         }
