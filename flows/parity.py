@@ -17,6 +17,7 @@ from flows.compare_tasks import compare_statements
 from flows.parameters.lake import ParityParameters
 from flows.runs import Report, one_by_one, recorded_run
 from flows.runtime.artifacts import publish_text
+from flows.runtime.progress import still_running
 from flows.signature import takes
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import today_in_new_york
@@ -36,6 +37,7 @@ from polygon_fundamentals.parity.run import (
 from polygon_fundamentals.parity.tolerances import load_accepted, load_tolerances
 from polygon_fundamentals.reference.edgar_cache import EdgarCache
 from polygon_fundamentals.reference.tickers import Known, known_tickers
+from polygon_fundamentals.reports import counted
 from polygon_fundamentals.settings import existing_lake_root, load_edgar_settings, load_settings
 from polygon_fundamentals.statements import Statement
 from tasks.context import RunSpec, find_key, rate_limit
@@ -142,11 +144,16 @@ def _compared(spec: RunSpec, chosen: list[str] | None, lacking: Sequence[str], d
     """
     where = Lake(Path(spec.lake))
     client = partial(_client, where, spec.base_url)
-    known = known_tickers(where, lacking, client, day)
+
+    def look_up(names: Sequence[str]) -> Known:
+        with still_running(f"parity looks up {counted(len(names), 'name')} that v2 lacks"):
+            return known_tickers(where, names, client, day)
+
+    known = look_up(lacking)
     compare_statements(spec, chosen, known.tickers, day)
     found = [StatementFindings(s, statement_folder(spec, s)) for s in Statement]
     if unasked := set(names_found_missing(found)) - set(lacking):
-        known = known_tickers(where, [*lacking, *unasked], client, day)
+        known = look_up([*lacking, *unasked])
         drop_work(where, spec.run)
         compare_statements(spec, chosen, known.tickers, day)
     return known

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.http.answers import Page
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.reference.tickers import known_tickers, reference_file
@@ -59,9 +65,12 @@ def test_a_company_is_asked_for_under_whichever_symbol(lake: Lake) -> None:
             "GONE": False,
             "CIK0000000003": True,
             "CIK0000000004": False,
+            "CIK0000000005": None,  # asked about, and listed nowhere
         }
         assert {a.query["market"] for a in server.asked if "cik" in a.query} == {"stocks"}
-    note = known_tickers(lake, [*names, "NEVER", "CIK0000000006"], None, TODAY).note
+    known = known_tickers(lake, [*names, "NEVER", "CIK0000000006"], None, TODAY)
+    assert "CIK0000000006" not in known.tickers  # nobody asked
+    note = known.note
     assert note == "1 ticker and 1 company that v2 lacks left open (offline)"
 
 
@@ -124,3 +133,55 @@ def test_nothing_to_ask_for_needs_no_client(lake: Lake) -> None:
     known = known_tickers(lake, [], None, TODAY)
     assert (known.tickers, known.note) == ({}, None)
     assert not reference_file(lake).exists()
+
+
+def listing(asked: Asked) -> Answer:
+    """Answer as the whole list, in pages of two rows; or about one name, as `script` does."""
+    if "ticker" in asked.query or "cik" in asked.query:
+        return script(asked)
+    active = asked.query["active"]
+    rows = [{"market": "stocks", **row} for (_, listed), row in LISTED.items() if listed == active]
+    rows.append({"ticker": "OTC", "cik": "0000000006", "type": "CS", "market": "otc"})
+    at = int(asked.query.get("cursor", "0"))
+    more = f"{asked.path}?active={active}&cursor={at + 2}" if at + 2 < len(rows) else None
+    return results(rows[at : at + 2], **({"next_url": more} if more else {}))
+
+
+def test_many_names_are_looked_up_in_the_whole_list(lake: Lake, tmp_path: Path) -> None:
+    """One by one, a market with 3,000 delisted companies took 12,000 requests."""
+    some = ["HERE", "GONE", *(f"CIK000000000{n}" for n in range(3, 7))]
+    many = [*some, *(f"N{number:03}" for number in range(100))]
+    answers, requests = [], []
+    for place, names in ((lake, many), (Lake(tmp_path / "other"), some)):
+        with serving(listing) as server:
+            answers.append(known_tickers(place, names, lambda: client(server.url), TODAY))
+            requests.append(len(server.asked))
+    assert answers[0] == answers[1]
+    assert answers[0].tickers["CIK0000000003"] == {"active": True, "cik": "0000000003"}
+    assert requests[0] == 4
+    # Each is asked for again in its time, the unlisted ones on the next day.
+    with serving(listing) as server:
+        known_tickers(lake, many, lambda: client(server.url), TODAY)
+        assert server.asked == []
+
+
+@pytest.mark.parametrize("count", [0, 100])
+def test_what_was_asked_before_a_run_was_stopped_is_kept(lake: Lake, count: int) -> None:
+    names = ["GONE", "HERE", *(f"N{number:03}" for number in range(count))]
+    with serving(listing) as server:
+        api = client(server.url)
+        pages, asked = api.pages, itertools.count(1)
+
+        def stopped(path: str, params: Any) -> Iterator[Page]:
+            if next(asked) > 2:
+                raise KeyboardInterrupt
+            for page in pages(path, params):
+                yield page
+                if params["active"] == "false" and "ticker" not in params:
+                    raise KeyboardInterrupt  # in the middle of the list
+
+        api.pages = stopped  # type: ignore[method-assign]
+        with pytest.raises(KeyboardInterrupt):
+            known_tickers(lake, names, lambda: api, TODAY)
+    kept = json.loads(reference_file(lake).read_bytes())
+    assert kept.keys() == ({"HERE", "GONE"} if count else {"GONE"})

@@ -33,8 +33,8 @@ def missing_from_v2(
     `v1` has one row a company and ticker (`company`, `ticker`, `periods`). Columns of the result:
     company, ticker, kind, detail, periods. A ticker counts as present if v2 has a file for it or
     names it among the tickers of a record of the same company. `reference` is by ticker, and by
-    `company_name` for the companies: a company that is listed is missing, whatever became of its
-    ticker.
+    `company_name` for the companies: one that is listed, or could not be looked up, is missing,
+    whatever became of its ticker.
     """
     seen = pd.DataFrame(
         {
@@ -62,16 +62,20 @@ def missing_from_v2(
     was_listed = (active == False).groupby(rows["company"]).transform("any")  # noqa: E712
     inactive_company = (was_listed | (lives == False)) & ~is_listed  # noqa: E712
     passed_on &= ~is_listed
+    # Its ticker alone tells nothing of a company that may live under another one.
+    unknown = known_by_cik & ~rows["company"].map(company_name).isin(reference)
+    unknown &= inactive_company | passed_on
 
     rows["kind"] = np.select(
-        [there.notna(), inactive_company, passed_on],
-        [Kind.RENAMED.value, Kind.DELISTED.value, Kind.DELISTED.value],
+        [there.notna(), unknown, inactive_company | passed_on],
+        [Kind.RENAMED.value, Kind.MISSING.value, Kind.DELISTED.value],
         Kind.MISSING.value,
     )
     rows["detail"] = np.select(
-        [there.notna(), inactive_company, passed_on, lives == True],  # noqa: E712
+        [there.notna(), unknown, inactive_company, passed_on, lives == True],  # noqa: E712
         [
             "in v2 as " + there.fillna(""),
+            "v2 has no amounts of it, and its company could not be looked up",
             "inactive in the reference data",
             "a former holder of the ticker, now of CIK " + holder.fillna(""),
             "v2 has no amounts of it, and its company is listed",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -25,14 +25,20 @@ ASKED_AGAIN_AFTER = timedelta(days=30)
 UNLISTED_ASKED_AGAIN_AFTER = timedelta(days=1)
 # Common stock and depositary receipts file statements; funds, warrants, rights and units do not.
 FILING_TYPES = frozenset(("CS", "ADRC", "OS", "NYRS", "GDR", ""))
+# From so many names on the list is read whole, a thousand tickers a request; one by one each takes
+# one or two.
+_LIST_FROM = 50
 _COMPANY = re.compile(r"CIK(\d{10})")
 _UNLISTED: JsonObject = {"active": None, "cik": None}
 
 
 class ReferenceTicker(TypedDict, total=False):
-    """What `/v3/reference/tickers` says of a ticker, as far as it matters here."""
+    """What `/v3/reference/tickers` says of a ticker, as far as it matters here.
 
-    active: bool
+    `active` is None for a company that was asked about and is not listed.
+    """
+
+    active: bool | None
     cik: str | None
 
 
@@ -95,7 +101,8 @@ def known_tickers(
 ) -> Known:
     """Return whether tickers are active and whose they are; writes what was asked for.
 
-    A `company_name` among them is active if any stock of the company is, under whichever symbol.
+    A `company_name` among them is active if any stock of the company is, under whichever symbol,
+    and left out where nobody could ask about it.
     From `ops/reference/tickers.json`, and where that is silent or older than a month from the
     API. Without a client, or where the API does not answer or no longer lists a ticker, what is
     known stays, however old. What the API did not list is asked for again on the next day.
@@ -108,24 +115,21 @@ def known_tickers(
     if open_ones and client is None:
         note = f"{_in_words(open_ones)} that v2 lacks left open (offline)"
     elif open_ones and client is not None:
-        asked: JsonObject = {}
+        answered: set[str] = set()
         try:
-            api = client()
-            for ticker in open_ones:
-                before = {**_UNLISTED, **cached.get(ticker, {})}
-                answer = _ask(api, ticker) or {**before, "listed": False}
-                asked[ticker] = {**answer, "asked": today.isoformat()}
+            for answers in _answers(client(), open_ones):
+                cached = _keep(path, answers, today)
+                answered.update(answers)
         except FundamentalsError as error:
-            left = _in_words([name for name in open_ones if name not in asked])
+            left = _in_words([name for name in open_ones if name not in answered])
             note = f"{left} that v2 lacks could not be looked up: {error}"
-        if asked:
-            cached = {**_read(path), **asked}
-            replace_file(path, orjson.dumps(cached, option=orjson.OPT_INDENT_2))
     known: dict[str, ReferenceTicker] = {}
     for ticker in wanted:
-        entry = cached.get(ticker)
-        if entry and entry.get("active") is not None:
+        entry = cached.get(ticker, _UNLISTED)
+        if entry.get("active") is not None:
             known[ticker] = {"active": bool(entry["active"]), "cik": entry.get("cik")}
+        elif "asked" in entry and _COMPANY.fullmatch(ticker):
+            known[ticker] = {"active": None, "cik": None}
     return Known(known, note)
 
 
@@ -147,6 +151,56 @@ def _is_open(entry: JsonObject, today: date) -> bool:
     unlisted = entry.get("active") is None or entry.get("listed") is False
     after = UNLISTED_ASKED_AGAIN_AFTER if unlisted else ASKED_AGAIN_AFTER
     return str(entry.get("asked", "")) <= (today - after).isoformat()
+
+
+def _answers(client: Client, names: Sequence[str]) -> Iterator[dict[str, JsonObject | None]]:
+    """Yield what the API says of some names, a part at a time; None of what it does not list.
+
+    Few are asked for one by one. For many the whole list is read, of whichever market.
+    """
+    if len(names) < _LIST_FROM:
+        for name in names:
+            yield {name: _ask(client, name)}
+        return
+    left = set(names)
+    # Among the active first, since old symbols are given anew.
+    for active in ("true", "false"):
+        params = {"active": active, "limit": "1000", "sort": "ticker"}
+        for page in client.pages(TICKERS_PATH, params):
+            found: dict[str, JsonObject | None] = {
+                name: {"active": active == "true", "cik": cik}
+                for row in _named(page)
+                for name, cik in _names_of(row)
+                if name in left
+            }
+            left -= found.keys()
+            if found:
+                yield found
+    if left:
+        yield dict.fromkeys(sorted(left))
+
+
+def _names_of(row: JsonObject) -> Iterator[tuple[str, str | None]]:
+    """Yield the ticker of a row of the list and, of a stock, its company; each with the CIK."""
+    cik = row.get("cik")
+    yield row["ticker"], cik
+    if cik and row.get("market") == "stocks" and str(row.get("type") or "") in FILING_TYPES:
+        yield company_name(str(cik)), str(cik).zfill(10)
+
+
+def _keep(
+    path: Path, answers: Mapping[str, JsonObject | None], today: date
+) -> dict[str, JsonObject]:
+    """Add answers to what is kept, and return all of it; of an unlisted name what was known stays.
+
+    Written at each part, so that a run that is stopped asks for the rest alone.
+    """
+    kept = _read(path)
+    for name, answer in answers.items():
+        before = {**_UNLISTED, **kept.get(name, {})}
+        kept[name] = {**(answer or {**before, "listed": False}), "asked": today.isoformat()}
+    replace_file(path, orjson.dumps(kept, option=orjson.OPT_INDENT_2))
+    return kept
 
 
 def _ask(client: Client, name: str) -> JsonObject | None:

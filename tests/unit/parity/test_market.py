@@ -402,8 +402,17 @@ def drop(market: Market, cik: str) -> None:
 REFERENCE: dict[str, dict[str, ReferenceTicker]] = {
     "missing": {"AAA": {"active": True, "cik": "0000000001"}},
     "unknown": {},
-    "delisted": {"AAA": {"active": False, "cik": "0000000001"}},
-    "passed on": {"AAA": {"active": True, "cik": "0000000099"}},
+    "delisted": {
+        "AAA": {"active": False, "cik": "0000000001"},
+        "CIK0000000001": {"active": None, "cik": None},
+    },
+    "passed on": {
+        "AAA": {"active": True, "cik": "0000000099"},
+        "CIK0000000001": {"active": None, "cik": None},
+    },
+    # The list of tickers did not answer, and its symbol alone is known from before.
+    "symbol inactive, company unknown": {"AAA": {"active": False, "cik": "0000000001"}},
+    "symbol passed on, company unknown": {"AAA": {"active": True, "cik": "0000000099"}},
     # What became of the company, whatever became of its symbol.
     "renamed, listed": {
         "AAA": {"active": False, "cik": "0000000001"},
@@ -424,6 +433,8 @@ REFERENCE: dict[str, dict[str, ReferenceTicker]] = {
         ("unknown", "missing"),
         ("delisted", "delisted"),
         ("passed on", "delisted"),
+        ("symbol inactive, company unknown", "missing"),
+        ("symbol passed on, company unknown", "missing"),
         ("renamed, listed", "missing"),
         ("passed on, listed", "missing"),
         ("symbol unknown, delisted", "delisted"),
@@ -438,6 +449,8 @@ def test_a_company_that_v2_lacks(facts: Market, reference: str, kind: str) -> No
         ["AAA", kind, "cash_flow"],
         ["AAA", kind, "balance_sheets"],
     ]
+    looked_up = "company unknown" not in reference
+    assert looked_up != absent["detail"].str.endswith("could not be looked up").all()
     assert parity.missing_periods.empty
     assert parity.missing_tickers == (["AAA"] if kind == "missing" else [])
     assert (not over_budget(parity, TOLERANCES)) == (kind != "missing")
@@ -460,6 +473,7 @@ def test_a_company_whose_former_symbol_is_inactive(
     reference: dict[str, ReferenceTicker] = {
         "BBB": other,
         "BBB.A": {"active": False, "cik": "0000000002"},
+        "CIK0000000002": {"active": None, "cik": None},
     }
     absent = compare(market, reference, statements=(CF,)).absent_tickers
     assert absent[["ticker", "kind"]].to_numpy().tolist() == [["BBB", kind], ["BBB.A", kind]]

@@ -158,7 +158,11 @@ def test_what_is_known_of_a_ticker_changes_its_result(mine: Lake) -> None:
     ticker = v1_tickers(mine)[0]
     change_rows(mine, Generation.V2, CF, lambda t: t.slice(0, 0), ticker)
     before = comparison(mine, CF, QUESTION).findings.frame("tickers")
-    told = Question(TOLERANCES, (), {ticker: {"active": False, "cik": None}}, QUESTION.today)
+    company = company_name(next(iter(companies_of(mine, Generation.V1)[ticker])))
+    gone: dict[str, ReferenceTicker] = {
+        name: {"active": False, "cik": None} for name in (ticker, company)
+    }
+    told = Question(TOLERANCES, (), gone, QUESTION.today)
     after = comparison(mine, CF, told)
     kinds = after.findings.frame("tickers").set_index("ticker")["kind"]
     assert before.set_index("ticker")["kind"][ticker] == "missing"
@@ -185,9 +189,11 @@ def test_a_symbol_that_passed_to_another_company_is_looked_up(mine: Lake) -> Non
     present = next(iter(companies_of(mine, Generation.V2)[ticker]))
     passed_on: dict[str, ReferenceTicker] = {ticker: {"active": True, "cik": present}}
     lives: dict[str, ReferenceTicker] = {company: {"active": True, "cik": "0000000001"}}
+    unlisted: dict[str, ReferenceTicker] = {company: {"active": None, "cik": None}}
     for reference, kind in (
         ({}, "missing"),
-        (passed_on, "delisted"),
+        (passed_on, "missing"),
+        (passed_on | unlisted, "delisted"),
         (passed_on | lives, "missing"),
     ):
         question = Question(TOLERANCES, (), reference, QUESTION.today)
