@@ -7,7 +7,7 @@ worker was killed stays Running, and holds its deployment's place against every 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import cast
@@ -35,7 +35,7 @@ _PAYLOAD = (
 # Without it Prefect sends a template's text with no content type, which receivers refuse.
 _HEADERS = {"Content-Type": "application/json"}
 # name → (what the message starts with, the events, whose runs)
-_RUNS: dict[str, tuple[str, set[str], str]] = {
+_RUNS: dict[str, tuple[str, set[str], tuple[str, ...]]] = {
     "polygon-fundamentals: a run failed": (
         "failed",
         {
@@ -43,13 +43,18 @@ _RUNS: dict[str, tuple[str, set[str], str]] = {
             "prefect.flow-run.Crashed",
             "prefect.flow-run.TimedOut",
         },
-        TAG,
+        (TAG,),
     ),
-    "polygon-fundamentals: a run is late": ("late", {"prefect.flow-run.Late"}, TAG),
+    # Of those that a schedule starts: more shards than workers wait for their turn by design.
+    "polygon-fundamentals: a run is late": (
+        "late",
+        {"prefect.flow-run.Late"},
+        (TAG, "auto-scheduled"),
+    ),
     "polygon-fundamentals: parity failed": (
         "parity failed",
         {"prefect.flow-run.Failed"},
-        "parity",
+        ("parity",),
     ),
 }
 
@@ -92,19 +97,22 @@ def _settings(automation: AutomationCore) -> dict[str, object]:
 
 
 def _automation(
-    name: str, tag: str, trigger: dict[str, object], action: CallWebhook | ChangeFlowRunState
+    name: str,
+    tags: Sequence[str],
+    trigger: dict[str, object],
+    action: CallWebhook | ChangeFlowRunState,
 ) -> AutomationCore:
-    """Return the automation that acts on events of the runs with a tag."""
+    """Return the automation that acts on events of the runs with all of the tags."""
     # An update sends only what is set here, and the server refuses one without `posture`.
     common: dict[str, object] = {
         "posture": Posture.Reactive,
         "threshold": 1,
         "within": timedelta(0),
         "match": {"prefect.resource.id": "prefect.flow-run.*"},
-        "match_related": {
-            "prefect.resource.role": "tag",
-            "prefect.resource.id": f"prefect.tag.{tag}",
-        },
+        "match_related": [
+            {"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{tag}"}
+            for tag in tags
+        ],
     }
     return AutomationCore(
         name=name,
@@ -128,7 +136,7 @@ def _ending_dead_runs() -> AutomationCore:
     }
     message = f"no heartbeat for {seconds} s: its worker died"
     return _automation(
-        DEAD, TAG, trigger, ChangeFlowRunState(state=StateType.CRASHED, message=message)
+        DEAD, (TAG,), trigger, ChangeFlowRunState(state=StateType.CRASHED, message=message)
     )
 
 
@@ -163,12 +171,12 @@ def _stored_block(client: SyncPrefectClient) -> UUID | None:
 
 def _call_of(client: SyncPrefectClient, name: str) -> AutomationCore:
     """Return the automation that calls the webhook."""
-    words, events, tag = _RUNS[name]
+    words, events, tags = _RUNS[name]
     # Where the block is not there yet, the step before this one makes it.
     block = _stored_block(client) or UUID(int=0)
     return _automation(
         name,
-        tag,
+        tags,
         {"expect": events},
         CallWebhook(block_document_id=block, payload=_PAYLOAD % words),
     )

@@ -71,11 +71,14 @@ def told_of(served: World, receiver: Receiver) -> Receiver:
     return receiver
 
 
-def started(served: World, deployment: str, **parameters: Any) -> dict[str, Any]:
-    """Start a run of a deployment now."""
+def started(
+    served: World, deployment: str, tags: list[str] | None = None, **parameters: Any
+) -> dict[str, Any]:
+    """Start a run of a deployment now, with its tags and these."""
     place = f"/deployments/{served.deployments()[deployment]['id']}/create_flow_run"
     made: dict[str, Any] = served.api(
-        place, {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+        place,
+        {"parameters": parameters, "state": {"type": "SCHEDULED"}, "tags": tags or []},
     )
     return made
 
@@ -135,12 +138,21 @@ def test_a_block_that_was_made_again_is_the_one_that_the_automations_call(
 
 
 def test_a_late_run_is_told_of(served: World, told_of: Receiver) -> None:
-    """No worker is there, so the run is late after 15 s."""
-    run = started(served, "status-daily")
+    """No worker is there, so the runs are late after 15 s; shards wait for their turn by design."""
+    shards = [started(served, "history-shard", tags=["shard"])["id"] for _ in range(2)]
+    for shard in shards:
+        until(lambda shard=shard: name_of_state(served, shard) == "Late", 90, "a late shard")
+    run = started(served, "status-daily", tags=["auto-scheduled"])
     (text,) = until(told_of.texts, 90, "a word of the late run")
     assert text.startswith(f"late: status / {run['name']}: ")
-    served.api(f"/flow_runs/{run['id']}", method="DELETE")
+    for waiting in (*shards, run["id"]):
+        served.api(f"/flow_runs/{waiting}", method="DELETE")
     told_of.told.clear()
+
+
+def name_of_state(served: World, run: str) -> str:
+    name: str = served.api(f"/flow_runs/{run}", method="GET")["state"]["name"]
+    return name
 
 
 def ends_of_status(served: World) -> dict[str, str]:
