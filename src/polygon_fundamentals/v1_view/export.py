@@ -226,9 +226,11 @@ def export_folder(
     """Write the whole lake in v1's form and layout into a new folder; return rows by statement.
 
     `folder` takes the place of `bronze/fundamentals`: `{statement}/year=YYYY/month=MM/
-    ticker=SYMBOL.parquet`. It appears whole or not at all. With `continue_v1` every record
-    that v1 has is given as v1 gave it, and v2's only for the periods that v1 lacks. `dates` are
-    written as such, or as the text that v1 sends (`TEXT_DATES`).
+    ticker=SYMBOL.parquet`. It appears whole or not at all; in an empty folder that is there
+    already, which may be mounted and cannot be replaced, one statement appears after the other.
+    With `continue_v1` every record that v1 has is given as v1 gave it, and v2's only for the
+    periods that v1 lacks. `dates` are written as such, or as the text that v1 sends
+    (`TEXT_DATES`).
 
     Raises:
         UsageError: the folder is there already.
@@ -238,10 +240,12 @@ def export_folder(
     if continue_v1:
         v1_records.refuse_archived(lake)
     folder = folder.resolve()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    is_there = folder.exists()
+    if is_there and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there already; give --output a new or empty folder")
     view = _View(lake, wide_table(lake, Generation.V2), differing, continue_v1)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    beside = folder if is_there else folder.parent
+    partial = beside / f".{folder.name}.{os.getpid()}.partial"
     partial.mkdir(parents=True)
     try:
         counts = {}
@@ -251,7 +255,11 @@ def export_folder(
             whole = pa.concat_tables(tables)
             _write(lake, whole, partial, statement, as_text=dates == TEXT_DATES)
         local.flush_to_disk(partial)
-        os.replace(partial, folder)
+        if is_there:
+            for made in sorted(partial.iterdir()):
+                os.rename(made, folder / made.name)
+        else:
+            os.rename(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return counts

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -307,6 +309,31 @@ def test_of_two_companies_under_a_ticker_only_the_one_that_v2_lacks_is_v1s(lake:
     assert export.export_folder(lake, link, ALL) == counts
     assert link.is_symlink()
     assert len(list(link.rglob("ticker=MU.parquet"))) == 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_mounted_folder_takes_an_export(lake: Lake, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=9m", "tmpfs", str(folder)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        export.export_folder(fill(lake), folder, ALL)
+        assert sorted(path.name for path in folder.iterdir()) == sorted(ALL)
+        assert list(folder.rglob("ticker=AAA.parquet"))
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_an_empty_folder_is_filled_and_not_replaced(lake: Lake, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    before = folder.stat().st_ino
+    export.export_folder(fill(lake), folder, ALL)
+    assert folder.stat().st_ino == before
+    assert sorted(path.name for path in folder.iterdir()) == sorted(ALL)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
 def test_a_lake_whose_cache_cannot_be_written_is_exported(lake: Lake) -> None:
