@@ -30,6 +30,7 @@ from polygon_fundamentals.v1_view.read_texts import WAIT_SECONDS, ReadTexts
 from polygon_fundamentals.v1_view.shelf_file import Shelf
 from polygon_fundamentals.v1_view.shelf_folder import ShelfFolder
 from polygon_fundamentals.v1_view.state import NotReadyError, State, records_of
+from polygon_fundamentals.v1_view.upkeep import Upkeep
 from polygon_fundamentals.v1_view.view import View
 from polygon_fundamentals.v1_view.worker import Worker
 
@@ -59,6 +60,7 @@ class Index:
         self.view = view
         self.lake = Lake(Path(view.root))
         self.state = State()
+        self.upkeep = Upkeep()
         self._folder = ShelfFolder(self.lake, view.name)
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -186,12 +188,10 @@ class Index:
         while not self._stop.is_set():
             try:
                 self._step(pending)
-            except (FundamentalsError, OSError, BrokenProcessPool) as error:
-                if not self._stop.is_set():
-                    log.warning("the lake is read again in a moment: %s", error)
-            except RuntimeError:
-                if not self._stop.is_set():  # the workers were stopped under a step
-                    raise
+                self.upkeep.succeeded()
+            except Exception as error:  # noqa: BLE001 - else an old state is served for ever
+                if not self._stop.is_set():  # else the workers were stopped under a step
+                    self.upkeep.failed(error)
             self._stop.wait(0.05 if self._has_more() else LOOK_SECONDS)
 
     def _has_more(self) -> bool:

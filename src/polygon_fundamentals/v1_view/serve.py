@@ -49,10 +49,12 @@ def make_app(index: Index, keys: Collection[str], public_url: str | None = None)
         return _response(answer, request.headers)
 
     @app.api_route("/health", methods=["GET", "HEAD"], summary="Whether the server answers")
-    def health() -> dict[str, object]:
-        state = index.state
+    def health(response: Response) -> dict[str, object]:
+        state, is_well = index.state, index.upkeep.is_well
+        if not is_well:  # records are answered as they were; the log says why
+            response.status_code = 503
         return {
-            "status": "OK",
+            "status": "OK" if is_well else "ERROR",
             "tickers": len(state.tickers),
             "tickers_ready": len(state.shelves),
             "complete": state.is_complete,
