@@ -16,7 +16,7 @@ from flows.commands import COMMANDS
 from flows.commands.output import finish
 from flows.parameters.declaration import Parameters
 
-SAID = re.compile(r"error: unexpected (.*); run the same command again .* the traceback in (\S+)\n")
+SAID = re.compile(r"error: unexpected (.*); run the same command again, .* traceback in (\S+)\n")
 
 
 @pytest.fixture(autouse=True)

@@ -40,7 +40,7 @@ def date_first_filing(lake: Lake, end: date) -> None:
     first = {"cik": CIK, "period_end": end, "first_filing_date": date.fromisoformat(FIRST)}
     row = first | {"source": original_dates.EXACT, "form_type": "10-Q"}
     schema = original_dates._WITHOUT_MOMENT
-    original_dates._keep(lake, [CIK], pa.Table.from_pylist([row], schema=schema))
+    original_dates._keep(lake, pa.Table.from_pylist([row], schema=schema))
 
 
 def served(lake: Lake, day: str) -> list[dict[str, Any]]:
