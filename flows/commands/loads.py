@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from flows.commands.output import daily_lines, load_lines
 from flows.commands.output_dir import lake_of
+from flows.commands.report_lines import daily_lines, load_lines
 from flows.commands.run import check_load, run_flow
 from flows.commands.spread import (
     MANY,

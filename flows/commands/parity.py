@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flows.commands.output import parity_lines
+from flows.commands.report_lines import parity_lines
 from flows.commands.run import run_flow
 from flows.commands.spread import SpreadParameters
 from flows.parameters.lake import ParityParameters

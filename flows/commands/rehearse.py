@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from flows.commands.output import finish, switch_lines
+from flows.commands.output import finish
+from flows.commands.report_lines import switch_lines
 from flows.parameters.declaration import Flag, Parameters
 from flows.parameters.shared import LakeFolder
 from polygon_fundamentals.errors import UsageError

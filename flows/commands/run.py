@@ -6,7 +6,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from flows.commands.output import Lines, finish, switch_lines
+from flows.commands.output import Lines, finish
+from flows.commands.report_lines import switch_lines
 from flows.parameters.declaration import Parameters
 from flows.runtime import quiet, temporary_server
 from polygon_fundamentals.lake.paths import Lake

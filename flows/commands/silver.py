@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from flows.commands.output import export_lines, publish_lines, silver_lines
+from flows.commands.report_lines import export_lines, publish_lines, silver_lines
 from flows.commands.run import run_flow
 from flows.commands.spread import SpreadParameters
 from flows.parameters.declaration import Flag, Parameters

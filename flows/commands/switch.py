@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from flows.commands.output import finish, switch_lines
+from flows.commands.output import finish
+from flows.commands.report_lines import switch_lines
 from flows.commands.run import run_here
 from flows.parameters.declaration import Flag, Parameters
 from flows.parameters.shared import LakeFolder

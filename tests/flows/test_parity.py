@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from prefect.client.orchestration import get_client
 
-from flows.commands.output import parity_lines
+from flows.commands.report_lines import parity_lines
 from polygon_fundamentals import ledger
 from polygon_fundamentals.field_map import v2_fields
 from polygon_fundamentals.lake import Lake
