@@ -27,6 +27,7 @@ def register() -> None:
         client.create_deployment(client.create_flow_from_name(flow_name), name=name)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("prefect_server")
 def test_a_run_that_ends_without_an_entry_in_the_lake_is_given_up(
     lake: Lake, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
@@ -74,6 +75,7 @@ def planned(lake: Lake, call: str) -> list[Shard]:
     return shards
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("prefect_server")
 def test_the_same_command_waits_for_the_shards_that_go_on_and_ctrl_c_cancels_them(
     lake: Lake, monkeypatch: pytest.MonkeyPatch

@@ -231,6 +231,7 @@ def written(lake: Lake, folder: Path) -> list[Any]:
     return rows
 
 
+@pytest.mark.slow
 def test_an_archived_v1_is_given_as_it_was_before(frozen: Lake, tmp_path: Path) -> None:
     lake = copy_on_v2(frozen, tmp_path / "lake")
     records = export.records(lake, ["ONE", "GONE"], ALL)
