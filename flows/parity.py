@@ -151,8 +151,8 @@ def _compared(spec: RunSpec, chosen: list[str] | None, lacking: Sequence[str], d
 
     known = look_up(lacking)
     compare_statements(spec, chosen, known.tickers, day)
-    found = [StatementFindings(s, statement_folder(spec, s)) for s in Statement]
-    if unasked := set(names_found_missing(found)) - set(lacking):
+    findings = [StatementFindings(s, statement_folder(spec, s)) for s in Statement]
+    if unasked := set(names_found_missing(findings)) - set(lacking):
         known = look_up([*lacking, *unasked])
         drop_work(where, spec.run)
         compare_statements(spec, chosen, known.tickers, day)

@@ -101,12 +101,12 @@ def _going_on(
         deployment_id=FlowRunFilterDeploymentId(any_=[deployment]),
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_GOING_ON)),
     )
-    found: dict[tuple[str, ...], UUID] = {}
+    runs: dict[tuple[str, ...], UUID] = {}
     for run in client.read_flow_runs(flow_run_filter=chosen, limit=_PAGE):
         file = Path(str(run.parameters.get("tickers_file")))
         if file.is_file() and common.items() <= run.parameters.items():
-            found[tuple(file.read_text(encoding="utf-8").split())] = run.id
-    return found
+            runs[tuple(file.read_text(encoding="utf-8").split())] = run.id
+    return runs
 
 
 def _cancel(client: SyncPrefectClient, shards: Sequence[Shard]) -> None:

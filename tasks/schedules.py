@@ -191,11 +191,12 @@ def _as_wanted(there: Recorded, wanted: Recorded) -> Recorded:
         ServerError: a deployment that should run has no schedule.
     """
     by_id = {entry["schedule_id"]: entry["active"] for entry in wanted}
+    ids = {entry["schedule_id"] for entry in there}
     names = {entry["deployment"] for entry in there}
     gone: dict[str, bool] = {}
     for entry in wanted:
-        name = entry["deployment"]
-        if entry["schedule_id"] not in {one["schedule_id"] for one in there}:
+        if entry["schedule_id"] not in ids:
+            name = entry["deployment"]
             gone[name] = gone.get(name, False) or entry["active"]
     if missing := sorted(name for name, active in gone.items() if active and name not in names):
         raise ServerError(

@@ -166,7 +166,7 @@ class ExpectNoFilingBeforeV1s(ParityRule):
     One before the period's end breaks the rule on that alone.
     """
 
-    title: ClassVar[str] = "No filing date lies before v1's first filing"
+    title: ClassVar[str] = "No filing date is before v1's first filing"
     noun: ClassVar[str] = "records of v2"
     shown: ClassVar[tuple[str, ...]] = (*CASE, "filing_date", "v1_first_filing")
 

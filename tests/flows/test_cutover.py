@@ -95,13 +95,13 @@ def test_a_rollback_switches_deployments_that_were_registered_anew(deployed: Lak
             if entry["generation"] != "v2":
                 client.delete_deployment(UUID(entry["deployment_id"]))
     register(root, "daily-v1-0", "v1", 1)
-    found = run(deployed, "rollback", schedules=schedules, checks=())
-    assert (found["exit_code"], found["state"]) == (4, "open")
-    assert "daily-both-2 should run, but has no schedule on the server; register" in str(found)
+    report = run(deployed, "rollback", schedules=schedules, checks=())
+    assert (report["exit_code"], report["state"]) == (4, "open")
+    assert "daily-both-2 should run, but has no schedule on the server; register" in str(report)
     register(root, "daily-both-2", "both", 2)
-    found = run(deployed, "rollback", schedules=schedules, checks=())
-    assert found["exit_code"] == 0
-    words = found["steps"][-1]["detail"].removeprefix("active now: ").split(", ")
+    report = run(deployed, "rollback", schedules=schedules, checks=())
+    assert report["exit_code"] == 0
+    words = report["steps"][-1]["detail"].removeprefix("active now: ").split(", ")
     assert sorted(words) == ["daily-both-2", "daily-v1-0"]
     now = {(e["deployment"], e["active"]) for e in schedules.recorded() or ()}
     assert now == {("daily-v1-0", True), ("daily-v2-1", False), ("daily-both-2", True)}

@@ -157,11 +157,11 @@ def test_the_list_of_tickers_is_asked_about_what_the_comparison_finds_missing(la
                 nothing = set_column(name, lambda t: [None] * len(t))
                 change_rows(lake, Generation.V2, statement, nothing, ticker)
         server.forget_requests()
-        code, told = call("parity", "--lake", str(lake.root), "--base-url", server.url)
+        code, answer = call("parity", "--lake", str(lake.root), "--base-url", server.url)
         asked = [(r.query.get("ticker"), r.query.get("cik")) for r in server.requests]
     [cik] = companies_of(lake, Generation.V1)[ticker]
     assert set(asked) == {(ticker, None), (None, cik)}
-    assert (code, told["missing_tickers"]) == (1, [ticker])
+    assert (code, answer["missing_tickers"]) == (1, [ticker])
 
 
 def _compared_columns(lake: Lake, statement: Statement) -> list[list[float | None]]:

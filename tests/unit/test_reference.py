@@ -183,5 +183,5 @@ def test_what_was_asked_before_a_run_was_stopped_is_kept(lake: Lake, count: int)
         api.pages = stopped  # type: ignore[method-assign]
         with pytest.raises(KeyboardInterrupt):
             known_tickers(lake, names, lambda: api, TODAY)
-    kept = json.loads(reference_file(lake).read_bytes())
-    assert kept.keys() == ({"HERE", "GONE"} if count else {"GONE"})
+    entries = json.loads(reference_file(lake).read_bytes())
+    assert entries.keys() == ({"HERE", "GONE"} if count else {"GONE"})

@@ -1,4 +1,4 @@
-"""The files that a team edits: every fault is told in one line, with its field and the remedy."""
+"""The files that a team edits: a fault is reported in one line, with its field and the remedy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Settings(BaseModel):
 AGAIN = "; correct the file, then run again"
 
 
-def told(read: Callable[[Path, type[Settings]], Settings], path: Path) -> str:
+def message_of(read: Callable[[Path, type[Settings]], Settings], path: Path) -> str:
     with pytest.raises(UsageError) as caught:
         read(path, Settings)
     return str(caught.value).removeprefix(f"{path}: ")
@@ -53,7 +53,7 @@ def test_what_a_file_says_and_what_it_leaves_out(tmp_path: Path) -> None:
          f"around a text in braces that has a comma in it{AGAIN}"),
     ],
 )  # fmt: skip
-def test_faults_are_told_in_one_line(
+def test_faults_are_reported_in_one_line(
     tmp_path: Path,
     read: Callable[[Path, type[Settings]], Settings],
     content: bytes,
@@ -61,17 +61,17 @@ def test_faults_are_told_in_one_line(
 ) -> None:
     file = tmp_path / "settings"
     file.write_bytes(content)
-    assert told(read, file) == words
+    assert message_of(read, file) == words
 
 
 def test_faults_of_yaml_stand_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "settings"
     file.write_text("days: [\n")
-    assert told(read_yaml, file).startswith("is not YAML (while parsing a flow node ")
-    assert "\n" not in told(read_yaml, file)
+    assert message_of(read_yaml, file).startswith("is not YAML (while parsing a flow node ")
+    assert "\n" not in message_of(read_yaml, file)
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     words = "cannot be read ({}); put the file back, then run again"
-    assert told(read_toml, tmp_path) == words.format("Is a directory")
-    assert told(read_yaml, tmp_path / "none") == words.format("No such file or directory")
+    assert message_of(read_toml, tmp_path) == words.format("Is a directory")
+    assert message_of(read_yaml, tmp_path / "none") == words.format("No such file or directory")

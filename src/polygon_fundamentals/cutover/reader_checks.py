@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from polygon_fundamentals.errors import AnswerIsNo, UsageError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.local import replace_file
+from polygon_fundamentals.reports import counted
 from polygon_fundamentals.settings import environment_with
 from polygon_fundamentals.settings_file import read_toml
 
@@ -233,13 +234,13 @@ def refuse_differences(
 
 
 def agreement(checks: Sequence[Check], compared: Sequence[Figure]) -> str:
-    """Return in words of how many checks that are met a figure was compared, and how many agree."""
+    """Return in words how many figures agree, and how many of the checks, all met, compared any."""
     if not compared:
         return "no readers' check compared a figure"
     agreeing = sum(figure.agrees for figure in compared)
     return (
-        f"{compared_checks(compared)} of {len(checks)} readers' checks compared figures, and "
-        f"{agreeing:,} of {len(compared):,} figures agree, as many as the checks ask for"
+        f"readers' checks are met: {agreeing:,} of {len(compared):,} figures agree, compared by "
+        f"{compared_checks(compared)} of {counted(len(checks), 'check')}"
     )
 
 

@@ -86,8 +86,8 @@ class ScheduleSteps:
 
     def _active(self) -> str:
         """Return in words what is active, as the server now has it."""
-        found = self.context.schedules.recorded() or []
-        return ", ".join(dict.fromkeys(e["deployment"] for e in found if e["active"])) or "none"
+        there = self.context.schedules.recorded() or []
+        return ", ".join(dict.fromkeys(e["deployment"] for e in there if e["active"])) or "none"
 
     def wait(self) -> str:
         """Wait until no flow run of v1 is going on.

@@ -169,7 +169,7 @@ def _page(path: Path) -> dict[str, str]:
 def signatures(lake: Lake, contacts: Contacts) -> list[Signature]:
     """Return the sign-offs that were given by today's holders of their roles.
 
-    Those of a cutover and of its rollback are for the next cutover: a rollback ends them.
+    A finished rollback ends those of `cutover` and `rollback`: the next cutover needs new ones.
     """
     rolled_back = last_done(lake, ROLLBACK)
     return [

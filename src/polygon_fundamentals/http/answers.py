@@ -185,6 +185,7 @@ def read_page(
         ApiError: final answers, each with its remedy.
     """
     sunset = header_day(headers.get("Sunset"))
+    path = what.split("?")[0]
     if status == 200:
         return _page(body, what, sunset, secret)
     said = _said(body, secret)
@@ -198,24 +199,21 @@ def read_page(
             raise BrownoutError(f"{what} answered 410 in a brownout before its sunset on {sunset}")
         since = f"since {sunset}" if sunset else "(no sunset date was sent)"
         raise RetiredError(
-            f"{what.split('?')[0]} answered 410: this endpoint is retired {since}. "
-            f"{_after_retirement(what.split('?')[0])}",
+            f"{path} answered 410: this endpoint is retired {since}. {_after_retirement(path)}",
             sunset,
         )
     if status == 401:
         raise UnauthorizedError(
-            f"{what.split('?')[0]} answered 401{said}. The API does not accept the key: check "
+            f"{path} answered 401{said}. The API does not accept the key: check "
             "POLYGON_API_KEY (or MASSIVE_API_KEY) and that the key is active"
         )
     if status == 403:
         raise NotEntitledError(
-            f"{what.split('?')[0]} answered 403{said}. The key is valid but its plan does not "
-            f"include this endpoint: change the plan{_without_plan(what.split('?')[0])}"
+            f"{path} answered 403{said}. The key is valid but its plan does not "
+            f"include this endpoint: change the plan{_without_plan(path)}"
         )
     if status == 404:
-        raise NotFoundError(
-            f"{what.split('?')[0]} answered 404{said}. Nothing is served there: check --base-url"
-        )
+        raise NotFoundError(f"{path} answered 404{said}. Nothing is served there: check --base-url")
     if status == 400:
         raise BadRequestError(
             f"{what} answered 400{said}. The API refuses the parameters: correct them"
@@ -223,7 +221,7 @@ def read_page(
     if 300 <= status < 400:
         host = _host(headers.get("Location", ""))
         raise ApiError(
-            f"{what.split('?')[0]} answered {status}, a redirect to {quoted(host, secret)}, "
+            f"{path} answered {status}, a redirect to {quoted(host, secret)}, "
             "which is not followed "
             "(the key would go with it): set --base-url to the API's own address"
         )

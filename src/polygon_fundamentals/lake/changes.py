@@ -31,8 +31,7 @@ class Incoming:
     generation's own spelling; with `Scope.COMPANIES` only they are complete. `raw`: v1's records as
     they were sent, one for each row of `table`, for files in another tool's form. `files`: what
     makes a file of one of its rows, where a dataset has no nested columns. `is_partial` says that
-    it lacks periods of so many tickers that none of these is withdrawn, and no
-    earlier filing is taken.
+    it lacks periods of so many tickers that no period is withdrawn and no earlier filing is taken.
     """
 
     table: pa.Table

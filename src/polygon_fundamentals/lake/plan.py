@@ -48,15 +48,15 @@ def plan_ticker(
     }
     if dataset.generation is Generation.V1 and incoming.scope is Scope.WINDOW:
         # It may hold an original filing and not its amendment. v2 has one row a period, the latest.
-        for key in _older(dataset, ticker, known, incoming, changed):
+        for key in _filed_later(dataset, ticker, known, incoming, winners, {k: k for k in changed}):
             losers.append(changed.pop(key))
     new = {key: i for key, i in winners.items() if key not in known.rows}
     past = [new.pop(key) for key in _gone_since(dataset, ticker, incoming, new)]
     withdrawn = _withdrawn(ticker, incoming, winners, known)
     if incoming.scope is Scope.COMPANIES:
-        found = _Difference(winners, new, changed, withdrawn)
-        found, withheld = _without_losses(dataset, ticker, known, incoming, found)
-        new, changed, withdrawn = found.new, found.changed, found.withdrawn
+        difference = _Difference(winners, new, changed, withdrawn)
+        difference, withheld = _without_losses(dataset, ticker, known, incoming, difference)
+        new, changed, withdrawn = difference.new, difference.changed, difference.withdrawn
         counts["rows_withheld"] += withheld
     plan = Plan(ticker, known)
     if losers:
@@ -97,9 +97,10 @@ def plan_ticker(
 
 @dataclass(frozen=True)
 class _Difference:
-    """What an answer says otherwise than the lake: key → position of its rows, and stored keys.
+    """How an answer differs from the lake.
 
-    `winners` are all of its rows.
+    `winners` (all rows of the answer), `new` and `changed` map keys to positions in the answer;
+    `withdrawn` are the stored keys that it lacks.
     """
 
     winners: dict[str, int]
@@ -113,34 +114,34 @@ def _without_losses(
     ticker: str,
     known: index.TickerIndex,
     incoming: Incoming,
-    found: _Difference,
+    difference: _Difference,
 ) -> tuple[_Difference, int]:
-    """Return what the lake takes of a difference, and how many of its rows stay as they are.
+    """Return what the lake takes of a difference, and how many of its own rows it keeps instead.
 
     A partial answer withdraws no period, and puts no earlier filing in the place of a later one: an
     index of some weeks ago lacks the newest reports, and has what they restated as it was before.
     """
-    later = set(observed_later(dataset, ticker, known, incoming, found.withdrawn))
-    sure = [key for key in found.withdrawn if key not in later]
-    lacks_some = is_partial(sure, found.winners, known.rows, incoming.observed_at.date())
+    winners, withdrawn = difference.winners, difference.withdrawn
+    later = set(observed_later(dataset, ticker, known, incoming, withdrawn))
+    sure = [key for key in withdrawn if key not in later]
+    lacks_some = is_partial(sure, winners, known.rows, incoming.observed_at.date())
     if not (lacks_some or incoming.is_partial):
-        return found, 0
-    lacks_some |= bool(lost_periods(sure, found.winners))
-    withheld = set(sure) if lacks_some else set[str]()
-    stands = {key: key for key in found.changed}
+        return difference, 0
+    lacks_some |= bool(lost_periods(sure, winners))
+    # Of two runs at once, the later one's rows are no loss of this one.
+    changed_since = set(observed_later(dataset, ticker, known, incoming, difference.changed))
+    stored = {key: key for key in difference.changed if key not in changed_since}
+    # The same period under another label.
     latest = {period_of(k): k for k in sorted(sure, key=lambda k: known.rows[k][0])}
-    stands |= {key: latest[period_of(key)] for key in found.new if period_of(key) in latest}
-    for key in observed_later(dataset, ticker, known, incoming, found.changed):
-        del stands[key]  # of two runs at once, and no loss of this one
-    arriving = {key: found.winners[key] for key in stands}
-    older = set(_older(dataset, ticker, known, incoming, arriving, stands))
-    withheld |= {stands[key] for key in older}
+    stored |= {k: latest[period_of(k)] for k in difference.new if period_of(k) in latest}
+    outdated = set(_filed_later(dataset, ticker, known, incoming, winners, stored))
+    withheld = {stored[key] for key in outdated} | set(sure if lacks_some else ())
     new, changed = (
-        {key: i for key, i in rows.items() if key not in older}
-        for rows in (found.new, found.changed)
+        {key: i for key, i in rows.items() if key not in outdated}
+        for rows in (difference.new, difference.changed)
     )
-    withdrawn = [] if lacks_some else [key for key in found.withdrawn if key not in withheld]
-    return _Difference(found.winners, new, changed, withdrawn), len(withheld)
+    left = [] if lacks_some else [key for key in withdrawn if key not in withheld]
+    return _Difference(winners, new, changed, left), len(withheld)
 
 
 def _digests(
@@ -170,37 +171,34 @@ def _winners(
     return winners
 
 
-def _older(
+def _filed_later(
     dataset: Dataset,
     ticker: str,
     known: index.TickerIndex,
     incoming: Incoming,
-    arriving: Mapping[str, int],
-    stands: Mapping[str, str] | None = None,
+    winners: Mapping[str, int],
+    stored: Mapping[str, str],
 ) -> list[str]:
-    """Return the keys of an answer of whose period a later filing stands in the lake.
+    """Return the keys of `stored` whose row in the lake has a later filing than the answer's.
 
-    `arriving` is key → position, `stands` the key in the lake where that is another one.
+    `stored` maps keys of the answer to the lake's keys of the same periods.
     """
-    stored_keys = {key: (stands or {}).get(key, key) for key in arriving}
     places: dict[int, list[str]] = {}
-    for key, stored_key in stored_keys.items():
+    for key, stored_key in stored.items():
         places.setdefault(known.rows[stored_key][0], []).append(key)
     outdated: list[str] = []
     if not places:
         return outdated
-    filed = filing_order(incoming.table, dataset.generation).tolist()
+    arriving = filing_order(incoming.table, dataset.generation).tolist()
     for partition, keys in places.items():
-        stored = index.read_file(dataset, partition, ticker)
-        if stored is None:
+        file = index.read_file(dataset, partition, ticker)
+        if file is None:
             continue
-        filings = filing_order(stored.table, dataset.generation).tolist()
-        current = {key: stored.current_rows.get(stored_keys[key]) for key in keys}
-        outdated += [
-            key
-            for key, row in current.items()
-            if row is not None and filings[row] > filed[arriving[key]]
-        ]
+        filings = filing_order(file.table, dataset.generation).tolist()
+        for key in keys:
+            row = file.current_rows.get(stored[key])
+            if row is not None and filings[row] > arriving[winners[key]]:
+                outdated.append(key)
     return outdated
 
 

@@ -201,9 +201,9 @@ class Writer:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[Writer]:
-    """Yield a writer; what was added to it stands in `folder` at the end, for what stood there.
+    """Yield a writer of tables; at the end they replace those of the same names in `folder`.
 
-    Of findings that are new every name of `NAMES` must be added, if only without rows.
+    New findings need a table for every name in `NAMES`, even if it has no rows.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as ends:

@@ -167,15 +167,15 @@ def _answers(client: Client, names: Sequence[str]) -> Iterator[dict[str, JsonObj
     for active in ("true", "false"):
         params = {"active": active, "limit": "1000", "sort": "ticker"}
         for page in client.pages(TICKERS_PATH, params):
-            found: dict[str, JsonObject | None] = {
+            listed: dict[str, JsonObject | None] = {
                 name: {"active": active == "true", "cik": cik}
                 for row in _named(page)
                 for name, cik in _names_of(row)
                 if name in left
             }
-            left -= found.keys()
-            if found:
-                yield found
+            left -= listed.keys()
+            if listed:
+                yield listed
     if left:
         yield dict.fromkeys(sorted(left))
 
@@ -191,16 +191,16 @@ def _names_of(row: JsonObject) -> Iterator[tuple[str, str | None]]:
 def _keep(
     path: Path, answers: Mapping[str, JsonObject | None], today: date
 ) -> dict[str, JsonObject]:
-    """Add answers to what is kept, and return all of it; of an unlisted name what was known stays.
+    """Write answers to the file, and return all entries; an unlisted name keeps what was known.
 
-    Written at each part, so that a run that is stopped asks for the rest alone.
+    Written for each part, so that a run that was stopped asks only for the rest.
     """
-    kept = _read(path)
+    entries = _read(path)
     for name, answer in answers.items():
-        before = {**_UNLISTED, **kept.get(name, {})}
-        kept[name] = {**(answer or {**before, "listed": False}), "asked": today.isoformat()}
-    replace_file(path, orjson.dumps(kept, option=orjson.OPT_INDENT_2))
-    return kept
+        before = {**_UNLISTED, **entries.get(name, {})}
+        entries[name] = {**(answer or {**before, "listed": False}), "asked": today.isoformat()}
+    replace_file(path, orjson.dumps(entries, option=orjson.OPT_INDENT_2))
+    return entries
 
 
 def _ask(client: Client, name: str) -> JsonObject | None:

@@ -56,7 +56,7 @@ def read_history(
         UsageError: there is no such column or timeframe.
     """
     names = history_schema().names if columns is None else list(columns)
-    _known("column", names, history_schema().names)
+    _known("column of silver", names, history_schema().names)
     wanted, folders = None, "*"
     if tickers is not None:
         wanted = pc.field("ticker").isin(pa.array(tickers, TEXT))
@@ -121,7 +121,7 @@ def join_as_of(
 def _known(what: str, wanted: Sequence[str], there: Sequence[str]) -> None:
     for name in wanted:
         if name not in there:
-            raise UsageError(f"there is no {what} {name!r}; there are {', '.join(there)}")
+            raise UsageError(f"{name!r} is not a {what}; choose from {', '.join(there)}")
 
 
 def _few(tickers: pa.ChunkedArray) -> list[str] | None:

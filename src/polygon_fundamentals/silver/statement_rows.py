@@ -185,7 +185,7 @@ def _owed(values: Floats, statement: Statement) -> Floats:
 
 
 def has_values(table: pa.Table, generation: Generation, statement: Statement) -> Flags:
-    """Return which records have an amount of money; of v2's, one that v1 could have as well."""
+    """Return which records have an amount of money; for v2, only fields that v1 has too count."""
     if generation is Generation.V2:
         return has_amounts(table, generation, statement)
     has_value = np.zeros(table.num_rows, dtype=bool)

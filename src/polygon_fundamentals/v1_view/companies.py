@@ -44,11 +44,11 @@ class LookUp:
         unknown = sorted(files.keys() - self._ciks.keys())
         for i in range(0, len(unknown), TICKERS_AT_A_TIME):
             some = {ticker: dict(files[ticker]) for ticker in unknown[i : i + TICKERS_AT_A_TIME]}
-            found = self._worker.submit(jobs.run, "shelving.ciks_of_tickers", self._root, some)
-            self._ciks |= found.result()
+            ciks = self._worker.submit(jobs.run, "shelving.ciks_of_tickers", self._root, some)
+            self._ciks |= ciks.result()
         if self._ciks != self._grouped:
-            ciks = dict(self._ciks)
-            groups = self._worker.submit(jobs.run, "shelving.companies_of", ciks).result()
+            known = dict(self._ciks)
+            groups = self._worker.submit(jobs.run, "shelving.companies_of", known).result()
             self._companies = {ticker: company for company in groups for ticker in company}
-            self._grouped = ciks
+            self._grouped = known
         return self._companies

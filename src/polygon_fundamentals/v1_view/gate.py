@@ -40,10 +40,10 @@ def error_response(status: int, text: str, headers: dict[str, str] | None = None
 
 
 class Gate:
-    """An application behind keys, of which a request must name one; without any none is asked for.
+    """An application that needs a key in each request, if there are keys.
 
-    Keys are compared by their digests, each of them to its end, so that the time of an answer
-    tells nothing of a key.
+    Keys are compared by their digests, and always with all of them, so that the time of an answer
+    reveals nothing about a key.
     """
 
     def __init__(self, app: Application, keys: Collection[str]) -> None:

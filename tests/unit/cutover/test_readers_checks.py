@@ -236,7 +236,7 @@ def test_a_share_of_the_figures_may_differ_where_the_check_says_so() -> None:
     assert reader_checks.differences([lenient], old, few) == []
     assert len(reader_checks.differences([lenient], old, many)) == 6
     said = reader_checks.refuse_differences([lenient], old, few, "v2 beside v1")
-    assert "1 of 1 readers' checks compared figures, and 95 of 100 figures agree" in said
+    assert "readers' checks are met: 95 of 100 figures agree, compared by 1 of 1 check" in said
 
 
 def test_the_check_that_ships_reads_the_last_years_of_a_build(lake: Lake, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def broken(lake: Lake) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("v2_date", "found"),
+    ("v2_date", "expected"),
     [
         ("2024-03-31", ["2024-05-10"]),
         ("2024-05-09", ["2024-05-10"]),
@@ -54,10 +54,10 @@ def broken(lake: Lake) -> list[str]:
         ("2024-03-30", []),  # another rule lists what is filed before the period's end
     ],
 )
-def test_no_filing_is_older_than_v1s_first(lake: Lake, v2_date: str, found: list[str]) -> None:
+def test_no_filing_is_older_than_v1s_first(lake: Lake, v2_date: str, expected: list[str]) -> None:
     put(lake, V1, v1_filed("2024-05-10"), "2026-10-01T12:00")
     put(lake, V2, v2_balance(v2_date, 130.0), "2026-10-02T12:00")
-    assert broken(lake) == found
+    assert broken(lake) == expected
 
 
 def test_the_original_counts_after_its_amendment_took_its_place(lake: Lake) -> None:

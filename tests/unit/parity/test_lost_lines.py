@@ -83,11 +83,11 @@ CASES: list[tuple[str, Has, Has, dict[str, int]]] = [
 ]
 
 
-@pytest.mark.parametrize(("field", "v1", "v2", "found"), CASES)
+@pytest.mark.parametrize(("field", "v1", "v2", "expected"), CASES)
 def test_a_null_where_the_company_has_the_line(
-    field: str, v1: Has, v2: Has, found: dict[str, int]
+    field: str, v1: Has, v2: Has, expected: dict[str, int]
 ) -> None:
-    assert nulls(field, v1, v2) == found
+    assert nulls(field, v1, v2) == expected
 
 
 def test_no_lost_line_may_stand_by_default() -> None:

@@ -51,6 +51,6 @@ def test_other_companies_and_timeframes_never_meet(other: dict[str, str]) -> Non
 
 
 def test_a_record_without_a_period_end_meets_none() -> None:
-    found = match_periods(periods("2024-03-31", "NaT"), periods("NaT", "2024-03-31"))
-    assert (found.v1.tolist(), found.v2.tolist()) == ([0], [1])
-    assert (found.v1_alone.tolist(), found.v2_alone.tolist()) == ([1], [0])
+    matches = match_periods(periods("2024-03-31", "NaT"), periods("NaT", "2024-03-31"))
+    assert (matches.v1.tolist(), matches.v2.tolist()) == ([0], [1])
+    assert (matches.v1_alone.tolist(), matches.v2_alone.tolist()) == ([1], [0])

@@ -162,8 +162,8 @@ def test_what_is_known_of_a_ticker_changes_its_result(mine: Lake) -> None:
     gone: dict[str, ReferenceTicker] = {
         name: {"active": False, "cik": None} for name in (ticker, company)
     }
-    told = Question(TOLERANCES, (), gone, QUESTION.today)
-    after = comparison(mine, CF, told)
+    asked = Question(TOLERANCES, (), gone, QUESTION.today)
+    after = comparison(mine, CF, asked)
     kinds = after.findings.frame("tickers").set_index("ticker")["kind"]
     assert before.set_index("ticker")["kind"][ticker] == "missing"
     assert kinds[ticker] == "delisted"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -29,6 +27,7 @@ from polygon_fundamentals.publish.sources import silver_tables
 from polygon_fundamentals.publish.target import PublishChoices, Target
 from polygon_fundamentals.silver import HISTORY_TABLE, TABLE
 from polygon_fundamentals.statements import Generation, Statement
+from tests.builders.mounts import mounted
 from tests.builders.publishing import (
     BUCKET,
     READERS,
@@ -300,14 +299,8 @@ def _fill_up(path: Path) -> None:
             filler.write(b"x" * 4096)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 def test_a_full_disk_leaves_the_version_before(builds: BothBuilds, tmp_path: Path) -> None:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("mounting is not allowed here")
-    try:
+    with mounted(tmp_path / "small", megabytes=3) as folder:
         target = Target.of(str(folder))
         publish(builds, builds.v1, target)
         with pytest.raises(OSError, match="No space"):
@@ -322,8 +315,6 @@ def test_a_full_disk_leaves_the_version_before(builds: BothBuilds, tmp_path: Pat
         publish(builds, builds.v2, target)
         rows = fingerprint(opened(target).to_pyarrow_table())
         assert rows == fingerprint(rows_of(builds.v2, TABLE))
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.mark.slow

@@ -51,9 +51,9 @@ def test_another_retention_is_noted_in_the_table_once(builds: BothBuilds, target
     for _ in range(2):
         publish(builds, builds.v1, target, keep_days=90)
     table = opened(target)
-    kept = table.metadata().configuration
-    assert kept["delta.logRetentionDuration"] == "interval 90 days"
-    assert kept["delta.deletedFileRetentionDuration"] == "interval 180 days"
+    settings = table.metadata().configuration
+    assert settings["delta.logRetentionDuration"] == "interval 90 days"
+    assert settings["delta.deletedFileRetentionDuration"] == "interval 180 days"
     assert [c["operation"] for c in table.history()] == ["SET TBLPROPERTIES", "WRITE"]
     publish(builds, builds.v2, target, keep_days=90)
     assert fingerprint(opened(target).to_pyarrow_table()) == fingerprint(rows_of(builds.v2, TABLE))

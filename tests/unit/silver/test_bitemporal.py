@@ -180,13 +180,17 @@ def test_frames_of_every_kind_keep_their_rows(built: Lake) -> None:
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
-        ({}, {"columns": ["revenue"]}, "there is no column 'revenue'; there are ticker, cik"),
+        (
+            {},
+            {"columns": ["revenue"]},
+            "'revenue' is not a column of silver; choose from ticker, cik",
+        ),
         (
             {},
             {"timeframe": "weekly"},
-            "there is no timeframe 'weekly'; there are quarterly",
+            "'weekly' is not a timeframe; choose from quarterly",
         ),
-        ({}, {"on": "day"}, "there is no column of the frame 'day'; there are ticker, date"),
+        ({}, {"on": "day"}, "'day' is not a column of the frame; choose from ticker, date"),
         ({"period_end": 1}, {}, "the frame already has a column 'period_end'; rename it"),
         ({"date": "2024-05-01"}, {}, "the column date is .*string; convert it to dates"),
     ],

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_view import export, v1_records
 from sandbox import Sandbox
+from tests.builders.mounts import mounted
 from tests.cutover_world import OBSERVED, QUARTERS, fill, load_later, v1_row, v2_row
 from tests.unit.silver.feeding import company, feed, put
 
@@ -312,19 +311,11 @@ def test_of_two_companies_under_a_ticker_only_the_one_that_v2_lacks_is_v1s(lake:
     assert len(list(link.rglob("ticker=MU.parquet"))) == 3
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 def test_a_mounted_folder_takes_an_export(lake: Lake, tmp_path: Path) -> None:
-    folder = tmp_path / "out"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=9m", "tmpfs", str(folder)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("mounting is not allowed here")
-    try:
+    with mounted(tmp_path / "out", megabytes=9) as folder:
         export.export_folder(fill(lake), folder, ALL)
         assert sorted(path.name for path in folder.iterdir()) == sorted(ALL)
         assert list(folder.rglob("ticker=AAA.parquet"))
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_an_empty_folder_is_filled_and_not_replaced(lake: Lake, tmp_path: Path) -> None:

@@ -22,15 +22,15 @@ SECONDS = 60.0
 def test_a_failure_that_lasts_is_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept = Upkeep()
-    kept.failed(OSError("no such disk"))
-    assert kept.is_well
+    looks = Upkeep()
+    looks.failed(OSError("no such disk"))
+    assert looks.is_well
     assert caplog.messages == ["the lake is read again in a moment: no such disk"]
     assert caplog.records[0].exc_info is None
     monkeypatch.setattr(upkeep, "FAILING_SECONDS", -1.0)
-    assert not kept.is_well
-    kept.succeeded()
-    assert kept.is_well
+    assert not looks.is_well
+    looks.succeeded()
+    assert looks.is_well
 
 
 @pytest.mark.slow
