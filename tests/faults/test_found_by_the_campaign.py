@@ -96,7 +96,7 @@ def stopped_at_changes(
 @pytest.mark.parametrize(
     ("act", "every"),
     [
-        ("power", 3),
+        ("power", 6),
         pytest.param("power", 1, marks=pytest.mark.slow),
         pytest.param("kill", 1, marks=pytest.mark.slow),
     ],

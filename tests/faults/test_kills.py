@@ -58,7 +58,8 @@ def start(url: str, lake: Lake, tickers: list[str]) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [2, 20])
 def test_killed_and_run_again_gives_the_same_lake(
     sandbox: Sandbox, tmp_path: Path, kills: int
 ) -> None:

@@ -85,6 +85,7 @@ def register(root: str, name: str, generation: str, schedules: int) -> None:
         )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_rollback_switches_deployments_that_were_registered_anew(deployed: Lake) -> None:
     root, schedules = str(deployed.root), ServerSchedules(deployed)
     before = schedules.recorded()

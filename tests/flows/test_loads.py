@@ -416,9 +416,10 @@ def test_a_company_whose_number_holds_410_does_not_retire_v1(
     assert v1_endpoint([stored], before_the_sunset) == V1Endpoint(state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("companies", "tasks"),
-    [(21, 9), *(pytest.param(*some, marks=pytest.mark.slow) for some in ((20, 60), (50, 9)))],
+    [(21, 9), (20, 60), (50, 9)],
 )
 def test_requests_do_not_depend_on_the_task_runs_that_are_shown(
     sandbox: Sandbox, lake: Lake, companies: int, tasks: int

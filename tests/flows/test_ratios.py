@@ -126,6 +126,7 @@ def test_without_the_option_they_are_not_asked_for(market: Sandbox, lake: Lake) 
     assert not [r for r in market.requests if r.path == Snapshot.RATIOS.v2_path]
 
 
+@pytest.mark.slow
 def test_silver_and_the_statements_stay_as_they_are(market: Sandbox, lake: Lake) -> None:
     at = where(market.url, lake)
     assert call("historical-load", "--tickers", "NAN,CON", *at)[0] == 0

@@ -162,6 +162,7 @@ def test_a_cutover_and_a_rollback_change_no_row_of_the_history_in_exact_fields(
         assert v1.notna().sum().sum() > 0.9 * v2.notna().sum().sum(), day
 
 
+@pytest.mark.slow
 def test_shards_without_their_dates_fail_the_sharded_load(
     sandbox: Sandbox, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

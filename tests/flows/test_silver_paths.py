@@ -21,6 +21,7 @@ def write_as_the_other_tool(lake: Lake) -> None:
     pd.DataFrame({"ticker": ["AAA"], "revenue": [1.0]}).to_parquet(path)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("prefect_server")
 def test_the_path_is_adopted_and_given_back(lake: Lake) -> None:
     fill(lake)

@@ -315,6 +315,7 @@ def test_an_acceptance_that_has_run_out_is_named(tmp_path: Path) -> None:
         load_accepted(path, date(2026, 2, 1))
 
 
+@pytest.mark.slow
 def test_an_acceptance_that_no_longer_applies_is_noted_in_a_whole_run(mine: Lake) -> None:
     gone = Accepted(
         statement=Statement.CASH_FLOW,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 PROCESSES = 10
 # The first use of a type is over after a moment: threads change as often as can be.
 FIRST_USE = """
@@ -30,6 +32,7 @@ for use in (lambda: read_page(200, {}, body, "x").row_ids, lambda: parse_rows(bo
 """
 
 
+@pytest.mark.slow
 def test_many_threads_may_read_the_first_answer_of_a_process() -> None:
     """msgspec 0.22.0 crashes a third of these processes if its types are made at first use."""
     ends = []

@@ -38,6 +38,7 @@ def fetched_and_stored(
     return report, errors
 
 
+@pytest.mark.slow
 def test_one_fetch_for_all_makes_the_lake_of_loads_one_by_one(
     sandbox: Sandbox, lake: Lake, tmp_path: Path
 ) -> None:

@@ -279,6 +279,7 @@ def crowd() -> Iterator[Sandbox]:
         yield server
 
 
+@pytest.mark.slow
 def test_the_sweep_stops_after_some_pages_and_goes_on_the_next_time(
     lake: Lake, crowd: Sandbox
 ) -> None:

@@ -98,6 +98,7 @@ def test_periods_that_only_v1_has_are_given_whole(world: tuple[Lake, Sandbox]) -
     assert found[0]["company_name"].startswith("Sandbox")
 
 
+@pytest.mark.slow
 def test_a_statement_that_v2_lacks_is_given_whole_beside_v2s_others(lake: Lake) -> None:
     names = ("assets", "noncurrent_assets", "current_assets", "prepaid_expenses")
     lines = {n: {"value": 1.0, "unit": "USD", "label": n, "order": 1} for n in names}

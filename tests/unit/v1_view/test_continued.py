@@ -138,6 +138,7 @@ def unmarked(records: list[dict[str, Any]], generation: str) -> list[dict[str, A
     return [{k: v for k, v in r.items() if k != "generation"} for r in records]
 
 
+@pytest.mark.slow
 def test_as_of_a_day_serves_what_was_known_then(served: Served) -> None:
     day = (ENDED - timedelta(days=1)).isoformat()
     with serving_v1(served.whole_lake.root, "--as-of", day, "--only", "v1") as server:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
 import requests
 
 from polygon_fundamentals.lake import Lake
@@ -50,6 +51,7 @@ def test_a_page_that_was_given_before_needs_a_key(pair: Pair) -> None:
     assert refused.status_code == 401
 
 
+@pytest.mark.slow
 def test_a_page_changes_with_the_lake(tmp_path: Path) -> None:
     lake = fill(Lake(tmp_path / "lake"))
     with serving_v1(lake.root) as server:

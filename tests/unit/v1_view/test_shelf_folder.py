@@ -217,6 +217,7 @@ def test_a_file_restored_as_it_was_is_served_after_a_restart(tmp_path: Path) -> 
         assert server.get(limit=100).json()["count"] == 6
 
 
+@pytest.mark.slow
 def test_a_file_restored_as_it_was_is_served_without_a_restart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,6 +279,7 @@ def test_unreadable_archived_records_are_told_in_one_line(tmp_path: Path) -> Non
         pass
 
 
+@pytest.mark.slow
 def test_a_temporary_folder_of_shelves_is_removed(tmp_path: Path) -> None:
     lake = fill(Lake(tmp_path / "lake"), ("AAA",))
     (lake.ops / "cache" / "serve_v1").write_text("shelves cannot be written here")
@@ -290,6 +292,7 @@ def test_a_temporary_folder_of_shelves_is_removed(tmp_path: Path) -> None:
     assert list(folder.glob("serve-v1-*")) == []
 
 
+@pytest.mark.slow
 def test_views_that_nobody_serves_any_more_are_removed(tmp_path: Path) -> None:
     lake = fill(Lake(tmp_path / "lake"), ("AAA",))
     views = lake.ops / "cache" / "serve_v1"
