@@ -26,13 +26,15 @@ from polygon_fundamentals.load.recorded_tables import (
 from polygon_fundamentals.load.store import claimed_timeframe
 from polygon_fundamentals.normalise.columns import ten_digits
 from polygon_fundamentals.normalise.exact import parse_exact, parse_text, to_json
-from polygon_fundamentals.statements import Timeframe
+from polygon_fundamentals.statements import Generation, Timeframe
 
 _DAY = re.compile(r"(?<!\d)(20\d\d)-(\d\d)-(\d\d)(?!\d)")
 _UNKNOWN_MOMENT = (
     "it says that it was recorded at {!r}, which is not a date or time in ISO form; correct it, or "
     "give --as-recorded DAY"
 )
+# What `serve-v1` and `export --shape v1` say in `generation` of a record that v1 never sent.
+_OF_V2 = ("v2", "v2+v1")
 # From the end of a period to its report: the soonest that SEC's lists of reports have.
 _SOONEST_REPORT = timedelta(days=18)
 # A filing on the evening before one is dated so many days later.
@@ -87,6 +89,8 @@ def recorded_rows(
                 reason = "damaged", _UNKNOWN_MOMENT.format(str(moment)[:40])
             if reason is None:
                 row = {k: v for k, v in record.items() if k not in MOMENTS}
+                if row.get("generation") == Generation.V1:  # `serve-v1` adds it
+                    del row["generation"]
                 if isinstance(row.get("tickers"), str):
                     row["tickers"] = listed(row["tickers"])
                 yield row, recorded or own
@@ -173,6 +177,12 @@ def _refused(record: Any) -> tuple[str, str] | None:
     if not isinstance(record, dict):
         return "skipped", "it is not a v1 record"
     if isinstance(record.get("financials"), dict) and (record.get("cik") or record.get("tickers")):
+        if record.get("generation") in _OF_V2:
+            return (
+                "skipped",
+                "it is a record of v2 in v1's form, as `serve-v1` and `export --shape v1` give it: "
+                "v2 has what it says, and v1 never sent it",
+            )
         return None
     if "period_end" in record and ("cik" in record or "tickers" in record):
         return (
