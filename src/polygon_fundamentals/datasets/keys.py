@@ -9,6 +9,8 @@ comes from an answer or from a file.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
+from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +39,8 @@ MOMENTS_OF_TOOLS = (
     "_sdc_batched_at",
 )
 _SINGER = "_sdc_"
+# The end of a moment that names its zone in hours.
+_ZONE = r"[T ][0-9:.]+[-+][0-9:]+$"
 
 
 def record_keys(table: pa.Table, generation: Generation) -> list[str]:
@@ -87,16 +91,29 @@ def filing_order(table: pa.Table, generation: Generation) -> npt.NDArray[np.int6
     """Return for every row what tells the later of two filings of one period: the greater.
 
     Compared column by column. v1: `acceptance_datetime` (its first fourteen digits, so that text
-    with and without signs compare), then the filing date. v2: the filing date. One that is
-    missing comes before all others.
+    with and without signs compare; in UTC where it says another zone), then the filing date. v2:
+    the filing date. One that is missing comes before all others.
     """
     filed = file_days(table).cast(pa.int32()).cast(pa.int64())
     columns = [pc.fill_null(filed, np.iinfo(np.int64).min)]
     if generation is Generation.V1:
-        digits = pc.replace_substring_regex(table["acceptance_datetime"], r"\D", "")
+        accepted = _in_utc(table["acceptance_datetime"])
+        digits = pc.replace_substring_regex(accepted, r"\D", "")
         moment = pc.utf8_rpad(pc.utf8_slice_codeunits(digits, 0, 14), 14, "0").cast(pa.int64())
         columns.insert(0, pc.fill_null(moment, 0))
     return np.column_stack([column.to_numpy() for column in columns])
+
+
+def _in_utc(moments: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return texts of moments, in UTC those that name their zone in hours."""
+    zoned = pc.fill_null(pc.match_substring_regex(moments, _ZONE), False)
+    if not pc.any(zoned).as_py():
+        return moments
+    texts = moments.to_pylist()
+    for i in pc.indices_nonzero(zoned).to_pylist():
+        with suppress(ValueError):  # what is no moment stays a text
+            texts[i] = datetime.fromisoformat(texts[i]).astimezone(UTC).isoformat()
+    return pa.chunked_array([texts], pa.string())
 
 
 def period_of(record_key: str) -> str:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from polygon_fundamentals.datasets.schemas import V1_RECORD
 from polygon_fundamentals.errors import ApiError
+from polygon_fundamentals.normalise.columns import fit_day
 from polygon_fundamentals.normalise.exact import (
     ExactNumber,
     JsonObject,
@@ -29,6 +30,7 @@ from polygon_fundamentals.statements import Statement
 _SECTIONS = [section for statement in Statement for section in statement.v1_sections]
 _LEAF_KEYS = ("value", "unit", "label", "order")
 _KINDS: dict[str, pa.DataType] = dict(V1_RECORD)
+_DAYS = [name for name, kind in _KINDS.items() if kind == pa.date32()]
 _MAX_FIELD = 10_000_000
 # Singer's and other tools' names of the moment at which a record was fetched.
 MOMENTS = ("time_extracted", "_sdc_extracted_at", "observed_at", "recorded_at")
@@ -64,8 +66,10 @@ def table_rows(data: bytes, problem: AddProblem) -> Iterator[tuple[int | None, A
         try:
             nested = _nested(row)
             moments = {name: nested[name] for name in MOMENTS if name in nested}
-            # As an answer would have it: a day is a text, and so is what is no number.
-            answer = parse_exact(to_json(as_answer(nested, _KINDS) | moments))
+            answer = as_answer(nested, _KINDS)
+            _refuse_other_days(answer)
+            # As an answer would have it: a day is a text.
+            answer = parse_exact(to_json(answer | moments))
         except (ValueError, RecursionError, ApiError) as error:
             problem("damaged", f"row {number} cannot be read ({str(error)[:120]})", line)
         else:
@@ -117,7 +121,7 @@ def _nested(row: JsonObject) -> JsonObject:
             if key in _LEAF_KEYS:
                 sections = record.setdefault("financials", {})
                 line = sections.setdefault(parts[0], {}).setdefault(parts[1], {})
-                line[key] = _number(value) if key in ("value", "order") else value
+                line[key] = _number(str(name), value) if key in ("value", "order") else value
                 continue
         record[str(name)] = listed(value) if name == "tickers" else value
     ticker = record.get("ticker")
@@ -126,18 +130,30 @@ def _nested(row: JsonObject) -> JsonObject:
     return record
 
 
-def _number(value: Any) -> Any:
+def _number(name: str, value: Any) -> Any:
+    """Return a number as JSON has it; None for pandas' NaN. Raises ValueError for another text."""
     if not isinstance(value, str):
         return int(value) if isinstance(value, float) and value.is_integer() else value
     text = value.strip()
+    # Python takes 1_000 for a number.
     with suppress(ValueError):
-        # Python takes 1_000 for a number; what is none stays a text and is kept beside the row.
-        if "_" not in text and math.isfinite(float(text)):
-            number = exact_decimal(text)
-            if isinstance(number, ExactNumber):
-                return number
-            return int(number) if number.is_integer() else number
-    return value
+        number = float("" if "_" in text else text)
+        if math.isnan(number):
+            return None
+        if math.isfinite(number):
+            exact = exact_decimal(text)
+            if isinstance(exact, ExactNumber):
+                return exact
+            return int(exact) if exact.is_integer() else exact
+    raise ValueError(f"{name} is {text[:40]!r}, which is not a number; write it as 1234567.89")
+
+
+def _refuse_other_days(answer: JsonObject) -> None:
+    """Raise ValueError where a day is none, as one that another time zone has moved."""
+    for name in _DAYS:
+        value = answer.get(name)
+        if value is not None and fit_day(value)[1]:
+            raise ValueError(f"{name} is {str(value)[:40]!r}, which is not a day; write YYYY-MM-DD")
 
 
 def listed(value: Any) -> Any:

@@ -121,7 +121,8 @@ def _fit_integer(value: Any) -> tuple[int | None, bool]:
     return int(number), False
 
 
-def _fit_day(value: Any) -> tuple[date | None, bool]:
+def fit_day(value: Any) -> tuple[date | None, bool]:
+    """Return (the day or None, whether something would be lost)."""
     try:
         midnight = _MIDNIGHT.fullmatch(value)
         return date.fromisoformat(midnight[1] if midnight else value), False
@@ -143,7 +144,7 @@ def _fit_texts(value: Any) -> tuple[list[str] | None, bool]:
 
 def _fitter(name: str, kind: pa.DataType) -> Callable[[Any], tuple[Any, bool]]:
     if kind == pa.date32():
-        return _fit_day
+        return fit_day
     if pa.types.is_string(kind):
         return partial(_fit_text, whole=_WHOLE_AS_TEXT.get(name))
     if pa.types.is_list(kind):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -168,8 +168,11 @@ def as_answer(row: JsonObject, kinds: dict[str, pa.DataType]) -> JsonObject:
 def _value(key: str, value: Any, kind: pa.DataType | None) -> Any:
     if isinstance(value, float) and value != value and kind != pa.float64():
         return None  # pandas' way to say that there is none
-    if isinstance(value, datetime) and kind == pa.date32():
+    if isinstance(value, datetime) and kind == pa.date32() and value.time() == time():
         return value.date().isoformat()
+    if isinstance(value, datetime) and value.tzinfo and kind == pa.string():
+        # As v1 writes a moment. A day in another zone stays as it is: it is none.
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, date) and kind is not None:
         return value.isoformat()
     if isinstance(value, str) and key in _LABELS:

@@ -271,12 +271,27 @@ def test_lines_of_another_length_and_cut_texts_are_reported(lake: Lake, tmp_path
 
 
 def test_numbers_of_a_csv_are_what_their_texts_say(tmp_path: Path) -> None:
-    texts = ["12345678901234567891", "1_000", "1e400", "nan", "2.50", "-3.0", "0.1"]
+    texts = ["12345678901234567891", "2.50", "-3.0", "0.1", " 7 "]
     path = tmp_path / "t.csv"
     path.write_text(HEADER + "".join(FIRST.replace("1234567890", text) for text in texts))
     rows = [row for row, _ in recorded_rows(path, None, [])]
     values = [row["financials"]["balance_sheet"]["assets"]["value"] for row in rows]
-    assert values == ["12345678901234567891", "1_000", "1e400", "nan", 2.5, -3, 0.1]
+    assert values == ["12345678901234567891", 2.5, -3, 0.1, 7]
+    path.write_text(HEADER + FIRST.replace("1234567890", "NaN"))
+    ((row, _),) = recorded_rows(path, None, [])
+    assert "assets" not in row["financials"]["balance_sheet"]
+
+
+@pytest.mark.parametrize("text", ['"1,234,567"', "1_000", "1e400", "n/a", "$5"])
+def test_a_text_in_place_of_a_number_costs_its_line(lake: Lake, tmp_path: Path, text: str) -> None:
+    """It was stored as no value at all, without a word."""
+    path = tmp_path / "t.csv"
+    path.write_text(HEADER + FIRST.replace("1234567890", text) + LAST)
+    ((kind, line, reason),) = reasons(import_v1(lake, [path]))
+    assert (kind, line) == ("damaged", 2)
+    said = text.strip('"')
+    assert f"balance_sheet.assets.value is {said!r}, which is not a number" in reason
+    assert assets(lake) == {"ZZZ": [9876543210.0]}
 
 
 def test_one_row_of_a_table_that_cannot_be_read_costs_that_row(lake: Lake, tmp_path: Path) -> None:
