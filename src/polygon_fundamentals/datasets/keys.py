@@ -9,6 +9,7 @@ comes from an answer or from a file.
 from __future__ import annotations
 
 import hashlib
+import re
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -27,6 +28,8 @@ _SEPARATOR = "|"
 # Columns that tools add to what the vendor said. They are no content: a row that was downloaded
 # again is the same row.
 _ADDED = ("ticker", "year", "month", "__index_level_0__", "index", "level_0")
+# The index of pandas in a CSV file that was read and written again.
+_UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)?")
 # Of these, the moments at which a tool had the row; the first one that can be read counts.
 MOMENTS_OF_TOOLS = (
     "downloaded_at",
@@ -159,4 +162,9 @@ def content_hashes(table: pa.Table) -> list[str]:
 
 def is_addition(name: str) -> bool:
     """Return whether tools add such a column to what the vendor said."""
-    return name in _ADDED or name in MOMENTS_OF_TOOLS or name.startswith(_SINGER)
+    return (
+        name in _ADDED
+        or name in MOMENTS_OF_TOOLS
+        or name.startswith(_SINGER)
+        or _UNNAMED.fullmatch(name) is not None
+    )

@@ -18,7 +18,7 @@ Misfits = list[JsonObject]
 REFUSED = (pa.ArrowException, TypeError, ValueError, OverflowError)
 _NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_null)
 # Texts that a row may hold as a whole number → how they are written.
-_WHOLE_AS_TEXT = {"cik": "{:010d}", "fiscal_year": "{:d}"}
+_WHOLE_AS_TEXT = {"cik": "{:010d}", "sic": "{:04d}", "fiscal_year": "{:d}"}
 _FEWEST_ODD_ROWS = 4
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,3})?")
 _MIDNIGHT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]00:00(:00(\.0+)?)?(Z|[-+]00:?00)?")

@@ -26,7 +26,8 @@ from polygon_fundamentals.statements import Generation, Snapshot, Statement
 
 # Whole numbers in text; a column that had gaps was a float on its way there.
 _WHOLE = re.compile(r"([0-9]{1,10})(?:\.0+)?")
-_LABELS = ("cik", "fiscal_year", "fiscal_quarter")
+# Labels of digits → how many they have at least; a number has lost its leading zeros.
+_DIGITS = {"cik": 10, "sic": 4, "fiscal_year": 0, "fiscal_quarter": 0}
 # What we note of a row → the types in which our files have it, or another tool writes it again.
 _NOTES = {
     "absent_fields": (pa.types.is_list, pa.types.is_large_list, pa.types.is_null),
@@ -175,12 +176,10 @@ def _value(key: str, value: Any, kind: pa.DataType | None) -> Any:
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, date) and kind is not None:
         return value.isoformat()
-    if isinstance(value, str) and key in _LABELS:
+    if isinstance(value, str) and key in _DIGITS:
         text = value.strip()
         whole = _WHOLE.fullmatch(text)
-        if key == "cik":
-            return (whole[1].zfill(10) if whole else text) or None
-        return whole[1] if whole else value
+        return whole[1].zfill(_DIGITS[key]) if whole else text or None
     if isinstance(value, str) and key == "financials":
         return _financials(value)
     return value
