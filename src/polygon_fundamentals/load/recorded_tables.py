@@ -25,6 +25,7 @@ from polygon_fundamentals.normalise.exact import (
     to_json,
 )
 from polygon_fundamentals.normalise.legacy import as_answer
+from polygon_fundamentals.normalise.v1 import with_unmapped
 from polygon_fundamentals.statements import Statement
 
 _SECTIONS = [section for statement in Statement for section in statement.v1_sections]
@@ -32,6 +33,9 @@ _LEAF_KEYS = ("value", "unit", "label", "order")
 _KINDS: dict[str, pa.DataType] = dict(V1_RECORD)
 _DAYS = [name for name, kind in _KINDS.items() if kind == pa.date32()]
 _MAX_FIELD = 10_000_000
+# What a file of this project's lakes notes of each record, and its revisions besides.
+_NOTES = ("absent_fields", "unmapped")
+_NOTES_OF_REVISIONS = ("event", "known_from", "superseded_at")
 # Singer's and other tools' names of the moment at which a record was fetched.
 MOMENTS = ("time_extracted", "_sdc_extracted_at", "observed_at", "recorded_at")
 
@@ -64,10 +68,15 @@ def table_rows(data: bytes, problem: AddProblem) -> Iterator[tuple[int | None, A
         return
     for number, (line, row) in enumerate(rows, 1):
         try:
+            notes = {name: row.pop(name) for name in _NOTES if name in row}
+            for name in _NOTES_OF_REVISIONS if notes else ():
+                row.pop(name, None)
             nested = _nested(row)
             moments = {name: nested[name] for name in MOMENTS if name in nested}
             answer = as_answer(nested, _KINDS)
             _refuse_other_days(answer)
+            if notes:
+                answer = _as_sent(answer, row, **notes)
             # As an answer would have it: a day is a text.
             answer = parse_exact(to_json(answer | moments))
         except (ValueError, RecursionError, ApiError) as error:
@@ -154,6 +163,27 @@ def _refuse_other_days(answer: JsonObject) -> None:
         value = answer.get(name)
         if value is not None and fit_day(value)[1]:
             raise ValueError(f"{name} is {str(value)[:40]!r}, which is not a day; write YYYY-MM-DD")
+
+
+def _as_sent(
+    answer: JsonObject, row: JsonObject, absent_fields: Any = None, unmapped: Any = None
+) -> JsonObject:
+    """Return a record of this project's lakes as v1 sent it: with its nulls and odd content."""
+    tickers = row.get("tickers")
+    if not tickers and row.get("cik"):
+        answer.pop("tickers", None)  # the file's
+        answer |= {"tickers": []} if tickers == [] else {}
+    if isinstance(absent_fields, list):
+        nulls: JsonObject = {name: None for name in V1_RECORD if name not in absent_fields}
+        answer = nulls | answer
+        sections = row["financials"] if isinstance(row.get("financials"), dict) else {}
+        if "financials" not in absent_fields:
+            answer.setdefault("financials", {})
+        for section, lines in sections.items():
+            if isinstance(lines, dict):
+                nulls = {name: None for name in lines if name not in absent_fields}
+                answer["financials"][section] = nulls | answer["financials"].get(section, {})
+    return with_unmapped(answer, parse_exact(unmapped)) if unmapped else answer
 
 
 def listed(value: Any) -> Any:

@@ -27,6 +27,7 @@ from polygon_fundamentals.statements import Generation, Statement
 
 _SECTIONS = frozenset(section for statement in Statement for section in statement.v1_sections)
 _LEAF_KEYS = frozenset(("value", "unit", "label", "order"))
+_LEAF_PARTS = 4  # financials, section, field, key
 TIMEFRAME_OF_PERIOD = {
     "Q1": "quarterly",
     "Q2": "quarterly",
@@ -52,6 +53,20 @@ def v1_positions(rows: Sequence[JsonObject]) -> dict[Statement, list[int]]:
         statement: [i for i, row in enumerate(rows) if _carries(row, statement)]
         for statement in Statement
     }
+
+
+def with_unmapped(record: JsonObject, unmapped: JsonObject) -> JsonObject:
+    """Return a record with what its columns could not hold, where it stood in the answer."""
+    for path, value in unmapped.items():
+        names = path.split(".", _LEAF_PARTS - 1) if path.startswith("financials.") else [path]
+        place = record
+        for name in names[:-1]:
+            inner = place.get(name)
+            if not isinstance(inner, dict):
+                inner = place[name] = {}
+            place = inner
+        place[names[-1]] = value
+    return record
 
 
 def _financials(row: JsonObject) -> JsonObject:

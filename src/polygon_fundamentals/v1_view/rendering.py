@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from polygon_fundamentals.datasets.schemas import V1_RECORD
 from polygon_fundamentals.normalise.exact import JsonObject, parse_exact, to_json
+from polygon_fundamentals.normalise.v1 import with_unmapped
 from polygon_fundamentals.statements import Statement
 from polygon_fundamentals.v1_view.packing import pack
 from polygon_fundamentals.v1_view.shelf_file import Record
@@ -21,7 +22,6 @@ from polygon_fundamentals.v1_view.shelf_file import Record
 SOURCES = frozenset(("xpath", "formula", "derived_from"))
 # Greater whole numbers are no longer told apart by float64, and are written as it has them.
 _EXACT_BELOW = 2.0**53
-_LEAF_PARTS = 4  # financials, section, field, key
 _FIRST = (
     "id",
     "start_date",
@@ -199,15 +199,5 @@ def _json(value: Any) -> str:
 
 
 def _with(text: str, beside: JsonObject) -> str:
-    """Return a record with what its columns could not hold, where it stood in the answer."""
-    record = parse_exact(text)
-    for path, value in beside.items():
-        names = path.split(".", _LEAF_PARTS - 1) if path.startswith("financials.") else [path]
-        place = record
-        for name in names[:-1]:
-            inner = place.get(name)
-            if not isinstance(inner, dict):
-                inner = place[name] = {}
-            place = inner
-        place[names[-1]] = value
-    return to_json(record)
+    """Return a record with what its columns could not hold."""
+    return to_json(with_unmapped(parse_exact(text), beside))
