@@ -40,8 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return READER_LEFT
         ours = as_fundamentals_error(error)
         return complain(str(ours), ours.exit_code, as_json)
-    except KeyboardInterrupt:
-        return complain("interrupted; run the same command again to continue", 130, as_json)
+    except KeyboardInterrupt as error:
+        so_far = f"interrupted: {error}" if str(error) else "interrupted"
+        return complain(f"{so_far}; run the same command again to continue", 130, as_json)
     except Exception as error:  # noqa: BLE001 - Python's own end would be 1: "the answer is no"
         return complain(str(unanswered(error) or unforeseen(error)), 3, as_json)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -131,7 +131,8 @@ def cutover(
             facts = Facts(checked=checked, forced={"reason": options.force, "unmet": unmet})
             journal = Journal.begin(lake, CUTOVER, _as_texts(options), context.clock, facts)
         switch = Switch(lake, journal, Generation.V2, context, options, locks)
-        return _report(lake, journal, run_steps(journal, switch.cutover_steps(), context))
+        with _interrupted_in_words(lake):
+            return _report(lake, journal, run_steps(journal, switch.cutover_steps(), context))
 
 
 def rollback(
@@ -170,7 +171,17 @@ def rollback(
                     facts["silver_after"] = before.facts["silver_before"]
             journal = Journal.begin(lake, ROLLBACK, _as_texts(options), context.clock, facts)
         switch = Switch(lake, journal, Generation.V1, context, options, locks)
-        return _report(lake, journal, run_steps(journal, switch.rollback_steps(), context))
+        with _interrupted_in_words(lake):
+            return _report(lake, journal, run_steps(journal, switch.rollback_steps(), context))
+
+
+@contextmanager
+def _interrupted_in_words(lake: Lake) -> Iterator[None]:
+    """Name what readers see, where Ctrl-C or SIGTERM ends a switch."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(f"readers see {leads_to(lake) or Generation.V1} now") from error
 
 
 def _as_texts(options: Options) -> dict[str, object]:

@@ -24,7 +24,8 @@ MAX_MESSAGE = 300
 class Step:
     """One step: what it does and how it is put back; both return what they did, in words.
 
-    If a step that `stays` fails, earlier steps are kept; the next call finishes the operation.
+    If a step that `stays` fails or is interrupted, earlier steps are kept; the next call finishes
+    the operation.
     """
 
     name: str
@@ -81,7 +82,8 @@ def run_steps(journal: Journal, steps: Sequence[Step], context: SwitchContext) -
     """Carry out the steps, or go on putting them back; report those of this call.
 
     Where one fails, everything is put back and the report has the failed step's exit code; where
-    putting back fails too, or the step stays, it is 4 and the journal stays open.
+    putting back fails too, or the step stays, it is 4 and the journal stays open. Ctrl-C is passed
+    on when that is done.
     """
     first = len(journal.steps)
     code, message = _run(journal, steps, context)
@@ -107,7 +109,9 @@ def _run(journal: Journal, steps: Sequence[Step], context: SwitchContext) -> tup
                 interrupted = isinstance(error, KeyboardInterrupt)
                 ours = FundamentalsError("interrupted") if interrupted else _as_ours(error)
                 reason = f"{step.name}: {ours}"
-                if step.stays and not interrupted:
+                if step.stays and interrupted:
+                    raise
+                if step.stays:
                     return 4, (
                         f"{reason} (the steps before it stay done; run the same command again, "
                         "which continues)"

@@ -72,17 +72,23 @@ class Switch:
         Writers are not waited for: once the pointer is a link, each generation's writers
         write to its own folder, wherever it leads. The pointer comes before silver, which may
         have to be built where the build of before the cutover is gone. Readers go back even
-        where the server does not answer: the schedules wait for it.
+        where the server does not answer, or only after minutes: it is asked last, and what was
+        done before stays.
         """
         return [
             Step("check", lambda: str(self.facts["checked"])),
-            Step("record schedules", self.schedules.try_to_record, self.schedules.put_back),
             Step("adopt pointer", self.adopt),
             *self._companion_steps(),
             Step("move pointer", self.move_pointer, self.move_pointer_back),
             Step("find silver", self.build_silver),
             Step("move silver", self.move_silver, self.move_silver_back),
             Step("verify", self.verify_rollback),
+            Step(
+                "record schedules",
+                self.schedules.try_to_record,
+                self.schedules.put_back,
+                stays=True,
+            ),
             Step("schedules as they were", self.schedules.before_cutover, stays=True),
         ]
 
