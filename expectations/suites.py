@@ -12,28 +12,21 @@ from uuid import NAMESPACE_URL, uuid5
 from great_expectations.core import ExpectationSuite
 from great_expectations.expectations.expectation import Expectation
 
-from expectations.plugin import rules, values
-from polygon_fundamentals.field_map import Relation, Unit, primary_pairs
-from polygon_fundamentals.parity.definitions import has_own_definition
-from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
+from expectations.plugin import rules
+from expectations.value_rules import allowed, limit_of, value_rules
+from polygon_fundamentals.parity.kinds import Kind
 from polygon_fundamentals.parity.lost_fields import left_out_of_templates
 from polygon_fundamentals.parity.records import v2_identities
-from polygon_fundamentals.parity.tolerances import Accepted, Budget, Rule, Tolerances
+from polygon_fundamentals.parity.tolerances import Accepted, Rule, Tolerances
 from polygon_fundamentals.parity.totals import PRESENT
 from polygon_fundamentals.statements import Generation, Statement
 
-_RELATIONS = {
-    Relation.EXACT: "both are the same figure",
-    Relation.SIGN_FLIPPED: "they have opposite signs, so v1's is turned before comparing",
-    Relation.DEFINITION_DIFFERS: "they are defined differently, and may differ only as far as the "
-    "definition explains",
-}
-_UNITS = {Unit.USD: "dollar", Unit.USD_PER_SHARE: "dollar", Unit.SHARES: "share"}
 # What tells the rules of one class apart.
 _SCOPE = ("statement", "identity", "v2_field", "finding")
 _SUITES = {
     "tickers": "Each ticker of v1, and what became of it in v2.",
     "periods": "Each period of either generation.",
+    "labels": "In how many periods the fiscal labels of both generations differ.",
     "values": "Each value that is not equal, and tallies of those that are.",
     "fields": "How many of v1's values of each field v2 lacks.",
     "recency": "How old each statement's newest records are, on the day of the run.",
@@ -54,7 +47,8 @@ def make_suites(tolerances: Tolerances, accepted: Sequence[Accepted]) -> list[Ex
     makers = {
         "tickers": _tickers(tolerances),
         "periods": _periods(tolerances),
-        "values": [*_values(tolerances), *_budgets(tolerances), _accepted(accepted)],
+        "labels": _labels(tolerances),
+        "values": value_rules(tolerances, accepted),
         "fields": _lost_fields(tolerances),
         "recency": _recency(tolerances),
         "v1_records": _unique_keys(tolerances, Generation.V1),
@@ -76,22 +70,13 @@ def _suite(name: str, expectations: Iterable[Expectation]) -> ExpectationSuite:
     return suite
 
 
-def _allowed(finding: str, at_most: Any, reason: str) -> str:
-    some = {"unlimited": "Any number of", 0: "No"}.get(at_most, f"At most {at_most}")
-    return f"{some} {finding} findings may occur. {reason}"
-
-
-def _limit(budget: Budget) -> int | None:
-    return None if budget.at_most == "unlimited" else int(budget.at_most)
-
-
 def _states(tolerances: Tolerances, *kinds: Kind) -> tuple[dict[str, int | None], list[str]]:
     """How often each state is allowed in one statement, and why."""
     budgets = {kind.value: tolerances.budgets[kind] for kind in kinds}
     limits: dict[str, int | None] = {PRESENT: None}
-    limits |= {kind: _limit(budget) for kind, budget in budgets.items()}
+    limits |= {kind: limit_of(budget) for kind, budget in budgets.items()}
     return limits, [
-        _allowed(kind, b.at_most, f"Each statement is counted separately. {b.reason}")
+        allowed(kind, b.at_most, f"Each statement is counted separately. {b.reason}")
         for kind, b in budgets.items()
     ]
 
@@ -137,71 +122,6 @@ def _periods(tolerances: Tolerances) -> Iterator[Expectation]:
         "Each period that v1 has of a company that v2 has must be in v2. Periods are matched by "
         "company, timeframe and period end, never by filing date. Periods of companies that v2 "
         "lacks are counted with their ticker. 'extra' periods are in v2 alone.",
-    )
-
-
-def _values(tolerances: Tolerances) -> Iterator[Expectation]:
-    for statement in Statement:
-        for entry in primary_pairs(statement):
-            field = entry.v2 or ""
-            tolerance = tolerances.tolerance(statement, field, entry.unit)
-            yield values.ExpectV2ValueToEqualV1(
-                statement=statement.value,
-                v2_field=field,
-                limit=tolerance.limit,
-                per_share=entry.unit is Unit.USD_PER_SHARE,
-                defined_otherwise=has_own_definition(statement, field),
-                at_most=0,
-                notes=[f"Tolerance: {tolerance.reason}"],
-                description=f"v2 {field} must equal v1 {entry.v1} ({entry.label}) in every "
-                f"period: {_RELATIONS[entry.relation]}. Less than {tolerance.limit:g} "
-                f"{_UNITS[entry.unit]}{'s' if tolerance.limit != 1 else ''} apart counts as "
-                "rounding. Any other difference needs a finding that its figures and dates allow.",
-            )
-
-
-def _budgets(tolerances: Tolerances) -> Iterator[Expectation]:
-    for kind in (*DIFFERENCE_KINDS, *APART_KINDS):
-        own = [b for b in tolerances.scoped_budgets if b.finding is kind]
-        budget = tolerances.budgets[kind]
-        yield values.ExpectFindingToStayWithinItsBudget(
-            finding=kind.value,
-            at_most=_limit(budget),
-            except_for=[[b.statement.value, b.v2_field] for b in own],
-            notes=[_allowed(kind.value, budget.at_most, budget.reason)],
-            description=f"How many differences are {kind.value}, in all statements together"
-            + (", except those with a budget of their own." if own else "."),
-        )
-        for scoped in own:
-            field = scoped.v2_field
-            yield values.ExpectFindingToStayWithinItsBudget(
-                statement=scoped.statement.value,
-                finding=kind.value,
-                v2_field=field,
-                at_most=_limit(scoped),
-                except_for=[
-                    [b.statement.value, b.v2_field]
-                    for b in own
-                    if field is None and b.v2_field is not None and b.statement is scoped.statement
-                ],
-                notes=[_allowed(kind.value, scoped.at_most, scoped.reason)],
-                description=f"How many differences are {kind.value} in "
-                f"{scoped.statement.value}{f', {field}' if field else ''}.",
-            )
-
-
-def _accepted(accepted: Sequence[Accepted]) -> Expectation:
-    listed = sorted(
-        (one.model_dump(mode="json", include=set(values.ACCEPTED_KEY)) for one in accepted),
-        key=str,
-    )
-    return values.ExpectAcceptedDifferenceToBeListed(
-        accepted=listed,
-        at_most=0,
-        notes=[f"{a.statement.value} {a.cik} {a.v2_field}: {a.reason} ({a.by})" for a in accepted]
-        or ["accepted.yaml lists nothing."],
-        description="accepted.yaml must list each difference that is called accepted, with both "
-        "values, a reason, a name and a last day.",
     )
 
 
@@ -282,6 +202,19 @@ def _counts(tolerances: Tolerances) -> Iterator[Expectation]:
         f"months and one year every twelve. More than {rule.limit:g} periods beyond that are the "
         "same periods again, under other dates.",
         slack=rule.limit,
+    )
+
+
+def _labels(tolerances: Tolerances) -> Iterator[Expectation]:
+    rule = tolerances.rules.fiscal_labels
+    return _each(
+        rules.ExpectFiscalLabelsToBeV1s,
+        rule,
+        "v2 gives a period the fiscal year and quarter that v1 gives it, in at least "
+        f"{1 - rule.limit:.0%} of each company's quarters and years, of the newest four of them, "
+        "and of the newest of all companies together. Readers that choose periods by fiscal year "
+        "and quarter would otherwise get other periods.",
+        limit=rule.limit,
     )
 
 

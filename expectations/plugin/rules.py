@@ -62,6 +62,23 @@ class ExpectEveryV1PeriodToBeInV2(_States):
         return f"{words}; {alone.sum():,} periods in v2 alone" if alone.any() else words
 
 
+class ExpectFiscalLabelsToBeV1s(ParityRule):
+    """v2 gives most periods of a set the fiscal year and quarter that v1 gives them."""
+
+    limit: float
+
+    title: ClassVar[str] = "Fiscal labels are v1's"
+    noun: ClassVar[str] = "sets of periods"
+    shown: ClassVar[tuple[str, ...]] = (
+        "ticker", "company_name", "timeframe", "periods", "labelled", "differing", "period_end",
+        "v1_label", "v2_label",
+    )  # fmt: skip
+    success_keys: ClassVar[tuple[str, ...]] = ("statement", "limit", "at_most")
+
+    def _broken(self, rows: pd.DataFrame) -> Flags:
+        return rows["share_differing"] > self.limit
+
+
 class ExpectFieldNotToBeLost(ParityRule):
     """No field that v1 fills is gone from v2 altogether.
 

@@ -158,6 +158,13 @@ def tell_periods_twice(lake: Lake) -> None:
     change_rows(lake, V2, CF, lambda t: pa.concat_tables([t, shifted]), ticker, first_only=True)
 
 
+def label_a_year_late(lake: Lake) -> None:
+    def later(table: pa.Table) -> list[object]:
+        return [year + 1 for year in table["fiscal_year"].to_pylist()]
+
+    change_rows(lake, V2, CF, set_column("fiscal_year", later), first_ticker(lake))
+
+
 # The rule, what breaks it in the statements of cash flows, what tells it from others of its class,
 # and how many rows break it at least.
 BREAKS: list[tuple[type, Callable[[Lake], None], str, int]] = [
@@ -176,4 +183,5 @@ BREAKS: list[tuple[type, Callable[[Lake], None], str, int]] = [
     (rules.ExpectNoFilingBeforeV1s, file_before_v1, "", 1),
     (rules.ExpectV2NotToLagBehindV1, lag_behind, "", 1),
     (rules.ExpectCountPerTickerToBePlausible, tell_periods_twice, "", 1),
+    (rules.ExpectFiscalLabelsToBeV1s, label_a_year_late, "", 2),
 ]

@@ -25,8 +25,9 @@ from polygon_fundamentals.parity.paired import Paired, pairs_of
 from polygon_fundamentals.parity.tally import tally
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
 from polygon_fundamentals.parity.totals import COMPANY_ABSENT, NEVER_IN_V2, PRESENT
+from polygon_fundamentals.periods.current import label_months
 from polygon_fundamentals.reference.tickers import ReferenceTicker
-from polygon_fundamentals.statements import Statement
+from polygon_fundamentals.statements import Generation, Statement
 
 _KINDS = np.array([kind.value for kind in Kind], dtype=object)
 
@@ -40,7 +41,8 @@ class StatementParity:
     sign), kind, detail, v1_filing_date, v2_filing_date; not those of lines that only one
     generation knows. `tallies` has the numbers by company: ticker, line (the position in the
     field map's `entries`), kind, count, matched values too. `seen` is every period of either
-    generation: ticker, cik, timeframe, period_end, state.
+    generation: ticker, cik, timeframe, period_end, state, and `label_months` of both where both
+    have it (v1_label, v2_label).
 
     `tickers` are v1's: ticker, cik, kind (present, delisted, renamed, missing), detail, periods.
     `missing_periods` and `extra_periods`: statement, ticker, tickers, cik, timeframe, period_end,
@@ -84,7 +86,10 @@ def compare_statement(
     missing, absent = meeting.v1_alone[in_v2], meeting.v1_alone[~in_v2]
     seen = pd.concat(
         [
-            _seen(v1_keys.iloc[meeting.v1_met], PRESENT, company_tickers),
+            _seen(v1_keys.iloc[meeting.v1_met], PRESENT, company_tickers).assign(
+                v1_label=label_months(v1, Generation.V1)[meeting.v1_met],
+                v2_label=label_months(v2, Generation.V2)[meeting.v2_met],
+            ),
             _seen(v1_keys.iloc[missing], Kind.MISSING.value, company_tickers),
             _seen(v1_keys.iloc[absent], COMPANY_ABSENT, company_tickers),
             _seen(v1_keys.iloc[meeting.never_in_v2], NEVER_IN_V2, company_tickers),

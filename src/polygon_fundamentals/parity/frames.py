@@ -20,6 +20,7 @@ from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.parity.findings import StatementFindings
 from polygon_fundamentals.parity.first_filings import COLUMN as FIRST_FILING
 from polygon_fundamentals.parity.kinds import APART_KINDS, Kind
+from polygon_fundamentals.parity.labels import fiscal_labels
 from polygon_fundamentals.parity.lost_fields import lost_fields
 from polygon_fundamentals.parity.records import v2_identities
 from polygon_fundamentals.parity.tally import fields_of
@@ -31,8 +32,8 @@ from polygon_fundamentals.statements import Statement
 _AGES = 999_999
 # In the order in which their suites run.
 FRAMES = (
-    "tickers", "periods", "values", "fields", "recency", "v1_records", "v2_records", "v2_files",
-    "counts",
+    "tickers", "periods", "labels", "values", "fields", "recency", "v1_records", "v2_records",
+    "v2_files", "counts",
 )  # fmt: skip
 # Periods a year; a week-based year is up to a week shorter or longer than the calendar's.
 _DAYS = {"quarterly": 91.3125, "annual": 365.25, "ttm": 91.3125}
@@ -77,6 +78,7 @@ def write_frames(
     makers: dict[str, Callable[[StatementFindings], Iterable[pa.Table]]] = {
         "tickers": lambda findings: [_renamed(findings.table("tickers"), kind="state")],
         "periods": lambda findings: [_periods(findings)],
+        "labels": lambda findings: [_table(fiscal_labels(findings.frame("seen")))],
         "values": lambda findings: _values(findings, free),
         "fields": lambda findings: [_table(lost_fields(findings))],
         "recency": lambda findings: [_table(recency(findings, today))],

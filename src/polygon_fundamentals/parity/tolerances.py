@@ -126,6 +126,7 @@ class Rules(_Frozen):
     freshness: Limited
     behind_v1: Limited
     plausible_counts: Limited
+    fiscal_labels: Limited
     lost_fields: Limited
 
 

@@ -73,7 +73,8 @@ def current_rows(
     if by_ticker:
         keys["ticker"] = table.column("ticker").to_pandas().astype(str)
         period = ["ticker", *period]
-    keys["label"] = _label_months(table, generation)
+    # A label without a quarter (v1's TTM) still tells its year.
+    keys["label"] = label_months(table, generation, without_quarter=12)
     filings = filing_order(table, generation)
     later = [f"filing_{i}" for i in range(filings.shape[1])]
     keys[later] = filings
@@ -118,15 +119,21 @@ def _offset(rows: pd.DataFrame) -> pd.Series[float]:
     return rows["label"] - (end.dt.year * 12 + end.dt.month)
 
 
-def _label_months(table: pa.Table, generation: Generation) -> npt.NDArray[np.float64]:
-    """A record's fiscal label as months: twelve a year and three a quarter, NaN if it has none."""
+def label_months(
+    table: pa.Table, generation: Generation, *, without_quarter: int | None = None
+) -> npt.NDArray[np.float64]:
+    """Return each record's fiscal label as months: twelve a year and three a quarter.
+
+    NaN if it has no year; if it has no quarter, those of `without_quarter` in its place.
+    """
     year = pd.to_numeric(table.column("fiscal_year").to_pandas(), errors="coerce")
     if generation is Generation.V1:
         months = table.column("fiscal_period").to_pandas().map(_ORDINALS)
     else:
         months = pd.to_numeric(table.column("fiscal_quarter").to_pandas(), errors="coerce") * 3
-    # A label without a quarter (v1's TTM) still tells its year.
-    label = year * 12 + months.fillna(12)
+    if without_quarter is not None:
+        months = months.fillna(without_quarter)
+    label = year * 12 + months
     result: npt.NDArray[np.float64] = label.to_numpy(dtype=np.float64, na_value=np.nan)
     return result
 
