@@ -32,10 +32,11 @@ from polygon_fundamentals.statements import Timeframe
 
 Floats = npt.NDArray[np.float64]
 
-_YEAR_DAYS = 365
-_QUARTER_DAYS = 91
-# A 53-week year, or a year end that moves by a week, stays within; another quarter never is.
-_SLACK_DAYS = 14
+# How many days before a period the one a year before, or the quarter before, may end. A year of 53
+# weeks, or a year end that moves by a week, stays within. Retailers have quarters of 12 to 17
+# weeks; four months, as between two fiscal years, are 120 days at least.
+_YEAR_BEFORE = (351, 379)
+_QUARTER_BEFORE = (77, 119)
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,9 @@ class EarlierPeriods:
     def of(cls, rows: pd.DataFrame) -> EarlierPeriods:
         """Return those of rows with the columns of `PERIOD`."""
         codes = np.unique(pack(rows, PERIOD))
-        quarter = _about_before(codes, _QUARTER_DAYS)
+        quarter = _ended_before(codes, *_QUARTER_BEFORE)
         ours = timeframe_in(codes[quarter[0]]) == TIMEFRAMES.index(Timeframe.QUARTERLY.v1)
-        return cls(codes, _about_before(codes, _YEAR_DAYS), (quarter[0][ours], quarter[1][ours]))
+        return cls(codes, _ended_before(codes, *_YEAR_BEFORE), (quarter[0][ours], quarter[1][ours]))
 
     def changes(self, rows: pd.DataFrame) -> tuple[Ints, Ints]:
         """Return rows, and the days on which a row of a period that its ratios use may change."""
@@ -97,7 +98,7 @@ class EarlierPeriods:
 
         As they stood when the row began. A period counts as a year before if it ends 351 to 379
         days earlier and has the same fiscal quarter; as the quarter before, for quarterly rows, if
-        it ends 77 to 105 days earlier and has the fiscal quarter before. A missing period, or a
+        it ends 77 to 119 days earlier and has the fiscal quarter before. A missing period, or a
         change of the fiscal year, leaves none: -1.
         """
         quarter = rows["fiscal_quarter"].to_numpy()
@@ -116,13 +117,13 @@ class EarlierPeriods:
         return result
 
 
-def _about_before(codes: Ints, days: int) -> tuple[Ints, Ints]:
+def _ended_before(codes: Ints, at_least: int, at_most: int) -> tuple[Ints, Ints]:
     # The period end is the lowest part of a code.
-    target = codes - days
-    low = np.searchsorted(codes, target - _SLACK_DAYS)
-    high = np.searchsorted(codes, target + _SLACK_DAYS, "right")
+    low = np.searchsorted(codes, codes - at_most)
+    high = np.searchsorted(codes, codes - at_least, "right")
     period, before = expand(low, high, np.arange(len(codes)))
-    order = np.lexsort((before, np.abs(codes[before] - target[period]), period))
+    middle = codes - (at_least + at_most) // 2
+    order = np.lexsort((before, np.abs(codes[before] - middle[period]), period))
     return period[order], before[order]
 
 

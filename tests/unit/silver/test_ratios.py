@@ -129,6 +129,32 @@ def test_weeks_and_changed_fiscal_years() -> None:
     assert np.isnan(yoy[[0, 2]]).all()
 
 
+# Costco's quarters: three of 12 weeks and one of 16, or of 17 in a year of 53 weeks.
+WEEKS = [
+    ("2022-08-28", 4, "quarterly"),
+    ("2022-11-20", 1, "quarterly"),
+    ("2023-02-12", 2, "quarterly"),
+    ("2023-05-07", 3, "quarterly"),
+    ("2023-09-03", 4, "quarterly"),
+    ("2023-11-26", 1, "quarterly"),
+]
+
+
+def test_quarters_of_12_and_16_weeks_follow_one_another() -> None:
+    revenue = [100, 110, 120, 130, 260, 130]
+    values = {"is_revenue": revenue, INCOME: [1, 2, 3, 4, 5, 6], "bs_total_equity": [100] * 6}
+    rows = rows_of(keys(*WEEKS), **values)
+    assert RATIOS["revenue_growth_qoq"](rows)[4] == pytest.approx(1.0)
+    returns = RATIOS["return_on_equity"](rows)
+    assert np.isnan(returns[:3]).all()
+    assert returns[3:].round(4).tolist() == [0.1, 0.14, 0.18]
+
+
+def test_four_months_between_two_fiscal_years_are_no_quarter() -> None:
+    moved = keys(("2023-08-31", 4, "quarterly"), ("2023-12-31", 1, "quarterly"))
+    assert np.isnan(RATIOS["revenue_growth_qoq"](rows_of(moved, is_revenue=[100, 150]))).all()
+
+
 def test_no_growth_after_a_loss_or_across_definitions() -> None:
     frame = keys(QUARTERS[0], QUARTERS[4])
     rows = rows_of(frame, **{INCOME: [-10, 20], "is_revenue": [100, 130]})
