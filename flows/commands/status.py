@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 
 WIDE = 100
-# In a terminal narrower than that: the page and --json have them too.
-NARROW = ("first filed", "age")
+# In a terminal narrower than that: the page and --json have it too.
+NARROW = ("age",)
+# A longer name, as of a place in the cloud, takes two lines.
+NAME_WIDTH = 27
 
 
 class StatusCommand(StatusParameters):
@@ -91,42 +93,59 @@ def run(given: StatusCommand, as_json: bool) -> int:
 
 
 def shown(figures: Figures, rows: list[Row], width: int) -> RenderableType:
-    """Return the status for a terminal: a narrow one goes without two of the datasets' columns."""
-    from rich.box import SIMPLE_HEAD
+    """Return the status for a terminal: the verdict, the rows, then the datasets and the runs."""
     from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from polygon_fundamentals.status import alarms, render
+
+    bad = bool(alarms(rows))
+    first = max((len(row.name) for row in render.beside_datasets(figures, rows)), default=0)
+    parts: list[RenderableType] = [
+        Text(render.verdict(rows), "bold red" if bad else "bold green"),
+        Text(render.summary(figures, rows), "dim"),
+    ]
+    for heading, members in render.groups(figures, rows):
+        table = Table(show_header=False, box=None, padding=(0, 1, 0, 0))
+        table.add_column(no_wrap=True, width=6)
+        table.add_column(width=min(first, NAME_WIDTH))
+        table.add_column()
+        for row in members:
+            style = {True: "", False: "bold red", None: "dim"}[row.ok]
+            kind = {True: "green", False: "bold red", None: "dim"}[row.ok]
+            detail = Text(reworded(row.detail), style)
+            table.add_row(Text(render.mark(row), kind), Text(row.name, style), detail)
+        parts += [Text(f"\n{heading}", "bold"), table]
+    whom = whom_to_tell()
+    if whom and bad:
+        parts.append(Text(f"\n{whom}"))
+    return Group(*parts, *_tables(figures, () if width >= WIDE else NARROW))
+
+
+def _tables(figures: Figures, left_out: tuple[str, ...]) -> list[RenderableType]:
+    """The datasets and the last runs, with their headings."""
+    from rich.box import SIMPLE_HEAD
     from rich.markup import escape
     from rich.table import Table
     from rich.text import Text
 
     from polygon_fundamentals.status import render
 
-    left_out = NARROW if width < WIDE else ()
-    datasets = Table(
-        box=SIMPLE_HEAD,
-        padding=(0, 0),
-        collapse_padding=True,
-        title=escape(f"{figures.lake} · {figures.at:%Y-%m-%d %H:%M} UTC"),
-    )
+    datasets = Table(box=SIMPLE_HEAD, padding=(0, 0), collapse_padding=True)
     places = [n for n, name in enumerate(render.DATASET_COLUMNS) if name not in left_out]
     for number in places:
         name = render.DATASET_COLUMNS[number]
         datasets.add_column(name, justify="right" if number else "left", no_wrap=True)
     for cells in render.dataset_cells(figures):
         datasets.add_row(*(cells[number] for number in places))
-    runs = Table(title="last runs", box=SIMPLE_HEAD)
-    for name in render.RUN_COLUMNS:
-        runs.add_column(name)
-    for cells in render.run_cells(figures):
-        runs.add_row(*(escape(cell) for cell in cells))
-    rest = Table(show_header=False, box=None)
-    rest.add_column(no_wrap=True)
-    rest.add_column(max_width=26 if width < WIDE else None)
-    rest.add_column()
-    for row in render.beside_datasets(figures, rows):
-        style = {True: "", False: "bold red", None: "dim"}[row.ok]
-        detail = Text(reworded(row.detail), style)
-        rest.add_row(Text(render.mark(row), style), Text(row.name), detail)
-    whom = whom_to_tell()
-    if whom and any(row.ok is False for row in rows):
-        rest.add_row("", "", Text(whom))
-    return Group(datasets, runs, rest) if figures.runs else Group(datasets, rest)
+    parts: list[RenderableType] = [Text("\nDatasets", "bold"), datasets]
+    parts.append(Text(render.DATASET_NOTE, "dim"))
+    if figures.runs:
+        runs = Table(box=SIMPLE_HEAD)
+        for name in render.RUN_COLUMNS:
+            runs.add_column(name)
+        for cells in render.run_cells(figures):
+            runs.add_row(*(escape(cell) for cell in cells))
+        parts += [Text("\nLast runs", "bold"), runs]
+    return parts

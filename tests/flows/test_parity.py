@@ -144,7 +144,9 @@ def test_parity_from_end_to_end(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> 
     assert (other["tickers_compared"], other["passed"]) == (1, False)
     assert "lost_in_v2" in other["differences"]
     assert list(works.iterdir()) == []
-    assert _links()[-1].startswith("[Data docs of this run](file:///")
+    [page] = re.findall(r"`(/.+)`", _pages()[-1])
+    assert Path(page).is_file()
+    assert "file:" not in _pages()[-1]
 
 
 @pytest.mark.slow
@@ -174,7 +176,7 @@ def _compared_columns(lake: Lake, statement: Statement) -> list[list[float | Non
     return [rows[name].to_pylist() for name in names]
 
 
-def _links() -> list[str]:
+def _pages() -> list[str]:
     async def ask() -> list[str]:
         async with get_client() as client:
             artifacts = await client.read_artifacts()

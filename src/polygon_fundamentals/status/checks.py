@@ -10,14 +10,14 @@ from polygon_fundamentals.lake.catalogue import DatasetCounts
 from polygon_fundamentals.ledger import RUNNING
 from polygon_fundamentals.reports import counted
 from polygon_fundamentals.statements import Generation
-from polygon_fundamentals.status.figures import Figures
+from polygon_fundamentals.status.figures import GONE, Figures
 from polygon_fundamentals.status.follow_up_checks import (
     check_parity,
     check_silver,
     check_verify,
 )
 from polygon_fundamentals.status.publishing import Published
-from polygon_fundamentals.status.row import Row
+from polygon_fundamentals.status.row import TARGET, Row
 from polygon_fundamentals.status.targets import REMEDIES, Measured
 
 # A quarter and the longest delay of a quarterly report: after it something is wrong.
@@ -95,7 +95,7 @@ def _endpoint(figures: Figures) -> Row:
         remedy = "run `daily-update --generation v1` again in an hour"
         return Row(name, False, reason, kind, remedy)
     if v1.retired:
-        return Row(name, None, "no recent answer, and its sunset has passed", kind)
+        return Row(name, None, GONE, kind)
     return Row(name, None, "not requested yet", kind)
 
 
@@ -133,7 +133,7 @@ def age_days(dataset: DatasetCounts, figures: Figures) -> int | None:
 def freshness(dataset: DatasetCounts, figures: Figures) -> str:
     """Return the time since the newest filing that was loaded, in words."""
     days = age_days(dataset, figures)
-    return "–" if days is None else f"{days} d"
+    return "–" if days is None else counted(days, "day")
 
 
 def _runs(figures: Figures) -> Iterator[Row]:
@@ -165,7 +165,7 @@ def _daily(figures: Figures, name: str) -> Row:
     if update.ended is None:
         return Row(what, False, "none has succeeded yet", "late", remedy)
     missed = business_days_between(today_in_new_york(update.ended), today_in_new_york(figures.at))
-    reason = f"last success for {update.until}, ended {update.ended:%Y-%m-%d %H:%M} UTC"
+    reason = f"loaded up to {update.until}, last success {update.ended:%Y-%m-%d %H:%M} UTC"
     if missed > 1:
         return Row(what, False, f"{reason}: {missed} business days ago", "late", remedy)
     return Row(what, True, reason, "late")
@@ -240,12 +240,10 @@ def _published(place: Published, figures: Figures) -> Row:
 
 def _comparison(figures: Figures) -> Iterator[Row]:
     yield _in_a_row(figures)
-    for name, ratio in (
-        ("run time v2 / v1", figures.time_ratio),
-        ("storage v2 / v1", figures.storage_ratio),
-    ):
-        reason = "both generations are needed" if ratio is None else f"{ratio:.2f}"
-        yield Row(name, None, f"{reason}; `checklist` judges it before a cutover")
+    if not figures.v1_rests:
+        yield _ratio("run time v2 / v1", figures.time_ratio)
+    if figures.primary != Generation.V2:
+        yield _ratio("storage v2 / v1", figures.storage_ratio)
     then, now = figures.difference_then, figures.difference_now
     if then is not None and now is not None:
         reason = f"record counts differ by {now:.1%}, {then:.1%} some runs ago"
@@ -261,24 +259,32 @@ def _comparison(figures: Figures) -> Iterator[Row]:
 
 def _in_a_row(figures: Figures) -> Row:
     name, row, least = "both succeeded in a row", figures.days_in_a_row, figures.days_required
-    days = (
-        f"{counted(len(row), 'business day')} ({row[0]} to {row[-1]})" if row else "no business day"
-    )
+    days = "on no business day yet"
+    if row:
+        days = f"on {counted(len(row), 'business day')} ({row[0]} to {row[-1]})"
     if figures.v1_rests:
-        return Row(name, None, f"v1: {figures.v1_rests}; v2: {days}")
+        return Row("v2 succeeded in a row", None, f"{days}; v1: {figures.v1_rests}")
     if len(row) >= least:
         return Row(name, True, days)
     remedy = "run `daily-update --generation both` on every business day"
     return Row(name, None, f"{days}, of the {least} that `checklist` requires", remedy=remedy)
 
 
+def _ratio(name: str, ratio: float | None) -> Row:
+    reason = "both generations are needed" if ratio is None else f"{ratio:.2f}"
+    return Row(name, None, f"{reason}; `checklist` judges it before a cutover")
+
+
 def _target(measured: Measured) -> Row:
-    target = measured.target
+    target, verdict = measured.target, measured.verdict
     unit = f" {target.unit}" if target.unit else ""
-    goal = f"target {target.target:g}{unit}, acceptable {target.acceptable:g}{unit}"
     if measured.measured is None:
-        return Row(target.title, None, f"not measured: {measured.missing} ({goal})", "target")
-    missed = measured.verdict == "missed"
-    reason = f"{measured.measured:g}{unit}: {measured.verdict} ({goal})"
-    remedy = REMEDIES.get(measured.name, "") if missed else ""
-    return Row(target.title, not missed, reason, "target", remedy)
+        return Row(target.title, None, f"not measured: {measured.missing}", TARGET)
+    # Three decimals are kept, so that a small lake has no storage to speak of.
+    value = f"{measured.measured:,g}" if measured.measured else "less than 0.001"
+    goal = f"target {target.target:,g}{unit}"
+    if verdict == "met":
+        return Row(target.title, True, f"{value}{unit} ({goal})", TARGET)
+    reason = f"{value}{unit}: {verdict} ({goal}, acceptable {target.acceptable:,g}{unit})"
+    remedy = REMEDIES.get(measured.name, "") if verdict == "missed" else ""
+    return Row(target.title, verdict != "missed", reason, TARGET, remedy)

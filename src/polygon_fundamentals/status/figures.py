@@ -31,6 +31,8 @@ from polygon_fundamentals.status.targets import Measured, Target
 
 # States of v1 in which nothing more is loaded.
 ENDED = ("frozen", "archived")
+# Of a v1 that is taken for gone without a 410 of its own.
+GONE = "no recent answer, and the day announced for its end has passed"
 RUNS_SHOWN = 8
 
 
@@ -175,7 +177,7 @@ def _v1_rests(v1: V1Endpoint, primary: Generation) -> str:
         return f"{v1.state} since {v1.since}"
     if primary is Generation.V2:
         return "not updated since the cutover"
-    return "no recent answer, and its sunset has passed" if v1.retired else ""
+    return GONE if v1.retired else ""
 
 
 def _pointer(lake: Lake) -> str:

@@ -7,32 +7,44 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from html import escape
 
+from polygon_fundamentals.reports import counted
 from polygon_fundamentals.status.checks import age_days, alarms, freshness
 from polygon_fundamentals.status.figures import Figures
-from polygon_fundamentals.status.row import Row
+from polygon_fundamentals.status.row import TARGET, Row
 
 DATASET_COLUMNS = (
     "dataset",
     "records",
     "tickers",
     "periods",
-    "first filed",
-    "last filed",
+    "newest filing",
     "age",
     "files",
     "MB",
 )
+# What a reader would else take for data that is missing.
+DATASET_NOTE = (
+    "A period counts once a company, a record once a ticker. v1 dates a period by its first "
+    "filing, v2 by its latest."
+)
 _STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem;
-color:#1c2733;background:#fff}
-h1{font-size:1.4rem}h2{font-size:1.05rem;margin-top:2rem}
+:root{color-scheme:light dark;--text:#1c2733;--back:#fff;--line:#d8dee6;--soft:#5c6873;
+--ok:#116329;--bad:#a40e26;--panel:#f6f8fa}
+@media(prefers-color-scheme:dark){:root{--text:#dfe6ee;--back:#12181f;--line:#2c3742;--soft:#9aa7b3;
+--ok:#57c26b;--bad:#ff7b86;--panel:#1a222b}}
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:64rem;padding:0 1rem;
+color:var(--text);background:var(--back)}
+h1{font-size:1.6rem;margin:0;border-left:6px solid;padding:.5rem .8rem;background:var(--panel)}
+h1,td{overflow-wrap:anywhere}h2{font-size:1.05rem;margin:1.8rem 0 .3rem}
 table{border-collapse:collapse;width:100%}
-th,td{padding:.35rem .6rem;border-bottom:1px solid #d8dee6;text-align:left;vertical-align:top}
+th,td{padding:.3rem .6rem .3rem 0;border-bottom:1px solid var(--line);text-align:left;
+vertical-align:top}
 td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
-div{overflow-x:auto}h1{overflow-wrap:anywhere}code{white-space:nowrap}
-tr.bad td{background:#fdecea}tr.open td{color:#5c6873}.mark{font-weight:600}
-@media(prefers-color-scheme:dark){body{color:#dfe6ee;background:#12181f}
-th,td{border-color:#2c3742}tr.bad td{background:#4a2220}tr.open td{color:#9aa7b3}}
+td.mark{width:4rem;font-weight:600;white-space:nowrap}td.what{width:13rem}
+div{overflow-x:auto}div td{white-space:nowrap}
+.ok{color:var(--ok)}.bad{color:var(--bad)}.soft,.open td{color:var(--soft)}
+@media(max-width:40rem){td.mark,td.what{display:inline-block;width:auto;border:0;padding-bottom:0}
+td.detail{display:block;padding-top:0}}
 """
 
 
@@ -101,8 +113,28 @@ def beside_datasets(figures: Figures, rows: Sequence[Row]) -> list[Row]:
 
 
 def mark(row: Row) -> str:
-    """Return what stands before a row: `ok`, `--` where it is not judged, or `!`."""
-    return "--" if row.ok is None else "ok" if row.ok else "!"
+    """Return what stands before a row: `ok`, `not ok`, or `–` where it is not judged."""
+    return "–" if row.ok is None else "ok" if row.ok else "not ok"
+
+
+def groups(figures: Figures, rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """Return the rows below their headings: what needs a person first, the performance last."""
+    shown = beside_datasets(figures, rows)
+    calm = [row for row in shown if row.ok is not False and row.kind != TARGET]
+    listed = [
+        ("Needs attention", alarms(shown)),
+        ("Checked", [row for row in calm if row.ok]),
+        ("Not judged: no fault, each row says why", [row for row in calm if row.ok is None]),
+        ("Performance", [row for row in shown if row.ok is not False and row.kind == TARGET]),
+    ]
+    return [(heading, members) for heading, members in listed if members]
+
+
+def verdict(rows: Sequence[Row]) -> str:
+    """Return the status in a few words."""
+    if bad := len(alarms(rows)):
+        return f"{counted(bad, 'thing')} {'needs' if bad == 1 else 'need'} attention"
+    return "All is well" if any(row.ok for row in rows) else "Nothing to judge yet"
 
 
 def dataset_cells(figures: Figures) -> list[tuple[str, ...]]:
@@ -113,7 +145,6 @@ def dataset_cells(figures: Figures) -> list[tuple[str, ...]]:
             f"{d.records:,}",
             f"{d.tickers:,}",
             f"{d.periods:,}",
-            str(d.first_filed or "–"),
             str(d.last_filed or "–"),
             freshness(d, figures),
             f"{d.files:,}",
@@ -142,25 +173,31 @@ RUN_COLUMNS = ("flow", "generation", "started", "duration", "outcome")
 
 def as_html(figures: Figures, rows: Sequence[Row]) -> str:
     """Return the status as one page that needs nothing from the network."""
+    said = verdict(rows)
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8>",
         "<meta name=viewport content='width=device-width,initial-scale=1'>",
-        f"<title>Status of {escape(figures.lake)}</title><style>{_STYLE}</style>",
-        f"<h1>Status of {escape(figures.lake)}</h1>",
-        f"<p>{figures.at:%Y-%m-%d %H:%M} UTC · {summary(beside_datasets(figures, rows))}</p>",
+        f"<title>{said}: status of {escape(figures.lake)}</title><style>{_STYLE}</style>",
+        f"<h1 class={'bad' if alarms(rows) else 'ok'}>{said}</h1>",
+        f"<p class=soft>{escape(summary(figures, rows))}</p>",
+    ]
+    for heading, members in groups(figures, rows):
+        parts.append(f"<h2>{heading}</h2><table>")
+        for row in members:
+            kind = {True: "ok", False: "bad", None: "open"}[row.ok]
+            parts.append(
+                f"<tr class={kind if row.ok is None else 'row'}><td class='mark {kind}'>{mark(row)}"
+                f"<td class=what>{escape(row.name)}<td class=detail>{_with_code(row.detail)}</tr>"
+            )
+        parts.append("</table>")
+    parts += [
         "<h2>Datasets</h2>",
         *_table(DATASET_COLUMNS, dataset_cells(figures), numbers=True),
+        f"<p class=soft>{DATASET_NOTE}</p>",
         "<h2>Last runs</h2>",
         *_table(RUN_COLUMNS, run_cells(figures)),
-        "<h2>Judged</h2><table><thead><tr><th></th><th>what</th><th>detail</th></tr></thead>",
     ]
-    for row in beside_datasets(figures, rows):
-        kind = {True: "", False: " class=bad", None: " class=open"}[row.ok]
-        parts.append(
-            f"<tr{kind}><td class=mark>{mark(row)}</td><td>{escape(row.name)}</td>"
-            f"<td>{_with_code(row.detail)}</td></tr>"
-        )
-    return "\n".join([*parts, "</table></html>"]) + "\n"
+    return "\n".join([*parts, "</html>"]) + "\n"
 
 
 def _with_code(text: str) -> str:
@@ -168,10 +205,17 @@ def _with_code(text: str) -> str:
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
-def summary(rows: Sequence[Row]) -> str:
-    """Return how many rows are ok, not ok and not judged."""
-    ok, bad, left = (sum(row.ok is state for row in rows) for state in (True, False, None))
-    return f"{ok} ok · {bad} not ok · {left} not judged (--)"
+def summary(figures: Figures, rows: Sequence[Row]) -> str:
+    """Return what readers see, how many rows are of which kind, when and where."""
+    shown = beside_datasets(figures, rows)
+    ok, bad, left = (sum(row.ok is state for row in shown) for state in (True, False, None))
+    counts = ", ".join(
+        f"{count} {words}"
+        for count, words in ((bad, "not ok"), (ok, "ok"), (left, "not judged"))
+        if count
+    )
+    moment = f"{figures.at:%Y-%m-%d %H:%M} UTC"
+    return f"Readers see {figures.primary} · {counts} · {moment} · {figures.lake}"
 
 
 def _table(
@@ -190,13 +234,19 @@ def _table(
 def as_markdown(figures: Figures, rows: Sequence[Row]) -> str:
     """Return the status as markdown, for an artifact."""
 
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(escape(c).replace("|", "\\|") for c in cells) + " |"
+    def text(raw: str) -> str:
+        # Prefect's UI shows the entity of a quotation mark as it stands.
+        return escape(raw, quote=False)
 
-    parts = [f"{figures.lake} at {figures.at:%Y-%m-%d %H:%M} UTC", ""]
-    parts += [line(DATASET_COLUMNS), line(["---"] * len(DATASET_COLUMNS))]
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(text(c).replace("|", "\\|") for c in cells) + " |"
+
+    parts = [f"## {verdict(rows)}", "", text(summary(figures, rows))]
+    for heading, members in groups(figures, rows):
+        parts += ["", f"### {heading}", ""]
+        # A list and no table: Prefect's UI cuts a cell that is longer than the page.
+        parts += [f"- {mark(row)} · **{text(row.name)}**: {text(row.detail)}" for row in members]
+    parts += ["", "### Datasets", "", line(DATASET_COLUMNS)]
+    parts += [line(["---"] * len(DATASET_COLUMNS))]
     parts += [line(cells) for cells in dataset_cells(figures)]
-    parts += ["", line(["", "what", "detail"]), line(["---"] * 3)]
-    for row in beside_datasets(figures, rows):
-        parts.append(line(["WARNING" if row.ok is False else mark(row), row.name, row.detail]))
-    return "\n".join(parts) + "\n"
+    return "\n".join([*parts, "", DATASET_NOTE]) + "\n"

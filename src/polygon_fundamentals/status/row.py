@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# The kind of the rows on performance, which stand last.
+TARGET = "target"
+
 
 @dataclass(frozen=True)
 class Row:

@@ -25,10 +25,11 @@ EXPECTED = """
     --    ok     ok       ok      ok       ok         ok      ok    refresh
     .     .      .        .       .        .          ok      .     verify
     .     .      .        .       .        .          ok      --    silver
-    --    ok     ok       --      --       --         ok      ok    both succeeded in a row
-    --    --     --       --      --       --         --      --    run time v2 / v1
-    --    --     --       --      --       --         --      --    storage v2 / v1
-    --    --     ok       --      --   --   --  -- download of 1,000 tickers (v1's baseline: 15 min)
+    .     ok     ok       .       .        .          ok      ok    both succeeded in a row
+    --    .      .        --      --       --         .       .     v2 succeeded in a row
+    .     --     --       .       .        .          --      --    run time v2 / v1
+    --    --     --       --      .        .          --      --    storage v2 / v1
+    --    --     ok       --      --       --         --      --    download of 1,000 tickers
     --    --     ok       --      --       --         --      --    requests a minute
     --    ok     --       ok      ok       ok         ok      ok    storage of a year
     --    ok     ok       ok      ok       ok         ok      ok    peak memory

@@ -16,7 +16,15 @@ from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.catalogue import DatasetCounts
 from polygon_fundamentals.statements import Generation, Statement
-from polygon_fundamentals.status import alarms, as_html, as_json, check_status, gather, load_targets
+from polygon_fundamentals.status import (
+    alarms,
+    as_html,
+    as_json,
+    as_markdown,
+    check_status,
+    gather,
+    load_targets,
+)
 from polygon_fundamentals.status.targets import PLANNED
 from tests.builders.ledger import entry
 from tests.builders.status_lakes import WHOLE, retired
@@ -89,7 +97,7 @@ def test_a_late_run_a_missing_refresh_and_a_damaged_ledger(lake: Lake) -> None:
     run_of(lake, "2026-07-01", {"ok": True}, {"ok": True})
     (lake.ops / "runs" / "20260702T0Z-x.json").write_text("{")
     found = " ".join(warnings(lake))
-    assert "v2 daily update: last success for 2026-07-01" in found
+    assert "v2 daily update: loaded up to 2026-07-01, last success 2026-07-01" in found
     assert "7 business days ago" in found
     assert "refresh: v2 has not been read in full" in found
     assert "20260702T0Z-x.json cannot be read" in found
@@ -111,7 +119,7 @@ def test_a_load_of_a_few_tickers_or_of_days_long_gone_is_no_update_of_the_lake(l
     entry(lake, "refresh", flow="refresh", parameters=recorded, generations={"v2": report}, **ended)
     rows = {row.name: row for row in check_status(gather(lake, load_targets(None), MONDAY))}
     assert rows["v2 daily update"].reason == (
-        "last success for 2026-06-15, ended 2026-06-15 20:01 UTC: 18 business days ago"
+        "loaded up to 2026-06-15, last success 2026-06-15 20:01 UTC: 18 business days ago"
     )
     assert rows["v2 daily update"].ok is False
     assert rows["refresh"].reason.startswith("v2 has not been read in full since its load")
@@ -251,6 +259,36 @@ def test_the_page_shows_the_figures_of_a_dataset_once(lake: Lake) -> None:
         assert page.count(f"<td>{dataset.generation} {dataset.statement}</td>") == 1
     assert "<code>checklist</code>" in page
     assert "`" not in page
+
+
+def test_the_verdict_comes_first_and_what_needs_a_person_before_the_rest(lake: Lake) -> None:
+    run_of(lake, "2026-07-10", {"ok": True}, failed("HTTP 500"))
+    rows = check_status(gather(lake, load_targets(None), MONDAY))
+    figures = gather(lake, load_targets(None), MONDAY)
+    for text in (as_html(figures, rows), as_markdown(figures, rows)):
+        places = [
+            text.index(words)
+            for words in (
+                "need attention",
+                "v2 last run",
+                "HTTP 500",
+                "Checked",
+                "Not judged",
+                "Performance",
+                "download of 1,000 tickers",
+                "Datasets",
+            )
+        ]
+        assert places == sorted(places)
+    calm = [row for row in rows if row.ok is not False]
+    assert "All is well" in as_html(figures, calm)
+
+
+def test_the_artifact_has_no_entity_for_an_apostrophe_and_no_cell_for_a_reason(lake: Lake) -> None:
+    run_of(lake, "2026-07-13", failed("v1's <b>answer</b>"), {"ok": True})
+    figures = gather(lake, load_targets(None), MONDAY)
+    text = as_markdown(figures, check_status(figures))
+    assert "- not ok · **v1 last run**: v1's &lt;b&gt;answer&lt;/b&gt;" in text
 
 
 def load_of(lake: Lake, tickers: int, requests: int, **more: Any) -> dict[str, dict[str, Any]]:
