@@ -1,4 +1,6 @@
-"""Fourth quarters that nobody filed: each generation takes the year less its three quarters.
+"""What a figure that nobody filed is calculated from, and the fourth quarters among them.
+
+Each generation takes the year less its three quarters.
 
 Where the year and the three quarters are here, each figure must be what its own leave over, or
 neither: what was filed for nine months need not be the sum of its quarters, but then v2's is not
@@ -15,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from polygon_fundamentals.field_map import Unit
-from polygon_fundamentals.parity.paired import Flags, Floats, Pair, Paired
+from polygon_fundamentals.parity.paired import Flags, Floats, Pair, Paired, Positions
 from polygon_fundamentals.parity.rounding import UNITS
 from polygon_fundamentals.statements import Statement
 
@@ -36,17 +38,19 @@ _COMMON_INCOME = "net_income_loss_attributable_common_shareholders"
 
 @dataclass(frozen=True)
 class Derivations:
-    """For each period that is a derived quarter the rows of its year and its three quarters.
+    """Which quarters are derived, and the rows of what quarters and twelve months are made of.
 
-    `parts` has four columns, the year first; -1 where the period or this part of it is not here.
+    `parts` has four columns: of a quarter its year, then the three quarters before it; of twelve
+    months their four quarters, the last one first. -1 where this part of a period is not here, and
+    for years.
     """
 
     is_derived: Flags
-    parts: npt.NDArray[np.int64]
+    parts: Positions
 
 
 def derivations(paired: Paired) -> Derivations:
-    """Return the derived quarters of a flow statement; a balance sheet has none."""
+    """Return the derived quarters and the parts of a flow statement; a balance sheet has none."""
     rows = len(paired)
     parts = np.full((rows, 4), -1, dtype=np.int64)
     if paired.statement is Statement.BALANCE_SHEETS:
@@ -74,6 +78,11 @@ def derivations(paired: Paired) -> Derivations:
     )
     columns = ["row_0", "row_1", "row_2", "row_3"]
     parts[with_year["row"].to_numpy()] = with_year[columns].fillna(-1).to_numpy(dtype=np.int64)
+    twelve_months = keys[paired.is_timeframe("ttm")].merge(
+        quarters.rename(columns={"row": "row_0"}), on=["company", "end"]
+    )
+    rows_of_ttm = twelve_months["row"].to_numpy()
+    parts[rows_of_ttm] = twelve_months[columns].fillna(-1).to_numpy(dtype=np.int64)
     return Derivations(paired.is_derived_quarter, parts)
 
 
@@ -101,7 +110,7 @@ def derivation_explains(
     return derivations.is_derived & explained, detail
 
 
-def _values_at(values: Floats, parts: npt.NDArray[np.int64]) -> Floats:
+def _values_at(values: Floats, parts: Positions) -> Floats:
     """The figures of the year and of the three quarters, NaN where a part is not here."""
     result: Floats = np.where(parts >= 0, values[parts], np.nan)
     return result

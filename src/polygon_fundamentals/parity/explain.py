@@ -23,7 +23,7 @@ from polygon_fundamentals.parity.derived import Derivations, derivation_explains
 from polygon_fundamentals.parity.identities import broken_identity
 from polygon_fundamentals.parity.kinds import Kind
 from polygon_fundamentals.parity.lost_lines import lost_lines
-from polygon_fundamentals.parity.paired import Flags, Floats, Pair, Paired, or_zero
+from polygon_fundamentals.parity.paired import Flags, Floats, Pair, Paired, Positions, or_zero
 from polygon_fundamentals.parity.rounding import (
     RoundedRecords,
     rounded_records,
@@ -98,7 +98,7 @@ def explain(paired: Paired, pair: Pair, evidence: Evidence, tolerance: float) ->
     kind = np.full(len(paired), _NOTHING, dtype=np.int8)
     detail = np.full(len(paired), "", dtype=object)
     v1, v2 = pair.expected, pair.actual
-    _apart(paired, pair, kind, detail)
+    _apart(paired, pair, evidence.derived.parts, kind, detail)
     both = ~np.isnan(v1) & ~np.isnan(v2) & (kind == _NOTHING)
     off = np.abs(pair.difference)
     matched = both & (off <= _SAME * np.maximum(np.abs(v1), np.abs(v2)))
@@ -174,7 +174,11 @@ def _defined(paired: Paired, pair: Pair, evidence: Evidence, factor: float) -> F
 
 
 def _apart(
-    paired: Paired, pair: Pair, kind: npt.NDArray[np.int8], detail: npt.NDArray[np.object_]
+    paired: Paired,
+    pair: Pair,
+    parts: Positions,
+    kind: npt.NDArray[np.int8],
+    detail: npt.NDArray[np.object_],
 ) -> None:
     """Sets what is not compared: a value that only one side has, or that is no number."""
     v1, v2 = pair.expected, pair.actual
@@ -184,7 +188,7 @@ def _apart(
         ((v1 == 0) & v2_null, Kind.ABSENT_ZERO, "v1 sends 0 for a line that v2 does not have"),
         (v1_null & ~v2_null & (v2 != 0), Kind.NULL_IN_V1, ""),
         (~v1_null & v2_null & (v1 != 0), Kind.NULL_IN_V2, ""),
-        (lost_lines(paired, pair), Kind.LOST_IN_V2, "the company has this line as a rule"),
+        (lost_lines(paired, pair, parts), Kind.LOST_IN_V2, "the company has this line as a rule"),
         (np.isinf(v1) | np.isinf(v2), Kind.NOT_COMPARABLE, "not a finite number"),
     )
     for flags, what, why in cases:

@@ -14,6 +14,7 @@ from polygon_fundamentals.parity.paired import (
     Flags,
     Pair,
     Paired,
+    Positions,
     count_by_company,
     is_habit,
     or_zero,
@@ -38,12 +39,13 @@ def uncertain_fields(statement: Statement) -> list[str]:
     return [e.v2 for e in primary_pairs(statement) if e.confidence is Confidence.LOW and e.v2]
 
 
-def lost_lines(paired: Paired, pair: Pair) -> Flags:
+def lost_lines(paired: Paired, pair: Pair, parts: Positions) -> Flags:
     """Return in which periods v2 lacks a value of v1 though the company has the line as a rule.
 
     That is in three quarters or years of v1 at least. A line that a template may leave out must
-    be in as many of v2. Twelve months and derived quarters, which can be added up only where no
-    part is absent, count only for a line that is in most of the company's quarters and years.
+    be in as many of v2. Twelve months and derived quarters, which v2 can add up only where no
+    part is absent, count only where none is. Where not all of their `parts` (`Derivations.parts`)
+    are here, the line must also be in most of the company's quarters and years.
     """
     statement, field = paired.statement, pair.v2_field
     there = or_zero(pair.expected) != 0
@@ -51,9 +53,26 @@ def lost_lines(paired: Paired, pair: Pair) -> Flags:
     if field in OF_EVERY_COMPANY[statement] or not null.any():
         return null
     filed = ~paired.is_timeframe("ttm") & ~paired.is_derived_quarter
-    absent = filed & ~there & np.isnan(pair.actual)
+    absent: Flags = ~there & np.isnan(pair.actual)
     usual = count_by_company(paired, filed & there) >= HABIT
-    lost: Flags = null & np.where(filed, usual, is_habit(paired, filed & there, absent))
+    often = is_habit(paired, filed & there, filed & absent)
+    known = filed | (parts >= 0).all(axis=1)
+    lost: Flags = null & np.where(known, usual, often) & ~_lacks_a_part(paired, absent, null, parts)
     if field in (*uncertain_fields(statement), *_NOT_IN_EVERY_TEMPLATE.get(statement, ())):
         lost &= count_by_company(paired, filed & (or_zero(pair.actual) != 0)) >= HABIT
     return lost
+
+
+def _lacks_a_part(paired: Paired, absent: Flags, null: Flags, parts: Positions) -> Flags:
+    """Which derived quarters and twelve months have a part that v2 cannot have.
+
+    Such a part is absent in both generations, or is itself a derived quarter that lacks one.
+    """
+    derived = paired.is_derived_quarter & _any_part(parts, absent)
+    without = absent | (derived & null)
+    flags: Flags = derived | (paired.is_timeframe("ttm") & _any_part(parts, without))
+    return flags
+
+
+def _any_part(parts: Positions, flags: Flags) -> Flags:
+    return np.asarray(((parts >= 0) & flags[parts]).any(axis=1))

@@ -90,6 +90,71 @@ def test_a_null_where_the_company_has_the_line(
     assert nulls(field, v1, v2) == expected
 
 
+def lost_sums(has: Has, lost: set[tuple[str, int]]) -> set[tuple[str, int]]:
+    """What is called lost in five years of quarters, years and twelve months of a company.
+
+    Both generations have the line in the quarters that `has` names. v1 adds up what there is; v2
+    only where no part is absent, and never the figures that `lost` names by timeframe and quarter.
+    """
+    value = [5e6 if has(n) else None for n in range(20)]
+    v2_quarter = [v if n % 4 < 3 or None not in value[n - 3 : n] else None
+                  for n, v in enumerate(value)]  # fmt: skip
+    figures: dict[tuple[str, int], tuple[float | None, float | None]] = {}
+    for n in range(20):
+        figures["quarterly", n] = value[n], v2_quarter[n]
+        if n >= 3:
+            whole = None if None in v2_quarter[n - 3 : n + 1] else 2e7
+            total = sum(v or 0.0 for v in value[n - 3 : n + 1]) or None
+            figures["ttm", n] = total, whole
+            if n % 4 == 3:  # a year is filed as such
+                figures["annual", n] = total, total
+    one, two = [], []
+    for (timeframe, n), (v1, v2) in figures.items():
+        period = {"quarterly": f"Q{n % 4 + 1}", "annual": "FY", "ttm": "TTM"}[timeframe]
+        filed = {"filing_date": "2026-02-20"} if timeframe == "annual" else {}
+        if timeframe == "ttm":
+            filed = {"filing_date": None}
+        one.append(
+            record(n, "end_date", timeframe=timeframe, fiscal_period=period, revenues=1e6)
+            | filed
+            | ({} if v1 is None else {V1_LINES[DISCONTINUED]: v1})
+        )
+        if v2 is not None and (timeframe, n) in lost:
+            v2 = None
+        in_v2 = "trailing_twelve_months" if timeframe == "ttm" else timeframe
+        two.append(
+            record(n, "period_end", timeframe=in_v2, revenue=1e6, filing_date="2026-02-20")
+            | ({} if v2 is None else {DISCONTINUED: v2})
+        )
+    values = compare_statement(v1_table(IS, one), v2_table(IS, two), IS, TOLERANCES, {}).values
+    found = values[values["kind"] == "lost_in_v2"]
+    return {
+        (timeframe, (end.year - 2023) * 4 + end.month // 3 - 1)
+        for timeframe, end in zip(found["timeframe"], found["period_end"], strict=True)
+    }
+
+
+SUMS: list[tuple[Has, set[tuple[str, int]]]] = [
+    # A line that begins within a year, that is absent in one quarter, or that ends within a year.
+    (lambda n: n >= 1, set()),
+    (lambda n: n >= 2, set()),
+    (lambda n: n >= 5, set()),
+    (lambda n: n >= 7, set()),
+    (lambda n: n != 9, set()),
+    (lambda n: n < 14, set()),
+    # What v2 could have added up is lost, also of a line that most of the history lacks.
+    (lambda n: n != 9, {("ttm", 8), ("quarterly", 15), ("ttm", 18), ("annual", 11)}),
+    (lambda n: n >= 13, {("quarterly", 19), ("ttm", 19)}),
+    # ... and so is a part, with what it takes away from the sums.
+    (always, {("quarterly", 9), ("quarterly", 11), ("ttm", 11), ("ttm", 12)}),
+]
+
+
+@pytest.mark.parametrize(("has", "lost"), SUMS)
+def test_a_sum_is_lost_where_v2_has_every_part(has: Has, lost: set[tuple[str, int]]) -> None:
+    assert lost_sums(has, lost) == lost
+
+
 def test_no_lost_line_may_stand_by_default() -> None:
     budgets = {kind.value: budget.at_most for kind, budget in TOLERANCES.budgets.items()}
     assert (budgets["lost_in_v2"], budgets["null_in_v2"]) == (0, "unlimited")
