@@ -171,8 +171,9 @@ def _recency(tolerances: Tolerances) -> Iterator[Expectation]:
     yield from _each(
         rules.ExpectV2ToBeFresh,
         fresh,
-        f"The newest record of v2 was seen at most {fresh.limit:g} days before the run. Every "
-        "company files once a quarter, so an older lake is not being updated.",
+        f"The newest record of v2 was seen at most {fresh.limit:g} days before the run. Up to 137 "
+        "days lie between the last 10-Q of a year and the 10-K, so an older lake is not being "
+        "updated.",
         limit=fresh.limit,
     )
     yield from _each(

@@ -13,6 +13,9 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 NEW_YORK = ZoneInfo("America/New_York")
+# A lake that got nothing new for longer is not being updated. A company that files the 10-Q of its
+# third quarter and its 10-K on the last day, 45 and 90 days after the end, files nothing for 137.
+STALE_DAYS = 140
 _MONDAY, _THURSDAY = 0, 3
 _FIXED = ((1, 1), (6, 19), (7, 4), (11, 11), (12, 25))
 # (month, weekday, which of them; -1: the last)

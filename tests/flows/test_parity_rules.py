@@ -24,7 +24,7 @@ import tasks.parity
 from expectations import answer as answering
 from expectations.answer import TOLERANCES_FILE
 from expectations.plugin import rules, values
-from polygon_fundamentals.business_days import today_in_new_york
+from polygon_fundamentals.business_days import STALE_DAYS, today_in_new_york
 from polygon_fundamentals.lake import Lake
 from tests.builders.broken_lakes import BREAKS, CF, CONTINUING, V2, wrong_value
 from tests.builders.commands import call
@@ -48,8 +48,8 @@ def lake(whole: Lake, tmp_path: Path) -> Lake:
 
 
 def grow_stale(lake: Lake) -> None:
-    """Nothing of v2's cash flows has been seen for 102 days."""
-    day = today_in_new_york() - timedelta(days=102)
+    """Nothing of v2's cash flows has been seen for longer than is usual."""
+    day = today_in_new_york() - timedelta(days=STALE_DAYS + 2)
     seen = set_column("observed_at", lambda t: [pd.Timestamp(day, tz="UTC")] * len(t))
     change_rows(lake, V2, CF, seen)
 

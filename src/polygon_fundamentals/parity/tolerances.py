@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from polygon_fundamentals.business_days import STALE_DAYS
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.field_map import Unit, primary_pairs
 from polygon_fundamentals.parity.kinds import APART_KINDS, BUDGETED_KINDS, DIFFERENCE_KINDS, Kind
@@ -114,6 +115,12 @@ class Limited(Rule):
     limit: Positive
 
 
+class Freshness(Rule):
+    """A rule whose limit is that of `status`, unless the file gives one."""
+
+    limit: Positive = STALE_DAYS
+
+
 class Rules(_Frozen):
     """The rules of the checkpoint on each generation by itself, and on fields lost whole."""
 
@@ -123,7 +130,7 @@ class Rules(_Frozen):
     future_filings: Rule
     filings_before_end: Rule
     filings_before_v1: Rule
-    freshness: Limited
+    freshness: Freshness
     behind_v1: Limited
     plausible_counts: Limited
     fiscal_labels: Limited

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from polygon_fundamentals.business_days import business_days_between, today_in_new_york
+from polygon_fundamentals.business_days import (
+    STALE_DAYS,
+    business_days_between,
+    today_in_new_york,
+)
 from polygon_fundamentals.lake.catalogue import DatasetCounts
 from polygon_fundamentals.ledger import RUNNING
 from polygon_fundamentals.reports import counted
@@ -20,8 +24,6 @@ from polygon_fundamentals.status.publishing import Published
 from polygon_fundamentals.status.row import TARGET, Row
 from polygon_fundamentals.status.targets import REMEDIES, Measured
 
-# A quarter and the longest delay of a quarterly report: after it something is wrong.
-STALE_DAYS = 140
 REFRESH_DAYS = 8
 # By how much the difference in counts may grow, as a share of the records.
 WIDENING = 0.01

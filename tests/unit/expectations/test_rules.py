@@ -12,7 +12,7 @@ import pytest
 
 from expectations.outcome import Outcome, RuleResult
 from expectations.plugin import rules, values
-from polygon_fundamentals.business_days import today_in_new_york
+from polygon_fundamentals.business_days import STALE_DAYS, today_in_new_york
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.statements import Generation
 from tests.builders.broken_lakes import BREAKS, CF, V1, V2, first_ticker, lose_period
@@ -140,10 +140,18 @@ def test_odd_records_are_no_reason_to_give_no_answer(
     assert [r.rule for r in results if not r.passed] == broken
 
 
-def test_a_lake_that_nobody_updates_is_stale(whole_lake: Lake) -> None:
-    results = checked(whole_lake, today_in_new_york() + timedelta(days=102))
-    failed = [(r.rule, r.where) for r in results if not r.passed]
-    assert failed == [("ExpectV2ToBeFresh", CF.value)]
+@pytest.mark.parametrize(
+    ("days", "broken"),
+    [
+        (137, []),  # from a 10-Q on its last day to a 10-K on its last day
+        (STALE_DAYS + 2, [("ExpectV2ToBeFresh", CF.value)]),
+    ],
+)
+def test_a_lake_is_stale_after_as_many_days_as_status_says(
+    whole_lake: Lake, days: int, broken: list[tuple[str, str]]
+) -> None:
+    results = checked(whole_lake, today_in_new_york() + timedelta(days=days))
+    assert [(r.rule, r.where) for r in results if not r.passed] == broken
 
 
 def test_the_same_content_twice_is_one_record(broken_lake: Callable[[], Lake]) -> None:
