@@ -14,7 +14,7 @@ from polygon_fundamentals.lake import Lake, index
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.load.bisect import bisect_failures
 from polygon_fundamentals.load.query import VALUES, Filters, even_groups, v2_request
-from polygon_fundamentals.load.store import follow
+from polygon_fundamentals.load.store import follow, refuse_other_companies
 from polygon_fundamentals.normalise.columns import ten_digits
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -42,7 +42,7 @@ def resolve_companies(
     for filings of that day and later alone.
 
     Raises:
-        ApiError: a page failed for good.
+        ApiError: a page failed for good, or its filter was ignored.
     """
     companies: dict[str, set[str]] = {ticker: known_ciks(lake, ticker) for ticker in tickers}
     for some in even_groups(tickers, VALUES):
@@ -57,6 +57,10 @@ def _ask_whose(
 
     A row may lack its `tickers`. What a single ticker gives is its own in any case, so tickers
     that seem to have none are asked again in halves where an unknown company came.
+
+    Raises:
+        FormatError: a single ticker gives the market, so the server ignores the filter.
+        ApiError: a page failed for good.
     """
     statement = Statement.BALANCE_SHEETS
     params = v2_request(statement, Filters(filing_date_gte=since), tickers=tickers)
@@ -64,8 +68,11 @@ def _ask_whose(
     silent, strangers = dict.fromkeys(tickers), False
     for page in client.pages(statement.v2_path, params):
         rows = page.row_ids
-        alone = {tickers[0]: list(range(len(rows)))} if len(tickers) == 1 else None
-        places = alone or follow(rows, {ticker: sorted(companies[ticker]) for ticker in tickers})
+        if len(tickers) == 1:
+            refuse_other_companies(rows, tickers[0])
+            places = {tickers[0]: list(range(len(rows)))}
+        else:
+            places = follow(rows, {ticker: sorted(companies[ticker]) for ticker in tickers})
         said = ((i, ten_digits(row["cik"])) for i, row in enumerate(rows))
         ciks = {i: cik for i, cik in said if cik and isinstance(cik, str)}
         for ticker, positions in places.items():

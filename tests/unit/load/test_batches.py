@@ -184,6 +184,24 @@ def test_one_ticker_that_cannot_be_resolved_costs_itself_only(lake: Lake) -> Non
     assert isinstance(failed["BAD"], BadRequestError)
 
 
+@pytest.mark.parametrize("tickers", [["AAA"], ["AAA", "XXX"]])
+def test_a_server_that_ignores_the_filter_gives_no_ticker_the_market(
+    lake: Lake, tickers: list[str]
+) -> None:
+    """A cache that keys answers by path, or a parameter that the vendor renamed."""
+    market = [v2_row(f"{c}{c}{c}", cik=f"{n:010d}") for n, c in enumerate("ABCD", 1)]
+
+    def script(asked: Asked) -> Answer:
+        return results(market)
+
+    with serving(script) as server:
+        client = client_of(server)  # type: ignore[arg-type]
+        companies, failed = resolve_bisecting(client, lake, tickers)
+    assert companies == {}
+    assert list(failed) == tickers
+    assert "so the server ignored the filter; nothing was stored" in str(failed[tickers[-1]])
+
+
 def test_three_hundred_companies_take_eleven_requests(lake: Lake) -> None:
     def script(asked: Asked) -> Answer:
         names = asked.query.get("tickers.any_of", "").split(",")
