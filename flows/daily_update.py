@@ -24,7 +24,7 @@ from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.lake.dataset_summary import Look
 from polygon_fundamentals.load.companies import write_companies
 from polygon_fundamentals.reference.tickers import universe as whole_universe
-from polygon_fundamentals.reports import WindowReport
+from polygon_fundamentals.reports import WindowReport, counted
 from polygon_fundamentals.settings import (
     existing_lake_root,
     lake_root,
@@ -82,13 +82,8 @@ def _updated(run: ledger.Run, given: DailyUpdateParameters) -> Report:
     spec = RunSpec(run=run.id, lake=str(run.lake.root), base_url=given.base_url)
     file = run.lake.ops / "cache" / f"companies-{run.id}.json"
     last = date.fromisoformat(str(run.parameters["date"]))
-    windows = windows_of(
-        run,
-        generations_of(given.generation),
-        last,
-        int(run.parameters["days_back"]),
-        run.parameters,
-    )
+    days_back = int(run.parameters["days_back"])
+    windows = windows_of(run, generations_of(given.generation), last, days_back, run.parameters)
     archived = archived_since(run.lake)
     v1_window = windows.pop(Generation.V1) if archived and Generation.V1 in windows else None
     scheduled = runtime.flow_run.scheduled_start_time
@@ -96,10 +91,10 @@ def _updated(run: ledger.Run, given: DailyUpdateParameters) -> Report:
         run.report["scheduled"] = scheduled.isoformat()
     log = get_run_logger()
     notes = [
-        f"{which}: the window was widened to {(window.last - window.first).days} days, back to the "
-        f"last success on {window.first}"
+        f"{which}: the window was widened to {(window.last - window.first).days} days, so that it "
+        f"goes back {counted(days_back, 'day')} from the first day that no run has covered"
         for which, window in windows.items()
-        if (window.last - window.first).days > int(run.parameters["days_back"])
+        if (window.last - window.first).days > 2 * days_back
     ]
     for note in notes:
         log.warning(note)
@@ -163,6 +158,6 @@ def _notes_of(name: str, report: WindowReport) -> list[str]:
 def _records(counts: Sequence[catalogue.DatasetCounts]) -> dict[str, dict[str, int]]:
     """Return the number of records by generation and statement, for the ledger."""
     records: dict[str, dict[str, int]] = {}
-    for counted in counts:
-        records.setdefault(counted.generation.value, {})[counted.statement.value] = counted.records
+    for one in counts:
+        records.setdefault(one.generation.value, {})[one.statement.value] = one.records
     return records

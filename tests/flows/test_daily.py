@@ -247,8 +247,11 @@ def test_again_writes_nothing_and_a_missed_day_widens_the_window(
     market.advance(20)
     code, result = daily(market, lake)
     assert code == 0
-    assert result["v2"]["window"] == {"from": "2026-08-02", "to": "2026-08-22"}
-    assert "widened to 20 days, back to the last success on 2026-08-02" in result["notes"][0]
+    assert result["v2"]["window"] == {"from": "2026-07-27", "to": "2026-08-22"}
+    assert result["notes"][0] == (
+        "v1: the window was widened to 26 days, so that it goes back 7 days from the first day that "
+        "no run has covered"
+    )
 
 
 def test_a_day_to_come_is_refused(market: Sandbox, tmp_path: Path) -> None:
@@ -307,7 +310,7 @@ def test_v1_failing_for_a_day_does_not_spoil_v2(
     code, result = daily(market, lake)
     assert code == 0
     assert result["v1"]["rows_new"] > 0
-    assert result["v2"]["window"]["from"] == "2026-08-06"
+    assert result["v2"]["window"]["from"] == "2026-07-31"
 
 
 def test_what_was_stored_before_a_page_failed_is_counted(lake: Lake) -> None:

@@ -55,12 +55,13 @@ class Window:
 
 
 def window_until(last: date, days_back: int, success: date | None) -> Window:
-    """Return the window D−N to D, widened back to the last day that a run had covered.
+    """Return the window D−N to D, widened as if a run had been made on every day since `success`.
 
-    `success`: the last day of the newest window that was stored whole, or None.
+    `success`: the last day of the newest window that was stored whole, or None. The first run that
+    was missed would have looked back N days, too, for what appeared late.
     """
-    first = last - timedelta(days=days_back)
-    return Window(min(first, success) if success is not None else first, last)
+    missed = last if success is None else min(last, success + timedelta(days=1))
+    return Window(missed - timedelta(days=days_back), last)
 
 
 @dataclass

@@ -33,9 +33,18 @@ FRAMES = frozenset(("quarterly", "annual"))
 
 @pytest.mark.parametrize(
     ("success", "first"),
-    [(None, "2026-06-24"), ("2026-06-30", "2026-06-24"), ("2026-06-11", "2026-06-11")],
+    [
+        (None, "2026-06-24"),
+        ("2026-07-01", "2026-06-24"),
+        ("2026-06-30", "2026-06-24"),
+        ("2026-06-26", "2026-06-20"),
+        ("2026-06-11", "2026-06-05"),
+    ],
 )
-def test_a_window_goes_back_to_the_last_success(success: str | None, first: str) -> None:
+def test_a_window_is_that_of_all_days_since_the_last_success(
+    success: str | None, first: str
+) -> None:
+    """What v1 published late before an outage was in no window, then or later."""
     last = date.fromisoformat(success) if success else None
     found = window_until(date(2026, 7, 1), 7, last)
     assert found == Window(date.fromisoformat(first), date(2026, 7, 1))
