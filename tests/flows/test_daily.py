@@ -249,8 +249,8 @@ def test_again_writes_nothing_and_a_missed_day_widens_the_window(
     assert code == 0
     assert result["v2"]["window"] == {"from": "2026-07-27", "to": "2026-08-22"}
     assert result["notes"][0] == (
-        "v1: the window was widened to 26 days, so that it goes back 7 days from the first day that "
-        "no run has covered"
+        "v1: the window was widened to 26 days, so that it goes back 7 days from the first day "
+        "that no run has covered"
     )
 
 

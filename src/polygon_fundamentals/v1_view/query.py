@@ -142,7 +142,9 @@ class Records:
         """
         known = self._orders.get((by_filing, descending))
         if known is None:
-            rows = sorted(self._records, key=lambda r: (_number(r, by_filing, descending), r.ties))
+            rows = sorted(
+                self._records, key=lambda r: (_number(r, by_filing, descending), _rank(r))
+            )
             known = ([_number(r, by_filing, descending) for r in rows], rows)
             self._orders[by_filing, descending] = known
         return known
@@ -153,7 +155,7 @@ class Records:
         at = 0
         if after is not None:
             first, last = bisect_left(numbers, after[0]), bisect_right(numbers, after[0])
-            at = bisect_right(rows, after[1], first, last, key=lambda r: r.ties)
+            at = bisect_right(rows, after[1], first, last, key=_rank)
         tests = tests_of(query)
         matches: list[Record] = []
         for i in range(at, len(rows)):
@@ -162,9 +164,14 @@ class Records:
                 if len(matches) == query.limit:
                     last_one = matches[-1]
                     number = _number(last_one, query.by_filing, query.descending)
-                    return matches, (number, last_one.ties)
+                    return matches, (number, _rank(last_one))
                 matches.append(record)
         return matches, None
+
+
+def _rank(record: Record) -> tuple[str, ...]:
+    """Return what tells records of one date apart; without a CIK the ticker names the company."""
+    return record.ties if record.cik else (*record.ties, *record.owners)
 
 
 def _number(record: Record, by_filing: bool, descending: bool) -> int:
