@@ -23,6 +23,7 @@ from prefect.settings import get_current_settings
 
 from deployments.steps import CREATE, Step, differences
 from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.server import PARITY_TAG
 
 WEBHOOK_VARIABLE = "POLYGON_NOTIFY_WEBHOOK"
 BLOCK = "polygon-fundamentals-notify"
@@ -54,7 +55,7 @@ _RUNS: dict[str, tuple[str, set[str], tuple[str, ...]]] = {
     "polygon-fundamentals: parity failed": (
         "parity failed",
         {"prefect.flow-run.Failed"},
-        ("parity",),
+        (PARITY_TAG,),
     ),
 }
 

@@ -23,7 +23,7 @@ from polygon_fundamentals.cutover.rehearsal import rehearsal_of
 from polygon_fundamentals.cutover.schedules import NoSchedules, Recorded, Schedules
 from polygon_fundamentals.errors import ApiError, UsageError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.server import RETIRED_TAG, SWITCHED
+from polygon_fundamentals.server import PARITY_TAG, RETIRED_TAG, SWITCHED
 from polygon_fundamentals.settings import is_default_lake, server_configured
 
 PAGE = 200
@@ -51,9 +51,9 @@ def schedules_of(lake: Lake) -> Schedules:
 
 
 class ServerSchedules:
-    """Schedules as the server has them: of deployments with a `generation` parameter.
+    """Schedules as the server has them: of parity, and of deployments with a `generation`.
 
-    Those that load another lake are left alone: their `lake` parameter names it, or they have none
+    Those of another lake are left alone: their `lake` parameter names it, or they have none
     and QUANTLAKE_ROOT names it.
     """
 
@@ -63,7 +63,7 @@ class ServerSchedules:
         self._lake = lake
 
     def recorded(self) -> Recorded | None:
-        """Return every schedule of the deployments that load this lake."""
+        """Return every schedule of the deployments of this lake."""
         with _server() as client:
             return self._recorded(client)
 
@@ -73,7 +73,8 @@ class ServerSchedules:
                 "deployment": deployment.name,
                 "deployment_id": str(deployment.id),
                 "schedule_id": str(schedule.id),
-                "generation": deployment.parameters["generation"],
+                "slug": schedule.slug,
+                "generation": _generation(deployment),
                 "active": schedule.active,
             }
             for deployment in self._deployments(client)
@@ -118,7 +119,7 @@ class ServerSchedules:
         names = []
         with _server() as client:
             for deployment in self._deployments(client):
-                if deployment.parameters["generation"] in generations:
+                if _generation(deployment) in generations:
                     tags = sorted({*deployment.tags, RETIRED_TAG})
                     change = DeploymentUpdate(paused=True, tags=tags)
                     client.update_deployment(deployment.id, change)
@@ -146,7 +147,7 @@ class ServerSchedules:
         return [
             d
             for d in self._deployments(client)
-            if d.parameters["generation"] in generations and RETIRED_TAG in d.tags
+            if _generation(d) in generations and RETIRED_TAG in d.tags
         ]
 
     def _deployments(self, client: SyncPrefectClient) -> list[DeploymentResponse]:
@@ -159,7 +160,7 @@ class ServerSchedules:
         return [
             d
             for d in deployments
-            if d.parameters.get("generation") in GENERATIONS and self._is_mine(d.name, d.parameters)
+            if _generation(d) in GENERATIONS and self._is_mine(d.name, d.parameters)
         ]
 
     def _is_mine(self, name: str, parameters: dict[str, object]) -> bool:
@@ -181,11 +182,18 @@ class ServerSchedules:
         return mine
 
 
+def _generation(deployment: DeploymentResponse) -> str:
+    """Return which generation a deployment loads; parity compares both."""
+    if PARITY_TAG in deployment.tags:
+        return "both"
+    return str(deployment.parameters.get("generation", ""))
+
+
 def _as_wanted(there: Recorded, wanted: Recorded) -> Recorded:
     """Return the schedules that are there as they should be.
 
     A deployment that was registered anew has schedules with other ids: what was wanted of those
-    that are gone holds for them.
+    that are gone holds for those of the same slug, or for all where there is none.
 
     Raises:
         ServerError: a deployment that should run has no schedule.
@@ -194,10 +202,13 @@ def _as_wanted(there: Recorded, wanted: Recorded) -> Recorded:
     ids = {entry["schedule_id"] for entry in there}
     names = {entry["deployment"] for entry in there}
     gone: dict[str, bool] = {}
+    by_slug: dict[tuple[str, str], bool] = {}
     for entry in wanted:
         if entry["schedule_id"] not in ids:
             name = entry["deployment"]
             gone[name] = gone.get(name, False) or entry["active"]
+            if slug := entry.get("slug"):
+                by_slug[name, slug] = entry["active"]
     if missing := sorted(name for name, active in gone.items() if active and name not in names):
         raise ServerError(
             f"{', '.join(missing)} should run, but has no schedule on the server; register it with "
@@ -205,23 +216,33 @@ def _as_wanted(there: Recorded, wanted: Recorded) -> Recorded:
         )
     targets: Recorded = []
     for entry in there:
-        active = by_id.get(entry["schedule_id"], gone.get(entry["deployment"]))
+        name = entry["deployment"]
+        active = by_id.get(entry["schedule_id"])
+        if active is None:
+            active = by_slug.get((name, entry.get("slug") or ""), gone.get(name))
         if active is not None:
             targets.append({**entry, "active": active})
     return targets
 
 
 def _note_switched(client: SyncPrefectClient, wanted: Recorded) -> None:
-    """Note on the server what was switched, so that a later deploy does not undo it."""
+    """Note on the server what was switched, so that a later deploy does not undo it.
+
+    A deployment with some schedules on and others off is as `prefect.yaml` declares it.
+    """
     if not wanted:
         return
-    now = {entry["deployment"]: entry["active"] for entry in wanted}
+    states: dict[str, set[bool]] = {}
+    for entry in wanted:
+        states.setdefault(entry["deployment"], set()).add(entry["active"])
+    now = {name: active for name, (active, *others) in states.items() if not others}
     variable = client.read_variable_by_name(SWITCHED)
     if variable is None:
         client.create_variable(VariableCreate(name=SWITCHED, value=now))
         return
     before = variable.value if isinstance(variable.value, dict) else {}
-    client.update_variable(VariableUpdate(name=SWITCHED, value={**before, **now}))
+    elsewhere = {name: active for name, active in before.items() if name not in states}
+    client.update_variable(VariableUpdate(name=SWITCHED, value={**elsewhere, **now}))
 
 
 @contextmanager

@@ -6,9 +6,11 @@ from __future__ import annotations
 LIMIT_NAME = "polygon-api"
 # The Secret block of the API key.
 SECRET_BLOCK = "polygon-api-key"
-# The variable in which a cutover notes the schedules it switched: deployment → active.
+# The variable in which a cutover notes the deployments whose schedules it switched, → active.
 SWITCHED = "polygon_fundamentals_switched"
 # The tag of the deployments that `cleanup` took out of service.
 RETIRED_TAG = "retired"
+# The tag of the deployments that compare both generations.
+PARITY_TAG = "parity"
 # The deployment whose runs are the shards of a sharded load.
 SHARD_DEPLOYMENT = "historical-load/history-shard"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -17,6 +18,7 @@ from prefect.states import Completed, Running
 
 from polygon_fundamentals.errors import AnswerIsNo, ApiError
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.server import SWITCHED
 from tasks.schedules import ServerSchedules
 from tests.cutover_world import fill, run
 
@@ -72,17 +74,81 @@ def test_schedules_are_switched_and_put_back_on_the_server(deployed: Lake) -> No
     assert active(root) == STARTS
 
 
-def register(root: str, name: str, generation: str, schedules: int) -> None:
-    """Register a deployment, also where one of that name is there, with schedules that are off."""
+def register(name: str, parameters: dict[str, str], *active: bool, tag: str = "load") -> None:
+    """Register a deployment, also where one of that name is there, with its schedules."""
     daily = IntervalSchedule(interval=timedelta(days=1))
     with get_client(sync_client=True) as client:
         client.create_deployment(
             client.create_flow(load),
             name=name,
-            parameters={"generation": generation, "lake": root},
-            schedules=[DeploymentScheduleCreate(schedule=daily, active=False, slug=f"s{n}")
-                       for n in range(schedules)],
+            parameters=parameters,
+            tags=[tag],
+            schedules=[DeploymentScheduleCreate(schedule=daily, active=on, slug=f"s{n}")
+                       for n, on in enumerate(active)],
         )  # fmt: skip
+
+
+def remove(schedules: ServerSchedules, *names: str) -> None:
+    """Remove deployments."""
+    with get_client(sync_client=True) as client:
+        for entry in schedules.recorded() or ():
+            if entry["deployment"] in names:
+                with suppress(ObjectNotFound):
+                    client.delete_deployment(UUID(entry["deployment_id"]))
+
+
+def switched_variable() -> dict[str, bool]:
+    """Return what the server has noted for the next deploy."""
+    with get_client(sync_client=True) as client:
+        variable = client.read_variable_by_name(SWITCHED)
+    assert variable is not None
+    assert isinstance(variable.value, dict)
+    return {str(name): bool(active) for name, active in variable.value.items()}
+
+
+def test_parity_rests_with_v1(deployed: Lake) -> None:
+    """After the cutover v2 goes on to restate what v1 has, so that every night would fail."""
+    schedules = ServerSchedules(deployed)
+
+    def nightly() -> list[bool]:
+        there = schedules.recorded() or []
+        return [e["active"] for e in there if e["deployment"] == "nightly"]
+
+    register("nightly", {"lake": str(deployed.root)}, True, tag="parity")
+    register("other", {"lake": "/another/lake"}, True, tag="parity")
+    try:
+        assert run(deployed, "cutover", schedules=schedules, checks=())["exit_code"] == 0
+        assert (nightly(), switched_variable()["nightly"]) == ([False], False)
+        assert "other" not in switched_variable()
+        assert "nightly" in schedules.retire(("v1", "both"))
+        assert run(deployed, "rollback", schedules=schedules, checks=())["exit_code"] == 0
+        assert (nightly(), switched_variable()["nightly"]) == ([True], True)
+    finally:
+        remove(schedules, "nightly")
+        remove(ServerSchedules(Lake(Path("/another/lake"))), "other")
+
+
+def test_of_two_schedules_each_is_put_back_as_it_was(deployed: Lake) -> None:
+    root, schedules = str(deployed.root), ServerSchedules(deployed)
+
+    def of_twice() -> list[tuple[str | None, bool]]:
+        there = schedules.recorded() or []
+        return sorted((e.get("slug"), e["active"]) for e in there if e["deployment"] == "twice")
+
+    both = {"generation": "both", "lake": root}
+    register("twice", both, True, False)
+    try:
+        assert run(deployed, "cutover", schedules=schedules, checks=())["exit_code"] == 0
+        assert of_twice() == [("s0", False), ("s1", False)]
+        assert switched_variable()["twice"] is False
+        remove(schedules, "twice")
+        register("twice", both, False, False)
+        assert run(deployed, "rollback", schedules=schedules, checks=())["exit_code"] == 0
+        assert of_twice() == [("s0", True), ("s1", False)]
+        # The next deploy leaves each as `prefect.yaml` has it.
+        assert "twice" not in switched_variable()
+    finally:
+        remove(schedules, "twice")
 
 
 @pytest.mark.slow
@@ -95,22 +161,18 @@ def test_a_rollback_switches_deployments_that_were_registered_anew(deployed: Lak
         for entry in before:
             if entry["generation"] != "v2":
                 client.delete_deployment(UUID(entry["deployment_id"]))
-    register(root, "daily-v1-0", "v1", 1)
+    register("daily-v1-0", {"generation": "v1", "lake": root}, False)
     report = run(deployed, "rollback", schedules=schedules, checks=())
     assert (report["exit_code"], report["state"]) == (4, "open")
     assert "daily-both-2 should run, but has no schedule on the server; register" in str(report)
-    register(root, "daily-both-2", "both", 2)
+    register("daily-both-2", {"generation": "both", "lake": root}, False, False)
     report = run(deployed, "rollback", schedules=schedules, checks=())
     assert report["exit_code"] == 0
     words = report["steps"][-1]["detail"].removeprefix("active now: ").split(", ")
     assert sorted(words) == ["daily-both-2", "daily-v1-0"]
     now = {(e["deployment"], e["active"]) for e in schedules.recorded() or ()}
     assert now == {("daily-v1-0", True), ("daily-v2-1", False), ("daily-both-2", True)}
-    with get_client(sync_client=True) as client:
-        for entry in schedules.recorded() or ():
-            if entry["generation"] != "v2":
-                with suppress(ObjectNotFound):
-                    client.delete_deployment(UUID(entry["deployment_id"]))
+    remove(schedules, "daily-v1-0", "daily-both-2")
 
 
 def test_a_flow_run_of_v1_in_progress_is_waited_for(deployed: Lake) -> None:

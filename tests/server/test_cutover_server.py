@@ -296,7 +296,7 @@ def test_a_rollback_takes_retired_deployments_back_into_service(
     days = ["--deployments-days", "0", "--data-days", "0"]
     code, report = flows(served, lake, "cleanup", "--execute", *days)
     assert (code, report["state"]) == (0, "done"), report
-    of_v1 = {"daily-v1", "daily-both", "history-v1", "history-sharded"}
+    of_v1 = {"daily-v1", "daily-both", "history-v1", "history-sharded", "parity-nightly"}
     assert retired(served) == of_v1
     assert served.run("deploy").stdout.count("retired by `cleanup`: left alone") == len(of_v1)
     code, report = flows(served, lake, "restore", "--execute")
@@ -304,8 +304,9 @@ def test_a_rollback_takes_retired_deployments_back_into_service(
     code, report = flows(served, lake, "rollback", "--execute", "--accept-stale")
     assert (code, as_it_is(lake)) == (0, ("v1", "v1", False)), report
     assert (retired(served), schedules(served)) == (set(), STARTS)
-    detail = report["steps"][-1]["detail"]
-    assert "active now: daily-both, daily-v1; no longer retired: " in detail
+    active, _, back = report["steps"][-1]["detail"].partition("; no longer retired: ")
+    words = set(active.removeprefix("active now: ").split(", "))
+    assert (words, set(back.split(", "))) == ({"daily-both", "daily-v1", "parity-nightly"}, of_v1)
     assert planned(served, "daily-both") == {"daily-v1", "daily-both"}
     answer = served.run("deploy", "--json")
     assert (answer.returncode, "retired" in answer.stdout) == (0, False)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypedDict
+from typing import NotRequired, Protocol, TypedDict
 
 
 class ScheduleEntry(TypedDict):
-    """One schedule of a deployment: `generation` is v1, v2 or both."""
+    """One schedule of a deployment: `generation` is v1, v2 or both, as of one that compares them.
+
+    A deployment that is registered anew has schedules with other ids and the same slugs.
+    """
 
     deployment: str
     deployment_id: str
     schedule_id: str
+    slug: NotRequired[str | None]
     generation: str
     active: bool
 
@@ -21,7 +25,7 @@ Recorded = list[ScheduleEntry]
 
 
 class Schedules(Protocol):
-    """The schedules of the deployments that load this lake.
+    """The schedules of the deployments that load this lake, or compare its generations.
 
     All methods raise FundamentalsError where the server does not answer.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from polygon_fundamentals.statements import Generation
 from polygon_fundamentals.status.figures import Figures
 from polygon_fundamentals.status.follow_ups import FollowUp
 from polygon_fundamentals.status.row import Row
@@ -70,7 +71,8 @@ def check_parity(figures: Figures) -> Row:
     """Return the row on parity.
 
     One that passed a long time ago is not ok only where both generations are still updated and
-    parity was run on several days. Where v1 rests, nothing of it changes any more.
+    parity was run on several days. Where v1 rests, nothing of it changes any more: after the
+    cutover one that did not pass says nothing of v2.
     """
     parity, name = figures.parity, "parity"
     if parity is None:
@@ -87,7 +89,8 @@ def check_parity(figures: Figures) -> Row:
         updated = all(update.asked for update in figures.updates.values())
         bad = updated and seen is not None and seen.is_routine
         return Row(name, False if bad else None, reason, name, "run `parity`")
-    if figures.v1.state == "archived":
+    if figures.primary == Generation.V2:
+        # v2 restates what v1 will never change again.
         reason = f"did not pass, {ended}; v1: {figures.v1_rests}"
         return Row(name, None, reason, name)
     remedy = "read its review page, then run `parity` again"

@@ -130,6 +130,33 @@ def test_what_is_no_longer_scheduled_is_an_alarm_in_the_end(lake: Lake, name: st
     assert reds(lake, missed + timedelta(days=days + 1, hours=1)) == [name]
 
 
+@pytest.mark.parametrize(("generation", "ok"), [("v1", None), ("both", False)])
+def test_a_lake_that_stays_on_v1_need_not_read_v2(
+    lake: Lake, generation: str, ok: bool | None
+) -> None:
+    """A key whose plan has no v2 can refresh nothing."""
+    for day in weekdays(LAST - timedelta(days=14)):
+        update(lake, day, generation)
+    shown = check_status(gather(lake, {}, LAST + timedelta(days=1), datasets=()))
+    assert [row.ok for row in shown if row.name == "refresh"] == [ok]
+
+
+def test_parity_is_not_judged_after_the_cutover(lake: Lake) -> None:
+    """v2 restates what v1 will never change again, and v1 stays beside it for 90 days."""
+    nights(lake)
+    at = LAST + timedelta(days=4)
+    words = "not passed: v2 equals v1"
+    run(lake, "parity", at, outcome="failed", message=words, parameters={}, passed=False)
+    assert reds(lake, at + timedelta(days=1)) == ["parity"]
+    folder = lake.bronze / "fundamentals_v2"
+    folder.mkdir(parents=True, exist_ok=True)
+    lake.pointer.symlink_to(folder.name)
+    row = rows(lake, at + timedelta(days=1))["parity"]
+    assert (row.ok, row.remedy) == (None, "")
+    assert row.reason.startswith("did not pass, ")
+    assert row.reason.endswith("; v1: not updated since the cutover")
+
+
 def test_parity_whose_question_cannot_be_asked_is_an_alarm(lake: Lake) -> None:
     """An acceptance that has expired; the entry has no answer."""
     nights(lake, parity_until=LAST - timedelta(days=1))
