@@ -2,8 +2,8 @@
 
 Of files that our loads wrote, the index has a checksum of the bytes; of those that it took in or
 that an earlier version wrote, a hash of each row's content. v1's checksums are those of
-`checklist --record-checksums`, an archive's stand in its manifest, and a file of silver is named
-for its content.
+`checklist --record-checksums`, an archive's stand in its manifest. A file of silver is named for
+its content, and the note of each build counts its files.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.storage.checked import bytes_checksum
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.silver.build_files import part_name
+from polygon_fundamentals.silver.builds import incomplete_builds
+from polygon_fundamentals.silver.links import TABLE
 from polygon_fundamentals.statements import Generation, Statement
 
 SHOWN = 3
@@ -266,5 +268,10 @@ def _silver(lake: Lake) -> _Part:
         if part_name(data) != path.name:
             reason = "is not what its name says"
             problems.append(Problem(str(path.relative_to(lake.root)), reason))
+    try:
+        for folder, reason in incomplete_builds(lake):
+            problems.append(Problem(str(folder.relative_to(lake.root)), reason))
+    except DamagedFileError as error:
+        problems.append(Problem(f"silver/{TABLE}", str(error)))
     remedy = "remove the build and silver/fundamentals_wide; then run `polygon-fundamentals silver`"
     return _Part("silver", count, 0, tuple(problems), remedy)

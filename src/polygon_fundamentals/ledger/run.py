@@ -135,7 +135,8 @@ def recorded(run: Run) -> Iterator[Run]:
 
 def _beat(path: Path, stop: threading.Event) -> None:
     while not stop.wait(HEARTBEAT_SECONDS):
-        with suppress(FileNotFoundError):
+        # One that fails, as on a network file system now and then, must not be the last.
+        with suppress(OSError):
             os.utime(path)
 
 

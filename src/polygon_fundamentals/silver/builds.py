@@ -142,6 +142,27 @@ def current_build(lake: Lake) -> Build | None:
     return _load(link.resolve()) if link.is_symlink() and link.exists() else None
 
 
+def incomplete_builds(lake: Lake) -> Iterator[tuple[Path, str]]:
+    """Yield each build that readers are led to and that lacks files, and how many it has.
+
+    Raises:
+        DamagedFileError: a build's note cannot be read.
+    """
+    for link in _links(lake):
+        folder = link.resolve()
+        if not (folder / SILVER_NOTE).exists():
+            continue
+        made = _load(folder)
+        for pattern, count in (
+            ("year=*/part-*.parquet", made.files),
+            (f"{HISTORY_FOLDER}/initial=*/part-*.parquet", made.history_files),
+        ):
+            there = sum(1 for _ in folder.glob(pattern))
+            # A build that readers were led away from meanwhile may be cleared away.
+            if there < count and link.resolve() == folder:
+                yield folder, f"has {there:,} of {count:,} files {pattern}; the others are missing"
+
+
 def table_path(lake: Lake, table: str = TABLE) -> Path:
     """Return the folder of the present build itself, so that a read is of one build throughout.
 
@@ -238,8 +259,7 @@ def _is_as(made: Build, base: Build) -> bool:
 
 def _clear(lake: Lake, made: Build) -> None:
     """Remove builds that nobody was led to for a day, and what killed runs left."""
-    links = [link_of(lake), *_entries(lake.silver / "as_of")]
-    linked = {link.resolve() for link in links if link.is_symlink()} | {made.path.resolve()}
+    linked = {link.resolve() for link in _links(lake)} | {made.path.resolve()}
     for folder in _entries(lake.silver / "builds"):
         if folder.resolve() in linked:
             continue
@@ -252,6 +272,12 @@ def _clear(lake: Lake, made: Build) -> None:
     for folder in _entries(lake.silver / "history"):
         if not (lake.silver / "builds" / folder.name).exists():
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _links(lake: Lake) -> list[Path]:
+    """Return the links to builds: of the present table, and of the tables of past days."""
+    links = [link_of(lake), *_entries(lake.silver / "as_of")]
+    return [link for link in links if link.is_symlink()]
 
 
 def _entries(folder: Path) -> list[Path]:

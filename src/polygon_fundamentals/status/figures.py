@@ -76,9 +76,10 @@ class Figures:
 
     `v1_rests` says why v1 is updated no more, and is empty while it should be. `days_in_a_row`
     are the business days on which both succeeded, or v2 where v1 rests. `withheld` are tickers of
-    which `refresh` withheld rows. `others` are files that another tool wrote. `silver`, `verified`
-    and `compared` (by a parity that passed) are the runs that follow the loads. `cut_off` is the
-    reason and the remedy of a switch that was cut off.
+    which `refresh` withheld rows. `updating_since` is when the first daily update began that asked
+    for v2. `others` are files that another tool wrote. `silver`, `verified` and `compared` (by a
+    parity that passed) are the runs that follow the loads. `cut_off` is the reason and the remedy
+    of a switch that was cut off.
     """
 
     lake: str
@@ -159,7 +160,7 @@ def gather(
         v1_rests=rests,
         refreshed=last_refreshed(entries),
         withheld=tickers_withheld(entries),
-        updating_since=daily[0].started if daily else None,
+        updating_since=next((e.started for e in daily if e.asked_for(Generation.V2)), None),
         difference_then=then,
         difference_now=present,
         damaged=tuple(str(path) for path in damaged),

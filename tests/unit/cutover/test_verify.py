@@ -171,6 +171,23 @@ def test_damage_elsewhere_is_found(filled: Lake, kind: str) -> None:
     assert {name for name, _ in found} == {victim.name}
 
 
+def test_missing_files_of_silver_are_found(filled: Lake, tmp_path: Path) -> None:
+    build = silver.build(filled).path
+    for files in ("year=*/part-*", "_history/initial=*/part-*", "_history"):
+        victim = next(build.glob(files))
+        victim.rename(tmp_path / "gone")
+        ((name, reason),) = problems(verify(filled))
+        assert name == build.name
+        assert reason.endswith("; the others are missing")
+        (tmp_path / "gone").rename(victim)
+    assert verify(filled).exit_code == 0
+    note = build / "_build.json"
+    note.write_text("{")
+    ((name, reason),) = problems(verify(filled))
+    assert name == "fundamentals_wide"
+    assert reason.startswith(f"{note} cannot be read; remove the link fundamentals_wide")
+
+
 def test_the_command_lists_what_is_damaged_and_exits_with_4(
     filled: Lake, capsys: pytest.CaptureFixture[str]
 ) -> None:

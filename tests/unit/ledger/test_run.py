@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -139,6 +142,27 @@ def test_two_runs_at_once_and_one_that_raises(lake: Lake) -> None:
             fail(two)
         one.report["ok"] = True
     assert outcomes(lake) == {one.id: "succeeded", two.id: "failed"}
+
+
+def test_an_error_of_the_file_system_does_not_end_the_heartbeat(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise another host closes the run as crashed five minutes later, while it writes."""
+    beats = list[str]()
+    again = threading.Event()
+
+    def touch(path: Path) -> None:
+        beats.append(path.name)
+        if len(beats) == 1:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        again.set()
+
+    monkeypatch.setattr(os, "utime", touch)
+    monkeypatch.setattr("polygon_fundamentals.ledger.run.HEARTBEAT_SECONDS", 0.01)
+    run = ledger.Run(lake, "parity", {})
+    with ledger.recorded(run):
+        assert again.wait(10)
+    assert set(beats) == {run.path.name}
 
 
 def test_a_year_is_read_quickly(lake: Lake) -> None:
