@@ -33,6 +33,8 @@ LISTED = {
 
 
 def script(asked: Asked) -> Answer:
+    if asked.query["limit"] == "1":  # whether the market has active stocks at all
+        return results([{"ticker": "ANY"}])
     row = LISTED.get((asked.query.get("ticker") or asked.query["cik"], asked.query["active"]))
     return results([row] if row else [])
 
@@ -51,10 +53,12 @@ def test_each_ticker_is_asked_for_once_a_month(lake: Lake) -> None:
                 "GONE": {"active": False, "cik": "0000000002"},
             }
             assert known.note is None
-        assert len(server.asked) == 7  # NEVER, which is not listed, again
-        known_tickers(lake, ["HERE"], lambda: client(server.url), TODAY + timedelta(days=30))
-        assert len(server.asked) == 8
-    assert json.loads(reference_file(lake).read_bytes())["GONE"]["asked"] == "2026-07-01"
+        # NEVER, which is not listed, and GONE, which was inactive for the first time, again.
+        assert len(server.asked) == (1 + 5) + (1 + 4)
+        later = TODAY + timedelta(days=30)
+        known_tickers(lake, ["HERE", "GONE"], lambda: client(server.url), later)
+        assert len(server.asked) == 11 + 2
+    assert json.loads(reference_file(lake).read_bytes())["GONE"]["asked"] == "2026-07-30"
 
 
 def test_a_company_is_asked_for_under_whichever_symbol(lake: Lake) -> None:
@@ -83,13 +87,55 @@ def test_empty_answers_of_one_night_forget_nothing_and_are_asked_again_the_next_
             known = known_tickers(lake, ["GONE", "HERE"], lambda: client(server.url), day)
             return set(known.tickers), len(server.asked)
 
-    assert ask(lambda asked: results([]), 0) == (set(), 4)
+    def none(asked: Asked) -> Answer:
+        return script(asked) if asked.query["limit"] == "1" else results([])
+
+    assert ask(none, 0) == (set(), 5)
     assert ask(script, 0) == (set(), 0)
-    assert ask(script, 1) == ({"GONE", "HERE"}, 3)
-    assert ask(lambda asked: results([]), 31) == ({"GONE", "HERE"}, 4)
+    assert ask(script, 1) == ({"GONE", "HERE"}, 4)
+    assert ask(none, 31) == ({"GONE", "HERE"}, 5)
     assert ask(script, 31) == ({"GONE", "HERE"}, 0)
-    assert ask(script, 32) == ({"GONE", "HERE"}, 3)
+    assert ask(script, 32) == ({"GONE", "HERE"}, 4)
     assert ask(script, 61) == ({"GONE", "HERE"}, 0)
+
+
+@pytest.mark.parametrize("count", [0, 100])
+def test_a_night_without_active_stocks_makes_no_company_inactive(lake: Lake, count: int) -> None:
+    """Its former symbol is inactive, and the company was taken for delisted for a month."""
+
+    def half(asked: Asked) -> Answer:
+        return results([]) if asked.query["active"] == "true" else listing(asked)
+
+    names = ["GONE", "CIK0000000003", *(f"N{number:03}" for number in range(count))]
+    with serving(half) as server:
+        known = known_tickers(lake, names, lambda: client(server.url), TODAY)
+    assert known.tickers == {}
+    assert "could not be looked up: /v3/reference/tickers lists no active stock" in str(known.note)
+    with serving(listing) as server:
+        known = known_tickers(lake, names, lambda: client(server.url), TODAY)
+    assert {name: entry["active"] for name, entry in known.tickers.items()} == {
+        "GONE": False,
+        "CIK0000000003": True,
+    }
+
+
+def test_what_is_inactive_for_the_first_time_is_asked_about_again_the_next_day(lake: Lake) -> None:
+    def lacking(asked: Asked) -> Answer:
+        nothing = "cik" in asked.query and asked.query["active"] == "true"
+        return results([]) if nothing else script(asked)
+
+    def ask(server_script: Callable[[Asked], Answer], days: int) -> tuple[bool | None, int]:
+        with serving(server_script) as server:
+            day = TODAY + timedelta(days=days)
+            known = known_tickers(lake, ["CIK0000000003"], lambda: client(server.url), day)
+            return known.tickers["CIK0000000003"]["active"], len(server.asked)
+
+    assert ask(lacking, 0) == (False, 3)
+    assert ask(script, 0) == (False, 0)
+    assert ask(script, 1) == (True, 2)
+    assert ask(lacking, 31) == (False, 3)
+    assert ask(lacking, 32) == (False, 3)
+    assert ask(lacking, 61) == (False, 0)
 
 
 def test_what_an_earlier_version_forgot_is_asked_for_again(lake: Lake) -> None:
@@ -136,8 +182,8 @@ def test_nothing_to_ask_for_needs_no_client(lake: Lake) -> None:
 
 
 def listing(asked: Asked) -> Answer:
-    """Answer as the whole list, in pages of two rows; or about one name, as `script` does."""
-    if "ticker" in asked.query or "cik" in asked.query:
+    """Answer as the whole list, in pages of two rows; or other questions, as `script` does."""
+    if {"ticker", "cik"} & asked.query.keys() or asked.query.get("limit") == "1":
         return script(asked)
     active = asked.query["active"]
     rows = [{"market": "stocks", **row} for (_, listed), row in LISTED.items() if listed == active]
@@ -158,7 +204,7 @@ def test_many_names_are_looked_up_in_the_whole_list(lake: Lake, tmp_path: Path) 
             requests.append(len(server.asked))
     assert answers[0] == answers[1]
     assert answers[0].tickers["CIK0000000003"] == {"active": True, "cik": "0000000003"}
-    assert requests[0] == 4
+    assert requests[0] == 1 + 4
     # Each is asked for again in its time, the unlisted ones on the next day.
     with serving(listing) as server:
         known_tickers(lake, many, lambda: client(server.url), TODAY)
@@ -173,7 +219,7 @@ def test_what_was_asked_before_a_run_was_stopped_is_kept(lake: Lake, count: int)
         pages, asked = api.pages, itertools.count(1)
 
         def stopped(path: str, params: Any) -> Iterator[Page]:
-            if next(asked) > 2:
+            if next(asked) > 3:
                 raise KeyboardInterrupt
             for page in pages(path, params):
                 yield page

@@ -30,7 +30,7 @@ from polygon_fundamentals.parity.meeting import ciks_of_both
 from polygon_fundamentals.parity.plan import Plan, Question, archived_tickers, plan_comparison
 from polygon_fundamentals.parity.records import file_faults, record_rows
 from polygon_fundamentals.periods.companies import ciks_of
-from polygon_fundamentals.reference.tickers import company_name
+from polygon_fundamentals.reference.tickers import company_name, names_asked
 from polygon_fundamentals.statements import Generation, Statement
 
 __all__ = [
@@ -73,7 +73,9 @@ def names_to_look_up(lake: Lake, tickers: Iterable[str]) -> list[str]:
 
     Of v1's `tickers` those that v2 has no file of or not every company of, and these companies
     (as `company_name`): a symbol may have passed to another company, and a company to another
-    symbol. Brings the catalogue up to date.
+    symbol. And what was asked about before, of which v2 may have nothing but empty records: what is
+    known of it would otherwise take a second comparison (`names_found_missing`) in every run.
+    Brings the catalogue up to date.
     """
     in_v1, in_v2 = (companies_of(lake, generation) for generation in Generation)
     for statement in Statement:
@@ -81,11 +83,13 @@ def names_to_look_up(lake: Lake, tickers: Iterable[str]) -> list[str]:
         for ticker, ciks in ciks_of(archived).items() if archived is not None else ():
             in_v1.setdefault(ticker, set()).update(ciks)
     known = {company_name(cik) for ciks in in_v2.values() for cik in ciks}
-    names: set[str] = set()
+    asked, names = names_asked(lake), set[str]()
     for ticker in tickers:
-        lacking = {company_name(cik) for cik in in_v1.get(ticker, ())} - known
+        companies = {company_name(cik) for cik in in_v1.get(ticker, ())}
+        lacking = companies - known
         if lacking or ticker not in in_v2:
             names |= {ticker, *lacking}
+        names |= {ticker, *companies} & asked
     return sorted(names)
 
 

@@ -21,8 +21,8 @@ from polygon_fundamentals.reports import counted
 TICKERS_PATH = "/v3/reference/tickers"
 # A listing may end or a name change at any time; a month is soon enough for what is gone already.
 ASKED_AGAIN_AFTER = timedelta(days=30)
-# An answer that does not list a ticker may be one of an outage.
-UNLISTED_ASKED_AGAIN_AFTER = timedelta(days=1)
+# An answer that does not list a ticker, or lists it among the inactive, may be one of an outage.
+UNCERTAIN_ASKED_AGAIN_AFTER = timedelta(days=1)
 # Common stock and depositary receipts file statements; funds, warrants, rights and units do not.
 FILING_TYPES = frozenset(("CS", "ADRC", "OS", "NYRS", "GDR", ""))
 # From so many names on the list is read whole, a thousand tickers a request; one by one each takes
@@ -105,7 +105,8 @@ def known_tickers(
     and left out where nobody could ask about it.
     From `ops/reference/tickers.json`, and where that is silent or older than a month from the
     API. Without a client, or where the API does not answer or no longer lists a ticker, what is
-    known stays, however old. What the API did not list is asked for again on the next day.
+    known stays, however old. What the API did not list is asked for again on the next day, and so
+    is what it called inactive for the first time.
     """
     path = reference_file(lake)
     cached = _read(path)
@@ -138,6 +139,11 @@ def reference_file(lake: Lake) -> Path:
     return lake.ops / "reference" / "tickers.json"
 
 
+def names_asked(lake: Lake) -> set[str]:
+    """Return the names of which `known_tickers` has kept an answer."""
+    return set(_read(reference_file(lake)))
+
+
 def _in_words(names: Sequence[str]) -> str:
     companies = sum(_COMPANY.fullmatch(name) is not None for name in names)
     tickers = counted(len(names) - companies, "ticker")
@@ -148,8 +154,9 @@ def _in_words(names: Sequence[str]) -> str:
 
 def _is_open(entry: JsonObject, today: date) -> bool:
     # An entry of an earlier version, too, may have forgotten what was known of an unlisted ticker.
-    unlisted = entry.get("active") is None or entry.get("listed") is False
-    after = UNLISTED_ASKED_AGAIN_AFTER if unlisted else ASKED_AGAIN_AFTER
+    doubts = (entry.get("listed"), entry.get("confirmed"))
+    uncertain = entry.get("active") is None or False in doubts
+    after = UNCERTAIN_ASKED_AGAIN_AFTER if uncertain else ASKED_AGAIN_AFTER
     return str(entry.get("asked", "")) <= (today - after).isoformat()
 
 
@@ -157,7 +164,13 @@ def _answers(client: Client, names: Sequence[str]) -> Iterator[dict[str, JsonObj
     """Yield what the API says of some names, a part at a time; None of what it does not list.
 
     Few are asked for one by one. For many the whole list is read, of whichever market.
+
+    Raises:
+        ApiError: no stock is active: whatever the inactive ones say, their companies may live on.
     """
+    any_active = {"market": "stocks", "active": "true", "limit": "1"}
+    if not any(True for page in client.pages(TICKERS_PATH, any_active) for _ in _named(page)):
+        raise ApiError(f"{TICKERS_PATH} lists no active stock; look at the API's status")
     if len(names) < _LIST_FROM:
         for name in names:
             yield {name: _ask(client, name)}
@@ -193,12 +206,16 @@ def _keep(
 ) -> dict[str, JsonObject]:
     """Write answers to the file, and return all entries; an unlisted name keeps what was known.
 
-    Written for each part, so that a run that was stopped asks only for the rest.
+    An inactive name is confirmed where it was inactive before. Written for each part, so that a
+    run that was stopped asks only for the rest.
     """
     entries = _read(path)
     for name, answer in answers.items():
         before = {**_UNLISTED, **entries.get(name, {})}
-        entries[name] = {**(answer or {**before, "listed": False}), "asked": today.isoformat()}
+        entry = dict(answer or {**before, "listed": False})
+        if entry["active"] is False and before["active"] is not False:
+            entry["confirmed"] = False
+        entries[name] = {**entry, "asked": today.isoformat()}
     replace_file(path, orjson.dumps(entries, option=orjson.OPT_INDENT_2))
     return entries
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from datetime import date
 from pathlib import Path
@@ -28,7 +29,12 @@ from polygon_fundamentals.parity.run import (
 )
 from polygon_fundamentals.parity.tolerances import load_tolerances
 from polygon_fundamentals.periods.companies import clusters_of
-from polygon_fundamentals.reference.tickers import ReferenceTicker, company_name
+from polygon_fundamentals.reference.tickers import (
+    ReferenceTicker,
+    company_name,
+    known_tickers,
+    reference_file,
+)
 from polygon_fundamentals.statements import Generation, Statement
 from tests.filled import change_rows, comparison, filled, set_column
 
@@ -212,7 +218,17 @@ def test_a_company_of_which_v2_has_empty_records_alone_is_looked_up(mine: Lake) 
         change_rows(mine, Generation.V2, CF, nothing, ticker)
     assert names_to_look_up(mine, v1_tickers(mine)) == []
     findings = comparison(mine, CF, QUESTION).findings
-    assert names_found_missing([findings]) == sorted([ticker, company_name(cik)])
+    names = names_found_missing([findings])
+    assert names == sorted([ticker, company_name(cik)])
+    # The next run knows of them from the start, so that nothing is compared twice again.
+    reference_file(mine).parent.mkdir(parents=True, exist_ok=True)
+    entry = {"active": False, "cik": cik, "asked": QUESTION.today.isoformat()}
+    reference_file(mine).write_text(json.dumps(dict.fromkeys([*names, "ELSE"], entry)))
+    assert names_to_look_up(mine, v1_tickers(mine)) == names
+    assert names_to_look_up(mine, v1_tickers(mine)[1:]) == []
+    known = known_tickers(mine, names, None, QUESTION.today).tickers
+    question = Question(TOLERANCES, (), known, QUESTION.today)
+    assert names_found_missing([comparison(mine, CF, question).findings]) == []
 
 
 def test_a_damaged_cache_is_built_anew(mine: Lake) -> None:
