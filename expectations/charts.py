@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Dark and light in turn, so that neighbours differ in black and white too.
+# Darker and lighter in turn, so that neighbours differ in black and white too; all of them can be
+# seen on a white page and on a dark one.
 COLOURS = (
-    "#08306b", "#f7b267", "#2171b5", "#fde0b5", "#4d004b", "#9ecae1", "#b30000", "#c7e9c0",
-    "#006d2c", "#fcbba1", "#525252", "#d9d9d9",
+    "#2b6cb0", "#f6ad55", "#805ad5", "#90cdf4", "#c53030", "#9ae6b4", "#2f855a", "#fbb6ce",
+    "#718096", "#d6bcfa", "#975a16", "#81e6d9",
 )  # fmt: skip
 _SVG = "{http://www.w3.org/2000/svg}"
 
@@ -31,18 +32,6 @@ def stacked(
     return _svg(chart)
 
 
-def dots(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[float]], unit: str) -> str:
-    """Return a heat map whose cells are dots: the larger, the more; readable without colour."""
-    pygal, options = _tools(title, COLOURS[:1] * len(rows))
-    chart = pygal.Dot(
-        height=160 + 26 * len(rows), x_label_rotation=40, **{**options, "show_legend": False}
-    )
-    chart.x_labels = list(columns)
-    for name, values in rows.items():
-        chart.add(name, list(values), formatter=lambda v: f"{v:,.4g} {unit}")
-    return _svg(chart)
-
-
 def lines(
     title: str,
     labels: Sequence[str],
@@ -61,7 +50,7 @@ def lines(
 def bars(title: str, labels: Sequence[str], series: Mapping[str, Sequence[int]]) -> str:
     """Return bars side by side for each label."""
     pygal, options = _tools(title)
-    chart = pygal.Bar(height=380, x_label_rotation=40, **options)
+    chart = pygal.Bar(height=340, **options)
     chart.x_labels = list(labels)
     for name, values in series.items():
         chart.add(name, list(values), formatter=lambda v: f"{v:,.0f}")
@@ -74,11 +63,11 @@ def _tools(title: str, colours: Sequence[str] = COLOURS) -> tuple[Any, dict[str,
     from pygal.style import Style
 
     style = Style(
-        background="white", plot_background="white", colors=tuple(colours),
+        background="transparent", plot_background="transparent", colors=tuple(colours),
         font_family="sans-serif",
         label_font_size=13, legend_font_size=13, title_font_size=16, major_label_font_size=13,
-        value_font_size=12, foreground="#1b1f24", foreground_strong="#1b1f24",
-        foreground_subtle="#57606a", opacity="1", opacity_hover="1", transition="0s",
+        value_font_size=12, foreground="var(--text)", foreground_strong="var(--text)",
+        foreground_subtle="var(--soft)", opacity="1", opacity_hover="1", transition="0s",
     )  # fmt: skip
     return pygal, {
         "title": title, "style": style, "js": [], "width": 1000, "legend_at_bottom": True,

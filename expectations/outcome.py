@@ -18,7 +18,8 @@ EVERYWHERE = "all statements"
 class RuleResult:
     """One rule on one frame: `broken` of `of` cases. `error`: it could not be evaluated.
 
-    `reason` is the rule's first note: how many cases are allowed, and why.
+    `reason` is the rule's first note: how many cases are allowed, and why. `at_most` is that
+    number, None where any number is.
     """
 
     rule: str
@@ -32,6 +33,7 @@ class RuleResult:
     cases: list[dict[str, str]]
     error: str
     reason: str = ""
+    at_most: int | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def _rule(result: Any, suite: str) -> RuleResult:
         cases=content.get("partial_unexpected_index_list") or [],
         error="; ".join(exceptions_of(result)),
         reason=_first_note(config.notes),
+        at_most=config.kwargs.get("at_most"),
     )
 
 

@@ -12,18 +12,21 @@ import pandas as pd
 from markupsafe import Markup
 
 from expectations import charts
+from expectations.attention import ALLOWED, attention_of, findings_of, worst_first
 from expectations.companies import has_page, page_of
-from expectations.outcome import Outcome, RuleResult
-from expectations.plugin.values import ExpectFindingToStayWithinItsBudget
+from expectations.outcome import Outcome
 from expectations.readers import ReaderFigures
 from expectations.templates import columns_as_json, template
+from polygon_fundamentals.field_map import Unit, primary_pairs
 from polygon_fundamentals.parity.kinds import APART_KINDS, Kind
+from polygon_fundamentals.statements import Statement
 
 # A page of some 3 MB: a browser opens it at once, and the report has what does not fit.
 CASES_SHOWN = 50_000
 FIELDS_DRAWN = 25
 RUNS_DRAWN = 30
-_MISSING_COLOUR = "#1b1f24"
+_MISSING_COLOUR = "#d53f8c"
+_UNITS = {Unit.USD: "USD", Unit.USD_PER_SHARE: "USD per share", Unit.SHARES: "shares"}
 _TEXTS = (
     "statement", "ticker", "company_name", "cik", "timeframe", "v1_field", "v2_field", "finding",
     "detail", "accession",
@@ -54,9 +57,12 @@ def make_review(review: Review) -> str:
     """Return the page: one file, which asks no other for anything."""
     values = pd.read_parquet(review.frames / "values.parquet")
     single = values[values["ticker"].notna()]
-    cases = _worst_first(single, review.outcome)
-    shown = cases.head(CASES_SHOWN).merge(
-        review.accessions, how="left", on=["ticker", "timeframe", "period_end"]
+    cases = worst_first(single, review.outcome)
+    attention = attention_of(cases, review.outcome)
+    shown = (
+        cases.assign(attention=attention)
+        .head(CASES_SHOWN)
+        .merge(review.accessions, how="left", on=["ticker", "timeframe", "period_end"])
     )
     summary = review.summaries[-1]
     return template("review.html").render(
@@ -64,7 +70,9 @@ def make_review(review: Review) -> str:
         sentence=_sentence(summary, review.outcome),
         notes=review.notes,
         broken=review.outcome.broken,
-        findings=_findings(review.outcome),
+        findings=findings_of(review.outcome, single),
+        open_cases=int((attention > ALLOWED).sum()),
+        nothing_compared=sum(not rule.of for rule in review.outcome.rules),
         pictures=_pictures(values, review),
         total=len(cases),
         shown=len(shown),
@@ -76,10 +84,11 @@ def make_review(review: Review) -> str:
 
 def worst_tickers(frames: Path, outcome: Outcome, most: int) -> list[str]:
     """Return the tickers whose cases come first on the page; others fill up in their order."""
-    values = pd.read_parquet(
-        frames / "values.parquet", columns=["ticker", "finding", "difference", "v1_value"]
-    )
-    cases = _worst_first(values[values["ticker"].notna()], outcome)
+    columns = [
+        "ticker", "statement", "v2_field", "finding", "detail", "difference", "v1_value",
+    ]  # fmt: skip
+    values = pd.read_parquet(frames / "values.parquet", columns=columns)
+    cases = worst_first(values[values["ticker"].notna()], outcome)
     every = pd.read_parquet(frames / "tickers.parquet", columns=["ticker"])["ticker"]
     ordered = [*cases["ticker"].astype(str).unique(), *sorted(every.astype(str).unique())]
     return [ticker for ticker in dict.fromkeys(ordered) if has_page(ticker)][:most]
@@ -92,7 +101,8 @@ def _sentence(summary: Mapping[str, Any], outcome: Outcome) -> str:
         share = "no value could be compared"
     rules = len(outcome.rules)
     if outcome.passed:
-        return f"v2 may take over: all {rules} rules hold, and {share}; the others are explained."
+        others = "; every other one has a finding that is allowed" if equal != compared else ""
+        return f"v2 may take over: all {rules} rules hold, and {share}{others}."
     number = len(outcome.broken)
     return (
         f"v2 may not take over yet: {number} of {rules} rules {'is' if number == 1 else 'are'} "
@@ -100,31 +110,22 @@ def _sentence(summary: Mapping[str, Any], outcome: Outcome) -> str:
     )
 
 
-def _findings(outcome: Outcome) -> list[RuleResult]:
-    """The budgets of the findings that occur: those exceeded first, then the most frequent."""
-    budget = ExpectFindingToStayWithinItsBudget.__name__
-    occurring = [rule for rule in outcome.rules if rule.rule == budget and rule.broken]
-    return sorted(occurring, key=lambda rule: (rule.passed, -rule.broken))
-
-
-def _worst_first(single: pd.DataFrame, outcome: Outcome) -> pd.DataFrame:
-    """The cases: first the findings over their budgets, then by how large the difference is."""
-    over = {rule.detail.split(" · ")[0] for rule in outcome.broken if rule.suite == "values"}
-    apart = {kind.value for kind in APART_KINDS}
-    finding = single["finding"].astype(str)
-    rank = finding.map(lambda kind: 0 if kind in over else 2 if kind in apart else 1)
-    # What is proven by arithmetic is seldom what a reviewer looks for.
-    rank += finding.isin([Kind.ROUNDING.value, Kind.ROUNDED_BY_FILER.value]).astype(int)
-    size = single["difference"].abs() / single["v1_value"].abs().clip(lower=1.0)
-    order = pd.DataFrame({"rank": rank, "size": -size.fillna(-1)}, index=single.index)
-    return single.loc[order.sort_values(["rank", "size"], kind="stable").index]
-
-
 def _as_json(cases: pd.DataFrame) -> Markup:
     """The cases by column."""
     texts = {name: cases[name] for name in _TEXTS}
     texts |= {name: cases[name].dt.strftime("%Y-%m-%d") for name in _DAYS}
-    return columns_as_json(texts, {name: cases[name] for name in _NUMBERS})
+    fields = cases["statement"].astype(str) + "." + cases["v2_field"].astype(str)
+    texts["unit"] = fields.map(_units())
+    return columns_as_json(texts, {name: cases[name] for name in (*_NUMBERS, "attention")})
+
+
+def _units() -> dict[str, str]:
+    """Return statement.field → the unit of its values, in words."""
+    return {
+        f"{statement.value}.{entry.v2}": _UNITS[entry.unit]
+        for statement in Statement
+        for entry in primary_pairs(statement)
+    }
 
 
 def _pictures(values: pd.DataFrame, review: Review) -> list[dict[str, object]]:
@@ -134,7 +135,6 @@ def _pictures(values: pd.DataFrame, review: Review) -> list[dict[str, object]]:
     colours = dict(zip((k.value for k in Kind if k in kinds), cycle(charts.COLOURS), strict=False))
     drawn = [
         _by_field(values, colours),
-        _by_year(values),
         _by_run(review.summaries, colours),
         _coverage(review.frames),
     ]
@@ -184,27 +184,6 @@ def _by_field(values: pd.DataFrame, colours: Mapping[str, str]) -> dict[str, obj
     return _picture(name, svg, whole)
 
 
-def _by_year(values: pd.DataFrame) -> dict[str, object] | None:
-    mine = _compared(values)
-    mine = mine[mine["ticker"].notna() & mine["period_end"].notna()]
-    if mine.empty:
-        return None
-    table = (
-        mine.assign(year=mine["period_end"].dt.year.astype(int), field=mine["v2_field"].astype(str))
-        .pivot_table(index="field", columns="year", values="count", aggfunc="sum", fill_value=0)
-        .astype(int)
-    )
-    top = table.sum(axis=1).sort_values(ascending=False).head(FIELDS_DRAWN).index
-    name = "Differences by field and year of the period's end"
-    svg = charts.dots(
-        name,
-        [str(year) for year in table.columns],
-        {str(field): table.loc[field].tolist() for field in top},
-        "values",
-    )
-    return _picture(name, svg, table.loc[top].reset_index())
-
-
 def _by_run(
     summaries: Sequence[Mapping[str, Any]], colours: Mapping[str, str]
 ) -> dict[str, object] | None:
@@ -242,7 +221,8 @@ def _coverage(frames: Path) -> dict[str, object] | None:
         }
     )
     name = "Periods of each generation by year of the period's end"
-    series = {str(column): table[column].astype(int).tolist() for column in table}
+    drawn = table.loc[:, table.any()]  # a legend of what is drawn
+    series = {str(column): drawn[column].astype(int).tolist() for column in drawn}
     svg = charts.bars(name, [str(year) for year in table.index], series)
     # A year is a name, and gets no thousands separator.
     return _picture(

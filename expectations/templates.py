@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import orjson
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2.utils import urlize
 from markupsafe import Markup
 
 _ENVIRONMENT = Environment(
@@ -19,6 +21,15 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+
+def note(text: str) -> Markup:
+    """Return a note as HTML: its addresses as links, what stands between backticks as code."""
+    linked = urlize(text, rel="noreferrer")  # which escapes the text
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", linked))
+
+
+_ENVIRONMENT.filters["note"] = note
 
 
 def template(name: str) -> Template:

@@ -15,10 +15,11 @@ from polygon_fundamentals.parity.tolerances import Accepted, Budget, Tolerances
 from polygon_fundamentals.statements import Statement
 
 _RELATIONS = {
-    Relation.EXACT: "both are the same figure",
-    Relation.SIGN_FLIPPED: "they have opposite signs, so v1's is turned before comparing",
-    Relation.DEFINITION_DIFFERS: "they are defined differently, and may differ only as far as the "
-    "definition explains",
+    Relation.EXACT: "must equal v1 {v1} in every period: both are the same figure",
+    Relation.SIGN_FLIPPED: "must equal v1 {v1} in every period: they have opposite signs, so v1's "
+    "is turned before comparing",
+    Relation.DEFINITION_DIFFERS: "may differ from v1 {v1} only as far as their two definitions "
+    "explain",
 }
 _UNITS = {Unit.USD: "dollar", Unit.USD_PER_SHARE: "dollar", Unit.SHARES: "share"}
 
@@ -52,8 +53,9 @@ def _values(tolerances: Tolerances) -> Iterator[Expectation]:
                 defined_otherwise=has_own_definition(statement, field),
                 at_most=0,
                 notes=[f"Tolerance: {tolerance.reason}"],
-                description=f"v2 {field} must equal v1 {entry.v1} ({entry.label}) in every "
-                f"period: {_RELATIONS[entry.relation]}. Less than {tolerance.limit:g} "
+                description=f"v2 {field} "
+                f"{_RELATIONS[entry.relation].format(v1=f'{entry.v1} ({entry.label})')}. "
+                f"Less than {tolerance.limit:g} "
                 f"{_UNITS[entry.unit]}{'s' if tolerance.limit != 1 else ''} apart counts as "
                 "rounding. Any other difference needs a finding that its figures and dates allow.",
             )

@@ -21,6 +21,7 @@ from polygon_fundamentals.parity.witness_run import WitnessReport, open_companie
 from polygon_fundamentals.reference.edgar import Edgar, EdgarLimit
 from polygon_fundamentals.reference.edgar_cache import EdgarCache, EdgarReport, ask
 from polygon_fundamentals.reference.tickers import ReferenceTicker
+from polygon_fundamentals.reports import counted
 from polygon_fundamentals.settings import EDGAR_IDENTITY, lake_root, load_edgar_settings
 from polygon_fundamentals.statements import Statement
 from tasks.context import RunSpec
@@ -30,7 +31,7 @@ NO_IDENTITY = (
     f"SEC EDGAR was not asked: set {EDGAR_IDENTITY} to your name and e-mail address, as the SEC "
     "requires; what it said before is used"
 )
-WITHOUT_ASKING = "SEC EDGAR was not asked; what it said before is used (`--witness edgar` asks)"
+WITHOUT_ASKING = "the earlier answers of SEC EDGAR were used; `--witness edgar` asks again"
 
 
 def ask_edgar(lake: Lake, ciks: Sequence[str], *, with_facts: bool) -> EdgarReport:
@@ -85,11 +86,13 @@ def _facts(cache: EdgarCache, cik: str) -> CompanyFacts | None:
 
 def _sentence(asked: EdgarReport, report: WitnessReport) -> str:
     known = report.companies - report.companies_without_facts
-    changes = ", ".join(f"{count:,} {what}" for what, count in sorted(report.settled.items()))
-    evidence = report.evidence.total()
-    return (
-        f"SEC EDGAR has facts of {known:,} of the {report.companies:,} companies with open "
-        f"differences ({asked.requests:,} requests). Findings that they changed: "
-        f"{changes.replace(' > ', ' to ') or 'none'}; findings to which they added evidence: "
-        f"{evidence:,}."
+    changes = ", ".join(
+        f"{count:,} {what.replace(' > ', ' is now ')}"
+        for what, count in sorted(report.settled.items())
     )
+    text = (
+        f"SEC EDGAR has facts of {known:,} of {report.companies:,} companies with open "
+        f"differences ({asked.requests:,} requests): {changes or 'no finding changed'}"
+    )
+    evidence = report.evidence.total()
+    return f"{text}; evidence for {counted(evidence, 'other finding')}." if evidence else f"{text}."

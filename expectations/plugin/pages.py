@@ -15,13 +15,19 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from .values import NOTHING_COMPARED
+
 LONGEST = 2_000  # characters of a cell; a reader who wants more opens the file
 _PARAMETER = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)")
+# Columns of the index that repeat the suite's name.
+_REPEATED = {"asset_name", "batch_identifier"}
 # Great Expectations' header of a validation names an asset that a file context does not tell it.
 _NO_ASSET = "${data_asset} ${data_asset_name}\n"
 # Parameters that stand for an icon: of a rule, and of a validation in the index.
 _ICONS = {"icon", "validation_success"}
+# Its title of a validation's page; the run's name stands in the page itself.
+_TITLE = re.compile(r"Validations / (\w+) / .* / ([^/]+)")
 # From a page of each kind to the site's index.
 _HOME = {"ExpectationSuitePageRenderer": "../", "ValidationResultsPageRenderer": "../../../../"}
 
@@ -34,6 +40,8 @@ def rich(block: Any) -> Markup:
     params = block.get("params") or {}
     if not params.get("data_asset_name"):
         template = template.replace(_NO_ASSET, "")
+    if "html_success_icon" in params:  # the words of the index and of the rules
+        template = template.replace("Succeeded", "holds").replace("Failed", "broken")
     styling = (block.get("styling") or {}).get("params") or {}
     parts: list[Any] = []
     end = 0
@@ -93,6 +101,21 @@ def status(block: Any) -> str:
     return "no" if "text-danger" in words or "text-warning" in words else ""
 
 
+def compared_nothing(row: Sequence[Any]) -> bool:
+    """Return whether a row of a rule says that there was no case to judge."""
+    return bool(row) and isinstance(row[-1], str) and row[-1].startswith(NOTHING_COMPARED)
+
+
+def page_title(title: str) -> str:
+    """Return the title of a page: of a validation its suite and its moment."""
+    return _TITLE.sub(r"\1: result of the run of \2", readable(title))
+
+
+def columns_of(columns: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the columns of the index that are shown: none that repeats another."""
+    return [c for c in columns if "visible" not in c and c.get("field") not in _REPEATED]
+
+
 def is_rule_off(block: Any) -> bool:
     """Return whether a block is the line that Great Expectations draws below a rule."""
     template = block.get("string_template") if isinstance(block, Mapping) else None
@@ -128,9 +151,10 @@ _ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 _ENVIRONMENT.filters.update(
-    rich=rich, plain=plain, status=status, broken_first=broken_first, newest_first=newest_first
-)
-_ENVIRONMENT.tests.update(inside=is_inside, rule_off=is_rule_off)
+    rich=rich, plain=plain, status=status, broken_first=broken_first, newest_first=newest_first,
+    columns_of=columns_of,
+)  # fmt: skip
+_ENVIRONMENT.tests.update(inside=is_inside, rule_off=is_rule_off, compared_nothing=compared_nothing)
 
 
 class ParityPages:
@@ -149,7 +173,7 @@ class ParityPages:
         content = shown if isinstance(shown, dict) else shown.to_json_dict()
         kind = content.get("renderer_type", "")
         return _ENVIRONMENT.get_template(template or self.template).render(
-            title=readable(content.get("page_title") or "Parity of v1 and v2"),
+            title=page_title(content.get("page_title") or "Parity of v1 and v2"),
             sections=content.get("sections") or [],
             home=_HOME.get(kind, ""),
             is_index=kind not in _HOME,

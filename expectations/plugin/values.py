@@ -16,6 +16,8 @@ _VALUES = (
     "detail", "v1_filing_date", "v2_filing_date",
 )  # fmt: skip
 EQUAL = "matched"
+# How what was observed begins where a rule had no case to judge.
+NOTHING_COMPARED = "nothing to compare"
 # Findings that say that there is nothing to compare, and whether v1 and v2 must have a value.
 # `absent_zero` and `not_comparable` hold of several cases, `accepted` of all.
 _SIDES: Mapping[str, tuple[bool, bool] | None] = {
@@ -135,7 +137,8 @@ class ExpectV2ValueToEqualV1(_Values):
         counts = rows.groupby("finding", observed=True)["count"].sum()
         equal = int(counts.get(EQUAL, 0))
         others = ", ".join(f"{n:,} {k}" for k, n in counts.items() if k != EQUAL and n)
-        text = f"{of:,} compared, {equal:,} equal{f'; {others}' if others else ''}"
+        text = f"{of:,} compared, {equal:,} equal" if of else NOTHING_COMPARED
+        text += f"; {others}" if others else ""
         return f"{text}; {broken:,} do not fit their finding" if broken else text
 
 

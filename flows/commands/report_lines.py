@@ -118,10 +118,13 @@ def parity_lines(report: Mapping[str, Any]) -> Iterator[str]:
     unequal = {kind: n for kind, n in report["differences"].items() if kind not in apart}
     counts = ", ".join(f"{count:,} {kind}" for kind, count in unequal.items())
     yield f"not equal: {counts or 'none'}"
-    without = {kind: report["differences"].get(kind, 0) for kind in ("lost_in_v2", "null_in_v2")}
-    if any(without.values()):
-        counts = ", ".join(f"{count:,} {kind}" for kind, count in without.items() if count)
-        yield f"not compared because v2 has no value: {counts}"
+    without = {
+        "lost_in_v2": "lost_in_v2, which is not allowed",
+        "null_in_v2": "null_in_v2, lines that v2 leaves out at some companies",
+    }
+    for kind, words in without.items():
+        if count := report["differences"].get(kind):
+            yield f"not compared, since v2 has no value: {count:,} {words}"
     if report["rules_broken"]:
         yield f"{len(report['rules_broken'])} of {report['rules']} rules are broken:"
     for broken in report["rules_broken"][: 4 * MISSING_SHOWN]:
@@ -146,14 +149,15 @@ def _missing_lines(report: Mapping[str, Any]) -> Iterator[str]:
     if tickers := report["missing_tickers"]:
         more = f" and {len(tickers) - MISSING_SHOWN:,} more" if len(tickers) > MISSING_SHOWN else ""
         yield f"  missing in v2, all periods: {', '.join(tickers[:MISSING_SHOWN])}{more}"
-    values = report["missing_values"][:MISSING_SHOWN]
+    # Those that are not allowed, which come first; the others are on the review page.
+    lost = report["differences"].get("lost_in_v2", 0)
+    values = report["missing_values"][: min(lost, MISSING_SHOWN)]
     for one in values:
         yield (
-            f"  null in v2: {one['ticker']} {one['statement']} {one['timeframe']} "
+            f"  lost in v2: {one['ticker']} {one['statement']} {one['timeframe']} "
             f"{one['period_end']} {one['v2_field']} (v1 has {one['v1_value']:,.12g})"
         )
-    without = sum(report["differences"].get(kind, 0) for kind in ("lost_in_v2", "null_in_v2"))
-    if (left := without - len(values)) > 0:
+    if (left := lost - len(values)) > 0:
         yield f"  and {left:,} more values"
 
 

@@ -94,9 +94,9 @@ def test_parity_from_end_to_end(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> 
         shown = list(parity_lines(told))
         assert f"  missing in v2, all periods: {b}" in shown
         assert f"  missing in v2: {a} cash_flow quarterly 2024-06-30" in shown
-        [value] = [line for line in shown if line.startswith("  null in v2: ")][:1]
+        [value] = [line for line in shown if line.startswith("  lost in v2: ")][:1]
         assert re.match(
-            rf"  null in v2: {d} cash_flow \w+ \d{{4}}-\d\d-\d\d {lost} \(v1 has -?[\d,]+", value
+            rf"  lost in v2: {d} cash_flow \w+ \d{{4}}-\d\d-\d\d {lost} \(v1 has -?[\d,]+", value
         )
         [periods] = [r["count"] for r in told["rules_broken"] if "period" in r["rule"]]
         assert periods == 1

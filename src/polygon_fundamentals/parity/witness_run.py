@@ -41,6 +41,9 @@ _TIMEFRAMES = ("quarterly", "annual")
 _BATCH_TICKERS = 60
 _EXAMPLES = 3
 FILING_URL = "https://www.sec.gov/Archives/edgar/data/{cik}/{folder}/{accession}-index.htm"
+# The sandbox numbers its companies from here on; the SEC's numbers are far below.
+INVENTED_CIK = 9_000_000
+NO_FILING = "the sandbox invented this company, so the SEC has no such filing"
 _SIDES = ("v1", "v2")
 EVIDENCE_SCHEMA = pa.schema(
     [pa.field("edgar_concept", pa.string())]
@@ -230,7 +233,7 @@ def _with_proofs(
             if after is Kind.RESTATED_PROVEN and len(report.examples) < _EXAMPLES:
                 what = f"{line.ticker} {line.v2_field} {line.period_end:%Y-%m-%d}"
                 shown = proof.v2_fact and link(line.cik, proof.v2_fact)
-                report.examples.append(f"{what}: {proof.detail}; {shown}")
+                report.examples.append(f"{what}: {proof.detail}; {shown or NO_FILING}")
     table = values
     for name, column in (("kind", kinds), ("detail", details)):
         place = table.schema.get_field_index(name)
@@ -253,8 +256,10 @@ def _evidence(cik: str, proof: Proof) -> dict[str, str | date | None]:
     return row
 
 
-def link(cik: str, fact: Fact) -> str:
-    """Return the address of a fact's filing."""
+def link(cik: str, fact: Fact) -> str | None:
+    """Return the address of a fact's filing, None for a company that the sandbox invented."""
+    if int(cik) >= INVENTED_CIK:
+        return None
     folder = fact.accession.replace("-", "")
     return FILING_URL.format(cik=int(cik), folder=folder, accession=fact.accession)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from great_expectations.render import RenderedHeaderContent, RenderedStringTemplateContent
 
-from expectations.plugin.pages import ParityIndexPages
+from expectations.plugin.pages import ParityIndexPages, ParityPages
+from expectations.plugin.values import NOTHING_COMPARED
 
 
 def test_the_index_has_one_heading_ours() -> None:
@@ -25,3 +26,45 @@ def test_the_index_has_one_heading_ours() -> None:
     assert "Data Docs" not in page
     assert "<h1>Parity of v1 and v2</h1>" in page
     assert "<h2>Suites</h2>" in page
+
+
+def text(template: str, **params: str) -> dict[str, object]:
+    return {
+        "content_block_type": "string_template",
+        "string_template": {"template": template, "params": params},
+    }
+
+
+def test_the_index_has_no_column_that_repeats_the_suite() -> None:
+    names = {"_expectation_suite_name": "Suite", "asset_name": "Asset", "batch_identifier": "Batch"}
+    table = {
+        "content_block_type": "bootstrap_table",
+        "table_columns": [{"field": field, "title": title} for field, title in names.items()],
+        "table_data": [dict.fromkeys(names, "counts")],
+    }
+    page = ParityIndexPages().render(
+        {"renderer_type": "SiteIndexPageRenderer", "sections": [{"content_blocks": [table]}]}
+    )
+    assert page.count("counts") == 1
+    assert "Asset" not in page
+    assert "Batch" not in page
+
+
+def test_a_result_is_told_in_one_word_and_a_rule_without_a_case_does_not_hold() -> None:
+    icon = text("$icon", icon="")
+    icon["string_template"] |= {"styling": {"params": {"icon": {"classes": ["text-success"]}}}}  # type: ignore[operator]
+    rows = [[icon, "one rule", "3 of 3 values"], [icon, "other rule", f"{NOTHING_COMPARED}; 2 x"]]
+    status = text("Status: $html_success_icon Succeeded", html_success_icon="text-success")
+    page = ParityPages().render(
+        {
+            "renderer_type": "ValidationResultsPageRenderer",
+            "page_title": "Validations / values / 20261128T211135Z-2131e7 / "
+            "2026-11-28T21:11:35.000000Z",
+            "sections": [
+                {"content_blocks": [status, {"content_block_type": "table", "table": rows}]}
+            ],
+        }
+    )
+    assert "<h1>values: result of the run of 2026-11-28 21:11:35 UTC</h1>" in page
+    assert "Status: ✓ holds" in page
+    assert (page.count("✓ holds"), page.count("nothing to judge")) == (2, 1)

@@ -22,6 +22,7 @@ from polygon_fundamentals.parity.witness_facts import (
     Period,
     duration_of,
 )
+from polygon_fundamentals.parity.witness_run import link
 from polygon_fundamentals.parity.witnesses import (
     Claim,
     SignedConcept,
@@ -322,3 +323,10 @@ def test_a_quarter_by_difference_rounded_by_its_filer_needs_the_very_figures() -
         replace(claim, v1=claim.v2, v2=claim.v1),
     ):
         assert prove(facts_of("MRVL"), near, records) is None
+
+
+def test_a_company_of_the_sandbox_leads_to_no_filing() -> None:
+    fact = Fact("us-gaap:Revenues", 1.0, "0000320193-24-000123", "10-K", date(2024, 11, 1))
+    folder = "https://www.sec.gov/Archives/edgar/data/320193/000032019324000123"
+    assert link("0000320193", fact) == f"{folder}/0000320193-24-000123-index.htm"
+    assert link("0009000000", fact) is None

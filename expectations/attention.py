@@ -1,0 +1,85 @@
+"""What of the findings needs a person, and the order in which a reviewer meets them."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from expectations.outcome import EVERYWHERE, Outcome, RuleResult
+from expectations.plugin.values import ExpectFindingToStayWithinItsBudget
+from polygon_fundamentals.parity.kinds import APART_KINDS, Kind
+
+# Where the note of a budget ends to say how many are allowed, and begins to say why.
+_ALLOWED_ENDS = " findings may occur. "
+# Whether a person is to look at a case: it is allowed, was decided by others, or is to be decided.
+ALLOWED, TO_READ, TO_DECIDE = 0, 1, 2
+_DECIDED = (Kind.RESTATED_PROVEN.value, Kind.ACCEPTED.value)
+
+
+def attention_of(single: pd.DataFrame, outcome: Outcome) -> pd.Series[int]:
+    """Return for each case whether a person is to look: not, to read it, or to decide on it.
+
+    Whatever has a budget can be accepted, which changes the answer.
+    """
+    finding = single["finding"].astype(str)
+    attention = pd.Series(ALLOWED, index=single.index).mask(finding.isin(_DECIDED), TO_READ)
+    for rule in _budgets(outcome):
+        kind, _, field = rule.detail.partition(" · ")
+        mine = finding == kind
+        if rule.where != EVERYWHERE:
+            mine &= single["statement"] == rule.where
+        if field:
+            mine &= single["v2_field"] == field
+        allowed = TO_READ if kind in _DECIDED else ALLOWED
+        attention = attention.mask(mine, allowed if rule.at_most is None else TO_DECIDE)
+    return attention
+
+
+def worst_first(single: pd.DataFrame, outcome: Outcome) -> pd.DataFrame:
+    """The cases: first the findings over their budgets and what else a person is to look at.
+
+    Then what is allowed, and what cannot be compared; within each the largest difference first.
+    """
+    over = {rule.detail.split(" · ")[0] for rule in outcome.broken if rule.suite == "values"}
+    apart = {kind.value for kind in APART_KINDS}
+    finding = single["finding"].astype(str)
+    attention = attention_of(single, outcome)
+    rank = finding.map(lambda kind: 7 if kind in apart else 4)
+    # What is proven by arithmetic is seldom what a reviewer looks for.
+    rank += finding.isin([Kind.ROUNDING.value, Kind.ROUNDED_BY_FILER.value]).astype(int)
+    rank = rank.mask(_is_unproven(single), 3)
+    is_open = attention > ALLOWED
+    rank = rank.mask(is_open, 3 - attention).mask(is_open & finding.isin(over), 0)
+    size = single["difference"].abs() / single["v1_value"].abs().clip(lower=1.0)
+    order = pd.DataFrame({"rank": rank, "size": -size.fillna(-1)}, index=single.index)
+    return single.loc[order.sort_values(["rank", "size"], kind="stable").index]
+
+
+def findings_of(outcome: Outcome, single: pd.DataFrame) -> list[dict[str, object]]:
+    """The budgets of the findings that occur, in the order in which they need a person."""
+    unproven = single.loc[_is_unproven(single), "finding"].astype(str).value_counts()
+    listed: list[dict[str, object]] = []
+    occurring = [rule for rule in _budgets(outcome) if rule.broken]
+    for rule in sorted(occurring, key=lambda rule: (rule.passed, not _asks(rule), -rule.broken)):
+        kind, _, field = rule.detail.partition(" · ")
+        where = " ".join(filter(None, (rule.where if rule.where != EVERYWHERE else "", field)))
+        reason = rule.reason.split(_ALLOWED_ENDS, 1)[-1]
+        if not where and (count := int(unproven.get(kind, 0))):
+            reason += f" {count:,} of them {'is' if count == 1 else 'are'} not proven."
+        listed.append({"kind": kind, "where": where, "rule": rule, "reason": reason})
+    return listed
+
+
+def _budgets(outcome: Outcome) -> list[RuleResult]:
+    """The rules on the number of each finding, those of one statement or field last."""
+    budget = ExpectFindingToStayWithinItsBudget.__name__
+    found = [rule for rule in outcome.rules if rule.rule == budget]
+    return sorted(found, key=lambda rule: (rule.where != EVERYWHERE, " · " in rule.detail))
+
+
+def _asks(rule: RuleResult) -> bool:
+    """Whether a finding is one that a person reads: not one of which any number may occur."""
+    return rule.at_most is not None or rule.detail.partition(" · ")[0] in _DECIDED
+
+
+def _is_unproven(single: pd.DataFrame) -> pd.Series[bool]:
+    return single["detail"].astype(str).str.contains("not proven", regex=False)
