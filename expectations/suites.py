@@ -26,7 +26,7 @@ _SCOPE = ("statement", "identity", "v2_field", "finding")
 _SUITES = {
     "tickers": "Each ticker of v1, and what became of it in v2.",
     "periods": "Each period of either generation.",
-    "labels": "In how many periods the fiscal labels of both generations differ.",
+    "labels": "In how many periods the fiscal labels or the ends of both generations differ.",
     "values": "Each value that is not equal, and tallies of those that are.",
     "fields": "How many of v1's values of each field v2 lacks.",
     "recency": "How old each statement's newest records are, on the day of the run.",
@@ -115,13 +115,22 @@ def _tickers(tolerances: Tolerances) -> Iterator[Expectation]:
 
 
 def _periods(tolerances: Tolerances) -> Iterator[Expectation]:
-    return _each_state(
+    yield from _each_state(
         rules.ExpectEveryV1PeriodToBeInV2,
         tolerances,
         (Kind.MISSING, Kind.EXTRA),
         "Each period that v1 has of a company that v2 has must be in v2. Periods are matched by "
         "company, timeframe and period end, never by filing date. Periods of companies that v2 "
         "lacks are counted with their ticker. 'extra' periods are in v2 alone.",
+    )
+    rule = tolerances.rules.doubled_periods
+    yield from _each(
+        rules.ExpectPeriodNotToBeDoubled,
+        rule,
+        f"v2 has no period of its own that ends within {rule.limit:g} days of one that both have, "
+        "in the same company and timeframe. Silver would have both, and a join by the latest "
+        "period would take the later one.",
+        limit=rule.limit,
     )
 
 
@@ -211,7 +220,7 @@ def _labels(tolerances: Tolerances) -> Iterator[Expectation]:
     return _each(
         rules.ExpectFiscalLabelsToBeV1s,
         rule,
-        "v2 gives a period the fiscal year and quarter that v1 gives it, in at least "
+        "v2 gives a period the fiscal year, quarter and end that v1 gives it, in at least "
         f"{1 - rule.limit:.0%} of each company's quarters and years, of the newest four of them, "
         "and of the newest of all companies together. Readers that choose periods by fiscal year "
         "and quarter would otherwise get other periods.",

@@ -62,16 +62,34 @@ class ExpectEveryV1PeriodToBeInV2(_States):
         return f"{words}; {alone.sum():,} periods in v2 alone" if alone.any() else words
 
 
-class ExpectFiscalLabelsToBeV1s(ParityRule):
-    """v2 gives most periods of a set the fiscal year and quarter that v1 gives them."""
+class ExpectPeriodNotToBeDoubled(ParityRule):
+    """v2 has no period of its own that ends within `limit` days of one that both have."""
 
     limit: float
 
-    title: ClassVar[str] = "Fiscal labels are v1's"
+    title: ClassVar[str] = "No period is in v2 twice"
+    noun: ClassVar[str] = "periods in v2 alone"
+    shown: ClassVar[tuple[str, ...]] = (*CASE, "cik", "days_apart")
+    success_keys: ClassVar[tuple[str, ...]] = ("statement", "limit", "at_most")
+
+    def _judged(self, rows: pd.DataFrame) -> pd.DataFrame:
+        mine = super()._judged(rows)
+        return mine[mine["state"] == EXTRA]
+
+    def _broken(self, rows: pd.DataFrame) -> Flags:
+        return rows["days_apart"] <= self.limit
+
+
+class ExpectFiscalLabelsToBeV1s(ParityRule):
+    """v2 gives most periods of a set the fiscal year, quarter and end that v1 gives them."""
+
+    limit: float
+
+    title: ClassVar[str] = "Fiscal labels and period ends are v1's"
     noun: ClassVar[str] = "sets of periods"
     shown: ClassVar[tuple[str, ...]] = (
         "ticker", "company_name", "timeframe", "periods", "labelled", "differing", "period_end",
-        "v1_label", "v2_label",
+        "v2_period_end", "v1_label", "v2_label",
     )  # fmt: skip
     success_keys: ClassVar[tuple[str, ...]] = ("statement", "limit", "at_most")
 

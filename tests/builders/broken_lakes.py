@@ -165,6 +165,19 @@ def label_a_year_late(lake: Lake) -> None:
     change_rows(lake, V2, CF, set_column("fiscal_year", later), first_ticker(lake))
 
 
+def double_the_newest_quarter(lake: Lake) -> None:
+    """The newest quarter of a company once more, ended three days later."""
+
+    def doubled(table: pa.Table) -> pa.Table:
+        quarters = table.filter(pc.equal(table["timeframe"], "quarterly"))
+        newest = quarters.filter(pc.equal(quarters["period_end"], pc.max(quarters["period_end"])))
+        later = set_column("period_end", lambda t: [d + three for d in t["period_end"].to_pylist()])
+        return pa.concat_tables([table, later(newest)])
+
+    three = timedelta(days=3)
+    assert change_rows(lake, V2, CF, doubled, first_ticker(lake), first_only=True) == 1
+
+
 # The rule, what breaks it in the statements of cash flows, what tells it from others of its class,
 # and how many rows break it at least.
 BREAKS: list[tuple[type, Callable[[Lake], None], str, int]] = [
@@ -184,4 +197,5 @@ BREAKS: list[tuple[type, Callable[[Lake], None], str, int]] = [
     (rules.ExpectV2NotToLagBehindV1, lag_behind, "", 1),
     (rules.ExpectCountPerTickerToBePlausible, tell_periods_twice, "", 1),
     (rules.ExpectFiscalLabelsToBeV1s, label_a_year_late, "", 2),
+    (rules.ExpectPeriodNotToBeDoubled, double_the_newest_quarter, "", 1),
 ]

@@ -22,12 +22,12 @@ from polygon_fundamentals.parity.explain import Findings, code_of, explain, gath
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
 from polygon_fundamentals.parity.meeting import TickersOf, days_of, meet, without_empty_records
 from polygon_fundamentals.parity.paired import Paired, pairs_of
+from polygon_fundamentals.parity.seen import cik_of, periods_seen
 from polygon_fundamentals.parity.tally import tally
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
-from polygon_fundamentals.parity.totals import COMPANY_ABSENT, NEVER_IN_V2, PRESENT
-from polygon_fundamentals.periods.current import label_months
+from polygon_fundamentals.parity.totals import PRESENT
 from polygon_fundamentals.reference.tickers import ReferenceTicker
-from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.statements import Statement
 
 _KINDS = np.array([kind.value for kind in Kind], dtype=object)
 
@@ -41,8 +41,7 @@ class StatementParity:
     sign), kind, detail, v1_filing_date, v2_filing_date; not those of lines that only one
     generation knows. `tallies` has the numbers by company: ticker, line (the position in the
     field map's `entries`), kind, count, matched values too. `seen` is every period of either
-    generation: ticker, cik, timeframe, period_end, state, and `label_months` of both where both
-    have it (v1_label, v2_label).
+    generation: see `periods_seen`.
 
     `tickers` are v1's: ticker, cik, kind (present, delisted, renamed, missing), detail, periods.
     `missing_periods` and `extra_periods`: statement, ticker, tickers, cik, timeframe, period_end,
@@ -84,24 +83,11 @@ def compare_statement(
     _accept(values, [a for a in accepted if a.statement is statement], day)
     in_v2 = v1_keys["company"].isin(v2_keys["company"]).to_numpy()[meeting.v1_alone]
     missing, absent = meeting.v1_alone[in_v2], meeting.v1_alone[~in_v2]
-    seen = pd.concat(
-        [
-            _seen(v1_keys.iloc[meeting.v1_met], PRESENT, company_tickers).assign(
-                v1_label=label_months(v1, Generation.V1)[meeting.v1_met],
-                v2_label=label_months(v2, Generation.V2)[meeting.v2_met],
-            ),
-            _seen(v1_keys.iloc[missing], Kind.MISSING.value, company_tickers),
-            _seen(v1_keys.iloc[absent], COMPANY_ABSENT, company_tickers),
-            _seen(v1_keys.iloc[meeting.never_in_v2], NEVER_IN_V2, company_tickers),
-            _seen(v2_keys.iloc[meeting.v2_alone], Kind.EXTRA.value, company_tickers),
-        ],
-        ignore_index=True,
-    )
     return StatementParity(
         values=values,
         tallies=tally(paired, findings, values),
         tickers=_tickers(v1_keys.iloc[meeting.v1_current], v1, v1_keys, v2, v2_keys, reference),
-        seen=seen,
+        seen=periods_seen(meeting, v1, v2, missing, absent),
         missing_periods=_periods(v1, v1_keys, missing, statement, company_tickers),
         extra_periods=_periods(v2, v2_keys, meeting.v2_alone, statement, company_tickers),
     )
@@ -172,7 +158,7 @@ def _values(
             "statement": paired.statement.value,
             "ticker": periods["ticker"].to_numpy(),
             "tickers": periods["tickers"].to_numpy(),
-            "cik": _cik_of(periods["company"]),
+            "cik": cik_of(periods["company"]),
             "timeframe": periods["timeframe"].to_numpy(),
             "period_end": periods["period_end"].to_numpy(),
             **joined,
@@ -208,20 +194,6 @@ def _is_value(column: pd.Series[float], value: float | None) -> pd.Series[bool]:
     return column.isna() if value is None else column == value
 
 
-def _seen(keys: pd.DataFrame, state: str, company_tickers: TickersOf) -> pd.DataFrame:
-    """The periods with their state; `ticker` is the first of the company's."""
-    first = keys["company"].map(company_tickers).astype(object).str[0]
-    return pd.DataFrame(
-        {
-            "ticker": first.to_numpy(dtype=object),
-            "cik": _cik_of(keys["company"]),
-            "timeframe": keys["timeframe"].to_numpy(),
-            "period_end": keys["period_end"].to_numpy(),
-            "state": state,
-        }
-    )
-
-
 def _tickers(
     current: pd.DataFrame,
     v1: pa.Table,
@@ -240,7 +212,7 @@ def _tickers(
     there = rows.merge(absent[["company", "ticker"]], how="left", indicator="where")
     there = there[there["where"] == "left_only"].assign(kind=PRESENT, detail="")
     every = pd.concat([absent, there]).sort_values(["company", "ticker"], ignore_index=True)
-    every["cik"] = _cik_of(every["company"])
+    every["cik"] = cik_of(every["company"])
     return every[["ticker", "cik", "kind", "detail", "periods"]]
 
 
@@ -258,18 +230,10 @@ def _periods(
             "statement": statement.value,
             "ticker": tickers.str[0].to_numpy(),
             "tickers": tickers.str.join(",").to_numpy(),
-            "cik": _cik_of(periods["company"]),
+            "cik": cik_of(periods["company"]),
             "timeframe": periods["timeframe"].to_numpy(),
             "period_end": periods["period_end"].to_numpy(),
             "filing_date": days_of(table, "filing_date", pa.array(rows)),
         }
     )
     return frame.sort_values(["ticker", "timeframe", "period_end"], ignore_index=True)
-
-
-def _cik_of(company: pd.Series[str]) -> npt.NDArray[np.object_]:
-    """The CIK of each company, None where it is known by its ticker only."""
-    result: npt.NDArray[np.object_] = company.where(
-        ~company.str.startswith("ticker:"), None
-    ).to_numpy(dtype=object)
-    return result

@@ -1,7 +1,7 @@
-"""The fiscal labels of both generations side by side: in how many periods of a set they differ.
+"""Labels and dates of both generations side by side: in how many periods of a set they differ.
 
-Readers choose periods by fiscal year and quarter. Single labels are off in both APIs, so that a
-difference counts only where most periods of a set have it.
+Readers choose periods by fiscal year and quarter, or by their end. Single labels and dates are off
+in both APIs, so that a difference counts only where most periods of a set have it.
 """
 
 from __future__ import annotations
@@ -13,22 +13,25 @@ from polygon_fundamentals.parity.totals import PRESENT
 from polygon_fundamentals.statements import Timeframe
 
 _COMPANY = ["ticker", "cik", "timeframe"]
+_SHOWN = ("period_end", "v2_period_end", "v1_label", "v2_label")
 _NEWEST = 4
 ALL, NEWEST, EVERYONE = "all", f"the newest {_NEWEST}", "the newest of each company"
 
 
 def fiscal_labels(seen: pd.DataFrame) -> pd.DataFrame:
-    """Return how many labels differ: one row for each set of at least three periods.
+    """Return how many labels or period ends differ: one row for each set of at least three periods.
 
     `seen` as in `StatementParity`. The sets are those of `periods`: all of a company and timeframe,
     the newest four of these, and the newest of each company together. Only periods that both
     generations have count, and of them those that v1 labels with a year and a quarter (or FY).
     Columns: ticker and cik (null for the companies together), timeframe, periods, labelled,
-    differing, share_differing, and of the newest label that differs period_end, v1_label, v2_label.
+    differing, share_differing, and of the newest period that differs period_end, v2_period_end,
+    v1_label, v2_label.
     """
     labelled = (seen["state"] == PRESENT) & seen["v1_label"].notna()
     rows = seen[labelled].sort_values("period_end", ignore_index=True)
     rows["differs"] = rows["v1_label"] != rows["v2_label"]
+    rows["differs"] |= rows["period_end"] != rows["v2_period_end"]
     age = rows.groupby(_COMPANY, dropna=False).cumcount(ascending=False)
     newest = rows[age == 0].assign(ticker=None, cik=None).astype({"ticker": object, "cik": object})
     sets = {ALL: rows, NEWEST: rows[age < _NEWEST], EVERYONE: newest}
@@ -43,7 +46,7 @@ def _counted(rows: pd.DataFrame, name: str) -> pd.DataFrame:
         .agg(labelled=("differs", "size"), differing=("differs", "sum"), last=("last", "max"))
         .reset_index()
     )
-    example = rows.reindex(counts.pop("last"))[["period_end", "v1_label", "v2_label"]]
+    example = rows.reindex(counts.pop("last"))[list(_SHOWN)]
     counts = counts.join(example.reset_index(drop=True))
     annual = counts["timeframe"] == Timeframe.ANNUAL.v1
     for side in ("v1_label", "v2_label"):

@@ -134,6 +134,7 @@ class Rules(_Frozen):
     behind_v1: Limited
     plausible_counts: Limited
     fiscal_labels: Limited
+    doubled_periods: Limited
     lost_fields: Limited
 
 

@@ -1,4 +1,4 @@
-"""Which record of v1 meets which of v2: the same company, timeframe and period end."""
+"""Which period of one list meets which of another: the same company, timeframe and period end."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-# v1's dates of 2009 and 2010 are off by days (AMZN 2009-03-30, NVDA 2010-04-29 for 2010-05-02).
-# Quarters are some 90 days apart, so ten days can never reach another one.
-OLD_DATES_UNTIL = pd.Timestamp(2010, 12, 31)
-OLD_DATES_DAYS = 10
+# v1's dates of 2009 and 2010 are off by days (AMZN 2009-03-30, NVDA 2010-04-29 for 2010-05-02), and
+# v2 dates single statements otherwise than the others of the period (CARR's balance of 2021 is of
+# 4 January 2022). Quarters have 12 weeks at least, so ten days can never reach another one.
+SAME_PERIOD_DAYS = 10
 
 Rows = npt.NDArray[np.int64]
 
@@ -27,12 +27,12 @@ class Matches:
 
 
 def match_periods(v1: pd.DataFrame, v2: pd.DataFrame) -> Matches:
-    """Return which periods of both generations match, and which have no match.
+    """Return which periods of both lists match, and which have no match.
 
     Each frame has one row per period with columns `company`, `timeframe`, `period_end`, as
-    `current.period_keys` gives them. Periods of equal dates meet. Of the rest, those that v1 dates
-    2010 or earlier meet the one period of v2 that ends within ten days, if each is the other's
-    only candidate. A record without a period end meets none.
+    `current.period_keys` gives them. Periods of equal dates meet. Of the rest, those that end
+    within ten days of one another meet, if each is the other's only candidate. A record without a
+    period end meets none.
     """
     key = ["company", "timeframe", "period_end"]
     left = v1[key].assign(left=np.arange(len(v1)))
@@ -42,10 +42,9 @@ def match_periods(v1: pd.DataFrame, v2: pd.DataFrame) -> Matches:
     left_rest = left[~left["left"].isin(same["left"])]
     right_rest = right[~right["right"].isin(same["right"])]
 
-    old = left_rest[left_rest["period_end"] <= OLD_DATES_UNTIL]
-    near = old.merge(right_rest, on=["company", "timeframe"], suffixes=("", "_v2"))
+    near = left_rest.merge(right_rest, on=["company", "timeframe"], suffixes=("", "_v2"))
     days = (near["period_end"] - near["period_end_v2"]).abs().dt.days
-    near = near[days <= OLD_DATES_DAYS]
+    near = near[days <= SAME_PERIOD_DAYS]
     sure = ~near["left"].duplicated(keep=False) & ~near["right"].duplicated(keep=False)
     near = near[sure]
 

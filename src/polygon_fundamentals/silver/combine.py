@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from polygon_fundamentals.periods.match import OLD_DATES_DAYS, OLD_DATES_UNTIL, match_periods
+from polygon_fundamentals.periods.match import SAME_PERIOD_DAYS, match_periods
 from polygon_fundamentals.silver.names import Names
 from polygon_fundamentals.silver.statement_rows import Floats, Side
 from polygon_fundamentals.silver.timeline import (
@@ -24,6 +24,7 @@ from polygon_fundamentals.silver.timeline import (
     pack,
     pairs,
     spans_between,
+    without_end,
 )
 from polygon_fundamentals.silver.version_order import filed_days
 from polygon_fundamentals.silver.zeros import without_absent_zeros
@@ -114,42 +115,56 @@ def estimates_of(
     return estimates
 
 
-def combine(primary: Generation, v1: Sides, v2: Sides, moves: pd.DataFrame) -> list[Side]:
+def combine(primary: Generation, v1: Sides, v2: Sides) -> tuple[list[Side], pd.DataFrame]:
     """Return the sides that the table is made of: the primary's, and what only v1 has.
 
-    `moves` are the periods that v1 dates a few days off (`dates_of_v2`): they take v2's date
-    first, so that none of them stands beside its own twin.
+    And the periods that v1 dates otherwise than v2 (`_other_dates`): they take v2's date first, so
+    that none of them stands beside its own twin.
     """
     if primary is Generation.V1:
-        return [without_absent_zeros(side) for side in v1.values()]
+        return [without_absent_zeros(side) for side in v1.values()], pd.DataFrame()
+    v2 = _on_one_date(v2)
+    moves = _other_dates(v1, v2)
     sides = []
     for statement in Statement:
         theirs, dated = v2[statement], _moved(v1[statement], moves)
         ours = without_absent_zeros(dated).cut_by(theirs, PERIOD)
         sides.append(without_absent_zeros(theirs, dated))
         sides.append(ours.pick(theirs.at(PERIOD, ours.keys, ours.since) < 0))
-    return sides
+    return sides, moves
 
 
-def dates_of_v2(v1: Sides, v2: Sides) -> pd.DataFrame:
-    """Return the periods that v1 dates otherwise than v2, and when that was so.
+def _on_one_date(sides: Sides) -> dict[Statement, Side]:
+    """v2's sides, each period of a statement on the date of its income statement.
+
+    v2 dates single statements some days otherwise than the others of the period.
+    """
+    income = sides[Statement.INCOME_STATEMENTS]
+    return {
+        statement: side
+        if side is income
+        else _moved(side, _other_dates({statement: side}, {Statement.INCOME_STATEMENTS: income}))
+        for statement, side in sides.items()
+    }
+
+
+def _other_dates(ours: Sides, theirs: Sides) -> pd.DataFrame:
+    """The periods that `ours` date otherwise than `theirs`, and when that was so.
 
     Columns: company, timeframe, end, to, since, until.
     """
     columns = [*COMPANY_PERIOD, "since", "until"]
-    mine, theirs = (
+    sets = [
         pd.concat([side.keys[columns] for side in sides.values()], ignore_index=True)
-        for sides in (v1, v2)
-    )
-    last = int(OLD_DATES_UNTIL.to_datetime64().astype("datetime64[D]").astype("int64"))
-    mine = mine[mine["end"] <= last + END_OFFSET]
-    theirs = theirs[theirs["end"] <= last + END_OFFSET + OLD_DATES_DAYS]
-    group, other = pack(mine, COMPANY_PERIOD[:2]), pack(theirs, COMPANY_PERIOD[:2])
-    i, j = pairs(other, group)
-    apart = np.abs(mine["end"].to_numpy()[i] - theirs["end"].to_numpy()[j])
-    groups = np.unique(group[i[(apart > 0) & (apart <= OLD_DATES_DAYS)]])
+        for sides in (ours, theirs)
+    ]
+    mine, other = (np.unique(pack(frame, COMPANY_PERIOD)) for frame in sets)
+    # The period end is the lowest part of a code.
+    low = np.searchsorted(other, mine - SAME_PERIOD_DAYS)
+    near = np.searchsorted(other, mine + SAME_PERIOD_DAYS, "right") - low
+    groups = np.unique(without_end(mine[near > np.isin(mine, other)]))
     # The dates of a company meet anew at each change of one of them.
-    sets = [frame[np.isin(ids, groups)] for frame, ids in ((mine, group), (theirs, other))]
+    sets = [frame[np.isin(pack(frame, COMPANY_PERIOD[:2]), groups)] for frame in sets]
     numbers = [np.searchsorted(groups, pack(frame, COMPANY_PERIOD[:2])) for frame in sets]
     ids = np.concatenate([np.tile(number, 2) for number in numbers])
     days = np.concatenate([frame[name].to_numpy() for frame in sets for name in ("since", "until")])

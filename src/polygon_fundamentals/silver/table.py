@@ -30,7 +30,6 @@ from polygon_fundamentals.silver import known_dates, versions
 from polygon_fundamentals.silver.combine import (
     FirstFilings,
     combine,
-    dates_of_v2,
     earliest_filings,
     estimates_of,
     filings_of,
@@ -209,7 +208,7 @@ class Source:
         v1, v1_first = _read(Generation.V1, of_v1, names, first, None, {})
         sources = [(Generation.V1.value, v1_first), *estimates]
         if self.generation is Generation.V1:
-            sides = combine(self.generation, v1, {}, pd.DataFrame())
+            sides, _ = combine(self.generation, v1, {})
         else:
             dated = None
             if not strict:
@@ -220,8 +219,7 @@ class Source:
             }
             first = _first(of_v2, Generation.V2, names)
             v2, v2_first = _read(Generation.V2, of_v2, names, first, dated, v1)
-            moves = dates_of_v2(v1, v2)
-            sides = combine(self.generation, v1, v2, moves)
+            sides, moves = combine(self.generation, v1, v2)
             sources[0] = (Generation.V1.value, moved_first(v1_first, moves))
             sources.append((Generation.V2.value, v2_first))
         sides = [side for side in sides if len(side)]

@@ -46,6 +46,11 @@ def timeframe_in(codes: Ints) -> Ints:
     return codes >> _BITS["end"] & 3
 
 
+def without_end(codes: Ints) -> Ints:
+    """Return periods that were packed without their end, as `pack` gives the other columns."""
+    return codes >> _BITS["end"]
+
+
 def pairs(ids: Ints, wanted: Ints) -> tuple[Ints, Ints]:
     """Return all (i, j) with `wanted[i] == ids[j]`, in the order of i, then of j."""
     order = np.argsort(ids, kind="stable")

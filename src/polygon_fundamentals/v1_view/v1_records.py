@@ -89,7 +89,7 @@ def own_records(lake: Lake, statement: Statement, wide: pa.Table) -> tuple[pa.Ta
     alone = pc.equal(wide["generation"], Generation.V1.value).to_numpy()
     lacking = both & ~_is_in(keys, theirs)
     records = _of_periods(lake, statement, wide.filter(alone | lacking), ciks)
-    # v1 may date a period of 2009 or 2010 some days off: its own record is not found for it.
+    # v1 may date a period some days otherwise: its own record is not found for it.
     has_own = _is_in(keys, _periods(records, Generation.V1, ciks))
     return records, pa.array(~(alone | (lacking & has_own)))
 

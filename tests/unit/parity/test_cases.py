@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from expectations.plugin.rules import ExpectPeriodNotToBeDoubled
 from polygon_fundamentals.parity.compare import StatementParity, compare_statement
 from polygon_fundamentals.parity.kinds import COMPARED_KINDS
 from polygon_fundamentals.parity.tolerances import load_tolerances
@@ -168,6 +169,27 @@ def test_a_record_without_a_period_end_is_missing_or_extra_and_meets_none(
     assert result.tallies.query("kind == 'matched'")["count"].sum() == 1
     for alone in (result.missing_periods, result.extra_periods):
         assert alone["period_end"].isna().tolist() == [True]
+
+
+@pytest.mark.parametrize("end", ["2024-04-04", "2024-03-29"])
+def test_a_record_that_v2_dates_some_days_otherwise_is_compared(end: str) -> None:
+    line, field = OTHER[BS]
+    result = compared(BS, [{line: 7.0}], [{field: 8.0, "period_end": end}])
+    assert found(result)[field] == "unexplained"
+    assert result.seen["state"].tolist() == ["present"]
+    assert str(result.values["period_end"].iloc[0].date()) == "2024-03-31"
+
+
+@pytest.mark.parametrize(
+    ("end", "doubled"), [("2024-04-03", 1), ("2024-03-28", 1), ("2024-04-30", 0)]
+)
+def test_a_second_record_of_v2_some_days_off_is_a_double(end: str, doubled: int) -> None:
+    line, field = OTHER[IS]
+    v2 = [{field: 7.0}, {field: 9.0, "period_end": end}]
+    seen = compared(IS, [{line: 7.0}], v2).seen.assign(statement=IS.value)
+    rule = ExpectPeriodNotToBeDoubled(limit=TOLERANCES.rules.doubled_periods.limit, at_most=0)
+    extra = rule._judged(seen)
+    assert (len(extra), int(rule._broken(extra).sum())) == (1, doubled)
 
 
 INCOME = "income_statement."

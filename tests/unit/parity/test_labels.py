@@ -1,8 +1,9 @@
-"""Fiscal labels of v2 that are others than v1's."""
+"""Fiscal labels and dates of v2 that are others than v1's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -23,8 +24,13 @@ QUARTERS = [(year, quarter) for year in (2023, 2024, 2025) for quarter in (1, 2,
 Label = tuple[int | None, int | None]
 
 
-def broken(label: Callable[[int, int, int], Label], companies: int = 3) -> list[str]:
-    """The sets of periods that break the rule where v2 labels quarters so, and how many do."""
+def broken(
+    label: Callable[[int, int, int], Label], companies: int = 3, day_off: Collection[int] = ()
+) -> list[str]:
+    """The sets of periods that break the rule where v2 labels quarters so.
+
+    v2 dates those whose numbers are in `day_off` a day early.
+    """
     v1, v2 = [], []
     for company in range(companies):
         who = {"ticker": f"T{company}", "tickers": [f"T{company}"], "cik": f"{company:010}"}
@@ -34,7 +40,8 @@ def broken(label: Callable[[int, int, int], Label], companies: int = 3) -> list[
             v1.append(who | labelled | {"end_date": end, "revenues": revenue})
             fiscal_year, fiscal_quarter = label(year, quarter, number)
             labels = {"fiscal_year": fiscal_year, "fiscal_quarter": fiscal_quarter}
-            v2.append(who | labels | {"period_end": end, "revenue": revenue})
+            early = str(date.fromisoformat(end) - timedelta(days=number in day_off))
+            v2.append(who | labels | {"period_end": early, "revenue": revenue})
     tables = v1_table(INCOME, v1), v2_table(INCOME, v2)
     rows = fiscal_labels(compare_statement(*tables, INCOME, TOLERANCES, {}).seen)
     rule = ExpectFiscalLabelsToBeV1s(limit=TOLERANCES.rules.fiscal_labels.limit, at_most=0)
@@ -63,6 +70,12 @@ def test_labels_that_are_not_v1s(label: Callable[[int, int, int], Label], sets: 
     assert broken(label) == sets
 
 
+def test_dates_that_are_not_v1s() -> None:
+    as_v1 = lambda y, q, n: (y, q)  # noqa: E731
+    assert broken(as_v1, day_off=[3, 7, 8]) == []
+    assert broken(as_v1, day_off=range(12)) == [ALL] * 3 + [NEWEST] * 3 + [EVERYONE]
+
+
 def test_one_company_with_a_stray_label_is_no_market() -> None:
     assert broken(lambda y, q, n: one_on(y, q) if n == 11 else (y, q), companies=1) == []
 
@@ -76,6 +89,7 @@ def test_the_newest_label_that_differs_is_shown() -> None:
             "timeframe": "annual",
             "state": "present",
             "period_end": [pd.Timestamp(year, 12, 31) for year in years],
+            "v2_period_end": [pd.Timestamp(year, 12, 31) for year in years],
             "v1_label": years * 12.0 + 12,
             "v2_label": years * 12.0 + 24,
         }

@@ -36,6 +36,7 @@ from tests.unit.silver.oracle.wide import (
     combine,
     dates_of_v2,
     moved_first,
+    on_one_date,
 )
 
 # Tickers whose rows are in memory together. Measured: with 1,000 since 2010, of both generations,
@@ -178,8 +179,9 @@ class _Source:
         else:
             v2 = _Reading.of(Generation.V2, tables.pop(Generation.V2), ciks, moment)
             v2.read(pd.concat([dates for _, dates in self.estimates]), v1.sides)
-            moves = dates_of_v2(v1.sides, v2.sides)
-            sides = combine(self.generation, v1.sides, v2.sides, moves)
+            theirs = on_one_date(v2.sides)
+            moves = dates_of_v2(v1.sides, theirs)
+            sides = combine(self.generation, v1.sides, theirs, moves)
             v1_first = moved_first(v1.first, moves)
             sources = [
                 (Generation.V1.value, v1_first),

@@ -80,6 +80,17 @@ def combine(primary: Generation, v1: Sides, v2: Sides, moves: pd.DataFrame) -> l
     return sides
 
 
+def on_one_date(sides: Sides) -> dict[Statement, Side]:
+    """Return v2's sides, each period of a statement on the date of its income statement."""
+    income = Statement.INCOME_STATEMENTS
+    if income not in sides:
+        return dict(sides)
+    return {
+        statement: _moved(side, dates_of_v2({statement: side}, {income: sides[income]}))
+        for statement, side in sides.items()
+    }
+
+
 def dates_of_v2(v1: Sides, v2: Sides) -> pd.DataFrame:
     """Return the periods that v1 dates otherwise than v2: company, timeframe, period_end, to."""
     group = ["company", "timeframe", "period_end"]
