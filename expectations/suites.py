@@ -16,6 +16,7 @@ from expectations.plugin import rules
 from expectations.value_rules import allowed, limit_of, value_rules
 from polygon_fundamentals.parity.kinds import Kind
 from polygon_fundamentals.parity.lost_fields import left_out_of_templates
+from polygon_fundamentals.parity.paired import HABIT
 from polygon_fundamentals.parity.records import v2_identities
 from polygon_fundamentals.parity.tolerances import Accepted, Rule, Tolerances
 from polygon_fundamentals.parity.totals import PRESENT
@@ -33,7 +34,7 @@ _SUITES = {
     "v1_records": "Each record of v1.",
     "v2_records": "Each record of v2, and how far its accounting identities are off.",
     "v2_files": "Each file of v2.",
-    "counts": "How many periods each ticker and timeframe has in v2.",
+    "counts": "How many periods each company and timeframe has in v2.",
 }
 
 
@@ -235,9 +236,11 @@ def _lost_fields(tolerances: Tolerances) -> Iterator[Expectation]:
             rules.ExpectFieldNotToBeLost,
             rule,
             f"v2 may lack at most {rule.limit:.0%} of v1's values of a field that at least half of "
-            "the companies have. A field that fewer have, but more than one, must have a value in "
-            "v2, unless v2 may leave it out (`left_out`).",
+            "the companies have, and must have a value of one that fewer have. Fields that v2 may "
+            f"leave out (`left_out`), of which v1 has fewer than {HABIT} values, or that only one "
+            "company has, are judged company by company (`lost_in_v2`).",
             statements=[statement],
             limit=rule.limit,
+            least_values=HABIT,
             left_out=left_out_of_templates(statement),
         )

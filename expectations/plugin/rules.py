@@ -100,12 +100,13 @@ class ExpectFiscalLabelsToBeV1s(ParityRule):
 class ExpectFieldNotToBeLost(ParityRule):
     """No field that v1 fills is gone from v2 altogether.
 
-    A field that at least half of the companies have in v1 may lose the share `limit` of its values.
-    A field that fewer have, but more than one, must have a value left, unless it is among
-    `left_out`.
+    A field must have a value left, and one that at least half of the companies have in v1 may lose
+    no more than the share `limit` of its values. Not judged are the fields of `left_out`, and those
+    of which v1 has fewer than `least_values`, or only one company: `lost_in_v2` tells of these.
     """
 
     limit: float
+    least_values: int
     left_out: list[str]
 
     title: ClassVar[str] = "No field is lost"
@@ -113,13 +114,15 @@ class ExpectFieldNotToBeLost(ParityRule):
     shown: ClassVar[tuple[str, ...]] = (
         "v1_field", "v2_field", "companies", "of_companies", "v1_values", "without_v2", "share_lost"
     )  # fmt: skip
-    success_keys: ClassVar[tuple[str, ...]] = ("statement", "limit", "at_most", "left_out")
+    success_keys: ClassVar[tuple[str, ...]] = (
+        "statement", "limit", "at_most", "least_values", "left_out"
+    )  # fmt: skip
 
     def _broken(self, rows: pd.DataFrame) -> Flags:
+        judged = (rows["companies"] > 1) & (rows["v1_values"] >= self.least_values)
+        judged &= ~rows["v2_field"].isin(self.left_out)
         widely = rows["companies"] * 2 >= rows["of_companies"]
-        gone = (rows["share_lost"] == 1) & (rows["companies"] > 1)
-        gone &= ~rows["v2_field"].isin(self.left_out)
-        return (widely & (rows["share_lost"] > self.limit)) | gone
+        return judged & ((widely & (rows["share_lost"] > self.limit)) | (rows["share_lost"] == 1))
 
 
 class ExpectRecordKeyToBeUnique(ParityRule):
@@ -249,14 +252,18 @@ class ExpectV2NotToLagBehindV1(_Age):
 
 
 class ExpectCountPerTickerToBePlausible(ParityRule):
-    """No ticker has more periods than the calendar holds."""
+    """No company has more periods than the calendar holds.
+
+    A ticker may have two: `tickers=MU` answers with both companies that had the symbol.
+    """
 
     slack: float
 
     title: ClassVar[str] = "The number of periods per ticker is plausible"
-    noun: ClassVar[str] = "tickers and timeframes"
+    noun: ClassVar[str] = "companies and timeframes"
     shown: ClassVar[tuple[str, ...]] = (
-        "ticker", "company_name", "timeframe", "periods", "calendar_holds", "first_end", "last_end",
+        "ticker", "company_name", "cik", "timeframe", "periods", "calendar_holds", "first_end",
+        "last_end",
     )  # fmt: skip
     success_keys: ClassVar[tuple[str, ...]] = ("statement", "slack", "at_most")
 

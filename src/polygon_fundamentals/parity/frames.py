@@ -115,7 +115,10 @@ def _labelled(table: pa.Table, statement: Statement, names: Mapping[str, str]) -
             0, "statement", pa.repeat(pa.scalar(statement.value), table.num_rows)
         )
     if "ticker" in table.column_names:
-        coded = pc.dictionary_encode(table["ticker"]).combine_chunks()
+        tickers = table["ticker"]
+        if pa.types.is_null(tickers.type):  # a frame of no rows knows no type
+            tickers = tickers.cast(pa.string())
+        coded = pc.dictionary_encode(tickers).combine_chunks()
         if isinstance(coded, pa.ChunkedArray):  # of no rows
             coded = pa.array([], pa.dictionary(pa.int32(), pa.string()))
         known = pa.array([names.get(t) for t in coded.dictionary.to_pylist()], pa.string())
@@ -228,13 +231,13 @@ def _v2_records(findings: StatementFindings, today: date) -> pa.Table:
 
 
 def counts(seen: pd.DataFrame) -> pd.DataFrame:
-    """Return how many v2 periods each ticker and timeframe has, and how many the calendar has.
+    """Return how many v2 periods each company and timeframe has, and how many the calendar has.
 
     Of periods with an end, in the timeframes whose length is known: of others none can be told.
     """
     mine = seen[seen["state"].isin([PRESENT, Kind.EXTRA.value]) & seen["timeframe"].isin(_DAYS)]
     frame = (
-        mine.groupby(["ticker", "timeframe"])["period_end"]
+        mine.groupby(["ticker", "cik", "timeframe"], dropna=False)["period_end"]
         .agg(periods="nunique", first_end="min", last_end="max")
         .dropna()
         .reset_index()

@@ -17,7 +17,7 @@ _COLUMNS = (
 
 
 def left_out_of_templates(statement: Statement) -> list[str]:
-    """Return the v2 fields that may be gone in a market of banks alone, however healthy v2 is."""
+    """Return the v2 fields that may be gone in a market of banks, however healthy v2 is."""
     own = ["interest_expense"] if statement is Statement.INCOME_STATEMENTS else []
     return sorted({*uncertain_fields(statement), *own})
 
