@@ -10,7 +10,7 @@ from pathlib import Path
 
 import orjson
 
-from polygon_fundamentals.lake.listing import FileState, states
+from polygon_fundamentals.lake.listing import FileState, Stamp, states
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
 from polygon_fundamentals.periods.companies import Cluster
@@ -28,13 +28,18 @@ def listing(datasets: Iterable[Dataset]) -> dict[str, dict[Generation, list[File
     return files
 
 
-def state_of(files: Mapping[Generation, Sequence[FileState]]) -> str:
-    """Return a digest of the state of a ticker's files."""
+def state_of(files: Mapping[Generation, Sequence[FileState]], revisions: Stamp | None) -> str:
+    """Return a digest of the state of a ticker's files, and of its revisions of v1.
+
+    The revisions tell when a period was first filed (`first_filings`), and `import-v1` may add to
+    them alone.
+    """
     lines = [
         f"{generation} {state.key} {state.changed_ns} {state.size}"
         for generation in Generation
         for state in sorted(files[generation], key=lambda s: s.key)
     ]
+    lines.append(f"revisions {revisions}")
     return _digest("\n".join(lines).encode())
 
 

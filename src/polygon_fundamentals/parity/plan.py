@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from polygon_fundamentals.lake.archived_rows import archived_file, read_archived
-from polygon_fundamentals.lake.listing import FileState, Shown, by_bucket, write_shown
+from polygon_fundamentals.lake.listing import FileState, Shown, by_bucket, stamp_of, write_shown
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.parity.cache import key_of, listing, state_of
 from polygon_fundamentals.parity.cached_findings import CachedFindings
@@ -83,7 +83,11 @@ def plan_comparison(
     for a file that cannot be read.
     """
     files = lake_files(lake, statement)
-    states = {ticker: state_of(mine) for ticker, mine in files.items()}
+    v1 = lake.dataset(Generation.V1, statement)
+    states = {
+        ticker: state_of(mine, stamp_of(v1.revisions_file(ticker)))
+        for ticker, mine in files.items()
+    }
     shown = {
         g: by_bucket(s for mine in files.values() for s in mine[g] if s.partition != KEPT)
         for g in Generation

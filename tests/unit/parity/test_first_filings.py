@@ -71,3 +71,12 @@ def test_without_a_filing_date_of_v1_nothing_can_be_said(lake: Lake) -> None:
     put(lake, V1, v1_filed(None), "2026-10-01T12:00")
     put(lake, V2, v2_balance("2024-03-31", 100.0), "2026-10-02T12:00")
     assert broken(lake) == []
+
+
+def test_an_original_that_is_imported_later_counts_in_the_next_run(lake: Lake) -> None:
+    """`import-v1` takes an older recording into the revisions alone; v1's file stays as it is."""
+    put(lake, V1, v1_filed("2024-09-02"), "2024-09-03T12:00")
+    put(lake, V2, v2_balance("2024-05-10", 100.0), "2026-10-02T12:00")
+    assert broken(lake) == ["2024-09-02"]
+    put(lake, V1, v1_filed("2024-05-10"), "2024-05-11T12:00")
+    assert broken(lake) == []
