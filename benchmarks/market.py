@@ -141,7 +141,7 @@ def _bytes(folder: Path) -> int:
 
 
 def table(lines: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Yield the results as a table of docs/deploying.md; the parts of a step are added up."""
+    """Yield the results as a table of docs/large-lakes.md; the parts of a step are added up."""
     yield "| step | wall s | CPU s | peak MB | requests | lake GB |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: |"
     for name in dict.fromkeys(line["step"] for line in lines):

@@ -94,10 +94,10 @@ GROUPS: dict[str, dict[str, Command]] = {
             loads.HistoricalLoadCommand,
             loads.historical,
             (
-                "historical-load --tickers AAPL,MSFT --from 2010-01-01",
+                "historical-load --generation v2 --tickers AAPL,MSFT --from 2010-01-01",
                 "historical-load --generation v2 --tickers-file tickers.txt",
                 "historical-load --generation v2 --universe active --shards 8",
-                "historical-load --tickers AAPL --original-dates",
+                "historical-load --generation v2 --tickers AAPL --original-dates",
             ),
         ),
         "daily-update": Command(
@@ -105,7 +105,7 @@ GROUPS: dict[str, dict[str, Command]] = {
             DailyUpdateParameters,
             loads.daily,
             (
-                "daily-update --generation both --days-back 7",
+                "daily-update --generation v2 --days-back 7",
                 "daily-update --universe active",
             ),
         ),
@@ -225,7 +225,7 @@ GROUPS: dict[str, dict[str, Command]] = {
             silver.export,
             (
                 "export --shape v1 --statement balance_sheets --ticker AAPL",
-                "export --shape v1 --output /data/as_v1",
+                "export --shape v1 --continue-v1 --output /data/as_v1",
             ),
         ),
         "serve-v1": Command(

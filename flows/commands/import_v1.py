@@ -10,6 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from flows.commands.output import program
 from flows.parameters.declaration import Flag, Parameters
 from flows.parameters.shared import Day, LakeFolder
 from polygon_fundamentals.business_days import start_of, today_in_new_york
@@ -94,12 +95,17 @@ def run(given: ImportV1Parameters, as_json: bool) -> int:
     if as_json:
         print(json.dumps({**report, "lake": str(lake.root), "run": entry.id}))
     else:
-        print(message)
+        print(f"{message}; lake: {lake.root}")
         for problem in imported.problems[:MAX_LINES]:
             where = problem.file if problem.line is None else f"{problem.file}:{problem.line}"
             print(f"{problem.kind}: {where}: {problem.reason}")
         if len(imported.problems) > MAX_LINES:
             print(f"and {len(imported.problems) - MAX_LINES} more; --json lists all of them")
+        if imported.records:
+            print(
+                f"next, load v2 for the same tickers, then `{program()} silver` and `{program()} "
+                "parity`: docs/old-readers.md, After the import"
+            )
     if any(problem.kind == "lake" for problem in lost):
         return DamagedFileError.exit_code
     return 0 if ok else 3

@@ -38,7 +38,8 @@ class HistoricalLoadCommand(HistoricalLoadParameters):
         Flag(metavar="N", group=MANY),
     ] = None
     task_runner: Annotated[
-        Literal["threads", "dask"], Flag(help="where the tasks run", group=MANY)
+        Literal["threads", "dask"],
+        Flag(help="run tasks in threads of this process, or on a Dask cluster", group=MANY),
     ] = "threads"
     dask_address: DaskAddress = None
 

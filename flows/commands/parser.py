@@ -18,11 +18,11 @@ official one (v2)."""
 EPILOG = """examples:
   {program} demo
   {program} fundamentals AAPL MSFT
-  {program} historical-load --tickers AAPL,MSFT
+  {program} historical-load --generation v2 --tickers AAPL,MSFT
   {program} historical-load --universe active --lake /lake
 
 The API key is read from POLYGON_API_KEY (or MASSIVE_API_KEY), never from an
-argument. Exit codes: 0 done; 1 the answer is no; 2 wrong use or configuration;
+argument. Exit codes: 0 done; 1 a check failed; 2 wrong use or configuration;
 3 the API or publish's store failed, some units are missing, or an unexpected
 error; 4 the lake is locked or damaged; 130 interrupted."""
 

@@ -23,7 +23,8 @@ def load_lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"{name:<2}  {load['units']:>6,} units  {load['rows_new']:>9,} rows new  "
             f"{load['rows_changed']:>7,} changed  {load['rows_unchanged']:>9,} unchanged  "
-            f"{load['requests']:>6,} requests  {load['seconds']:>7.1f} s  "
+            f"{load['requests']:>6,} request{'s' if load['requests'] != 1 else ' '}  "
+            f"{load['seconds']:>7.1f} s  "
             f"{load['bytes_written'] / 1e6:>8.1f} MB"
         )
         if load["rows_withdrawn"]:

@@ -28,8 +28,9 @@ class SandboxParameters(Parameters):
         str,
         Flag(
             metavar="RATES",
-            help="share of answers that fail, by kind, such as 429=.05,reset=.03; also 500, "
-            "truncate, html, dup, slow and foreign_next",
+            help="share of answers that fail, such as 429=.05,reset=.03. Kinds: 429 and 500 (that "
+            "status), reset (connection cut), truncate (body cut off), html (a web page instead "
+            "of JSON), dup (rows twice), slow, foreign_next (next page on another host)",
         ),
     ] = ""
     v1_retired: Annotated[bool, Flag(help="v1 answers 410 for good")] = False

@@ -49,7 +49,10 @@ def run(given: ServeParameters, _: bool) -> int:
             from flows.runtime.settling import settle_runs
 
             done = deploy(plan=False)
-            print(f"{len(done.steps)} objects deployed, {done.changes} of them changed", flush=True)
+            print(
+                f"{len(done.steps)} objects on the server, {done.changes} of them new or changed",
+                flush=True,
+            )
             print(rate_limit_line(done.steps, load_settings().requests_per_minute), flush=True)
             pool = read().deployments[0].work_pool.name
             with get_client(sync_client=True) as client:

@@ -26,7 +26,13 @@ class ServeV1Parameters(Parameters):
         Day,
         Flag(metavar="DAY", help="serve what was known at the end of that day, which must be over"),
     ] = None
-    differing: Annotated[bool, Flag(help="also serve fields that v2 defines differently")] = False
+    differing: Annotated[
+        bool,
+        Flag(
+            help="also serve revenues, earnings per share and other fields that v2 defines "
+            "differently"
+        ),
+    ] = False
     only: Annotated[Literal["v1"] | None, Flag(help="serve v1's own records only")] = None
     public_url: Annotated[
         str | None,

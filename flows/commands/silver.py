@@ -53,7 +53,13 @@ class ExportCommand(Parameters):
     output: Annotated[
         str | None, Flag(metavar="DIR", help="write the whole lake into this new folder instead")
     ] = None
-    differing: Annotated[bool, Flag(help="also write fields that v2 defines differently")] = False
+    differing: Annotated[
+        bool,
+        Flag(
+            help="also write revenues, earnings per share and other fields that v2 defines "
+            "differently"
+        ),
+    ] = False
     continue_v1: Annotated[
         bool, Flag(help="write v1's own records, and v2's only for the periods that v1 lacks")
     ] = False

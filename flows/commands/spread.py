@@ -10,7 +10,7 @@ from flows.parameters.declaration import Flag, Parameters
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.settings import load_settings, server_configured
 
-MANY = "many workers"
+MANY = "rarely needed: many cores or machines"
 DaskAddress = Annotated[
     str | None,
     Field(description="address of a running scheduler, with --task-runner dask"),
@@ -42,7 +42,10 @@ class SpreadParameters(Parameters):
 
     task_runner: Annotated[
         Literal["threads", "processes", "dask"],
-        Field(description="where the tasks run; processes are as many as POLYGON_PROCESSES says"),
+        Field(
+            description="run tasks in threads of this process, in as many processes as "
+            "POLYGON_PROCESSES says, or on a Dask cluster"
+        ),
         Flag(group=MANY),
     ] = "threads"
     dask_address: DaskAddress = None

@@ -80,12 +80,15 @@ class SilverParameters(Parameters):
     adopt_path: Annotated[
         bool,
         Field(description="Move another tool's folder at the table's path aside"),
-        Flag(help="move another tool's folder at the table's path aside"),
+        Flag(
+            help="first rename the folder of another tool that is in the way of the table to "
+            "fundamentals_wide_before"
+        ),
     ] = False
     give_path_back: Annotated[
         bool,
         Field(description="Put such a folder back at the table's path, and build nothing"),
-        Flag(help="put such a folder back, and build nothing"),
+        Flag(help="undo --adopt-path: put that folder back, and build nothing"),
     ] = False
     lake: LakeFolder = None
 

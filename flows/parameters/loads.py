@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from flows.parameters.declaration import Flag, Parameters
 from flows.parameters.shared import (
+    RARELY,
     TICKERS_FLAG,
     BaseUrl,
     Day,
@@ -56,20 +57,30 @@ class HistoricalLoadParameters(Parameters, Named):
     resume: Annotated[
         bool,
         Field(description="Continue a run of the last day that was cut off"),
-        Flag("--fresh", help="do not continue a run that was cut off"),
+        Flag("--fresh", help="do not continue a run that was cut off", group=RARELY),
     ] = True
     adopt: Annotated[
         bool,
         Field(description="Write v1's files in our form, although another tool wrote them"),
-        Flag(help="write v1's files in our form from now on; originals go to ops/adopted"),
+        Flag(
+            help="rewrite v1's files of another tool with this project's columns and types; "
+            "their originals are kept, and `restore --adopted` puts them back",
+            group=RARELY,
+        ),
     ] = False
     original_dates: Annotated[
         bool,
         Field(description="Ask the vendor's filings index when v2's periods were first filed"),
-        Flag(help="ask the filings index when v2's periods were first filed"),
+        Flag(
+            help="ask the vendor's filings index when v2's periods were first filed, for backtests",
+            group=RARELY,
+        ),
     ] = False
     witness: Annotated[
-        Witness, Flag(help="with --original-dates: ask SEC EDGAR first, whose dates are exact")
+        Witness,
+        Flag(
+            help="with --original-dates: ask SEC EDGAR first, whose dates are exact", group=RARELY
+        ),
     ] = None
 
     ratios: WithRatios = False

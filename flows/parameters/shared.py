@@ -12,7 +12,7 @@ from flows.parameters.declaration import Flag
 from polygon_fundamentals.statements import Statement, Timeframe
 from polygon_fundamentals.tickers import read_tickers
 
-WHICH, WHERE = "which tickers", "where and how"
+WHICH, WHERE, RARELY = "which tickers", "where and how", "rarely needed"
 MAX_DAYS_BACK = 3660
 
 TICKERS_FLAG = Flag(metavar="A,B", help="tickers, such as AAPL,MSFT", group=WHICH)

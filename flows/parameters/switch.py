@@ -54,7 +54,10 @@ class CutoverParameters(Parameters):
     postpone_file: Annotated[
         str | None,
         Field(description="Wait with the switch while this file exists"),
-        Flag(metavar="FILE", help="wait as long as this file exists"),
+        Flag(
+            metavar="FILE",
+            help="wait with the switch until you remove this file; loads continue meanwhile",
+        ),
     ] = None
     wait_minutes: Annotated[
         float,

@@ -66,7 +66,7 @@ class _Part:
     def line(self, now: float) -> str:
         """Return the part in a line."""
         if self.began is None:
-            return f"{self.name}: waits, {self.total} units"
+            return f"{self.name}: waiting ({self.total} units)"
         now = self.ended or now
         rate = self.rate(now)
         left = f", about {(self.total - self.done) / rate:.0f} s left" if rate else ""

@@ -149,7 +149,9 @@ def storage_item(case: Case) -> Verdict:
     limits = case.thresholds
     small, room = v2 < v1 * limits.storage_ratio, free >= v2 * limits.free_space_ratio
     if not v1:
-        remedy = "load v1; if it can no longer be loaded, pass the line: `cutover --force REASON`"
+        remedy = (
+            "load v1; if it can no longer be loaded, override the line: `cutover --force REASON`"
+        )
     elif small:
         remedy = "free space on the lake's disk"
     else:

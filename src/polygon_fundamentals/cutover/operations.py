@@ -59,7 +59,7 @@ def plan_of_cutover(
         message = "the pointer leads to v2 already; nothing to do"
     elif checklist.unmet:
         message = (
-            f"not yet: {', '.join(checklist.unmet)} unmet (--force REASON passes them); "
+            f"not yet: {', '.join(checklist.unmet)} unmet (--force REASON overrides them); "
             "`polygon-fundamentals checklist` says how to meet them"
         )
     else:
@@ -119,7 +119,7 @@ def cutover(
             if unmet and options.force is None:
                 raise AnswerIsNo(
                     f"the checklist is unmet ({', '.join(unmet)}); see `polygon-fundamentals "
-                    "checklist`, or pass the lines with --force REASON"
+                    "checklist`, or override the lines with --force REASON"
                 )
             checked = "every line of the checklist is met"
             if checklist.not_judged:

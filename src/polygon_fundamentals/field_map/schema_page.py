@@ -35,13 +35,13 @@ v1's, which v2 no longer sends; a field that only v2 has carries a readable name
 
 | column | v1's files | v2's files |
 | --- | --- | --- |
-| `ticker` | the symbol that the file is of | the same |
+| `ticker` | the file's symbol | the same |
 | record fields | one column each, under v1's name | one column each, under v2's name |
 | lines | inside the column `financials`, a struct of sections, each a struct of lines: \
 `financials.balance_sheet.assets.value`, and beside it `unit`, `label`, `order` | one column of \
 type double each, under v2's name |
-| `absent_fields` | the known keys that the answer did not carry, as a list; so that absent and \
-null stay apart | the same |
+| `absent_fields` | the known keys that the answer did not carry, as a list, to tell absent \
+from null | the same |
 | `unmapped` | JSON text with keys that the map does not know, and numbers that a double would \
 change; null where there are none | the same |
 | `observed_at` | when this content was first seen, UTC | the same |

@@ -192,7 +192,7 @@ def _refused(record: Any) -> tuple[str, str] | None:
         )
     if "status" in record and ("error" in record or "message" in record):
         said = str(record.get("error") or record.get("message"))[:80]
-        return "damaged", f"it is an error that v1 answered with ({said}), not records"
+        return "damaged", f"it is not a recording of records but an error answer ({said})"
     return "skipped", "it is not a v1 record"
 
 

@@ -59,18 +59,23 @@ DEFINITIONS: dict[Statement, dict[str, tuple[Definition, ...]]] = {
             includes("v1 includes short-term investments", "short_term_investments"),
         ),
         "other_current_assets": (
-            Definition("each is what its own current assets leave over", _CURRENT_ASSETS_LEFT),
+            Definition(
+                "a remainder: each API subtracts its own lines from current assets",
+                _CURRENT_ASSETS_LEFT,
+            ),
         ),
         "other_assets": (
             Definition(
-                "each is what its own non-current assets leave over", _NONCURRENT_ASSETS_LEFT
+                "a remainder: each API subtracts its own lines from non-current assets",
+                _NONCURRENT_ASSETS_LEFT,
             ),
             includes("v1 includes goodwill", "goodwill"),
             includes("v1 includes goodwill and intangibles", "goodwill", "intangible_assets_net"),
         ),
         "accrued_and_other_current_liabilities": (
             Definition(
-                "each is what its own current liabilities leave over", _CURRENT_LIABILITIES_LEFT
+                "a remainder: each API subtracts its own lines from current liabilities",
+                _CURRENT_LIABILITIES_LEFT,
             ),
             includes(
                 "v1 includes current debt and deferred revenue",
@@ -81,7 +86,7 @@ DEFINITIONS: dict[Statement, dict[str, tuple[Definition, ...]]] = {
         "long_term_debt_and_capital_lease_obligations": (CURRENT_DEBT, SOME_CURRENT_DEBT),
         "other_noncurrent_liabilities": (
             Definition(
-                "each is what its own non-current liabilities leave over",
+                "a remainder: each API subtracts its own lines from non-current liabilities",
                 _NONCURRENT_LIABILITIES_LEFT,
             ),
         ),
@@ -106,7 +111,10 @@ DEFINITIONS: dict[Statement, dict[str, tuple[Definition, ...]]] = {
             ),
         ),
         "other_operating_expenses": (
-            Definition("each is what its own operating expenses leave over", _EXPENSES_LEFT),
+            Definition(
+                "a remainder: each API subtracts its own lines from operating expenses",
+                _EXPENSES_LEFT,
+            ),
         ),
         "basic_shares_outstanding": (_FOUR_QUARTERS,),
         "diluted_shares_outstanding": (_FOUR_QUARTERS,),

@@ -30,7 +30,7 @@ def test_a_line_for_each_generation_with_rate_and_time_left(
     last = capsys.readouterr().err.splitlines()[-2:]
     going = r"v1 history: 1 of 4 units, 1 failed, [\d.]+ units/s, \d+ s so far, about \d+ s left"
     assert re.fullmatch(going, first[0])
-    assert first[1] == "v2 history: waits, 2 units"
+    assert first[1] == "v2 history: waiting (2 units)"
     assert [line.split(",")[0] for line in last] == [
         "v1 history: 4 of 4 units",
         "v2 history: 2 of 2 units",

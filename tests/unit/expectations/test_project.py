@@ -30,7 +30,7 @@ from polygon_fundamentals.statements import Statement, Timeframe
 from tests.unit.expectations.checking import TOLERANCES, ask, findings
 
 TODAY = date(2026, 10, 1)
-DOCS = Path(__file__).parents[3] / "docs" / "parity.md"
+DOCS = Path(__file__).parents[3] / "docs" / "parity-rules.md"
 
 
 def run(
@@ -207,7 +207,7 @@ def test_a_finding_renamed_to_one_that_may_not_stand_fails(
 
 
 def test_great_expectations_alone_gives_the_same_answer(mine: Lake, tmp_path: Path) -> None:
-    """The steps of docs/parity.md, in a process that knows nothing of this repository."""
+    """The steps of docs/parity-rules.md, in a process that knows nothing of this repository."""
     [code] = [part for part in DOCS.read_text().split("```python\n")[1:] if "get_context" in part]
     code = code.split("```")[0].replace("LAKE", str(mine.root))
     done = subprocess.run(

@@ -209,7 +209,19 @@ def test_without_a_build_it_says_how_to_get_one(lake: Lake) -> None:
 
 
 def code_blocks() -> list[str]:
-    return re.findall(r"```(?:sql|python)\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    return re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+
+
+def test_the_documented_code_can_be_pasted(built: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page's own prices and lake, in DuckDB; no ticker of them is in this lake."""
+    monkeypatch.chdir(built.root)
+    Path("data").mkdir()
+    Path("data/lake").symlink_to(built.root)
+    prices, sql, *_ = code_blocks()
+    names: dict[str, Any] = {}
+    exec(prices + sql, names)
+    assert list(names["joined"]["close"].sort_values()) == [192.25, 200.85, 460.36]
+    assert {"period_end", "known_from", "is_revenue"} <= set(names["joined"].columns)
 
 
 @pytest.mark.parametrize(("fixture", "revenue"), [("built", 7.0), ("late_values", None)])
@@ -225,7 +237,7 @@ def test_the_documented_code_says_what_join_as_of_says(
     days = [date(2024, 4, 1) + timedelta(days=64 * (n // 2)) for n in range(18)]
     table = pa.table({"ticker": ["ABC"] * 18 + ["NONE"] * 18, "date": days * 2})
     order = [("date", "ascending"), ("ticker", "ascending")]
-    ours, sql, in_polars = code_blocks()
+    _, in_duckdb, ours, in_polars = code_blocks()
     names: dict[str, Any] = {"lake": lake, "prices": table}
     exec(ours, names)
     expected = names["joined"].sort_by(order).to_pylist()
@@ -233,9 +245,10 @@ def test_the_documented_code_says_what_join_as_of_says(
     assert (of_abc[-1]["period_end"], of_abc[-1]["is_revenue"]) == (date(2024, 6, 30), revenue)
     with duckdb.connect() as database:
         database.register("prices", table)
+        sql = in_duckdb.split('"""')[1].format(lake=lake.root)
         found = database.sql(sql).to_arrow_table().select(names["joined"].schema.names)
     assert found.sort_by(order).to_pylist() == expected
-    names = {"prices": pl.from_arrow(table)}
+    names = {"lake": lake.root, "prices": pl.from_arrow(table)}
     exec(in_polars, names)
     assert names["joined"].sort("date", "ticker").to_dicts() == expected
 
