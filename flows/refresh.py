@@ -91,8 +91,6 @@ def _refreshed(run: ledger.Run, settings: Settings, given: RefreshParameters) ->
     finally:
         close(spec)
     message = f"{sentence({'v2': loaded})}, {loaded.rows_withdrawn:,} withdrawn"
-    if loaded.rows_withheld:
-        message += f", {loaded.rows_withheld:,} withheld"
     code = loaded.exit_code
     if not loaded.failed and not loaded.rows_received:
         code = 3

@@ -110,6 +110,7 @@ def sentence(reports: Mapping[str, LoadReport]) -> str:
         parts.append(
             f"{name}: {report.units:,} units{failed}, {report.rows_new:,} rows new, "
             f"{report.rows_changed:,} changed, {report.rows_unchanged:,} unchanged"
+            + (f", {report.rows_withheld:,} withheld" if report.rows_withheld else "")
         )
     return "; ".join(parts)
 

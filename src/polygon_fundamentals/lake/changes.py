@@ -19,6 +19,7 @@ class Scope(StrEnum):
 
     WINDOW = "window"  # nothing: a date window, a filter, a partial answer
     PERIODS = "periods"  # of the periods in it, these labels are all there are
+    HISTORY = "history"  # the same, and what it lacks of its companies shows whether it is partial
     COMPANIES = "companies"  # of the companies in it, these records are all there are
     ACCEPTED = "accepted"  # the same, however many records that withdraws
 
@@ -27,8 +28,8 @@ class Scope(StrEnum):
 class Incoming:
     """The rows of an answer for one dataset.
 
-    `rows`: ticker → positions in `table`. `timeframes`: those asked for, in the
-    generation's own spelling; with `Scope.COMPANIES` only they are complete. `raw`: v1's records as
+    `rows`: ticker → positions in `table`. `timeframes`: those asked for, in the generation's own
+    spelling; with `Scope.HISTORY` and `COMPANIES` only they are complete. `raw`: v1's records as
     they were sent, one for each row of `table`, for files in another tool's form. `files`: what
     makes a file of one of its rows, where a dataset has no nested columns. `is_partial` says that
     it lacks periods of so many tickers that no period is withdrawn and no earlier filing is taken.

@@ -38,6 +38,8 @@ def is_partial(
     All are record keys. A period that the answer has under another label is not lost.
     """
     lost = lost_periods(withdrawn, answered)
+    if not lost:
+        return False
     periods = set(map(_timeframe_and_end, stored))
     if len(lost) >= FEWEST_WITHHELD and len(lost) > LARGEST_WITHDRAWN_SHARE * len(periods):
         return True

@@ -52,8 +52,8 @@ def plan_ticker(
             losers.append(changed.pop(key))
     new = {key: i for key, i in winners.items() if key not in known.rows}
     past = [new.pop(key) for key in _gone_since(dataset, ticker, incoming, new)]
-    withdrawn = _withdrawn(ticker, incoming, winners, known)
-    if incoming.scope is Scope.COMPANIES:
+    withdrawn = _withdrawn(ticker, incoming, incoming.scope, winners, known)
+    if incoming.scope in (Scope.COMPANIES, Scope.HISTORY):
         difference = _Difference(winners, new, changed, withdrawn)
         difference, withheld = _without_losses(dataset, ticker, known, incoming, difference)
         new, changed, withdrawn = difference.new, difference.changed, difference.withdrawn
@@ -120,14 +120,17 @@ def _without_losses(
 
     A partial answer withdraws no period, and puts no earlier filing in the place of a later one: an
     index of some weeks ago lacks the newest reports, and has what they restated as it was before.
+    A load of the history withdraws no period in any case.
     """
     winners, withdrawn = difference.winners, difference.withdrawn
-    later = set(observed_later(dataset, ticker, known, incoming, withdrawn))
-    sure = [key for key in withdrawn if key not in later]
+    lacking = _withdrawn(ticker, incoming, Scope.COMPANIES, winners, known)
+    later = set(observed_later(dataset, ticker, known, incoming, lacking))
+    sure = [key for key in lacking if key not in later]
     lacks_some = is_partial(sure, winners, known.rows, incoming.observed_at.date())
     if not (lacks_some or incoming.is_partial):
         return difference, 0
     lacks_some |= bool(lost_periods(sure, winners))
+    lacks_some &= incoming.scope is Scope.COMPANIES
     # Of two runs at once, the later one's rows are no loss of this one.
     changed_since = set(observed_later(dataset, ticker, known, incoming, difference.changed))
     stored = {key: key for key in difference.changed if key not in changed_since}
@@ -239,14 +242,18 @@ def _seen_sooner(
 
 
 def _withdrawn(
-    ticker: str, incoming: Incoming, winners: Mapping[str, int], known: index.TickerIndex
+    ticker: str,
+    incoming: Incoming,
+    scope: Scope,
+    winners: Mapping[str, int],
+    known: index.TickerIndex,
 ) -> list[str]:
-    """Return the stored keys that the answer, within its scope, no longer holds.
+    """Return the stored keys that the answer, within a scope, no longer holds.
 
     A stored record without a CIK is of the company that the answer names, where that is the only
     one that the ticker has: its CIK came later, and with it the record a second time.
     """
-    if incoming.scope is Scope.WINDOW:
+    if scope is Scope.WINDOW:
         return []
     answered = {cik_of(key) for key in winners}
     of_file = f"ticker:{ticker}"
@@ -256,7 +263,7 @@ def _withdrawn(
         [cik] = ciks
         answered.add(of_file)
         periods |= {f"{of_file}{period.removeprefix(cik)}" for period in periods}
-    if incoming.scope is Scope.PERIODS:
+    if scope in (Scope.PERIODS, Scope.HISTORY):
         return [k for k in known.rows if k not in winners and period_of(k) in periods]
     return [
         k

@@ -147,7 +147,7 @@ def _store(
         statements=[statement],
         bodies=bodies,
         companies=dict(companies),
-        scope=scope or (Scope.PERIODS if filters.whole_periods else Scope.WINDOW),
+        scope=scope or (Scope.HISTORY if filters.whole_periods else Scope.WINDOW),
         timeframes=frozenset(timeframes),
         observed_at=observed_at,
         owner=symbols[0] if symbols and len(companies) == 1 else None,

@@ -235,7 +235,33 @@ def test_a_partial_answer_puts_no_earlier_filing_back(
     assert ("2021-03-31", 2021 if label == 2022 else 2022) not in assets(lake)
 
 
-@pytest.mark.parametrize("scope", [Scope.PERIODS, Scope.COMPANIES])
+@pytest.mark.parametrize("label", [2021, 2022])
+def test_a_load_of_the_history_puts_no_earlier_filing_back_where_it_lacks_the_newest_report(
+    lake: Lake, dataset: Dataset, label: int
+) -> None:
+    put(dataset, [*QUARTERS[:11], RESTATED, *QUARTERS[12:]])
+    before = assets(lake)
+    relabelled = {"fiscal_year": 2021}
+    stale = [*QUARTERS[1:11], QUARTERS[11] | {"fiscal_year": label}, *QUARTERS[12:-1]]
+    corrected = QUARTERS[0] | {"total_assets": 10.5} | relabelled
+    counts = put(dataset, [corrected, *stale], Scope.HISTORY, 5)
+    # A correction under the same filing date is taken, and its other label goes.
+    del before["2010-03-31", 2010]
+    assert assets(lake) == before | {("2010-03-31", 2021): 10.5}
+    assert (counts.rows_withheld, counts.tickers_withheld) == (1, {"AAA"})
+    assert counts.rows_withdrawn == 1
+
+
+def test_a_load_of_the_history_takes_a_corrected_filing_date(lake: Lake, dataset: Dataset) -> None:
+    """Where it lacks nothing, or nothing new: it may withdraw no period, and says so of none."""
+    put(dataset, [*QUARTERS[:11], RESTATED, *QUARTERS[12:]])
+    counts = put(dataset, QUARTERS[3:], Scope.HISTORY, 5)
+    assert (counts.rows_changed, counts.rows_withheld, counts.rows_withdrawn) == (1, 0, 0)
+    assert assets(lake)["2021-03-31", 2021] == 21.0
+    assert len(assets(lake)) == len(QUARTERS)
+
+
+@pytest.mark.parametrize("scope", [Scope.PERIODS, Scope.HISTORY, Scope.COMPANIES])
 def test_what_was_stored_after_an_answer_was_asked_for_is_not_withdrawn_by_it(
     lake: Lake, dataset: Dataset, scope: Scope
 ) -> None:

@@ -202,6 +202,32 @@ def test_a_server_that_ignores_the_filter_gives_no_ticker_the_market(
     assert "so the server ignored the filter; nothing was stored" in str(failed[tickers[-1]])
 
 
+def test_an_index_of_some_weeks_ago_puts_no_earlier_filing_back(lake: Lake) -> None:
+    """It lacks the newest report, and has what that one restated as it was before."""
+    ends = [f"{year}-03-31" for year in range(2018, 2026)]
+    quarters = [
+        v2_row("AAA") | {"period_end": end, "filing_date": end[:5] + "05-02"} for end in ends
+    ]
+    for n, row in enumerate(quarters):
+        row |= {"fiscal_year": 2018 + n, "net_income": float(n)}
+    restated = quarters[6] | {"filing_date": "2025-05-02", "net_income": 60.5}
+    answers = [[*quarters[:6], restated, quarters[7]], quarters[:7], quarters]
+
+    def script(asked: Asked) -> Answer:
+        return results(answers.pop(0))
+
+    with serving(script) as server:
+        loader = Loader(client_of(server), lake)  # type: ignore[arg-type]
+        first, stale, whole = (
+            load_v2(loader, {"AAA": ["0000000001"]}, STATEMENT, Filters()) for _ in range(3)
+        )
+    assert (first.rows_new, first.exit_code) == (8, 0)
+    assert (stale.rows_changed, stale.rows_withheld, stale.exit_code) == (0, 1, 1)
+    assert stale.tickers_withheld == {"AAA"}
+    # Where nothing is lacking, the vendor has taken the restatement back.
+    assert (whole.rows_changed, whole.rows_withheld, whole.exit_code) == (1, 0, 0)
+
+
 def test_three_hundred_companies_take_eleven_requests(lake: Lake) -> None:
     def script(asked: Asked) -> Answer:
         names = asked.query.get("tickers.any_of", "").split(",")
