@@ -35,7 +35,7 @@ $(STAMP): constraints.txt pyproject.toml
 	@touch $@
 
 demo: $(STAMP)  ## the whole migration once, on a local stand-in for the API
-	@$(PY) -m flows demo
+	@$(VENV)/bin/polygon-fundamentals demo
 
 test: $(STAMP)  ## the quick tests
 	@$(PY) -m pytest -n $(WORKERS) -m $(QUICK)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import flow, runtime
 
-from flows.load_tasks import LoadPlan, load_generations
+from flows.load_tasks import LoadPlan, load_generations, no_tickers
 from flows.parameters.loads import HistoricalLoadParameters
 from flows.ratios import with_ratios
 from flows.runs import Report, load_report, recorded_run, sentence, threads_runner
 from flows.runtime.artifacts import publish_load
 from flows.signature import takes
 from polygon_fundamentals import ledger
-from polygon_fundamentals.lake import Lake, their_form
+from polygon_fundamentals.errors import ApiError
+from polygon_fundamentals.http.client import Client
+from polygon_fundamentals.lake import Lake, catalogue, their_form
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.load.query import Filters
 from polygon_fundamentals.reference.tickers import tickers_of_cik
@@ -64,8 +66,9 @@ def _run_name() -> str:
 def historical_load(given: HistoricalLoadParameters) -> Report:
     """Load all history of the given tickers into the lake.
 
-    Name them with `tickers`, `tickers_file` or `universe`. Running it twice changes nothing, and a
-    run that was cut off within the last day is continued unless `resume` is off. `from_date` and
+    Name them with `tickers`, `tickers_file` or `universe`; without, it loads those of the lake.
+    Running it twice changes nothing, and a run that was cut off within the last day is continued
+    unless `resume` is off. `from_date` and
     `to_date` are filing dates, both included. `original_dates` asks the vendor's filings index when
     v2's periods were first filed; with a witness, SEC EDGAR first.
     """
@@ -138,6 +141,10 @@ def run_load(flow_name: str, parameters: dict[str, object], load: Load) -> Repor
         loaded = _loaded(run, settings, load)
         code = max(report.exit_code for report in loaded.values())
         report = load_report(run, loaded, sentence(loaded), code)
+        if code == 0 and load.filters.is_whole_history and _are_unknown(load.tickers, loaded):
+            report["exit_code"] = ApiError.exit_code
+            report["message"] += "; the API has no row of any of the tickers"
+            report["tickers_unknown"] = sorted(load.tickers)
         generations = {name: report[name] for name in loaded}
         if load.original_dates:
             report = with_original_dates(report, load.tickers, load.base_url, load.witness)
@@ -157,26 +164,49 @@ def run_load(flow_name: str, parameters: dict[str, object], load: Load) -> Repor
     return report
 
 
-def writer_processes(settings: Settings, units: int, universe: str | None) -> int:
-    """Return in how many processes a load of so many units, or of a universe, writes."""
-    return settings.processes if units >= UNITS_WORTH_PROCESSES or universe is not None else 0
+def _are_unknown(names: Sequence[str], loaded: Mapping[str, LoadReport]) -> bool:
+    """Whether names were given and the API has no row of any of them."""
+    if not names or any(report.rows_unfollowed for report in loaded.values()):
+        return False
+    return all(set(names) == set(report.tickers_without_rows) for report in loaded.values())
+
+
+def names_of(lake: Lake, universe: str | None, client: Client) -> list[str]:
+    """Return the tickers of a universe, or those of the lake where none is given.
+
+    Raises:
+        UsageError: the lake has no tickers.
+    """
+    if universe is not None:
+        return whole_universe(client, active_only=universe == "active")
+    names = list(catalogue.companies(lake))
+    if not names:
+        raise no_tickers(lake)
+    return names
+
+
+def writer_processes(settings: Settings, units: int | None) -> int:
+    """Return in how many processes a load writes; `units` is None until its tickers are known."""
+    return settings.processes if units is None or units >= UNITS_WORTH_PROCESSES else 0
 
 
 def _loaded(run: ledger.Run, settings: Settings, load: Load) -> dict[str, LoadReport]:
-    units = len(load.tickers) * len(load.statements)
+    units = None
+    if load.tickers or load.cik is not None:
+        units = len(load.tickers) * len(load.statements)
     spec = RunSpec(
         run=run.id,
         lake=str(run.lake.root),
         base_url=load.base_url,
-        processes=writer_processes(settings, units, load.universe),
+        processes=writer_processes(settings, units),
     )
     try:
         context(spec)  # refuses a missing key or server limit before the first task
         names = list(load.tickers)
-        if load.universe is not None:
-            names = whole_universe(context(spec).client, active_only=load.universe == "active")
-        if load.cik is not None and not names:
+        if not names and load.cik is not None:
             names = tickers_of_cik(context(spec).client, load.cik)
+        elif not names:
+            names = names_of(run.lake, load.universe, context(spec).client)
         ciks = {name: [load.cik] for name in names} if load.cik is not None else {}
         plan = LoadPlan(
             spec, settings, run, names, load.statements, load.filters, run.done_before, ciks=ciks

@@ -92,7 +92,7 @@ def _answered(run: ledger.Run, given: ParityParameters) -> Report:
         side = "v1" if not everyone else "v2"
         raise UsageError(
             f"the lake {where.root} has no records of {side} to compare; load it first: "
-            f"polygon-fundamentals historical-load --generation {side} --tickers A,B"
+            f"`polygon-fundamentals historical-load --generation {side}`"
         )
     unknown = sorted(set(named) - set(everyone) - theirs)
     if unknown:

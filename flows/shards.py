@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from prefect import flow, runtime
 
-from flows.historical_load import generations_of
+from flows.historical_load import generations_of, names_of
 from flows.parameters.loads import ShardedLoadParameters
 from flows.runs import Report, flow_run_id, sentence
 from flows.runtime.artifacts import publish_load
@@ -23,7 +23,6 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.archived_rows import refuse_archived
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.ledger import RunEntry
-from polygon_fundamentals.reference.tickers import universe as whole_universe
 from polygon_fundamentals.reports import LoadReport, UnitFailure
 from polygon_fundamentals.settings import lake_root, server_configured
 from polygon_fundamentals.statements import Generation
@@ -56,8 +55,8 @@ def sharded_load(given: ShardedLoadParameters) -> Report:
         spec = RunSpec(run=run.id, lake=str(where.root), base_url=given.base_url)
         try:
             client = context(spec).client
-            if given.universe is not None:
-                names = whole_universe(client, active_only=given.universe == "active")
+            if not names:
+                names = names_of(where, given.universe, client)
         finally:
             close(spec)
         planned = _planned(where, run.id, names, given.shards)

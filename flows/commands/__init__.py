@@ -90,12 +90,13 @@ GROUPS: dict[str, dict[str, Command]] = {
             ),
         ),
         "historical-load": Command(
-            "load all history of the given tickers",
+            "load all history of the given tickers, or of those in the lake",
             loads.HistoricalLoadCommand,
             loads.historical,
             (
                 "historical-load --generation v2 --tickers AAPL,MSFT --from 2010-01-01",
                 "historical-load --generation v2 --tickers-file tickers.txt",
+                "historical-load --generation v2",
                 "historical-load --generation v2 --universe active --shards 8",
                 "historical-load --generation v2 --tickers AAPL --original-dates",
             ),

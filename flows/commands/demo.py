@@ -209,6 +209,8 @@ def _fresh_lake(lake: Path) -> Path:
     lake = lake.absolute()
     if lake.exists() and any(lake.iterdir()) and not (lake / MARK).exists():
         raise UsageError(f"{lake} has files that no demo made; name another folder with --lake")
+    if (lake / MARK).exists():
+        print(f"The lake of the last demo, {lake}, is removed.", flush=True)
     shutil.rmtree(lake, ignore_errors=True)
     lake.mkdir(parents=True)
     (lake / MARK).touch()

@@ -59,11 +59,12 @@ def lines(answer: Inspection) -> Iterator[str]:
     tools = ", ".join(f"{count:,} files by {tool}" for tool, count in lake.tools.items())
     yield f"{lake.lake}: {lake.tickers:,} tickers; {tools or 'no files of v1'}"
     for item in lake.statements:
-        differ = ", ".join(f"{n:,} {why}" for why, n in item.doubles_differing.items())
+        doubles = {"identical": item.doubles_alike, **item.doubles_differing}
+        named = ", ".join(f"{n:,} {why}" for why, n in doubles.items() if n)
         yield (
             f"  {item.statement}: {item.files:,} files, {item.bytes / 1e6:,.1f} MB, "
             f"{item.tickers:,} tickers, {item.records:,} records, {item.periods:,} periods, "
-            f"{item.doubles_alike:,} identical duplicates, {differ or 'none that differ'}"
+            + (f"duplicates: {named}" if named else "no duplicates")
         )
     if lake.named_only:
         yield (
@@ -84,10 +85,14 @@ def lines(answer: Inspection) -> Iterator[str]:
         yield f"    cleanup: {fate.cleanup}"
     yield (
         f"it takes about {needs.bytes_needed / 1e9:,.2f} GB of {needs.bytes_free / 1e9:,.1f} GB "
-        f"free, {needs.requests:,} requests and {needs.seconds / 60:,.1f} minutes of loading"
+        f"free, {needs.requests:,} requests and {_minutes(needs.seconds)} of loading"
     )
     for obstacle in answer.obstacles:
         yield f"NO  {obstacle}"
     yield "the steps:"
     for number, step in enumerate(answer.steps, 1):
         yield f"  {number}. {step}"
+
+
+def _minutes(seconds: float) -> str:
+    return "less than a minute" if seconds < 60 else f"{seconds / 60:,.0f} minutes"

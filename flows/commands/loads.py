@@ -56,7 +56,8 @@ def historical(given: HistoricalLoadCommand, as_json: bool) -> int:
     in_shards, on_dask = given.shards is not None, given.task_runner == "dask"
     if in_shards or on_dask:
         refuse_without_server("--shards" if in_shards else "--task-runner dask")
-    check_load(given.lake, given.base_url, makes_lake=True)
+    makes_lake = bool(given.names or given.universe)
+    check_load(given.lake, given.base_url, makes_lake=makes_lake)
     values = given.values(HistoricalLoadParameters)
     if in_shards:
         values |= {"shards": given.shards}
@@ -79,7 +80,7 @@ def _start_writers(given: HistoricalLoadParameters) -> None:
     from polygon_fundamentals.load.writers import start_ahead
 
     units = len(given.names) * len(given.statements)
-    start_ahead(writer_processes(load_settings(given.base_url), units, given.universe))
+    start_ahead(writer_processes(load_settings(given.base_url), units or None))
 
 
 class FundamentalsCommand(FundamentalsParameters):

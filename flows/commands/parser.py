@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import textwrap
 from collections.abc import Iterable
+from difflib import get_close_matches
 from shutil import get_terminal_size
 from typing import Any
 
@@ -66,9 +67,34 @@ def _complete_files(actions: Iterable[Any]) -> None:
             action.complete = shtab.DIRECTORY if action.metavar == "DIR" else shtab.FILE
 
 
+class _Parser(argparse.ArgumentParser):
+    """One whose errors about a word that it does not know name the nearest one that it knows."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse what is left over with the usage of the command, which argparse does not."""
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            options = [word for action in self._actions for word in action.option_strings]
+            near = _nearest(unknown[0].partition("=")[0], options)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{near}")
+        return known, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.dest == "command" and value not in COMMANDS:
+            near = _nearest(value, COMMANDS) or f"; {self.prog} --help lists them"
+            self.error(f"{value!r} is not a command{near}")
+        super()._check_value(action, value)
+
+
+def _nearest(word: str, words: Iterable[str]) -> str:
+    """Return what to add to an error about a word: which of `words` may have been meant."""
+    near = get_close_matches(word, list(words), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
 def parser(program: str) -> argparse.ArgumentParser:
     """Return the parser of the command line, with every command; `program` is its name."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog=program,
         usage=f"{program} [-h] COMMAND ...",
         description=f"{DESCRIPTION}\n\n{_list_of_commands()}",

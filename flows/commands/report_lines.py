@@ -41,7 +41,14 @@ def load_lines(report: Mapping[str, Any]) -> Iterator[str]:
             )
         if load["units_resumed"]:
             yield f"    {load['units_resumed']:,} units were already done by the interrupted run"
-        warn(name, load)
+        if not report.get("tickers_unknown"):
+            warn(name, load)
+    if report.get("tickers_unknown"):
+        print(
+            f"error: the API has no row of {_first_of(report['tickers_unknown'])}, in all of its "
+            "history: check how the tickers are spelt",
+            file=sys.stderr,
+        )
     if "original_dates" in report:
         yield _dates_line(report["original_dates"])
     yield f"lake: {report['lake']}"
@@ -84,7 +91,7 @@ def warn(name: str, load: Mapping[str, Any]) -> None:
         stray = load.get("rows_unfollowed", 0)
         why = f"{stray:,} rows name none of the tickers or companies, and were not stored"
         if not stray:
-            why = "not listed (v2), nothing filed in these days, or a misspelt ticker"
+            why = "nothing was filed in the time asked for, or the ticker is misspelt"
         print(f"warning: {name}: no rows for {who}: {why}", file=sys.stderr)
 
 

@@ -20,7 +20,7 @@ class SandboxParameters(Parameters):
     companies: Annotated[int, Flag(metavar="N", help="synthetic companies")] = 60
     seed: Annotated[int, Flag(metavar="N", help="same seed, same data")] = 7
     today: Annotated[
-        Day, Flag(metavar="DAY", help="the day that it takes for today", unset="2026-07-01")
+        Day, Flag(metavar="DAY", help="the day that it takes for today", unset="today")
     ] = None
     latency: Annotated[float, Flag(metavar="SECONDS", help="added to each answer")] = 0.0
     key: Annotated[str, Flag(help="the API key it accepts")] = "sandbox-key"
@@ -39,13 +39,13 @@ class SandboxParameters(Parameters):
 
 def run(given: SandboxParameters, _: bool) -> int:
     """Serve until Ctrl-C."""
+    from polygon_fundamentals.business_days import today_in_new_york
     from sandbox import Faults, Sandbox
 
     try:
         faults = Faults.parse(given.faults) if given.faults else Faults()
     except ValueError as error:
         raise UsageError(f"--faults {given.faults!r}: {error}") from error
-    clock = {"today": given.today} if given.today else {}
     sandbox = Sandbox(
         companies=given.companies,
         seed=given.seed,
@@ -55,17 +55,18 @@ def run(given: SandboxParameters, _: bool) -> int:
         faults=faults,
         v1_retired=given.v1_retired,
         requests_per_minute=given.requests_per_minute,
-        **clock,  # type: ignore[arg-type]
+        today=given.today or today_in_new_york(),
     )
     with sandbox:
         tickers = " ".join(sandbox.tickers[:10]) + (" ..." if len(sandbox.tickers) > 10 else "")
+        generation = "v2" if given.v1_retired else "both"
         print(
-            f"synthetic data of {given.companies} companies at {sandbox.url}\n"
-            f"its clock says {sandbox.today}; no filing is later (--today DAY sets the clock)\n"
-            f"its tickers: {tickers}\n"
-            f"in another terminal: export POLYGON_API_KEY={given.key}\n"
-            f"{program()} fundamentals {sandbox.tickers[0]} --base-url {sandbox.url} "
-            "--filing-date-gte 2025-01-01\nCtrl-C ends it",
+            f"Synthetic data of {given.companies} companies at {sandbox.url}, to {sandbox.today}.\n"
+            f"Its tickers: {tickers}\n\n"
+            "In another terminal:\n"
+            f"  export POLYGON_API_KEY={given.key} POLYGON_BASE_URL={sandbox.url}\n"
+            f"  {program()} historical-load --generation {generation} --universe all "
+            "--lake sandbox-lake\n\nCtrl-C ends it.",
             flush=True,
         )
         try:

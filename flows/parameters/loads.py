@@ -34,7 +34,7 @@ MAX_SHARDS = 500
 
 
 class HistoricalLoadParameters(Parameters, Named):
-    """All history of some tickers."""
+    """All history of some tickers or a universe; without either, of the tickers in the lake."""
 
     generation: GenerationChoice = "both"
     tickers: Tickers = None
@@ -99,11 +99,8 @@ class HistoricalLoadParameters(Parameters, Named):
     def _check(self) -> Self:
         if self.from_date and self.to_date and self.from_date > self.to_date:
             raise UsageError(f"--from {self.from_date} comes after --to {self.to_date}")
-        if bool(self.names) == (self.universe is not None):
-            raise UsageError(
-                "give --tickers A,B or --tickers-file FILE to name tickers, or else "
-                "--universe active|all"
-            )
+        if self.names and self.universe is not None:
+            raise UsageError("give --universe, or name tickers; not both")
         if self.original_dates and self.generation == "v1":
             raise UsageError("--original-dates is for v2's periods: give --generation v2 or both")
         if self.ratios and self.generation == "v1":

@@ -210,6 +210,29 @@ def test_a_ticker_nobody_knows_gives_a_warning(
     assert captured.err.count("\n") == 1
 
 
+def test_a_load_of_unknown_tickers_alone_fails(
+    sandbox: Sandbox, lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["historical-load", "--generation", "v2", *where(sandbox.url, lake)]
+    code, report = call(*words, "--tickers", "ZZZZ,YYYY")
+    assert (code, report["tickers_unknown"]) == (3, ["YYYY", "ZZZZ"])
+    capsys.readouterr()
+    assert main([*words, "--tickers", "ZZZZ", "--from", "2024-01-01"]) == 0
+    assert "warning: v2: no rows for ZZZZ" in capsys.readouterr().err
+    assert main([*words, "--tickers", "ZZZZ"]) == 3
+    error = capsys.readouterr().err
+    assert error.startswith("error: the API has no row of ZZZZ, in all of its history: check how")
+    assert error.count("\n") == 1
+
+
+def test_without_names_a_load_is_of_the_tickers_of_the_lake(sandbox: Sandbox, lake: Lake) -> None:
+    words = ["historical-load", *where(sandbox.url, lake)]
+    assert call(*words, "--generation", "v1", "--tickers", sandbox.tickers[0])[0] == 0
+    code, report = call(*words, "--generation", "v2")
+    assert (code, report["v2"]["units"]) == (0, 3)
+    assert set(stored_rows(lake, Generation.V2, Statement.CASH_FLOW)) == {sandbox.tickers[0]}
+
+
 def test_a_row_that_names_nobody_is_the_tickers_that_was_asked_for(lake: Lake) -> None:
     row = {"cik": "0000320193", "period_end": "2024-03-31", "timeframe": "quarterly"}
     words = ["historical-load", "--generation", "v2", "--tickers", "AAPL"]

@@ -178,21 +178,21 @@ def _steps(inventory: LakeInventory) -> list[str]:
     steps = []
     if any(statement.unreadable for statement in inventory.statements):
         steps.append("restore the files that cannot be read, or move them away")
-    if inventory.writers:
+    if inventory.writers and set(inventory.tools) != {OURS}:
         steps.append(
-            "leave the old cron running until the cutover, or stop it now and let `daily-update "
-            "--generation both` do its work; never both for long"
+            "leave the job that writes v1's files running until the cutover, or stop it now: "
+            "`daily-update` does its work; never both for long"
         )
     steps.append(
-        f"polygon-fundamentals historical-load --generation both --tickers-file tickers.txt {here}"
+        f"polygon-fundamentals historical-load --generation v2 {here}  # both, if v1 still answers"
     )
-    if inventory.silver.state == "another's":
-        steps.append(f"polygon-fundamentals silver --adopt-path {here}")
+    adopt = " --adopt-path" if inventory.silver.state == "another's" else ""
     steps += [
-        f"polygon-fundamentals daily-update --generation both {here}  # on five business days",
+        f"polygon-fundamentals silver{adopt} {here}",
+        f"polygon-fundamentals daily-update {here}  # on five business days",
         f"polygon-fundamentals parity {here}",
         f"polygon-fundamentals drill {here}",
-        f"polygon-fundamentals checklist {here}",
+        f"polygon-fundamentals checklist {here}  # below each unmet line is what to do",
         f"polygon-fundamentals cutover --execute {here}",
         f"polygon-fundamentals cleanup --execute {here}  # 90 days later",
     ]

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import requests
 from urllib3.exceptions import LocationValueError
@@ -163,6 +164,15 @@ def _failures_named(what: str, seconds: float) -> Iterator[None]:
         raise RetriableApiError(f"{what} failed (no complete answer in {seconds:.0f} s)")
 
 
+def _host(error: Exception) -> str:
+    """Return host and port of the request that failed."""
+    sent = getattr(error, "request", None)
+    place = urlsplit(sent.url or "") if sent is not None else None
+    if place is None or place.hostname is None:
+        return "the server"
+    return place.hostname if place.port is None else f"{place.hostname}:{place.port}"
+
+
 def _reason(error: Exception) -> str:
     """Return what went wrong in a few words, without addresses of Python objects."""
     if isinstance(error, requests.exceptions.ConnectTimeout):
@@ -175,8 +185,8 @@ def _reason(error: Exception) -> str:
         return "the proxy failed"
     text = str(error).lower()
     for words, reason in (
-        ("refused", "connection refused"),
-        ("resolve", "host name unknown"),
+        ("refused", f"connection refused by {_host(error)}: is POLYGON_BASE_URL right?"),
+        ("resolve", f"no address is known for the host {_host(error)}"),
         ("reset", "connection reset"),
         ("incompleteread", "answer cut short"),
         ("without response", "connection closed without an answer"),

@@ -272,3 +272,17 @@ class Lake:
                 f"the lake {text} cannot be written ({error.strerror}); "
                 "free space or fix its permissions, or give another folder with --lake"
             ) from error
+
+
+def lake_at(place: Lake | Path | str) -> Lake:
+    """Return the lake in a folder, for callers outside who have its path; a `Lake` as it is.
+
+    Raises:
+        LakeError: the folder holds no lake.
+    """
+    if isinstance(place, Lake):
+        return place
+    lake = Lake(Path(place))
+    if not lake.bronze.is_dir():
+        raise LakeError(f"{place} is not a lake: it has no folder {lake.bronze.name}")
+    return lake

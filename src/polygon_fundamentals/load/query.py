@@ -81,6 +81,11 @@ class Filters:
     fiscal_quarter: int | None = None
     page: int | None = None
 
+    @property
+    def is_whole_history(self) -> bool:
+        """Whether nothing but the timeframes narrows it: a company that exists has rows then."""
+        return self == Filters(self.timeframes, page=self.page)
+
     def __post_init__(self) -> None:
         days = [
             as_day(text, name)

@@ -277,8 +277,8 @@ def load_dates(lake: Lake) -> pa.Table:
         return SCHEMA.empty_table()
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DamagedFileError(
-            f"{path} cannot be read; remove it, then ask for the same tickers again: "
-            "`polygon-fundamentals historical-load --generation v2 --original-dates --tickers A,B`"
+            f"{path} cannot be read; remove it, then ask for the dates again: "
+            "`polygon-fundamentals historical-load --generation v2 --original-dates`"
         ) from error
 
 

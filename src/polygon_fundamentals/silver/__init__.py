@@ -2,9 +2,9 @@
 
 from polygon_fundamentals import silver
 
-build = silver.build(lake)                    # builds both tables, then leads readers to them
-silver.as_of(lake, date(2024, 5, 31))         # the table as it could have been known then
-silver.join_as_of(prices, lake, columns=["is_revenue"])  # the latest period known on each day
+silver.table_path("data/lake")                       # the folder of the present table
+silver.as_of("data/lake", date(2024, 5, 31))         # the table as it could have been known then
+silver.join_as_of(prices, "data/lake", columns=["is_revenue"])  # the latest period on each day
 """
 
 from polygon_fundamentals.silver.bitemporal import join_as_of, read_history

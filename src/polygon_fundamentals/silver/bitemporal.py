@@ -10,6 +10,7 @@ on which they were first filed, with values of a later filing, since nobody kept
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -42,7 +43,7 @@ _SPANS = ("ticker", "cik", "period_end", "known_from", "values_known_from", "kno
 
 
 def read_history(
-    lake: Lake,
+    lake: Lake | Path | str,
     tickers: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
     timeframe: str | None = None,
@@ -52,7 +53,7 @@ def read_history(
     Sorted by ticker, period end, timeframe, CIK and `known_from`.
 
     Raises:
-        LakeError: silver was not built yet.
+        LakeError: there is no lake, or silver was not built yet.
         UsageError: there is no such column or timeframe.
     """
     names = history_schema().names if columns is None else list(columns)
@@ -74,7 +75,7 @@ def read_history(
 
 def join_as_of(
     frame: Frame,
-    lake: Lake,
+    lake: Lake | Path | str,
     on: str = "date",
     by: str = "ticker",
     *,
@@ -88,9 +89,10 @@ def join_as_of(
     known at the end of a day in New York counts for it: whoever trades during the day joins by the
     day before. `on` is a column of dates or timestamps, those with a zone taken to New York;
     `frame` is a pandas DataFrame or an Arrow table; of polars it is an Arrow table that comes back.
+    `lake` is the lake's folder.
 
     Raises:
-        LakeError: silver was not built yet.
+        LakeError: there is no lake, or silver was not built yet.
         UsageError: a column or the timeframe is not there, or a column's name is taken.
     """
     pandas = isinstance(frame, pd.DataFrame)
@@ -133,7 +135,10 @@ def _few(tickers: pa.ChunkedArray) -> list[str] | None:
 def _days(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     kind = column.type
     if not (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
-        raise UsageError(f"the column {name} is {kind}; convert it to dates or timestamps")
+        raise UsageError(
+            f"the column {name} has values of type {kind}; convert them to dates or timestamps, "
+            "with pandas.to_datetime for instance"
+        )
     if pa.types.is_timestamp(kind) and kind.tz is not None:
         return local_days(column)
     return pc.cast(column, DAY, safe=False)

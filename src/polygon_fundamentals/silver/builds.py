@@ -29,7 +29,7 @@ from pathlib import Path
 import orjson
 
 from polygon_fundamentals.errors import DamagedFileError, LakeError
-from polygon_fundamentals.lake.paths import SILVER_NOTE, Lake
+from polygon_fundamentals.lake.paths import SILVER_NOTE, Lake, lake_at
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.silver.build_files import TableFiles, fiscal_year, initial_of
@@ -163,15 +163,15 @@ def incomplete_builds(lake: Lake) -> Iterator[tuple[Path, str]]:
                 yield folder, f"has {there:,} of {count:,} files {pattern}; the others are missing"
 
 
-def table_path(lake: Lake, table: str = TABLE) -> Path:
+def table_path(lake: Lake | Path | str, table: str = TABLE) -> Path:
     """Return the folder of the present build itself, so that a read is of one build throughout.
 
     `table` is `TABLE` or `HISTORY_TABLE`.
 
     Raises:
-        LakeError: silver was not built yet.
+        LakeError: there is no lake, or silver was not built yet.
     """
-    link = lake.silver / table
+    link = lake_at(lake).silver / table
     if not link.exists():
         raise LakeError(f"{link} is not there yet; build it with `polygon-fundamentals silver`")
     return link.resolve()

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from polygon_fundamentals.datasets.schemas import DAY
 from polygon_fundamentals.lake.archived_rows import read_archived
 from polygon_fundamentals.lake.file_names import bucket_of
 from polygon_fundamentals.lake.listing import Shown, by_bucket, states
-from polygon_fundamentals.lake.paths import Dataset, Lake
+from polygon_fundamentals.lake.paths import Dataset, Lake, lake_at
 from polygon_fundamentals.periods.companies import (
     batches,
     ciks_in,
@@ -113,15 +114,16 @@ def wide_table(
     return known_on(history_table(lake, generation, tickers, strict=strict), day)
 
 
-def as_of(lake: Lake, day: date, generation: Generation | None = None) -> pa.Table:
+def as_of(lake: Lake | Path | str, day: date, generation: Generation | None = None) -> pa.Table:
     """Return the table as it could have been known at the end of a day in New York.
 
     No period that was first filed later, and of each record the content of that day (see
     `known_dates`). A period that the filings index shows to have been filed by then, and of which
     nobody kept what it said then, is there with the earliest content that is known: its
     `values_known_from` lies after `day`, so that a strict backtest can leave it out. `generation`
-    is the primary one unless given. Raises as `wide_table`.
+    is the primary one unless given. Raises as `wide_table` and `lake_at`.
     """
+    lake = lake_at(lake)
     return wide_table(lake, generation or lake.primary, day)
 
 

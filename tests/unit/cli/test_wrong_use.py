@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from flows.commands.parser import parser
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -43,8 +45,8 @@ def loaded(finished: subprocess.CompletedProcess[str]) -> set[str]:
 
 
 CASES = [
-    (["historical-load"], "to name tickers, or else --universe"),
-    (["historical-load", "--tickers", "A", "--universe", "all"], "or else --universe"),
+    (["historical-load", "--lake", "/none"], "there is no lake at /none: give its folder with"),
+    (["historical-load", "--tickers", "A", "--universe", "all"], "not both"),
     (["historical-load", "--tickers", "A", "--from", "2024-13-01"], "write it as YYYY-MM-DD"),
     (
         ["historical-load", "--tickers", "A", "--from", "2024-02-01", "--to", "2024-01-01"],
@@ -96,6 +98,25 @@ def test_a_key_that_cannot_be_one_is_not_repeated(tmp_path: Path) -> None:
     finished = run("fundamentals", "AAPL", "--lake", str(tmp_path), key="two words")
     assert finished.returncode == 2
     assert "two words" not in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "program", "error"),
+    [
+        (["statsu"], "COMMAND ...", "'statsu' is not a command; did you mean status?"),
+        (["xyz"], "COMMAND ...", "'xyz' is not a command; polygon-fundamentals --help lists them"),
+        (["status", "--htlm", "x"], "status", "--htlm x; did you mean --html?"),
+        (["status", "x"], "status", "unrecognized arguments: x"),
+    ],
+)
+def test_a_misspelt_word_gets_the_usage_of_its_command(
+    words: list[str], program: str, error: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parser("polygon-fundamentals").parse_args(words)
+    usage, _, said_last = capsys.readouterr().err.rstrip().rpartition("\n")
+    assert program in usage
+    assert said_last.endswith(error)
 
 
 def test_help_does_not_load_prefect_pandas_or_arrow() -> None:

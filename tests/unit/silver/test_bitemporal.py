@@ -192,7 +192,11 @@ def test_frames_of_every_kind_keep_their_rows(built: Lake) -> None:
         ),
         ({}, {"on": "day"}, "'day' is not a column of the frame; choose from ticker, date"),
         ({"period_end": 1}, {}, "the frame already has a column 'period_end'; rename it"),
-        ({"date": "2024-05-01"}, {}, "the column date is .*string; convert it to dates"),
+        (
+            {"date": "2024-05-01"},
+            {},
+            "the column date has values of type .*string; convert them to dates",
+        ),
     ],
 )
 def test_wrong_use_is_named(
@@ -201,6 +205,18 @@ def test_wrong_use_is_named(
     frame = pd.DataFrame({"ticker": ["ABC"], "date": [pd.Timestamp("2024-05-01")]}).assign(**change)
     with pytest.raises(UsageError, match=message):
         silver.join_as_of(frame, built, **({"columns": ["is_revenue"]} | options))
+
+
+def test_a_lake_is_named_by_its_folder(built: Lake) -> None:
+    prices = pd.DataFrame({"ticker": ["AAA"], "date": [date(2024, 6, 1)]})
+    joined = silver.join_as_of(prices, built, columns=["bs_total_assets"])
+    folder = str(built.root)
+    for lake in (folder, built.root):
+        assert silver.join_as_of(prices, lake, columns=["bs_total_assets"]).equals(joined)
+        assert silver.table_path(lake) == silver.table_path(built)
+        assert silver.as_of(lake, date(2024, 6, 1)).equals(silver.as_of(built, date(2024, 6, 1)))
+    with pytest.raises(LakeError, match="elsewhere is not a lake: it has no folder bronze"):
+        silver.as_of(f"{folder}/elsewhere", date(2024, 6, 1))
 
 
 def test_without_a_build_it_says_how_to_get_one(lake: Lake) -> None:
