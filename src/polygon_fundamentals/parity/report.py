@@ -19,6 +19,7 @@ from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kin
 from polygon_fundamentals.parity.tolerances import Tolerances
 from polygon_fundamentals.parity.totals import Parity
 
+_ALONE = Kind.NOT_COMPARABLE.value
 _ROWS_IN_MARKDOWN = 60
 _FORMULA = r"^[=+\-@\t\r]"
 _WRITE = pa_csv.WriteOptions(quoting_style="needed")
@@ -112,7 +113,7 @@ def fields_table(parity: Parity) -> pd.DataFrame:
     frame = parity.by_field
     frame = frame[frame["v1_field"].notna() & frame["v2_field"].notna()]
     kinds = [k.value for k in (*DIFFERENCE_KINDS, *APART_KINDS)]
-    filled = [k for k in kinds if frame[k].sum() > 0 and k != Kind.NOT_COMPARABLE.value]
+    filled = [k for k in kinds if frame[k].sum() > 0 and k != _ALONE]
     names = ["statement", "v1_field", "v2_field", "relation", "compared", "matched", *filled]
     return frame[names].reset_index(drop=True)
 
@@ -130,7 +131,8 @@ def markdown(summary: Mapping[str, Any], parity: Parity, tolerances: Tolerances)
         "",
         "## Findings",
         "",
-        *_table(budgets_table(parity, tolerances).query("count > 0")),
+        # A field of one generation alone is none of the comparison.
+        *_table(budgets_table(parity, tolerances).query("count > 0 and finding != @_ALONE")),
     ]
     fields = fields_table(parity)
     for statement, rows in fields.groupby("statement", sort=False):
