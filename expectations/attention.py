@@ -63,7 +63,7 @@ def findings_of(outcome: Outcome, single: pd.DataFrame) -> list[dict[str, object
         kind, _, field = rule.detail.partition(" · ")
         where = " ".join(filter(None, (rule.where if rule.where != EVERYWHERE else "", field)))
         reason = rule.reason.split(_ALLOWED_ENDS, 1)[-1]
-        if not where and (count := int(unproven.get(kind, 0))):
+        if not where and not _asks(rule) and (count := int(unproven.get(kind, 0))):
             reason += f" {count:,} of them {'is' if count == 1 else 'are'} not proven."
         listed.append({"kind": kind, "where": where, "rule": rule, "reason": reason})
     return listed

@@ -138,8 +138,14 @@ def broken_first(rows: Sequence[Any]) -> list[Any]:
 
 
 def newest_first(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the rows of the index as its scripts would sort them: by run, then by suite."""
-    by_suite = sorted(rows, key=lambda row: str(row.get("_expectation_suite_name_sort", row)))
+    """Return the rows of the index by run, the newest first, and each run's broken suites first."""
+    by_suite = sorted(
+        rows,
+        key=lambda row: (
+            not any(status(cell) == "no" for cell in row.values()),
+            str(row.get("_expectation_suite_name_sort", row)),
+        ),
+    )
     return sorted(by_suite, key=lambda row: row.get("_run_time_sort") or 0, reverse=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from great_expectations.render import RenderedHeaderContent, RenderedStringTemplateContent
 
-from expectations.plugin.pages import ParityIndexPages, ParityPages
+from expectations.plugin.pages import ParityIndexPages, ParityPages, newest_first
 from expectations.plugin.values import NOTHING_COMPARED
 
 
@@ -48,6 +48,17 @@ def test_the_index_has_no_column_that_repeats_the_suite() -> None:
     assert page.count("counts") == 1
     assert "Asset" not in page
     assert "Batch" not in page
+
+
+def test_what_is_broken_in_the_newest_run_comes_first() -> None:
+    def row(suite: str, when: int, word: str) -> dict[str, object]:
+        icon = text("$validation_success", validation_success="")
+        icon["string_template"] |= {"styling": {"classes": [word]}}  # type: ignore[operator]
+        return {"_expectation_suite_name_sort": suite, "_run_time_sort": when, "status": icon}
+
+    good, bad = "text-success", "text-danger"
+    rows = [row("a", 1, bad), row("a", 2, good), row("b", 2, bad), row("c", 2, good)]
+    assert newest_first(rows) == [rows[2], rows[1], rows[3], rows[0]]
 
 
 def test_a_result_is_told_in_one_word_and_a_rule_without_a_case_does_not_hold() -> None:
