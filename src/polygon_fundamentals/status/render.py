@@ -245,7 +245,11 @@ def as_markdown(figures: Figures, rows: Sequence[Row]) -> str:
     for heading, members in groups(figures, rows):
         parts += ["", f"### {heading}", ""]
         # A list and no table: Prefect's UI cuts a cell that is longer than the page.
-        parts += [f"- {mark(row)} · **{text(row.name)}**: {text(row.detail)}" for row in members]
+        parts += [
+            f"- {'' if row.ok is None else f'{mark(row)} · '}**{text(row.name)}**: "
+            f"{text(row.detail)}"
+            for row in members
+        ]
     parts += ["", "### Datasets", "", line(DATASET_COLUMNS)]
     parts += [line(["---"] * len(DATASET_COLUMNS))]
     parts += [line(cells) for cells in dataset_cells(figures)]
