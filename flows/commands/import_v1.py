@@ -103,8 +103,8 @@ def run(given: ImportV1Parameters, as_json: bool) -> int:
             print(f"and {len(imported.problems) - MAX_LINES} more; --json lists all of them")
         if imported.records:
             print(
-                f"next, load v2 for the same tickers, then `{program()} silver` and `{program()} "
-                "parity`: docs/old-readers.md, After the import"
+                f"next: {program()} historical-load --generation v2 --lake {lake.root}, then "
+                "silver and parity (docs/old-readers.md, After the import)"
             )
     if any(problem.kind == "lake" for problem in lost):
         return DamagedFileError.exit_code

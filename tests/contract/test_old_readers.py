@@ -44,7 +44,7 @@ def test_the_page_can_be_copied_and_pasted(tmp_path: Path) -> None:
     python = f"{sys.executable} -m flows"
     imported = run("bash", "-c", load.replace("polygon-fundamentals", python))
     assert f"rows new, 0 changed, 0 unchanged; lake: {tmp_path / 'lake'}\n" in imported
-    assert "next, load v2 for the same tickers" in imported
+    assert f"historical-load --generation v2 --lake {tmp_path / 'lake'}, then silver" in imported
     assert "### After the import" in PAGE
     assert Lake(tmp_path / "lake").bronze.is_dir()
     # As written but for the port, which may be in use.
