@@ -42,7 +42,7 @@ from polygon_fundamentals.v1_view.view import View
 # A ticker takes some 35 MB while its shelf is made.
 BATCH_TICKERS = 1
 # While a bare shelf is made it takes a tenth of that.
-BATCH_BARE = 20
+BATCH_BARE = 15
 
 
 def make_shelves(

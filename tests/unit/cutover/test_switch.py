@@ -288,13 +288,13 @@ def test_silver_is_built_anew_where_v1_was_loaded_since(
 def test_cleanup_and_restore_give_back_every_byte_and_time(filled: Lake) -> None:
     run(filled, "cutover", checks=())
     folder = filled.bronze / "fundamentals_v1_archive"
-    times = {p.name: p.stat().st_mtime_ns for p in folder.rglob("*")}
+    times = {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
     before = state(filled)["v1"]
     done = run(filled, "cleanup", checks=())
     assert (done["exit_code"], folder.exists()) == (0, False)
     assert run(filled, "restore", checks=())["exit_code"] == 0
     assert state(filled)["v1"] == before
-    assert {p.name: p.stat().st_mtime_ns for p in folder.rglob("*")} == times
+    assert {p: p.stat().st_mtime_ns for p in folder.rglob("*")} == times
 
 
 def test_cleanup_refuses_before_its_days_and_while_v1_is_primary(filled: Lake) -> None:
