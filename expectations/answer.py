@@ -6,7 +6,7 @@ import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from expectations.publishing import building, publish
 from expectations.readers import read_figures
 from expectations.review import Review, make_review, worst_tickers
 from expectations.suites import make_suites
+from expectations.summary import Asked, make_summary
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.local import replace_file
@@ -28,13 +29,9 @@ from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.parity.company_values import company_values
 from polygon_fundamentals.parity.findings import StatementFindings
 from polygon_fundamentals.parity.frames import accessions, names_of, write_frames
-from polygon_fundamentals.parity.kinds import (
-    APART_KINDS,
-    DIFFERENCE_KINDS,
-    WITHOUT_V2_KINDS,
-    Kind,
-)
-from polygon_fundamentals.parity.report import markdown, raised_budgets, write_report
+from polygon_fundamentals.parity.kinds import WITHOUT_V2_KINDS
+from polygon_fundamentals.parity.relaxed import relaxed
+from polygon_fundamentals.parity.report import markdown, write_report
 from polygon_fundamentals.parity.run import Question
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
 from polygon_fundamentals.parity.totals import Parity, merge
@@ -52,27 +49,7 @@ SUMMARIES_KEPT = 60
 # Of the values that v2 lacks; the report has all of them.
 VALUES_LISTED = 20
 ACCEPTED_FILE = FOLDER / "accepted.yaml"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a run was asked, for the pages: its scope, its day, and what hindered it."""
-
-    run: str
-    tickers_total: int
-    sample: int | None
-    seed: int | None
-    named: bool
-    today: date
-    v1_is_frozen: bool
-    notes: tuple[str, ...] = ()
-
-    @property
-    def what(self) -> str:
-        """What was compared, in words."""
-        if self.sample is not None:
-            return f"a sample of {self.sample} (seed {self.seed})"
-        return "some tickers" if self.named else "the whole history"
+_AS_IF = "compared as if today were {}; status, checklist and sign-off leave this run out"
 
 
 def parity_folder(lake: Lake) -> Path:
@@ -129,13 +106,16 @@ def answer(
         paths = write_report(at.reports, all_findings)
         _prune(at.reports.parent)
         replace_file(at.reports / "checkpoint.json", outcome.as_json())
+        allowed = relaxed(tolerances)
         notes = [
             *asked.notes,
-            *(f"allowed by a reviewer's decision: {t}" for t in raised_budgets(tolerances)),
+            *([_AS_IF.format(asked.today)] if asked.as_if else ()),
+            *(f"allowed by a reviewer's decision: {entry}" for entry in allowed),
             *_no_longer_applied(parity, asked),
         ]
         summary = {
-            **_summary(parity, asked, outcome),
+            **make_summary(parity, asked, outcome),
+            "relaxed": allowed,
             "notes": notes,
             "lake": str(lake.root),
             "report": str(paths["values"]),
@@ -153,6 +133,7 @@ def answer(
             [*_earlier(at.reports), summary],
             notes,
             accessions(all_findings),
+            tolerances,
             read_figures(lake),
             companies,
         )
@@ -246,48 +227,3 @@ def _prune(reports: Path) -> None:
                 path.unlink(missing_ok=True)
     for old in newest_first[CSVS_KEPT:REPORTS_KEPT]:
         (old / "values.csv").unlink(missing_ok=True)
-
-
-def _summary(parity: Parity, asked: Asked, outcome: Outcome) -> JsonObject:
-    counts = parity.counts
-    listed_kinds = (*DIFFERENCE_KINDS, *WITHOUT_V2_KINDS)
-    last = parity.v1_last_filing
-    absent = parity.absent_tickers
-    reach = f"v1's last filing is from {last}." if last else "v1 has no filing with a date."
-    if asked.v1_is_frozen:
-        reach = f"v1 is retired: this compares its history, up to its last filing on {last}."
-    missing = parity.missing_periods
-    listed = missing[["statement", "ticker", "timeframe"]].astype(str)
-    ends = missing["period_end"].dt.strftime("%Y-%m-%d").astype(object)
-    listed["period_end"] = ends.where(ends.notna(), None)  # JSON has no NaN
-    tickers: set[str] = set()
-    for result in parity.results:
-        tickers |= set(result.tickers["ticker"])
-    return {
-        "passed": outcome.passed,
-        "compared": parity.compared,
-        "matched": parity.matched,
-        "differences": {k.value: counts[k] for k in listed_kinds if counts[k]},
-        "counted_apart": {k.value: counts[k] for k in APART_KINDS},
-        "missing_tickers": parity.missing_tickers,
-        "absent_tickers": {
-            kind: sorted(set(rows["ticker"])) for kind, rows in absent.groupby("kind")
-        },
-        "missing_periods": listed.to_dict("records"),
-        "extra_periods": counts[Kind.EXTRA],
-        "tickers_compared": len(tickers),
-        "tickers_total": asked.tickers_total,
-        "sample": asked.sample,
-        "seed": asked.seed if asked.sample is not None else None,
-        "v1_last_filing": last.isoformat() if last else None,
-        "v1_is_frozen": asked.v1_is_frozen,
-        "reach": reach,
-        "rules": len(outcome.rules),
-        "rules_broken": [
-            {"rule": r.title, "detail": r.detail, "statement": r.where, "count": r.broken}
-            for r in outcome.broken
-        ],
-        "scope": asked.what,
-        "periods": sum(r.periods for r in parity.results),
-        "missing_periods_total": len(missing),
-    }

@@ -19,6 +19,7 @@ from expectations.readers import ReaderFigures
 from expectations.templates import columns_as_json, template
 from polygon_fundamentals.field_map import Unit, primary_pairs
 from polygon_fundamentals.parity.kinds import APART_KINDS, Kind
+from polygon_fundamentals.parity.tolerances import Tolerances
 from polygon_fundamentals.statements import Statement
 
 # A page of some 3 MB: a browser opens it at once, and the report has what does not fit.
@@ -49,6 +50,7 @@ class Review:
     summaries: Sequence[Mapping[str, Any]]
     notes: Sequence[str]
     accessions: pd.DataFrame
+    tolerances: Tolerances
     readers: ReaderFigures | None = None
     companies: Sequence[str] = ()
 
@@ -67,12 +69,15 @@ def make_review(review: Review) -> str:
     summary = review.summaries[-1]
     return template("review.html").render(
         summary=summary,
+        question="May v2 take over?" if summary["whole"] else f"Parity of {summary['scope']}",
         sentence=_sentence(summary, review.outcome),
         notes=review.notes,
         broken=review.outcome.broken,
         findings=findings_of(review.outcome, single),
         open_cases=int((attention > ALLOWED).sum()),
         nothing_compared=sum(not rule.of for rule in review.outcome.rules),
+        absent=_absent(review),
+        statements=list(Statement),
         pictures=_pictures(values, review),
         total=len(cases),
         shown=len(shown),
@@ -99,15 +104,34 @@ def _sentence(summary: Mapping[str, Any], outcome: Outcome) -> str:
     share = f"{100 * equal / compared:.1f} % of {compared:,} compared values are equal"
     if not compared:
         share = "no value could be compared"
-    rules = len(outcome.rules)
-    if outcome.passed:
-        others = "; every other one has a finding that is allowed" if equal != compared else ""
-        return f"v2 may take over: all {rules} rules hold, and {share}{others}."
-    number = len(outcome.broken)
-    return (
-        f"v2 may not take over yet: {number} of {rules} rules {'is' if number == 1 else 'are'} "
-        f"broken, while {share}."
-    )
+    rules, number = len(outcome.rules), len(outcome.broken)
+    verb = "is" if number == 1 else "are"
+    others = "; every other one has a finding that is allowed" if equal != compared else ""
+    what = f"all {rules} rules hold, and {share}{others}"
+    if not outcome.passed:
+        what = f"{number} of {rules} rules {verb} broken, while {share}"
+    if not summary["whole"]:
+        return f"What was compared {'agrees' if outcome.passed else 'does not agree'}: {what}."
+    return f"v2 may {'take over' if outcome.passed else 'not take over yet'}: {what}."
+
+
+def _absent(review: Review) -> list[dict[str, object]]:
+    """The tickers that v2 lacks: of each state how many in each statement, and which."""
+    columns = ["statement", "ticker", "state"]
+    tickers = pd.read_parquet(review.frames / "tickers.parquet", columns=columns).astype(str)
+    rows: list[dict[str, object]] = []
+    for kind in (Kind.MISSING, Kind.DELISTED, Kind.RENAMED):
+        mine = tickers[tickers["state"] == kind.value].drop_duplicates()
+        if not mine.empty:
+            counts = mine["statement"].value_counts()
+            row: dict[str, object] = {
+                "state": kind.value,
+                "counts": [int(counts.get(statement.value, 0)) for statement in Statement],
+                "reason": review.tolerances.budgets[kind].reason,
+                "tickers": sorted(set(mine["ticker"])),
+            }
+            rows.append(row)
+    return rows
 
 
 def _as_json(cases: pd.DataFrame) -> Markup:

@@ -34,7 +34,7 @@ def compare_statements(
         DamagedFileError: a file of the lake cannot be read; the text names it.
         LakeError: a process that compared died.
     """
-    lake, question, failures = Lake(Path(spec.lake)), question_of(reference, day), []
+    lake, question, failures = Lake(Path(spec.lake)), question_of(spec, reference, day), []
     plans = [
         plan_comparison(lake, statement, question, statement_folder(spec, statement), chosen)
         for statement in Statement

@@ -11,7 +11,8 @@ from typing import Any
 
 from prefect import flow, get_run_logger, runtime
 
-from expectations.answer import ACCEPTED_FILE, TOLERANCES_FILE, Asked
+from expectations.answer import TOLERANCES_FILE
+from expectations.summary import Asked
 from flows.compare_tasks import compare_statements
 from flows.parameters.lake import ParityParameters
 from flows.runs import Report, one_by_one, recorded_run
@@ -19,7 +20,7 @@ from flows.runtime.artifacts import publish_text
 from flows.runtime.progress import still_running
 from flows.signature import takes
 from polygon_fundamentals import ledger
-from polygon_fundamentals.business_days import today_in_new_york
+from polygon_fundamentals.business_days import day_of, today_in_new_york
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
@@ -40,14 +41,14 @@ from polygon_fundamentals.reports import counted
 from polygon_fundamentals.settings import existing_lake_root, load_edgar_settings, load_settings
 from polygon_fundamentals.statements import Statement
 from tasks.context import RunSpec, find_key, rate_limit
-from tasks.parity import drop_dead_work, drop_work, run_rules, statement_folder
+from tasks.parity import accepted_file, drop_dead_work, drop_work, run_rules, statement_folder
 from tasks.witness import ask_witness, notes_of
 
 # In the ledger entry and on the first lines of an artifact; the lists are in the report.
 _IN_LEDGER = (
     "passed", "compared", "matched", "differences", "counted_apart", "missing_tickers",
-    "extra_periods", "tickers_compared", "tickers_total", "sample", "seed", "v1_last_filing",
-    "v1_is_frozen", "rules", "rules_broken", "report", "data_docs", "notes",
+    "extra_periods", "tickers_compared", "tickers_absent", "tickers_total", "sample", "seed",
+    "v1_last_filing", "v1_is_frozen", "rules", "rules_broken", "report", "data_docs", "notes",
 )  # fmt: skip
 
 
@@ -67,26 +68,40 @@ def parity(given: ParityParameters) -> Report:
     lacks; without a network or a key, they count as missing unless known from before. With a
     witness, SEC EDGAR is asked about the companies whose differences its filings could settle. What
     it said in earlier runs is used without asking.
+
+    With a `day` that is over, compares as if it were today. Status, checklist and sign-off leave
+    such a run out.
     """
+    day = _day_of(given)
     where = Lake(existing_lake_root(given.lake))
     # All in the run's entry: a night that ends in an expired acceptance must not pass unseen.
     with recorded_run("parity", where, given.recorded) as run:
         load_tolerances(TOLERANCES_FILE)
-        load_accepted(ACCEPTED_FILE, given.day or today_in_new_york())
+        load_accepted(accepted_file(given.accepted), day)
         if given.witness:
             load_edgar_settings()
-        report = _answered(run, given)
+        report = _answered(run, given, day)
         run.report.update({name: report[name] for name in _IN_LEDGER})
         run.report.update(ok=report["passed"], message=report["message"])
     _publish(report)
     return {k: v for k, v in report.items() if k != "markdown"}
 
 
-def _answered(run: ledger.Run, given: ParityParameters) -> Report:
+def _day_of(given: ParityParameters) -> date:
+    """Return the day to compare on. Raises UsageError for one to come."""
+    today = today_in_new_york()
+    if given.day is not None and given.day > today:
+        raise UsageError(
+            f"the day {given.day} is in the future: today is {today} in New York; give an earlier "
+            "day, or leave it out to compare as of today"
+        )
+    return given.day or today
+
+
+def _answered(run: ledger.Run, given: ParityParameters, day: date) -> Report:
     give_large_blocks_back()
     log, where = get_run_logger(), run.lake
     named, sample, seed = given.names, given.sample, given.seed
-    day = given.day or today_in_new_york()
     everyone, theirs = v1_tickers(where), v2_tickers(where)
     if not everyone or not theirs:
         side = "v1" if not everyone else "v2"
@@ -102,7 +117,9 @@ def _answered(run: ledger.Run, given: ParityParameters) -> Report:
         chosen = sampled(everyone, sample, seed)
     running = {entry.run for entry in ledger.read_entries(where)[0] if entry.is_running}
     drop_dead_work(where, running)
-    spec = RunSpec(run=run.id, lake=str(where.root), base_url=given.base_url)
+    spec = RunSpec(
+        run=run.id, lake=str(where.root), base_url=given.base_url, accepted=given.accepted
+    )
     try:
         lacking = names_to_look_up(where, everyone if chosen is None else chosen)
         known = _compared(spec, chosen, lacking, day)
@@ -122,7 +139,8 @@ def _answered(run: ledger.Run, given: ParityParameters) -> Report:
             named=bool(named),
             today=day,
             v1_is_frozen=v1_endpoint(entries, datetime.now(UTC)).retired,
-            notes=(*((known.note,) if known.note else ()), *notes_of(witness)),
+            notes=tuple(filter(None, (_other_file(given), known.note, *notes_of(witness)))),
+            as_if=given.day is not None and day != day_of(run.started),
         )
         result = run_rules(spec, "all rules", asked)
     finally:
@@ -134,6 +152,10 @@ def _answered(run: ledger.Run, given: ParityParameters) -> Report:
         "exit_code": 0 if result["passed"] else 1,
         "message": _sentence(result),
     }
+
+
+def _other_file(given: ParityParameters) -> str | None:
+    return f"the accepted differences are those of {given.accepted}" if given.accepted else None
 
 
 def _compared(spec: RunSpec, chosen: list[str] | None, lacking: Sequence[str], day: date) -> Known:

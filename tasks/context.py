@@ -32,7 +32,10 @@ from tasks.server_limit import ServerRateLimit
 
 
 class RunSpec(BaseModel):
-    """Which run a task belongs to, and where it reads from and writes to."""
+    """Which run a task belongs to, and where it reads from and writes to.
+
+    `accepted`: the file of accepted differences, where it is not the project's.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,6 +43,7 @@ class RunSpec(BaseModel):
     lake: str
     base_url: str | None = None
     processes: int = 0
+    accepted: str | None = None
 
 
 class Context:

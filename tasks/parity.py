@@ -13,7 +13,8 @@ from pathlib import Path
 
 from prefect import task
 
-from expectations.answer import ACCEPTED_FILE, TOLERANCES_FILE, Asked, answer
+from expectations.answer import ACCEPTED_FILE, TOLERANCES_FILE, answer
+from expectations.summary import Asked
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity.findings import StatementFindings
 from polygon_fundamentals.parity.run import Question, compare_batch
@@ -61,16 +62,22 @@ def statement_folder(spec: RunSpec, statement: Statement) -> Path:
     return work_folder(Lake(Path(spec.lake)), spec.run) / statement.value
 
 
-def question_of(reference: Mapping[str, ReferenceTicker], day: date) -> Question:
+def accepted_file(accepted: str | None) -> Path:
+    """Return the file of accepted differences: the one that is given, else the project's."""
+    return Path(accepted) if accepted else ACCEPTED_FILE
+
+
+def question_of(spec: RunSpec, reference: Mapping[str, ReferenceTicker], day: date) -> Question:
     """Return what a comparison is asked, by the project's limits."""
-    return Question(load_tolerances(TOLERANCES_FILE), load_accepted(ACCEPTED_FILE), reference, day)
+    accepted = load_accepted(accepted_file(spec.accepted))
+    return Question(load_tolerances(TOLERANCES_FILE), accepted, reference, day)
 
 
 @task(name="compare", task_run_name="{label}", persist_result=False)
 def compare_one(spec: RunSpec, label: str, job: BatchJob) -> int:
     """Compare one batch; return how many tickers it has. Its tables are left in files."""
     statement = Statement(job.statement)
-    question = question_of(job.reference, date.fromisoformat(job.day))
+    question = question_of(spec, job.reference, date.fromisoformat(job.day))
     folder = statement_folder(spec, statement)
     lake = Lake(Path(spec.lake))
     compare_batch(lake, statement, question, job.tickers, folder, job.number)
@@ -82,7 +89,7 @@ def run_rules(spec: RunSpec, label: str, asked: Asked) -> dict[str, object]:
     """Run the rules on what was compared; write report and data docs; return the answer."""
     lake = Lake(Path(spec.lake))
     folder = work_folder(lake, spec.run)
-    tolerances, accepted = load_tolerances(TOLERANCES_FILE), load_accepted(ACCEPTED_FILE)
-
+    tolerances = load_tolerances(TOLERANCES_FILE)
+    accepted = load_accepted(accepted_file(spec.accepted))
     findings = [StatementFindings(statement, folder / statement.value) for statement in Statement]
     return answer(lake, findings, asked, tolerances, accepted)

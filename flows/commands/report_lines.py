@@ -114,10 +114,11 @@ def daily_lines(report: Mapping[str, Any]) -> Iterator[str]:
 
 def parity_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield the answer of a comparison, for people."""
+    absent = "".join(f"; {n:,} {kind}" for kind, n in report["tickers_absent"].items())
     yield (
         f"parity {'passed' if report['passed'] else 'not passed'}: {report['compared']:,} values "
         f"compared, {report['matched']:,} equal, of {report['tickers_compared']:,} tickers "
-        f"(v1 has {report['tickers_total']:,})"
+        f"(v1 has {report['tickers_total']:,}{absent})"
     )
     yield report["reach"]
     for note in report["notes"]:

@@ -41,15 +41,24 @@ class ParityParameters(Parameters, Named):
     ] = 0
     day: Annotated[
         Day,
-        Field(description="Compare as if this were today"),
+        Field(description="Compare as if this were today; such a run decides nothing"),
         Flag(
             "--date",
             metavar="DAY",
-            help="compare as if today were this day",
+            help="compare as if today were this day; such a run decides nothing",
             unset="today in New York",
         ),
     ] = None
     witness: Witness = None
+    accepted: Annotated[
+        str | None,
+        Field(description="A file of accepted differences, at a path that the worker can read"),
+        Flag(
+            metavar="FILE",
+            help="accepted differences, as `accept --accepted FILE` writes them",
+            unset="expectations/accepted.yaml",
+        ),
+    ] = None
     lake: LakeFolder = None
     base_url: BaseUrl = None
 
@@ -62,7 +71,11 @@ class ParityParameters(Parameters, Named):
     @property
     def recorded(self) -> dict[str, object]:
         """The parameters as the ledger has them."""
-        asked = {"witness": self.witness} if self.witness else {}
+        asked: dict[str, object] = {"witness": self.witness} if self.witness else {}
+        if self.day is not None:
+            asked["date"] = self.day.isoformat()
+        if self.accepted is not None:
+            asked["accepted"] = self.accepted
         return {"tickers": self.names, "sample": self.sample, "seed": self.seed, **asked}
 
 

@@ -45,6 +45,7 @@ def parity_report(
     tickers: Sequence[str] = (),
     rules_broken: Sequence[str] = (),
     sample: int | None = None,
+    relaxed: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write a report; return what the ledger says of it.
 
@@ -67,6 +68,7 @@ def parity_report(
         "differences": dict(Counter(row["kind"] for row in rows)),
         "absent_tickers": {"missing": list(tickers)} if tickers else {},
         "rules_broken": list(rules_broken),
+        "relaxed": list(relaxed),
     }
     (folder / "summary.json").write_text(json.dumps(summary))
     report = str(Path("/moved") / path.relative_to(lake.root))

@@ -101,20 +101,22 @@ def parity_item(case: Case) -> Verdict:
     looked_at = result.tickers_total if whole and not last.parameters.get("tickers") else None
     everything = looked_at is not None and looked_at >= len(tickers)
     enough = everything or (compared >= least and (whole or not case.retired))
+    absent = result.tickers_absent
     words = [
         "passed" if result.passed else "did not pass",
         f"{compared:,} of v1's {len(tickers):,} tickers compared",
-        "whole history" if whole else "a sample",
+        *(f"{number:,} {kind}" for kind, number in absent.items()),
     ]
-    if everything and compared < len(tickers):
-        words.insert(2, "the others have no value to compare")
+    if everything and compared + sum(absent.values()) < len(tickers):
+        words.append("the others have no value to compare")
+    words.append("whole history" if whole else "a sample")
     if not fresh:
         words.append(f"older than the last change of the lake ({changed:%Y-%m-%d %H:%M} UTC)")
     if not enough:
         words.append(
             f"{least:,} tickers{' and the whole history' if case.retired else ''} are required"
         )
-    ok = result.passed and fresh and enough and bool(tickers)
+    ok = result.passed and fresh and enough and compared > 0
     return Verdict(ok, ", ".join(words), remedy)
 
 
@@ -228,7 +230,8 @@ def sign_offs_item(case: Case) -> Verdict:
     if left:
         words.insert(0, f"missing: {left}")
     item = next((name for name, _ in (*again, *missing)), "ITEM")
-    review = "read ops/parity/data_docs/review.html, then " if item == sign_offs.PARITY else ""
+    page = signed_parity.page_to_sign(case.entries)
+    review = f"read {page}, then " if item == sign_offs.PARITY else ""
     return Verdict(
         not missing and not again,
         "; ".join(words) or "no sign-off is required",

@@ -27,6 +27,7 @@ from polygon_fundamentals.errors import DamagedFileError, UsageError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.locks import exclusive
+from polygon_fundamentals.reports import counted
 from polygon_fundamentals.settings_file import read_toml
 
 TRAINING, PARITY = "training", "parity"
@@ -101,6 +102,8 @@ class Signature:
             return f"{said}, {self.subject['title']!r} (sha256 {self.subject['sha256'][:12]})"
         if self.item == PARITY and self.subject:
             stood = signed_parity.in_words(self.subject["findings"])
+            if relaxed := self.subject.get("relaxed"):
+                stood += f" and {counted(len(relaxed), 'relaxed limit')}"
             return (
                 f"{said}, run {self.subject['run']} of {self.subject['scope']} with {stood} "
                 f"(sha256 {self.subject['sha256'][:12]})"

@@ -21,6 +21,7 @@ from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.local import link_or_copy
 from polygon_fundamentals.ledger import RunEntry
+from polygon_fundamentals.ledger.queries import is_of_its_own_day
 
 # Of a run's report: its totals, what Great Expectations said, and every case.
 _FILES = ("summary.json", "checkpoint.json", "values.parquet", "missing_periods.csv", "tickers.csv")
@@ -36,12 +37,28 @@ def last_runs(entries: Sequence[RunEntry]) -> list[RunEntry]:
     """Return the run of parity that is to be signed, and the newest sample since then, if any.
 
     It is the newest one of the whole lake, or of a sample where there is none of the whole. A run
-    of named tickers, made to look at them, says nothing of the others. All of them left a report.
+    of named tickers, made to look at them, says nothing of the others, and one as if on another day
+    nothing of today. All of them left a report.
     """
-    ended = [entry for entry in reversed(_reported(entries)) if not entry.parameters.get("tickers")]
+    ended = [
+        entry
+        for entry in reversed(_reported(entries))
+        if not entry.parameters.get("tickers") and is_of_its_own_day(entry)
+    ]
     whole = [entry for entry in ended if entry.parity and entry.parity.sample is None]
     signable = (whole or ended)[:1]
     return signable + [entry for entry in ended[:1] if entry not in signable]
+
+
+def page_to_sign(entries: Sequence[RunEntry]) -> str:
+    """Return the review page of the run that is to be signed, below the lake.
+
+    Whatever was compared since, such as a few tickers, has taken its place at `review.html`.
+    """
+    pages, last = Path("ops/parity/data_docs"), next(iter(last_runs(entries)), None)
+    if last is None or last.parity is None:
+        return str(pages / "review.html")
+    return str(pages / "reviews" / f"{Path(last.parity.report).parent.name}.html")
 
 
 def _reported(entries: Sequence[RunEntry]) -> list[RunEntry]:
@@ -56,7 +73,7 @@ def keep_results(lake: Lake, entries: Sequence[RunEntry]) -> dict[str, object]:
     """
     last = next(iter(last_runs(entries)), None)
     if last is None or last.parity is None:
-        some = ", except on named tickers" if _reported(entries) else ""
+        some = ", except on named tickers or as if on another day" if _reported(entries) else ""
         raise UsageError(
             f"parity has not been run{some}; run `polygon-fundamentals parity`, and read its "
             "review page before you sign"
@@ -85,6 +102,7 @@ def keep_results(lake: Lake, entries: Sequence[RunEntry]) -> dict[str, object]:
         "scope": summary["scope"],
         "compared": summary["compared"],
         "findings": _findings(report, summary),
+        "relaxed": _relaxed(summary),
         "sha256": digest,
     }
 
@@ -116,7 +134,10 @@ def _news(lake: Lake, run: RunEntry, signed_folder: Path, signed_run: str) -> st
             "again"
         )
     summary = orjson.loads((later / "summary.json").read_bytes())
+    signed = orjson.loads((signed_folder / "summary.json").read_bytes())
+    allowed_before = set(_relaxed(signed))
     new: Counter[str] = Counter({"broken rules": len(summary["rules_broken"])})
+    new["relaxed limits"] += sum(one not in allowed_before for one in _relaxed(summary))
     cases = _values(later, summary["differences"])
     new.update(
         cases[_are_new(cases, _values(signed_folder, summary["differences"]))]["kind"].astype(str)
@@ -145,6 +166,11 @@ def _findings(report: Path, summary: Mapping[str, Any]) -> dict[str, int]:
     counts["missing periods"] = len(_table(report / "missing_periods.csv", _PERIOD))
     counts |= {f"{kind} tickers": len(names) for kind, names in summary["absent_tickers"].items()}
     return {kind: number for kind, number in counts.items() if number}
+
+
+def _relaxed(summary: Mapping[str, Any]) -> list[str]:
+    """What the team allowed beyond the limits that ship; earlier versions named only some of it."""
+    return list(summary.get("relaxed", ()))
 
 
 def _values(report: Path, kinds: Mapping[str, int]) -> pd.DataFrame:

@@ -119,9 +119,14 @@ def newest_parity(entries: Sequence[RunEntry]) -> RunEntry | None:
     """Return the parity that stands: the newest that has ended, or None without one.
 
     A comparison of named tickers, made to look at them, does not take the place of one of all. Nor
-    does a sample that passed, where one of all did not, or has seen every load.
+    does a sample that passed, where one of all did not, or has seen every load. One as if on
+    another day is none of them.
     """
-    ended = [e for e in reversed(entries) if e.flow == "parity" and not e.is_running]
+    ended = [
+        e
+        for e in reversed(entries)
+        if e.flow == "parity" and not e.is_running and is_of_its_own_day(e)
+    ]
     of_all = [e for e in ended if not e.parameters.get("tickers")]
     if not of_all:
         return ended[0] if ended else None
@@ -132,6 +137,16 @@ def newest_parity(entries: Sequence[RunEntry]) -> RunEntry | None:
     changed = last_change(entries)
     outrun = changed is not None and changed > whole.started
     return newest if _passed(whole) and outrun else whole
+
+
+def is_of_its_own_day(entry: RunEntry) -> bool:
+    """Return whether a run of parity compared as of the day on which it ran.
+
+    One as if on another day says nothing of today: what was accepted or fresh then may no longer
+    be.
+    """
+    day = entry.parameters.get("date")
+    return day is None or day == day_of(entry.started).isoformat()
 
 
 def last_witness(entries: Sequence[RunEntry]) -> str | None:

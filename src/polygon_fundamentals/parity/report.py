@@ -92,22 +92,6 @@ def budgets_table(parity: Parity, tolerances: Tolerances) -> pd.DataFrame:
     )
 
 
-def raised_budgets(tolerances: Tolerances) -> list[str]:
-    """Return what a reviewer decided to let stand, with the reasons: budgets other than 0."""
-    raised = [
-        f"{kind.value}: up to {budget.at_most} ({budget.reason})"
-        for kind, budget in tolerances.budgets.items()
-        if budget.at_most not in (0, "unlimited")
-    ]
-    for own in tolerances.scoped_budgets:
-        where = " ".join(filter(None, (own.statement.value, own.v2_field)))
-        raised.append(f"{own.finding.value} in {where}: up to {own.at_most} ({own.reason})")
-    for name, rule in tolerances.rules:
-        if rule.at_most:
-            raised.append(f"{name}: up to {rule.at_most} ({rule.reason})")
-    return raised
-
-
 def fields_table(parity: Parity) -> pd.DataFrame:
     """Return the totals by statement and field, of the fields that both generations have."""
     frame = parity.by_field
@@ -124,7 +108,8 @@ def markdown(summary: Mapping[str, Any], parity: Parity, tolerances: Tolerances)
         f"# Parity: {'passed' if summary['passed'] else 'not passed'}",
         "",
         f"{summary['compared']:,} values compared, {summary['matched']:,} equal; "
-        f"{summary['tickers_compared']:,} of v1's {summary['tickers_total']:,} tickers. "
+        f"{summary['tickers_compared']:,} of v1's {summary['tickers_total']:,} tickers"
+        f"{''.join(f', {n:,} {kind}' for kind, n in summary['tickers_absent'].items())}. "
         f"{summary['reach']}",
         "",
         *[f"- {note}" for note in summary["notes"]],

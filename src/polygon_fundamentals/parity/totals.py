@@ -93,6 +93,12 @@ class Parity:
         return pd.concat(frames, ignore_index=True)
 
     @property
+    def present_tickers(self) -> set[str]:
+        """The tickers of v1 that v2 has in any statement: those that are compared."""
+        frames = (r.tickers for r in self.results)
+        return {t for frame in frames for t in frame.loc[frame["kind"] == PRESENT, "ticker"]}
+
+    @property
     def missing_tickers(self) -> list[str]:
         """The tickers that v2 should have and has not, in any statement."""
         absent = self.absent_tickers

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.ledger import CRASHED, FAILED, SUCCEEDED, RunEntry
-from polygon_fundamentals.ledger.queries import last_change, newest_parity
+from polygon_fundamentals.ledger.queries import is_of_its_own_day, last_change, newest_parity
 from polygon_fundamentals.status.publishing import present_build
 
 # Where there is no build, failures that are older say that nobody needs one.
@@ -93,7 +93,10 @@ def follow_parity(entries: Sequence[RunEntry]) -> FollowUp | None:
     days = {
         day_of(entry.started)
         for entry in entries
-        if entry.flow == "parity" and entry.parity and not entry.parameters.get("tickers")
+        if entry.flow == "parity"
+        and entry.parity
+        and not entry.parameters.get("tickers")
+        and is_of_its_own_day(entry)
     }
     return FollowUp(
         ended=newest.last_moment,

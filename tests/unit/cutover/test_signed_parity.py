@@ -39,7 +39,7 @@ def ran(lake: Lake, run: str, minutes: int, values: Any = (), **more: Any) -> No
     at = NOW - timedelta(hours=2) + timedelta(minutes=minutes)
     path = lake.ops / "runs" / f"{at:%Y%m%dT%H%M%S%f}Z-parity-{run}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    of = {"tickers": more.pop("named", [])}
+    of = {"tickers": more.pop("named", []), **more.pop("parameters", {})}
     entry = {"flow": "parity", "outcome": "succeeded", "started": at.isoformat(), "parameters": of}
     path.write_text(json.dumps({**entry, **parity_report(lake, run, values, **more)}))
 
@@ -57,7 +57,10 @@ def test_the_run_its_digest_and_its_findings_are_recorded(lake: Lake) -> None:
     ran(lake, "one", 0, STOOD)
     assert not line(lake).ok
     assert line(lake).detail == "missing: parity (migration_lead)"
-    assert "review.html, then run `polygon-fundamentals sign-off parity" in line(lake).remedy
+    page = "ops/parity/data_docs/reviews/20260612T000000Z-one.html"
+    assert f"read {page}, then run `polygon-fundamentals sign-off parity" in line(lake).remedy
+    ran(lake, "some", 5, STOOD, named=["AAA"])
+    assert page in line(lake).remedy
     told = signed(lake)
     entry = json.loads((lake.ops / "cutover" / "sign_offs" / "parity.json").read_text())
     facts = entry["migration_lead"]["signed"]
@@ -81,6 +84,7 @@ def test_the_run_its_digest_and_its_findings_are_recorded(lake: Lake) -> None:
         (STOOD, {"missing_periods": ["2025-12-31"]}, "1 missing periods"),
         (STOOD, {"tickers": ["NA"]}, "1 missing tickers"),
         (STOOD, {"rules_broken": ["No field is lost"]}, "1 broken rules"),
+        (STOOD, {"relaxed": ["identities: up to 500 (Seen.)"]}, "1 relaxed limits"),
     ],
 )
 def test_something_new_must_be_signed_again(
@@ -96,7 +100,9 @@ def test_something_new_must_be_signed_again(
         assert line(lake).ok
 
 
-@pytest.mark.parametrize("more", [{"named": ["XYZ"]}, {"sample": 1}])
+@pytest.mark.parametrize(
+    "more", [{"named": ["XYZ"]}, {"sample": 1}, {"parameters": {"date": "2026-06-01"}}]
+)
 def test_a_run_of_some_tickers_hides_no_case_of_the_whole(lake: Lake, more: dict[str, Any]) -> None:
     ran(lake, "one", 0, STOOD)
     signed(lake)
@@ -139,6 +145,15 @@ def test_the_same_or_better_need_not_be_signed_again(lake: Lake, values: Any) ->
     assert line(lake).ok, line(lake).detail
 
 
+def test_a_sign_off_says_how_much_was_relaxed_and_asks_for_no_more(lake: Lake) -> None:
+    ran(lake, "one", 0, STOOD, relaxed=["freshness: a limit of 1000, not 100 (Seen.)"])
+    assert "1 line_definition and 1 relaxed limit (sha256" in signed(lake)
+    ran(lake, "two", 5, STOOD, relaxed=["freshness: a limit of 1000, not 100 (Seen.)"])
+    assert line(lake).ok
+    ran(lake, "three", 10, STOOD)
+    assert line(lake).ok
+
+
 def test_results_are_kept_when_the_report_goes_and_damage_is_seen(lake: Lake) -> None:
     ran(lake, "one", 0, STOOD)
     signed(lake)
@@ -160,7 +175,7 @@ def test_what_cannot_be_signed(lake: Lake) -> None:
     with pytest.raises(UsageError, match="has not been run; run `polygon-fundamentals parity`"):
         signed(lake)
     ran(lake, "named", 0, STOOD, named=["AAA"])
-    with pytest.raises(UsageError, match="has not been run, except on named tickers; run `polygon"):
+    with pytest.raises(UsageError, match="has not been run, except on named tickers or as if on "):
         signed(lake)
     ran(lake, "bad", 0, STOOD, rules_broken=["No field is lost"])
     with pytest.raises(UsageError, match=r"\(2026-06-12 20:00 UTC\) did not pass: fix what it"):

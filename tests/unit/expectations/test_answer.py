@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from expectations import answer as answering
-from expectations.answer import TOLERANCES_FILE, Asked
+from expectations.answer import TOLERANCES_FILE
+from expectations.summary import Asked
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity.run import Question
 from polygon_fundamentals.parity.tolerances import load_tolerances

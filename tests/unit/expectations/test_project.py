@@ -19,10 +19,11 @@ import pytest
 
 from expectations import answer as answering
 from expectations import project, publishing
-from expectations.answer import TOLERANCES_FILE, Asked
+from expectations.answer import TOLERANCES_FILE
 from expectations.plugin import values
 from expectations.project import ProjectError
 from expectations.suites import make_suites
+from expectations.summary import Asked
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity.tolerances import Accepted, load_accepted, load_tolerances

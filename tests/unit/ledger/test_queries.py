@@ -190,6 +190,15 @@ def test_which_parity_stands(runs: list[RunEntry], stands: int) -> None:
     assert queries.newest_parity(runs) is runs[stands]
 
 
+def test_a_parity_as_if_on_another_day_does_not_stand() -> None:
+    before = compared(2, passed=False)
+    another = record(
+        "parity", "succeeded", 1, parameters={"tickers": [], "date": "2026-01-01"}, passed=True
+    )
+    assert queries.newest_parity([before, another]) is before
+    assert queries.newest_parity([another]) is None
+
+
 def test_an_interrupted_parity_hides_no_later_sample() -> None:
     runs = [record("parity", "interrupted", 2), compared(1, passed=True, sample=9)]
     assert queries.newest_parity(runs) is runs[1]

@@ -1,0 +1,105 @@
+"""What a run was asked, and what it came to: the facts of the pages, `--json` and the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from expectations.outcome import Outcome
+from expectations.plugin.base import JsonObject
+from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, WITHOUT_V2_KINDS, Kind
+from polygon_fundamentals.parity.totals import Parity
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run was asked, for the pages: its scope, its day, and what hindered it.
+
+    `as_if`: `today` is another day than the one on which it runs.
+    """
+
+    run: str
+    tickers_total: int
+    sample: int | None
+    seed: int | None
+    named: bool
+    today: date
+    v1_is_frozen: bool
+    notes: tuple[str, ...] = ()
+    as_if: bool = False
+
+    @property
+    def what(self) -> str:
+        """What was compared, in words."""
+        what = "some tickers" if self.named else "the whole history"
+        if self.sample is not None:
+            what = f"a sample of {self.sample} (seed {self.seed})"
+        return f"{what}, as if today were {self.today}" if self.as_if else what
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the answer is on all of v1, as of the day of the run: it may be signed."""
+        return self.sample is None and not self.named and not self.as_if
+
+
+def make_summary(parity: Parity, asked: Asked, outcome: Outcome) -> JsonObject:
+    """Return what a run came to: the keys of `parity --json` that need no file."""
+    counts = parity.counts
+    listed_kinds = (*DIFFERENCE_KINDS, *WITHOUT_V2_KINDS)
+    last = parity.v1_last_filing
+    absent = parity.absent_tickers
+    reach = f"v1's last filing is from {last}." if last else "v1 has no filing with a date."
+    if asked.v1_is_frozen:
+        reach = f"v1 is retired: this compares its history, up to its last filing on {last}."
+    missing = parity.missing_periods
+    listed = missing[["statement", "ticker", "timeframe"]].astype(str)
+    ends = missing["period_end"].dt.strftime("%Y-%m-%d").astype(object)
+    listed["period_end"] = ends.where(ends.notna(), None)  # JSON has no NaN
+    present = parity.present_tickers
+    return {
+        "passed": outcome.passed,
+        "compared": parity.compared,
+        "matched": parity.matched,
+        "differences": {k.value: counts[k] for k in listed_kinds if counts[k]},
+        "counted_apart": {k.value: counts[k] for k in APART_KINDS},
+        "missing_tickers": parity.missing_tickers,
+        "absent_tickers": {
+            kind: sorted(set(rows["ticker"])) for kind, rows in absent.groupby("kind")
+        },
+        "missing_periods": listed.to_dict("records"),
+        "extra_periods": counts[Kind.EXTRA],
+        "tickers_compared": len(present),
+        "tickers_absent": _numbers(parity, present),
+        "tickers_total": asked.tickers_total,
+        "sample": asked.sample,
+        "seed": asked.seed if asked.sample is not None else None,
+        "v1_last_filing": last.isoformat() if last else None,
+        "v1_is_frozen": asked.v1_is_frozen,
+        "reach": reach,
+        "rules": len(outcome.rules),
+        "rules_broken": [
+            {"rule": r.title, "detail": r.detail, "statement": r.where, "count": r.broken}
+            for r in outcome.broken
+        ],
+        "scope": asked.what,
+        "whole": asked.is_whole,
+        "day": asked.today.isoformat(),
+        "periods": sum(r.periods for r in parity.results),
+        "missing_periods_total": len(missing),
+    }
+
+
+def _numbers(parity: Parity, present: set[str]) -> dict[str, int]:
+    """How many tickers are in no statement of v2, by what became of them.
+
+    One of which more than one thing is said counts as the worst of them.
+    """
+    absent = parity.absent_tickers
+    numbers: dict[str, int] = {}
+    known = present.copy()
+    for kind in (Kind.MISSING.value, Kind.DELISTED.value, Kind.RENAMED.value):
+        names = set(absent.loc[absent["kind"] == kind, "ticker"]) - known
+        known |= names
+        if names:
+            numbers[kind] = len(names)
+    return numbers
