@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -14,12 +15,14 @@ from flows.parameters.shared import Day, LakeFolder
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.reports import counted
 from polygon_fundamentals.settings import existing_lake_root
 from polygon_fundamentals.statements import Statement, Timeframe
 from polygon_fundamentals.tickers import read_tickers
 
 ACCEPTED_FILE = Path(__file__).parents[2] / "expectations" / "accepted.yaml"
 VALID_DAYS = 365
+SHOWN = 20
 
 
 class AcceptParameters(Parameters):
@@ -39,6 +42,9 @@ class AcceptParameters(Parameters):
     timeframe: Annotated[
         Timeframe | None, Flag(metavar="TIMEFRAME", help="timeframe", unset="all")
     ] = None
+    cik: Annotated[
+        str | None, Flag(metavar="CIK", help="company, where a ticker had several", unset="all")
+    ] = None
     from_report: Annotated[
         str | None,
         Flag(metavar="FILE", help="instead: a values.csv to which somebody added `reason`"),
@@ -51,7 +57,11 @@ class AcceptParameters(Parameters):
     ] = None
     accepted: Annotated[
         str | None,
-        Flag(metavar="FILE", help="where to write", unset="expectations/accepted.yaml"),
+        Flag(
+            metavar="FILE",
+            help="where to write; give it to `parity` as well",
+            unset="expectations/accepted.yaml",
+        ),
     ] = None
     lake: LakeFolder = None
 
@@ -74,7 +84,9 @@ class AcceptParameters(Parameters):
 
 def run(given: AcceptParameters, as_json: bool) -> int:
     """Write entries into accepted.yaml; return 0, or 1 where the report has no such finding."""
+    from polygon_fundamentals.load.query import as_cik
     from polygon_fundamentals.parity import acceptance
+    from polygon_fundamentals.parity.accepted_file import write_accepted
 
     until = given.until or today_in_new_york() + timedelta(days=VALID_DAYS)
     if given.from_report:
@@ -89,12 +101,30 @@ def run(given: AcceptParameters, as_json: bool) -> int:
             given.field,
             given.statement,
             given.timeframe.value if given.timeframe else None,
+            as_cik(given.cik) if given.cik else None,
         )
         entries = acceptance.entries_of_case(report, case, str(given.reason), str(given.by), until)
     path = Path(given.accepted or ACCEPTED_FILE)
-    count = acceptance.write_accepted(path, entries)
+    count = write_accepted(path, entries)
     if as_json:
         print(json.dumps({"accepted": entries, "file": str(path)}, default=str))
     else:
-        print(f"{count} differences accepted until {until} in {path}; run `parity` again")
+        for entry in entries[:SHOWN]:
+            print(_in_words(entry))
+        if count > SHOWN:
+            print(f"and {count - SHOWN:,} more")
+        print(f"{counted(count, 'difference')} accepted until {until} in {path}; {_again(given)}")
     return 0
+
+
+def _in_words(entry: Mapping[str, Any]) -> str:
+    names = ("ticker", "statement", "timeframe", "period_end", "v2_field")
+    v1, v2 = (
+        "no value" if entry[name] is None else f"{entry[name]:,.12g}"
+        for name in ("v1_value", "v2_value")
+    )
+    return f"accepted: {' '.join(str(entry[name]) for name in names)}: v1 {v1}, v2 {v2}"
+
+
+def _again(given: AcceptParameters) -> str:
+    return f"run `parity{f' --accepted {given.accepted}' if given.accepted else ''}` again"

@@ -48,11 +48,16 @@ def _read(path: Path, model: type[Model], form: str, parse: Callable[[str], Any]
     except ValueError as error:
         reason = f"is not {form} ({error}); correct the file, then run again"
         raise UsageError(f"{path}: {reason}") from error
+    return as_model({} if content is None else content, model, f"{path}", "correct the file")
+
+
+def as_model(content: Any, model: type[Model], name: str, remedy: str = "correct them") -> Model:
+    """Return what was read, under some name, as a model. Raises UsageError with all its faults."""
     try:
-        return model.model_validate({} if content is None else content)
+        return model.model_validate(content)
     except ValidationError as error:
         faults = "; ".join(map(_in_words, error.errors()))
-        raise UsageError(f"{path}: {faults}; correct the file, then run again") from error
+        raise UsageError(f"{name}: {faults}; {remedy}, then run again") from error
 
 
 def _in_words(fault: ErrorDetails) -> str:

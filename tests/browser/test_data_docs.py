@@ -18,11 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from expectations.answer import TOLERANCES_FILE, Asked, answer
+from expectations.answer import TOLERANCES_FILE, answer
+from expectations.summary import Asked
 from flows.commands.parser import parser
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.file_names import ticker_file_name
+from polygon_fundamentals.parity.acceptance import Case, entries_of_case
 from polygon_fundamentals.parity.frames import FRAMES
 from polygon_fundamentals.parity.run import Question
 from polygon_fundamentals.parity.tolerances import Accepted, load_tolerances
@@ -217,7 +219,8 @@ def test_the_review_shows_pictures_cases_and_names_as_text(site: Site) -> None:
     assert f'<a href="companies/{site.ticker}.html">' in drawn
 
 
-def test_the_command_that_accepts_a_case_is_one_that_accept_takes(site: Site) -> None:
+def test_the_command_that_accepts_a_case_accepts_that_case_alone(site: Site) -> None:
+    report = site.folder.parent / "reports" / site.runs[-1] / "values.parquet"
     drawn = opened(site.folder / "review.html").split("<script")[0]
     rows = re.findall(r"<tr data-ticker=.*?</tr>", drawn)
     commands = {
@@ -231,6 +234,12 @@ def test_the_command_that_accepts_a_case_is_one_that_accept_takes(site: Site) ->
             given = parser("flows").parse_args(shlex.split(html.unescape(command))[1:])
             assert given.finding
             assert given.reason == given.by == "…"
+            case = Case(
+                *(given.finding[0], given.tickers, given.period, given.field, given.statement),
+                *(given.timeframe, given.cik),
+            )
+            [_entry] = entries_of_case(report, case, "Looked at it.", "Ada", date.max)
+            assert all((given.statement, given.timeframe, given.cik, given.period, given.field))
 
 
 def test_a_company_page_has_every_statement_with_equal_values(site: Site) -> None:

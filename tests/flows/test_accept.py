@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from expectations import answer
+from flows.__main__ import main
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity.tolerances import load_accepted
 from polygon_fundamentals.statements import Generation, Statement
@@ -40,7 +41,7 @@ def accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of accepted.yaml that parity reads."""
     path = tmp_path / "accepted.yaml"
     shutil.copyfile(answer.ACCEPTED_FILE, path)
-    for module in ("flows.commands.accept", "flows.parity", "tasks.parity"):
+    for module in ("flows.commands.accept", "tasks.parity"):
         monkeypatch.setattr(f"{module}.ACCEPTED_FILE", path)
     return path
 
@@ -83,7 +84,11 @@ def test_parity_passes_once_the_differences_are_accepted(
         values[open_kinds].to_csv(tmp_path / "values.csv", index=False)
         file = ["--from-report", str(tmp_path / "values.csv"), "--by", "A. Reviewer"]
         assert call("accept", *file)[0] == 0
-        code, report = call("parity", *here, "--base-url", server.url)
+        theirs = accepted.rename(tmp_path / "theirs.yaml")
+        accepted.write_text("accepted: []\n")
+        words = ["--base-url", server.url, "--accepted", str(theirs)]
+        code, report = call("parity", *here, *words)
+        assert f"the accepted differences are those of {theirs}" in report["notes"]
         assert report["differences"]["accepted"] >= len(differences)
 
 
@@ -115,6 +120,31 @@ def test_an_entry_is_replaced_and_comments_stay(lake: Lake, accepted: Path) -> N
     assert (entry.v1_value, entry.v2_value, entry.until) == (1.0, 3.0, date(2099, 1, 1))
     assert accepted.read_text().startswith(before.removesuffix("accepted: []\n"))
     assert yaml.safe_load(accepted.read_text())["accepted"][0]["cik"] == "0000000001"
+
+
+def test_a_row_is_accepted_alone_where_every_option_names_it(
+    lake: Lake, accepted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A year ends on the day of its last quarter; a symbol may have passed to another company."""
+    path = report(lake.root)
+    [row] = pd.read_parquet(path).to_dict("records")
+    others = ({"timeframe": "annual"}, {"statement": "balance_sheets"}, {"cik": "0000000002"})
+    pd.DataFrame([row, *({**row, **other} for other in others)]).to_parquet(path)
+    which = ("--period", "2025-06-30", "--field", "revenue", "--timeframe", "quarterly")
+    alone = ("--statement", "income_statements", "--cik", "1")
+    assert main([*WORDS, *which, *alone, "--lake", str(lake.root)]) == 0
+    [entry] = load_accepted(accepted)
+    assert (entry.statement, entry.timeframe, entry.cik) == (IS, "quarterly", "0000000001")
+    out = capsys.readouterr().out
+    assert "accepted: AAA income_statements quarterly 2025-06-30 revenue: v1 1, v2 2\n" in out
+    assert "1 difference accepted until " in out
+
+
+def test_a_company_without_a_cik_cannot_be_accepted(lake: Lake, accepted: Path) -> None:
+    report(lake.root, cik=None)
+    code, answered = call(*WORDS, "--lake", str(lake.root))
+    assert (code, "the record has no CIK" in answered["error"]) == (2, True)
+    assert load_accepted(accepted) == ()
 
 
 def test_from_a_report_only_rows_with_a_reason(lake: Lake, accepted: Path) -> None:

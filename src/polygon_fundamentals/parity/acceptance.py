@@ -10,11 +10,8 @@ from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
-import yaml
 
 from polygon_fundamentals.errors import AnswerIsNo, UsageError
-from polygon_fundamentals.lake.storage.local import replace_file
-from polygon_fundamentals.parity.tolerances import AcceptedFile, load_accepted
 from polygon_fundamentals.statements import Statement
 
 # What a reviewer adds to values.csv: only rows with a reason are accepted.
@@ -35,6 +32,7 @@ class Case:
     field: str | None = None
     statement: Statement | None = None
     timeframe: str | None = None
+    cik: str | None = None
 
 
 def last_report(reports: Path) -> Path:
@@ -61,6 +59,7 @@ def entries_of_case(report: Path, case: Case, reason: str, by: str, until: date)
         ("v2_field", case.field),
         ("statement", case.statement),
         ("timeframe", case.timeframe),
+        ("cik", case.cik),
     ):
         if value is not None:
             wanted &= values[column].astype(str) == str(value)
@@ -104,6 +103,12 @@ def entries_of_report(path: Path, by: str | None, until: date) -> list[Any]:
 
 
 def _entry(row: Mapping[Any, Any], reason: str, by: str, until: date) -> dict[str, object]:
+    """Return the entry for a finding. Raises UsageError where its company has no CIK."""
+    if pd.isna(row["cik"]):
+        raise UsageError(
+            f"{row['ticker']} {row['statement']} {row['v2_field']}: the record has no CIK, and an "
+            "entry names its company by that; raise the budget of the finding instead"
+        )
     values = {
         name: None if pd.isna(row[name]) else float(row[name]) for name in ("v1_value", "v2_value")
     }
@@ -119,34 +124,3 @@ def _entry(row: Mapping[Any, Any], reason: str, by: str, until: date) -> dict[st
         "by": by.strip(),
         "until": until,
     }
-
-
-def write_accepted(path: Path, entries: Sequence[dict[str, object]]) -> int:
-    """Add entries to the file, which keeps its comments; return how many are new.
-
-    One for the same value takes the place of the entry before, if that stands in other words.
-
-    Raises:
-        UsageError: the file, or an entry, is not as it should be; nothing is written.
-    """
-    known = list(load_accepted(path))
-    fresh = list(AcceptedFile.model_validate({"accepted": entries}).accepted)
-    places = {_place(a) for a in fresh}
-    unchanged = [a for a in known if _place(a) not in places]
-    both = [a.model_dump(mode="json", exclude_none=False) for a in (*unchanged, *fresh)]
-    text = path.read_text(encoding="utf-8")
-    # What stands before the list, the explanation, stays as it is.
-    head = text[: text.index("accepted:")] if "accepted:" in text else text
-    for entry in both:
-        entry["period_end"] = date.fromisoformat(entry["period_end"])
-        entry["until"] = date.fromisoformat(entry["until"])
-    body = yaml.safe_dump({"accepted": both}, sort_keys=False, allow_unicode=True, width=100)
-    AcceptedFile.model_validate(yaml.safe_load(body))
-    replace_file(path, (head + body).encode())
-    return len(fresh)
-
-
-def _place(one: Any) -> tuple[str, ...]:
-    return tuple(
-        str(v) for v in (one.statement, one.cik, one.timeframe, one.period_end, one.v2_field)
-    )
