@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from polygon_fundamentals.business_days import STALE_DAYS
 from polygon_fundamentals.field_map import Unit, primary_pairs
 from polygon_fundamentals.parity.kinds import Kind
-from polygon_fundamentals.parity.tolerances import FieldTolerance, Limited, Tolerances
+from polygon_fundamentals.parity.tolerances import FieldTolerance, Freshness, Limited, Tolerances
 
-# The larger a limit, the more it allows.
 SHIPPED_TOLERANCES = {"money": 1.0, "per_share": 0.005, "shares": 1.0}
 SHIPPED_LIMITS = {
-    "freshness": 100,
+    "freshness": STALE_DAYS,
     "behind_v1": 10,
     "plausible_counts": 2,
     "fiscal_labels": 0.5,
+    "doubled_periods": 10,
     "lost_fields": 0.5,
 }
+# The larger a limit, the more it allows; but not where it says how far doubles are looked for.
+_LESS_ALLOWS_MORE = {"doubled_periods"}
 # Of every other finding the files that ship allow none.
 SHIPPED_UNLIMITED = frozenset(
     (
@@ -80,5 +83,8 @@ def _rules(tolerances: Tolerances) -> Iterator[str]:
     for name, rule in tolerances.rules:
         if rule.at_most:
             yield f"{name}: up to {rule.at_most} ({rule.reason})"
-        if isinstance(rule, Limited) and rule.limit > SHIPPED_LIMITS[name]:
-            yield f"{name}: a limit of {rule.limit:g}, not {SHIPPED_LIMITS[name]:g} ({rule.reason})"
+        if isinstance(rule, Limited | Freshness):
+            beyond = rule.limit - SHIPPED_LIMITS[name]
+            if (-beyond if name in _LESS_ALLOWS_MORE else beyond) > 0:
+                was = f"not {SHIPPED_LIMITS[name]:g}"
+                yield f"{name}: a limit of {rule.limit:g}, {was} ({rule.reason})"
