@@ -128,7 +128,8 @@ def label_months(
     """
     year = pd.to_numeric(table.column("fiscal_year").to_pandas(), errors="coerce")
     if generation is Generation.V1:
-        months = table.column("fiscal_period").to_pandas().map(_ORDINALS)
+        # Without rows the column would keep the type of its texts.
+        months = table.column("fiscal_period").to_pandas().map(_ORDINALS).astype("float64")
     else:
         months = pd.to_numeric(table.column("fiscal_quarter").to_pandas(), errors="coerce") * 3
     if without_quarter is not None:
