@@ -159,7 +159,7 @@ def _missing_lines(report: Mapping[str, Any]) -> Iterator[str]:
         more = f" and {len(tickers) - MISSING_SHOWN:,} more" if len(tickers) > MISSING_SHOWN else ""
         yield f"  missing in v2, all periods: {', '.join(tickers[:MISSING_SHOWN])}{more}"
     # Those that are not allowed, which come first; the others are on the review page.
-    lost = report["differences"].get("lost_in_v2", 0)
+    lost = report["counted_apart"].get("lost_in_v2", 0)
     values = report["missing_values"][: min(lost, MISSING_SHOWN)]
     for one in values:
         yield (
