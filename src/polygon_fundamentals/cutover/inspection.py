@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 from polygon_fundamentals.cutover import companions
 from polygon_fundamentals.cutover.scanned_files import Part, scanned
+from polygon_fundamentals.lake import silver_files
 from polygon_fundamentals.lake.listing import FileState, states
 from polygon_fundamentals.lake.paths import Dataset, Lake
-from polygon_fundamentals.silver import foreign, links
 from polygon_fundamentals.statements import Generation, Statement
 
 YOUNG = timedelta(days=1)
@@ -123,9 +123,9 @@ def _of_statement(
 
 
 def _silver(lake: Lake) -> Silver:
-    link = links.link_of(lake)
+    link = silver_files.link_of(lake)
     if link.is_symlink():
-        return Silver("ours", str(link), foreign=tuple(foreign.foreign_files(link)))
+        return Silver("ours", str(link), foreign=tuple(silver_files.foreign_files(link)))
     if not link.exists():
         return Silver("none", str(link))
     files = [path for path in sorted(link.rglob("*")) if path.is_file()]
@@ -152,8 +152,8 @@ def _writers(
                 moments.setdefault(_pattern(str(path)), []).append(file.changed_ns / 1e9)
     folder = lake.generation_folder(Generation.V1)
     beside = [folder / name for name in companions.companions(folder)]
-    if not links.link_of(lake).is_symlink():
-        beside.append(links.link_of(lake))
+    if not silver_files.link_of(lake).is_symlink():
+        beside.append(silver_files.link_of(lake))
     for place in beside:
         for path in [place] if place.is_file() else place.rglob("*"):
             if path.is_file() and (changed := path.stat().st_mtime) > since:

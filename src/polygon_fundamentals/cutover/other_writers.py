@@ -11,7 +11,7 @@ from polygon_fundamentals.cutover.quarantine import (
     foreign_files,
     quarantine_foreign_files,
 )
-from polygon_fundamentals.lake import their_form
+from polygon_fundamentals.lake import silver_files, their_form
 from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.lake.catalogue import DatasetCounts
 from polygon_fundamentals.lake.codec import is_ours
@@ -21,7 +21,6 @@ from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.recovery import rewritten_since, take_in
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.reports import counted
-from polygon_fundamentals.silver import foreign, links
 from polygon_fundamentals.statements import Generation, Statement
 
 
@@ -65,8 +64,8 @@ def other_writers(lake: Lake, counts: Sequence[DatasetCounts] = ()) -> OtherWrit
             str(dataset.file(partition, ticker).relative_to(lake.root))
             for dataset, partition, ticker in foreign_files(lake, changed)
         ]
-    link = links.link_of(lake)
-    silver = foreign.foreign_files(link) if link.is_symlink() else []
+    link = silver_files.link_of(lake)
+    silver = silver_files.foreign_files(link) if link.is_symlink() else []
     return OtherWriters(tuple(sorted(v1)), tuple(sorted(v2)), tuple(silver))
 
 

@@ -15,6 +15,7 @@ from polygon_fundamentals.cutover.schedule_steps import LOOK_AGAIN_SECONDS, Sche
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
 from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER, Lake
 from polygon_fundamentals.lake.pointer import adopt, leads_to, point_to
+from polygon_fundamentals.lake.silver_files import link_of
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.silver import links
 from polygon_fundamentals.statements import Generation, Statement
@@ -282,7 +283,7 @@ class Switch:
         return f"compared with before the cutover: {agreement}"
 
     def _answers_through_links(self) -> reader_checks.Answers:
-        link = links.link_of(self.lake)
+        link = link_of(self.lake)
         return reader_checks.answers(self.context.checks, self.lake, self.lake.pointer, link)
 
     def _verify_links(self) -> None:
@@ -294,4 +295,4 @@ class Switch:
                 raise LakeError(f"{through} does not show what {own} holds")
         wanted = self._silver_after
         if not links.leads_to_or_past(self.lake, wanted):
-            raise LakeError(f"{links.link_of(self.lake)} does not lead to {wanted}")
+            raise LakeError(f"{link_of(self.lake)} does not lead to {wanted}")

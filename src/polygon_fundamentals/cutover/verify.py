@@ -33,11 +33,11 @@ from polygon_fundamentals.lake.index import (
 )
 from polygon_fundamentals.lake.listing import stamp_of
 from polygon_fundamentals.lake.paths import Dataset, Lake
+from polygon_fundamentals.lake.silver_files import TABLE
 from polygon_fundamentals.lake.storage.checked import bytes_checksum
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.silver.build_files import part_name
 from polygon_fundamentals.silver.builds import incomplete_builds
-from polygon_fundamentals.silver.links import TABLE
 from polygon_fundamentals.statements import Generation, Statement
 
 SHOWN = 3

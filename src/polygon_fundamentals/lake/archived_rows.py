@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as pads
+import pyarrow.parquet as pq
 
 from polygon_fundamentals.datasets.flat import flat_schema
 from polygon_fundamentals.datasets.keys import record_keys
@@ -25,7 +25,6 @@ from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.statements import Generation, Statement
 
 _ROWS_TOGETHER = 10_000
-_VERIFIED = pads.ParquetFileFormat(page_checksum_verification=True)
 
 
 def archived_file(dataset: Dataset) -> Path:
@@ -156,12 +155,17 @@ def read_kept(
     """
     # The type is stated, since of no ticker at all it could not be inferred.
     symbols = None if tickers is None else pa.array(sorted(set(tickers)), pa.string())
-    wanted = None if symbols is None else pads.field("ticker").isin(symbols)
+    wanted = None if symbols is None else pc.field("ticker").isin(symbols)
     try:
-        rows = pads.dataset(path, format=_VERIFIED)
-        if not rows.schema.equals(schema):
+        if not pq.read_schema(path).equals(schema):
             raise ValueError(f"its columns are not those of {dataset.name}")
-        return rows.to_table(columns=None if columns is None else list(columns), filter=wanted)
+        return pq.read_table(
+            path,
+            columns=None if columns is None else list(columns),
+            filters=wanted,
+            partitioning=None,
+            page_checksum_verification=True,
+        )
     except FileNotFoundError:
         return None
     except (OSError, ValueError, pa.ArrowException) as error:

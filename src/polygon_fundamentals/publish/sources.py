@@ -17,10 +17,10 @@ from polygon_fundamentals.datasets.schemas import TEXT
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.read import read_dataset
+from polygon_fundamentals.lake.silver_files import HISTORY_FOLDER
 from polygon_fundamentals.periods.current import current_rows
 from polygon_fundamentals.silver import HISTORY_TABLE, TABLE, Build
 from polygon_fundamentals.silver.build_files import ROW_GROUP, initial_of, part_name
-from polygon_fundamentals.silver.links import HISTORY_FOLDER
 from polygon_fundamentals.silver.schema import history_schema, wide_schema
 from polygon_fundamentals.statements import Generation, Statement
 

@@ -7,6 +7,7 @@ silver.as_of("data/lake", date(2024, 5, 31))         # the table as it could hav
 silver.join_as_of(prices, "data/lake", columns=["is_revenue"])  # the latest period on each day
 """
 
+from polygon_fundamentals.lake.silver_files import TABLE
 from polygon_fundamentals.silver.bitemporal import join_as_of, read_history
 from polygon_fundamentals.silver.builds import (
     Build,
@@ -15,7 +16,7 @@ from polygon_fundamentals.silver.builds import (
     point,
     table_path,
 )
-from polygon_fundamentals.silver.links import HISTORY_TABLE, TABLE
+from polygon_fundamentals.silver.links import HISTORY_TABLE
 from polygon_fundamentals.silver.schema import value_columns, wide_schema
 from polygon_fundamentals.silver.table import as_of, history_table, known_on, wide_table
 

@@ -30,15 +30,13 @@ import orjson
 
 from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake.paths import SILVER_NOTE, Lake, lake_at
+from polygon_fundamentals.lake.silver_files import HISTORY_FOLDER, TABLE, link_of
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.silver.build_files import TableFiles, fiscal_year, initial_of
 from polygon_fundamentals.silver.links import (
-    HISTORY_FOLDER,
-    TABLE,
     lead_to_build,
     link_history,
-    link_of,
     lock_link,
     refuse_others,
 )

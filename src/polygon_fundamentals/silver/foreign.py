@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
 from polygon_fundamentals.lake import probe
-from polygon_fundamentals.lake.paths import SILVER_NOTE, Lake
+from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.silver_files import TABLE, foreign_files, link_of
 from polygon_fundamentals.lake.storage.local import flush_folder, remove_empty_folders
 from polygon_fundamentals.silver import builds
-from polygon_fundamentals.silver.links import HISTORY_FOLDER, TABLE, link_of, lock_link
+from polygon_fundamentals.silver.links import lock_link
 
 ASIDE = f"{TABLE}_before"
-# Earlier versions wrote one file at the root.
-_OURS = re.compile(r"(year=-?[0-9]+/)?part-[0-9a-f]+\.parquet")
-
-
-def foreign_files(link: Path) -> list[str]:
-    """Return the files below a build that are not of it, relative to it, sorted."""
-    foreign = []
-    for folder, names, files in os.walk(Path(os.path.realpath(link))):
-        names[:] = [name for name in names if name != HISTORY_FOLDER]
-        place = Path(folder).relative_to(os.path.realpath(link))
-        foreign += [str(place / name) for name in files]
-    return sorted(n for n in foreign if n != SILVER_NOTE and not _OURS.fullmatch(n))
 
 
 def move_out(lake: Lake) -> list[str]:

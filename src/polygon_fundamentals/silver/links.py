@@ -11,18 +11,11 @@ import pyarrow.parquet as pq
 from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake.paths import SILVER_NOTE, Lake
 from polygon_fundamentals.lake.pointer import OnReached, ignore, replace_link
+from polygon_fundamentals.lake.silver_files import HISTORY_FOLDER, TABLE, link_of
 from polygon_fundamentals.locks import exclusive
 
-TABLE = "fundamentals_wide"
 HISTORY_TABLE = "fundamentals_history"
-# pandas, pyarrow and Spark pass over names that begin so: a read of the wide table is of it alone.
-HISTORY_FOLDER = "_history"
 LINK_SECONDS = 60.0
-
-
-def link_of(lake: Lake) -> Path:
-    """Return `silver/fundamentals_wide`, the path that readers of silver use."""
-    return lake.silver / TABLE
 
 
 def link_history(lake: Lake) -> None:

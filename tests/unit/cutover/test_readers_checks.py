@@ -21,6 +21,7 @@ from polygon_fundamentals.cutover.reader_checks import Check, load_checks
 from polygon_fundamentals.errors import AnswerIsNo, LakeError, UsageError
 from polygon_fundamentals.field_map import Relation, Unit, primary_pairs
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.silver_files import link_of
 from polygon_fundamentals.silver import links
 from polygon_fundamentals.silver.schema import PREFIXES
 from polygon_fundamentals.statements import Generation, Statement
@@ -121,7 +122,7 @@ def test_many_differences_are_counted() -> None:
 
 def test_silver_that_is_no_link_of_ours(lake: Lake) -> None:
     fill(lake)
-    link = links.link_of(lake)
+    link = link_of(lake)
     assert links.linked_build(lake) is None
     link.mkdir(parents=True)
     with pytest.raises(
