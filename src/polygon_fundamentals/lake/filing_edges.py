@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import calendar
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import TypedDict
 
@@ -15,35 +15,35 @@ from polygon_fundamentals.lake.file_names import UNDATED
 from polygon_fundamentals.lake.listing import Stamp
 from polygon_fundamentals.lake.paths import Dataset
 
-Stamps = dict[str, Stamp]  # partition → its file's
+Files = dict[str, Stamp]  # ticker → its file, in one partition
 
 
 class Edge(TypedDict):
     """The first or the last filing date, with the files of its month: their times and sizes."""
 
     month: int
-    files: dict[str, Stamp]
+    files: Files
     day: str | None
 
 
 def filing_edges(
     dataset: Dataset,
-    now: Mapping[str, Stamps],
+    files_in: Callable[[str], Files],
     partitions: Iterable[str],
     known: Mapping[str, Edge],
 ) -> dict[str, Edge]:
     """Return `first` and `last` filing date with the files of their months.
 
-    `now` has the files of each ticker, `partitions` are those that have any. The month is in the
-    path; the day is read from the files of the first and of the last month alone, and only where
-    one of them changed.
+    `files_in` tells the files of a partition, `partitions` are those that have any. The month is in
+    the path; the day is read from the files of the first and of the last month alone, and only
+    where one of them changed.
     """
     months = set(map(int, partitions)) - {UNDATED}
     edges: dict[str, Edge] = {}
     for name, month in (("first", min(months, default=None)), ("last", max(months, default=None))):
         if month is None:
             continue
-        signs = {t: s[str(month)] for t, s in now.items() if str(month) in s}
+        signs = files_in(str(month))
         before = known.get(name)
         if before is not None and before["month"] == month and before["files"] == signs:
             edges[name] = before
