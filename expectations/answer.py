@@ -24,6 +24,7 @@ from expectations.suites import make_suites
 from expectations.summary import Asked, make_summary
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.processes import give_free_memory_back
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.parity.company_values import company_values
@@ -94,6 +95,7 @@ def answer(
     The checkpoint decides. The result holds what `parity --json` prints, and `markdown`.
     `all_findings`: one a statement.
     """
+    give_free_memory_back()  # of the comparison
     at = _Places(parity_folder(lake), asked.run, datetime.now(UTC))
     parity = merge(findings.totals(accepted) for findings in all_findings)
     question = Question(tolerances, tuple(accepted), {}, asked.today)
@@ -139,7 +141,7 @@ def answer(
         )
         _write_pages(built / "data_docs", at, review)
         names = {t: name for findings in all_findings for t, name in names_of(findings).items()}
-        for some, values in company_values(lake, question, companies):
+        for some, values in company_values(lake, question, companies, all_findings):
             write_pages(built / "data_docs", some, values, names)
         text = markdown(summary, parity, tolerances)
         replace_file(at.reports / "summary.md", text.encode())
@@ -161,6 +163,7 @@ def _decide(
             "v1 has no records of these tickers, so there is nothing to compare; load them, or "
             "name other tickers"
         )
+    give_free_memory_back()
     suites = make_suites(question.tolerances, question.accepted)
     project.write_project(built / "gx", suites, settings, actions, at.frames)
     result = project.run_checkpoint(built / "gx", at.home / "gx", at.identity, at.stamp)
@@ -196,7 +199,7 @@ def _missing_values(all_findings: Sequence[StatementFindings]) -> list[JsonObjec
     names = ["statement", "ticker", "timeframe", "period_end", "v2_field", "v1_value"]
     listed: list[JsonObject] = []
     for kind, findings in product(WITHOUT_V2_KINDS, all_findings):
-        for table in findings.batches("values"):
+        for table in findings.batches("values", [*names, "kind"]):
             lacking = table.filter(pc.equal(table["kind"], kind.value)).select(names)
             listed += lacking.slice(0, VALUES_LISTED - len(listed)).to_pylist()
     return [{**row, "period_end": f"{row['period_end']:%Y-%m-%d}"} for row in listed]

@@ -8,7 +8,11 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from markupsafe import Markup
 
 from expectations import charts
@@ -34,6 +38,12 @@ _TEXTS = (
 )  # fmt: skip
 _NUMBERS = ("v1_value", "v2_value", "difference")
 _DAYS = ("period_end", "v1_filing_date", "v2_filing_date")
+# What the order of the cases is made of, and what the pictures count. A market has five million
+# values: with all columns they would take a gigabyte.
+_ORDERED_BY = (
+    "ticker", "statement", "v2_field", "finding", "detail", "difference", "v1_value",
+)  # fmt: skip
+_COUNTED = ("statement", "ticker", "v2_field", "finding", "count")
 
 
 @dataclass(frozen=True)
@@ -57,13 +67,13 @@ class Review:
 
 def make_review(review: Review) -> str:
     """Return the page: one file, which asks no other for anything."""
-    values = pd.read_parquet(review.frames / "values.parquet")
-    single = values[values["ticker"].notna()]
+    path = review.frames / "values.parquet"
+    single = _single(path)
     cases = worst_first(single, review.outcome)
     attention = attention_of(cases, review.outcome)
     shown = (
-        cases.assign(attention=attention)
-        .head(CASES_SHOWN)
+        _rows(path, cases.index.to_numpy()[:CASES_SHOWN])
+        .assign(attention=attention.to_numpy()[:CASES_SHOWN])
         .merge(review.accessions, how="left", on=["ticker", "timeframe", "period_end"])
     )
     summary = review.summaries[-1]
@@ -78,7 +88,7 @@ def make_review(review: Review) -> str:
         nothing_compared=sum(not rule.of for rule in review.outcome.rules),
         absent=_absent(review),
         statements=list(Statement),
-        pictures=_pictures(values, review),
+        pictures=_pictures(review),
         total=len(cases),
         shown=len(shown),
         readers=review.readers,
@@ -89,14 +99,35 @@ def make_review(review: Review) -> str:
 
 def worst_tickers(frames: Path, outcome: Outcome, most: int) -> list[str]:
     """Return the tickers whose cases come first on the page; others fill up in their order."""
-    columns = [
-        "ticker", "statement", "v2_field", "finding", "detail", "difference", "v1_value",
-    ]  # fmt: skip
-    values = pd.read_parquet(frames / "values.parquet", columns=columns)
-    cases = worst_first(values[values["ticker"].notna()], outcome)
+    cases = worst_first(_single(frames / "values.parquet"), outcome)
     every = pd.read_parquet(frames / "tickers.parquet", columns=["ticker"])["ticker"]
     ordered = [*cases["ticker"].astype(str).unique(), *sorted(every.astype(str).unique())]
     return [ticker for ticker in dict.fromkeys(ordered) if has_page(ticker)][:most]
+
+
+def _single(path: Path) -> pd.DataFrame:
+    """Return the single values of a frame, by their positions; of its columns those to order by."""
+    values = pd.read_parquet(path, columns=list(_ORDERED_BY))
+    return values[values["ticker"].notna()]
+
+
+def _rows(path: Path, positions: npt.NDArray[np.int64]) -> pd.DataFrame:
+    """Return some rows of a frame in the order of their positions; a part of it is in memory."""
+    columns = [name for name in (*_TEXTS, *_NUMBERS, *_DAYS) if name != "accession"]
+    with pq.ParquetFile(path) as file:
+        parts = [file.schema_arrow.empty_table().select(columns)]
+        places, start = [np.empty(0, np.int64)], 0
+        for group in range(file.num_row_groups):
+            end = start + file.metadata.row_group(group).num_rows
+            mine = np.flatnonzero((positions >= start) & (positions < end))
+            if len(mine):
+                rows = file.read_row_group(group, columns=columns)
+                parts.append(rows.take(pa.array(positions[mine] - start)))
+                places.append(mine)
+            start = end
+    table = pa.concat_tables(parts).unify_dictionaries()
+    frame: pd.DataFrame = table.take(pa.array(np.argsort(np.concatenate(places)))).to_pandas()
+    return frame
 
 
 def _sentence(summary: Mapping[str, Any], outcome: Outcome) -> str:
@@ -152,10 +183,11 @@ def _units() -> dict[str, str]:
     }
 
 
-def _pictures(values: pd.DataFrame, review: Review) -> list[dict[str, object]]:
+def _pictures(review: Review) -> list[dict[str, object]]:
+    values = pd.read_parquet(review.frames / "values.parquet", columns=list(_COUNTED))
     # One colour a finding, in all pictures.
     kinds = {kind for run in review.summaries[-RUNS_DRAWN:] for kind in run["differences"]}
-    kinds |= set(values["finding"].astype(str))
+    kinds |= set(map(str, values["finding"].unique()))
     colours = dict(zip((k.value for k in Kind if k in kinds), cycle(charts.COLOURS), strict=False))
     drawn = [
         _by_field(values, colours),
@@ -183,7 +215,9 @@ def _compared(values: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_field(values: pd.DataFrame, colours: Mapping[str, str]) -> dict[str, object] | None:
-    mine = _compared(values)
+    # Summed before the fields get their names: a text for each of millions of rows is too much.
+    by = ["v2_field", "statement", "finding"]
+    mine = _compared(values).groupby(by, observed=True)["count"].sum().reset_index()
     mine = mine.assign(field=mine["v2_field"].astype(str) + " · " + mine["statement"].astype(str))
     table = mine.pivot_table(
         index="field", columns="finding", values="count", aggfunc="sum", fill_value=0, observed=True

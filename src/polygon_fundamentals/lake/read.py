@@ -84,14 +84,13 @@ def _read(dataset: Dataset, wanted: set[str] | None, shown: Shown | None) -> pa.
         if fresh:
             jobs.append((bucket, now, fresh))
         else:
-            tables[bucket] = _latest(cached, dataset)
+            tables[bucket] = _of_tickers(_latest(cached, dataset), wanted)
     for bucket, table in _read_buckets(dataset, jobs):
-        tables[bucket] = table
+        tables[bucket] = _of_tickers(table, wanted)
     empty = flat_schema(dataset.generation, dataset.statement).empty_table()
-    whole = pa.concat_tables([empty, *(tables[bucket] for bucket in sorted(tables))])
-    if wanted is not None:
-        whole = _of_tickers(whole, wanted)
-    return whole.combine_chunks()
+    return pa.concat_tables(
+        [empty, *(tables[bucket] for bucket in sorted(tables))]
+    ).combine_chunks()
 
 
 def bring_up_cache(dataset: Dataset, tickers: Iterable[str], shown: Shown) -> None:
@@ -164,7 +163,9 @@ def _repeat(rows: pa.Table, generation: Generation) -> npt.NDArray[np.bool_]:
     return repeat
 
 
-def _of_tickers(table: pa.Table, wanted: set[str]) -> pa.Table:
+def _of_tickers(table: pa.Table, wanted: set[str] | None) -> pa.Table:
+    if wanted is None:
+        return table
     return table.filter(pc.is_in(table["ticker"], pa.array(sorted(wanted), pa.string())))
 
 

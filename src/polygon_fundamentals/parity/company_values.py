@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
-from polygon_fundamentals.lake.listing import Shown, by_bucket
+from polygon_fundamentals.lake.file_names import bucket_of
+from polygon_fundamentals.lake.listing import read_shown
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.parity.compare import list_values
-from polygon_fundamentals.parity.plan import KEPT, Question, lake_files
+from polygon_fundamentals.parity.findings import StatementFindings
+from polygon_fundamentals.parity.plan import Question
 from polygon_fundamentals.statements import Generation, Statement
 
 # Some 70 MB of values at a time.
@@ -18,23 +20,25 @@ COMPANIES_AT_A_TIME = 9
 
 
 def company_values(
-    lake: Lake, question: Question, tickers: Sequence[str]
+    lake: Lake,
+    question: Question,
+    tickers: Sequence[str],
+    all_findings: Iterable[StatementFindings],
 ) -> Iterator[tuple[Sequence[str], pd.DataFrame]]:
-    """Yield (some of the tickers, every value of theirs in all statements, equal ones too)."""
-    shown: dict[tuple[Generation, Statement], Shown] = {}
-    for statement in Statement:
-        files = lake_files(lake, statement)
-        for g in Generation:
-            # Of all tickers: what is read of a bucket takes the place of all that was known of it.
-            every = (state for mine in files.values() for state in mine[g])
-            shown[g, statement] = by_bucket(s for s in every if s.partition != KEPT)
+    """Yield (some of the tickers, every value of theirs in all statements, equal ones too).
+
+    The findings' folders hold the listings of the plan as well: to list a market again takes long.
+    """
+    tickers = sorted(tickers, key=bucket_of)  # each bucket is read as a whole
+    folders = {findings.statement: findings.folder for findings in all_findings}
     for start in range(0, len(tickers), COMPANIES_AT_A_TIME):
         some = tickers[start : start + COMPANIES_AT_A_TIME]
         frames = []
         for statement in Statement:
+            datasets = [lake.dataset(g, statement) for g in Generation]
             v1, v2 = (
-                read_dataset(lake.dataset(g, statement), some, shown[g, statement])
-                for g in Generation
+                read_dataset(dataset, some, read_shown(folders[statement], dataset, some))
+                for dataset in datasets
             )
             frames.append(
                 list_values(

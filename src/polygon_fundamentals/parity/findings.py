@@ -48,13 +48,17 @@ class StatementFindings:
         with self._opened(name) as file:
             return file.read(columns=columns)
 
-    def batches(self, name: str) -> Iterator[pa.Table]:
-        """Yield a table some rows at a time; at least once, if only to show the columns."""
+    def batches(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield a table, or some of its columns, some rows at a time.
+
+        At least once, if only to show the columns.
+        """
         with self._opened(name) as file:
             if file.num_row_groups == 0:
-                yield file.schema_arrow.empty_table()
+                empty = file.schema_arrow.empty_table()
+                yield empty if columns is None else empty.select(columns)
             for group in range(file.num_row_groups):
-                yield file.read_row_group(group)
+                yield file.read_row_group(group, columns)
 
     def frame(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return a table, or some of its columns, as a data frame."""
