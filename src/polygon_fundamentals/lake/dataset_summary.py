@@ -257,9 +257,8 @@ def _opened(dataset: Dataset, tickers: Mapping[str, Stamps]) -> dict[str, Ticker
     """Return the entries of tickers without a usable index, from the files themselves."""
     items = list(tickers.items())
     count = sum(len(signs) for _, signs in items)
-    jobs = [
-        (dataset, items[i : i + _OPENED_AT_ONCE]) for i in range(0, len(items), _OPENED_AT_ONCE)
-    ]
+    starts = range(0, len(items), _OPENED_AT_ONCE)
+    jobs = [(dataset, items[start : start + _OPENED_AT_ONCE]) for start in starts]
     entries: dict[str, TickerSummary] = {}
     for opened in run_jobs(_open, jobs, in_processes=are_worth_processes(count)):
         entries |= opened
