@@ -251,8 +251,8 @@ def run_checkpoint(project: Path, stored: Path, run: str, started: datetime) -> 
     result = checkpoint.run(run_id=RunIdentifier(run_name=run, run_time=started))
     for source in context.data_sources.all().values():
         # The context outlives the run, and its engines would keep every frame in memory.
-        engine = source.get_execution_engine()
-        engine.batch_manager.reset_batch_cache()
-        engine.batch_manager.batch_data_cache.clear()
-        engine._metric_cache.clear()
+        if (engine := source.execution_engine) is not None:  # a user's source need not be in use
+            engine.batch_manager.reset_batch_cache()
+            engine.batch_manager.batch_data_cache.clear()
+            engine._metric_cache.clear()
     return result
