@@ -254,7 +254,7 @@ def test_the_documented_code_says_what_join_as_of_says(
     table = pa.table({"ticker": ["ABC"] * 18 + ["NONE"] * 18, "date": days * 2})
     order = [("date", "ascending"), ("ticker", "ascending")]
     _, in_duckdb, ours, in_polars = code_blocks()
-    names: dict[str, Any] = {"lake": lake, "prices": table}
+    names: dict[str, Any] = {"lake": str(lake.root), "prices": table}
     exec(ours, names)
     expected = names["joined"].sort_by(order).to_pylist()
     of_abc = [row for row in expected if row["ticker"] == "ABC"]
