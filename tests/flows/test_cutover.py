@@ -106,6 +106,7 @@ def switched_variable() -> dict[str, bool]:
     return {str(name): bool(active) for name, active in variable.value.items()}
 
 
+@pytest.mark.slow
 def test_parity_rests_with_v1(deployed: Lake) -> None:
     """After the cutover v2 goes on to restate what v1 has, so that every night would fail."""
     schedules = ServerSchedules(deployed)
@@ -128,6 +129,7 @@ def test_parity_rests_with_v1(deployed: Lake) -> None:
         remove(ServerSchedules(Lake(Path("/another/lake"))), "other")
 
 
+@pytest.mark.slow
 def test_of_two_schedules_each_is_put_back_as_it_was(deployed: Lake) -> None:
     root, schedules = str(deployed.root), ServerSchedules(deployed)
 

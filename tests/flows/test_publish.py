@@ -107,6 +107,7 @@ def test_wrong_use_ends_with_two(
     assert HIDDEN not in errors + json.dumps(report)
 
 
+@pytest.mark.slow
 def test_credentials_come_from_a_block_and_stand_nowhere(lake: Lake, tmp_path: Path) -> None:
     fill(lake)
     where = ["--lake", str(lake.root)]

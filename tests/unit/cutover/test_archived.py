@@ -112,6 +112,7 @@ def known(lake: Lake) -> dict[str, list[dict[str, Any]]]:
     return {g.value: silver.history_table(lake, g).to_pylist() for g in Generation}
 
 
+@pytest.mark.slow
 def test_a_cleanup_changes_nothing_of_what_was_known_before(lake: Lake) -> None:
     fill(lake)
     # An older tool left an original beside its amendment.

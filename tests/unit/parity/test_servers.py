@@ -280,6 +280,7 @@ def a_year_on(table: pa.Table) -> list[date | None]:
     return days
 
 
+@pytest.mark.slow
 def test_a_filing_date_is_no_key(tmp_path: Path) -> None:
     """Identical facts under later filing dates: nothing is missing, nothing differs."""
     with Sandbox(companies=3, seed=5, quirks=False, start=date(2023, 1, 1), api_key=KEY) as server:

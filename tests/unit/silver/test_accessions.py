@@ -98,6 +98,7 @@ def test_v1s_own_number_goes_first_and_follows_the_latest_filing(lake: Lake) -> 
     assert accessions(lake, V1) == ["0000000009-24-000007", "0000000009-24-000008"]
 
 
+@pytest.mark.slow
 def test_both_sources_agree_in_the_sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = Lake(tmp_path / "lake")
     with Sandbox(companies=30, api_key=KEY, start=date(2022, 1, 1), today=date(2024, 7, 1)) as box:

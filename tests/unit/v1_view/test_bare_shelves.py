@@ -61,7 +61,8 @@ def test_of_a_sandbox_with_its_oddities(pair: Pair, tmp_path: Path, day: date | 
     assert assert_same(View(str(pair.lake.root), day), tmp_path) > 20
 
 
-@pytest.mark.parametrize("day", [pytest.param(None, marks=pytest.mark.slow), date(2026, 6, 15)])
+@pytest.mark.slow
+@pytest.mark.parametrize("day", [None, date(2026, 6, 15)])
 def test_of_corrected_and_delisted_records(tmp_path: Path, day: date | None) -> None:
     lake = load_later(load_gone(fill(Lake(tmp_path / "lake"))))
     assert list((lake.ops / "revisions").rglob("*.parquet"))
@@ -110,6 +111,7 @@ def test_a_bare_shelf_of_a_damaged_file_is_filled_with_the_reason(tmp_path: Path
     assert all(shelf.is_full for shelf in filled)
 
 
+@pytest.mark.slow
 def test_companies_are_known_from_the_index_and_from_the_rows_without_it(pair: Pair) -> None:
     lake = pair.lake
     files = LakeFiles(lake)

@@ -97,6 +97,7 @@ def program(base: str) -> Table:
     return table
 
 
+@pytest.mark.slow
 def test_the_program_makes_the_same_table(served: Served) -> None:
     whole, continued = program(served.whole.url), program(served.continued.url)
     assert whole.keys() <= continued.keys()
@@ -157,6 +158,7 @@ def test_as_of_a_day_serves_what_was_known_then(served: Served) -> None:
     assert texts[0] < texts[1]
 
 
+@pytest.mark.slow
 def test_only_v1_leaves_v2_out(served: Served) -> None:
     with serving_v1(served.continued_lake.root, "--only", "v1") as server:
         server.wait_until_complete()

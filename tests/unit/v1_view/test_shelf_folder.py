@@ -58,6 +58,7 @@ def load_shelves(lake: Lake) -> dict[str, list[str]]:
     return {ticker: sorted(shelf.digests) for ticker, shelf in sorted(shelves.items())}
 
 
+@pytest.mark.slow
 def test_a_start_takes_shelves_that_hold_and_removes_the_others(lake: Lake) -> None:
     load_v1(lake, "FB", QUARTERS[:2])
     load_v1(lake, "MSFT", QUARTERS, "0000000002")
@@ -144,6 +145,7 @@ def test_a_ticker_without_files_keeps_nobody_waiting_after_a_restart(tmp_path: P
         assert shelf_files(lake) == ["ticker=AAA.shelf"]
 
 
+@pytest.mark.slow
 def test_delisted_companies_are_served_after_a_cleanup(tmp_path: Path) -> None:
     lake = load_gone(fill(Lake(tmp_path / "lake"), ("AAA",)))
     for switch in ("cutover", "cleanup"):
@@ -266,6 +268,7 @@ def test_a_cut_off_file_fails_its_own_company_and_no_other(tmp_path: Path) -> No
         assert server.get(limit=100).json()["count"] == 6
 
 
+@pytest.mark.slow
 def test_unreadable_archived_records_are_told_in_one_line(tmp_path: Path) -> None:
     lake = load_gone(fill(Lake(tmp_path / "lake"), ("AAA",)))
     for switch in ("cutover", "cleanup"):
