@@ -7,7 +7,7 @@ QUICK = "not slow and not browser and not postgres"
 PY = $(VENV)/bin/python
 STAMP = $(VENV)/.stamp
 PIP = $(PY) -m pip install -q --disable-pip-version-check -c constraints.txt
-NEW_ENOUGH = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+NEW_ENOUGH = import sys; sys.exit(not (3, 11, 4) <= sys.version_info[:3] < (3, 14))
 
 # A name on PATH may be a shim for a Python that is not there, so each is run.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
@@ -32,7 +32,7 @@ setup: $(STAMP)  ## build .venv with the pinned versions (PYTHON=... chooses the
 
 $(STAMP): constraints.txt pyproject.toml
 	@$(or $(PYTHON),false) -c '$(NEW_ENOUGH)' 2>/dev/null || { \
-	echo "error: Python 3.11, 3.12 or 3.13 is needed, found $(or $(PYTHON),none); install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; exit 1; }
+	echo "error: Python 3.11 (from 3.11.4 on), 3.12 or 3.13 is needed, found $(or $(PYTHON),none); install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@echo "building $(VENV) with $(PYTHON)"
 	@rm -f $(STAMP)
 	@$(PYTHON) -m venv --clear $(VENV)
