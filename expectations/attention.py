@@ -7,10 +7,9 @@ import pandas as pd
 
 from expectations.outcome import EVERYWHERE, Outcome, RuleResult
 from expectations.plugin.values import ExpectFindingToStayWithinItsBudget
+from expectations.value_rules import allowed
 from polygon_fundamentals.parity.kinds import APART_KINDS, Kind
 
-# Where the note of a budget ends to say how many are allowed, and begins to say why.
-_ALLOWED_ENDS = " findings may occur. "
 # Whether a person is to look at a case: it is allowed, was decided by others, or is to be decided.
 ALLOWED, TO_READ, TO_DECIDE = 0, 1, 2
 _DECIDED = (Kind.RESTATED_PROVEN.value, Kind.ACCEPTED.value)
@@ -36,9 +35,10 @@ def attention_of(single: pd.DataFrame, outcome: Outcome) -> pd.Series[int]:
 
 
 def worst_first(single: pd.DataFrame, outcome: Outcome) -> pd.DataFrame:
-    """The cases: first the findings over their budgets and what else a person is to look at.
+    """Return the cases in the order in which a reviewer should meet them.
 
-    Then what is allowed, and what cannot be compared; within each the largest difference first.
+    First the findings over their budgets, then what else needs a person, what is allowed, and what
+    cannot be compared; within each the largest difference first.
     """
     over = {rule.detail.split(" · ")[0] for rule in outcome.broken if rule.suite == "values"}
     apart = {kind.value for kind in APART_KINDS}
@@ -56,14 +56,16 @@ def worst_first(single: pd.DataFrame, outcome: Outcome) -> pd.DataFrame:
 
 
 def findings_of(outcome: Outcome, single: pd.DataFrame) -> list[dict[str, object]]:
-    """The budgets of the findings that occur, in the order in which they need a person."""
+    """Return the budgets of the findings that occur, those that need a person first."""
     unproven = single.loc[_is_unproven(single), "finding"].astype(str).value_counts()
     listed: list[dict[str, object]] = []
     occurring = [rule for rule in _budgets(outcome) if rule.broken]
     for rule in sorted(occurring, key=lambda rule: (rule.passed, not _asks(rule), -rule.broken)):
         kind, _, field = rule.detail.partition(" · ")
         where = " ".join(filter(None, (rule.where if rule.where != EVERYWHERE else "", field)))
-        reason = rule.reason.split(_ALLOWED_ENDS, 1)[-1]
+        # The page has a column for how many are allowed.
+        at_most = "unlimited" if rule.at_most is None else rule.at_most
+        reason = rule.reason.removeprefix(allowed(kind, at_most, ""))
         if not where and not _asks(rule) and (count := int(unproven.get(kind, 0))):
             reason += f" {count:,} of them {'is' if count == 1 else 'are'} not proven."
         listed.append({"kind": kind, "where": where, "rule": rule, "reason": reason})
@@ -73,8 +75,8 @@ def findings_of(outcome: Outcome, single: pd.DataFrame) -> list[dict[str, object
 def _budgets(outcome: Outcome) -> list[RuleResult]:
     """The rules on the number of each finding, those of one statement or field last."""
     budget = ExpectFindingToStayWithinItsBudget.__name__
-    found = [rule for rule in outcome.rules if rule.rule == budget]
-    return sorted(found, key=lambda rule: (rule.where != EVERYWHERE, " · " in rule.detail))
+    budgets = [rule for rule in outcome.rules if rule.rule == budget]
+    return sorted(budgets, key=lambda rule: (rule.where != EVERYWHERE, " · " in rule.detail))
 
 
 def _asks(rule: RuleResult) -> bool:

@@ -22,7 +22,7 @@ from expectations.outcome import Outcome
 from expectations.readers import ReaderFigures
 from expectations.templates import columns_as_json, template
 from polygon_fundamentals.field_map import Unit, primary_pairs
-from polygon_fundamentals.parity.kinds import APART_KINDS, Kind
+from polygon_fundamentals.parity.kinds import ABSENT_KINDS, APART_KINDS, Kind
 from polygon_fundamentals.parity.tolerances import Tolerances
 from polygon_fundamentals.statements import Statement
 
@@ -151,7 +151,7 @@ def _absent(review: Review) -> list[dict[str, object]]:
     columns = ["statement", "ticker", "state"]
     tickers = pd.read_parquet(review.frames / "tickers.parquet", columns=columns).astype(str)
     rows: list[dict[str, object]] = []
-    for kind in (Kind.MISSING, Kind.DELISTED, Kind.RENAMED):
+    for kind in ABSENT_KINDS:
         mine = tickers[tickers["state"] == kind.value].drop_duplicates()
         if not mine.empty:
             counts = mine["statement"].value_counts()

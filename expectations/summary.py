@@ -7,7 +7,13 @@ from datetime import date
 
 from expectations.outcome import Outcome
 from expectations.plugin.base import JsonObject
-from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, WITHOUT_V2_KINDS, Kind
+from polygon_fundamentals.parity.kinds import (
+    ABSENT_KINDS,
+    APART_KINDS,
+    DIFFERENCE_KINDS,
+    WITHOUT_V2_KINDS,
+    Kind,
+)
 from polygon_fundamentals.parity.totals import Parity
 
 
@@ -69,7 +75,7 @@ def make_summary(parity: Parity, asked: Asked, outcome: Outcome) -> JsonObject:
         "missing_periods": listed.to_dict("records"),
         "extra_periods": counts[Kind.EXTRA],
         "tickers_compared": len(present),
-        "tickers_absent": _numbers(parity, present),
+        "tickers_not_compared": _not_compared(parity, present),
         "tickers_total": asked.tickers_total,
         "sample": asked.sample,
         "seed": asked.seed if asked.sample is not None else None,
@@ -89,17 +95,17 @@ def make_summary(parity: Parity, asked: Asked, outcome: Outcome) -> JsonObject:
     }
 
 
-def _numbers(parity: Parity, present: set[str]) -> dict[str, int]:
-    """How many tickers are in no statement of v2, by what became of them.
+def _not_compared(parity: Parity, present: set[str]) -> dict[str, int]:
+    """Return how many tickers are in no statement of v2, by what became of them.
 
-    One of which more than one thing is said counts as the worst of them.
+    A ticker for which the statements differ counts as the worst of these.
     """
     absent = parity.absent_tickers
     numbers: dict[str, int] = {}
     known = present.copy()
-    for kind in (Kind.MISSING.value, Kind.DELISTED.value, Kind.RENAMED.value):
-        names = set(absent.loc[absent["kind"] == kind, "ticker"]) - known
+    for kind in ABSENT_KINDS:
+        names = set(absent.loc[absent["kind"] == kind.value, "ticker"]) - known
         known |= names
         if names:
-            numbers[kind] = len(names)
+            numbers[kind.value] = len(names)
     return numbers

@@ -94,6 +94,7 @@ def _updated(run: ledger.Run, given: DailyUpdateParameters) -> Report:
         f"{which}: the window was widened to {(window.last - window.first).days} days, so that it "
         f"goes back {counted(days_back, 'day')} from the first day that no run has covered"
         for which, window in windows.items()
+        # A weekend or a missed night widens it too, which nobody needs to read.
         if (window.last - window.first).days > 2 * days_back
     ]
     for note in notes:

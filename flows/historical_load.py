@@ -66,11 +66,11 @@ def _run_name() -> str:
 def historical_load(given: HistoricalLoadParameters) -> Report:
     """Load all history of the given tickers into the lake.
 
-    Name them with `tickers`, `tickers_file` or `universe`; without, it loads those of the lake.
-    Running it twice changes nothing, and a run that was cut off within the last day is continued
-    unless `resume` is off. `from_date` and
-    `to_date` are filing dates, both included. `original_dates` asks the vendor's filings index when
-    v2's periods were first filed; with a witness, SEC EDGAR first.
+    Name them with `tickers`, `tickers_file` or `universe`; without any of these, the tickers that
+    are in the lake are loaded. Running it twice changes nothing, and a run that was cut off within
+    the last day is continued unless `resume` is off. `from_date` and `to_date` are filing dates,
+    both included. `original_dates` asks the vendor's filings index when v2's periods were first
+    filed; with a witness, SEC EDGAR first.
     """
     if given.witness:
         load_edgar_settings()

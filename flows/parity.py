@@ -47,7 +47,7 @@ from tasks.witness import ask_witness, notes_of
 # In the ledger entry and on the first lines of an artifact; the lists are in the report.
 _IN_LEDGER = (
     "passed", "compared", "matched", "differences", "counted_apart", "missing_tickers",
-    "extra_periods", "tickers_compared", "tickers_absent", "tickers_total", "sample", "seed",
+    "extra_periods", "tickers_compared", "tickers_not_compared", "tickers_total", "sample", "seed",
     "v1_last_filing", "v1_is_frozen", "rules", "rules_broken", "report", "data_docs", "notes",
 )  # fmt: skip
 

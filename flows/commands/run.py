@@ -10,10 +10,10 @@ from flows.commands.output import Lines, finish
 from flows.commands.report_lines import switch_lines
 from flows.parameters.declaration import Parameters
 from flows.runtime import quiet, temporary_server
-from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.settings import (
     api_key,
+    existing_lake_root,
     lake_root,
     load_settings,
     server_configured,
@@ -30,13 +30,8 @@ def check_load(lake: str | None, base_url: str | None, *, makes_lake: bool) -> N
     load_settings(base_url)
     if not server_configured():
         api_key()
-    root = lake_root(lake)
-    if not makes_lake and not root.is_dir():
-        raise UsageError(
-            f"there is no lake at {root}: give its folder with --lake, or name its first tickers "
-            "with `historical-load --tickers AAPL,MSFT` or `--tickers-file FILE`"
-        )
-    Lake(root).prepare()
+    root = lake_root if makes_lake else existing_lake_root
+    Lake(root(lake)).prepare()
 
 
 def run_flow(

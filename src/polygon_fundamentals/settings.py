@@ -239,7 +239,10 @@ def existing_lake_root(argument: str | Path | None = None) -> Path:
     """
     root = lake_root(argument)
     if not root.is_dir():
-        raise UsageError(f"there is no lake at {root}; give its folder with --lake")
+        raise UsageError(
+            f"there is no lake at {root}; give its folder with --lake, or make one: "
+            "`polygon-fundamentals historical-load --tickers AAPL,MSFT`"
+        )
     return root
 
 

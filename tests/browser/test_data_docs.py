@@ -227,10 +227,10 @@ def test_the_command_that_accepts_a_case_accepts_that_case_alone(site: Site) -> 
         row: re.findall(r"<code>(polygon-fundamentals accept .*?)</code>", row) for row in rows
     }
     assert sum(map(len, commands.values())) >= 1
-    for row, [*found] in commands.items():
+    for row, given_commands in commands.items():
         # Whatever may occur without limit needs no acceptance.
-        assert not (found and (">rounding<" in row or ">line_<" in row))
-        for command in found:
+        assert not (given_commands and (">rounding<" in row or ">line_<" in row))
+        for command in given_commands:
             given = parser("flows").parse_args(shlex.split(html.unescape(command))[1:])
             assert given.finding
             assert given.reason == given.by == "…"

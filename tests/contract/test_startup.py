@@ -33,8 +33,8 @@ def test_a_command_does_not_load_the_code_of_a_server() -> None:
 
 def test_status_does_not_load_pandas() -> None:
     """Loading it takes 0.4 s, a fifth of a status of 6,000 companies, and none of it is used."""
-    told = run("-c", "import flows.lake_status, sys; print('pandas' in sys.modules)")
-    assert told.stdout.strip() == "False", told.stderr
+    done = run("-c", "import flows.lake_status, sys; print('pandas' in sys.modules)")
+    assert done.stdout.strip() == "False", done.stderr
 
 
 @pytest.mark.slow

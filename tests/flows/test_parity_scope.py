@@ -99,7 +99,7 @@ def test_tickers_that_v2_lacks_are_shown_and_not_compared(small: Lake, tmp_path:
     code, answer = call("parity", *where)
     assert (code, answer["absent_tickers"]) == (0, {"delisted": [gone]})
     assert (answer["tickers_compared"], answer["tickers_total"]) == (1, 2)
-    assert answer["tickers_absent"] == {"delisted": 1}
+    assert answer["tickers_not_compared"] == {"delisted": 1}
     assert "of 1 tickers (v1 has 2; 1 delisted)" in next(iter(parity_lines(answer)))
     page = " ".join(review_of(lake).split())
     link = '<a href="#absent">1 delisted</a>'

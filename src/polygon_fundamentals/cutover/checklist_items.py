@@ -101,7 +101,7 @@ def parity_item(case: Case) -> Verdict:
     looked_at = result.tickers_total if whole and not last.parameters.get("tickers") else None
     everything = looked_at is not None and looked_at >= len(tickers)
     enough = everything or (compared >= least and (whole or not case.retired))
-    absent = result.tickers_absent
+    absent = result.tickers_not_compared
     words = [
         "passed" if result.passed else "did not pass",
         f"{compared:,} of v1's {len(tickers):,} tickers compared",

@@ -39,14 +39,14 @@ class ParityResult:
     """What a run of `parity` answered; `sample` is None where the whole history was compared.
 
     `tickers_total` are v1's. Those were compared that have a value and that v2 has too;
-    `tickers_absent` counts those that v2 lacks, by what became of them. `report` is the file of the
-    values that are not matched, where the lake was at that time.
+    `tickers_not_compared` counts those that v2 lacks, by what became of them. `report` is the file
+    of the values that are not matched, where the lake was at that time.
     """
 
     passed: bool
     tickers_compared: int | None = None
     tickers_total: int | None = None
-    tickers_absent: Mapping[str, int] = field(default_factory=dict)
+    tickers_not_compared: Mapping[str, int] = field(default_factory=dict)
     sample: int | None = None
     report: str = ""
 

@@ -59,6 +59,8 @@ APART_KINDS = (
 WITHOUT_V2_KINDS = (Kind.LOST_IN_V2, Kind.NULL_IN_V2)
 
 # Findings on periods and tickers.
-COVERAGE_KINDS = (Kind.MISSING, Kind.DELISTED, Kind.RENAMED, Kind.EXTRA)
+# What may have become of a ticker that v2 lacks, the worst first.
+ABSENT_KINDS = (Kind.MISSING, Kind.DELISTED, Kind.RENAMED)
+COVERAGE_KINDS = (*ABSENT_KINDS, Kind.EXTRA)
 
 BUDGETED_KINDS = (*DIFFERENCE_KINDS, *APART_KINDS, *COVERAGE_KINDS)

@@ -109,7 +109,7 @@ def markdown(summary: Mapping[str, Any], parity: Parity, tolerances: Tolerances)
         "",
         f"{summary['compared']:,} values compared, {summary['matched']:,} equal; "
         f"{summary['tickers_compared']:,} of v1's {summary['tickers_total']:,} tickers"
-        f"{''.join(f', {n:,} {kind}' for kind, n in summary['tickers_absent'].items())}. "
+        f"{''.join(f', {n:,} {kind}' for kind, n in summary['tickers_not_compared'].items())}. "
         f"{summary['reach']}",
         "",
         *[f"- {note}" for note in summary["notes"]],

@@ -15,7 +15,7 @@ VALUE = {
 def report(**differences: int) -> dict[str, Any]:
     return {
         "passed": True, "compared": 9, "matched": 9, "tickers_compared": 1, "tickers_total": 1,
-        "tickers_absent": {},
+        "tickers_not_compared": {},
         "reach": "", "notes": [], "counted_apart": differences, "differences": differences,
         "rules_broken": [], "rules": 1, "missing_periods": [], "missing_tickers": [],
         "missing_values": [VALUE] * sum(differences.values()), "data_docs": "d/index.html",

@@ -45,7 +45,10 @@ def loaded(finished: subprocess.CompletedProcess[str]) -> set[str]:
 
 
 CASES = [
-    (["historical-load", "--lake", "/none"], "there is no lake at /none: give its folder with"),
+    (
+        ["historical-load", "--lake", "/none"],
+        "there is no lake at /none; give its folder with --lake, or make one",
+    ),
     (["historical-load", "--tickers", "A", "--universe", "all"], "not both"),
     (["historical-load", "--tickers", "A", "--from", "2024-13-01"], "write it as YYYY-MM-DD"),
     (

@@ -335,11 +335,11 @@ def test_tickers_without_a_value_in_v1_need_not_be_compared(ready: Lake, v1: str
     assert line.ok is True
     assert "1 of v1's 2 tickers compared, the others have no value to compare" in line.detail
     # What v2 lacks is not compared, and is named.
-    entry(ready, "parity", NOW, **run, tickers_total=2, tickers_absent={"delisted": 1})
+    entry(ready, "parity", NOW, **run, tickers_total=2, tickers_not_compared={"delisted": 1})
     line = lines(ready, v1=v1)["parity"]
     assert line.ok is True
     assert line.detail == "passed, 1 of v1's 2 tickers compared, 1 delisted, whole history"
-    none = {**run, "tickers_compared": 0, "tickers_absent": {"delisted": 2}}
+    none = {**run, "tickers_compared": 0, "tickers_not_compared": {"delisted": 2}}
     entry(ready, "parity", NOW, **none, tickers_total=2)
     assert "0 of v1's 2 tickers compared, 2 delisted" in unmet(lines(ready, v1=v1))["parity"]
     # The second ticker came after the run.

@@ -127,10 +127,10 @@ def lost_sums(has: Has, lost: set[tuple[str, int]]) -> set[tuple[str, int]]:
             | ({} if v2 is None else {DISCONTINUED: v2})
         )
     values = compare_statement(v1_table(IS, one), v2_table(IS, two), IS, TOLERANCES, {}).values
-    found = values[values["kind"] == "lost_in_v2"]
+    rows = values[values["kind"] == "lost_in_v2"]
     return {
         (timeframe, (end.year - 2023) * 4 + end.month // 3 - 1)
-        for timeframe, end in zip(found["timeframe"], found["period_end"], strict=True)
+        for timeframe, end in zip(rows["timeframe"], rows["period_end"], strict=True)
     }
 
 

@@ -75,8 +75,8 @@ def test_the_values_of_one_company_leave_the_cache_of_others_in_its_bucket(mine:
     neighbour = next(t for t in map("X{}".format, range(999)) if bucket_of(t) == bucket_of(first))
     for path in mine.root.rglob(ticker_file_name(other)):
         path.rename(path.with_name(ticker_file_name(neighbour)))
-    found = [comparison(mine, statement, QUESTION).findings for statement in Statement]
-    [(some, values)] = company_values(mine, QUESTION, [first], found)
+    findings = [comparison(mine, statement, QUESTION).findings for statement in Statement]
+    [(some, values)] = company_values(mine, QUESTION, [first], findings)
     assert list(some) == [first]
     assert set(values["ticker"]) == {first}
     for generation in Generation:
@@ -90,10 +90,10 @@ def test_the_values_of_companies_are_read_by_the_listings_of_the_plan(
 ) -> None:
     """To list a market again took 30 s, and 0.4 GB of memory while the report was made."""
     first, *_ = v1_tickers(mine)
-    found = [comparison(mine, statement, QUESTION).findings for statement in Statement]
+    findings = [comparison(mine, statement, QUESTION).findings for statement in Statement]
     listed: list[Dataset] = []
     monkeypatch.setattr(Dataset, "files", lambda dataset: listed.append(dataset) or iter(()))
-    [(_, values)] = company_values(mine, QUESTION, [first], found)
+    [(_, values)] = company_values(mine, QUESTION, [first], findings)
     assert (listed, set(values["statement"])) == ([], {s.value for s in Statement})
 
 
