@@ -1,4 +1,4 @@
-"""Which period of one list meets which of another: the same company, timeframe and period end."""
+"""Which periods of two lists are the same: of one company and timeframe, ended within ten days."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pandas as pd
 SAME_PERIOD_DAYS = 10
 
 Rows = npt.NDArray[np.int64]
+_KEY = ["company", "timeframe", "period_end"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +35,21 @@ def match_periods(v1: pd.DataFrame, v2: pd.DataFrame) -> Matches:
     within ten days of one another meet, if each is the other's only candidate. A record without a
     period end meets none.
     """
-    key = ["company", "timeframe", "period_end"]
-    left = v1[key].assign(left=np.arange(len(v1)))
-    right = v2[key].assign(right=np.arange(len(v2)))
+    left = v1[_KEY].assign(left=np.arange(len(v1)))
+    right = v2[_KEY].assign(right=np.arange(len(v2)))
     # A merge would take two missing dates for equal ones.
-    same = left.dropna(subset="period_end").merge(right, on=key, validate="one_to_one")
+    same = left.dropna(subset="period_end").merge(right, on=_KEY, validate="one_to_one")
     left_rest = left[~left["left"].isin(same["left"])]
     right_rest = right[~right["right"].isin(same["right"])]
 
-    near = left_rest.merge(right_rest, on=["company", "timeframe"], suffixes=("", "_v2"))
+    # Without the groups each period would be paired with all others of its company.
+    rest = pd.concat([left_rest, right_rest]).dropna(subset="period_end").sort_values(_KEY)
+    apart = rest.groupby(_KEY[:2])["period_end"].diff().dt.days
+    rest["group"] = (~(apart <= SAME_PERIOD_DAYS)).cumsum()
+    mine, theirs = (
+        rest.loc[rest[name].notna(), ["group", "period_end", name]] for name in ("left", "right")
+    )
+    near = mine.merge(theirs, on="group", suffixes=("", "_v2"))
     days = (near["period_end"] - near["period_end_v2"]).abs().dt.days
     near = near[days <= SAME_PERIOD_DAYS]
     sure = ~near["left"].duplicated(keep=False) & ~near["right"].duplicated(keep=False)
@@ -55,3 +62,29 @@ def match_periods(v1: pd.DataFrame, v2: pd.DataFrame) -> Matches:
         v1_alone=left.loc[~left["left"].isin(met["left"]), "left"].to_numpy(dtype=np.int64),
         v2_alone=right.loc[~right["right"].isin(met["right"]), "right"].to_numpy(dtype=np.int64),
     )
+
+
+def nearest_ends(periods: pd.DataFrame, others: pd.DataFrame) -> pd.Series[pd.Timestamp]:
+    """Return for each of `periods` the end under which `others` have it, NaT where they do not.
+
+    That is the nearest end within ten days. Both frames have `period_end`; the other columns of
+    `others`, such as `company` and `timeframe`, must be equal. The result has the index of
+    `periods`. It looks up what is said of a period; which records are compared, `match_periods`
+    decides.
+    """
+    same = [name for name in others.columns if name != "period_end"]
+    wanted = periods[[*same, "period_end"]].assign(row=np.arange(len(periods)))
+    known = others.drop_duplicates().assign(nearest=others["period_end"])
+    left, right = (
+        frame.dropna(subset="period_end").sort_values("period_end") for frame in (wanted, known)
+    )
+    met = pd.merge_asof(
+        left,
+        right,
+        on="period_end",
+        by=same,
+        direction="nearest",
+        tolerance=pd.Timedelta(days=SAME_PERIOD_DAYS),
+    )
+    nearest = met.set_index("row")["nearest"].reindex(np.arange(len(periods)))
+    return nearest.set_axis(periods.index)

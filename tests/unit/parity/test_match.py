@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pandas as pd
 import pytest
 
-from polygon_fundamentals.periods.match import match_periods
+from polygon_fundamentals.periods.match import match_periods, nearest_ends
 
 
 def periods(*ends: str, timeframe: str = "quarterly", company: str = "A") -> pd.DataFrame:
@@ -54,3 +56,34 @@ def test_a_record_without_a_period_end_meets_none() -> None:
     matches = match_periods(periods("2024-03-31", "NaT"), periods("NaT", "2024-03-31"))
     assert (matches.v1.tolist(), matches.v2.tolist()) == ([0], [1])
     assert (matches.v1_alone.tolist(), matches.v2_alone.tolist()) == ([1], [0])
+
+
+def test_many_other_dates_are_not_paired_with_one_another() -> None:
+    days = pd.date_range("1990-03-31", periods=500, freq="20D")
+    ours, theirs = periods(*map(str, days)), periods(*map(str, days + pd.Timedelta(days=1)))
+    tracemalloc.start()
+    found = match_periods(ours, theirs)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.v1.tolist() == found.v2.tolist() == list(range(500))
+    assert peak < 2_000_000
+
+
+@pytest.mark.parametrize(
+    ("end", "others", "nearest"),
+    [
+        ("2024-03-31", ["2024-03-30", "2024-03-31"], "2024-03-31"),
+        ("2024-03-31", ["2024-03-24", "2024-04-03"], "2024-04-03"),
+        ("2024-03-31", ["2024-03-30", "2024-03-30"], "2024-03-30"),
+        ("2024-03-31", ["2024-03-20", "2024-04-11"], "NaT"),
+        ("2024-03-31", [], "NaT"),
+        ("NaT", ["2024-03-31", "NaT"], "NaT"),
+    ],
+)
+def test_the_end_under_which_others_have_a_period(
+    end: str, others: list[str], nearest: str
+) -> None:
+    wanted = pd.concat([periods(end), periods("2024-03-31", company="B")]).set_axis([5, 3])
+    found = nearest_ends(wanted, periods(*others))
+    assert found.index.tolist() == [5, 3]
+    assert [str(day)[:10] for day in found] == [nearest, "NaT"]
