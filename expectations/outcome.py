@@ -50,7 +50,7 @@ class Outcome:
         validations = result.run_results.values()
         return cls(
             passed=bool(result.success),
-            rules=tuple(_rule(r, v.suite_name) for v in validations for r in v.results),
+            rules=tuple(rule_result(r, v.suite_name) for v in validations for r in v.results),
             said={v.suite_name: v.to_json_dict() for v in validations},  # type: ignore[no-untyped-call]
         )
 
@@ -65,7 +65,8 @@ class Outcome:
         return orjson.dumps(self.said, default=str, option=options)
 
 
-def _rule(result: Any, suite: str) -> RuleResult:
+def rule_result(result: Any, suite: str) -> RuleResult:
+    """Read what Great Expectations says of one rule of a suite."""
     config, content = result.expectation_config, result.result or {}
     kind: Any = get_expectation_impl(config.type)
     return RuleResult(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -19,22 +19,22 @@ from expectations.plugin import rules, values
 from polygon_fundamentals.business_days import STALE_DAYS, today_in_new_york
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity.frames import FRAMES
-from polygon_fundamentals.statements import Generation
+from polygon_fundamentals.statements import Generation, Statement
 from tests.builders.broken_lakes import BREAKS, CF, V1, V2, first_ticker, lose_period
 from tests.filled import change_rows, set_column
-from tests.unit.expectations.checking import checkpoint
+from tests.unit.expectations.checking import checkpoint, frames_of, judged
 
 
 def checked(lake: Lake, today: date | None = None) -> list[RuleResult]:
     """The results of all rules on the cash flow statements."""
-    return list(run_rules(lake, today).rules)
+    return judged(frames_of(lake, [CF], today or today_in_new_york()), [CF])
 
 
-def run_rules(lake: Lake, today: date | None = None) -> Outcome:
-    return checkpoint(lake, [CF], today or today_in_new_york())
+def run_checkpoint(lake: Lake, statements: Sequence[Statement] = (CF,)) -> Outcome:
+    return checkpoint(frames_of(lake, [CF], today_in_new_york()), statements)
 
 
-def test_no_frame_stays_in_memory_after_the_checkpoint(
+def test_every_rule_holds_on_identical_facts_and_no_frame_stays_in_memory(
     whole_lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Great Expectations keeps its context, and with it kept 350 MB of a market of 6,000."""
@@ -46,48 +46,61 @@ def test_no_frame_stays_in_memory_after_the_checkpoint(
         really(manager, batch_id, batch_data)
 
     monkeypatch.setattr(BatchManager, "save_batch_data", saved)
-    run_rules(whole_lake)
+    # The rules of the other statements hold too where there is nothing to judge.
+    outcome = run_checkpoint(whole_lake, list(Statement))
     gc.collect()
     assert len({id(frame) for frame in frames}) >= len(FRAMES)
     assert [frame() for frame in frames if frame() is not None] == []
+    assert outcome.passed
+    assert [r for r in outcome.rules if not r.passed or r.error] == []
+    every = {n for module in (rules, values) for n in vars(module) if n.startswith("Expect")}
+    assert {r.rule for r in outcome.rules} == every
+    assert {r.of for r in outcome.rules if r.suite == "tickers" and r.where == CF.value} == {3}
+    # A percentage is of all that was compared, not of what differs.
+    equal = [r for r in outcome.rules if r.rule == "ExpectV2ValueToEqualV1" and r.where == CF.value]
+    assert max(r.of for r in equal) > 20
 
 
-# The first way to break each rule is quick; `make test-all` runs them all.
-FIRST_OF_EACH = [
-    pytest.param(*case, marks=pytest.mark.slow if case[0] in [c[0] for c in BREAKS[:n]] else ())
-    for n, case in enumerate(BREAKS)
+# Rules that one lake can break beside each other; flows/test_parity_rules.py breaks each alone.
+TOGETHER: list[list[type]] = [
+    [
+        rules.ExpectEveryV1TickerToBeInV2,
+        rules.ExpectEveryV1PeriodToBeInV2,
+        rules.ExpectRecordKeyToBeUnique,
+        rules.ExpectV2FileToBeFlat,
+        rules.ExpectV2IdentityToHold,
+        rules.ExpectNoFilingDateInTheFuture,
+        rules.ExpectFiscalLabelsToBeV1s,
+        rules.ExpectPeriodNotToBeDoubled,
+    ],
+    [
+        values.ExpectFindingToStayWithinItsBudget,
+        rules.ExpectV2NotToLagBehindV1,
+        rules.ExpectCountPerTickerToBePlausible,
+    ],
+    [rules.ExpectFieldNotToBeLost, rules.ExpectNoFilingBeforeItsPeriodEnds],
+    [rules.ExpectNoFilingBeforeV1s],
 ]
 
 
-@pytest.mark.parametrize(("rule", "breaks", "detail", "least"), FIRST_OF_EACH)
-def test_just_the_broken_rule_fails(
-    broken_lake: Callable[[], Lake],
-    rule: type,
-    breaks: Callable[[Lake], None],
-    detail: str,
-    least: int,
-) -> None:
+@pytest.mark.parametrize("together", TOGETHER)
+def test_just_the_broken_rules_fail(broken_lake: Callable[[], Lake], together: list[type]) -> None:
     lake = broken_lake()
-    breaks(lake)
-    outcome = run_rules(lake)
-    assert not outcome.passed
-    failed = outcome.broken
-    assert [(r.rule, r.detail, r.error) for r in failed] == [(rule.__name__, detail, "")]
-    assert failed[0].broken >= least
-    # A rule on whole statements or fields names no ticker.
-    if failed[0].cases and failed[0].cases[0].get("ticker", "–") != "–":
-        tickers = {case["ticker"] for case in failed[0].cases}
-        assert tickers == {first_ticker_of(failed[0], lake)}
-
-
-def first_ticker_of(result: RuleResult, lake: Lake) -> str:
-    return sorted({ticker for _, ticker, _ in lake.dataset(V1, CF).files()})[0]
+    cases = [next(case for case in BREAKS if case[0] is rule) for rule in together]
+    for _, breaks, _, _ in cases:
+        breaks(lake)
+    failed = {(r.rule, r.detail): r.broken for r in checked(lake) if not r.passed}
+    least = {(rule.__name__, detail): number for rule, _, detail, number in cases}
+    assert failed.keys() == least.keys()
+    assert [name for name, number in failed.items() if number < least[name]] == []
 
 
 def test_what_great_expectations_says_names_each_case(broken_lake: Callable[[], Lake]) -> None:
     lake = broken_lake()
     lose_period(lake)
-    every = run_rules(lake).said["periods"]["results"]
+    outcome = run_checkpoint(lake)
+    assert not outcome.passed
+    every = outcome.said["periods"]["results"]
     [rule] = [r for r in every if not r["success"]]
     [case] = rule["result"]["partial_unexpected_index_list"]
     assert [case[n] for n in ("ticker", "timeframe", "period_end", "state")] == [
@@ -105,19 +118,6 @@ def test_periods_that_v2_has_alone_are_not_counted_as_v1s() -> None:
     )
     shown = rule._observed(rows, 3, rule._of(rows))
     assert shown == "3 of 10 periods of v1 (30 %); 5 periods in v2 alone"
-
-
-def test_every_rule_holds_on_identical_facts(whole_lake: Lake) -> None:
-    # The rules of the other statements hold too where there is nothing to judge.
-    outcome = checkpoint(whole_lake, [CF], today_in_new_york(), every_rule=True)
-    assert outcome.passed
-    assert [r for r in outcome.rules if not r.passed or r.error] == []
-    every = {n for module in (rules, values) for n in vars(module) if n.startswith("Expect")}
-    assert {r.rule for r in outcome.rules} == every
-    assert {r.of for r in outcome.rules if r.suite == "tickers" and r.where == CF.value} == {3}
-    # A percentage is of all that was compared, not of what differs.
-    equal = [r for r in outcome.rules if r.rule == "ExpectV2ValueToEqualV1" and r.where == CF.value]
-    assert max(r.of for r in equal) > 20
 
 
 def add_half_year(lake: Lake) -> None:
@@ -145,22 +145,13 @@ def file_in_the_year_one(lake: Lake) -> None:
     change_rows(lake, V1, CF, set_column("filing_date", lambda t: [date.min] * len(t)))
 
 
-@pytest.mark.parametrize(
-    ("makes_odd", "broken"),
-    [
-        (add_half_year, []),
-        (lose_ends, ["ExpectEveryV1PeriodToBeInV2"]),
-        (file_in_the_year_one, []),
-    ],
-)
-def test_odd_records_are_no_reason_to_give_no_answer(
-    broken_lake: Callable[[], Lake], makes_odd: Callable[[Lake], None], broken: list[str]
-) -> None:
+def test_odd_records_are_no_reason_to_give_no_answer(broken_lake: Callable[[], Lake]) -> None:
     lake = broken_lake()
-    makes_odd(lake)
-    results = checked(lake)
+    for makes_odd in (add_half_year, lose_ends, file_in_the_year_one):
+        makes_odd(lake)
+    results = run_checkpoint(lake).rules
     assert [r.error for r in results if r.error] == []
-    assert [r.rule for r in results if not r.passed] == broken
+    assert [r.rule for r in results if not r.passed] == ["ExpectEveryV1PeriodToBeInV2"]
 
 
 @pytest.mark.parametrize(
