@@ -254,7 +254,8 @@ def _wrong(what: str, dates: dict[tuple[str, date], date], folder: Path) -> str:
 def _settle(folder: Path, lake: Lake, url: str) -> Sequence[str]:
     from expectations.answer import TOLERANCES_FILE
     from polygon_fundamentals.parity.findings import StatementFindings
-    from polygon_fundamentals.parity.run import Question, compare_lake
+    from polygon_fundamentals.parity.plan import Question
+    from polygon_fundamentals.parity.run import compare_lake
     from polygon_fundamentals.parity.tolerances import load_tolerances
     from polygon_fundamentals.parity.witness_facts import CompanyFacts
     from polygon_fundamentals.parity.witness_run import open_companies, settle

@@ -31,7 +31,8 @@ from polygon_fundamentals.load.ratios import load_ratios
 from polygon_fundamentals.load.recorded import import_v1
 from polygon_fundamentals.load.window_v1 import update_v1
 from polygon_fundamentals.load.window_v2 import Window, update_v2
-from polygon_fundamentals.parity.run import Question, compare_lake
+from polygon_fundamentals.parity.plan import Question
+from polygon_fundamentals.parity.run import compare_lake
 from polygon_fundamentals.parity.tolerances import load_accepted, load_tolerances
 from polygon_fundamentals.reports import LoadReport
 from polygon_fundamentals.statements import V1_PATH, Generation, Statement, Timeframe

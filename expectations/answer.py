@@ -1,4 +1,4 @@
-"""From what was compared to the answer: the checkpoint, the report, the data docs."""
+"""From the findings to the answer: the checkpoint, the report, the data docs."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from polygon_fundamentals.parity.company_values import company_values
 from polygon_fundamentals.parity.findings import StatementFindings
 from polygon_fundamentals.parity.frames import accessions, names_of, write_frames
 from polygon_fundamentals.parity.kinds import WITHOUT_V2_KINDS
+from polygon_fundamentals.parity.plan import Question
 from polygon_fundamentals.parity.relaxed import relaxed
 from polygon_fundamentals.parity.report import markdown, write_report
-from polygon_fundamentals.parity.run import Question
 from polygon_fundamentals.parity.tolerances import Accepted, Tolerances
 from polygon_fundamentals.parity.totals import Parity, merge
 
@@ -47,20 +47,15 @@ REPORTS_KEPT = 10
 CSVS_KEPT = 1
 # For the picture of how the findings went, run by run.
 SUMMARIES_KEPT = 60
-# Of the values that v2 lacks; the report has all of them.
+# Of the values that v2 lacks; the report lists all of them.
 VALUES_LISTED = 20
 ACCEPTED_FILE = FOLDER / "accepted.yaml"
 _AS_IF = "compared as if today were {}; status, checklist and sign-off leave this run out"
 
 
-def parity_folder(lake: Lake) -> Path:
-    """Return `ops/parity`, with the data docs and the reports."""
-    return lake.ops / "parity"
-
-
 @dataclass(frozen=True)
 class _Places:
-    """Where a run's answer is written, and since when it is being asked for."""
+    """Where a run writes its answer; `stamp` is when it began, `home` is `ops/parity`."""
 
     home: Path
     run: str
@@ -90,13 +85,13 @@ def answer(
     tolerances: Tolerances,
     accepted: Sequence[Accepted],
 ) -> JsonObject:
-    """Return whether v2 may take over, with all that says so; write project, data docs and report.
+    """Run the checkpoint, which decides whether v2 may take over; return the run's result.
 
-    The checkpoint decides. The result holds what `parity --json` prints, and `markdown`.
-    `all_findings`: one a statement.
+    Writes the Great Expectations project, the data docs and the report. The result holds what
+    `parity --json` prints, and `markdown`. `all_findings` has one entry per statement.
     """
     give_free_memory_back()  # of the comparison
-    at = _Places(parity_folder(lake), asked.run, datetime.now(UTC))
+    at = _Places(lake.ops / "parity", asked.run, datetime.now(UTC))
     parity = merge(findings.totals(accepted) for findings in all_findings)
     question = Question(tolerances, tuple(accepted), {}, asked.today)
     lake.ops.joinpath("locks").mkdir(parents=True, exist_ok=True)
@@ -154,7 +149,7 @@ def answer(
 def _decide(
     built: Path, at: _Places, all_findings: Sequence[StatementFindings], question: Question
 ) -> Outcome:
-    """Write the frames and the project, and return what the checkpoint says of them."""
+    """Write the frames and the project; return the result of the checkpoint."""
     settings = project.read_settings(at.home / "gx")
     actions = project.read_actions(at.home / "gx")
     rows = write_frames(at.frames, all_findings, question.tolerances, question.today)
@@ -171,7 +166,7 @@ def _decide(
 
 
 def _write_pages(site: Path, at: _Places, review: Review) -> None:
-    """Write the review page, as the newest and as this run's, which lies one folder deeper."""
+    """Write the review page twice: as the newest, and as this run's, one folder deeper."""
     for folder in ("reviews", "companies"):
         (site / folder).mkdir(exist_ok=True)
     page = make_review(review)
@@ -182,7 +177,7 @@ def _write_pages(site: Path, at: _Places, review: Review) -> None:
 
 
 def _no_longer_applied(parity: Parity, asked: Asked) -> list[str]:
-    """The entries of accepted.yaml that no difference fits any more, counted, with the first."""
+    """A note on the entries of accepted.yaml that no difference fits any more, if there are any."""
     unused = [one for result in parity.results for one in result.unused_acceptances]
     if not unused or asked.named or asked.sample is not None:
         return []
@@ -195,7 +190,7 @@ def _no_longer_applied(parity: Parity, asked: Asked) -> list[str]:
 
 
 def _missing_values(all_findings: Sequence[StatementFindings]) -> list[JsonObject]:
-    """The first values that v1 has and v2 lacks, in a period that both have; lost ones first."""
+    """The first values that only v1 has in a period that both have; those `lost_in_v2` first."""
     names = ["statement", "ticker", "timeframe", "period_end", "v2_field", "v1_value"]
     listed: list[JsonObject] = []
     for kind, findings in product(WITHOUT_V2_KINDS, all_findings):
@@ -206,7 +201,7 @@ def _missing_values(all_findings: Sequence[StatementFindings]) -> list[JsonObjec
 
 
 def _earlier(reports: Path) -> list[JsonObject]:
-    """The summaries of the runs before, oldest first; of earlier versions only what they have."""
+    """The summaries of the earlier runs, oldest first; those of older versions have fewer keys."""
     summaries = []
     for path in sorted(reports.parent.glob("*/summary.json")):
         try:
@@ -220,7 +215,7 @@ def _earlier(reports: Path) -> list[JsonObject]:
 
 
 def _prune(reports: Path) -> None:
-    """Remove old reports, and of those that stay the CSV of what their Parquet file holds too."""
+    """Remove old reports, and from those that stay the CSV copy of their Parquet file."""
     newest_first = sorted(reports.iterdir(), reverse=True)
     for old in newest_first[SUMMARIES_KEPT:]:
         shutil.rmtree(old, ignore_errors=True)

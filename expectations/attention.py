@@ -1,4 +1,4 @@
-"""What of the findings needs a person, and the order in which a reviewer meets them."""
+"""Which findings need a person, and the order in which a reviewer sees them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from expectations.plugin.values import ExpectFindingToStayWithinItsBudget
 from expectations.value_rules import allowed
 from polygon_fundamentals.parity.kinds import APART_KINDS, Kind
 
-# Whether a person is to look at a case: it is allowed, was decided by others, or is to be decided.
+# What a person has to do about a case: nothing, read what others decided, or decide.
 ALLOWED, TO_READ, TO_DECIDE = 0, 1, 2
 _DECIDED = (Kind.RESTATED_PROVEN.value, Kind.ACCEPTED.value)
 
 
 def attention_of(single: pd.DataFrame, outcome: Outcome) -> pd.Series[int]:
-    """Return for each case whether a person is to look: not, to read it, or to decide on it.
+    """Return for each case whether a person has to read it, has to decide on it, or neither.
 
-    Whatever has a budget can be accepted, which changes the answer.
+    A person decides on every finding with a limited budget: accepting it changes the answer.
     """
     finding = single["finding"].astype(str)
     attention = pd.Series(ALLOWED, index=single.index).mask(finding.isin(_DECIDED), TO_READ)
@@ -35,10 +35,10 @@ def attention_of(single: pd.DataFrame, outcome: Outcome) -> pd.Series[int]:
 
 
 def worst_first(single: pd.DataFrame, outcome: Outcome) -> pd.DataFrame:
-    """Return the cases in the order in which a reviewer should meet them.
+    """Return the cases in the order in which a reviewer should see them.
 
     First the findings over their budgets, then what else needs a person, what is allowed, and what
-    cannot be compared; within each the largest difference first.
+    cannot be compared; within each group the largest difference first.
     """
     over = {rule.detail.split(" · ")[0] for rule in outcome.broken if rule.suite == "values"}
     apart = {kind.value for kind in APART_KINDS}
@@ -51,7 +51,7 @@ def worst_first(single: pd.DataFrame, outcome: Outcome) -> pd.DataFrame:
     is_open = attention > ALLOWED
     rank = rank.mask(is_open, 3 - attention).mask(is_open & finding.isin(over), 0)
     size = single["difference"].abs() / single["v1_value"].abs().clip(lower=1.0)
-    # Not `sort_values`, which first looks for equal ones among millions of sizes.
+    # Not `sort_values`, which first looks for duplicates among millions of sizes.
     return single.iloc[np.lexsort((-size.fillna(-1).to_numpy(), rank.to_numpy()))]
 
 
@@ -80,7 +80,7 @@ def _budgets(outcome: Outcome) -> list[RuleResult]:
 
 
 def _asks(rule: RuleResult) -> bool:
-    """Whether a finding is one that a person reads: not one of which any number may occur."""
+    """Whether a person has to read or decide on a finding: any number may occur of the others."""
     return rule.at_most is not None or rule.detail.partition(" · ")[0] in _DECIDED
 
 

@@ -21,7 +21,7 @@ def stacked(
     unit: str,
     colours: Sequence[str],
 ) -> str:
-    """Return horizontal bars, one per label, each of the parts that `series` names."""
+    """Return horizontal bars, one per label, stacked from the parts in `series`."""
     pygal, options = _tools(title, colours)
     chart = pygal.HorizontalStackedBar(
         height=180 + 24 * len(labels), legend_at_bottom_columns=2, **options
@@ -38,7 +38,7 @@ def lines(
     series: Mapping[str, Sequence[float | None]],
     colours: Sequence[str],
 ) -> str:
-    """Return a line for each series over the labels."""
+    """Return one line per series over the labels."""
     pygal, options = _tools(title, colours)
     chart = pygal.Line(height=380, x_label_rotation=25, dots_size=4, include_x_axis=True, **options)
     chart.x_labels = list(labels)
@@ -48,7 +48,7 @@ def lines(
 
 
 def bars(title: str, labels: Sequence[str], series: Mapping[str, Sequence[int]]) -> str:
-    """Return bars side by side for each label."""
+    """Return the bars of each label side by side."""
     pygal, options = _tools(title)
     chart = pygal.Bar(height=340, **options)
     chart.x_labels = list(labels)
@@ -78,12 +78,11 @@ def _tools(title: str, colours: Sequence[str] = COLOURS) -> tuple[Any, dict[str,
 
 def _svg(chart: Any) -> str:
     chart.add_xml_filter(_still)
-    text: str = chart.render(is_unicode=True)
-    return text
+    return chart.render(is_unicode=True)
 
 
 def _still(root: Any) -> Any:
-    """The picture without scripts, named for screen readers, its values as titles on hover."""
+    """The picture without scripts, labelled for screen readers, with its values as tooltips."""
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag in ("script", f"{_SVG}script"):

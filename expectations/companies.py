@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from expectations.templates import columns_as_json, template
 
-# A page is some 0.3 MB, and its values are compared once more: those that need a look.
+# A page takes some 0.3 MB, and its values are compared once more.
 COMPANIES_SHOWN = 25
 LONGEST_NAME = 200
 
@@ -33,7 +33,7 @@ def _file_of(ticker: str) -> str:
 def write_pages(
     site: Path, tickers: Sequence[str], values: pd.DataFrame, names: Mapping[str, str]
 ) -> None:
-    """Write a page for each of some tickers to `site`; `values` has every pair of theirs."""
+    """Write a page for each of some tickers to `site`; `values` has all of their pairs."""
     company = template("company.html")
     for ticker in tickers:
         rows = values[values["ticker"] == ticker]
@@ -42,7 +42,6 @@ def write_pages(
 
 
 def _as_json(rows: pd.DataFrame) -> Markup:
-    """The values of a company by column."""
     texts = {
         name: rows[name].astype(object).fillna("")
         for name in ("statement", "timeframe", "v2_field", "kind", "detail")

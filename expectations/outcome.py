@@ -16,10 +16,10 @@ EVERYWHERE = "all statements"
 
 @dataclass(frozen=True)
 class RuleResult:
-    """One rule on one frame: `broken` of `of` cases. `error`: it could not be evaluated.
+    """One rule on one frame: `broken` of `of` cases; `error` says why it could not be evaluated.
 
     `reason` is the rule's first note: how many cases are allowed, and why. `at_most` is that
-    number, None where any number is.
+    number, None for any number.
     """
 
     rule: str
@@ -38,7 +38,7 @@ class RuleResult:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a checkpoint; `passed` is its `success`, and nothing else is."""
+    """The result of a checkpoint; `passed` is its `success` and nothing else."""
 
     passed: bool
     rules: tuple[RuleResult, ...]
@@ -46,7 +46,7 @@ class Outcome:
 
     @classmethod
     def of(cls, result: CheckpointResult) -> Outcome:
-        """Read the result of the stored checkpoint, or of one that somebody added rules to."""
+        """Return the outcome of the stored checkpoint, or of one that somebody added rules to."""
         validations = result.run_results.values()
         return cls(
             passed=bool(result.success),
@@ -68,6 +68,8 @@ class Outcome:
 def rule_result(result: Any, suite: str) -> RuleResult:
     """Read what Great Expectations says of one rule of a suite."""
     config, content = result.expectation_config, result.result or {}
+    # Great Expectations keeps notes as one text or as a list.
+    notes = [config.notes] if isinstance(config.notes, str) else config.notes
     kind: Any = get_expectation_impl(config.type)
     return RuleResult(
         rule=kind.__name__,
@@ -80,11 +82,6 @@ def rule_result(result: Any, suite: str) -> RuleResult:
         of=int(content.get("element_count", 0)),
         cases=content.get("partial_unexpected_index_list") or [],
         error="; ".join(exceptions_of(result)),
-        reason=_first_note(config.notes),
+        reason=next(iter(notes or ()), ""),
         at_most=config.kwargs.get("at_most"),
     )
-
-
-def _first_note(notes: str | list[str] | None) -> str:
-    """The first note of a rule, which Great Expectations keeps as one text or as a list."""
-    return notes if isinstance(notes, str) else next(iter(notes or ()), "")

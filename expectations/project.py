@@ -60,7 +60,7 @@ class ProjectError(UsageError):
 
 
 def read_actions(project: Path) -> list[JsonObject]:
-    """Return the actions of the stored checkpoint besides ours; raises ProjectError."""
+    """Return the actions that users added to the stored checkpoint. Raises ProjectError."""
     path = project / "checkpoints" / f"{NAME}.json"
     try:
         actions = orjson.loads(path.read_bytes())["actions"]
@@ -72,7 +72,7 @@ def read_actions(project: Path) -> list[JsonObject]:
 
 
 def read_settings(project: Path) -> JsonObject:
-    """Return what great_expectations.yml says; empty where there is none. Raises ProjectError."""
+    """Return the settings in great_expectations.yml, empty without one. Raises ProjectError."""
     path = project / "great_expectations.yml"
     version = project / "format"
     if version.is_file() and version.read_text().strip() != str(FORMAT):
@@ -92,14 +92,10 @@ def read_settings(project: Path) -> JsonObject:
 
 
 def _nonsense(path: Path, what: str) -> ProjectError:
+    root = next((p for p in path.parents if p.name == "gx"), path.parent)
     return ProjectError(
-        f"{path} {what}; correct it, or move {_root_of(path)} away: "
-        "the next run of parity creates it again"
+        f"{path} {what}; correct it, or move {root} away: the next run of parity creates it again"
     )
-
-
-def _root_of(path: Path) -> Path:
-    return next((p for p in path.parents if p.name == "gx"), path.parent)
 
 
 def write_project(
@@ -169,9 +165,9 @@ def _store(kind: str, folder: str, **more: str) -> JsonObject:
 def _settings(names: Iterable[str], frames: Path) -> JsonObject:
     """Our part of great_expectations.yml.
 
-    The path of the frames is absolute: Great Expectations takes a relative one from wherever the
-    process was started. One source a frame: validators of one source can evaluate another's batch
-    (seen with 1.24.1).
+    The path of the frames is absolute, since Great Expectations resolves a relative one from the
+    process's working directory. Each frame has a source of its own, since validators of one source
+    can evaluate the batch of another asset (seen with 1.24.1).
     """
     pages = {"view": {"module_name": PLUGIN, "class_name": "ParityPages"}}
     return {
@@ -230,11 +226,10 @@ def _source(name: str, frames: Path) -> JsonObject:
 
 
 def run_checkpoint(project: Path, stored: Path, run: str, started: datetime) -> CheckpointResult:
-    """Run the checkpoint of a project on its frames; the project keeps the results and the site.
+    """Run the checkpoint of a project on its frames; its results and site go to the project.
 
-    `stored` is where the lake has the project, for messages: `project` is one in the making.
-
-    Raises ProjectError where Great Expectations cannot make sense of what the user added.
+    `project` is still being built; `stored` is its place in the lake, for messages. Raises
+    ProjectError where Great Expectations cannot read what a user added.
     """
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     path = list(sys.path)

@@ -1,7 +1,7 @@
-"""How a project and its site get into their place.
+"""How a project and its site are put in place.
 
-A run builds them in a folder beside and puts them in place file by file, the site's index last. So
-a run that is killed at any moment leaves the last whole project and site.
+A run builds them in a folder beside and puts them in place file by file, the site's index last, so
+that a run that is killed at any moment leaves a whole project and site.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ RUNS_KEPT = 10
 
 @contextmanager
 def building(parity: Path, run: str) -> Iterator[Path]:
-    """Yield a folder with a copy of `gx` and `data_docs` as they are; it is gone afterwards.
+    """Yield a folder with a copy of `gx` and `data_docs`, and remove it afterwards.
 
-    Whoever builds holds the lock of the lake's checkpoint: what other builds left is removed.
+    Needs the lock of the lake's checkpoint, since it removes what killed builds left.
     """
     for dead in parity.glob(".building-*"):
         shutil.rmtree(dead, ignore_errors=True)
@@ -37,7 +37,7 @@ def building(parity: Path, run: str) -> Iterator[Path]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a folder; results and their pages, which nobody writes again, as links."""
+    """Copy a folder; link results and their pages, which are never rewritten."""
     for path in _files(source):
         relative = path.relative_to(source)
         if relative.parts[0] in ("plugins", "static", "runs", "companies"):
@@ -51,7 +51,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _prune(validations: Path) -> None:
-    """Remove the results of all but the newest runs; one more is to come."""
+    """Remove the results of all but the newest runs, leaving room for one more."""
     runs = sorted({p.name for p in validations.glob("*/*") if p.is_dir()}, reverse=True)
     for run in runs[RUNS_KEPT - 1 :]:
         for folder in validations.glob(f"*/{run}"):
@@ -73,9 +73,9 @@ def _forget_unpublished(folder: Path) -> None:
 
 
 def publish(built: Path, parity: Path, frames: Path) -> None:
-    """Put a built project and site in the place of the last ones, the index last.
+    """Replace the last project and site by those just built, the index last.
 
-    Then what is no longer part of them goes, and the frames of other runs.
+    Then remove what is no longer part of them, and the frames of other runs.
     """
     last = built / "data_docs" / "index.html"
     every = [p for name in ("gx", "data_docs") for p in _files(built / name) if p != last]

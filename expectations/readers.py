@@ -1,4 +1,4 @@
-"""The readers' own figures: what their checks said of v1 and of v2, for the review page."""
+"""The figures of the readers' checks, on v1 and on v2, for the review page."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ FIGURES_SHOWN = 200
 
 @dataclass(frozen=True)
 class ReaderFigures:
-    """What the last drill or cutover compared; `rows` as shown, what differs first.
+    """What the last drill or cutover compared; `rows` as shown, those that differ first.
 
-    `met` says whether as many figures agree as each check asks for.
+    `met` says whether as many figures agree as each check requires.
     """
 
     at: datetime
@@ -31,7 +31,7 @@ class ReaderFigures:
 
     @property
     def day(self) -> str:
-        """When they were compared, in words."""
+        """When they were compared, as text."""
         return f"{self.at:%Y-%m-%d %H:%M} UTC"
 
 

@@ -1,4 +1,4 @@
-"""The review page: what somebody reads who must decide whether v2 may take over."""
+"""The review page, for the person who decides whether v2 may take over."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from polygon_fundamentals.parity.kinds import ABSENT_KINDS, APART_KINDS, Kind
 from polygon_fundamentals.parity.tolerances import Tolerances
 from polygon_fundamentals.statements import Statement
 
-# A page of some 3 MB: a browser opens it at once, and the report has what does not fit.
+# A page of some 3 MB, which a browser opens at once; the report has the cases beyond that.
 CASES_SHOWN = 50_000
 FIELDS_DRAWN = 25
 RUNS_DRAWN = 30
@@ -38,8 +38,8 @@ _TEXTS = (
 )  # fmt: skip
 _NUMBERS = ("v1_value", "v2_value", "difference")
 _DAYS = ("period_end", "v1_filing_date", "v2_filing_date")
-# What the order of the cases is made of, and what the pictures count. A market has five million
-# values: with all columns they would take a gigabyte.
+# The columns that order the cases, and those that the pictures count. A market has five million
+# values, which would take a gigabyte with all columns.
 _ORDERED_BY = (
     "ticker", "statement", "v2_field", "finding", "detail", "difference", "v1_value",
 )  # fmt: skip
@@ -48,11 +48,11 @@ _COUNTED = ("statement", "ticker", "v2_field", "finding", "count")
 
 @dataclass(frozen=True)
 class Review:
-    """What the page is made of.
+    """What the page shows.
 
-    `summaries`: those of the runs so far, this one last. `accessions`: the number of the SEC
-    filing that v1 names, by ticker, timeframe and period end. `companies`: the tickers that have a
-    page of their own.
+    `summaries` are those of all runs, this one last; `accessions` the numbers of the SEC filings
+    that v1 names, by ticker, timeframe and period end; `companies` the tickers that have a page of
+    their own.
     """
 
     frames: Path
@@ -66,7 +66,7 @@ class Review:
 
 
 def make_review(review: Review) -> str:
-    """Return the page: one file, which asks no other for anything."""
+    """Return the page as one file that loads no other."""
     path = review.frames / "values.parquet"
     single = _single(path)
     cases = worst_first(single, review.outcome)
@@ -98,7 +98,7 @@ def make_review(review: Review) -> str:
 
 
 def worst_tickers(frames: Path, outcome: Outcome, most: int) -> list[str]:
-    """Return the tickers whose cases come first on the page; others fill up in their order."""
+    """Return `most` tickers: those whose cases come first on the page, then the others by name."""
     cases = worst_first(_single(frames / "values.parquet"), outcome)
     every = pd.read_parquet(frames / "tickers.parquet", columns=["ticker"])["ticker"]
     ordered = [*cases["ticker"].astype(str).unique(), *sorted(every.astype(str).unique())]
@@ -106,13 +106,13 @@ def worst_tickers(frames: Path, outcome: Outcome, most: int) -> list[str]:
 
 
 def _single(path: Path) -> pd.DataFrame:
-    """Return the single values of a frame, by their positions; of its columns those to order by."""
+    """Return the single values of a frame, indexed by position, with the columns to order by."""
     values = pd.read_parquet(path, columns=list(_ORDERED_BY))
     return values[values["ticker"].notna()]
 
 
 def _rows(path: Path, positions: npt.NDArray[np.int64]) -> pd.DataFrame:
-    """Return some rows of a frame in the order of their positions; a part of it is in memory."""
+    """Return some rows of a frame in the order of `positions`, reading one row group at a time."""
     columns = [name for name in (*_TEXTS, *_NUMBERS, *_DAYS) if name != "accession"]
     with pq.ParquetFile(path) as file:
         parts = [file.schema_arrow.empty_table().select(columns)]
@@ -126,8 +126,7 @@ def _rows(path: Path, positions: npt.NDArray[np.int64]) -> pd.DataFrame:
                 places.append(mine)
             start = end
     table = pa.concat_tables(parts).unify_dictionaries()
-    frame: pd.DataFrame = table.take(pa.array(np.argsort(np.concatenate(places)))).to_pandas()
-    return frame
+    return table.take(pa.array(np.argsort(np.concatenate(places)))).to_pandas()
 
 
 def _sentence(summary: Mapping[str, Any], outcome: Outcome) -> str:
@@ -147,7 +146,7 @@ def _sentence(summary: Mapping[str, Any], outcome: Outcome) -> str:
 
 
 def _absent(review: Review) -> list[dict[str, object]]:
-    """The tickers that v2 lacks: of each state how many in each statement, and which."""
+    """The tickers that v2 lacks, by state: how many in each statement, and which."""
     columns = ["statement", "ticker", "state"]
     tickers = pd.read_parquet(review.frames / "tickers.parquet", columns=columns).astype(str)
     rows: list[dict[str, object]] = []
@@ -166,7 +165,6 @@ def _absent(review: Review) -> list[dict[str, object]]:
 
 
 def _as_json(cases: pd.DataFrame) -> Markup:
-    """The cases by column."""
     texts = {name: cases[name] for name in _TEXTS}
     texts |= {name: cases[name].dt.strftime("%Y-%m-%d") for name in _DAYS}
     fields = cases["statement"].astype(str) + "." + cases["v2_field"].astype(str)
@@ -185,7 +183,7 @@ def _units() -> dict[str, str]:
 
 def _pictures(review: Review) -> list[dict[str, object]]:
     values = pd.read_parquet(review.frames / "values.parquet", columns=list(_COUNTED))
-    # One colour a finding, in all pictures.
+    # A finding has the same colour in all pictures.
     kinds = {kind for run in review.summaries[-RUNS_DRAWN:] for kind in run["differences"]}
     kinds |= set(map(str, values["finding"].unique()))
     colours = dict(zip((k.value for k in Kind if k in kinds), cycle(charts.COLOURS), strict=False))
@@ -209,15 +207,11 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _compared(values: pd.DataFrame) -> pd.DataFrame:
-    apart = [kind.value for kind in APART_KINDS]
-    return values[~values["finding"].isin(apart)]
-
-
 def _by_field(values: pd.DataFrame, colours: Mapping[str, str]) -> dict[str, object] | None:
+    compared = values[~values["finding"].isin([kind.value for kind in APART_KINDS])]
     # Summed before the fields get their names: a text for each of millions of rows is too much.
     by = ["v2_field", "statement", "finding"]
-    mine = _compared(values).groupby(by, observed=True)["count"].sum().reset_index()
+    mine = compared.groupby(by, observed=True)["count"].sum().reset_index()
     mine = mine.assign(field=mine["v2_field"].astype(str) + " · " + mine["statement"].astype(str))
     table = mine.pivot_table(
         index="field", columns="finding", values="count", aggfunc="sum", fill_value=0, observed=True
@@ -225,20 +219,20 @@ def _by_field(values: pd.DataFrame, colours: Mapping[str, str]) -> dict[str, obj
     table.columns = table.columns.astype(str)
     if table.empty:
         return None
-    compared = table.sum(axis=1)
+    total = table.sum(axis=1)
     unequal = table.drop(columns=[Kind.MATCHED.value], errors="ignore")
     unequal = unequal.loc[:, unequal.sum() > 0]
-    share = unequal.sum(axis=1).div(compared)
-    differing = share[share > 0] if share.any() else share  # all equal: the numbers stay
+    share = unequal.sum(axis=1).div(total)
+    differing = share[share > 0] if share.any() else share  # all equal: the table is still shown
     top = differing.sort_values(ascending=False).head(FIELDS_DRAWN).index
-    shares = unequal.loc[top].div(compared.loc[top], axis=0) * 100
+    shares = unequal.loc[top].div(total.loc[top], axis=0) * 100
     name = "Differences by field and finding, in percent of the values compared"
     series = {str(c): shares[c].tolist() for c in shares}
     svg = charts.stacked(
         name, [str(f) for f in top], series, "%", [colours[kind] for kind in series]
     )
-    whole = table.loc[compared.sort_values(ascending=False).index].reset_index()
-    whole.insert(1, "compared", whole["field"].map(compared))
+    whole = table.loc[total.sort_values(ascending=False).index].reset_index()
+    whole.insert(1, "compared", whole["field"].map(total))
     return _picture(name, svg, whole)
 
 
@@ -282,7 +276,7 @@ def _coverage(frames: Path) -> dict[str, object] | None:
     drawn = table.loc[:, table.any()]  # a legend of what is drawn
     series = {str(column): drawn[column].astype(int).tolist() for column in drawn}
     svg = charts.bars(name, [str(year) for year in table.index], series)
-    # A year is a name, and gets no thousands separator.
+    # As text, since a year has no thousands separator.
     return _picture(
         name, svg, table.set_axis(table.index.astype(str)).rename_axis("year").reset_index()
     )

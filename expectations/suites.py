@@ -22,7 +22,7 @@ from polygon_fundamentals.parity.tolerances import Accepted, Rule, Tolerances
 from polygon_fundamentals.parity.totals import PRESENT
 from polygon_fundamentals.statements import Generation, Statement
 
-# What tells the rules of one class apart.
+# The arguments that distinguish the rules of one class.
 _SCOPE = ("statement", "identity", "v2_field", "finding")
 _SUITES = {
     "tickers": "Each ticker of v1, and what became of it in v2.",
@@ -39,7 +39,7 @@ _SUITES = {
 
 
 def identity(*names: str) -> str:
-    """Return the id that Great Expectations keeps a thing under: the same in every lake."""
+    """Return the id of an object of Great Expectations, which is the same in every lake."""
     return str(uuid5(NAMESPACE_URL, "polygon-fundamentals/parity/" + "/".join(names)))
 
 
@@ -71,17 +71,6 @@ def _suite(name: str, expectations: Iterable[Expectation]) -> ExpectationSuite:
     return suite
 
 
-def _states(tolerances: Tolerances, *kinds: Kind) -> tuple[dict[str, int | None], list[str]]:
-    """How often each state is allowed in one statement, and why."""
-    budgets = {kind.value: tolerances.budgets[kind] for kind in kinds}
-    limits: dict[str, int | None] = {PRESENT: None}
-    limits |= {kind: limit_of(budget) for kind, budget in budgets.items()}
-    return limits, [
-        allowed(kind, b.at_most, f"Each statement is counted separately. {b.reason}")
-        for kind, b in budgets.items()
-    ]
-
-
 def _each(
     kind: Callable[..., Expectation],
     rule: Rule,
@@ -89,7 +78,7 @@ def _each(
     statements: Iterable[Statement] = Statement,
     **more: Any,
 ) -> Iterator[Expectation]:
-    """Yield a rule for each statement, that may be broken as often as tolerances.yaml says."""
+    """Yield a rule for each statement, which may be broken as often as tolerances.yaml allows."""
     notes = [f"At most {rule.at_most} cases may break the rule. {rule.reason}"]
     more |= {"at_most": rule.at_most, "notes": notes, "description": description}
     return (kind(statement=statement.value, **more) for statement in statements)
@@ -99,7 +88,12 @@ def _each_state(
     kind: Callable[..., Expectation], tolerances: Tolerances, kinds: Sequence[Kind], why: str
 ) -> Iterator[Expectation]:
     """Yield a rule for each statement on how often each state is allowed."""
-    limits, notes = _states(tolerances, *kinds)
+    budgets = {kind.value: tolerances.budgets[kind] for kind in kinds}
+    limits = {PRESENT: None, **{kind: limit_of(budget) for kind, budget in budgets.items()}}
+    notes = [
+        allowed(kind, b.at_most, f"Each statement is counted separately. {b.reason}")
+        for kind, b in budgets.items()
+    ]
     more = {"may_stand": limits, "at_most": 0, "notes": notes, "description": why}
     return (kind(statement=statement.value, **more) for statement in Statement)
 

@@ -1,4 +1,4 @@
-"""What a run was asked, and what it came to: the facts of the pages, `--json` and the ledger."""
+"""What a run of parity was asked, and its result: for the pages, `--json` and the ledger."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from polygon_fundamentals.parity.totals import Parity
 
 @dataclass(frozen=True)
 class Asked:
-    """What a run was asked, for the pages: its scope, its day, and what hindered it.
+    """What a run was asked: its scope, its day, and notes on what it could not look up.
 
-    `as_if`: `today` is another day than the one on which it runs.
+    `as_if`: `today` is not the day on which it runs.
     """
 
     run: str
@@ -44,12 +44,12 @@ class Asked:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the answer is on all of v1, as of the day of the run: it may be signed."""
+        """Whether the answer covers all of v1, as of the day of the run: it may be signed."""
         return self.sample is None and not self.named and not self.as_if
 
 
 def make_summary(parity: Parity, asked: Asked, outcome: Outcome) -> JsonObject:
-    """Return what a run came to: the keys of `parity --json` that need no file."""
+    """Return a run's result: the keys of `parity --json` that name no file."""
     counts = parity.counts
     listed_kinds = (*DIFFERENCE_KINDS, *WITHOUT_V2_KINDS)
     last = parity.v1_last_filing
@@ -98,7 +98,7 @@ def make_summary(parity: Parity, asked: Asked, outcome: Outcome) -> JsonObject:
 def _not_compared(parity: Parity, present: set[str]) -> dict[str, int]:
     """Return how many tickers are in no statement of v2, by what became of them.
 
-    A ticker for which the statements differ counts as the worst of these.
+    A ticker with several fates in the different statements counts once, by the worst.
     """
     absent = parity.absent_tickers
     numbers: dict[str, int] = {}

@@ -24,7 +24,7 @@ _ENVIRONMENT = Environment(
 
 
 def note(text: str) -> Markup:
-    """Return a note as HTML: its addresses as links, what stands between backticks as code."""
+    """Return a note as HTML, with its addresses as links and text between backticks as code."""
     linked = urlize(text, rel="noreferrer")  # which escapes the text
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", linked))
 
@@ -33,7 +33,7 @@ _ENVIRONMENT.filters["note"] = note
 
 
 def template(name: str) -> Template:
-    """Return a template of this folder; it escapes every value, and refuses an unknown name."""
+    """Return a template of this folder, which escapes every value and refuses unknown names."""
     return _ENVIRONMENT.get_template(name)
 
 
@@ -42,7 +42,7 @@ def columns_as_json(
 ) -> Markup:
     """Return columns as JSON that is safe inside a script element.
 
-    A column of texts is a list of its words and, for each row, the place in it; -1 for none.
+    A column of texts is a list of its words and, for each row, a position in it, -1 for none.
     """
     columns: dict[str, object] = {}
     for name, column in texts.items():
@@ -52,7 +52,7 @@ def columns_as_json(
         values = column.to_numpy(dtype=float, na_value=np.nan).tolist()
         columns[name] = [int(n) if n.is_integer() and abs(n) < 2**53 else n for n in values]
     text = orjson.dumps(columns).decode()
-    # Nothing in a script element is markup but its end, and comments that hide the end.
+    # In a script element only its end, and comments that hide the end, are markup.
     for raw, escaped in (("<", "\\u003c"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029")):
         text = text.replace(raw, escaped)
     return Markup(text)

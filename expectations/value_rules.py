@@ -30,13 +30,13 @@ def value_rules(tolerances: Tolerances, accepted: Sequence[Accepted]) -> list[Ex
 
 
 def allowed(finding: str, at_most: Any, reason: str) -> str:
-    """Return in words how many findings of a kind may occur, and why."""
+    """Return a sentence on how many findings of a kind may occur, and why."""
     some = {"unlimited": "Any number of", 0: "No"}.get(at_most, f"At most {at_most}")
     return f"{some} {finding} findings may occur. {reason}"
 
 
 def limit_of(budget: Budget) -> int | None:
-    """Return how many findings a budget allows; None: any number."""
+    """Return how many findings a budget allows, None for any number."""
     return None if budget.at_most == "unlimited" else int(budget.at_most)
 
 

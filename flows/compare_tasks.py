@@ -1,4 +1,4 @@
-"""The comparison of a lake as mapped tasks: one a batch, wherever the task runner runs it."""
+"""The comparison of a lake as mapped tasks, one per batch, wherever the task runner runs them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from prefect.futures import PrefectFuture
 from flows.load_tasks import label
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity.cache import known_of
-from polygon_fundamentals.parity.plan import Plan
-from polygon_fundamentals.parity.run import is_compared, merge, plan_comparison
+from polygon_fundamentals.parity.plan import Plan, plan_comparison
+from polygon_fundamentals.parity.run import is_compared, merge
 from polygon_fundamentals.reference.tickers import ReferenceTicker
 from polygon_fundamentals.statements import Statement
 from tasks.context import RunSpec
@@ -27,8 +27,8 @@ def compare_statements(
 ) -> None:
     """Compare what changed; leave the findings of each statement in its folder.
 
-    Where a batch fails the others are compared all the same, and the cache takes them in: the next
-    run goes on with what is missing.
+    If a batch fails, the others are still compared and cached, and the next run continues with what
+    is missing.
 
     Raises:
         DamagedFileError: a file of the lake cannot be read; the text names it.

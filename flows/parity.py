@@ -74,7 +74,7 @@ def parity(given: ParityParameters) -> Report:
     """
     day = _day_of(given)
     where = Lake(existing_lake_root(given.lake))
-    # All in the run's entry: a night that ends in an expired acceptance must not pass unseen.
+    # Within the run's entry, so that the ledger shows a night that ended in an expired acceptance.
     with recorded_run("parity", where, given.recorded) as run:
         load_tolerances(TOLERANCES_FILE)
         load_accepted(accepted_file(given.accepted), day)
@@ -159,9 +159,9 @@ def _other_file(given: ParityParameters) -> str | None:
 
 
 def _compared(spec: RunSpec, chosen: list[str] | None, lacking: Sequence[str], day: date) -> Known:
-    """Compare; return what is known of `lacking`, and of what the comparison alone finds missing.
+    """Compare; return the reference entries of `lacking` and of what the comparison finds missing.
 
-    After the second look-up only the companies of which something became known are compared again.
+    If it finds more missing, these are looked up too, and their companies compared again.
     """
     where = Lake(Path(spec.lake))
     client = partial(_client, where, spec.base_url)
@@ -181,7 +181,7 @@ def _compared(spec: RunSpec, chosen: list[str] | None, lacking: Sequence[str], d
 
 
 def _client(where: Lake, base_url: str | None) -> Client:
-    """A client that gives up soon: what it is asked for is not needed for an answer."""
+    """A client that gives up soon, since parity has an answer without it."""
     settings = replace(load_settings(base_url), attempts=2, deadline=20.0, connect_timeout=5.0)
     return Client(settings, find_key(), rate_limit(where, settings))
 

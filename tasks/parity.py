@@ -1,6 +1,6 @@
-"""Tasks of `parity`: one a batch of companies that compares, one that asks the rules.
+"""Tasks of `parity`: one per batch of companies that compares it, and one that runs the rules.
 
-What the first found goes to the second through files of the lake: no frame crosses.
+The findings go from the first to the last through files in the lake; no frame crosses.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from expectations.answer import ACCEPTED_FILE, TOLERANCES_FILE, answer
 from expectations.summary import Asked
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity.findings import StatementFindings
-from polygon_fundamentals.parity.run import Question, compare_batch
+from polygon_fundamentals.parity.plan import Question
+from polygon_fundamentals.parity.run import compare_batch
 from polygon_fundamentals.parity.tolerances import load_accepted, load_tolerances
 from polygon_fundamentals.reference.tickers import ReferenceTicker
 from polygon_fundamentals.statements import Statement
@@ -25,7 +26,7 @@ from tasks.context import RunSpec
 
 
 def work_folder(lake: Lake, run: str) -> Path:
-    """Return where the tasks of a run leave what they found, until it ends."""
+    """Return the folder in which the tasks of a run leave their findings until it ends."""
     return _works(lake) / run
 
 
@@ -34,7 +35,7 @@ def _works(lake: Lake) -> Path:
 
 
 def drop_dead_work(lake: Lake, running: set[str]) -> None:
-    """Remove what killed runs left: the folders of all but the runs that are running."""
+    """Remove what killed runs left: the folders of all runs that are not `running`."""
     if _works(lake).is_dir():
         for folder in _works(lake).iterdir():
             if folder.name not in running:
@@ -42,13 +43,12 @@ def drop_dead_work(lake: Lake, running: set[str]) -> None:
 
 
 def drop_work(lake: Lake, run: str) -> None:
-    """Remove what the tasks of a run left."""
     shutil.rmtree(work_folder(lake, run), ignore_errors=True)
 
 
 @dataclass(frozen=True)
 class BatchJob:
-    """A batch of a plan: its statement and number, its tickers, and what is known of them."""
+    """A batch of a plan: its statement, number and tickers, and their reference entries."""
 
     statement: str
     number: int
@@ -58,7 +58,7 @@ class BatchJob:
 
 
 def statement_folder(spec: RunSpec, statement: Statement) -> Path:
-    """Return where the plan of a statement, its batches and its findings stand."""
+    """Return the folder of a statement's plan, batches and findings."""
     return work_folder(Lake(Path(spec.lake)), spec.run) / statement.value
 
 
@@ -68,7 +68,7 @@ def accepted_file(accepted: str | None) -> Path:
 
 
 def question_of(spec: RunSpec, reference: Mapping[str, ReferenceTicker], day: date) -> Question:
-    """Return what a comparison is asked, by the project's limits."""
+    """Return the question of a comparison, with the project's limits."""
     accepted = load_accepted(accepted_file(spec.accepted))
     return Question(load_tolerances(TOLERANCES_FILE), accepted, reference, day)
 

@@ -1,7 +1,7 @@
 """The task of parity's witness: ask about open differences, write what the filings prove.
 
-A run without `--witness` asks nobody, and is settled by what EDGAR said before: of one state of the
-lake every run gives one answer, so that no later run hides a proven fault.
+A run without `--witness` asks nobody and uses EDGAR's earlier answers, so that all runs on one
+state of the lake give the same result, and no later run hides a proven fault.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ WITHOUT_ASKING = "the earlier answers of SEC EDGAR were used; `--witness edgar` 
 
 
 def ask_edgar(lake: Lake, ciks: Sequence[str], *, with_facts: bool) -> EdgarReport:
-    """Return what asking EDGAR about some companies took; where it says nothing, why.
+    """Ask EDGAR about some companies; return the numbers, and why it was not asked if so.
 
     Raises:
         UsageError: EDGAR_IDENTITY, or an address of EDGAR's, cannot be used.
@@ -72,7 +72,7 @@ def ask_witness(
 
 
 def notes_of(report: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Return what the report says of the witness."""
+    """Return the witness's notes for the report."""
     if report is None:
         return ()
     examples = (f"proven: {example}" for example in report["examples"])

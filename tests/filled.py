@@ -15,7 +15,8 @@ from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.load.historical import load_v1, load_v2_bisecting
 from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import Filters
-from polygon_fundamentals.parity.run import Answer, Question, compare_lake
+from polygon_fundamentals.parity.plan import Question
+from polygon_fundamentals.parity.run import Answer, compare_lake
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
 from sandbox import Sandbox
 from tests.conftest import KEY, client_of

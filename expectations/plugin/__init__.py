@@ -1,7 +1,7 @@
-"""The part of parity's rules and pages that its Great Expectations project takes along.
+"""The part of parity's rules and pages that is copied into its Great Expectations project.
 
-It is copied to the project's plugins as `polygon_parity`, so that a process without this
-repository reads and runs the stored suites. Nothing here imports anything of the repository.
+There it is the plugin `polygon_parity`, so that a process without this repository can read and run
+the stored suites. Nothing here imports from the rest of the repository.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What every rule of parity is: a demand on the rows of a frame, with true figures.
+"""The base of every rule of parity: a condition on the rows of a frame, and its numbers.
 
-A frame may hold tallies beside single rows (column `count`), so that a percentage is of all that
-was compared although what is equal does not stand in it row by row.
+A frame may hold tallies (column `count`) beside single rows, so that a percentage covers all that
+was compared although equal values have no rows of their own.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class Rows(TableMetricProvider):
 
 
 class ParityRule(BatchExpectation):
-    """A demand that at most `at_most` rows of a frame may break; None: any number may.
+    """A condition that at most `at_most` rows of a frame may break, any number where it is None.
 
-    `statement` restricts it to one statement's rows. `title` names the rule, `noun` what its rows
-    are, `shown` the columns that tell a reviewer what breaks it.
+    `statement` restricts it to one statement's rows. `title` names the rule, `noun` its rows, and
+    `shown` the columns that show a reviewer what breaks it.
     """
 
     statement: str | None = None
@@ -102,13 +102,13 @@ class ParityRule(BatchExpectation):
 
     @property
     def heading(self) -> str:
-        """The rule in a line: its title, what tells it from others, and its statement."""
+        """The rule in one line: its title, its detail and its statement."""
         detail = self._detail(self.configuration.kwargs)
         return " · ".join(filter(None, (self.title, detail, self.statement or "all statements")))
 
     @classmethod
     def _detail(cls, kwargs: JsonObject) -> str:
-        """What tells the rule from others of its class."""
+        """What distinguishes the rule from others of its class."""
         return ""
 
     @classmethod
@@ -123,7 +123,7 @@ class ParityRule(BatchExpectation):
     def _diagnostic_unexpected_statement_renderer(  # type: ignore[override]
         cls, configuration: Any = None, result: Any = None, **_: Any
     ) -> list[Any]:
-        """What could not be evaluated; how many rows the table below leaves out."""
+        """Say why the rule could not be evaluated, or how many rows the table below leaves out."""
         raised = exceptions_of(result)
         if raised:
             return [_text(f"The rule could not be evaluated: {'; '.join(raised)}")]
@@ -141,21 +141,21 @@ class ParityRule(BatchExpectation):
         cases = (result.result or {}).get("partial_unexpected_index_list") or []
         if not cases:
             return None
-        # A stored result has its keys in the order of the alphabet.
+        # A stored result has its keys in alphabetical order.
         head = [name for name in cls.shown if name in cases[0]]
         table = [[str(case.get(name, "")) for name in head] for case in cases]
         return [RenderedTableContent(table=table, header_row=[n.replace("_", " ") for n in head])]
 
 
 def exceptions_of(result: Any) -> list[str]:
-    """Return what went wrong while a rule was evaluated; empty where nothing did."""
+    """Return the exceptions raised while a rule was evaluated."""
     info = result.exception_info or {}
     every = [info] if "raised_exception" in info else [i for i in info.values() if i]
     return [str(i.get("exception_message")) for i in every if i.get("raised_exception")]
 
 
 def _text(text: str) -> Any:
-    """The text as it is: `$` in it is no parameter, since it is one itself."""
+    """The text as it is, as a parameter itself, so that `$` in it names no parameter."""
     return RenderedStringTemplateContent(
         content_block_type="string_template",
         string_template={"template": "$text", "params": {"text": text}},
@@ -163,7 +163,7 @@ def _text(text: str) -> Any:
 
 
 def _texts(rows: pd.DataFrame, shown: tuple[str, ...]) -> list[dict[str, str]]:
-    """The rows as texts: whole numbers without a dot, days without a time, nothing as a dash."""
+    """The rows as text: whole numbers without a dot, days without a time, nulls as a dash."""
     names = [name for name in shown if name in rows.columns]
     columns = [[_cell(value) for value in rows[name]] for name in names]
     return [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]

@@ -22,7 +22,7 @@ _PARAMETER = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)")
 # Columns of the index that repeat the suite's name.
 _REPEATED = {"asset_name", "batch_identifier"}
-# Great Expectations' header of a validation names an asset that a file context does not tell it.
+# Great Expectations' header of a validation names an asset, which it lacks in a file context.
 _NO_ASSET = "${data_asset} ${data_asset_name}\n"
 # Parameters that stand for an icon: of a rule, and of a validation in the index.
 _ICONS = {"icon", "validation_success"}
@@ -77,12 +77,12 @@ def is_inside(href: str) -> bool:
 
 
 def readable(text: str) -> str:
-    """Return a text with its moments written as in the index: with a space, and their zone."""
+    """Return a text with its timestamps written as in the index: with a space and their zone."""
     return _MOMENT.sub(r"\1 \2 UTC", text)
 
 
 def plain(value: Any) -> Markup:
-    """Return a value as escaped text: cut where it is endless, breakable after underscores."""
+    """Return a value as escaped text, cut if it is too long, with breaks after underscores."""
     text = readable(str(value))
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]} … ({len(text):,} characters)"
@@ -91,7 +91,7 @@ def plain(value: Any) -> Markup:
 
 
 def status(block: Any) -> str:
-    """Return `yes` or `no` for the icon that Great Expectations puts in a row; else nothing."""
+    """Return `yes` or `no` for the icon that Great Expectations puts in a row, else ""."""
     template = block.get("string_template") if isinstance(block, Mapping) else None
     if not isinstance(template, Mapping) or not _ICONS & set(template.get("params") or {}):
         return ""
@@ -102,17 +102,17 @@ def status(block: Any) -> str:
 
 
 def compared_nothing(row: Sequence[Any]) -> bool:
-    """Return whether a row of a rule says that there was no case to judge."""
+    """Return whether a rule's row says that there was nothing to compare."""
     return bool(row) and isinstance(row[-1], str) and row[-1].startswith(NOTHING_COMPARED)
 
 
 def page_title(title: str) -> str:
-    """Return the title of a page: of a validation its suite and its moment."""
+    """Return the title of a page; that of a validation names its suite and its time."""
     return _TITLE.sub(r"\1: result of the run of \2", readable(title))
 
 
 def columns_of(columns: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the columns of the index that are shown: none that repeats another."""
+    """Return the columns of the index that are shown, without those that repeat another."""
     return [c for c in columns if "visible" not in c and c.get("field") not in _REPEATED]
 
 

@@ -14,7 +14,7 @@ CASE = ("ticker", "company_name", "timeframe", "period_end")
 
 
 class _States(ParityRule):
-    """Each row's state must be an allowed one, and no state more frequent than is allowed."""
+    """Each row's state must be allowed, and no state may occur more often than allowed."""
 
     may_stand: JsonObject  # state → how many may; None: any number
     at_most: int | None = 0
@@ -37,13 +37,8 @@ class ExpectEveryV1TickerToBeInV2(_States):
     title: ClassVar[str] = "Every v1 ticker is in v2 or accounted for"
     noun: ClassVar[str] = "tickers of v1"
     shown: ClassVar[tuple[str, ...]] = (
-        "ticker",
-        "company_name",
-        "cik",
-        "state",
-        "detail",
-        "periods",
-    )
+        "ticker", "company_name", "cik", "state", "detail", "periods",
+    )  # fmt: skip
 
 
 class ExpectEveryV1PeriodToBeInV2(_States):
@@ -101,8 +96,9 @@ class ExpectFieldNotToBeLost(ParityRule):
     """No field that v1 fills is gone from v2 altogether.
 
     A field must have a value left, and one that at least half of the companies have in v1 may lose
-    no more than the share `limit` of its values. Not judged are the fields of `left_out`, and those
-    of which v1 has fewer than `least_values`, or only one company: `lost_in_v2` tells of these.
+    no more than the share `limit` of its values. The rule leaves out the fields in `left_out`,
+    those of which v1 has fewer than `least_values` values, and those that only one company has:
+    the finding `lost_in_v2` covers these.
     """
 
     limit: float
@@ -126,7 +122,7 @@ class ExpectFieldNotToBeLost(ParityRule):
 
 
 class ExpectRecordKeyToBeUnique(ParityRule):
-    """No record stands twice with different contents."""
+    """No record of a ticker is stored with two contents."""
 
     generation: str
 
@@ -214,7 +210,7 @@ class ExpectNoFilingBeforeV1s(ParityRule):
 
 
 class _Age(ParityRule):
-    """An age in days, one a statement, is within a limit."""
+    """An age in days, one per statement, is within a limit."""
 
     limit: float
 

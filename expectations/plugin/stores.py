@@ -1,4 +1,4 @@
-"""The store of the suites, by which Great Expectations comes to know the rules in them."""
+"""The store of the suites; loading it makes the rules known to Great Expectations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from great_expectations.data_context import store
 
 
 class ExpectationsStore(store.ExpectationsStore):
-    """Great Expectations' own store. To load it, the project imports the rules: nobody else must.
+    """Great Expectations' own store, whose module imports the rules.
 
-    It bears the name of its base: under another, Great Expectations adds a second one.
+    It has the name of its base class: under another, Great Expectations adds a second store.
     """

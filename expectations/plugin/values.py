@@ -16,7 +16,7 @@ _VALUES = (
     "detail", "v1_filing_date", "v2_filing_date",
 )  # fmt: skip
 EQUAL = "matched"
-# How what was observed begins where a rule had no case to judge.
+# The observed value of a rule that had nothing to judge begins with this.
 NOTHING_COMPARED = "nothing to compare"
 # Findings that say that there is nothing to compare, and whether v1 and v2 must have a value.
 # `absent_zero` and `not_comparable` hold of several cases, `accepted` of all.
@@ -28,14 +28,14 @@ _SIDES: Mapping[str, tuple[bool, bool] | None] = {
     "not_comparable": None,
     "accepted": None,
 }
-# What tells one accepted difference from any other.
+# The columns that identify an accepted difference.
 ACCEPTED_KEY = (
     "statement", "cik", "timeframe", "period_end", "v2_field", "v1_value", "v2_value",
 )  # fmt: skip
 APART = ("lost_in_v2", "null_in_v2", "null_in_v1", "absent_zero", "not_comparable")
 # Equal up to the last bits of a float64; the last digit of a tolerance in cents.
 _SAME, _EDGE = 1e-9, 1e-9
-# What `row_hash` was made of when the values were compared.
+# The columns that `row_hash` was made of when the values were compared.
 HASHED = (
     "statement", "ticker", "timeframe", "v1_field", "v2_field", "v1_value", "v2_value", "finding"
 )  # fmt: skip
@@ -113,7 +113,7 @@ class ExpectV2ValueToEqualV1(_Values):
     def _possible(
         self, rows: pd.DataFrame, expected: np.ndarray[Any, Any], v2: np.ndarray[Any, Any]
     ) -> dict[str, np.ndarray[Any, Any]]:
-        """Where a finding is possible at all; `expected` is v1's value in v2's sign."""
+        """Where each finding is possible at all; `expected` is v1's value in v2's sign."""
         with np.errstate(invalid="ignore", over="ignore"):
             off, size = np.abs(v2 - expected), np.abs(expected)
             # A profit of more than half a unit does not round to a loss, nor a whole unit to zero.
@@ -171,7 +171,7 @@ class ExpectFindingToStayWithinItsBudget(_Values):
         return (rows["finding"] == self.finding) & self._single(rows)
 
     def _validate(self, metrics: Any, *rest: Any, **options: Any) -> JsonObject:
-        """As for all rules, but what is counted apart may be in the frame as tallies alone."""
+        """As for all rules, but count tallies too: findings counted apart may have no rows."""
         validation = super()._validate(metrics, *rest, **options)
         rows = self._judged(metrics["parity.rows"])
         count = int(rows.loc[rows["finding"] == self.finding, "count"].sum())

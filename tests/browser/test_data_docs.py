@@ -26,7 +26,7 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.file_names import ticker_file_name
 from polygon_fundamentals.parity.acceptance import Case, entries_of_case
 from polygon_fundamentals.parity.frames import FRAMES
-from polygon_fundamentals.parity.run import Question
+from polygon_fundamentals.parity.plan import Question
 from polygon_fundamentals.parity.tolerances import Accepted, load_tolerances
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox

@@ -11,8 +11,8 @@ import pytest
 from expectations.answer import TOLERANCES_FILE
 from polygon_fundamentals import silver
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.parity.plan import Question
 from polygon_fundamentals.parity.report import write_report
-from polygon_fundamentals.parity.run import Question
 from polygon_fundamentals.parity.tolerances import load_tolerances
 from polygon_fundamentals.statements import Statement
 from sandbox import Sandbox

@@ -1,4 +1,4 @@
-"""What a stored comparison depends on: a cluster is compared again only when one of it changed."""
+"""What a stored comparison depends on: a cluster is compared again only if any of it changed."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def known_of(
     tickers: Iterable[str],
     ciks: Mapping[str, Sequence[str]],
 ) -> dict[str, ReferenceTicker]:
-    """Return what is known of some tickers, and of the companies that `ciks` gives them."""
+    """Return the reference entries of some tickers, and of the companies that `ciks` gives them."""
     listed = list(tickers)
     companies = sorted({company_name(cik) for ticker in listed for cik in ciks[ticker]})
     return {name: reference[name] for name in (*listed, *companies) if name in reference}

@@ -1,6 +1,6 @@
 """The cache of comparisons: what the last runs found, by cluster of tickers.
 
-It stands in `ops/cache/parity/`, and is derived: delete it and it is built anew.
+It lies in `ops/cache/parity/` and may be deleted: the next run builds it again.
 """
 
 from __future__ import annotations

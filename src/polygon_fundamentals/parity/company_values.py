@@ -25,9 +25,9 @@ def company_values(
     tickers: Sequence[str],
     all_findings: Iterable[StatementFindings],
 ) -> Iterator[tuple[Sequence[str], pd.DataFrame]]:
-    """Yield (some of the tickers, every value of theirs in all statements, equal ones too).
+    """Yield (some of the tickers, all of their values in all statements, equal ones too).
 
-    The findings' folders hold the listings of the plan as well: to list a market again takes long.
+    Uses the plan's listings in the findings' folders, since listing a market again takes long.
     """
     tickers = sorted(tickers, key=bucket_of)  # each bucket is read as a whole
     folders = {findings.statement: findings.folder for findings in all_findings}

@@ -36,7 +36,7 @@ _KINDS = np.array([kind.value for kind in Kind], dtype=object)
 class StatementParity:
     """What the comparison of one statement found, row by row; `findings.totals` counts it.
 
-    `values` lists each value that is no match: statement, ticker, tickers, cik, timeframe,
+    `values` lists each value that is not matched: statement, ticker, tickers, cik, timeframe,
     period_end, v1_field, v2_field, relation, v1_value, v2_value, difference (v2 less v1 in v2's
     sign), kind, detail, v1_filing_date, v2_filing_date; not those of lines that only one
     generation knows. `tallies` has the numbers by company: ticker, line (the position in the
@@ -67,10 +67,10 @@ def compare_statement(
 ) -> StatementParity:
     """Return the comparison of one statement; nothing is written.
 
-    `v1` and `v2` are the lake's records with one row a followed ticker and record key: the columns
-    `ticker`, `cik`, `tickers`, the labels, dates and `observed_at`, and one float64 column for
-    each field of the map (`section.name` in v1). `reference` says of tickers whether they are
-    active and whose they are. Accepted differences count until their last day; `today` is the day
+    `v1` and `v2` are the lake's records with one row per followed ticker and record key: the
+    columns `ticker`, `cik`, `tickers`, the labels, dates and `observed_at`, and one float64 column
+    for each field of the map (`section.name` in v1). `reference` says whether a ticker is active
+    and which company has it. Accepted differences count until their last day; `today` is the day
     in New York unless given.
     """
     day = today_in_new_york() if today is None else today
@@ -115,21 +115,20 @@ def list_values(
 
 def _findings(paired: Paired, tolerances: Tolerances) -> list[Findings]:
     statement, pairs = paired.statement, pairs_of(paired)
+    limits = [tolerances.tolerance(statement, p.v2_field, p.entry.unit).limit for p in pairs]
     # Infinities are findings of their own; the arithmetic around them need not warn.
     with np.errstate(invalid="ignore", over="ignore"):
         evidence = gather(paired, pairs)
         return [
-            explain(
-                paired, pair, evidence, tolerances.limit(statement, pair.v2_field, pair.entry.unit)
-            )
-            for pair in pairs
+            explain(paired, pair, evidence, limit)
+            for pair, limit in zip(pairs, limits, strict=True)
         ]
 
 
 def _values(
     paired: Paired, findings: list[Findings], *, with_matched: bool = False
 ) -> pd.DataFrame:
-    """Every value that is not matched, one a row."""
+    """One row per value that is not matched, or per value with `with_matched`."""
     parts: list[dict[str, npt.NDArray[Any]]] = []
     for of_pair in findings:
         listed = (of_pair.kind >= 0) & (with_matched | (of_pair.kind != code_of(Kind.MATCHED)))

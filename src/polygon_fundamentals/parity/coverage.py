@@ -30,7 +30,7 @@ def missing_from_v2(
 ) -> pd.DataFrame:
     """Return the tickers of v1 that v2 has no record of, each with what became of it.
 
-    `v1` has one row a company and ticker (`company`, `ticker`, `periods`). Columns of the result:
+    `v1` has one row per company and ticker (`company`, `ticker`, `periods`). Columns of the result:
     company, ticker, kind, detail, periods. A ticker counts as present if v2 has a file for it or
     names it among the tickers of a record of the same company. `reference` is by ticker, and by
     `company_name` for the companies: one that is listed, or could not be looked up, is missing,

@@ -51,7 +51,7 @@ _PART_OF = {
     "receivables": "total_current_assets",
     "long_term_debt_and_capital_lease_obligations": "total_liabilities",
 }
-# v2 totals and lines that residual lines are reckoned from.
+# v2 totals and lines that residual lines are calculated from.
 _TOTALS = frozenset(
     {
         "total_assets",
@@ -108,7 +108,7 @@ def mended_totals(paired: Paired, pairs: Sequence[Pair]) -> tuple[Paired, ...]:
     Balance sheets also with v1's debt in v2, where all current maturities are in v1's.
 
     A total that is wrong in one generation is a finding of its own; it must not take the proof
-    away from the residual lines that are reckoned from it.
+    away from the residual lines that are calculated from it.
     """
     v1, v2 = dict(paired.v1), dict(paired.v2)
     for pair in pairs:
@@ -143,5 +143,4 @@ def contradicts_definition(paired: Paired, pair: Pair, agrees: Flags, differs: F
         impossible |= pair.actual < pair.expected
     if pair.v2_field in _PART_OF:
         impossible |= pair.actual > paired.v2[_PART_OF[pair.v2_field]] + paired.slack
-    flags: Flags = habit | impossible
-    return flags
+    return habit | impossible

@@ -112,14 +112,12 @@ def derivation_explains(
 
 def _values_at(values: Floats, parts: Positions) -> Floats:
     """The figures of the year and of the three quarters, NaN where a part is not here."""
-    result: Floats = np.where(parts >= 0, values[parts], np.nan)
-    return result
+    return np.where(parts >= 0, values[parts], np.nan)
 
 
 def _left_over(parts: Floats) -> Floats:
     """The year less the three quarters, at each row."""
-    result: Floats = parts[:, 0] - parts[:, 1:].sum(axis=1)
-    return result
+    return parts[:, 0] - parts[:, 1:].sum(axis=1)
 
 
 def _rounding_of_parts(v1: Floats, v2: Floats) -> Floats:
@@ -136,14 +134,12 @@ def _as_v2_calculates(paired: Paired, pair: Pair, v2_parts: Floats) -> Flags:
     if pair.entry.unit is Unit.SHARES:
         year = v2_parts[:, 0]
         off = np.abs(pair.actual - (4 * year - v2_parts[:, 1:].sum(axis=1)))
-        result: Flags = off <= _COUNT_SLACK * np.abs(year)
-        return result
+        return off <= _COUNT_SLACK * np.abs(year)
     count = paired.v2[pair.v2_field.replace("earnings_per_share", "shares_outstanding")]
     with np.errstate(divide="ignore", invalid="ignore"):
         quotient = paired.v2[_COMMON_INCOME] / count
     off = np.abs(pair.actual - quotient)
-    result = np.isfinite(quotient) & (off <= _CENT + _EARNINGS_SLACK * np.abs(quotient))
-    return result
+    return np.isfinite(quotient) & (off <= _CENT + _EARNINGS_SLACK * np.abs(quotient))
 
 
 def _is_of_a_likely_size(pair: Pair, v1_parts: Floats, v2_parts: Floats) -> Flags:
@@ -158,12 +154,11 @@ def _is_of_a_likely_size(pair: Pair, v1_parts: Floats, v2_parts: Floats) -> Flag
         size = np.fmax(size, np.abs(largest))
     with np.errstate(divide="ignore", invalid="ignore"):
         quotient = pair.actual / largest
-    flags: Flags = (
+    return (
         np.isnan(largest)
         | ((quotient >= 1 / _SIZE) & (quotient <= _SIZE))
         | (np.abs(pair.difference) <= size / _SIZE)
     )
-    return flags
 
 
 def _largest(quarters: Floats) -> Floats:

@@ -6,6 +6,7 @@ Explanations are tried in a fixed order, and the first that the data proves is t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,7 +26,6 @@ from polygon_fundamentals.parity.kinds import Kind
 from polygon_fundamentals.parity.lost_lines import lost_lines
 from polygon_fundamentals.parity.paired import Flags, Floats, Pair, Paired, Positions, or_zero
 from polygon_fundamentals.parity.rounding import (
-    RoundedRecords,
     rounded_records,
     rounded_slack,
     rounded_to,
@@ -47,7 +47,7 @@ _NOTHING = -1
 
 @dataclass(frozen=True)
 class Findings:
-    """One finding a period for one pair: `kind` as a position in `Kind`, -1 where both are null.
+    """One finding per period of a pair: `kind` as a position in `Kind`, -1 where both are null.
 
     `detail` says what proves it.
     """
@@ -58,8 +58,7 @@ class Findings:
 
     def is_kind(self, kind: Kind) -> Flags:
         """Return which periods have this finding."""
-        flags: Flags = self.kind == code_of(kind)
-        return flags
+        return self.kind == code_of(kind)
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class Evidence:
     """What the whole statement says about single values."""
 
     splits: Splits
-    rounded: RoundedRecords
+    rounded: Mapping[float, Flags]
     derived: Derivations
     mended: tuple[Paired, ...]
     v2_filed_later: Flags
@@ -180,7 +179,7 @@ def _apart(
     kind: npt.NDArray[np.int8],
     detail: npt.NDArray[np.object_],
 ) -> None:
-    """Sets what is not compared: a value that only one side has, or that is no number."""
+    """Set in `kind` and `detail` what is not compared: one-sided values, and infinite ones."""
     v1, v2 = pair.expected, pair.actual
     v1_null, v2_null = np.isnan(v1), np.isnan(v2)
     cases = (
@@ -220,8 +219,7 @@ def _texts(values: npt.NDArray[np.generic], texts: dict[float, str]) -> npt.NDAr
     """The text for each value, empty where there is none."""
     unique, position = np.unique(values, return_inverse=True)
     table = np.array([texts.get(value.item(), "") for value in unique], dtype=object)
-    result: npt.NDArray[np.object_] = table[position]
-    return result
+    return table[position]
 
 
 def _split_details(splits: Splits) -> npt.NDArray[np.object_]:
@@ -230,5 +228,4 @@ def _split_details(splits: Splits) -> npt.NDArray[np.object_]:
         "twelve months that span a split" if ratio == 1 else f"{ratio:g} shares today for one then"
         for ratio in unique
     ]
-    result: npt.NDArray[np.object_] = np.array(names, dtype=object)[position]
-    return result
+    return np.array(names, dtype=object)[position]

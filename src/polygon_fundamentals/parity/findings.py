@@ -1,4 +1,4 @@
-"""What a comparison leaves: a Parquet file a table, written and read bit by bit."""
+"""What a comparison leaves: one Parquet file per table, written and read some rows at a time."""
 
 from __future__ import annotations
 
@@ -62,8 +62,7 @@ class StatementFindings:
 
     def frame(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return a table, or some of its columns, as a data frame."""
-        frame: pd.DataFrame = self.table(name, columns).to_pandas()
-        return frame
+        return self.table(name, columns).to_pandas()
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[pq.ParquetFile]:
@@ -124,7 +123,7 @@ class StatementFindings:
 
 
 def _unused(accepted: Sequence[Accepted], used: pd.DataFrame) -> tuple[Accepted, ...]:
-    """The acceptances that none of the accepted values is of."""
+    """The acceptances that apply to none of the accepted values."""
     return tuple(
         one
         for one in accepted
@@ -143,9 +142,9 @@ def tables_of(frames: Mapping[str, pd.DataFrame]) -> dict[str, pa.Table]:
 
 
 def _table(frame: pd.DataFrame) -> pa.Table:
-    """The frame as Arrow sees it, of the same types with rows and without, kept or not.
+    """The frame as an Arrow table, of the same types with rows and without, as Parquet has them.
 
-    A column of nothing but None is one of texts; Parquet knows no seconds.
+    A column of nothing but None becomes one of strings; Parquet has no timestamps in seconds.
     """
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     for position, field in enumerate(table.schema):
@@ -185,7 +184,7 @@ class Writer:
                 self.add(name, table.filter(pc.is_in(table["ticker"], wanted)))
 
     def end(self) -> None:
-        """Write what waits."""
+        """Write the rows that are still in memory."""
         for name in NAMES:
             self._write(name)
 

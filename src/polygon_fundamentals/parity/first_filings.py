@@ -59,5 +59,4 @@ def _first(v1: pa.Table, ciks: Mapping[str, str]) -> pd.Series[pd.Timestamp]:
 
 
 def _at(first: pd.Series[pd.Timestamp], wanted: pd.DataFrame) -> pd.Series[pd.Timestamp]:
-    days: pd.Series[pd.Timestamp] = wanted.join(first, on=_KEY)["filed"]
-    return days
+    return wanted.join(first, on=_KEY)["filed"]

@@ -189,9 +189,9 @@ def accessions(all_findings: Sequence[StatementFindings]) -> pd.DataFrame:
 
 
 def recency(findings: StatementFindings, today: date) -> pd.DataFrame:
-    """Return how old the newest records are: one row, its days null where nothing tells.
+    """Return how old the newest records are: one row, with null days where there are no records.
 
-    v1's last filing is that of the tickers that v2 has too: of the others another rule tells.
+    v1's last filing is that of the tickers that v2 has too; another rule covers the others.
     """
     moment = _latest(findings.table("v2_records", ["observed_at"])["observed_at"])
     seen = None if moment is None else day_of(moment.replace(tzinfo=UTC))
@@ -216,8 +216,7 @@ def recency(findings: StatementFindings, today: date) -> pd.DataFrame:
 
 
 def _latest(moments: pa.ChunkedArray) -> datetime | None:
-    latest: datetime | None = pc.max(moments).as_py()
-    return latest
+    return pc.max(moments).as_py()
 
 
 def _v2_records(findings: StatementFindings, today: date) -> pa.Table:
@@ -233,7 +232,7 @@ def _v2_records(findings: StatementFindings, today: date) -> pa.Table:
 def counts(seen: pd.DataFrame) -> pd.DataFrame:
     """Return how many v2 periods each company and timeframe has, and how many the calendar has.
 
-    Of periods with an end, in the timeframes whose length is known: of others none can be told.
+    Only periods with an end count, in timeframes whose length is known.
     """
     mine = seen[seen["state"].isin([PRESENT, Kind.EXTRA.value]) & seen["timeframe"].isin(_DAYS)]
     frame = (

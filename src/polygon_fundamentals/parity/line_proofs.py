@@ -24,8 +24,7 @@ _FAR_MORE_OFTEN = 3
 
 def equal(paired: Paired, a: Floats, b: Floats) -> Flags:
     """Return where two sums are the same, within the slack of their period."""
-    result: Flags = np.abs(a - b) < paired.slack
-    return result
+    return np.abs(a - b) < paired.slack
 
 
 def _never(paired: Paired, pair: Pair) -> Flags:
@@ -39,7 +38,7 @@ class Definition:
 
     `proves` says in which periods the arithmetic of both records holds with it. An error in two
     figures may do the same, so `refuted_by` says in which periods both draw the line alike although
-    the definition would show; where they are the rule, one that differs is no definition.
+    the definition would show; where they are the rule, a difference is not due to the definition.
     """
 
     text: str
@@ -52,8 +51,7 @@ class Definition:
         if not holds.any():
             return holds
         usual = variants[0]
-        flags: Flags = holds & ~differs_from_habit(usual, self.refuted_by(usual, pair), holds)
-        return flags
+        return holds & ~differs_from_habit(usual, self.refuted_by(usual, pair), holds)
 
 
 def residuals(v1: str, v2: str) -> Proof:
@@ -67,10 +65,9 @@ def residuals(v1: str, v2: str) -> Proof:
     def proof(paired: Paired, pair: Pair) -> Flags:
         section = f"{paired.statement.v1_sections[0]}."
         v1_left = _left_over(paired.v1, v1_rest, section)
-        flags: Flags = equal(paired, paired.v1[section + v1_line], v1_left) & equal(
+        return equal(paired, paired.v1[section + v1_line], v1_left) & equal(
             paired, pair.actual, _left_over(paired.v2, v2)
         )
-        return flags
 
     return proof
 
@@ -87,19 +84,14 @@ def includes(text: str, *names: str) -> Definition:
     """Return the definition that v1's figure is v2's and the named v2 lines together."""
 
     def added(paired: Paired) -> Floats:
-        result: Floats = np.sum([or_zero(paired.v2[name]) for name in names], axis=0)
-        return result
+        return np.sum([or_zero(paired.v2[name]) for name in names], axis=0)
 
     def proves(paired: Paired, pair: Pair) -> Flags:
-        flags: Flags = (added(paired) != 0) & equal(
-            paired, pair.expected, pair.actual + added(paired)
-        )
-        return flags
+        return (added(paired) != 0) & equal(paired, pair.expected, pair.actual + added(paired))
 
     def refuted_by(paired: Paired, pair: Pair) -> Flags:
         there = np.abs(added(paired)) >= paired.slack
-        flags: Flags = there & equal(paired, pair.expected, pair.actual)
-        return flags
+        return there & equal(paired, pair.expected, pair.actual)
 
     return Definition(text, proves, refuted_by)
 
@@ -107,14 +99,13 @@ def includes(text: str, *names: str) -> Definition:
 def _some_current_debt(paired: Paired, pair: Pair) -> Flags:
     """v1's debt holds current maturities: some of v2's current debt, as in other periods too.
 
-    Where the company's debt is otherwise v2's with all of its current debt, some is no proof.
+    Where the company's debt is otherwise v2's with all of its current debt, some proves nothing.
     """
     current = or_zero(paired.v2["debt_current"])
     most = pair.actual + current
     whole = equal(paired, pair.expected, most) & (current != 0)
     some = (pair.expected > pair.actual) & (pair.expected < most) & ~whole
-    flags: Flags = some & ~is_habit(paired, whole, some, _FAR_MORE_OFTEN)
-    return flags
+    return some & ~is_habit(paired, whole, some, _FAR_MORE_OFTEN)
 
 
 CURRENT_DEBT = includes("v1 includes current maturities", "debt_current")
@@ -144,17 +135,13 @@ def mezzanine_lines_added(paired: Paired, pair: Pair) -> Flags:
     temporary = or_zero(paired.v1[prefix + "temporary_equity"])
     other = or_zero(paired.v1[prefix + "commitments_and_contingencies"])
     sums = (redeemable + temporary, redeemable + temporary + other, other)
-    flags: Flags = np.logical_or.reduce([equal(paired, pair.actual, total) for total in sums])
-    return flags
+    return np.logical_or.reduce([equal(paired, pair.actual, total) for total in sums])
 
 
 def same_operating_income(paired: Paired, pair: Pair) -> Flags:
     """Operating income is the same, and not zero: operating and other income are divided alike."""
     operating = paired.v1["income_statement.operating_income_loss"]
-    flags: Flags = equal(paired, operating, paired.v2["operating_income"]) & (
-        or_zero(operating) != 0
-    )
-    return flags
+    return equal(paired, operating, paired.v2["operating_income"]) & (or_zero(operating) != 0)
 
 
 def same_pre_tax(paired: Paired, pair: Pair) -> Flags:
@@ -168,7 +155,7 @@ def same_pre_tax(paired: Paired, pair: Pair) -> Flags:
     v1_adds_up = equal(paired, pretax, operating + other) | (
         np.isnan(other) & equal(paired, operating, gross - expenses)
     )
-    flags: Flags = (
+    return (
         v1_adds_up
         & equal(paired, pretax, v2["income_before_income_taxes"])
         & equal(
@@ -177,7 +164,6 @@ def same_pre_tax(paired: Paired, pair: Pair) -> Flags:
             v2["operating_income"] + v2["total_other_income_expense"],
         )
     )
-    return flags
 
 
 def _pre_tax_given(paired: Paired, pair: Pair) -> Flags:
@@ -187,20 +173,18 @@ def _pre_tax_given(paired: Paired, pair: Pair) -> Flags:
     """
     v2 = paired.v2
     pretax = v2["income_before_income_taxes"]
-    flags: Flags = (
+    return (
         equal(paired, pair.expected, pretax)
         & equal(paired, pretax, v2["operating_income"] + v2["total_other_income_expense"])
         & equal(paired, v2["operating_income"], v2["gross_profit"] - v2["total_operating_expenses"])
         & ~same_pre_tax(paired, pair)
     )
-    return flags
 
 
 def _same_and_not_pre_tax(paired: Paired, pair: Pair) -> Flags:
     """Where there is no other income, both are pre-tax income and say nothing."""
     pretax = paired.v2["income_before_income_taxes"]
-    flags: Flags = equal(paired, pair.expected, pair.actual) & ~equal(paired, pair.actual, pretax)
-    return flags
+    return equal(paired, pair.expected, pair.actual) & ~equal(paired, pair.actual, pretax)
 
 
 PRE_TAX = Definition("v1 gives pre-tax income", _pre_tax_given, _same_and_not_pre_tax)
@@ -210,13 +194,12 @@ def expenses_follow_operating_income(paired: Paired, pair: Pair) -> Flags:
     """Gross profit is the same, and the expenses differ by what operating income differs."""
     v1, v2 = paired.v1, paired.v2
     gross = v1["income_statement.gross_profit"]
-    flags: Flags = (
+    return (
         same_pre_tax(paired, pair)
         & equal(paired, gross, v2["gross_profit"])
         & equal(paired, gross - pair.expected, v1["income_statement.operating_income_loss"])
         & equal(paired, v2["gross_profit"] - pair.actual, v2["operating_income"])
     )
-    return flags
 
 
 def _net_of_interest(paired: Paired, pair: Pair) -> Flags:
@@ -227,19 +210,17 @@ def _net_of_interest(paired: Paired, pair: Pair) -> Flags:
     v1, v2 = paired.v1, paired.v2
     cost = or_zero(v2["cost_of_revenue"])
     net = pair.actual - cost + or_zero(v2["other_income_expense"])
-    flags: Flags = (
+    return (
         (cost != 0)
         & (or_zero(v2["research_development"]) == 0)
         & ~equal(paired, v1["income_statement.cost_of_revenue"], cost)
         & equal(paired, pair.expected, net)
     )
-    return flags
 
 
 def _same_beside_a_cost(paired: Paired, pair: Pair) -> Flags:
     cost = or_zero(paired.v2["cost_of_revenue"])
-    flags: Flags = (cost != 0) & equal(paired, pair.expected, pair.actual)
-    return flags
+    return (cost != 0) & equal(paired, pair.expected, pair.actual)
 
 
 NET_OF_INTEREST = Definition(

@@ -1,4 +1,4 @@
-"""Which of v1's values v2 should have and has not: a null is a difference where a line is usual.
+"""Which of v1's values v2 should have but lacks: a null is a difference where a line is usual.
 
 v2 sends null, or no key, for a line that a company does not report, and its templates for banks and
 insurers leave lines out. Everywhere else a null in place of v1's figure is as wrong as a zero.
@@ -32,20 +32,21 @@ _NOT_IN_EVERY_TEMPLATE = {Statement.INCOME_STATEMENTS: ("interest_expense", "res
 
 
 def uncertain_fields(statement: Statement) -> list[str]:
-    """Return the v2 fields of whose pair the field map is not sure.
+    """Return the v2 fields whose pair the field map is not sure of.
 
-    Such as a bank's interest income, which v2 has within revenue.
+    A bank's interest income is one: v2 has it within revenue.
     """
     return [e.v2 for e in primary_pairs(statement) if e.confidence is Confidence.LOW and e.v2]
 
 
 def lost_lines(paired: Paired, pair: Pair, parts: Positions) -> Flags:
-    """Return in which periods v2 lacks a value of v1 though the company has the line as a rule.
+    """Return in which periods v2 lacks a value of v1 although the company usually has the line.
 
-    That is in three quarters or years of v1 at least. A line that a template may leave out must
-    be in as many of v2. Twelve months and derived quarters, which v2 can add up only where no
-    part is absent, count only where none is. Where not all of their `parts` (`Derivations.parts`)
-    are here, the line must also be in most of the company's quarters and years.
+    Usually means in at least three quarters or years of v1, and for a line that a template may
+    leave out, in as many of v2. Twelve months and derived quarters count only if no part of them
+    is absent, since v2 could not add them up otherwise. If not all of their `parts`
+    (`Derivations.parts`) are here, the line must also be in most of the company's quarters and
+    years.
     """
     statement, field = paired.statement, pair.v2_field
     there = or_zero(pair.expected) != 0
@@ -70,8 +71,7 @@ def _lacks_a_part(paired: Paired, absent: Flags, null: Flags, parts: Positions) 
     """
     derived = paired.is_derived_quarter & _any_part(parts, absent)
     without = absent | (derived & null)
-    flags: Flags = derived | (paired.is_timeframe("ttm") & _any_part(parts, without))
-    return flags
+    return derived | (paired.is_timeframe("ttm") & _any_part(parts, without))
 
 
 def _any_part(parts: Positions, flags: Flags) -> Flags:

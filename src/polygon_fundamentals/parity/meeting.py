@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from polygon_fundamentals.field_map import v1_fields, v2_fields
 from polygon_fundamentals.parity.coverage import tickers_of
-from polygon_fundamentals.parity.paired import DOLLARS, Flags, Paired
+from polygon_fundamentals.parity.paired import DOLLARS, Flags, Floats, Paired, Positions
 from polygon_fundamentals.periods.amounts import has_amounts
 from polygon_fundamentals.periods.companies import ticker_ciks
 from polygon_fundamentals.periods.current import current_rows, period_keys
@@ -23,7 +23,6 @@ from polygon_fundamentals.statements import Generation, Statement
 
 # A tuple of tickers for each company; the stubs know no Series of tuples.
 TickersOf: TypeAlias = "pd.Series[Any]"
-Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,12 @@ class Meeting:
     v1_keys: pd.DataFrame
     v2_keys: pd.DataFrame
     company_tickers: TickersOf
-    v1_current: Rows
-    v1_met: Rows
-    v2_met: Rows
-    v1_alone: Rows
-    v2_alone: Rows
-    never_in_v2: Rows
+    v1_current: Positions
+    v1_met: Positions
+    v2_met: Positions
+    v1_alone: Positions
+    v2_alone: Positions
+    never_in_v2: Positions
     paired: Paired
 
 
@@ -52,10 +51,9 @@ def without_empty_records(
     statement: Statement,
     reference: Mapping[str, ReferenceTicker],
 ) -> pa.Table:
-    """Return v2 without its records that say nothing of a period of which v1 does.
+    """Return v2 without its records that have no amount, where v1's record of the period has one.
 
-    Silver takes records without amounts for none; here they count only where v1's own record has
-    no amount either.
+    Silver ignores all records without amounts.
     """
     empty = ~has_amounts(v2, Generation.V2, statement)
     if not empty.any():
@@ -121,25 +119,23 @@ def _has_values(table: pa.Table, columns: list[str]) -> Flags:
     return has_value
 
 
-def _floats(table: pa.Table, name: str, rows: pa.Array) -> npt.NDArray[np.float64]:
+def _floats(table: pa.Table, name: str, rows: pa.Array) -> Floats:
     column = table.column(name).take(rows)
-    result: npt.NDArray[np.float64] = column.to_numpy(zero_copy_only=False).astype(np.float64)
-    return result
+    return column.to_numpy(zero_copy_only=False).astype(np.float64)
 
 
 def days_of(table: pa.Table, name: str, rows: pa.Array) -> npt.NDArray[np.datetime64]:
     """Return a column's moments at some rows, to the second."""
     column = table.column(name).take(rows).cast(pa.timestamp("s"))
-    result: npt.NDArray[np.datetime64] = column.to_pandas().to_numpy(dtype="datetime64[s]")
-    return result
+    return column.to_pandas().to_numpy(dtype="datetime64[s]")
 
 
 def _paired(
     v1: pa.Table,
     v2: pa.Table,
     statement: Statement,
-    left: npt.NDArray[np.int64],
-    right: npt.NDArray[np.int64],
+    left: Positions,
+    right: Positions,
     v1_keys: pd.DataFrame,
     company_tickers: TickersOf,
 ) -> Paired:

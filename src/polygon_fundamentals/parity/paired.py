@@ -45,16 +45,14 @@ class Paired:
 
     def is_timeframe(self, timeframe: str) -> Flags:
         """Return which periods are of the timeframe, in v1's spelling."""
-        flags: Flags = (self.periods["timeframe"] == timeframe).to_numpy(dtype=bool)
-        return flags
+        return (self.periods["timeframe"] == timeframe).to_numpy(dtype=bool)
 
     @property
     def is_derived_quarter(self) -> Flags:
         """Which are fourth quarters that nobody filed: v1 derived them and has no filing date."""
         fourth = self.periods["fourth_quarter"].to_numpy(dtype=bool)
         unfiled = self.periods["v1_filing_date"].isna().to_numpy(dtype=bool)
-        flags: Flags = fourth & unfiled & self.is_timeframe("quarterly")
-        return flags
+        return fourth & unfiled & self.is_timeframe("quarterly")
 
 
 @dataclass(frozen=True)
@@ -89,8 +87,7 @@ class Pair:
     @property
     def difference(self) -> Floats:
         """v2's value less v1's in v2's sign."""
-        result: Floats = self.actual - self.expected
-        return result
+        return self.actual - self.expected
 
 
 def pairs_of(paired: Paired) -> list[Pair]:
@@ -106,15 +103,13 @@ def pairs_of(paired: Paired) -> list[Pair]:
 
 def or_zero(values: Floats) -> Floats:
     """Return the values with zero for none: for sums in which an absent line adds nothing."""
-    result: Floats = np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf)
-    return result
+    return np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf)
 
 
 def count_by_company(paired: Paired, flags: Flags) -> Positions:
     """Return for each period the number of flagged periods that its company has."""
     totals = np.bincount(paired.company, weights=flags, minlength=1)
-    result: Positions = totals[paired.company].astype(np.int64)
-    return result
+    return totals[paired.company].astype(np.int64)
 
 
 def is_habit(paired: Paired, usual: Flags, other: Flags, times: int = 1) -> Flags:
@@ -123,8 +118,7 @@ def is_habit(paired: Paired, usual: Flags, other: Flags, times: int = 1) -> Flag
     That is in three periods at least, and at least `times` as often as the other case.
     """
     usual_count = count_by_company(paired, usual)
-    flags: Flags = (usual_count >= HABIT) & (usual_count >= times * count_by_company(paired, other))
-    return flags
+    return (usual_count >= HABIT) & (usual_count >= times * count_by_company(paired, other))
 
 
 def differs_from_habit(paired: Paired, same: Flags, differs: Flags) -> Flags:
@@ -137,5 +131,4 @@ def differs_from_habit(paired: Paired, same: Flags, differs: Flags) -> Flags:
     """
     counted = ~paired.is_timeframe("ttm")
     apart = differs & ~same
-    flags: Flags = apart & is_habit(paired, same & counted, apart & counted)
-    return flags
+    return apart & is_habit(paired, same & counted, apart & counted)

@@ -32,7 +32,7 @@ KEPT = 0
 
 @dataclass(frozen=True)
 class Question:
-    """What a comparison is asked: by which limits, with what known of tickers, on which day."""
+    """The limits, the accepted differences, the reference tickers and the day of a comparison."""
 
     tolerances: Tolerances
     accepted: tuple[Accepted, ...]
@@ -42,10 +42,10 @@ class Question:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which clusters of tickers a statement has, and which of them to compare anew.
+    """Which clusters of tickers a statement has, and which of them to compare again.
 
     `folder` is where its batches leave their tables. `states` and `ciks` are by ticker, `keys` by
-    a cluster's first ticker. `current` are the clusters that the cache knows as they are now,
+    a cluster's first ticker. `current` are the clusters for which the cache is up to date,
     `chosen` those that were asked for, and `stale` those of them to compare.
     """
 
@@ -77,9 +77,9 @@ def plan_comparison(
     folder: Path,
     tickers: Iterable[str] | None = None,
 ) -> Plan:
-    """Return what there is to compare of a statement; of some tickers: of their whole companies.
+    """Return what to compare in a statement; with `tickers`, only their companies, each whole.
 
-    Leaves in `folder`, which is the caller's alone, what the batches need. Raises DamagedFileError
+    Writes what the batches need to `folder`, which is the caller's alone. Raises DamagedFileError
     for a file that cannot be read.
     """
     files = lake_files(lake, statement)

@@ -23,8 +23,8 @@ from polygon_fundamentals.lake.read import repeated_rows
 from polygon_fundamentals.parity.identities import IDENTITIES, Sum
 from polygon_fundamentals.statements import Generation, Statement
 
-# The identities that v2 keeps in every record. The others in
-# `IDENTITIES` compare v2 with v1's breakdown, which v2 does not have in full.
+# The identities that v2 keeps in every record. The others in `IDENTITIES` compare v2 with v1's
+# breakdown, which v2 does not have in full.
 KEPT_BY_V2: dict[Statement, tuple[str, ...]] = {
     Statement.BALANCE_SHEETS: ("assets = liabilities + equity",),
     Statement.CASH_FLOW: ("change in cash = its flows",),
@@ -39,7 +39,7 @@ KEPT_BY_V2: dict[Statement, tuple[str, ...]] = {
 # Each line rounded to the dollar; and where a filer gives thousands or millions, to half of those.
 _DOLLARS = 2.0
 _ROUNDED = (1_000.0, 1_000_000.0)
-# Parquet types that hold a number, a day or a text of ours, as other tools write them.
+# The types in which other tools write our columns of numbers.
 _NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_null, pa.types.is_decimal)
 # The number by which the SEC knows a filing, as the address that v1 gives ends in it.
 ACCESSION = r"(\d{10}-\d{2}-\d{6})(?:\D|$)"
@@ -55,12 +55,11 @@ def v2_identities(statement: Statement) -> dict[str, Sum]:
 def record_rows(table: pa.Table, dataset: Dataset, tickers: Sequence[str]) -> pd.DataFrame:
     """Return one row per stored record: labels, dates and, in v2, how far each identity is off.
 
-    `table` is `read_dataset` of the tickers. A record that one filing gives with different contents
-    is here as often; the same content again counts once, and so do an original and its amendment.
-    Columns: ticker, company_name
-    and accession (v1), cik, record_key, timeframe, period_end, fiscal_year, fiscal_period,
-    filing_date, observed_at; in v2 one a v2 identity, named for it: what is left over beyond
-    rounding, 0 where it holds, NaN where a line is absent.
+    `table` is `read_dataset` of the tickers. A record has one row for each different content that
+    one filing gives it; an original and its amendment have one row together. Columns: ticker,
+    company_name and accession (v1), cik, record_key, timeframe, period_end, fiscal_year,
+    fiscal_period, filing_date, observed_at; in v2 also one per v2 identity, named for it: what is
+    left over beyond rounding, 0 where the identity holds, NaN where a line is absent.
     """
     conflicts = _conflicts(table, dataset, tickers)
     whole = table if conflicts is None else pa.concat_tables([table, conflicts])
@@ -109,10 +108,7 @@ def beyond_rounding(table: pa.Table, line: Sum) -> np.ndarray[tuple[int], np.dty
 def _moments(column: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.datetime64]]:
     # Infinite or absurd years do not fit nanoseconds, hence seconds.
     naive = pc.cast(column, pa.timestamp("s"), safe=False)
-    moments: np.ndarray[tuple[int], np.dtype[np.datetime64]] = naive.to_pandas().to_numpy(
-        dtype="datetime64[s]"
-    )
-    return moments
+    return naive.to_pandas().to_numpy(dtype="datetime64[s]")
 
 
 def _conflicts(table: pa.Table, dataset: Dataset, tickers: Sequence[str]) -> pa.Table | None:
@@ -174,7 +170,7 @@ AS_DOCUMENTED = "as documented"
 def _our_schema(generation: Generation, statement: Statement) -> bytes:
     """How the footers of our files begin: version and columns, before the number of rows.
 
-    What the footers of a file without rows and of one with a row have in common.
+    It is what the footers of a file without rows and of a file with one row have in common.
     """
     wanted = schema(generation, statement)
     dataset = Dataset(Lake(Path()), generation, statement)

@@ -116,7 +116,7 @@ def markdown(summary: Mapping[str, Any], parity: Parity, tolerances: Tolerances)
         "",
         "## Findings",
         "",
-        # A field of one generation alone is none of the comparison.
+        # A field that only one generation has is not compared.
         *_table(budgets_table(parity, tolerances).query("count > 0 and finding != @_ALONE")),
     ]
     fields = fields_table(parity)

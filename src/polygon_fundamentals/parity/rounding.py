@@ -5,7 +5,8 @@ Some filers give hundreds of thousands ($772.7 million): MRVL since 2022, MSCI i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -64,15 +65,11 @@ _ADDED_UP = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class RoundedRecords:
-    """For each unit: which v2 records are rounded to it throughout, where v1's are not."""
+def rounded_records(paired: Paired, pairs: list[Pair]) -> dict[float, Flags]:
+    """Return for each unit which v2 records are rounded to it throughout, where v1's are not.
 
-    by_unit: dict[float, Flags]
-
-
-def rounded_records(paired: Paired, pairs: list[Pair]) -> RoundedRecords:
-    """Return which v2 records are rounded: all money in whole units, three lines visibly so."""
+    All of their money is in whole units, three lines visibly so.
+    """
     money = [
         paired.v2[e.v2]
         for e in entries(paired.statement)
@@ -88,14 +85,14 @@ def rounded_records(paired: Paired, pairs: list[Pair]) -> RoundedRecords:
             if pair.entry.unit is Unit.USD:
                 witnesses += _is_rounded(pair, unit)
         rounded[unit] = whole & (witnesses >= _WITNESSES)
-    return RoundedRecords(rounded)
+    return rounded
 
 
-def rounded_slack(paired: Paired, records: RoundedRecords) -> Floats:
+def rounded_slack(paired: Paired, records: Mapping[float, Flags]) -> Floats:
     """Return how far sums of lines may be off: some units where v2's record is rounded."""
     slack = paired.slack
     for unit in UNITS:
-        slack = np.where(records.by_unit[unit], _UNITS_IN_A_SUM * unit, slack)
+        slack = np.where(records[unit], _UNITS_IN_A_SUM * unit, slack)
     return slack
 
 
@@ -108,7 +105,7 @@ def with_own_rounding(paired: Paired, pair: Pair) -> Paired:
     return replace(paired, slack=slack)
 
 
-def rounded_to(paired: Paired, pair: Pair, records: RoundedRecords) -> Floats:
+def rounded_to(paired: Paired, pair: Pair, records: Mapping[float, Flags]) -> Floats:
     """Return the unit to which v2's value is v1's rounded, 0 where it is not."""
     result = np.zeros(len(paired))
     if pair.entry.unit is Unit.USD_PER_SHARE:
@@ -121,7 +118,7 @@ def rounded_to(paired: Paired, pair: Pair, records: RoundedRecords) -> Floats:
     for unit in reversed(UNITS):
         alone = _is_rounded(pair, unit) & (size >= _CLEAR_UNITS * unit)
         in_record = (
-            records.by_unit[unit]
+            records[unit]
             & (pair.entry.unit is Unit.USD)
             & (pair.actual % unit == 0)
             & (off <= units_off * unit)
@@ -155,19 +152,17 @@ def _keeps_its_side(pair: Pair, unit: float, from_periods: Flags) -> Flags:
     where it is up to a whole unit.
     """
     size = np.abs(pair.expected)
-    flags: Flags = (
+    return (
         (np.sign(pair.expected) == np.sign(pair.actual))
         | (size <= unit / 2)
         | (from_periods & (pair.actual == 0) & (size < unit))
     )
-    return flags
 
 
 def _is_rounded(pair: Pair, unit: float) -> Flags:
-    flags: Flags = (
+    return (
         (pair.actual % unit == 0)
         & (pair.actual != 0)
         & (pair.expected % unit != 0)
         & (np.abs(pair.difference) <= unit / 2)
     )
-    return flags

@@ -1,8 +1,8 @@
 """Comparing a lake: in batches of whole companies, and on the next run only what changed.
 
 A plan says which companies to compare, a batch compares some of them and leaves its tables in a
-folder, and a merge joins them with the cache. `compare_lake` does one after the other; a batch can
-as well be compared in another process, or on another machine that sees the lake.
+folder, and a merge joins them with the cache. `compare_lake` does one after the other. A batch can
+also be compared in another process, or on another machine that sees the lake.
 """
 
 from __future__ import annotations
@@ -33,25 +33,10 @@ from polygon_fundamentals.periods.companies import ciks_of
 from polygon_fundamentals.reference.tickers import company_name, names_asked
 from polygon_fundamentals.statements import Generation, Statement
 
-__all__ = [
-    "Answer",
-    "Question",
-    "compare_batch",
-    "compare_lake",
-    "is_compared",
-    "merge",
-    "names_found_missing",
-    "names_to_look_up",
-    "plan_comparison",
-    "sampled",
-    "v1_tickers",
-    "v2_tickers",
-]
-
 
 @dataclass(frozen=True)
 class Answer:
-    """The findings of one statement, and how many of its tickers were compared anew."""
+    """The findings of one statement, and how many of its tickers were compared again."""
 
     findings: StatementFindings
     tickers_compared_anew: int
@@ -69,12 +54,12 @@ def v2_tickers(lake: Lake) -> set[str]:
 
 
 def names_to_look_up(lake: Lake, tickers: Iterable[str]) -> list[str]:
-    """Return what to ask the list of tickers about, to know what became of what v2 lacks.
+    """Return the names to look up in the list of tickers: what became of those that v2 lacks?
 
-    Of v1's `tickers` those that v2 has no file of or not every company of, and these companies
-    (as `company_name`): a symbol may have passed to another company, and a company to another
-    symbol. And what was asked about before, of which v2 may have nothing but empty records: what is
-    known of it would otherwise take a second comparison (`names_found_missing`) in every run.
+    These are the `tickers` of v1 for which v2 has no file, or not every company, and these
+    companies (as `company_name`): a symbol may have passed to another company, and a company to
+    another symbol. Names that were looked up before are among them: v2 may have nothing but empty
+    records of these, which a first comparison without them finds missing (`names_found_missing`).
     Brings the catalogue up to date.
     """
     in_v1, in_v2 = (companies_of(lake, generation) for generation in Generation)
@@ -83,13 +68,13 @@ def names_to_look_up(lake: Lake, tickers: Iterable[str]) -> list[str]:
         for ticker, ciks in ciks_of(archived).items() if archived is not None else ():
             in_v1.setdefault(ticker, set()).update(ciks)
     known = {company_name(cik) for ciks in in_v2.values() for cik in ciks}
-    asked, names = names_asked(lake), set[str]()
+    asked_before, names = names_asked(lake), set[str]()
     for ticker in tickers:
         companies = {company_name(cik) for cik in in_v1.get(ticker, ())}
         lacking = companies - known
         if lacking or ticker not in in_v2:
             names |= {ticker, *lacking}
-        names |= {ticker, *companies} & asked
+        names |= {ticker, *companies} & asked_before
     return sorted(names)
 
 
@@ -121,7 +106,7 @@ def compare_lake(
     folder: Path,
     tickers: Iterable[str] | None = None,
 ) -> Answer:
-    """Return the comparison of a statement; of some tickers: of their whole companies.
+    """Return the comparison of a statement; with `tickers`, only of their companies, each whole.
 
     Writes the answer's tables to `folder`, which is the caller's alone, and the cache. Raises
     DamagedFileError for a file that cannot be read.
@@ -162,8 +147,8 @@ def is_compared(plan: Plan, number: int) -> bool:
 def merge(lake: Lake, plan: Plan) -> Answer:
     """Join what a plan's batches left with the cache; write and return the answer.
 
-    What a batch that failed should have left is missing in both, and the next run compares it. Not
-    to be called where every batch failed.
+    The findings of a batch that failed are missing in both, and the next run compares it. Must not
+    be called if every batch failed.
     """
     statement, folder = plan.statement, plan.folder
     done, compared = [], set[str]()
@@ -196,9 +181,8 @@ def merge(lake: Lake, plan: Plan) -> Answer:
         answer = StatementFindings(statement, folder)
         with writing(folder) as writer:
             writer.add_tickers(whole, members)
-    anew = sum(map(len, fresh))
     from_cache = len(members) - sum(map(len, plan.stale))
-    return Answer(answer, anew, from_cache)
+    return Answer(answer, sum(map(len, fresh)), from_cache)
 
 
 def _batch_folder(folder: Path, number: int) -> Path:
@@ -212,7 +196,7 @@ def _tickers(dataset: Dataset) -> set[str]:
 def _compared(
     lake: Lake, statement: Statement, question: Question, tickers: Sequence[str], folder: Path
 ) -> dict[str, pa.Table]:
-    """Compare some tickers, with the listings of the plan: the tables of `findings.NAMES`."""
+    """Compare some tickers, as the plan listed them; return the tables of `findings.NAMES`."""
     v1, v2 = (lake.dataset(g, statement) for g in Generation)
     shown = {d.generation: read_shown(folder, d, tickers) for d in (v1, v2)}
     v1_table, v2_table = (read_dataset(d, tickers, shown[d.generation]) for d in (v1, v2))

@@ -9,22 +9,21 @@ import pyarrow as pa
 
 from polygon_fundamentals.parity.kinds import Kind
 from polygon_fundamentals.parity.meeting import Meeting, TickersOf
+from polygon_fundamentals.parity.paired import Positions
 from polygon_fundamentals.parity.totals import COMPANY_ABSENT, NEVER_IN_V2, PRESENT
 from polygon_fundamentals.periods.current import label_months
 from polygon_fundamentals.statements import Generation
 
-Rows = npt.NDArray[np.int64]
-
 
 def periods_seen(
-    meeting: Meeting, v1: pa.Table, v2: pa.Table, missing: Rows, absent: Rows
+    meeting: Meeting, v1: pa.Table, v2: pa.Table, missing: Positions, absent: Positions
 ) -> pd.DataFrame:
     """Return the periods of both tables: ticker, cik, timeframe, period_end, state.
 
-    Besides, of those that both have, `label_months` of both and v2's date (v1_label, v2_label,
-    v2_period_end); of v2's own, how many days from one that both have each ends (days_apart).
-    `missing` and `absent` are the positions in `v1` of what v2 lacks, of companies that it has and
-    of others.
+    Periods that both have also carry `label_months` of both and v2's date (v1_label, v2_label,
+    v2_period_end); periods that v2 alone has, how many days they end from one that both have
+    (days_apart). `missing` and `absent` are positions in `v1` of periods that v2 lacks: those of
+    companies that v2 has, and those of other companies.
     """
     v1_keys, v2_keys, tickers = meeting.v1_keys, meeting.v2_keys, meeting.company_tickers
     met, extra = v2_keys.iloc[meeting.v2_met], v2_keys.iloc[meeting.v2_alone]
@@ -68,7 +67,4 @@ def _days_apart(extra: pd.DataFrame, met: pd.DataFrame) -> npt.NDArray[np.float6
 
 def cik_of(company: pd.Series[str]) -> npt.NDArray[np.object_]:
     """Return the CIK of each company, None where it is known by its ticker only."""
-    result: npt.NDArray[np.object_] = company.where(
-        ~company.str.startswith("ticker:"), None
-    ).to_numpy(dtype=object)
-    return result
+    return company.where(~company.str.startswith("ticker:"), None).to_numpy(dtype=object)

@@ -95,19 +95,17 @@ def split_explains(paired: Paired, pair: Pair, splits: Splits) -> Flags:
         & (quotient * share_sum >= low)
         & (quotient * share_sum <= high)
     )
-    flags: Flags = ((splits.ratio != 1) & agrees) | spans
-    return flags
+    return ((splits.ratio != 1) & agrees) | spans
 
 
 def four_quarters_added(paired: Paired, pair: Pair) -> Flags:
     """Return which twelve-month share counts are v1's sum of four averages, v2's average."""
     v1, v2 = pair.expected / _QUARTERS, pair.actual
-    flags: Flags = paired.is_timeframe("ttm") & _agrees(v1, v2, np.ones(len(v1)), Unit.SHARES)
-    return flags
+    return paired.is_timeframe("ttm") & _agrees(v1, v2, np.ones(len(v1)), Unit.SHARES)
 
 
 def _observations(paired: Paired, pairs: list[Pair]) -> pd.DataFrame:
-    """All per-share figures that both have, less those that cannot bear witness."""
+    """All per-share figures that both have, except those that prove nothing."""
     # Derived fourth quarters and twelve months are computed differently in each generation.
     witness = ~paired.is_derived_quarter & ~paired.is_timeframe("ttm")
     frames = []
@@ -155,8 +153,7 @@ def _candidates(seen: pd.DataFrame) -> pd.DataFrame:
     same = _agrees(v1, v2, np.ones(len(v1)), Unit.SHARES)
     rows = pd.DataFrame({"company": seen["company"], "ratio": ratios})[(ratios != 1) & ~same]
     support = rows.groupby(["company", "ratio"], as_index=False).agg(support=("ratio", "size"))
-    result: pd.DataFrame = support[support["support"] >= 2]
-    return result
+    return support[support["support"] >= 2]
 
 
 def _consensus(seen: pd.DataFrame, candidates: pd.DataFrame) -> pd.DataFrame:
@@ -195,8 +192,7 @@ def _consensus(seen: pd.DataFrame, candidates: pd.DataFrame) -> pd.DataFrame:
 def _is_power_of_a_thousand(ratio: Floats) -> Flags:
     """Whether a ratio other than 1 is one that counts in thousands or millions show as well."""
     power = np.round(np.log10(ratio) / 3)
-    near: Flags = (power != 0) & (np.abs(ratio / 1000.0**power - 1) <= _NEAR_A_THOUSAND)
-    return near
+    return (power != 0) & (np.abs(ratio / 1000.0**power - 1) <= _NEAR_A_THOUSAND)
 
 
 def _levels(consensus: pd.DataFrame) -> pd.DataFrame:
@@ -233,8 +229,7 @@ def _at(rows: pd.DataFrame, levels: pd.DataFrame) -> Floats:
         by="company",
         direction="nearest",
     ).sort_values("row")
-    result: Floats = nearest["ratio"].fillna(1.0).to_numpy(dtype=np.float64)
-    return result
+    return nearest["ratio"].fillna(1.0).to_numpy(dtype=np.float64)
 
 
 def _agrees(v1: Floats, v2: Floats, ratio: Floats, unit: Unit) -> npt.NDArray[np.bool_]:

@@ -36,7 +36,7 @@ def tally(paired: Paired, findings: list[Findings], values: pd.DataFrame) -> pd.
             column = paired.v1[entry.v1_column] if entry.v1_column else paired.v2[entry.v2 or ""]
             flags.append((number, Kind.NOT_COMPARABLE, ~np.isnan(column)))
 
-    # A row a line and a column a company: counted in one go, then told by name.
+    # Counted in one matrix, with a row per line and a column per company.
     first = np.unique(paired.company, return_index=True)[1]
     names = paired.periods["ticker"].to_numpy(dtype=object)[first]
     counts = np.array(

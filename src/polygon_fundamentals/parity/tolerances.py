@@ -165,10 +165,6 @@ class Tolerances(_Frozen):
             raise ValueError("; ".join(faults))
         return self
 
-    def limit(self, statement: Statement, v2_field: str, unit: Unit) -> float:
-        """Return the limit for a field: its own, else its unit's."""
-        return self.tolerance(statement, v2_field, unit).limit
-
     def tolerance(self, statement: Statement, v2_field: str, unit: Unit) -> Tolerance:
         """Return the tolerance for a field: its own, else its unit's."""
         for field in self.fields:

@@ -1,4 +1,4 @@
-"""The result of a comparison: what it comes to. Whether that will do, the checkpoint decides."""
+"""The totals of a comparison. Whether they are good enough, the checkpoint decides."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from polygon_fundamentals.parity.kinds import BUDGETED_KINDS, Kind
 from polygon_fundamentals.parity.tolerances import Accepted
 from polygon_fundamentals.statements import Statement
 
-# States of a ticker or period that are no finding: it is there; its company is not in v2 at all
-# (told with the ticker); v2 never has that timeframe.
+# States of a ticker or period that are not findings: it is in both; its company is not in v2 at all
+# (the ticker has the finding); v2 never has that timeframe.
 PRESENT, COMPANY_ABSENT, NEVER_IN_V2 = "present", "company_absent", "never_in_v2"
 
 
@@ -83,8 +83,7 @@ class Parity:
         """The findings by statement and field."""
         frame = self._together("by_field")
         names = ["statement", "v1_field", "v2_field", "relation"]
-        total: pd.DataFrame = frame.groupby(names, sort=False, dropna=False, as_index=False).sum()
-        return total
+        return frame.groupby(names, sort=False, dropna=False, as_index=False).sum()
 
     @property
     def absent_tickers(self) -> pd.DataFrame:

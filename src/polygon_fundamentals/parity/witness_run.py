@@ -74,7 +74,7 @@ class ValueKey(NamedTuple):
 
 @dataclass
 class WitnessReport:
-    """What the witness came to: companies, and values by the finding that they had and have.
+    """What the witness settled: companies, and values by the finding that they had and have.
 
     `examples` are a few proven restatements in words, each with the address of its filing.
     """
@@ -118,12 +118,10 @@ def settle(
     facts_of: FactsOf,
     reference: Mapping[str, ReferenceTicker],
 ) -> WitnessReport:
-    """Write what the facts of some companies prove into the findings; return what it came to.
+    """Write what the facts of some companies prove into the findings; return the numbers.
 
-    `companies` as of `open_companies`. Writes `values` and `tallies` of each of them.
-
-    Raises:
-        DamagedFileError: a file of the lake or of the findings cannot be read.
+    `companies` is that of `open_companies`. Rewrites `values` and `tallies` of each statement.
+    Raises DamagedFileError for a file of the lake or of the findings that cannot be read.
     """
     report = WitnessReport(companies=len(companies))
     proofs: dict[Statement, dict[ValueKey, tuple[Claim, Proof]]] = {
@@ -188,7 +186,7 @@ def _write(
     proofs: Mapping[ValueKey, tuple[Claim, Proof]],
     report: WitnessReport,
 ) -> None:
-    """Write the findings anew with what is proven, and their numbers."""
+    """Rewrite the findings with what is proven, and their numbers."""
     moved: Counter[tuple[str, str, str, str]] = Counter()
     with writing(findings.folder) as writer:
         for values in findings.batches("values"):

@@ -5,8 +5,8 @@ its accession number, v2 by its filing date. These are the anchors. Which concep
 field is not taken from a list but learned from the company: it equals v1 in v1's own filing in at
 least three other periods and disagrees in at most one of twenty.
 
-Never is a zero matched, facts of one day have no order, and that a fact is absent counts only
-where another fact of that very filing is there.
+A zero is never matched, facts of one day have no order, and the absence of a fact counts only if
+the same filing has another fact.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from polygon_fundamentals.parity.witness_facts import (
     same,
 )
 
-# A concept is a field's if it agrees with v1 so often, and so much oftener than not.
+# A concept is a field's if it agrees with v1 so often, and so many times as often as it disagrees.
 _AGREE = 3
 _TO_ONE = 20
 _POWERS = (-3, -2, -1, 1, 2, 3)
@@ -169,7 +169,7 @@ _CHANGES = (
 
 @dataclass(frozen=True)
 class _Case:
-    """One difference, and one concept that has the say about it."""
+    """One difference, and one concept that can settle it."""
 
     facts: CompanyFacts
     claim: Claim

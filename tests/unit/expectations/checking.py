@@ -19,7 +19,7 @@ from expectations.suites import make_suites
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity.findings import StatementFindings
 from polygon_fundamentals.parity.frames import write_frames
-from polygon_fundamentals.parity.run import Question
+from polygon_fundamentals.parity.plan import Question
 from polygon_fundamentals.parity.tolerances import load_tolerances
 from polygon_fundamentals.statements import Statement
 from tests.filled import comparison

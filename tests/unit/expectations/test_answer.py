@@ -12,7 +12,7 @@ from expectations import answer as answering
 from expectations.answer import TOLERANCES_FILE
 from expectations.summary import Asked
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.parity.run import Question
+from polygon_fundamentals.parity.plan import Question
 from polygon_fundamentals.parity.tolerances import load_tolerances
 from polygon_fundamentals.statements import Statement
 from tests.filled import comparison

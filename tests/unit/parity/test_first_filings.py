@@ -12,7 +12,7 @@ import pytest
 from expectations.plugin.rules import ExpectNoFilingBeforeV1s
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity.frames import write_frames
-from polygon_fundamentals.parity.run import Question
+from polygon_fundamentals.parity.plan import Question
 from polygon_fundamentals.parity.tolerances import load_tolerances
 from polygon_fundamentals.statements import Generation, Statement
 from tests.filled import comparison

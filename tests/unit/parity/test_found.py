@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from expectations.answer import TOLERANCES_FILE
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity.findings import NAMES
+from polygon_fundamentals.parity.plan import Question
 from polygon_fundamentals.parity.report import _for_spreadsheets, write_report
-from polygon_fundamentals.parity.run import Question
 from polygon_fundamentals.parity.tolerances import load_tolerances
 from polygon_fundamentals.statements import Statement
 from tests.filled import comparison, filled

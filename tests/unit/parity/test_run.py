@@ -20,8 +20,8 @@ from polygon_fundamentals.parity import findings as found_tables
 from polygon_fundamentals.parity import plan as parity_plan
 from polygon_fundamentals.parity.company_values import company_values
 from polygon_fundamentals.parity.findings import NAMES, StatementFindings
+from polygon_fundamentals.parity.plan import Question
 from polygon_fundamentals.parity.run import (
-    Question,
     names_found_missing,
     names_to_look_up,
     sampled,

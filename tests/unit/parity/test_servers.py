@@ -26,7 +26,8 @@ from polygon_fundamentals.load.historical import load_v1, load_v2
 from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import Filters
 from polygon_fundamentals.parity.findings import StatementFindings
-from polygon_fundamentals.parity.run import Question, names_to_look_up, v1_tickers
+from polygon_fundamentals.parity.plan import Question
+from polygon_fundamentals.parity.run import names_to_look_up, v1_tickers
 from polygon_fundamentals.parity.tolerances import load_tolerances
 from polygon_fundamentals.parity.totals import Parity, merge
 from polygon_fundamentals.reference.tickers import known_tickers

@@ -26,7 +26,7 @@ def loaded(folder: Path, text: str) -> Tolerances:
 
 def test_the_shipped_tolerances() -> None:
     shipped = load_tolerances(EXPECTATIONS / "tolerances.yaml")
-    limits = [shipped.limit(IS, "revenue", unit) for unit in Unit]
+    limits = [shipped.tolerance(IS, "revenue", unit).limit for unit in Unit]
     assert limits == [1.0, 0.005, 1.0]
     none = {kind for kind in BUDGETED_KINDS if shipped.budgets[kind].at_most == 0}
     assert none == {
@@ -51,8 +51,8 @@ def test_nothing_is_accepted_as_shipped() -> None:
 def test_a_field_may_have_its_own_limit(tmp_path: Path) -> None:
     field = "{statement: income_statements, v2_field: revenue, limit: 5, reason: Seen by us all.}"
     mine = loaded(tmp_path, TEXT + f"\nfields: [{field}]\n")
-    assert mine.limit(IS, "revenue", Unit.USD) == 5
-    assert mine.limit(IS, "cost_of_revenue", Unit.USD) == 1
+    assert mine.tolerance(IS, "revenue", Unit.USD).limit == 5
+    assert mine.tolerance(IS, "cost_of_revenue", Unit.USD).limit == 1
 
 
 @pytest.mark.parametrize(
@@ -158,4 +158,4 @@ def test_a_comma_in_a_reason_without_quotes_is_told_with_the_remedy(tmp_path: Pa
         loaded(tmp_path, TEXT + f"\nfields: [{field}]\n")
     quoted = field.replace("Seen, by us all", '"Seen, by us all"')
     mine = loaded(tmp_path, TEXT + f"\nfields: [{quoted}]\n")
-    assert mine.limit(IS, "revenue", Unit.USD) == 5
+    assert mine.tolerance(IS, "revenue", Unit.USD).limit == 5
