@@ -14,8 +14,8 @@ _TAIL = ("absent_fields", "unmapped", "observed_at")
 def flat_schema(generation: Generation, statement: Statement) -> pa.Schema:
     """Return the schema of `read_dataset`.
 
-    v2 as in the files; v1 with one float64 column a field named `section.field` (null:
-    absent) instead of the nested form. Both with `partition` (YYYYMM) as last column.
+    v2 as in the files; v1 with one float64 column per field, named `section.field` (null: absent),
+    instead of the nested form. Both have `partition` (YYYYMM) as their last column.
     """
     stored = schema(generation, statement)
     if generation is Generation.V2:

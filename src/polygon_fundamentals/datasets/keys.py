@@ -1,9 +1,8 @@
-"""What names a record, and what tells whether its content changed.
+"""What identifies a record, and what shows that its content changed.
 
-The record key is the period key with the fiscal year and period that the record
-claims. The content hash covers every column but the file's ticker and the
-moment of observation; it is a function of the typed row, so it is the same whether a row
-comes from an answer or from a file.
+The record key is the period key with the fiscal year and period that the record claims. The
+content hash covers every column but the file's ticker and the time of observation; it is a function
+of the typed row, so it is the same whether a row comes from an answer or from a file.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ PERIOD = {
     Generation.V2: ("period_end", "fiscal_year", "fiscal_quarter"),
 }
 _SEPARATOR = "|"
-# Columns that tools add to what the vendor said. They are no content: a row that was downloaded
+# Columns that tools add to what the vendor sent. They are not content: a row that was downloaded
 # again is the same row.
 _ADDED = ("ticker", "year", "month", "__index_level_0__", "index", "level_0")
 # The index of pandas in a CSV file that was read and written again.
@@ -70,8 +69,7 @@ def record_keys(table: pa.Table, generation: Generation) -> list[str]:
     joined = pc.binary_join_element_wise(
         *parts, _SEPARATOR, null_handling="replace", null_replacement=""
     )
-    keys: list[str] = joined.to_pylist()
-    return keys
+    return joined.to_pylist()
 
 
 def cik_of_key(key: str) -> str | None:
@@ -91,11 +89,11 @@ def file_days(table: pa.Table) -> pa.ChunkedArray:
 
 
 def filing_order(table: pa.Table, generation: Generation) -> npt.NDArray[np.int64]:
-    """Return for every row what tells the later of two filings of one period: the greater.
+    """Return numbers for every row that are greater for the later of two filings of one period.
 
-    Compared column by column. v1: `acceptance_datetime` (its first fourteen digits, so that text
-    with and without signs compare; in UTC where it says another zone), then the filing date. v2:
-    the filing date. One that is missing comes before all others.
+    They are compared column by column. v1: `acceptance_datetime` (its first fourteen digits, so
+    that text with and without signs compare; in UTC where it says another zone), then the filing
+    date. v2: the filing date. One that is missing comes before all others.
     """
     filed = file_days(table).cast(pa.int32()).cast(pa.int64())
     columns = [pc.fill_null(filed, np.iinfo(np.int64).min)]

@@ -94,7 +94,7 @@ def current_rows(
 
 
 def _vote(rivals: pd.DataFrame, keys: pd.DataFrame, period: list[str]) -> None:
-    """Adds to `rivals` how many neighbouring periods their label fits: exactly, and by quarter."""
+    """Add to `rivals` how many neighbouring periods their label fits: exactly, and by quarter."""
     group = period[:-1]
     columns = [*group, "period_end", "offset", "sure"]
     all_rows = keys.merge(rivals[group].drop_duplicates(), on=group)
@@ -106,7 +106,7 @@ def _vote(rivals: pd.DataFrame, keys: pd.DataFrame, period: list[str]) -> None:
     near = mine.merge(labels[columns], on=group, suffixes=("", "_near"))
     apart = (near["period_end_near"] - near["period_end"]).abs().dt.days
     near = near[(apart > 0) & (apart <= _NEIGHBOUR_DAYS)]
-    # Periods with one label only are the witnesses; where there are none, all are.
+    # Only periods with one label vote, or all of them where none has just one.
     near = near[near["sure"] | ~near.groupby("row")["sure"].transform("any")]
     difference = near["offset_near"] - near["offset"]
     for name, fits in (("votes", difference == 0), ("quarter_votes", difference % 12 == 0)):
@@ -135,11 +135,9 @@ def label_months(
     if without_quarter is not None:
         months = months.fillna(without_quarter)
     label = year * 12 + months
-    result: npt.NDArray[np.float64] = label.to_numpy(dtype=np.float64, na_value=np.nan)
-    return result
+    return label.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _days(table: pa.Table, name: str) -> npt.NDArray[np.datetime64]:
     days = pc.cast(table.column(name), pa.timestamp("s"))
-    result: npt.NDArray[np.datetime64] = days.to_pandas().to_numpy(dtype="datetime64[s]")
-    return result
+    return days.to_pandas().to_numpy(dtype="datetime64[s]")

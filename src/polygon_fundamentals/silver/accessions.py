@@ -1,6 +1,6 @@
-"""SEC's numbers of the filings that rows are from: v1 sends them, and SEC's own list has them.
+"""The accession numbers of the filings that rows are from, as v1 or SEC's own list has them.
 
-As whole numbers of 18 digits, 0 for none.
+They are integers of up to 18 digits, 0 for none.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def as_text(numbers: Ints) -> pa.Array:
 
 
 def add_listed(rows: pd.DataFrame, companies: pd.Index[str], cache: EdgarCache) -> None:
-    """Fill in `accession` where SEC's list has one report of the day that the row was filed on.
+    """Fill in `accession` where SEC's list has one report of the day on which the row was filed.
 
-    The day is that of `filing_date`, or without one of `first_filing_date`. Of several reports of
-    a day, the one on the row's period, where just one is on it.
+    The day is `filing_date`, or `first_filing_date` without one. If the list has several reports of
+    a day, the one on the row's period counts, provided that it is the only one.
     """
     day = rows["filing_date"].fillna(rows["first_filing_date"])
     rows_open = np.flatnonzero((rows["accession"] == 0) & day.notna())

@@ -1,10 +1,11 @@
-"""The latest period known on a day, for rows of a ticker and a day each.
+"""The latest period known on a day, for rows that each have a ticker and a day.
 
-"Latest" is the greatest period end known by then, never the latest filing: a restatement of an old
-period does not bring it back, and a later filing that carries fewer lines takes nothing away.
+"Latest" means the greatest period end known by then, never the latest filing: a restatement of an
+old period does not bring it back, and a later filing with fewer lines takes nothing away.
 
-A period counts from the day from which its values could be known. The history has some from the day
-on which they were first filed, with values of a later filing, since nobody kept the earlier ones.
+A period counts from the day on which its values could be known. The history has some periods from
+the day on which they were first filed, with the values of a later filing, since nobody kept the
+earlier ones.
 """
 
 from __future__ import annotations
@@ -82,13 +83,13 @@ def join_as_of(
     columns: Sequence[str],
     timeframe: str = Timeframe.QUARTERLY.v1,
 ) -> Frame:
-    """Return `frame` with the latest period known on each row's day: `columns` of the history.
+    """Return `frame` with `columns` of the latest period known on each row's day.
 
-    And with its `period_end` and `known_from`, the day from which this version of it was known, its
-    values included. The rows stay in their order; one without a known period gets nulls. What was
-    known at the end of a day in New York counts for it: whoever trades during the day joins by the
-    day before. `on` is a column of dates or timestamps, those with a zone taken to New York;
-    `frame` is a pandas DataFrame or an Arrow table; of polars it is an Arrow table that comes back.
+    Also adds the period's `period_end` and its `known_from`, the day from which this version and
+    its values were known. The rows keep their order; one without a known period gets nulls. A day
+    counts with all that was known at its end in New York: to trade during the day, join by the day
+    before. `on` is a column of dates or timestamps; those with a zone are converted to New York.
+    `frame` is a pandas DataFrame or an Arrow table; a polars frame comes back as an Arrow table.
     `lake` is the lake's folder.
 
     Raises:
@@ -113,8 +114,7 @@ def join_as_of(
     latest = history.select(added).combine_chunks().take(pa.array(source, mask=source < 0))
     if isinstance(frame, pd.DataFrame):
         values = latest.to_pandas().set_axis(frame.index)
-        joined: pd.DataFrame = pd.concat([frame, values], axis=1)
-        return joined
+        return pd.concat([frame, values], axis=1)
     for name in added:
         table = table.append_column(name, latest[name])
     return table
@@ -145,7 +145,7 @@ def _days(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
 
 
 def _with_values_known(history: pa.Table) -> pa.Table:
-    """Return the versions from the days on which their values could be known too."""
+    """Return the versions with `known_from` no earlier than the day their values were known."""
     known = pc.max_element_wise(history["known_from"], history["values_known_from"])
     place = history.schema.get_field_index("known_from")
     history = history.set_column(place, "known_from", known)

@@ -88,13 +88,13 @@ def build(
 ) -> Build:
     """Build the table from a generation, beside the present one; with `link` point readers to it.
 
-    Without a generation it is the one that the pointer leads to when readers are led to the build:
-    where a switch moves the pointer meanwhile, the table is built again, from the other.
+    Without a generation, the table is built from the one that the pointer leads to, and again from
+    the other if a switch moves the pointer before readers are pointed to the build.
 
-    Files that did not change are linked from `base`, by default the present build; where none
-    changed and the generation is the same, `base` itself is returned and nothing is written. With
-    `day` it is the table of that day, and its link is `silver/as_of/<day>`. `parts` makes the rows
-    as `history_parts` does, which it is unless given.
+    Files that did not change are linked from `base`, by default the present build. If none changed
+    and the generation is the same, `base` itself is returned and nothing is written. With `day` it
+    is the table of that day, and its link is `silver/as_of/<day>`. `parts` makes the rows, by
+    default `history_parts`.
 
     Raises:
         DamagedFileError: a file of the lake cannot be read; the text names it, and readers keep
@@ -113,12 +113,12 @@ def build(
 
 
 def point(lake: Lake, made: Build, *, follows: bool = False) -> bool:
-    """Lead readers to a build, in one rename; return whether they are.
+    """Point readers to a build, in one rename; return whether that was done.
 
-    With `follows` they are not where the pointer has left the build's generation since.
+    With `follows`, it is not done if the pointer has left the build's generation since.
 
     Raises:
-        LakeError: the link's place is taken by something that is no link.
+        LakeError: the link's place is taken by something that is not a link.
     """
     with lock_link(lake):
         if follows and lake.primary.value != made.generation:
@@ -141,7 +141,7 @@ def current_build(lake: Lake) -> Build | None:
 
 
 def incomplete_builds(lake: Lake) -> Iterator[tuple[Path, str]]:
-    """Yield each build that readers are led to and that lacks files, and how many it has.
+    """Yield each build that readers see and that lacks files, and how many it has.
 
     Raises:
         DamagedFileError: a build's note cannot be read.
@@ -156,7 +156,7 @@ def incomplete_builds(lake: Lake) -> Iterator[tuple[Path, str]]:
             (f"{HISTORY_FOLDER}/initial=*/part-*.parquet", made.history_files),
         ):
             there = sum(1 for _ in folder.glob(pattern))
-            # A build that readers were led away from meanwhile may be cleared away.
+            # A build that readers no longer see may be cleared away meanwhile.
             if there < count and link.resolve() == folder:
                 yield folder, f"has {there:,} of {count:,} files {pattern}; the others are missing"
 
@@ -256,7 +256,7 @@ def _is_as(made: Build, base: Build) -> bool:
 
 
 def _clear(lake: Lake, made: Build) -> None:
-    """Remove builds that nobody was led to for a day, and what killed runs left."""
+    """Remove builds that readers have not seen for a day, and what killed runs left."""
     linked = {link.resolve() for link in _links(lake)} | {made.path.resolve()}
     for folder in _entries(lake.silver / "builds"):
         if folder.resolve() in linked:

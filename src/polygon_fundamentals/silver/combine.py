@@ -1,4 +1,4 @@
-"""The records of both generations together: whose counts when, and when each was first filed."""
+"""The records of both generations together: which counts when, and when each was first filed."""
 
 from __future__ import annotations
 
@@ -118,8 +118,8 @@ def estimates_of(
 def combine(primary: Generation, v1: Sides, v2: Sides) -> tuple[list[Side], pd.DataFrame]:
     """Return the sides that the table is made of: the primary's, and what only v1 has.
 
-    And the periods that v1 dates otherwise than v2 (`_other_dates`): they take v2's date first, so
-    that none of them stands beside its own twin.
+    Also returns the periods that v1 dates otherwise than v2 (`_other_dates`). They take v2's date
+    first, so that none of them is in the table twice.
     """
     if primary is Generation.V1:
         return [without_absent_zeros(side) for side in v1.values()], pd.DataFrame()
@@ -163,7 +163,7 @@ def _other_dates(ours: Sides, theirs: Sides) -> pd.DataFrame:
     low = np.searchsorted(other, mine - SAME_PERIOD_DAYS)
     near = np.searchsorted(other, mine + SAME_PERIOD_DAYS, "right") - low
     groups = np.unique(without_end(mine[near > np.isin(mine, other)]))
-    # The dates of a company meet anew at each change of one of them.
+    # The dates of a company are matched again at each change of one of them.
     sets = [frame[np.isin(pack(frame, COMPANY_PERIOD[:2]), groups)] for frame in sets]
     numbers = [np.searchsorted(groups, pack(frame, COMPANY_PERIOD[:2])) for frame in sets]
     ids = np.concatenate([np.tile(number, 2) for number in numbers])
@@ -188,11 +188,8 @@ def _other_dates(ours: Sides, theirs: Sides) -> pd.DataFrame:
 
 
 def _moved(side: Side, moves: pd.DataFrame) -> Side:
-    ids, since, until = (
-        pack(moves, COMPANY_PERIOD),
-        moves["since"].to_numpy(),
-        moves["until"].to_numpy(),
-    )
+    ids = pack(moves, COMPANY_PERIOD)
+    since, until = moves["since"].to_numpy(), moves["until"].to_numpy()
     i, j = pairs(ids, pack(side.keys, COMPANY_PERIOD))
     side = side.cut(np.tile(i, 2), np.concatenate([since[j], until[j]]))
     place = first_at(ids, since, until, pack(side.keys, COMPANY_PERIOD), side.since)

@@ -29,10 +29,10 @@ def current_spans(
     generation: Generation,
     names: Names,
 ) -> pd.DataFrame:
-    """Return `life` with one version a ticker file and period at any moment: the current one.
+    """Return `life` with one version per ticker file and period at any moment: the current one.
 
-    Where several stood together `current_rows` decides, anew at each change of a record of the
-    period or of those around it.
+    Where there were several, `current_rows` decides, again at each change of a record of the period
+    or of the periods around it.
     """
     mine = keys.iloc[life["row"]]
     ids, since, until = pack(mine, PERIOD), life["since"].to_numpy(), life["until"].to_numpy()

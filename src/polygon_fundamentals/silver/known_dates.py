@@ -5,9 +5,9 @@ A version counts from the day on which its content could be known:
 - one whose filing is later than those of all versions before it, the first among them: its own
   filing date, whenever it was loaded;
 - a change without a later filing (a split, a vendor's correction): the day, in New York, on which
-  it was observed. It is one too where it stands under another label, another ticker or a CIK that
-  came later: where anybody had seen other content of the same company, timeframe and period end
-  under that filing (v2: or a later one) before;
+  it was observed. It counts as a change even under another label, another ticker or a CIK that
+  came later, if other content of the same company, timeframe and period end had been seen under
+  that filing (v2: or a later one) before;
 - a record without a filing date (v1 derives fourth quarters), or with one before its period's end,
   which cannot be true: the first filing that any record of the same company and period end has, or
   the day on which it was observed, if that is sooner.
@@ -130,7 +130,7 @@ def lifetimes(
     be withdrawn.
     """
     if not table.num_rows:
-        # A fresh lake has such tables, of which every step below would take its time.
+        # A fresh lake has such tables, and every step below takes its time.
         return _NO_SPANS.copy()
     frame = version_order(table, generation)
     known = _known(table, frame, generation, ciks, first)

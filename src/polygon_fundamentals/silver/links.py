@@ -32,7 +32,7 @@ def link_history(lake: Lake) -> None:
 
 
 def refuse_others(link: Path) -> None:
-    """Refuse a link's path that is taken by something else; raises LakeError."""
+    """Refuse the path of a link that is taken by something else. Raises LakeError."""
     if link.exists() and not link.is_symlink():
         raise LakeError(
             f"{link} is not a link: another tool made it; `polygon-fundamentals silver "
@@ -41,7 +41,7 @@ def refuse_others(link: Path) -> None:
 
 
 def lock_link(lake: Lake) -> AbstractContextManager[None]:
-    """Return a lock that holds silver's link alone, for the moment in which it moves."""
+    """Return the lock on silver's link, for the moment in which it moves."""
     return exclusive(lake.lock("silver-link"), LINK_SECONDS, "silver's link")
 
 
@@ -71,8 +71,8 @@ def linked_build(lake: Lake) -> Path | None:
 def link_to(lake: Lake, build: Path, on_reached: OnReached = ignore) -> Path:
     """Make silver's link lead to a build, in one step; return the build that it leads to.
 
-    Where it leads to a later build of the same generation it stays: silver was built since, as it
-    may be before a switch that was cut off goes on.
+    If it leads to a later build of the same generation, it stays: silver may be built again before
+    a switch that was cut off goes on.
 
     Raises:
         LakeError: the build is not there.
@@ -120,7 +120,7 @@ def build_named(lake: Lake, name: str) -> Path:
 
 
 def schema_text(build: Path) -> str | None:
-    """Return the Arrow schema of a build's files as text, None of a build without rows.
+    """Return the Arrow schema of a build's files as text, None for a build without rows.
 
     Raises:
         LakeError: the build's files differ in schema.

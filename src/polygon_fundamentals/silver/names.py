@@ -39,7 +39,7 @@ class Names:
         return cls(pd.Index(both["ticker"].to_pandas()).unique().sort_values(), companies, ciks)
 
     def keys(self, table: pa.Table, generation: Generation) -> pd.DataFrame:
-        """Return ticker, company, timeframe (3 for none of ours) and period end as numbers."""
+        """Return ticker, company, timeframe (3 for an unknown one) and period end as numbers."""
         timeframe = table["timeframe"].to_pandas().replace(Timeframe.TTM.v2, Timeframe.TTM.v1)
         known = pd.Index(TIMEFRAMES).get_indexer(timeframe)
         return pd.DataFrame(

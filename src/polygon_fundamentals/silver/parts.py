@@ -23,7 +23,7 @@ _LEFT_OUT = b"left_out"
 
 
 def plan_parts(lake: Lake, generation: Generation) -> list[list[str]]:
-    """Return the tickers of each part, whole companies; none where they are not worth a part.
+    """Return the tickers of each part, as whole companies; empty if there are too few for parts.
 
     Raises:
         DamagedFileError: a file of the lake cannot be read; the text names it.

@@ -40,13 +40,13 @@ _DEBT = ("debt_current", "long_term_debt_and_capital_lease_obligations")
 
 @dataclass(frozen=True)
 class Side:
-    """The current records of one statement: at any moment one a ticker file and period.
+    """The current records of one statement: at any moment one per ticker file and period.
 
     `keys` has the numbers of `Names.keys`, since and until (days since 1970), fiscal_year,
     fiscal_quarter, filing_date, known_from (days since 1970), loaded_at (microseconds since 1970),
-    accession (see `accessions`).
-    `values` has a column for each of `v2_fields`, NaN for none. `debt` is what is owed, zeros still
-    in place. The rows are in the order of the table that they were read from, then of time.
+    accession (see `accessions`). `values` has a column for each of `v2_fields`, NaN for none.
+    `debt` is the total debt, with zeros not yet removed. The rows are in the order of the table
+    that they were read from, then of time.
     """
 
     generation: Generation
@@ -170,8 +170,7 @@ def _matrix(columns: list[Floats], rows: int) -> Floats:
 
 
 def _column(table: pa.Table, name: str) -> Floats:
-    values: Floats = table[name].to_numpy()
-    return values
+    return table[name].to_numpy()
 
 
 def _owed(values: Floats, statement: Statement) -> Floats:
@@ -180,8 +179,7 @@ def _owed(values: Floats, statement: Statement) -> Floats:
         return np.full(len(values), np.nan)
     names = v2_fields(statement)
     parts = values[:, [names.index(name) for name in _DEBT]]
-    debt: Floats = np.where(np.isnan(parts).all(axis=1), np.nan, np.nansum(parts, axis=1))
-    return debt
+    return np.where(np.isnan(parts).all(axis=1), np.nan, np.nansum(parts, axis=1))
 
 
 def has_values(table: pa.Table, generation: Generation, statement: Statement) -> Flags:

@@ -77,7 +77,7 @@ def history_table(
 def history_parts(lake: Lake, generation: Generation) -> Iterator[Part]:
     """Yield the rows of `history_table` some whole companies at a time, each part sorted.
 
-    So that a market is never in memory together. Raises as `history_table`.
+    A whole market is never in memory at once. Raises as `history_table`.
     """
     source = Source.of(lake, generation)
     for tickers in source.batches(BATCH_TICKERS):
@@ -85,7 +85,7 @@ def history_parts(lake: Lake, generation: Generation) -> Iterator[Part]:
 
 
 def known_on(history: pa.Table, day: date | None) -> pa.Table:
-    """Return the rows in `wide_schema` that were known at the end of a day; None: that stand."""
+    """Return the rows in `wide_schema` that were known at the end of a day; None: those of now."""
     if day is None:
         stands = pc.is_null(history["known_to"])
     else:
@@ -117,11 +117,11 @@ def wide_table(
 def as_of(lake: Lake | Path | str, day: date, generation: Generation | None = None) -> pa.Table:
     """Return the table as it could have been known at the end of a day in New York.
 
-    No period that was first filed later, and of each record the content of that day (see
-    `known_dates`). A period that the filings index shows to have been filed by then, and of which
-    nobody kept what it said then, is there with the earliest content that is known: its
-    `values_known_from` lies after `day`, so that a strict backtest can leave it out. `generation`
-    is the primary one unless given. Raises as `wide_table` and `lake_at`.
+    It has no period that was first filed later, and the content of each record on that day (see
+    `known_dates`). A period that the filings index shows to have been filed by then, but whose
+    content of then nobody kept, has the earliest content that is known: its `values_known_from`
+    lies after `day`, so that a strict backtest can leave it out. `generation` is the primary one
+    unless given. Raises as `wide_table` and `lake_at`.
     """
     lake = lake_at(lake)
     return wide_table(lake, generation or lake.primary, day)
@@ -131,8 +131,8 @@ def as_of(lake: Lake | Path | str, day: date, generation: Generation | None = No
 class Part:
     """Rows of the history, of some whole companies.
 
-    `left_out` counts, by ticker, the records of the lake that have no period end: they are of no
-    period, so that no row can be made of them.
+    `left_out` counts, by ticker, the records of the lake that have no period end, of which no row
+    can be made.
     """
 
     rows: pa.Table
@@ -153,7 +153,7 @@ class Source:
     def of(
         cls, lake: Lake, generation: Generation, tickers: frozenset[str] | None = None
     ) -> Source:
-        """Return the listed folders; for some tickers the buckets that the cache has them in."""
+        """Return the listed folders; with `tickers`, only the buckets that hold them."""
         generations = [Generation.V1] if generation is Generation.V1 else list(Generation)
         datasets = {g: {s: lake.dataset(g, s) for s in Statement} for g in generations}
         buckets = None if tickers is None else frozenset(map(bucket_of, tickers))
@@ -163,7 +163,7 @@ class Source:
         return cls(generation, datasets, shown, load_dates(lake), EdgarCache(lake))
 
     def batches(self, size: int) -> Iterator[frozenset[str] | None]:
-        """Yield tickers whose companies have no other; None for all where there are `size`."""
+        """Yield the tickers of some whole companies at a time, or None for all up to `size`."""
         before = {d: versions.superseded(d).select(["ticker", "cik"]) for d in self.shown}
         tickers = {state.ticker for s in self.shown.values() for b in s.values() for state in b}
         for dataset, rows in before.items():
@@ -248,7 +248,7 @@ def _read(
     dated: pd.DataFrame | None,
     proven: Mapping[Statement, Side],
 ) -> tuple[dict[Statement, Side], pd.DataFrame]:
-    """Return one generation's sides and first filings, giving each table free when it is used up.
+    """Return one generation's sides and first filings, dropping each table once it is used.
 
     `first` is `_first` of the tables. `dated` and `proven` are for v2: see `_unproven`.
     """

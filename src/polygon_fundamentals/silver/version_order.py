@@ -143,10 +143,7 @@ def contents(table: pa.Table, names: list[str]) -> npt.NDArray[np.integer[Any]]:
             columns[name] = np.where(np.isnan(values), np.nan, values + 0.0)
         else:
             columns[name] = pc.fill_null(table[name].cast(TEXT), "").to_pandas()
-    hashes: npt.NDArray[np.integer[Any]] = pd.util.hash_pandas_object(
-        pd.DataFrame(columns), index=False
-    ).to_numpy()
-    return hashes
+    return pd.util.hash_pandas_object(pd.DataFrame(columns), index=False).to_numpy()
 
 
 def local_days(moments: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -167,7 +164,4 @@ def filed_days(table: pa.Table, generation: Generation) -> npt.NDArray[np.float6
 
 def floats(days: pa.ChunkedArray) -> npt.NDArray[np.float64]:
     """Return days since 1970, NaN for none."""
-    numbers: npt.NDArray[np.float64] = (
-        days.cast(pa.int32()).cast(pa.float64()).to_numpy().astype(np.float64)
-    )
-    return numbers
+    return days.cast(pa.int32()).cast(pa.float64()).to_numpy().astype(np.float64)

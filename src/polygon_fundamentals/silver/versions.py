@@ -1,7 +1,7 @@
 """Every version of every record: the lake's rows and, from the revisions, those before them.
 
-Of v1 also the rows that another one of their record key stands for in the files of an older tool.
-From when each could be known: see `known_dates`.
+Of v1 also those rows in the files of an older tool that share their record key with a later row.
+For when each could be known, see `known_dates`.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ def assemble(
 
 
 def _rows(sides: Sequence[Side], first: FirstFilings) -> tuple[pd.DataFrame, list[Ints]]:
-    """Return one row a period and span in which its records stay, and each side's row of it.
+    """Return one row per period and span in which its records stay, and each side's row of it.
 
     The rows have the numbers of `PERIOD`, `period` for all of them, since and until; -1 stands
     for a side that has no record then.
@@ -231,8 +231,7 @@ def _runs(rows: pd.DataFrame, columns: Mapping[str, Floats]) -> tuple[Ints, Ints
 
 def _unchanged(column: Floats) -> Flags:
     after, before = column[1:], column[:-1]
-    same: Flags = (after == before) | (np.isnan(after) & np.isnan(before))
-    return same
+    return (after == before) | (np.isnan(after) & np.isnan(before))
 
 
 def _record_column(rows: pd.DataFrame, name: str, kind: pa.DataType, names: Names) -> pa.Array:

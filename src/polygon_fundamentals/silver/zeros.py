@@ -20,10 +20,10 @@ from polygon_fundamentals.silver.timeline import (
 def without_absent_zeros(side: Side, v1: Side | None = None) -> Side:
     """Return the side with null for each zero that stands for an absent line.
 
-    Proven are two cases, and in no other a zero is touched:
+    A zero is replaced only in two proven cases:
 
-    - the company had at that time nothing but zero or nothing in the field, in any record of this
-      generation: it has no such line;
+    - at that time, every record of the company in this generation had zero or nothing in the field:
+      it has no such line;
     - v1's record of the same period carries the statement without any line that the field map
       pairs with the field (`v1`, for v2 records only; its periods are those of `side`).
     """
@@ -64,7 +64,7 @@ class _Evidence:
         return cls(bounds)
 
     def changes(self, side: Side) -> tuple[Ints, Ints]:
-        """Return rows with a zero, and the days on which there comes or goes evidence about it."""
+        """Return rows with a zero, and the days on which evidence about it begins or ends."""
         companies = side.keys["company"].to_numpy()
         begins, ends = moments(companies, side.since), moments(companies, side.until)
         rows, days = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
