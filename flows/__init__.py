@@ -1,1 +1,1 @@
-"""The flows, one a file, and the command line `python -m flows`."""
+"""The flows, one per file, and the command line `python -m flows`."""

@@ -9,14 +9,16 @@ from prefect import flow
 from flows.parameters.switch import ChecklistParameters
 from flows.runs import Report, warn_of_others
 from flows.signature import takes
-from flows.switching import checklist_of, lake_of, publish
+from flows.switching import checklist_of, publish
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.settings import existing_lake_root
 
 
 @flow(name="checklist", persist_result=False)
 @takes(ChecklistParameters)
 def checklist(given: ChecklistParameters) -> Report:
     """Check every condition for the cutover. The run fails while one is unmet."""
-    where = lake_of(given.lake)
+    where = Lake(existing_lake_root(given.lake))
     evaluated = checklist_of(where, given.v1)
     unmet = evaluated.unmet
     report = {

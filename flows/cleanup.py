@@ -10,13 +10,15 @@ from prefect import flow
 from flows.parameters.switch import CleanupParameters, RestoreParameters
 from flows.runs import Report
 from flows.signature import takes
-from flows.switching import lake_of, recorded, switch_context
+from flows.switching import recorded, switch_context
 from polygon_fundamentals.cutover.archiving import cleanup as tidy
 from polygon_fundamentals.cutover.archiving import plan_of_cleanup, plan_of_restore
 from polygon_fundamentals.cutover.archiving import restore as bring_back
 from polygon_fundamentals.cutover.originals import give_back
 from polygon_fundamentals.cutover.retention import Retention
 from polygon_fundamentals.cutover.runner import OperationReport, StepResult
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.settings import existing_lake_root
 
 
 @flow(name="cleanup", persist_result=False)
@@ -26,13 +28,14 @@ def cleanup(given: CleanupParameters) -> Report:
 
     Without `execute`, only show what is due.
     """
-    where, days = lake_of(given.lake), (given.deployments_days, given.data_days)
+    where = Lake(existing_lake_root(given.lake))
     files = tuple(Path(path).absolute() for path in given.scripts or ())
-    retention = Retention(*days, files, tuple(given.cron_lines or ()))
+    cron = tuple(given.cron_lines or ())
+    retention = Retention(given.deployments_days, given.data_days, files, cron)
     if given.execute:
-        parameters = {"deployments_days": days[0], "data_days": days[1]}
+        days = {"deployments_days": given.deployments_days, "data_days": given.data_days}
         return recorded(
-            where, "cleanup", parameters, lambda: tidy(where, switch_context(where), retention)
+            where, "cleanup", days, lambda: tidy(where, switch_context(where), retention)
         )
     return _plan(plan_of_cleanup(where, retention, datetime.now(UTC)))
 
@@ -45,7 +48,7 @@ def restore(given: RestoreParameters) -> Report:
     With `adopted`, put v1's files back as another tool wrote them, before our loads rewrote them.
     Without `execute`, only show what would be done.
     """
-    where, archive = lake_of(given.lake), given.archive
+    where, archive = Lake(existing_lake_root(given.lake)), given.archive
     if given.adopted and given.execute:
         return recorded(where, "restore", {"adopted": True}, lambda: give_back(where, execute=True))
     if given.adopted:

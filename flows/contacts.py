@@ -1,4 +1,4 @@
-"""Whom to tell of a run that failed or a row that is not ok: `deployments/contacts.toml`."""
+"""Whom to contact about a failed run or a row that is not ok: `deployments/contacts.toml`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _ROLES = {"migration_lead": "migration lead", "rollback_authority": "rollback au
 def whom_to_tell() -> str:
     """Return the people of the file in a line, such as `tell Ada <ada@x.org> (migration lead)`.
 
-    Empty where the file names nobody. A file that cannot be read is named: it must not hide the
-    failure that it is asked about.
+    Empty if the file names nobody. If the file cannot be read, the line says so: an error here
+    must not hide the failure that is being reported.
     """
-    # It loads pandas, which --help does without.
+    # Imports pandas, which --help does without.
     from polygon_fundamentals.cutover.sign_offs import load_contacts
 
     try:

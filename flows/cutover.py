@@ -13,11 +13,13 @@ from pydantic import Field
 from flows.parameters.switch import CutoverParameters
 from flows.runs import Report
 from flows.signature import takes
-from flows.switching import checklist_of, lake_of, recorded, switch_context
+from flows.switching import checklist_of, recorded, switch_context
 from polygon_fundamentals.cutover.context import Options
 from polygon_fundamentals.cutover.operations import cutover as switch
 from polygon_fundamentals.cutover.operations import plan_of_cutover
 from polygon_fundamentals.errors import AnswerIsNo
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.settings import existing_lake_root
 
 APPROVAL_SECONDS = 24 * 3600
 
@@ -37,7 +39,7 @@ def cutover(given: CutoverParameters) -> Report:
     Without `execute`, only show the plan.
     """
     approved = asked() if given.execute and given.ask_approval else None
-    where = lake_of(given.lake)
+    where = Lake(existing_lake_root(given.lake))
     options = Options(
         force=given.force,
         postpone_file=Path(given.postpone_file) if given.postpone_file else None,

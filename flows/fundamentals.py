@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow, runtime
 
-from flows.historical_load import Load, run_load
+from flows.historical_load import run_load
 from flows.parameters.fundamentals import FundamentalsParameters
 from flows.runs import Report, threads_runner
 from flows.signature import takes
@@ -32,13 +32,4 @@ def fundamentals(given: FundamentalsParameters) -> Report:
     """
     named = given.generation
     chosen = Generation(named) if named else Lake(lake_root(given.lake)).primary
-    load = Load(
-        [chosen],
-        given.names,
-        given.statements,
-        given.filters,
-        lake=given.lake,
-        base_url=given.base_url,
-        cik=given.known_cik,
-    )
-    return run_load("fundamentals", given.recorded(chosen), load)
+    return run_load("fundamentals", given.recorded(chosen), given, [chosen])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import flow, runtime
 
 from flows.load_tasks import LoadPlan, load_generations, no_tickers
+from flows.parameters.fundamentals import FundamentalsParameters
 from flows.parameters.loads import HistoricalLoadParameters
 from flows.ratios import with_ratios
 from flows.runs import Report, load_report, recorded_run, sentence, threads_runner
@@ -19,7 +19,6 @@ from polygon_fundamentals.errors import ApiError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake, catalogue, their_form
 from polygon_fundamentals.lake.listing import states
-from polygon_fundamentals.load.query import Filters
 from polygon_fundamentals.reference.tickers import tickers_of_cik
 from polygon_fundamentals.reference.tickers import universe as whole_universe
 from polygon_fundamentals.reports import LoadReport
@@ -30,24 +29,6 @@ from tasks.states import answer_of
 
 # Below this many units the writer processes cost more to start than they save.
 UNITS_WORTH_PROCESSES = 60
-
-
-@dataclass(frozen=True)
-class Load:
-    """What a load is asked for; see the parameters of the flows for what each field means."""
-
-    generations: Sequence[Generation]
-    tickers: Sequence[str]
-    statements: Sequence[Statement]
-    filters: Filters
-    lake: str | None
-    base_url: str | None
-    universe: str | None = None
-    resume: bool = False
-    cik: str | None = None
-    original_dates: bool = False
-    witness: str | None = None
-    ratios: bool = False
 
 
 def _run_name() -> str:
@@ -76,20 +57,8 @@ def historical_load(given: HistoricalLoadParameters) -> Report:
         load_edgar_settings()
     if given.adopt:
         their_form.use_our_form(Lake(lake_root(given.lake)))
-    load = Load(
-        generations_of(given.generation),
-        given.names,
-        given.statements,
-        given.filters,
-        lake=given.lake,
-        base_url=given.base_url,
-        universe=given.universe,
-        resume=given.resume,
-        original_dates=given.original_dates,
-        witness=given.witness,
-        ratios=given.ratios,
-    )
-    return run_load("historical-load", given.recorded, load)
+    generations = generations_of(given.generation)
+    return run_load("historical-load", given.recorded, given, generations)
 
 
 def with_original_dates(
@@ -125,42 +94,45 @@ def generations_of(choice: str) -> list[Generation]:
     return list(Generation) if choice == "both" else [Generation(choice)]
 
 
-def run_load(flow_name: str, parameters: dict[str, object], load: Load) -> Report:
+def run_load(
+    flow_name: str,
+    recorded: dict[str, object],
+    given: HistoricalLoadParameters | FundamentalsParameters,
+    generations: Sequence[Generation],
+) -> Report:
     """Load the generations one after the other; record the run; return the report.
 
     Raises:
         FundamentalsError: the run could not start (lake locked, no key, ...).
     """
-    where = Lake(lake_root(load.lake))
-    settings = load_settings(load.base_url)
-    parameters = {**parameters, "base_url": settings.base_url}
-    with recorded_run(
-        flow_name, where, parameters, writes=load.generations, resume=load.resume
-    ) as run:
+    where = Lake(lake_root(given.lake))
+    settings = load_settings(given.base_url)
+    parameters = {**recorded, "base_url": settings.base_url}
+    with recorded_run(flow_name, where, parameters, writes=generations, resume=given.resume) as run:
         run.report["requests_per_minute"] = settings.requests_per_minute
-        loaded = _loaded(run, settings, load)
+        loaded = _loaded(run, settings, given, generations)
         code = max(report.exit_code for report in loaded.values())
         report = load_report(run, loaded, sentence(loaded), code)
-        if code == 0 and load.filters.is_whole_history and _are_unknown(load.tickers, loaded):
+        if code == 0 and given.filters.is_whole_history and _are_unknown(given.names, loaded):
             report["exit_code"] = ApiError.exit_code
             report["message"] += "; the API has no row of any of the tickers"
-            report["tickers_unknown"] = sorted(load.tickers)
-        generations = {name: report[name] for name in loaded}
-        if load.original_dates:
-            report = with_original_dates(report, load.tickers, load.base_url, load.witness)
+            report["tickers_unknown"] = sorted(given.names)
+        reports = {name: report[name] for name in loaded}
+        if given.original_dates:
+            report = with_original_dates(report, given.names, given.base_url, given.witness)
             run.report["original_dates"] = report["original_dates"]
-        if load.ratios:
-            named = bool(load.tickers)
-            report = with_ratios(report, load.tickers, load.base_url, named=named)
+        if given.ratios:
+            named = bool(given.names)
+            report = with_ratios(report, given.names, given.base_url, named=named)
             run.report["ratios"] = report["ratios"]
         # A sharded load knows its shards by what the ledger says of them.
         run.report.update(
             ok=report["exit_code"] == 0,
             exit_code=report["exit_code"],
             message=report["message"],
-            generations=generations,
+            generations=reports,
         )
-    publish_load(flow_name, generations | ({"ratios": report["ratios"]} if load.ratios else {}))
+    publish_load(flow_name, reports | ({"ratios": report["ratios"]} if given.ratios else {}))
     return report
 
 
@@ -190,28 +162,33 @@ def writer_processes(settings: Settings, units: int | None) -> int:
     return settings.processes if units is None or units >= UNITS_WORTH_PROCESSES else 0
 
 
-def _loaded(run: ledger.Run, settings: Settings, load: Load) -> dict[str, LoadReport]:
+def _loaded(
+    run: ledger.Run,
+    settings: Settings,
+    given: HistoricalLoadParameters | FundamentalsParameters,
+    generations: Sequence[Generation],
+) -> dict[str, LoadReport]:
+    names, cik = given.names, given.known_cik
     units = None
-    if load.tickers or load.cik is not None:
-        units = len(load.tickers) * len(load.statements)
+    if names or cik is not None:
+        units = len(names) * len(given.statements)
     spec = RunSpec(
         run=run.id,
         lake=str(run.lake.root),
-        base_url=load.base_url,
+        base_url=given.base_url,
         processes=writer_processes(settings, units),
     )
     try:
         context(spec)  # refuses a missing key or server limit before the first task
-        names = list(load.tickers)
-        if not names and load.cik is not None:
-            names = tickers_of_cik(context(spec).client, load.cik)
+        if not names and cik is not None:
+            names = tickers_of_cik(context(spec).client, cik)
         elif not names:
-            names = names_of(run.lake, load.universe, context(spec).client)
-        ciks = {name: [load.cik] for name in names} if load.cik is not None else {}
+            names = names_of(run.lake, given.universe, context(spec).client)
+        ciks = {name: [cik] for name in names} if cik is not None else {}
         plan = LoadPlan(
-            spec, settings, run, names, load.statements, load.filters, run.done_before, ciks=ciks
+            spec, settings, run, names, given.statements, given.filters, run.done_before, ciks=ciks
         )
-        loaded = load_generations(plan, load.generations)
+        loaded = load_generations(plan, generations)
     finally:
         close(spec)
     return {generation.value: report for generation, report in loaded.items()}

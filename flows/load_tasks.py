@@ -232,8 +232,8 @@ def v2_groups(
 ) -> list[list[str]]:
     """Return the tickers to load, in groups of at most `size`.
 
-    Those asked by CIK and those asked by symbol are kept apart: a mixed group needs two
-    requests a statement.
+    Those asked by CIK and those asked by symbol are kept apart: a mixed group needs two requests
+    per statement.
     """
     tickers = dict.fromkeys(ticker for ticker, _ in todo if ticker in companies)
     by_cik = [ticker for ticker in tickers if companies[ticker]]

@@ -10,7 +10,7 @@ from prefect import flow
 from flows.parameters.switch import RollbackParameters
 from flows.runs import Report, report_of
 from flows.signature import takes
-from flows.switching import lake_of, recorded, switch_context, v1_days
+from flows.switching import recorded, switch_context, v1_days
 from polygon_fundamentals.business_days import day_of, missed_since
 from polygon_fundamentals.business_days import today_in_new_york as today
 from polygon_fundamentals.cutover.context import Options
@@ -25,7 +25,7 @@ from polygon_fundamentals.lake.pointer import leads_to
 from polygon_fundamentals.ledger import read_entries
 from polygon_fundamentals.ledger.queries import last_witness
 from polygon_fundamentals.load.window_v1 import LONGEST_LIMITED
-from polygon_fundamentals.settings import load_settings
+from polygon_fundamentals.settings import existing_lake_root, load_settings
 from polygon_fundamentals.statements import DEFAULT_TIMEFRAMES, V1_PATH, Generation, Timeframe
 from tasks.context import find_key, rate_limit
 
@@ -42,7 +42,7 @@ def rollback(given: RollbackParameters) -> Report:
     fills them and checks parity first, and `accept_stale` takes v1 as it is.
     """
     delayed, accept_stale, base_url = given.delayed, given.accept_stale, given.base_url
-    where = lake_of(given.lake)
+    where = Lake(existing_lake_root(given.lake))
     if not given.execute:
         return _plan(where, delayed, accept_stale, base_url)
     context = switch_context(where, given.readers)
@@ -111,11 +111,9 @@ def _incomplete_since(where: Lake) -> date:
     """Return the first business day that v1 missed since the cutover; none: the cutover's."""
     done = last_done(where, CUTOVER)
     if done is None:
-        latest: date = max(v1_days(where), default=today())
-        return latest
+        return max(v1_days(where), default=today())
     missed = missed_since(moment(done), v1_days(where), today())
-    first: date = min(missed, default=day_of(moment(done)))
-    return first
+    return min(missed, default=day_of(moment(done)))
 
 
 def _backfilled(where: Lake, base_url: str | None) -> StepResult:

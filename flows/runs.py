@@ -34,9 +34,9 @@ Report = dict[str, Any]
 
 
 class FlowFailed(Exception):
-    """What a Failed state of ours holds: the message and, for the command line, the report.
+    """The data of our Failed states: the message and, for the command line, the report.
 
-    Prefect raises what such a state holds; of anything but an exception it makes a TypeError.
+    Prefect raises the data of such a state, and a TypeError if that is not an exception.
     """
 
     def __init__(self, message: str, report: Report) -> None:
@@ -48,7 +48,7 @@ class FlowFailed(Exception):
 
 
 class _SaidAlready(logging.Filter):
-    """Drops the traceback that Prefect's engine adds to a state of ours: the state says it."""
+    """Drops the traceback that Prefect's engine logs for our Failed states, which say it all."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not (record.exc_info and isinstance(record.exc_info[1], FlowFailed))
@@ -135,7 +135,7 @@ def flow_run_id() -> str | None:
 
 
 def warn_of_others(lake: Lake) -> None:
-    """Say on standard error what another tool wrote that no load has mended yet."""
+    """Print to standard error what another tool wrote that no load has repaired yet."""
     if words := notice(lake):
         print(f"warning: {words}", file=sys.stderr, flush=True)
 
@@ -151,10 +151,10 @@ def recorded_run(
 ) -> Iterator[ledger.Run]:
     """Yield a run that may use the lake, with an entry in the ledger while the body runs.
 
-    The one prelude of the flows, in the order that must hold: a switch of the lake waits for the
-    run (and the run for it); an archived v1 is not written; a commit that was killed is made
-    good; foreign files leave v2's folder before an upsert could take their rows for v2's; runs
-    that died are closed, and only then can one be found that this one goes on with.
+    All flows begin with this, in this order: a switch of the lake waits for the run (and the run
+    for it); an archived v1 is not written; a commit that was killed is repaired; foreign files
+    leave v2's folder before an upsert could take their rows for v2's; runs that died are closed,
+    and only then can one be found that this run continues.
 
     Raises:
         LakeLockedError: a cutover or rollback is under way.

@@ -53,5 +53,4 @@ def takes(model: type[P]) -> Callable[[Callable[[P], Report]], Callable[..., Sta
 
 def body_of(flow: Any) -> Callable[[Parameters], Report]:
     """Return the body of a flow that `takes` parameters, to run it without Prefect's engine."""
-    body: Callable[[Parameters], Report] = flow.fn.body
-    return body
+    return flow.fn.body

@@ -27,7 +27,6 @@ from polygon_fundamentals.cutover.sign_offs import load_contacts
 from polygon_fundamentals.cutover.thresholds import load_thresholds
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.ledger.queries import covered_days
-from polygon_fundamentals.settings import existing_lake_root
 from polygon_fundamentals.statements import Generation
 from tasks.schedules import schedules_of
 
@@ -36,15 +35,6 @@ DEPLOYMENTS = Path(__file__).parents[1] / "deployments"
 READERS = DEPLOYMENTS / "readers.toml"
 THRESHOLDS = DEPLOYMENTS / "checklist.toml"
 TRAINING = DEPLOYMENTS.parent / "docs" / "training.md"
-
-
-def lake_of(lake: str | None) -> Lake:
-    """Return the lake that a flow works on.
-
-    Raises:
-        UsageError: the lake is missing: a switch does not create one.
-    """
-    return Lake(existing_lake_root(lake))
 
 
 def switch_context(lake: Lake, readers: str | None = None) -> SwitchContext:

@@ -122,6 +122,6 @@ def _report(
 
 
 def _ended(future: PrefectFuture[Any], started: float) -> float:
-    """Return how long after the start a task ended, by its own state's time."""
+    """Return how many seconds after the start a task ended, by the timestamp of its state."""
     now, moment = time.time(), future.state.timestamp
     return max(0.0, (time.monotonic() - started) - max(0.0, now - moment.timestamp()))

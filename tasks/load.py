@@ -41,7 +41,7 @@ Units = dict[str, list[str]]  # ticker → the names of its statements
 
 @dataclass(frozen=True)
 class CompaniesReport(LoadReport):
-    """What was found of some tickers: ticker → CIKs."""
+    """The companies behind some tickers: ticker → CIKs."""
 
     companies: dict[str, list[str]] = field(default_factory=dict)
 
@@ -53,7 +53,7 @@ def _loader(spec: RunSpec) -> Loader:
 
 
 def _reported(units: Iterable[tuple[str, str]], work: Callable[[], LoadReport]) -> LoadReport:
-    """Return the report of some work, or that its units failed with its error."""
+    """Return the report of some work, or one in which all of its units failed with its error."""
     try:
         return work()
     except (FundamentalsError, OSError) as error:
@@ -67,7 +67,7 @@ def _units(units: Units) -> list[tuple[str, str]]:
 def _end_state(loader: Loader, report: Report, *, may_be_retired: bool = False) -> State[Any]:
     """Return the task's end state with its report, to which the requests are added.
 
-    Failed, naming every reason once, where a unit failed for another reason than it may have.
+    It is Failed, with each reason once, if a unit failed, unless it may be because v1 is retired.
     """
     report = report + type(report).of(loader.client.counts)
     failed = [

@@ -56,7 +56,7 @@ def build_silver(lake: str, label: str, day: str | None, spread: bool = False) -
 def mapped_parts(lake: Lake, generation: Generation) -> Iterator[Part]:
     """Yield the rows as `silver.table.history_parts` does, made by mapped tasks."""
     works = lake.ops / "cache" / "silver-work"
-    shutil.rmtree(works, ignore_errors=True)  # a killed build's: one is under way at a time
+    shutil.rmtree(works, ignore_errors=True)  # of a killed build: only one runs at a time
     folder = works / uuid4().hex
     try:
         parts = plan_parts(lake, generation)

@@ -58,7 +58,7 @@ def run(given: ImportV1Parameters, as_json: bool) -> int:
 
     paths = [Path(path).expanduser() for path in given.paths]
     files_of(paths)
-    # Loaded after the checks: wrong use is told at once.
+    # Imported after the checks, so that wrong use is reported at once.
     from flows.runs import recorded_run
     from polygon_fundamentals.lake import Lake
     from polygon_fundamentals.statements import Generation

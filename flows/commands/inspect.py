@@ -29,7 +29,7 @@ class InspectParameters(Parameters):
 
 def run(given: InspectParameters, as_json: bool) -> int:
     """Inspect a lake; return 1 where something stands in the way of a migration."""
-    # They load Arrow and pandas, which --help does without.
+    # These import Arrow and pandas, which --help does without.
     from polygon_fundamentals.cutover.advice import advise
     from polygon_fundamentals.cutover.inspection import examine
     from polygon_fundamentals.lake.paths import Lake

@@ -52,12 +52,10 @@ class HistoricalLoadCommand(HistoricalLoadParameters):
 
 
 def historical(given: HistoricalLoadCommand, as_json: bool) -> int:
-    """Run `historical-load`."""
     in_shards, on_dask = given.shards is not None, given.task_runner == "dask"
     if in_shards or on_dask:
         refuse_without_server("--shards" if in_shards else "--task-runner dask")
-    makes_lake = bool(given.names or given.universe)
-    check_load(given.lake, given.base_url, makes_lake=makes_lake)
+    check_load(given.lake, given.base_url, makes_lake=bool(given.names or given.universe))
     values = given.values(HistoricalLoadParameters)
     if in_shards:
         values |= {"shards": given.shards}
@@ -96,7 +94,6 @@ class FundamentalsCommand(FundamentalsParameters):
 
 
 def fundamentals(given: FundamentalsCommand, as_json: bool) -> int:
-    """Run `fundamentals`."""
     lake = given.lake
     if given.output_dir is not None:
         named = lake_of(given.output_dir, given.generation)
@@ -111,19 +108,15 @@ def fundamentals(given: FundamentalsCommand, as_json: bool) -> int:
 
 
 def daily(given: DailyUpdateParameters, as_json: bool) -> int:
-    """Run `daily-update`."""
-    makes_lake = bool(given.names or given.universe)
-    check_load(given.lake, given.base_url, makes_lake=makes_lake)
+    check_load(given.lake, given.base_url, makes_lake=bool(given.names or given.universe))
     return run_flow("flows.daily_update.daily_update", given.values(), daily_lines, as_json)
 
 
 def ratios(given: RatiosParameters, as_json: bool) -> int:
-    """Run `ratios`."""
     check_load(given.lake, given.base_url, makes_lake=bool(given.names or given.universe))
     return run_flow("flows.ratios.ratios", given.values(), load_lines, as_json)
 
 
 def refresh(given: RefreshParameters, as_json: bool) -> int:
-    """Run `refresh`."""
     check_load(given.lake, given.base_url, makes_lake=bool(given.names))
     return run_flow("flows.refresh.refresh", given.values(), load_lines, as_json)

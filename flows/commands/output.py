@@ -82,7 +82,7 @@ def finish(state: Any, lines: Lines, as_json: bool) -> int:
 
 @contextmanager
 def reader_may_leave() -> Iterator[None]:
-    """Let the answer stand where `| head` has read enough: its exit code says how it came out."""
+    """Keep the exit code of an answer although `| head` has stopped reading it."""
     try:
         yield
         sys.stdout.flush()
@@ -91,12 +91,12 @@ def reader_may_leave() -> Iterator[None]:
 
 
 def nobody_reads() -> None:
-    """Send what is still to be printed nowhere, so that Python's end does not fail for it."""
+    """Discard what is still to be printed, so that Python does not fail at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def unanswered(error: Exception) -> ApiError | None:
-    """Return what to say where the configured Prefect server does not answer, else None."""
+    """Return an ApiError if the configured Prefect server does not answer, else None."""
     if "Failed to reach API" not in str(error):
         return None
     url = urlsplit(os.environ.get("PREFECT_API_URL") or "")
@@ -109,10 +109,9 @@ def unanswered(error: Exception) -> ApiError | None:
 
 
 def unforeseen(error: Exception) -> str:
-    """Return what to say of an error that no class of ours stands for; its traceback is kept.
+    """Return the message for an unexpected error; write its traceback to a file.
 
-    In a file that only the user can read: nothing of ours puts the key into one, but an answer
-    or a path may stand in it.
+    Only the user can read the file. It never holds the key, but perhaps an answer or a path.
     """
     file, name = mkstemp(prefix="polygon-fundamentals-", suffix=".log")
     with os.fdopen(file, "w") as log:

@@ -14,7 +14,6 @@ class ParityCommand(ParityParameters, SpreadParameters):
 
 
 def parity(given: ParityCommand, as_json: bool) -> int:
-    """Run `parity`; 1 where the answer is no."""
     load_settings(given.base_url)
     given.check_server()
     existing_lake_root(given.lake)

@@ -12,7 +12,7 @@ from flows.commands.report_lines import switch_lines
 from flows.parameters.declaration import Flag, Parameters
 from flows.parameters.shared import LakeFolder
 from polygon_fundamentals.errors import UsageError
-from polygon_fundamentals.settings import lake_root
+from polygon_fundamentals.settings import existing_lake_root, lake_root
 
 
 class RehearseParameters(Parameters):
@@ -32,15 +32,15 @@ class RehearseParameters(Parameters):
 
 def run(given: RehearseParameters, as_json: bool) -> int:
     """Make a copy of a lake, or let days pass in one."""
-    # They load Arrow, which --help does without.
+    # These import Arrow, which --help does without.
     from flows.runs import finish_flow
-    from flows.switching import lake_of
     from polygon_fundamentals.cutover.rehearsal import let_days_pass, make_copy
+    from polygon_fundamentals.lake import Lake
 
     def body() -> dict[str, object]:
         if given.copy_to and given.days:
             raise UsageError("give --copy to make a copy, or --days to age one, not both")
-        lake = lake_of(given.lake)
+        lake = Lake(existing_lake_root(given.lake))
         if given.copy_to:
             return make_copy(lake, lake_root(Path(given.copy_to))).as_json()
         return let_days_pass(lake, given.days).as_json()

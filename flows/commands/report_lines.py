@@ -113,7 +113,7 @@ def daily_lines(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def parity_lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the answer of a comparison, for people."""
+    """Yield the result of a comparison, for people."""
     absent = "".join(f"; {n:,} {kind}" for kind, n in report["tickers_not_compared"].items())
     yield (
         f"parity {'passed' if report['passed'] else 'not passed'}: {report['compared']:,} values "

@@ -59,7 +59,7 @@ def run(given: ServeV1Parameters, _: bool) -> int:
     """Serve until Ctrl-C or SIGTERM; return 0."""
     root = existing_lake_root(given.lake)
     keys = reader_keys()
-    # Loaded after the checks: wrong use is told at once.
+    # Imported after the checks, so that wrong use is reported at once.
     from polygon_fundamentals.v1_view import server
     from polygon_fundamentals.v1_view.index import Index
     from polygon_fundamentals.v1_view.serve import make_app

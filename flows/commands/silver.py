@@ -28,7 +28,6 @@ class SilverCommand(SilverParameters, SpreadParameters):
 
 
 def silver(given: SilverCommand, as_json: bool) -> int:
-    """Build the silver table."""
     given.check_server()
     existing_lake_root(given.lake)
     values = given.values(SilverParameters)

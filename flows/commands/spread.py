@@ -19,11 +19,7 @@ DaskAddress = Annotated[
 
 
 def refuse_without_server(options: str) -> None:
-    """Refuse options that send tasks to other machines.
-
-    Raises:
-        UsageError: no server is configured that the workers could reach.
-    """
+    """Raise UsageError if no server is configured that workers on other machines can reach."""
     if not server_configured():
         raise UsageError(
             f"{options} needs a Prefect server that all workers reach: set PREFECT_API_URL "
@@ -32,7 +28,7 @@ def refuse_without_server(options: str) -> None:
 
 
 def refuse_unused_address(task_runner: str, dask_address: str | None) -> None:
-    """Refuse a scheduler's address where Dask was not asked for; raises UsageError."""
+    """Raise UsageError for a scheduler's address without Dask."""
     if dask_address is not None and task_runner != "dask":
         raise UsageError("--dask-address requires --task-runner dask")
 
@@ -56,11 +52,7 @@ class SpreadParameters(Parameters):
         return self
 
     def check_server(self) -> None:
-        """Refuse Dask without a server.
-
-        Raises:
-            UsageError: no server is configured that Dask's workers could reach.
-        """
+        """Refuse Dask without a server that its workers can reach. Raises UsageError."""
         if self.task_runner == "dask":
             refuse_without_server("--task-runner dask")
 

@@ -49,7 +49,7 @@ class StatusCommand(StatusParameters):
 
 
 def run(given: StatusCommand, as_json: bool) -> int:
-    """Show the status; return 1 where a row is not ok. A row that is not judged is no alarm."""
+    """Show the status; return 1 if a row is not ok. A row that is not judged counts as ok."""
     from flows.lake_status import TARGETS_FILE, status_of
     from flows.runtime.progress import still_running
     from polygon_fundamentals import ledger

@@ -32,7 +32,6 @@ class SignOffParameters(Parameters):
 
 
 def checklist(given: ChecklistCommand, as_json: bool) -> int:
-    """Run `checklist`."""
     if given.record_checksums:
         from polygon_fundamentals.cutover import checksums
 
@@ -41,14 +40,13 @@ def checklist(given: ChecklistCommand, as_json: bool) -> int:
 
 
 def sign_off(given: SignOffParameters, as_json: bool) -> int:
-    """Record a sign-off."""
     from flows.runs import finish_flow
-    from flows.switching import CONTACTS, TRAINING, lake_of
+    from flows.switching import CONTACTS, TRAINING
     from polygon_fundamentals.cutover.sign_offs import load_contacts, sign
 
     def body() -> dict[str, object]:
-        contacts = load_contacts(CONTACTS)
-        signed = sign(lake_of(given.lake), contacts, given.item, given.by, training=TRAINING)
+        lake, contacts = Lake(existing_lake_root(given.lake)), load_contacts(CONTACTS)
+        signed = sign(lake, contacts, given.item, given.by, training=TRAINING)
         step = {"name": "sign-off", "ok": True, "detail": signed}
         return {"steps": [step], "exit_code": 0, "message": signed}
 

@@ -1,4 +1,4 @@
-"""What a declaration of parameters consists of: its flags, and how wrong values are told."""
+"""What a declaration of parameters consists of: its flags, and its errors for wrong values."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from polygon_fundamentals.errors import UsageError
 
 @dataclass(frozen=True)
 class Flag:
-    """How a parameter is given on the command line; without one it is in the form only.
+    """How a parameter is given on the command line; one without a flag is only in the form.
 
-    `name` is made of the field's where it is None; one without dashes is positional. `help`
-    replaces the field's description, and `unset` says what holds when it is not given, where the
-    default itself does not. `values` are flags that stand for
-    a value, such as `--use-v1`, each with its value and help.
+    `name` is made from the field's name if it is None; one without dashes is positional. `help`
+    replaces the field's description, and `unset` describes the default where its value does not.
+    `values` are flags that each set a value, such as `--use-v1`, with that value and a help.
     """
 
     name: str | None = None

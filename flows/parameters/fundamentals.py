@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -68,6 +68,13 @@ class FundamentalsParameters(Parameters):
     ] = None
     lake: LakeFolder = None
     base_url: BaseUrl = None
+
+    # What only `historical-load` can be asked for.
+    universe: ClassVar[None] = None
+    witness: ClassVar[None] = None
+    resume: ClassVar[bool] = False
+    original_dates: ClassVar[bool] = False
+    ratios: ClassVar[bool] = False
 
     @cached_property
     def names(self) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -84,10 +84,11 @@ class HistoricalLoadParameters(Parameters, Named):
     ] = None
 
     ratios: WithRatios = False
+    known_cik: ClassVar[None] = None  # `fundamentals` has one
 
     @property
     def filters(self) -> Filters:
-        """The filters of a window whose both ends are included."""
+        """The filters of a window that includes both of its ends."""
         first, last = self.from_date, self.to_date
         return Filters(
             timeframes=tuple(self.timeframes),

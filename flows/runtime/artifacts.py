@@ -1,4 +1,4 @@
-"""What a run leaves to look at in the Prefect UI."""
+"""The artifacts of a run in the Prefect UI."""
 
 from __future__ import annotations
 
@@ -46,5 +46,4 @@ def publish_load(flow_name: str, reports: Mapping[str, Mapping[str, Any]]) -> No
 
 
 def publish_text(key: str, markdown: str, description: str) -> None:
-    """Publish a text."""
     create_markdown_artifact(key=key, markdown=markdown, description=description)

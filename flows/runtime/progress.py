@@ -30,7 +30,7 @@ STILL_EVERY_SECONDS = 3.0
 
 @contextmanager
 def still_running(what: str) -> Iterator[None]:
-    """Say now and then on standard error that the body goes on; nothing where it is quick."""
+    """Print to standard error every few seconds that the body still runs."""
     ended, started = threading.Event(), time.monotonic()
 
     def tell() -> None:

@@ -36,7 +36,7 @@ def apply(*, verbose: bool = False) -> None:
 
 
 def _keep_loopback_off_proxies() -> None:
-    """Reach the servers of this machine directly: a proxy for the API's sake cannot reach them."""
+    """Reach the servers of this machine directly, since a proxy for the API cannot reach them."""
     for name in ("NO_PROXY", "no_proxy"):
         hosts = [host for host in os.environ.get(name, "").split(",") if host.strip()]
         if hosts != ["*"]:
@@ -72,10 +72,9 @@ def _setting(error: Any) -> str:
 
 
 def without(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment in which runs log as usual: for servers, workers and their runs.
+    """Return an environment in which servers, workers and their runs log as usual.
 
-    What `apply` set for a run from the command line would silence the runs of a worker that
-    is started from there.
+    What `apply` sets for a run from the command line would silence a worker started from there.
     """
     silenced = {"PREFECT_LOGGING_LEVEL", "PREFECT_LOGGING_SERVER_LEVEL"}
     return {

@@ -28,7 +28,7 @@ def with_dask(
 ) -> Flow[..., Any]:
     """Return the flow with its tasks on a Dask cluster: the one at `address`, or a new one here.
 
-    A new one has a worker a core, which runs `threads` tasks at a time.
+    A new one has one worker per core, each with `threads` tasks at a time.
 
     Raises:
         UsageError: prefect-dask is not installed.
