@@ -1,4 +1,4 @@
-"""What a switch or cleanup works with besides the lake, and how it is asked to."""
+"""What a switch or cleanup needs besides the lake: its dependencies and options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A switch that was cut off and that nobody has continued: what `status` says of it."""
+"""A switch that was cut off and not continued, for `status`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BEFORE = timedelta(hours=1)
 def cut_off(lake: Lake) -> tuple[str, str] | None:
     """Return (reason, remedy) where a switch is neither finished nor undone; None otherwise.
 
-    One that a living run carries out is none. A journal that cannot be read is one.
+    A switch that a running process carries out is not cut off; one with an unreadable journal is.
     """
     try:
         left = journals.unfinished(lake)

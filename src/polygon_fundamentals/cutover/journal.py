@@ -1,4 +1,4 @@
-"""The journal of a switch: one small file an operation in `ops/cutover/`.
+"""The journal of a switch: one small file per operation in `ops/cutover/`.
 
 It is flushed to disk before and after every step, so that after a kill the next call knows
 what was begun, what the schedules were, and where silver led.

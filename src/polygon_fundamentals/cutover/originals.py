@@ -1,4 +1,4 @@
-"""The originals of v1's files that our loads wrote anew, and the way back to them."""
+"""The originals of v1's files that our loads rewrote, and the way back to them."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def give_back(lake: Lake, *, execute: bool) -> OperationReport:
             original.unlink()
         for statement in Statement:
             dataset = lake.dataset(Generation.V1, statement)
-            # Both speak of the files that were written over; the next load reads v1 anew.
+            # Both describe the files that were written over; the next load reads v1 again.
             shutil.rmtree(lake.ops / "index" / dataset.name, ignore_errors=True)
             if not stored.changed:
                 shutil.rmtree(folder_of_originals(dataset), ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What other tools write into a lake that ours loads: found by any command, mended by the loads."""
+"""What other tools write into a lake that we load: found by any command, repaired by the loads."""
 
 from __future__ import annotations
 

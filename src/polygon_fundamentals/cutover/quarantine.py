@@ -92,7 +92,7 @@ def quarantine_foreign_files(lake: Lake) -> list[QuarantinedFile]:
     before it is still there.
 
     Raises:
-        DamagedFileError, OSError: a file of ours that is needed cannot be read or written.
+        DamagedFileError, OSError: one of our files that is needed cannot be read or written.
     """
     if not lake.pointer.is_symlink():
         return []
@@ -155,8 +155,8 @@ def _move_v1_rows(
 ) -> tuple[int, int]:
     """Upsert the rows in v1's nested form into v1; return how many, and how many are unreadable.
 
-    With v1's folder archived they stay in the quarantine, where nothing is lost; so do those of a
-    file with a value that can be read in no way: it must not stop the loads of all others.
+    If v1's folder is archived, they stay in the quarantine, where nothing is lost; so do those of a
+    file with an unreadable value, which must not stop all other loads.
     """
     if foreign is None or "financials" not in foreign.schema.names:
         return 0, 0

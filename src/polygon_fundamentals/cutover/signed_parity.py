@@ -174,12 +174,11 @@ def _relaxed(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _values(report: Path, kinds: Mapping[str, int]) -> pd.DataFrame:
-    rows: pd.DataFrame = pq.read_table(
+    return pq.read_table(
         report / "values.parquet",
         columns=list(_VALUE),
         filters=[("kind", "in", sorted(kinds) or [""])],
     ).to_pandas()
-    return rows
 
 
 def _absent(report: Path) -> pd.DataFrame:

@@ -124,8 +124,7 @@ class Switch:
     def hold_again(self) -> str:
         """Wait where the postpone file is there again; loads go on meanwhile.
 
-        They may change what silver was built from and the readers' checks were asked of, so both
-        are done anew.
+        They may change the data behind silver and the readers' checks, so both are done again.
         """
         words = _NO_WAIT
         while self._postponed():

@@ -238,8 +238,7 @@ def filing_partitions(table: pa.Table) -> list[int]:
     """Return the partition (YYYYMM) of every row, `UNDATED` where there is no filing date."""
     days = file_days(table)
     months = pc.add(pc.multiply(pc.year(days), 100), pc.month(days))
-    values: list[int] = pc.coalesce(months, UNDATED).to_pylist()
-    return values
+    return pc.coalesce(months, UNDATED).to_pylist()
 
 
 def is_ours(path: Path, dataset: Dataset) -> bool:

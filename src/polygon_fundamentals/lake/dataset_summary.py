@@ -1,14 +1,15 @@
 """The summary of a dataset: its files, records and periods by ticker, without reading data pages.
 
-One derived file a dataset in `ops/cache/`: for every partition the size and time of change of
-its files, for every ticker its records and the periods of each of its companies. Counts come from
-the ticker's index; only what changed since the last time is looked at again, and only files
-without an index of ours (an older tool's) are opened. Delete it and it is built anew.
+There is one derived file per dataset in `ops/cache/`: for every partition the size and time of
+change of its files, for every ticker its records and the periods of each of its companies. Counts
+come from the ticker's index; only what changed since the last time is looked at again, and only
+files that our index does not know (an older tool's) are opened. It may be deleted and is then built
+again.
 
-A whole market has millions of files, and asking each for its size takes a minute. `Look` says
-which are asked. Whatever is written by renaming, as everything of ours is, changes its folder's
-time. Only a file that another tool wrote over in place can go unseen in a folder that is passed
-over; the next load of its ticker, `verify` and `mend_others` of every load ask each file.
+A whole market has millions of files, and to stat each takes a minute. `Look` says which are. All
+that we write is renamed into place, which changes its folder's time. Only a file that another tool
+wrote over in place can go unseen in a folder that is skipped; the next load of its ticker, `verify`
+and `mend_others` of every load look at each file.
 """
 
 from __future__ import annotations

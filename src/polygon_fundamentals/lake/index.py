@@ -1,7 +1,7 @@
 """The index of a ticker: record key → partition and content hash.
 
-Derived from the files and rebuilt where it disagrees with them: every file's size and
-time of change are kept beside the keys. One small JSON file a ticker and dataset.
+It is derived from the files and rebuilt where it disagrees with them: every file's size and
+time of change are kept beside the keys. There is one small JSON file per ticker and dataset.
 """
 
 from __future__ import annotations
@@ -140,8 +140,7 @@ class StoredFile:
 
     @cached_property
     def _moments(self) -> list[int]:
-        moments: list[int] = self.table["observed_at"].cast(pa.int64()).to_pylist()
-        return moments
+        return self.table["observed_at"].cast(pa.int64()).to_pylist()
 
 
 def read_file(dataset: Dataset, partition: int, ticker: str) -> StoredFile | None:

@@ -198,8 +198,7 @@ class Lake:
         """The generation that the pointer leads to: v1 before the cutover.
 
         Raises:
-            LakeError: the pointer leads to neither generation's folder, or it was a link once and
-                is none now.
+            LakeError: the pointer leads to neither generation's folder, or it is no longer a link.
         """
         if not self.pointer.is_symlink():
             self.refuse_lost_pointer()

@@ -47,7 +47,7 @@ def plan_ticker(
         if key in known.rows and known.rows[key][1] != hashes[i]
     }
     if dataset.generation is Generation.V1 and incoming.scope is Scope.WINDOW:
-        # It may hold an original filing and not its amendment. v2 has one row a period, the latest.
+        # It may hold an original filing without its amendment. v2 has one row per period, the last.
         for key in _filed_later(dataset, ticker, known, incoming, winners, {k: k for k in changed}):
             losers.append(changed.pop(key))
     new = {key: i for key, i in winners.items() if key not in known.rows}

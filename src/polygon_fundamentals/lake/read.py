@@ -42,11 +42,11 @@ def read_dataset(
 ) -> pa.Table:
     """Return all rows of a dataset in `flat_schema`, one per ticker file and record key.
 
-    `shown` are all files of the dataset where the caller has just listed them. A row that stands
-    twice counts once: in two files of ours (a move that was cut off) the one observed later, in
-    files of an older tool the latest filing, then the one observed later. Where a file is no more
-    what was listed, the folders are listed anew: a load that runs meanwhile costs no row. Writes
-    the cache.
+    `shown` are all files of the dataset if the caller has just listed them. A row that is stored
+    twice counts once: of two of our files (after a move that was cut off) the one observed later,
+    of an older tool's files the latest filing, then the one observed later. If a file is no longer
+    as it was listed, the folders are listed again, so that no row is lost to a load that runs
+    meanwhile. Writes the cache.
 
     Raises:
         DamagedFileError: a file that must be read cannot be; the text names it.
@@ -153,14 +153,12 @@ def _codes(rows: pa.Table, generation: Generation) -> npt.NDArray[np.int32]:
     keys = pc.binary_join_element_wise(
         rows["ticker"], pa.array(record_keys(rows, generation), pa.string()), "\x1f"
     )
-    codes: npt.NDArray[np.int32] = keys.combine_chunks().dictionary_encode().indices.to_numpy()
-    return codes
+    return keys.combine_chunks().dictionary_encode().indices.to_numpy()
 
 
 def _repeat(rows: pa.Table, generation: Generation) -> npt.NDArray[np.bool_]:
     codes = _codes(rows, generation)
-    repeat: npt.NDArray[np.bool_] = np.bincount(codes, minlength=1)[codes] > 1
-    return repeat
+    return np.bincount(codes, minlength=1)[codes] > 1
 
 
 def _of_tickers(table: pa.Table, wanted: set[str] | None) -> pa.Table:
@@ -231,7 +229,7 @@ def _refresh(dataset: Dataset, bucket: int, now: list[FileState]) -> pa.Table:
 
 
 def _latest(table: pa.Table, dataset: Dataset) -> pa.Table:
-    """Return one row a ticker and record key, as `StoredFile` has it; without `ours`."""
+    """Return one row per ticker and record key, as `StoredFile` has it; without `ours`."""
     rows = table.drop_columns([cache.OURS.name])
     if table.num_rows == 0:
         return rows

@@ -1,9 +1,9 @@
 """Revisions: every superseded or withdrawn row, kept for good.
 
-One file a ticker and dataset. Beside the row as it stood: `event` (`superseded` or
-`withdrawn`), `known_from` (the row's own filing date, or its day: when it could be known) and
-`superseded_at` (when its successor was observed); the row's `observed_at` says when it
-was first seen.
+There is one file per ticker and dataset. It has the rows as they were, with `event` (`superseded`
+or `withdrawn`), `known_from` (the row's own filing date, or its day: when it could be known) and
+`superseded_at` (when its successor was observed). A row's `observed_at` says when it was first
+seen.
 """
 
 from __future__ import annotations

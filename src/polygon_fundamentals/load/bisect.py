@@ -1,4 +1,4 @@
-"""What fails as a whole is done in halves, until the failing ticker or row is alone."""
+"""Work that fails as a whole is repeated in halves, until the failing ticker or row is alone."""
 
 from __future__ import annotations
 
@@ -94,11 +94,7 @@ def skip_bad_rows(
 
 
 def raise_skipped(client: Client, skipped: dict[bytes, FundamentalsError]) -> None:
-    """Do nothing where no row was skipped.
-
-    Raises:
-        ContentError: some were; it shows the first of them.
-    """
+    """Raise ContentError, which shows the first skipped row, if there is any."""
     for row, error in skipped.items():
         text = client.quoted(row.decode(errors="replace"), 120)
         raise ContentError(

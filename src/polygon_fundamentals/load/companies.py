@@ -1,4 +1,4 @@
-"""Which companies stand behind the tickers of a load."""
+"""Which companies the tickers of a load belong to."""
 
 from __future__ import annotations
 
@@ -109,5 +109,4 @@ def write_companies(path: Path, companies: Mapping[str, Sequence[str]]) -> None:
 
 def read_companies(path: Path) -> dict[str, list[str]]:
     """Return what `write_companies` wrote."""
-    companies: dict[str, list[str]] = orjson.loads(path.read_bytes())
-    return companies
+    return orjson.loads(path.read_bytes())

@@ -48,7 +48,7 @@ class Loader:
         """Return what a store function returns of the rows that a request gave.
 
         Raises:
-            ContentError: something in a row is of a kind that nobody foresaw.
+            ContentError: a row has a value of an unexpected kind.
             LakeError, OSError: the lake cannot be used.
         """
         try:

@@ -1,6 +1,6 @@
 """What a load asks for: filters, and the parameters they become in each generation.
 
-Facts: v1 takes one `ticker` and one `timeframe` a request, at most 100 rows per page; v2
+Facts: v1 takes one `ticker` and one `timeframe` per request, at most 100 rows per page; v2
 takes lists (`tickers.any_of`, `cik.any_of`, `timeframe.any_of`) and up to 50,000 rows
 (vendor's OpenAPI description).
 """
@@ -19,7 +19,7 @@ from polygon_fundamentals.statements import Statement, Timeframe
 
 V1_PAGE = 100
 V2_PAGE = 50_000
-# 160 tickers of 17 years are some 13,000 rows a statement: one page, some 15 MB of JSON.
+# 160 tickers of 17 years are some 13,000 rows per statement: one page, some 15 MB of JSON.
 BATCH = 160
 # A list parameter's length: 300 CIKs make an address of some 4,100 characters, commas encoded;
 # web servers commonly refuse one of more than 8,192.
@@ -136,8 +136,8 @@ class Filters:
 def v1_requests(who: dict[str, str], filters: Filters) -> list[dict[str, str]]:
     """Return the parameters of the requests that fetch v1's records of one ticker or CIK.
 
-    One request where all timeframes or one are wanted, else one a timeframe. v1 has no
-    filter on the fiscal year and quarter: those are applied to the answer.
+    One request if all timeframes or one are wanted, else one per timeframe. v1 has no filter on
+    the fiscal year and quarter: those are applied to the answer.
     """
     shared = {**who, "limit": str(min(filters.page or V1_PAGE, V1_PAGE))}
     shared |= _given(

@@ -1,8 +1,8 @@
 """Recordings of v1's answers into the lake: a load without HTTP.
 
-A recording is what people kept of v1: pages or bare records as JSON, one a line or a file whole,
-Singer messages, Parquet and CSV files of records. Its format is seen from its content. When a
-record was observed is the recording's own time, so that what was known when stays true.
+A recording is what people kept of v1: pages or bare records as JSON, one per line or one per file,
+Singer messages, Parquet and CSV files of records. Its content shows its format. A record counts as
+observed when it was recorded, so that it stays true what was known when.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ class Problem:
 def recorded_rows(
     path: Path, recorded: datetime | None, problems: list[Problem]
 ) -> Iterator[tuple[Row, datetime | None]]:
-    """Yield the v1 records of a recording and when each was observed; add what is none.
+    """Yield the v1 records of a recording and when each was observed; add the rest to `problems`.
 
     `recorded` is when all of them were. Without it a record may say so itself, or comes with None:
     it was observed at `recorded_at`.
@@ -112,7 +112,7 @@ def company_of(row: Row) -> str | None:
 
 
 def _values(data: bytes, problem: AddProblem) -> Iterator[tuple[int | None, Any]]:
-    """Yield (line, JSON value) of a text: the whole of it, or one a line."""
+    """Yield (line, JSON value) of a text: the whole of it, or one per line."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

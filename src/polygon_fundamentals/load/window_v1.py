@@ -2,8 +2,8 @@
 
 Derived fourth quarters and twelve months have no filing date, so a window cannot see them. They
 are the first rows of an answer in the order of filing: a sweep over the whole market asks for
-some pages of them a run and goes on the next time, the years just filed first. What the next runs
-would not come to is asked for at once: the year of a report that comes late, and all of a window
+some pages of them in each run, the years just filed first, and continues in the next. What the next
+runs would not reach is asked for at once: the year of a report that comes late, and all of a window
 that was widened.
 """
 

@@ -89,7 +89,7 @@ class _V2Run:
         raise_skipped(self.loader.client, self.skipped)
 
     def _store(self, request: str, observed_at: datetime, bodies: Sequence[bytes]) -> None:
-        """Store pages of a window; ask for periods of theirs that got a new label."""
+        """Store pages of a window; ask again for their periods that got a new label."""
         for body in bodies:
             job = self._job([body], Scope.WINDOW, observed_at)
             new_labels = self.loader.store_rows(request, relabelled, job)
@@ -174,8 +174,8 @@ def update_v2(
 def refuse_nothing(endpoint: str, window: Window, companies: Companies) -> None:
     """Refuse an answer without a row to a window over the whole market, where there must be some.
 
-    A window without rows is asked for again by the next run, so that an endpoint that goes on
-    giving nothing comes to so many days.
+    The next run asks again for a window without rows, so the window of an endpoint that goes on
+    giving nothing grows to that many days.
 
     Raises:
         ApiError: the window has many days, for as many companies as the lake follows.

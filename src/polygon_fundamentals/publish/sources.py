@@ -87,10 +87,10 @@ def _with(batch: pa.RecordBatch, schema: pa.Schema, value: str) -> pa.RecordBatc
 
 
 def bronze_table(lake: Lake, generation: Generation, statement: Statement) -> TableSource:
-    """Return a statement's current records: one a ticker, company, timeframe and period end.
+    """Return a statement's current records: one per ticker, company, timeframe and period end.
 
-    In v2 as it is in the lake; of v1 each figure in a column `section.field`. The whole dataset is
-    in memory.
+    Those of v2 are as in the lake; those of v1 have each figure in a column `section.field`. The
+    whole dataset is in memory.
 
     Raises:
         DamagedFileError: a file of the lake cannot be read; the text names it.

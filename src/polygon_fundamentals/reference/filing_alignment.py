@@ -141,8 +141,7 @@ def _costs(
     other = np.array(annual)[:, np.newaxis] != np.array(filed_annual)[np.newaxis, :]
     cost = late + _OTHER_FORM * other
     impossible = (lag < _SOONEST) | (lag > _LATEST) | (day > limit)
-    result: Floats = np.where(impossible, np.inf, cost)
-    return result
+    return np.where(impossible, np.inf, cost)
 
 
 def _prefix(cost: Floats, without: Floats) -> Floats:

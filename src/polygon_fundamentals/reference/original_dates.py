@@ -122,8 +122,7 @@ def periods_of(lake: Lake, tickers: Sequence[str]) -> pd.DataFrame:
         bound=("bound", "min"), year=("is_year", "any"), fourth=("is_fourth", "any")
     )
     periods["annual"] = periods["year"] | periods["fourth"]
-    result: pd.DataFrame = periods[["cik", "period_end", "annual", "bound"]]
-    return result
+    return periods[["cik", "period_end", "annual", "bound"]]
 
 
 def match_filings(periods: pd.DataFrame, filings: pd.DataFrame) -> pa.Table:

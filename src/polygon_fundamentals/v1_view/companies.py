@@ -26,8 +26,7 @@ class LookUp:
 
     def archived_tickers(self, root: str) -> frozenset[str]:
         """Return what `lake_files.archived_tickers` returns, asked of the worker."""
-        tickers: frozenset[str] = self._worker.submit(archived_tickers, root).result()
-        return tickers
+        return self._worker.submit(archived_tickers, root).result()
 
     def forget(self, ticker: str) -> None:
         """Have a ticker whose files changed looked up again."""

@@ -135,9 +135,10 @@ def records(
 ) -> list[JsonObject]:
     """Return v1-shaped records of some tickers as v1's answers hold them, oldest period first.
 
-    One record a ticker, period and filing with all its statements; absent lines have no key. v1
-    may have a period under two labels or from two filings, whose values must not stand under one
-    filing date. What v2 adds to a record of v1 has the same filing date, unless v1 has none.
+    There is one record per ticker, period and filing, with all of its statements; absent lines have
+    no key. v1 may have a period under two labels or from two filings, whose values must not be
+    mixed under one filing date. What v2 adds to a record of v1 has the same filing date, unless v1
+    has none.
     `continue_v1`: see `export_folder`.
 
     Raises:

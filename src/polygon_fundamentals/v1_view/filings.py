@@ -1,6 +1,6 @@
-"""v1's filings as its API listed them: what stands in the lake, and originals beside amendments.
+"""v1's filings as its API listed them: what is in the lake, and originals beside amendments.
 
-The lake keeps one row a record key, the latest filing; v1 listed a 10-K and its amendment as two
+The lake keeps one row per record key, the latest filing; v1 listed a 10-K and its amendment as two
 records. The earlier filing is in the revisions, or in the file of an older tool.
 """
 

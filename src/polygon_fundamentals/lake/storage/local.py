@@ -110,7 +110,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def link_or_copy(path: Path, to: Path) -> None:
-    """Give a file a second name; where the file system knows no links, a copy."""
+    """Give a file a second name, or a copy where the file system has no hard links."""
     try:
         os.link(path, to)
     except FileExistsError:  # a copy would write into it, under all of its names
@@ -200,7 +200,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 def flush_to_disk(folder: Path) -> None:
     """Flush what was written to the file system that holds `folder`, all files at once.
 
-    One call for a batch of small files costs a fraction of one a file.
+    One call for a batch of small files costs a fraction of one call per file.
 
     Raises:
         OSError: the disk did not take what was written; elsewhere than on Linux it does not say.
