@@ -18,6 +18,7 @@ from prefect.exceptions import PrefectException
 from deployments import automations, declared, register, resources
 from deployments.steps import Step
 from polygon_fundamentals.errors import ApiError, UsageError
+from polygon_fundamentals.server import without_credentials
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def deploy(*, plan: bool, pool_type: str = "process", file: Path = declared.FILE
     with _connected() as client:
         steps = _steps(client, wanted, pool_type)
         if plan:
-            return Done(str(client.api_url), steps, applied=False)
+            return Done(without_credentials(str(client.api_url)), steps, applied=False)
         make_image(wanted)
         for step in steps:
             if step.changes:
@@ -60,7 +61,7 @@ def deploy(*, plan: bool, pool_type: str = "process", file: Path = declared.FILE
                 f"after the deploy the server is not as declared: {', '.join(left)}; "
                 "somebody else may be changing it. Run the deploy again"
             )
-        return Done(str(client.api_url), steps, applied=True)
+        return Done(without_credentials(str(client.api_url)), steps, applied=True)
 
 
 def make_image(wanted: declared.PrefectFile) -> None:
@@ -100,7 +101,7 @@ def _connected() -> Iterator[SyncPrefectClient]:
         with get_client(sync_client=True) as client:
             yield client
     except (httpx.HTTPError, PrefectException) as error:
-        text = " ".join(str(error).split())[:300]
+        text = without_credentials(" ".join(str(error).split()))[:300]
         raise ApiError(
             f"the Prefect server refused or did not answer ({type(error).__name__}: {text}); "
             "check PREFECT_API_URL (and PREFECT_API_KEY) and that the server is up"

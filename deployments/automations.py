@@ -23,11 +23,10 @@ from prefect.settings import get_current_settings
 
 from deployments.steps import CREATE, Step, differences
 from polygon_fundamentals.errors import UsageError
-from polygon_fundamentals.server import PARITY_TAG
+from polygon_fundamentals.server import PARITY_TAG, TAG
 
 WEBHOOK_VARIABLE = "POLYGON_NOTIFY_WEBHOOK"
 BLOCK = "polygon-fundamentals-notify"
-TAG = "polygon-fundamentals"
 # `tojson`, since a message may hold quotes, backslashes and line ends.
 _PAYLOAD = (
     '{"text": {{ ("%s: " ~ flow.name ~ " / " ~ flow_run.name ~ ": " '
@@ -55,7 +54,7 @@ _RUNS: dict[str, tuple[str, set[str], tuple[str, ...]]] = {
     "polygon-fundamentals: parity failed": (
         "parity failed",
         {"prefect.flow-run.Failed"},
-        (PARITY_TAG,),
+        (TAG, PARITY_TAG),
     ),
 }
 

@@ -265,8 +265,8 @@ def _companies(
 def no_tickers(lake: Lake) -> UsageError:
     """Return the error of a run that is to follow the lake's tickers, where there are none."""
     return UsageError(
-        f"the lake {lake.root} contains no tickers yet: name some with `historical-load --tickers` "
-        "or `--tickers-file`, or give `--universe active`"
+        f"the lake {lake.root} contains no tickers yet: name some with `historical-load "
+        "--generation v2 --tickers` or `--tickers-file`, or give `--universe active`"
     )
 
 

@@ -20,6 +20,7 @@ from polygon_fundamentals.cutover.other_writers import mend_others, notice
 from polygon_fundamentals.errors import FundamentalsError, as_fundamentals_error
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.archived_rows import refuse_archived
+from polygon_fundamentals.lake.layout import check_layout
 from polygon_fundamentals.lake.older_rows import mend_older_rows
 from polygon_fundamentals.lake.recovery import recover
 from polygon_fundamentals.locks import shared
@@ -152,16 +153,17 @@ def recorded_run(
     """Yield a run that may use the lake, with an entry in the ledger while the body runs.
 
     All flows begin with this, in this order: a switch of the lake waits for the run (and the run
-    for it); an archived v1 is not written; a commit that was killed is repaired; foreign files
-    leave v2's folder before an upsert could take their rows for v2's; runs that died are closed,
-    and only then can one be found that this run continues.
+    for it); a lake that lacks a folder is not used; an archived v1 is not written; a commit that
+    was killed is repaired; foreign files leave v2's folder before an upsert could take their rows
+    for v2's; runs that died are closed, and only then can one be found that this run continues.
 
     Raises:
         LakeLockedError: a cutover or rollback is under way.
-        LakeError: v1 is written, and it is in the archive.
+        LakeError: as `check_layout`; or v1 is written, and it is in the archive.
     """
     lake.prepare()
     with shared(lake.lock("writers"), LOCK_SECONDS, "a switch or drill of the lake"):
+        check_layout(lake)
         if Generation.V1 in writes:
             refuse_archived(lake)
         recover(lake)

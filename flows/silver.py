@@ -13,10 +13,12 @@ from flows.signature import takes
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.lake.pointer import holds_data
 from polygon_fundamentals.reports import counted
 from polygon_fundamentals.settings import existing_lake_root
 from polygon_fundamentals.silver import TABLE
 from polygon_fundamentals.silver.foreign import adopt_path, give_back_path, move_out
+from polygon_fundamentals.statements import Generation
 from tasks.silver import build_silver
 from tasks.states import answer_of
 
@@ -73,6 +75,12 @@ def _built(lake: Lake, day: str | None, *, adopt: bool) -> Report:
         f"silver {made}: {result['rows']:,} rows in {result['files']} files, "
         f"{result['files_written']} of them new"
     )
+    v2 = lake.generation_folder(Generation.V2)
+    if not result["rows"] and lake.primary is Generation.V1 and holds_data(v2):
+        message += (
+            "; note: readers see v1, of which the lake has no record. Silver is built from v2 once "
+            "`cutover --execute --force REASON` has made it primary"
+        )
     if aside:
         message += f"; the folder that was there is {aside} now"
     if left_out := result["rows_without_period_end"]:

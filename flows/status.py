@@ -15,6 +15,7 @@ from flows.runs import Report
 from flows.runtime.artifacts import publish_text
 from flows.signature import takes
 from polygon_fundamentals import ledger
+from polygon_fundamentals.errors import FundamentalsError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.catalogue import DatasetCounts
 from polygon_fundamentals.settings import existing_lake_root
@@ -55,10 +56,17 @@ def publish_status(lake: Lake, datasets: Sequence[DatasetCounts] | None = None) 
 
 
 def tell_status(lake: Lake, report: Report, datasets: Sequence[DatasetCounts]) -> None:
-    """After a scheduled run: publish the status, and an event where the run failed."""
+    """After a scheduled run: publish the status, and an event where the run failed.
+
+    Why there is no status, such as a mistake in `deployments/targets.toml`, is added to the
+    report's message: the report is of what was loaded, and stays.
+    """
     if report["exit_code"]:
         emit(lake, "failed", {"message": str(report["message"])[:_DETAIL], "run": report["run"]})
-    publish_status(lake, datasets)
+    try:
+        publish_status(lake, datasets)
+    except FundamentalsError as error:
+        report["message"] = f"{report['message']}; no status: {error}"
 
 
 def _emit_warning(lake: Lake, row: Row) -> None:

@@ -23,7 +23,13 @@ from polygon_fundamentals.cutover.rehearsal import rehearsal_of
 from polygon_fundamentals.cutover.schedules import NoSchedules, Recorded, Schedules
 from polygon_fundamentals.errors import ApiError, UsageError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.server import PARITY_TAG, RETIRED_TAG, SWITCHED
+from polygon_fundamentals.server import (
+    PARITY_TAG,
+    RETIRED_TAG,
+    SWITCHED,
+    TAG,
+    without_credentials,
+)
 from polygon_fundamentals.settings import is_default_lake, server_configured
 
 PAGE = 200
@@ -160,7 +166,9 @@ class ServerSchedules:
         return [
             d
             for d in deployments
-            if _generation(d) in GENERATIONS and self._is_mine(d.name, d.parameters)
+            if TAG in d.tags
+            and _generation(d) in GENERATIONS
+            and self._is_mine(d.name, d.parameters)
         ]
 
     def _is_mine(self, name: str, parameters: dict[str, object]) -> bool:
@@ -256,7 +264,8 @@ def _server() -> Iterator[SyncPrefectClient]:
         with get_client(sync_client=True) as client:
             yield client
     except (PrefectException, httpx.HTTPError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = without_credentials(first_line)[:160]
         raise ServerError(
             f"the Prefect server does not answer ({reason}); start it or correct PREFECT_API_URL, "
             "then run again"

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from polygon_fundamentals.errors import ApiError
+from polygon_fundamentals.server import without_credentials
 
 INSTALLED = "polygon-fundamentals"
 # The name with a command behind it, as messages write it; not the end of a path.
@@ -99,9 +100,8 @@ def unanswered(error: Exception) -> ApiError | None:
     """Return an ApiError if the configured Prefect server does not answer, else None."""
     if "Failed to reach API" not in str(error):
         return None
-    url = urlsplit(os.environ.get("PREFECT_API_URL") or "")
-    # Without a user and a password, which may be in the address.
-    address = url._replace(netloc=url.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    url = urlsplit(without_credentials(os.environ.get("PREFECT_API_URL") or ""))
+    address = url._replace(query="", fragment="").geturl()
     return ApiError(
         f"the Prefect server of {address or 'the active profile'} does not answer: start it or "
         "correct PREFECT_API_URL; unset it to run without one"

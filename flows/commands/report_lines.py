@@ -46,7 +46,8 @@ def load_lines(report: Mapping[str, Any]) -> Iterator[str]:
     if report.get("tickers_unknown"):
         print(
             f"error: the API has no row of {_first_of(report['tickers_unknown'])}, in all of its "
-            "history: check how the tickers are spelt",
+            "history: check how the tickers are spelt. Funds have no statements, and v2 lacks most "
+            "delisted companies",
             file=sys.stderr,
         )
     if "original_dates" in report:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+# The tag of every deployment of ours; others in the workspace are left alone.
+TAG = "polygon-fundamentals"
 # The global concurrency limit that counts requests.
 LIMIT_NAME = "polygon-api"
 # The Secret block of the API key.
@@ -14,3 +18,8 @@ RETIRED_TAG = "retired"
 PARITY_TAG = "parity"
 # The deployment whose runs are the shards of a sharded load.
 SHARD_DEPLOYMENT = "historical-load/history-shard"
+
+
+def without_credentials(text: str) -> str:
+    """Return a text without the user and password of any address in it."""
+    return re.sub(r"://[^/@\s]*@", "://", text)

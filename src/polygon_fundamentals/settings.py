@@ -36,7 +36,7 @@ class Settings:
     slows a run down). `deadline` is for one request with its retries, without the time
     that it waits for its turn under that limit; `answer_deadline` is for one whole answer, and
     `download_deadline` for a file of gigabytes. `largest_answer` is in bytes; the largest page,
-    50,000 rows of v2, has some 80 million.
+    50,000 rows of v2, has some 80 million. `variable` is the environment's, which holds `base_url`.
     """
 
     base_url: str = DEFAULT_BASE_URL
@@ -53,6 +53,7 @@ class Settings:
     answer_deadline: float = 300.0
     download_deadline: float = 7200.0
     largest_answer: int = 256_000_000
+    variable: str = "POLYGON_BASE_URL"
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,14 @@ def load_edgar_settings() -> EdgarSettings | None:
             raise UsageError(f"{name}: {problem}")
     data, archives = (
         # What it is asked for is not needed for an answer, so a run does not wait long for it.
-        Settings(base_url=url.rstrip("/"), attempts=3, deadline=60.0, read_timeout=60.0)
-        for url in urls.values()
+        Settings(
+            base_url=url.rstrip("/"),
+            attempts=3,
+            deadline=60.0,
+            read_timeout=60.0,
+            variable=name,
+        )
+        for name, url in urls.items()
     )
     return EdgarSettings(identity, data, archives)
 
@@ -235,13 +242,14 @@ def existing_lake_root(argument: str | Path | None = None) -> Path:
     """Return `lake_root` for a command that must not create a lake: a mistyped folder is refused.
 
     Raises:
-        UsageError: there is no such folder, or it is the address of an object store.
+        UsageError: there is no such folder, nothing of a lake is in it (as where a volume is not
+            mounted), or it is the address of an object store.
     """
     root = lake_root(argument)
-    if not root.is_dir():
+    if not any((root / part).is_dir() for part in ("bronze", "ops")):
         raise UsageError(
             f"there is no lake at {root}; give its folder with --lake, or make one: "
-            "`polygon-fundamentals historical-load --tickers AAPL,MSFT`"
+            "`polygon-fundamentals historical-load --generation v2 --tickers AAPL,MSFT`"
         )
     return root
 

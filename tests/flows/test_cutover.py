@@ -18,7 +18,7 @@ from prefect.states import Completed, Running
 
 from polygon_fundamentals.errors import AnswerIsNo, ApiError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.server import SWITCHED
+from polygon_fundamentals.server import SWITCHED, TAG
 from tasks.schedules import ServerSchedules
 from tests.cutover_world import fill, run
 
@@ -45,9 +45,13 @@ def deployed(lake: Lake) -> Iterator[Lake]:
                     flow_id,
                     name=f"daily-{generation}-{len(made)}",
                     parameters={"generation": generation, "lake": root},
+                    tags=[TAG],
                     schedules=[DeploymentScheduleCreate(schedule=schedule, active=active)],
                 )
             )
+        # Of another project: it names no lake, and is asked for none.
+        other = {"generation": "v1"}
+        made.append(client.create_deployment(flow_id, name="theirs", parameters=other))
         yield lake
         for deployment in made:
             with suppress(ObjectNotFound):
@@ -82,7 +86,7 @@ def register(name: str, parameters: dict[str, str], *active: bool, tag: str = "l
             client.create_flow(load),
             name=name,
             parameters=parameters,
-            tags=[tag],
+            tags=[TAG, tag],
             schedules=[DeploymentScheduleCreate(schedule=daily, active=on, slug=f"s{n}")
                        for n, on in enumerate(active)],
         )  # fmt: skip

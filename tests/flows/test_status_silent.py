@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from prefect.events.clients import AssertingEventsClient
 from prefect.events.worker import EventsWorker
 
-from flows.status import EVENT, status
+from flows import lake_status
+from flows.status import EVENT, status, tell_status
 from polygon_fundamentals.lake import Lake
 from tests.builders.ledger import entry
 from tests.builders.status_lakes import LAKES, days_before_today, running_well
@@ -34,6 +37,18 @@ def test_nobody_is_called_while_all_is_well(
 ) -> None:
     LAKES[name](lake)
     assert outcome(lake, monkeypatch) == ("COMPLETED", [])
+
+
+def test_a_mistake_in_a_settings_file_does_not_hide_what_was_loaded(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mistyped = tmp_path / "checklist.toml"
+    mistyped.write_text("busines_days = 5\n")
+    monkeypatch.setattr(lake_status, "THRESHOLDS", mistyped)
+    report = {"exit_code": 0, "message": "v2: 3 units"}
+    tell_status(lake, report, ())
+    assert report["exit_code"] == 0
+    assert str(report["message"]).startswith(f"v2: 3 units; no status: {mistyped}")
 
 
 def test_an_alarm_is_an_event_and_fails_the_flow(

@@ -12,7 +12,10 @@ import orjson
 
 from polygon_fundamentals.cutover.journal import folder
 from polygon_fundamentals.errors import DamagedFileError
+from polygon_fundamentals.lake.file_names import partition_of_folder, ticker_of_file
+from polygon_fundamentals.lake.index import written
 from polygon_fundamentals.lake.paths import Lake
+from polygon_fundamentals.lake.storage.checked import bytes_checksum
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -111,3 +114,17 @@ def changed_since(lake: Lake, known: Mapping[str, Recorded]) -> list[str]:
         if name not in known or printable(content_of(path)) != known[name][2]
     ]
     return sorted([*changed, *(known.keys() - present.keys())])
+
+
+def is_as_indexed(lake: Lake, file: str) -> bool:
+    """Return whether a file, as `changed_since` names it, is as a load of ours left it."""
+    statement, _, rest = file.partition("/")
+    dataset = lake.dataset(Generation.V1, Statement(statement))
+    path = dataset.folder / rest
+    ticker, partition = ticker_of_file(path.name), partition_of_folder(path.parent)
+    if ticker is None or partition is None:
+        return False
+    known = written(dataset, ticker)
+    if not path.exists():
+        return bool(known.files) and partition not in known.files
+    return known.checksums.get(partition) == bytes_checksum(path.read_bytes())

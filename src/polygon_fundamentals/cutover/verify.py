@@ -62,13 +62,17 @@ class VerifyReport(OperationReport):
 
 @dataclass(frozen=True)
 class _Part:
-    """One part of the lake as verified; `not_recorded` are files of which nothing is known."""
+    """One part of the lake as verified; `not_recorded` are files of which nothing is known.
+
+    `superseded` are files that our loads have written since the checksums were recorded.
+    """
 
     name: str
     files: int = 0
     not_recorded: int = 0
     problems: tuple[Problem, ...] = ()
     remedy: str = ""
+    superseded: int = 0
 
     def result(self) -> StepResult:
         """Return it as a line of a report."""
@@ -82,6 +86,10 @@ class _Part:
         if self.not_recorded:
             detail = f"{count}; nothing is recorded for {self.not_recorded:,} of them"
             remedy = "a load of their tickers records them: `polygon-fundamentals historical-load`"
+            return StepResult(self.name, None, detail, remedy)
+        if self.superseded:
+            detail = f"{count}; loads have changed {self.superseded:,} since they were recorded"
+            remedy = "record them again: `polygon-fundamentals checklist --record-checksums`"
             return StepResult(self.name, None, detail, remedy)
         return StepResult(self.name, True, f"{count}, as recorded" if self.files else "no files")
 
@@ -101,7 +109,7 @@ def verify(lake: Lake, say: Callable[[str], None] = lambda _: None) -> VerifyRep
     parts += [_v1_checksums(lake), *_archives(lake), _archived_rows(lake), _silver(lake)]
     problems = tuple(problem for part in parts for problem in part.problems)
     files = sum(part.files for part in parts)
-    message = f"{files:,} files, none of them damaged"
+    message = f"{files:,} files, none of them damaged" if files else "there is no file to verify"
     if problems:
         message = f"{len(problems)} of {files:,} files are not as recorded: {problems[0].file}"
     steps = tuple(part.result() for part in parts if part.files or part.problems)
@@ -212,11 +220,14 @@ def _v1_checksums(lake: Lake) -> _Part:
     if known is None or not folder.is_dir():
         return _Part(name)
     shown = folder.relative_to(lake.root)
+    changed = checksums.changed_since(lake, known)
     problems = tuple(
         Problem(f"{shown}/{file}", "is not what its recorded checksum says")
-        for file in checksums.changed_since(lake, known)
+        for file in changed
+        if not checksums.is_as_indexed(lake, file)
     )
-    return _Part(name, len(known), 0, problems, remedy)
+    superseded = len(changed) - len(problems)
+    return _Part(name, len(known), 0, problems, remedy, superseded)
 
 
 def _archives(lake: Lake) -> Iterator[_Part]:

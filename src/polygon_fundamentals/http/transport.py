@@ -78,8 +78,8 @@ class Transport:
             InterruptedRequestError: the run was interrupted.
             UsageError: the address, or the environment's proxy or certificates, cannot be used.
         """
-        limit = self._settings.answer_deadline
-        with _failures_named(what, limit), self._ask(path, params) as response:
+        named = _failures_named(what, self._settings.answer_deadline, self._settings.variable)
+        with named, self._ask(path, params) as response:
             return self._whole(response, what)
 
     def download(self, path: str, what: str, sink: Callable[[bytes], object]) -> tuple[Answer, int]:
@@ -88,8 +88,8 @@ class Transport:
         The body of any other status is in the answer. Raises as `get`.
         """
         size = 0
-        limit = self._settings.download_deadline
-        with _failures_named(what, limit), self._ask(path, {}) as response:
+        named = _failures_named(what, self._settings.download_deadline, self._settings.variable)
+        with named, self._ask(path, {}) as response:
             if response.status_code != 200:
                 answer = self._whole(response, what)
                 return answer, len(answer.body)
@@ -135,7 +135,7 @@ class Transport:
 
 
 @contextmanager
-def _failures_named(what: str, seconds: float) -> Iterator[None]:
+def _failures_named(what: str, seconds: float, variable: str) -> Iterator[None]:
     """Raise what fails on the way, or takes longer, as an error of ours that names the request."""
     late: list[bool] = []
     try:
@@ -152,7 +152,7 @@ def _failures_named(what: str, seconds: float) -> Iterator[None]:
         requests.exceptions.ContentDecodingError,
         requests.exceptions.InvalidHeader,  # of the answer: ours hold nothing odd
     ) as error:
-        reason = f"no complete answer in {seconds:.0f} s" if late else _reason(error)
+        reason = f"no complete answer in {seconds:.0f} s" if late else _reason(error, variable)
         raise RetriableApiError(f"{what} failed ({reason})") from error
     except OSError as error:  # requests' own errors too; its text may hold a proxy's password
         raise UsageError(
@@ -173,8 +173,8 @@ def _host(error: Exception) -> str:
     return place.hostname if place.port is None else f"{place.hostname}:{place.port}"
 
 
-def _reason(error: Exception) -> str:
-    """Return what went wrong in a few words, without addresses of Python objects."""
+def _reason(error: Exception, variable: str) -> str:
+    """Return what went wrong in a few words; `variable` holds the address that was asked."""
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return "no connection in time"
     if isinstance(error, requests.exceptions.ReadTimeout):
@@ -185,7 +185,7 @@ def _reason(error: Exception) -> str:
         return "the proxy failed"
     text = str(error).lower()
     for words, reason in (
-        ("refused", f"connection refused by {_host(error)}: is POLYGON_BASE_URL right?"),
+        ("refused", f"connection refused by {_host(error)}: is {variable} right?"),
         ("resolve", f"no address is known for the host {_host(error)}"),
         ("reset", "connection reset"),
         ("incompleteread", "answer cut short"),

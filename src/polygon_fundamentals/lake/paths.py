@@ -183,15 +183,13 @@ class Lake:
     def generation_folder(self, generation: Generation) -> Path:
         """Return the folder that writers of a generation write to.
 
-        v1's is `bronze/fundamentals` while that is a real folder, and its archive name
-        once the pointer is a link, or where the link has gone.
+        v1's is `bronze/fundamentals` until its folder has its archive name, whatever has become
+        of the link since.
         """
         if generation is Generation.V2:
             return self.bronze / V2_FOLDER
         archive = self.bronze / V1_ARCHIVE
-        if self.pointer.is_symlink():
-            return archive
-        return archive if _is_folder(archive) and not self.pointer.exists() else self.pointer
+        return archive if self.pointer.is_symlink() or _is_folder(archive) else self.pointer
 
     @property
     def primary(self) -> Generation:

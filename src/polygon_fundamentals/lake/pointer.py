@@ -41,9 +41,11 @@ def leads_to(lake: Lake) -> Generation | None:
         return Generation.V1 if lake.pointer.exists() else None
     generation = lake.primary
     if not lake.pointer.exists():
+        remedy = "mount it, or put it back from a backup"
+        if generation is Generation.V1:
+            remedy = "put it back (`polygon-fundamentals restore --execute` for an archived v1)"
         raise LakeError(
-            f"{lake.pointer} leads to {os.readlink(lake.pointer)}, which is not there; put "
-            "that folder back (`polygon-fundamentals restore --execute` for an archived v1)"
+            f"{lake.pointer} leads to {os.readlink(lake.pointer)}, which is not there; {remedy}"
         )
     return generation
 

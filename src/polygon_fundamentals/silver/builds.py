@@ -141,7 +141,7 @@ def current_build(lake: Lake) -> Build | None:
 
 
 def incomplete_builds(lake: Lake) -> Iterator[tuple[Path, str]]:
-    """Yield each build that readers see and that lacks files, and how many it has.
+    """Yield each build that readers are led to and that is gone or lacks files, and what it lacks.
 
     Raises:
         DamagedFileError: a build's note cannot be read.
@@ -149,6 +149,9 @@ def incomplete_builds(lake: Lake) -> Iterator[tuple[Path, str]]:
     for link in _links(lake):
         folder = link.resolve()
         if not (folder / SILVER_NOTE).exists():
+            # Else readers were led to another meanwhile, or it is not one of ours.
+            if link.resolve() == folder and not folder.exists():
+                yield folder, f"is missing, and {link.relative_to(lake.root)} leads to it"
             continue
         made = _load(folder)
         for pattern, count in (

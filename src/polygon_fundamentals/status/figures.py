@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from polygon_fundamentals import ledger
@@ -13,6 +13,7 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.lake.catalogue import DatasetCounts, counts
 from polygon_fundamentals.lake.dataset_summary import Look
+from polygon_fundamentals.lake.layout import check_layout
 from polygon_fundamentals.lake.listing import OtherWriters
 from polygon_fundamentals.ledger import CRASHED, RUNNING, SUCCEEDED, RunEntry
 from polygon_fundamentals.ledger.queries import days_in_a_row, is_whole, newest_parity
@@ -34,6 +35,8 @@ ENDED = ("frozen", "archived")
 # Of a v1 that is taken for gone without a 410 of its own.
 GONE = "no recent answer, and the day announced for its end has passed"
 RUNS_SHOWN = 8
+# Updates of one evening begin within it; those of the next evening do not.
+_AN_EVENING = timedelta(hours=20)
 
 
 @dataclass(frozen=True)
@@ -128,8 +131,9 @@ def gather(
     days in a row that the checklist asks for, `cut_off` what `cutover.cut_off` found.
 
     Raises:
-        LakeError: the pointer leads to no generation of this lake.
+        LakeError: as `check_layout`.
     """
+    check_layout(lake)
     at = now or datetime.now(UTC)
     entries, damaged = ledger.read_entries(lake, at - LEDGER_DAYS)
     entries = [entry for entry in entries if entry.started <= at]
@@ -139,7 +143,7 @@ def gather(
     then, present = _differences(daily)
     v1 = v1_endpoint(entries, at, archived_since(lake))
     primary = lake.primary
-    rests = _v1_rests(v1, primary)
+    rests = _v1_rests(v1, primary, daily)
     wanted = [Generation.V2] if rests else list(Generation)
     sizes = {g: sum(d.bytes for d in datasets if d.generation is g) for g in Generation}
     return Figures(
@@ -173,12 +177,22 @@ def gather(
     )
 
 
-def _v1_rests(v1: V1Endpoint, primary: Generation) -> str:
+def _v1_rests(v1: V1Endpoint, primary: Generation, daily: Sequence[RunEntry]) -> str:
     if v1.state in ENDED:
         return f"{v1.state} since {v1.since}"
-    if primary is Generation.V2:
+    if primary is Generation.V2 and not _is_still_updated(daily):
         return "not updated since the cutover"
     return GONE if v1.retired else ""
+
+
+def _is_still_updated(daily: Sequence[RunEntry]) -> bool:
+    """Return whether updates ask for v1 as often as for v2, so that a rollback misses no day."""
+    asked = [
+        max((e.started for e in daily if is_whole(e) and e.asked_for(g)), default=None)
+        for g in Generation
+    ]
+    v1, v2 = asked
+    return v1 is not None and (v2 is None or v2 - v1 < _AN_EVENING)
 
 
 def _pointer(lake: Lake) -> str:

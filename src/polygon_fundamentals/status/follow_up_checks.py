@@ -29,6 +29,10 @@ def check_silver(figures: Figures) -> Iterator[Row]:
     silver, name, remedy = figures.silver, "silver", "run `silver`"
     if silver is None:
         return
+    if silver.lost:
+        reason = f"silver/builds/{silver.lost}, the build that readers are led to, is not there"
+        yield Row(name, False, reason, name, remedy)
+        return
     reason = f"built {_minute(silver.ended)}" if silver.ended else "not built yet"
     if silver.failed:
         yield Row(name, False, f"{reason}; the last run failed: {silver.failed}", name, remedy)
@@ -71,8 +75,8 @@ def check_parity(figures: Figures) -> Row:
     """Return the row on parity.
 
     One that passed a long time ago is not ok only where both generations are still updated and
-    parity was run on several days. Where v1 rests, nothing of it changes any more: after the
-    cutover one that did not pass says nothing of v2.
+    parity was run on several days. Where v1 rests, nothing of it changes any more; a cutover pauses
+    parity's schedule, and one that did not pass after it says nothing of v2.
     """
     parity, name = figures.parity, "parity"
     if parity is None:
@@ -83,7 +87,8 @@ def check_parity(figures: Figures) -> Row:
     if parity["passed"]:
         reason, seen = f"passed, {ended}", figures.compared
         days = _days_behind(seen, figures) if seen else 0
-        if days <= PARITY_DAYS or figures.v1_rests:
+        rests = figures.v1_rests or figures.primary == Generation.V2
+        if days <= PARITY_DAYS or rests:
             return Row(name, True, reason, name)
         reason += f"; loads have changed rows since, for {days} days"
         updated = all(update.asked for update in figures.updates.values())
@@ -91,7 +96,9 @@ def check_parity(figures: Figures) -> Row:
         return Row(name, False if bad else None, reason, name, "run `parity`")
     if figures.primary == Generation.V2:
         # v2 restates what v1 will never change again.
-        reason = f"did not pass, {ended}; v1: {figures.v1_rests}"
+        reason = f"did not pass, {ended}"
+        if figures.v1_rests:
+            reason += f"; v1: {figures.v1_rests}"
         return Row(name, None, reason, name)
     remedy = "read its review page, then run `parity` again"
     return Row(name, False, f"did not pass, {ended}", name, remedy)

@@ -24,11 +24,12 @@ class FollowUp:
     after that gave nothing. `damage` is what `verify` named. `behind_since` is when a load first
     changed rows that the success did not see.
     `is_routine` says whether there were successes on more than one day: a single one may have been
-    a trial.
+    a trial. `lost` names the build that readers are led to, where it is not there.
     """
 
     ended: datetime | None
     failed: str = ""
+    lost: str = ""
     damage: str = ""
     behind_since: datetime | None = None
     is_routine: bool = False
@@ -49,9 +50,12 @@ def follow_silver(lake: Lake, entries: Sequence[RunEntry], at: datetime) -> Foll
         # One that somebody interrupted says nothing of silver.
         and entry.outcome in (SUCCEEDED, FAILED, CRASHED)
     ]
-    made = _made(present_build(lake) or "")
+    build = present_build(lake) or ""
+    made = _made(build)
     if made is None:
         return _never_built(runs, at)
+    if not lake.silver.joinpath("builds", build).exists():
+        return FollowUp(ended=made, lost=build)
     if not runs:
         return None
     good = [entry for entry in runs if entry.outcome == SUCCEEDED]
@@ -113,7 +117,9 @@ def follow_verify(entries: Sequence[RunEntry]) -> FollowUp | None:
     runs = [
         entry
         for entry in sorted(entries, key=lambda entry: entry.last_moment)
-        if entry.flow == "verify" and entry.outcome in (SUCCEEDED, FAILED, CRASHED)
+        if entry.flow == "verify"
+        and entry.outcome in (SUCCEEDED, FAILED, CRASHED)
+        and entry.content.get("files") != 0  # of an empty lake it says nothing
     ]
     if not runs:
         return None

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake.file_names import bucket_of, ticker_file_name
 from polygon_fundamentals.lake.listing import Stamp, stamp_of
 from polygon_fundamentals.lake.paths import Dataset, Lake, ticker_files
@@ -133,7 +134,10 @@ class LakeFiles:
 
         Raises:
             DamagedFileError: the tickers of v1's archived records cannot be read.
+            LakeError: a dataset's folder is gone, as when its disk was unmounted: what was seen
+                before stands.
         """
+        self._refuse_gone()
         was_link = self.lake.pointer.is_symlink()
         changed = self._look_at_archive()
         before = self.shared
@@ -162,6 +166,16 @@ class LakeFiles:
         if before != self.shared:
             changed |= self.tickers.keys()
         return changed
+
+    def _refuse_gone(self) -> None:
+        seen = {name for name, part in self._folders if part != REVISIONS}
+        for dataset in datasets(self.lake):
+            if dataset.name not in seen or dataset.folder.is_dir():
+                continue
+            # `cleanup` removes v1's, once its records are archived.
+            if dataset.generation is Generation.V1 and any(_archive_state(self.lake)):
+                continue
+            raise LakeError(f"{dataset.folder} is not there any more; mount it or put it back")
 
     def _look_at_archive(self) -> set[str]:
         """Bring the tickers of archived records up to date; return those that come or go."""

@@ -82,7 +82,7 @@ def test_what_stands_in_the_way_is_named(lake: Lake) -> None:
 
 
 def test_a_lake_without_v1_is_asked_about(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "bronze").mkdir(parents=True)
     code, answer = call("inspect", "--lake", str(tmp_path / "empty"))
     assert (code, len(answer["obstacles"])) == (1, 1)
     assert "is this the lake?" in answer["obstacles"][0]

@@ -148,6 +148,17 @@ def test_a_copy_of_the_lake_is_as_recorded_whatever_its_times(filled: Lake, tmp_
     assert problems(verify(Lake(tmp_path / "copy"))) == []
 
 
+def test_what_a_load_wrote_after_the_checksums_is_no_damage(lake: Lake) -> None:
+    checksums.record(fill(lake))
+    load_later(lake)
+    report = verify(lake)
+    assert problems(report) == []
+    step = next(step for step in report.steps if step.name == "v1's recorded checksums")
+    assert step.ok is None
+    assert "6 since they were recorded" in step.detail
+    assert "checklist --record-checksums" in step.remedy
+
+
 @pytest.mark.parametrize("kind", ["archive", "silver", "silver's history", "revisions", "v1"])
 def test_damage_elsewhere_is_found(filled: Lake, kind: str) -> None:
     checksums.record(filled)

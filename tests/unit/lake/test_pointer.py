@@ -47,7 +47,7 @@ def test_over_and_back(both: Lake) -> None:
 def test_a_pointer_that_leads_nowhere_is_named(both: Lake) -> None:
     adopt(both)
     (both.bronze / "fundamentals_v1_archive").rename(both.bronze / "elsewhere")
-    with pytest.raises(LakeError, match=r"which is not there; put that folder back \(.*restore"):
+    with pytest.raises(LakeError, match=r"which is not there; put it back \(.*restore"):
         leads_to(both)
     with pytest.raises(LakeError, match="fundamentals_v1_archive is not there, so"):
         point_to(both, Generation.V1)

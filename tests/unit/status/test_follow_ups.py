@@ -153,8 +153,38 @@ def test_parity_is_not_judged_after_the_cutover(lake: Lake) -> None:
     lake.pointer.symlink_to(folder.name)
     row = rows(lake, at + timedelta(days=1))["parity"]
     assert (row.ok, row.remedy) == (None, "")
-    assert row.reason.startswith("did not pass, ")
+    assert row.reason == "did not pass, 2026-12-01 00:10 UTC"
+    update(lake, at, generation="v2")
+    row = rows(lake, at + timedelta(days=1))["parity"]
     assert row.reason.endswith("; v1: not updated since the cutover")
+
+
+def test_v1_is_judged_after_the_cutover_while_it_is_still_updated(lake: Lake) -> None:
+    """The runbook advises it, so that a rollback misses no day."""
+    nights(lake)
+    (lake.bronze / "fundamentals_v2").mkdir()
+    lake.pointer.symlink_to("fundamentals_v2")
+    for day in (LAST + timedelta(days=3), LAST + timedelta(days=4)):
+        window = {"from": f"{day:%Y-%m-%d}", "to": f"{day:%Y-%m-%d}"}
+        failed = [{"ticker": "*", "statement": "cash_flow", "reason": "no answer"}]
+        run(
+            lake,
+            "daily-update",
+            day.replace(hour=22, minute=30),
+            outcome="failed",
+            parameters={**WHOLE, "generation": "both"},
+            generations={
+                "v1": {"ok": False, "failed": failed},
+                "v2": {"ok": True, "failed": [], "window": window},
+            },
+        )
+    at = day + timedelta(days=1)
+    red = {row.name for row in alarms(check_status(gather(lake, {}, at, datasets=())))}
+    assert {"v1 daily update", "v1 last run"} <= red
+    update(lake, at, generation="v2")
+    shown = check_status(gather(lake, {}, at + timedelta(days=1), datasets=()))
+    row = next(row for row in shown if row.name == "v1 daily update")
+    assert (row.ok, row.reason) == (None, "not updated since the cutover")
 
 
 def test_parity_whose_question_cannot_be_asked_is_an_alarm(lake: Lake) -> None:
@@ -241,6 +271,7 @@ def by_hand(lake: Lake) -> None:
 
 def after_cutover(lake: Lake) -> None:
     """Parity is run no more; v2 alone is updated."""
+    (lake.bronze / "fundamentals_v2").mkdir()
     lake.pointer.symlink_to("fundamentals_v2")
     nights(lake, parity_until=FIRST + timedelta(days=14))
 

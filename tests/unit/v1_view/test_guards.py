@@ -89,6 +89,7 @@ def test_the_keys_of_a_file_are_taken(pair: Pair, tmp_path: Path) -> None:
 def test_wrong_use_is_refused_in_one_line(
     tmp_path: Path, words: list[str], environment: dict[str, str], message: str
 ) -> None:
+    (tmp_path / "bronze").mkdir()
     done = subprocess.run(
         command("--lake", tmp_path, *words),
         env={**os.environ, **environment},
