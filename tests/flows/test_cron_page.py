@@ -45,7 +45,6 @@ def machine(tmp_path: Path, sandbox: Sandbox) -> Path:
     for there, here in {
         "/etc/polygon-fundamentals.env": tmp_path / "env",
         "/var/log/polygon-fundamentals": tmp_path / "log",
-        "/run/lock/polygon-fundamentals.lock": tmp_path / "lock",
     }.items():
         assert there in script
         script = script.replace(there, str(here))

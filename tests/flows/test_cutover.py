@@ -201,8 +201,8 @@ def test_retired_deployments_are_paused_and_tagged(deployed: Lake) -> None:
     assert sorted(names) == ["daily-both-2", "daily-v1-0"]
     with get_client(sync_client=True) as client:
         found = {d.name: (d.paused, d.tags) for d in client.read_deployments()}
-    assert found["daily-v1-0"] == (True, ["retired"])
-    assert found["daily-v2-1"] == (False, [])
+    assert found["daily-v1-0"] == (True, [TAG, "retired"])
+    assert found["daily-v2-1"] == (False, [TAG])
 
 
 def test_a_server_that_does_not_answer_is_told_in_one_line(lake: Lake) -> None:

@@ -143,7 +143,7 @@ def gather(
     then, present = _differences(daily)
     v1 = v1_endpoint(entries, at, archived_since(lake))
     primary = lake.primary
-    rests = _v1_rests(v1, primary, daily)
+    rests = _v1_rests(lake, v1, primary, daily)
     wanted = [Generation.V2] if rests else list(Generation)
     sizes = {g: sum(d.bytes for d in datasets if d.generation is g) for g in Generation}
     return Figures(
@@ -177,22 +177,24 @@ def gather(
     )
 
 
-def _v1_rests(v1: V1Endpoint, primary: Generation, daily: Sequence[RunEntry]) -> str:
+def _v1_rests(lake: Lake, v1: V1Endpoint, primary: Generation, daily: Sequence[RunEntry]) -> str:
     if v1.state in ENDED:
         return f"{v1.state} since {v1.since}"
-    if primary is Generation.V2 and not _is_still_updated(daily):
+    if primary is Generation.V2 and not _is_still_updated(lake, daily):
         return "not updated since the cutover"
     return GONE if v1.retired else ""
 
 
-def _is_still_updated(daily: Sequence[RunEntry]) -> bool:
-    """Return whether updates ask for v1 as often as for v2, so that a rollback misses no day."""
+def _is_still_updated(lake: Lake, daily: Sequence[RunEntry]) -> bool:
+    """Return whether updates since the cutover ask for v1 as for v2: a rollback misses no day."""
     asked = [
         max((e.started for e in daily if is_whole(e) and e.asked_for(g)), default=None)
         for g in Generation
     ]
     v1, v2 = asked
-    return v1 is not None and (v2 is None or v2 - v1 < _AN_EVENING)
+    # The link is made anew by each switch.
+    switched = datetime.fromtimestamp(lake.pointer.lstat().st_mtime, UTC)
+    return v1 is not None and v1 > switched and (v2 is None or v2 - v1 < _AN_EVENING)
 
 
 def _pointer(lake: Lake) -> str:

@@ -35,7 +35,9 @@ def test_wrong_use_and_its_exit_code_reach_the_caller(tmp_path: Path) -> None:
     done = from_cron(f"{NAME} historical-load", tmp_path, {"POLYGON_API_KEY": "x"})
     assert done.returncode == 2
     assert done.stderr.startswith("error: there is no lake at")
-    assert "make one: `polygon-fundamentals historical-load --generation v2 --tickers" in done.stderr
+    assert (
+        "make one: `polygon-fundamentals historical-load --generation v2 --tickers" in done.stderr
+    )
 
 
 def test_the_lake_is_the_callers_and_not_the_projects(tmp_path: Path) -> None:

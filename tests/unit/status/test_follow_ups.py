@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -153,9 +154,6 @@ def test_parity_is_not_judged_after_the_cutover(lake: Lake) -> None:
     lake.pointer.symlink_to(folder.name)
     row = rows(lake, at + timedelta(days=1))["parity"]
     assert (row.ok, row.remedy) == (None, "")
-    assert row.reason == "did not pass, 2026-12-01 00:10 UTC"
-    update(lake, at, generation="v2")
-    row = rows(lake, at + timedelta(days=1))["parity"]
     assert row.reason.endswith("; v1: not updated since the cutover")
 
 
@@ -164,6 +162,7 @@ def test_v1_is_judged_after_the_cutover_while_it_is_still_updated(lake: Lake) ->
     nights(lake)
     (lake.bronze / "fundamentals_v2").mkdir()
     lake.pointer.symlink_to("fundamentals_v2")
+    os.utime(lake.pointer, (LAST.timestamp(),) * 2, follow_symlinks=False)
     for day in (LAST + timedelta(days=3), LAST + timedelta(days=4)):
         window = {"from": f"{day:%Y-%m-%d}", "to": f"{day:%Y-%m-%d}"}
         failed = [{"ticker": "*", "statement": "cash_flow", "reason": "no answer"}]

@@ -104,6 +104,7 @@ def test_wrong_use_is_refused_in_one_line(
 
 def test_a_port_in_use_is_told(pair: Pair, tmp_path: Path) -> None:
     port = str(urlsplit(pair.server.url).port)
+    (tmp_path / "bronze").mkdir()
     done = subprocess.run(
         [*command("--lake", tmp_path), "--port", port], capture_output=True, text=True, timeout=60
     )
