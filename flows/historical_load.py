@@ -113,7 +113,8 @@ def run_load(
         loaded = _loaded(run, settings, given, generations)
         code = max(report.exit_code for report in loaded.values())
         report = load_report(run, loaded, sentence(loaded), code)
-        if code == 0 and given.filters.is_whole_history and _are_unknown(where, given.names, loaded):
+        whole = code == 0 and given.filters.is_whole_history
+        if whole and _are_unknown(where, given.names, loaded):
             report["exit_code"] = ApiError.exit_code
             report["message"] += "; the API has no row of any of the tickers"
             report["tickers_unknown"] = sorted(given.names)
