@@ -23,11 +23,10 @@ from polygon_fundamentals.server import without_credentials
 
 @dataclass(frozen=True)
 class Done:
-    """What a deploy found, step by step, and whether it applied it."""
+    """What differed on a server, step by step."""
 
     server: str
     steps: list[Step]
-    applied: bool
 
     @property
     def changes(self) -> int:
@@ -36,7 +35,7 @@ class Done:
 
 
 def deploy(*, plan: bool, pool_type: str = "process", file: Path = declared.FILE) -> Done:
-    """Make the configured server as declared; with `plan`, only say what differs.
+    """Make the configured server as declared, or with `plan` only return what differs.
 
     Raises:
         UsageError: the declaration is unusable.
@@ -46,7 +45,7 @@ def deploy(*, plan: bool, pool_type: str = "process", file: Path = declared.FILE
     with _connected() as client:
         steps = _steps(client, wanted, pool_type)
         if plan:
-            return Done(without_credentials(str(client.api_url)), steps, applied=False)
+            return Done(without_credentials(str(client.api_url)), steps)
         make_image(wanted)
         for step in steps:
             if step.changes:
@@ -61,7 +60,7 @@ def deploy(*, plan: bool, pool_type: str = "process", file: Path = declared.FILE
                 f"after the deploy the server is not as declared: {', '.join(left)}; "
                 "somebody else may be changing it. Run the deploy again"
             )
-        return Done(without_credentials(str(client.api_url)), steps, applied=True)
+        return Done(without_credentials(str(client.api_url)), steps)
 
 
 def make_image(wanted: declared.PrefectFile) -> None:

@@ -1,4 +1,4 @@
-"""The automations: runs whose worker died are ended, and a webhook is told of what fails.
+"""The automations: runs whose worker died are ended, and a webhook is called for failures.
 
 Only a run's heartbeats tell the server that it is alive. Without the first automation, a run whose
 worker was killed stays Running, and holds its deployment's place against every later run.
@@ -69,7 +69,7 @@ _MISSED_HEARTBEATS = 3
 def steps(client: SyncPrefectClient) -> list[Step]:
     """Return the steps of the automations, and of the webhook block that some of them call.
 
-    Without a webhook in the environment and none on the server there is nobody to tell.
+    Without a webhook in the environment or on the server, those that call it are left out.
     """
     return [_step(client, DEAD, _ending_dead_runs), *_telling(client)]
 
@@ -91,7 +91,7 @@ def _step(client: SyncPrefectClient, name: str, make: Callable[[], AutomationCor
 
 
 def _settings(automation: AutomationCore) -> dict[str, object]:
-    """Return what must be on the server as it is here: the trigger's fields, and the actions."""
+    """Return the settings that the server must have too: the trigger's fields, and the actions."""
     actions = [action.model_dump() for action in automation.actions]
     return {**automation.trigger.model_dump(), "actions": actions}
 

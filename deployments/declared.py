@@ -30,7 +30,7 @@ class Schedule(_Model):
 
 
 class Concurrency(_Model):
-    """How many runs of a deployment may go on, and what becomes of one too many."""
+    """How many runs of a deployment may go on at once, and what happens to one too many."""
 
     limit: int = Field(ge=1)
     collision_strategy: Literal["ENQUEUE", "CANCEL_NEW"]

@@ -1,4 +1,4 @@
-"""The deployments and their schedules: what differs on a server, mended and read back."""
+"""The deployments and their schedules: what differs on a server, and its correction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A step of a deploy: what it is about, what differs on the server, and how to correct it."""
+"""A step of a deploy: its object, what differs on the server, and how to correct it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Step:
 
 
 def differences(wanted: Mapping[str, Any], stored: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return `field: old → new` for every field of `wanted` that is otherwise in `stored`."""
+    """Return `field: old → new` for every field of `wanted` that differs in `stored`."""
     return tuple(
         f"{field}: {_short(stored.get(field))} → {_short(value)}"
         for field, value in wanted.items()
