@@ -1,4 +1,4 @@
-"""What the entries say: successes by day, days in a row, run times, the newest run of a flow."""
+"""Questions to the ledger: successes by day, days in a row, run times, a flow's newest run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from polygon_fundamentals.ledger.v1_endpoint import is_retired
 from polygon_fundamentals.reports import WindowReport
 from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES, Generation
 
-# What happened earlier counts for nothing that is asked for in a row.
+# Runs in a row are counted within this time.
 EVIDENCE_DAYS = timedelta(days=60)
 DAILY = "daily-update"
 LOADS = ("daily-update", "historical-load", "fundamentals", "refresh")
@@ -97,10 +97,7 @@ def _whole_updates(
 
 
 def is_whole(entry: RunEntry) -> bool:
-    """Return whether a load was asked for the whole lake, or for the whole of a universe.
-
-    One of a few tickers, made to look at them, says nothing of the others.
-    """
+    """Return whether a load was for the whole lake, or for a whole universe."""
     return covers(entry, {**WHOLE, "universe": entry.parameters.get("universe")})
 
 
@@ -116,11 +113,11 @@ def newest(entries: Sequence[RunEntry], flow: str) -> RunEntry | None:
 
 
 def newest_parity(entries: Sequence[RunEntry]) -> RunEntry | None:
-    """Return the parity that stands: the newest that has ended, or None without one.
+    """Return the parity that counts: the newest that has ended, or None without one.
 
-    A comparison of named tickers, made to look at them, does not take the place of one of all. Nor
-    does a sample that passed, where one of all did not, or has seen every load. One as if on
-    another day is none of them.
+    A comparison of named tickers does not replace one of all tickers. Nor does a sample that
+    passed, if one of all tickers did not pass, or has seen every load. A comparison as if on
+    another day never counts.
     """
     ended = [
         e
@@ -142,15 +139,14 @@ def newest_parity(entries: Sequence[RunEntry]) -> RunEntry | None:
 def is_of_its_own_day(entry: RunEntry) -> bool:
     """Return whether a run of parity compared as of the day on which it ran.
 
-    One as if on another day says nothing of today: what was accepted or fresh then may no longer
-    be.
+    What was accepted or fresh on another day may no longer be so.
     """
     day = entry.parameters.get("date")
     return day is None or day == day_of(entry.started).isoformat()
 
 
 def last_witness(entries: Sequence[RunEntry]) -> str | None:
-    """Return whom parity last asked for a witness, or None where it never did."""
+    """Return the witness that parity last asked, or None if it never asked one."""
     asked = (e.parameters.get("witness") for e in reversed(entries) if e.flow == "parity")
     return next(filter(None, asked), None)
 

@@ -135,7 +135,7 @@ def recorded(run: Run) -> Iterator[Run]:
 
 def _beat(path: Path, stop: threading.Event) -> None:
     while not stop.wait(HEARTBEAT_SECONDS):
-        # One that fails, as on a network file system now and then, must not be the last.
+        # It may fail now and then on a network file system; the next one must still come.
         with suppress(OSError):
             os.utime(path)
 
@@ -173,15 +173,15 @@ def _outcome_now(path: Path) -> str:
 
 
 def resumable(
-    lake: Lake, flow: str, parameters: Mapping[str, Any], hours: float = 24.0
+    lake: Lake, flow: str, parameters: Mapping[str, Any]
 ) -> tuple[str | None, set[tuple[str, ...]]]:
     """Return (run id, its done units) of the newest run that was cut off with these parameters.
 
-    Only a run that crashed or was interrupted within `hours`, with nothing of the same
-    kind ended since, counts; else (None, empty). The API's address is among the parameters: what
-    another server gave is not done, nor what an older entry without one says.
+    Only a run that crashed or was interrupted within the last day counts, and only if none of the
+    same kind has ended since; else (None, empty). The API's address is one of the parameters: units
+    of another server are not done, nor those of an older entry without an address.
     """
-    since = datetime.now(UTC) - timedelta(hours=hours)
+    since = datetime.now(UTC) - timedelta(days=1)
     wanted = orjson.dumps(dict(parameters), option=orjson.OPT_SORT_KEYS)
     for entry in reversed(read_entries(lake, since)[0]):
         if entry.flow != flow or entry.is_running:

@@ -1,4 +1,4 @@
-"""Whether v1's endpoint still answers: the one judgement that checklist, status and parity take."""
+"""Whether v1's endpoint still answers, decided once for checklist, status and parity."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from polygon_fundamentals.ledger.entry import RunEntry
 from polygon_fundamentals.reports import WindowReport
 from polygon_fundamentals.statements import Generation
 
-# How far back the ledger is read. Whoever asks for the state must read as far as all others.
+# How far back the ledger must be read for the state, so that all callers get the same one.
 LEDGER_DAYS = timedelta(days=400)
 # The sunset that v1's answers announced.
 ANNOUNCED_SUNSET = datetime(2026, 10, 9, tzinfo=UTC)
-# An endpoint that was asked or answered as recently as this is not given up for a sunset.
+# An endpoint that was asked or answered this recently counts as served after its sunset.
 FRESH = timedelta(days=7)
 
 
