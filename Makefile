@@ -54,8 +54,7 @@ test-all: $(STAMP)  ## every test; those that cannot run here are listed with th
 lint: $(STAMP)  ## ruff and mypy
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@# pandas and pyarrow return Any from most calls; a name for each result would only repeat its type.
-	@$(PY) -m mypy --no-warn-return-any
+	@$(PY) -m mypy
 
 docs: $(STAMP)  ## the pages of docs/ as a site in site/; a broken link or anchor fails
 	@$(PIP) -e '.[docs]'

@@ -74,7 +74,7 @@ class ServerRateLimit:
     """Permits of the server's limit, taken in blocks; safe to share between threads.
 
     The runs of one lake ask one at a time and only when the server should grant: a refusal
-    starts the server's decay anew, so runs that ask too early would slow each other down.
+    restarts the server's decay, so runs that ask too early would slow each other down.
     """
 
     def __init__(self, state: Path, allowance: int | None) -> None:

@@ -19,7 +19,7 @@ def failed(error: FundamentalsError | OSError) -> State[Any]:
 
 
 def answer_of(state: State[Any]) -> dict[str, Any]:
-    """Return what a task left; where that is no answer of ours, its message as an `error`."""
+    """Return a task's answer, or its message as an `error` where it left none."""
     result = state.result(raise_on_failure=False)
     if isinstance(result, dict):
         return result

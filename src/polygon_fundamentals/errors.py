@@ -115,7 +115,7 @@ class DamagedFileError(LakeError):
 
 
 class PublishError(FundamentalsError):
-    """A published table could not be written; what readers of it see is as it was."""
+    """A published table could not be written; its readers see it as it was."""
 
 
 class AnswerIsNo(FundamentalsError):
@@ -139,7 +139,7 @@ def exit_code_of(name: str) -> int:
 
 
 def as_fundamentals_error(error: FundamentalsError | OSError) -> FundamentalsError:
-    """Return the error as one of ours: what the file system refuses is a matter of the lake."""
+    """Return the error as a FundamentalsError; an OSError becomes a LakeError with a remedy."""
     if isinstance(error, FundamentalsError):
         return error
     place = f"{error.filename}: " if error.filename else ""

@@ -1,8 +1,8 @@
 """The arithmetic of a limit whose slots decay, as a Prefect server keeps it.
 
 A limit of n with a decay grants n at once and then the decay, so n + 60 × decay is the most
-that a minute can hold. The server rounds what has decayed since its last change down and
-then starts anew, so asking too early loses time: `Mirror` says when asking will succeed.
+that a minute can hold. The server rounds down what has decayed since its last change and then
+starts again, so asking too early loses time: `Mirror` says when asking will succeed.
 """
 
 from __future__ import annotations

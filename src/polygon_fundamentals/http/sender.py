@@ -10,7 +10,7 @@ import copy
 import logging
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import requests
 import tenacity
@@ -37,7 +37,7 @@ class Sender:
         auth: requests.auth.AuthBase,
         rate_limit: RateLimit | None = None,
         *,
-        sleep: Callable[[float], object] = WATCH.stopping.wait,
+        sleep: Callable[[float], Any] = WATCH.stopping.wait,
     ) -> None:
         self._settings = settings
         self._rate_limit = rate_limit or NoRateLimit()
@@ -83,8 +83,8 @@ class Sender:
     ) -> int:
         """Give a large body to `sink` piece by piece; return its bytes.
 
-        Of an answer that is no 200 there are none, and `read` says what it means. It is not tried
-        again: the sink may already have received part of it.
+        An answer other than 200 has none, and `read` interprets it. A download is not retried,
+        since the sink may already have received part of it.
 
         Raises:
             RetriableApiError: no answer came, or not all of it.
@@ -126,9 +126,6 @@ class Sender:
             limited = isinstance(error, RateLimitedError)
             return deadline(state) or (not limited and state.attempt_number >= attempts)
 
-        def pause(seconds: float) -> None:
-            self._sleep(seconds)
-
         def before_sleep(state: tenacity.RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
             brownouts = int(isinstance(error, BrownoutError))
@@ -139,7 +136,7 @@ class Sender:
             retry=tenacity.retry_if_exception_type(RetriableApiError),
             wait=wait,
             stop=enough,
-            sleep=pause,
+            sleep=self._sleep,
             before=take_turn,
             before_sleep=before_sleep,
             reraise=True,

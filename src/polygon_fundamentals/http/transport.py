@@ -136,7 +136,7 @@ class Transport:
 
 @contextmanager
 def _failures_named(what: str, seconds: float, variable: str) -> Iterator[None]:
-    """Raise what fails on the way, or takes longer, as an error of ours that names the request."""
+    """Raise what fails on the way, or takes longer, as one of our errors that names the request."""
     late: list[bool] = []
     try:
         with WATCH.within(seconds) as late:

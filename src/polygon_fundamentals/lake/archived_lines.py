@@ -62,12 +62,9 @@ def _unlike_the_map(dataset: Dataset) -> Iterator[pa.Table]:
         except FileNotFoundError as error:
             raise moving(dataset) from error
         rows = codec.with_ticker(pa.concat_tables(tables), ticker)
-        if not _by_the_map(rows, dataset).equals(rows):
+        flat = flattened(rows, dataset.generation, dataset.statement)
+        if not nested(flat, dataset.statement).equals(rows):
             yield rows
-
-
-def _by_the_map(rows: pa.Table, dataset: Dataset) -> pa.Table:
-    return nested(flattened(rows, dataset.generation, dataset.statement), dataset.statement)
 
 
 def _together(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -102,8 +102,8 @@ def read_archived(
 ) -> pa.Table | None:
     """Return the archived rows of a dataset, all or of some tickers, or None without an archive.
 
-    They are the dataset's rows beside those of its files, of which there are none unless something
-    wrote to v1 after its cleanup. Rows that are not asked for are never in memory together.
+    The dataset has no other rows, unless something wrote to v1 after its cleanup. Rows that are not
+    asked for are never in memory all at once.
 
     Raises:
         DamagedFileError: they cannot be read.

@@ -1,10 +1,10 @@
-"""What was read of a dataset, kept beside the lake: delete it and it is built anew.
+"""What was read of a dataset, cached beside the lake; it may be deleted and is then built again.
 
 `ops/cache/v2.balance_sheets.07/` holds the flat rows of a bucket of tickers in Parquet files, its
 parts. Each says which files of the lake its rows are from, with their size and time of change. A
-reader writes one part of everything; a commit adds one of the files that it has just written, so
-that what a load had in hand is not read again. Beside the columns of `flat_schema` a row has
-`ours`: whether the file that it is from is one of ours.
+reader writes one part with everything; a commit adds one with the files that it has just written,
+so that they are not read again. Beside the columns of `flat_schema` a row has `ours`: whether it is
+from one of our files.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ def _write(dataset: Dataset, bucket: int, table: pa.Table, known: Mapping[str, l
     # One name for every part: what a writer that was stopped left is overwritten by its next one.
     staged = local.temporary_name(part.with_name("part"))
     try:
-        # Not flushed to disk: a part that a crash cut short is no part, and its files are read.
+        # Not flushed to disk: a part that a crash cut short is ignored, and its files are read.
         pq.write_table(
             table.replace_schema_metadata({"files": content}),
             staged,

@@ -90,7 +90,9 @@ def _commit(
     for bucket, tickers in sorted(buckets.items()):
         with hold_bucket(dataset, bucket) as unfinished:
             plans = []
-            unread = _without_index(dataset, tickers)
+            # New here, an older tool's, or with an index that was lost.
+            without_index = [t for t in tickers if not dataset.index_file(t).exists()]
+            unread = dataset.partitions_of(without_index)
             for ticker in tickers:
                 seen = unfinished.get(ticker, set()) | unread.get(ticker, set())
                 arriving = {months[i] for i in incoming.rows[ticker]}
@@ -157,11 +159,6 @@ def staging_folder(dataset: Dataset, bucket: int) -> Path:
     return dataset.lake.bronze / ".staging" / f"{dataset.name}.{bucket:02d}"
 
 
-def _without_index(dataset: Dataset, tickers: Sequence[str]) -> dict[str, set[int]]:
-    """Return the partitions of the tickers that have no index: new here, older tools', or lost."""
-    return dataset.partitions_of([t for t in tickers if not dataset.index_file(t).exists()])
-
-
 def carry_out(
     dataset: Dataset,
     bucket: int,
@@ -175,7 +172,7 @@ def carry_out(
     for ticker, partitions in unfinished.items():
         touched[ticker] = sorted(set(touched.get(ticker, ())) | partitions)
     if not plans:
-        # What a killed commit noted of other tickers stays noted until one of theirs comes.
+        # The note of a killed commit stays until a commit of its tickers.
         return
     if touched:
         local.replace_file(note, orjson.dumps(touched))
@@ -258,9 +255,9 @@ def _stage(
 
 
 def _keep_original(dataset: Dataset, partition: int, path: Path) -> None:
-    """Keep a file that another tool wrote, as it was, before it is written anew.
+    """Keep a file that another tool wrote, as it was, before it is rewritten.
 
-    What was kept before stays: a version that the tool wrote since stands beside it, numbered.
+    What was kept before stays: a later version that the tool wrote gets a number and lies beside.
     """
     original = dataset.lake.ops / "adopted" / dataset.name / partition_folder(partition) / path.name
     versions, number = [original], 2

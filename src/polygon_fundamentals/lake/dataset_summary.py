@@ -123,7 +123,7 @@ _DECODER = msgspec.json.Decoder(_Saved)
 
 
 def _load(dataset: Dataset) -> DatasetSummary:
-    """Return the summary as last stored; empty where there is none of this folder."""
+    """Return the summary as last stored, empty if there is none of this folder."""
     try:
         data = _cache_file(dataset).read_bytes()
         if not checked.is_intact(data):

@@ -48,7 +48,7 @@ def partition_folder(partition: int) -> str:
 
 
 def partition_of_folder(month: Path) -> int | None:
-    """Return the partition of a `year=YYYY/month=MM` folder, None where it is none."""
+    """Return the partition of a `year=YYYY/month=MM` folder, None for another folder."""
     match = re.fullmatch(r"year=(\d{4})/month=(\d{2})", f"{month.parent.name}/{month.name}")
     return int(match[1]) * 100 + int(match[2]) if match else None
 

@@ -40,12 +40,12 @@ class TickerIndex:
     """What the lake holds of one ticker in one dataset.
 
     `rows`: record key → (partition, content hash). `files`: partition → (time of change in
-    ns, size in bytes, rows), `checksums`: partition → the file's bytes as we wrote them, where they
-    are still ours. `untidy`: partitions that hold a key twice, or one whose row
-    stands elsewhere too (an unfinished move); the next commit writes them anew. `stale`
-    says that the index file does not say all this yet, `is_older` that an earlier version wrote it,
-    `as_read` that the hashes are of what the files give back. An earlier version noted those of the
-    answer, which differ where a file in another tool's form cannot hold all of it.
+    ns, size in bytes, rows), `checksums`: partition → the checksum of the file's bytes, if we wrote
+    them. `untidy`: partitions that hold a key twice, or a key whose row is elsewhere too (an
+    unfinished move); the next commit rewrites them. `stale` says that the index file lacks some of
+    this, `is_older` that an earlier version wrote it, `as_read` that the hashes are of what the
+    files give back. An earlier version noted those of the answer, which differ where a file in
+    another tool's form cannot hold all of it.
     """
 
     rows: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -123,8 +123,9 @@ class StoredFile:
     def stands_over(self, other: StoredFile, key: str) -> bool:
         """Return whether this file's row of a key takes precedence over the other file's.
 
-        Two files of ours hold it after a move that was cut off: the moved row was observed later.
-        The time of another tool's file tells when it was touched, so the later filing comes first.
+        Two of our files hold it after a move that was cut off: the moved row was observed later.
+        The time of another tool's file only says when it was touched, so there the later filing
+        takes precedence.
         """
         mine, its = self._lateness(self.current_rows[key]), other._lateness(other.current_rows[key])
         if self.ours and other.ours:

@@ -72,9 +72,9 @@ class OtherWriters:
 def states(dataset: Dataset, buckets: Collection[int] | None = None) -> list[FileState]:
     """Return every ticker file of a dataset, or of some buckets, from folder listings alone.
 
-    A row that a load moves is written to its new file before it leaves the old one, and later
-    months are listed later: so of a row that moves meanwhile one of the two is seen, unless it
-    moves back. Where a file goes away under the listing, it begins anew.
+    A load that moves a row writes it to its new file before it leaves the old one, and later months
+    are listed later: so a row that moves meanwhile is seen in one of the two, unless it moves back.
+    If a file goes away during the listing, the folders are listed again.
 
     Raises:
         LakeError: files went away in each of `ATTEMPTS` listings.

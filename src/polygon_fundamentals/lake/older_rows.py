@@ -1,4 +1,4 @@
-"""Rows of v1 as an earlier version of ours took them in, with what tools add counted as content.
+"""Rows of v1 that an earlier version took in, with what tools add counted as content.
 
 That version put columns such as `downloaded_at` into `unmapped`, which is hashed. Rows that were
 downloaded twice, or read from a file and then loaded, became revisions of one another, observed on
@@ -89,7 +89,7 @@ def _mend(dataset: Dataset, bucket: int, ticker: str) -> Mended:
 
 
 class _Rows:
-    """The rows of a ticker's files of ours without what tools added, by record key."""
+    """The rows of our files of a ticker without what tools added, by record key."""
 
     def __init__(self, files: dict[int, index.StoredFile]) -> None:
         self._tables: dict[int, pa.Table] = {}

@@ -215,7 +215,7 @@ class Lake:
         """Refuse a lake whose link was deleted, or copied as the folder that it led to.
 
         Raises:
-            LakeError: v1's folder has its archive name, and the pointer is no link to either.
+            LakeError: v1's folder has its archive name, and the pointer is not a link to either.
         """
         archive = self.bronze / V1_ARCHIVE
         was_archived = any((self.ops / "kept").glob(f"{Generation.V1}.*.parquet"))

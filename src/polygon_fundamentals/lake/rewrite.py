@@ -91,10 +91,10 @@ def rewrite(
 def _refuse_damage(
     dataset: Dataset, file: index.StoredFile, ticker: str, known: index.TickerIndex
 ) -> None:
-    """Refuse to write a file anew of which a row is not what the index says.
+    """Refuse to rewrite a file that has a row that is not what the index says.
 
-    Where something wrote the file, its time or size differs, and the index was made from it again.
-    Else the disk did it, and what it made of the row would pass for what the vendor said.
+    If something had written the file, its time or size would differ, and the index would have been
+    made from it again. So the disk did it, and its row would pass for what the vendor sent.
 
     Raises:
         DamagedFileError: there is such a row.

@@ -59,7 +59,7 @@ def parse_exact(text: str | bytes) -> Any:
     """Return what a JSON text holds, numbers that float64 would change as ExactNumber.
 
     Raises:
-        ValueError, RecursionError: it is no JSON, or nested too deep.
+        ValueError, RecursionError: it is not JSON, or is nested too deep.
     """
     return json.loads(text, parse_float=exact_decimal, parse_int=_exact_integer)
 
@@ -79,7 +79,7 @@ def parse_text(text: bytes) -> Any:
     """Return what `parse_exact` returns, several times as fast for nearly every text.
 
     Raises:
-        ValueError, RecursionError: it is no JSON, or nested too deep.
+        ValueError, RecursionError: it is not JSON, or is nested too deep.
     """
     if _LONG not in text.translate(_NUMBER_BYTES) and not _has_tiny(text):
         try:
@@ -97,23 +97,26 @@ class _Results(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Results)
 
 
+_ROWS_AT_ONCE = 2_000
+
+
 def parse_rows(body: bytes) -> list[JsonObject]:
     """Return the `results` of an answer; numbers that float64 would change as ExactNumber."""
     return [row for rows in parse_pieces(body) for row in rows]
 
 
-def parse_pieces(body: bytes, most: int = 2_000) -> Iterator[list[JsonObject]]:
-    """Yield what `parse_rows` returns, so many rows at a time.
+def parse_pieces(body: bytes) -> Iterator[list[JsonObject]]:
+    """Yield what `parse_rows` returns, some rows at a time.
 
-    As Python objects a page's rows take several times its size in memory.
+    As Python objects, a page's rows take several times its size in memory.
 
     Raises:
         ApiError: the rows are nested too deep to be read.
     """
     try:
         raw = _DECODER.decode(body).results or []
-        for first in range(0, len(raw), most):
-            yield parse_text(b"[" + b",".join(raw[first : first + most]) + b"]")
+        for first in range(0, len(raw), _ROWS_AT_ONCE):
+            yield parse_text(b"[" + b",".join(raw[first : first + _ROWS_AT_ONCE]) + b"]")
     except RecursionError as error:
         raise _too_deep() from error
 

@@ -42,13 +42,13 @@ def converted(
     """Return the rows of a file that another tool wrote, in our schema, without a ticker.
 
     Struct members that are null count as absent, since such files cannot tell the two apart. The
-    moment of observation is the one that the tool noted beside the row (`downloaded_at` and its
-    like), of rows that are alike the earliest; else the file's own time, `touched`. Rows of ours in
-    a file that another tool wrote again keep what we noted of them.
+    time of observation is the one that the tool noted beside the row (`downloaded_at` and its
+    like), of identical rows the earliest; else the file's own time, `touched`. Our rows in a file
+    that another tool rewrote keep our notes.
 
     Raises:
         ApiError, ArrowException, ArithmeticError, RecursionError, TypeError, ValueError: a value
-            can be read in no way.
+            cannot be read.
     """
     wanted = schema(generation, statement)
     notes = _notes(table, wanted)
@@ -75,9 +75,9 @@ def carried(table: pa.Table, statement: Statement, touched: datetime) -> list[tu
 
 
 def without_additions(table: pa.Table) -> tuple[pa.Table, list[bool]]:
-    """Return rows of ours without what tools had added to them, and which rows had some of it.
+    """Return our rows without what tools had added to them, and which rows had such additions.
 
-    An earlier version kept it as unmapped content. Such a row was observed when its tool says.
+    An earlier version kept them as unmapped content. Such a row was observed when its tool says.
     """
     texts, moments = table["unmapped"].to_pylist(), table["observed_at"].to_pylist()
     had = [False] * len(texts)
@@ -129,7 +129,7 @@ def _observed(answer: pa.Table, moments: pa.Array, generation: Generation) -> pa
 
 
 def _notes(table: pa.Table, wanted: pa.Schema) -> pa.Table:
-    """Return those columns of ours that hold our notes, in our types."""
+    """Return the columns that hold our notes, in our types."""
     columns = {
         name: table[name].cast(wanted.field(name).type, safe=False)
         for name, kinds in _NOTES.items()
@@ -172,7 +172,7 @@ def _value(key: str, value: Any, kind: pa.DataType | None) -> Any:
     if isinstance(value, datetime) and kind == pa.date32() and value.time() == time():
         return value.date().isoformat()
     if isinstance(value, datetime) and value.tzinfo and kind == pa.string():
-        # As v1 writes a moment. A day in another zone stays as it is: it is none.
+        # As v1 writes a time. A day with another zone stays as it is, since it is not a valid day.
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, date) and kind is not None:
         return value.isoformat()

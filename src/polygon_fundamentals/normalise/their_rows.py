@@ -56,7 +56,7 @@ def stored_rows(
 
 
 def as_sent(table: pa.Table) -> list[JsonObject]:
-    """Return rows of ours as v1 would have sent them, with the sections that we know."""
+    """Return our rows as v1 would have sent them, with the sections that we know."""
     return [_sent(row) for row in table.to_pylist()]
 
 

@@ -79,11 +79,7 @@ def _explain(table: str, again: str, said: str) -> PublishError:
         )
     for pattern, wrong, remedy in _FAULTS:
         if re.search(pattern, said):
-            next_step = f"{_capital(remedy)}, then run `{again}` again"
+            next_step = f"{remedy[:1].upper()}{remedy[1:]}, then run `{again}` again"
             return PublishError(f"{table}: {wrong}; {_UNCHANGED}. {next_step}")
     first = re.sub(r"\x1b\[[0-9;]*m|[?<].*", "", said.partition("\n")[0]).strip()
     return PublishError(f"{table}: {first[:160]}; {_UNCHANGED}. Run `{again}` again")
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

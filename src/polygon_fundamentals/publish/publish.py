@@ -55,8 +55,8 @@ class PublishReport:
 def publish(lake: Lake, target: Target, run: str, choices: PublishChoices) -> PublishReport:
     """Publish the build that readers of silver see, and what was asked for; return the report.
 
-    One commit a table. Where a table cannot be written those before it are published, those after
-    it stand as they were, and the text says which; the next publish does the rest.
+    Each table gets one commit. If a table cannot be written, those before it are published, those
+    after it stay as they were, and the text says which; the next publish does the rest.
 
     Raises:
         LakeError: silver was not built yet.

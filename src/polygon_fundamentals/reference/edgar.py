@@ -99,7 +99,7 @@ class EdgarLimit:
             self._write(now, paused, free)
 
     def pause(self) -> None:
-        """Let nobody ask before the pause is over; it begins anew where one was on."""
+        """Let nobody ask before a pause is over; one that is under way begins again."""
         with self._held():
             now = self._clock()
             self._write(now, now + self._pause, self._read(now)[1])

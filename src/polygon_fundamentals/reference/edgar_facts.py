@@ -59,7 +59,7 @@ def read_facts(body: bytes, what: str) -> pa.Table:
     """Return the facts in a companyfacts answer, in `FACTS_SCHEMA`.
 
     Raises:
-        ContentError: the answer is no such answer; `what` names it.
+        ContentError: the answer is of another kind; `what` names it.
     """
     columns: dict[str, list[Any]] = {name: [] for name in FACTS_SCHEMA.names}
     try:
@@ -117,7 +117,7 @@ def read_filings(body: bytes, what: str) -> tuple[pa.Table, Head]:
     Amendments are among them.
 
     Raises:
-        ContentError: the answer is no such answer; `what` names it.
+        ContentError: the answer is of another kind; `what` names it.
     """
     try:
         document = orjson.loads(body)

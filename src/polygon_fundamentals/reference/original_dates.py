@@ -90,7 +90,7 @@ def fetch_filings(client: Client, ciks: Sequence[str]) -> pd.DataFrame:
             ]
     frame = pd.DataFrame(rows, columns=["cik", "filing_date", "form_type"])
     frame = frame[frame["form_type"].isin((*QUARTERLY_FORMS, *ANNUAL_FORMS))]
-    # An entry whose day is none says nothing of when a period was filed.
+    # An entry without a valid day does not say when a period was filed.
     frame["filing_date"] = pd.to_datetime(frame["filing_date"], format="%Y-%m-%d", errors="coerce")
     frame = frame.dropna(subset=["filing_date"])
     return frame.sort_values(["cik", "filing_date"], kind="stable").reset_index(drop=True)

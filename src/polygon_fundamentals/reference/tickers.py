@@ -135,12 +135,12 @@ def known_tickers(
 
 
 def reference_file(lake: Lake) -> Path:
-    """Return where the answers of the list of tickers are kept."""
+    """Return the file that keeps the answers of the list of tickers."""
     return lake.ops / "reference" / "tickers.json"
 
 
 def names_asked(lake: Lake) -> set[str]:
-    """Return the names of which `known_tickers` has kept an answer."""
+    """Return the names for which `known_tickers` has kept an answer."""
     return set(_read(reference_file(lake)))
 
 
@@ -176,7 +176,7 @@ def _answers(client: Client, names: Sequence[str]) -> Iterator[dict[str, JsonObj
             yield {name: _ask(client, name)}
         return
     left = set(names)
-    # Among the active first, since old symbols are given anew.
+    # Among the active first, since old symbols are given to new companies.
     for active in ("true", "false"):
         params = {"active": active, "limit": "1000", "sort": "ticker"}
         for page in client.pages(TICKERS_PATH, params):
@@ -223,7 +223,7 @@ def _keep(
 def _ask(client: Client, name: str) -> JsonObject | None:
     """Return what the API says of one ticker or company, or None if it does not list it.
 
-    Among the active first, since old symbols are given anew.
+    Among the active first, since old symbols are given to new companies.
     """
     company = _COMPANY.fullmatch(name)
     wanted = {"cik": company[1], "market": "stocks"} if company else {"ticker": name}

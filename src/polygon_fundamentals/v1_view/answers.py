@@ -44,7 +44,7 @@ class Pages:
         self._lock = threading.Lock()
         self._answers: OrderedDict[tuple[Any, ...], Answer] = OrderedDict()
         self._bytes = 0
-        # The text of a query and the address it came to → what it asks for.
+        # (Text of a query, address of the request) → the query and where its page begins.
         self._queries: OrderedDict[tuple[bytes, str], tuple[V1Query, Place | None]] = OrderedDict()
 
     def known(self, text: bytes, base: str) -> Answer | None:
@@ -63,7 +63,7 @@ class Pages:
         """Return the page of a query, given also as `text`; `next_url` begins with `base`.
 
         Raises:
-            BadQueryError: the cursor is none of ours.
+            BadQueryError: it is not one of our cursors.
             NotReadyError, UnreadableError: as `Index.records`.
         """
         after = None

@@ -293,5 +293,5 @@ def _write(
             made.add(place)
         name = ticker_file_name(tickers.dictionary[int(codes[start])].as_py())
         rows = table.slice(int(start), int(end - start))
-        # The mark of a file of ours promises its types.
+        # The mark of our files promises their types.
         local.write_bytes(place / name, codec.encode(rows, dataset, ".text" if as_text else ""))

@@ -38,7 +38,7 @@ class Versions:
 
     `table` has the bronze schema with `event` and `superseded_at`, null for rows in files; or the
     flat schema with `place` too: the partition of a row's file, `REVISIONS` or `ARCHIVED`.
-    `is_ours` says of each row whether it is from a file of ours.
+    `is_ours` says of each row whether it is from one of our files.
     """
 
     table: pa.Table
@@ -192,7 +192,7 @@ def _current_rows(versions: Versions) -> list[int]:
     return [
         rows[0]
         if len(rows) == 1
-        # Two files of ours hold a record after a move that was cut off.
+        # Two of our files hold a record after a move that was cut off.
         else max(rows, key=lambda i: lateness(i, not all(versions.is_ours[r] for r in rows)))
         for rows in rivals.values()
     ]

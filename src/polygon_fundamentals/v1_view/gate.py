@@ -114,7 +114,7 @@ def _key(scope: Scope, terms: list[tuple[str, str]]) -> str | None:
 
 
 def _shown(path: str, terms: list[tuple[str, str]], key: str | None) -> str:
-    """Return what the log shows of an address: no key, wherever it stands, and no long text."""
+    """Return an address for the log, without the key and cut if it is long."""
     shown_terms = [(n, v) for n, v in terms if n.lower() != "apikey"]
     text = urlencode({"": path}, safe="/")[1:] + (
         f"?{urlencode(shown_terms)}" if shown_terms else ""

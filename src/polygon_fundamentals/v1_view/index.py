@@ -1,12 +1,12 @@
 """Which shelf holds what, kept up with the lake while requests are answered.
 
 A request takes one `State`: shelves are never changed, only replaced. The shelves of tickers whose
-files changed are made anew in another process, once the files have been still for a moment, and
-take their places together. They are bare at first, which takes a tenth of the time; the text of
+files changed are made again in another process, once the files have been still for a moment, and
+are put in place together. They are bare at first, which takes a tenth of the time; the text of
 what is asked for is read from the lake, row by row as the state has it. Full ones follow.
 
-One process reads the lake for requests and for what is done meanwhile: two would hold twice the
-memory. The latter is therefore done in small jobs, between which requests have their turn.
+One process reads the lake for requests and for the background work, since two would take twice the
+memory. The background work is therefore done in small jobs, between which requests are answered.
 """
 
 from __future__ import annotations
@@ -192,10 +192,8 @@ class Index:
             except Exception as error:  # noqa: BLE001 - else an old state is served for ever
                 if not self._stop.is_set():  # else the workers were stopped under a step
                     self.upkeep.failed(error)
-            self._stop.wait(0.05 if self._has_more() else LOOK_SECONDS)
-
-    def _has_more(self) -> bool:
-        return not self._dirty and not (self.state.is_complete and self.state.is_full)
+            may_wait = self._dirty or (self.state.is_complete and self.state.is_full)
+            self._stop.wait(LOOK_SECONDS if may_wait else 0.05)
 
     def _step(self, pending: dict[str, Shelf]) -> None:
         """Look at the lake once, and make the shelves that are due."""
@@ -256,7 +254,7 @@ class Index:
         return sorted({self._companies.get(ticker, (ticker,)) for ticker in wanted})
 
     def _made(self, companies: Sequence[Company], *, bare: bool) -> list[str]:
-        """Return the files of shelves made anew in the background."""
+        """Make the shelves of some companies in the background; return their files."""
         arguments = (self.view, str(self._folder.path), companies, bare)
         return list(self._worker.submit(jobs.run, "shelving.make_shelves", *arguments).result())
 

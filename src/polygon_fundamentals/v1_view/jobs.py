@@ -1,4 +1,4 @@
-"""What the server has done in another process, where pandas and Arrow are."""
+"""What the server runs in another process, which has pandas and Arrow."""
 
 from __future__ import annotations
 

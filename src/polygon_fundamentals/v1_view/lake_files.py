@@ -1,11 +1,11 @@
-"""Which tickers the lake has and in which files, noticed anew when they change.
+"""Which tickers the lake has and in which files, kept up to date.
 
-No file is opened for it but the archived records of v1, whose tickers may have no file of their
-own any more (`cleanup` archives v1's files, and v2 does not list delisted companies).
+No file is opened for it but the archived records of v1, whose tickers may no longer have a file of
+their own (`cleanup` archives v1's files, and v2 does not list delisted companies).
 
-A writer of ours puts files into place by a rename, which changes the time of their folder: so a
-look at the folders tells which to list again. Another tool may write into a file as it stands;
-a part of the folders is therefore listed again at every look, all of them within about a minute.
+Our writers rename files into place, which changes the time of their folder: so a look at the
+folders shows which to list again. Another tool may write into an existing file, so a part of the
+folders is listed again at every look, and all of them within about a minute.
 """
 
 from __future__ import annotations

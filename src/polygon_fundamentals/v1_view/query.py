@@ -75,11 +75,7 @@ class V1Query(BaseModel):
 
 
 def read_query(terms: dict[str, object]) -> V1Query:
-    """Return the query of some parameters.
-
-    Raises:
-        BadQueryError: a value that the API refuses.
-    """
+    """Return the query of some parameters. Raises BadQueryError for a value the API refuses."""
     try:
         return V1Query.model_validate(terms)
     except ValidationError as error:

@@ -32,7 +32,7 @@ class ReadTexts:
         """Return `body` and `sourced` of some records.
 
         Raises:
-            MovedError: a file is not where it was: ask for the records anew.
+            MovedError: a file is not where it was: ask for the records again.
             NotReadyError: they cannot be read now.
         """
         cached: list[Text | None] = [

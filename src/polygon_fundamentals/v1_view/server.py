@@ -93,7 +93,7 @@ class PatientProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no request, or one whose head is too long, in the vendor's envelope."""
+        """Refuse a malformed request or one whose head is too long, in the vendor's envelope."""
         body = error_body(400, "this is not an HTTP request, or its head is longer than 64 KB")
         headers = [
             (b"content-type", b"application/json"),
@@ -122,7 +122,7 @@ class PatientProtocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """Ends quietly: a signal to stop is no error of the command."""
+    """Ends quietly: a signal to stop is not an error."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

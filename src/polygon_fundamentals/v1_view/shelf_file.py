@@ -1,7 +1,7 @@
 """A shelf: the records of some tickers in v1's form, as one file.
 
-Tickers that share a company stand on one shelf. It says which state of the lake's files it was
-made from, so that nobody serves it after they changed. Derived: delete it and it is made anew.
+Tickers that share a company are on one shelf. It says which state of the lake's files it was made
+from, so that it is not served after they changed. It may be deleted and is then made again.
 A bare shelf lists v1's records without their text, which is read from the lake when it is asked
 for; a full one holds the text of all, compressed.
 """

@@ -24,7 +24,7 @@ class ShelfFolder:
     """The folder of a view's shelves: in the lake's cache, or temporary where that is read-only.
 
     Opening one removes those of other views that no server has used for 30 days. A server that
-    runs for longer makes its folder anew when it writes to it.
+    runs for longer makes its folder again when it writes to it.
     """
 
     def __init__(self, lake: Lake, view: str) -> None:

@@ -65,8 +65,8 @@ def make_shelves(
 def fill_shelves(view: View, folder: str, companies: Sequence[Cluster]) -> list[str]:
     """Write the full shelves of some companies from the bare ones in a folder; return their files.
 
-    Only the texts of v1's records are read for it. Where a bare shelf is not there, or no longer
-    as the lake's files are, the full one is made anew.
+    Only the texts of v1's records are read for it. Where a bare shelf is missing or out of date,
+    the full one is made from the lake.
 
     Raises as `make_shelves`.
     """
@@ -115,7 +115,7 @@ def _digests(lake: Lake, tickers: Iterable[str]) -> dict[str, str]:
 def _write(folder: str, shelf: Shelf) -> str:
     """Write the file of a shelf in place of all others of its tickers; return it."""
     path = shelf_file.path_of(Path(folder), shelf.digests, is_full=shelf.is_full)
-    # Not flushed to disk: one that a crash cut short is none, and is made anew.
+    # Not flushed to disk: one that a crash cut short is ignored, and made again.
     replace_file(path, shelf_file.dump(shelf), flush=False)
     for ticker in shelf.digests:
         for is_full in (False, True):

@@ -66,11 +66,7 @@ class State:
 
     @cached_property
     def everything(self) -> Records:
-        """All records.
-
-        Raises:
-            UnreadableError: some cannot be read.
-        """
+        """All records. Raises UnreadableError if some cannot be read."""
         return Records(record for shelf in self.distinct for record in _readable(shelf).records)
 
     @cached_property

@@ -15,17 +15,16 @@ log = logging.getLogger("polygon_fundamentals.serve_v1")
 
 
 class Upkeep:
-    """How the looks at the lake end: one thread notes it, others ask."""
+    """Whether the looks at the lake succeed: one thread notes it, others ask."""
 
     def __init__(self) -> None:
         self._failing_since: float | None = None
 
     def succeeded(self) -> None:
-        """Note that a look came to its end."""
         self._failing_since = None
 
     def failed(self, error: Exception) -> None:
-        """Note that a look failed, and log why; with a traceback what nobody foresaw."""
+        """Note that a look failed, and log why; with a traceback if the error is unexpected."""
         self._failing_since = self._failing_since or time.monotonic()
         foreseen = isinstance(error, (FundamentalsError, OSError, BrokenProcessPool))
         text = "the lake is read again in a moment: %s"

@@ -16,9 +16,9 @@ IDLE_SECONDS = 20.0
 ASKED_SECONDS = 1.0
 # Each job leaves some MB in pieces too small to be given back; a new process takes a second.
 JOBS_A_PROCESS = 5
-# What has texts at hand is answered first.
+# The server, which answers from memory, comes first.
 NICENESS = 5
-# Not forked from one that has imported all: that one would hold 130 MB while nothing is done.
+# Not forked from a process that has imported everything, which would hold 130 MB while idle.
 _CONTEXT = get_context("spawn")
 
 
