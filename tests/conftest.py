@@ -41,11 +41,19 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
-    """Serve a temporary Prefect API to the tests that run flows."""
+    """Serve a temporary Prefect API to the tests that run flows.
+
+    Its runs send no heartbeats: the thread that sends them is waited for at the end of each run,
+    which takes up to a second.
+    """
     quiet.apply()
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=120):
+    with (
+        prefect_test_harness(server_startup_timeout=120),
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+    ):
         yield
 
 

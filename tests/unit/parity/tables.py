@@ -52,6 +52,11 @@ DEFAULTS: Row = {
 }
 
 
+def who_is(number: int) -> dict[str, Any]:
+    """What a record of one of many companies says of whose it is."""
+    return {"ticker": f"T{number:03}", "tickers": [f"T{number:03}"], "cik": f"{number:010}"}
+
+
 def v1_table(statement: Statement, rows: Iterable[Row]) -> pa.Table:
     """Rows by v1's column names; a line may be named without its section if that is the first."""
     columns = {f.column: pa.float64() for f in v1_fields(statement)}

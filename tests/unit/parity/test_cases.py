@@ -13,7 +13,7 @@ from polygon_fundamentals.parity.compare import StatementParity, compare_stateme
 from polygon_fundamentals.parity.kinds import COMPARED_KINDS
 from polygon_fundamentals.parity.tolerances import load_tolerances
 from polygon_fundamentals.statements import Statement
-from tests.unit.parity.tables import v1_table, v2_table
+from tests.unit.parity.tables import v1_table, v2_table, who_is
 
 TOLERANCES = load_tolerances(Path(__file__).parents[3] / "expectations" / "tolerances.yaml")
 BS, CF, IS = Statement.BALANCE_SHEETS, Statement.CASH_FLOW, Statement.INCOME_STATEMENTS
@@ -120,7 +120,7 @@ def by_company() -> dict[Statement, StatementParity]:
         statement: ([], []) for statement in Statement
     }
     for number, (statement, line, v1, field, v2, _) in enumerate(ONE_VALUE):
-        who = {"ticker": f"T{number:03}", "tickers": [f"T{number:03}"], "cik": f"{number:010}"}
+        who = who_is(number)
         rows[statement][0].append({OTHER[statement][0]: 7.0} | who | {line: v1})
         rows[statement][1].append({OTHER[statement][1]: 7.0} | who | {field: v2})
     return {statement: compared(statement, *told) for statement, told in rows.items()}
@@ -140,20 +140,21 @@ def test_one_value(by_company: dict[Statement, StatementParity], number: int) ->
     assert both == 1 + has_both
 
 
-@pytest.mark.parametrize(
-    ("v1_filed", "v2_filed", "kind"),
-    [
-        ("2024-05-01", "2024-05-01", "unexplained"),
-        ("2024-05-01", "2025-05-01", "restated"),
-        ("2024-05-01", "2024-04-30", "unexplained"),
-        (None, "2025-05-01", "unexplained"),
-        ("2024-05-01", None, "unexplained"),
-    ],
-)
-def test_a_later_filing_is_a_hint(v1_filed: str | None, v2_filed: str | None, kind: str) -> None:
-    v1 = {CASH_IN: 1e9, "filing_date": v1_filed}
-    result = compared(CF, [v1], [{CASH_OUT: 2e9, "filing_date": v2_filed}])
-    assert found(result) == {CASH_OUT: kind}
+FILED = [
+    ("2024-05-01", "2024-05-01", "unexplained"),
+    ("2024-05-01", "2025-05-01", "restated"),
+    ("2024-05-01", "2024-04-30", "unexplained"),
+    (None, "2025-05-01", "unexplained"),
+    ("2024-05-01", None, "unexplained"),
+]
+
+
+def test_a_later_filing_is_a_hint() -> None:
+    v1 = [who_is(n) | {CASH_IN: 1e9, "filing_date": day} for n, (day, _, _) in enumerate(FILED)]
+    v2 = [who_is(n) | {CASH_OUT: 2e9, "filing_date": day} for n, (_, day, _) in enumerate(FILED)]
+    values = compared(CF, v1, v2).values.sort_values("ticker")
+    assert values["v2_field"].tolist() == [CASH_OUT] * len(FILED)
+    assert values["kind"].tolist() == [kind for *_, kind in FILED]
 
 
 @pytest.mark.parametrize("statement", Statement)
@@ -356,10 +357,17 @@ RECORDS: dict[str, tuple[Statement, dict[str, Any], dict[str, Any], dict[str, st
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", RECORDS)
-def test_one_record(case: str) -> None:
-    statement, v1, v2, kinds = RECORDS[case]
-    assert found(compared(statement, [v1], [v2])) == kinds
+@pytest.mark.parametrize("statement", Statement)
+def test_one_record(statement: Statement) -> None:
+    cases = {name: case[1:] for name, case in RECORDS.items() if case[0] is statement}
+    v1, v2 = (
+        [who_is(number) | case[side] for number, case in enumerate(cases.values())]
+        for side in (0, 1)
+    )
+    values = compared(statement, v1, v2).values
+    for number, (name, (_, _, kinds)) in enumerate(cases.items()):
+        mine = values[values["ticker"] == who_is(number)["ticker"]]
+        assert dict(zip(mine["v2_field"], mine["kind"], strict=True)) == kinds, name
 
 
 def quarters(values: list[float], line: str, derived_last: bool = True) -> list[dict[str, Any]]:
@@ -387,42 +395,52 @@ def as_v2(rows: list[dict[str, Any]], field: str) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize(
-    ("v1", "v2", "fourth"),
-    [
-        # The year was restated: each fourth quarter is what its own year leaves over.
-        ([10e6, 20e6, 30e6, 40e6, 100e6], [10e6, 20e6, 30e6, 45e6, 105e6], "derived_quarter"),
-        # v2's fourth quarter is not what its year leaves over, v1's is.
-        ([10e6, 20e6, 30e6, 40e6, 100e6], [10e6, 20e6, 30e6, 45e6, 100e6], "unexplained"),
-        ([10e6, 20e6, 30e6, 45e6, 100e6], [10e6, 20e6, 30e6, 40e6, 100e6], "unexplained"),
-        # Neither fits: the nine months were filed apart from the quarters.
-        ([10e6, 20e6, 30e6, 45e6, 100e6], [10e6, 20e6, 30e6, 47e6, 100e6], "derived_quarter"),
-        # Derived before three quarters were rounded.
-        (
-            [10_111e3, 20_222e3, 30_333e3, 40_444e3, 101_110e3],
-            [10e6, 20e6, 30e6, 40_445e3, 101_110e3],
-            "derived_quarter",
-        ),
-    ],
-)
-def test_a_derived_quarter_and_its_parts(v1: list[float], v2: list[float], fourth: str) -> None:
-    right = as_v2(quarters(v2, CASH_IN), CASH_OUT)
-    values = compared(CF, quarters(v1, CASH_IN), right).values
+PARTS: list[tuple[list[float], list[float], str]] = [
+    # The year was restated: each fourth quarter is what its own year leaves over.
+    ([10e6, 20e6, 30e6, 40e6, 100e6], [10e6, 20e6, 30e6, 45e6, 105e6], "derived_quarter"),
+    # v2's fourth quarter is not what its year leaves over, v1's is.
+    ([10e6, 20e6, 30e6, 40e6, 100e6], [10e6, 20e6, 30e6, 45e6, 100e6], "unexplained"),
+    ([10e6, 20e6, 30e6, 45e6, 100e6], [10e6, 20e6, 30e6, 40e6, 100e6], "unexplained"),
+    # Neither fits: the nine months were filed apart from the quarters.
+    ([10e6, 20e6, 30e6, 45e6, 100e6], [10e6, 20e6, 30e6, 47e6, 100e6], "derived_quarter"),
+    # Derived before three quarters were rounded.
+    (
+        [10_111e3, 20_222e3, 30_333e3, 40_444e3, 101_110e3],
+        [10e6, 20e6, 30e6, 40_445e3, 101_110e3],
+        "derived_quarter",
+    ),
+]
+
+
+def test_a_derived_quarter_and_its_parts() -> None:
+    one: list[dict[str, Any]] = []
+    two: list[dict[str, Any]] = []
+    for number, (v1, v2, _) in enumerate(PARTS):
+        one += [who_is(number) | row for row in quarters(v1, CASH_IN)]
+        two += [who_is(number) | row for row in as_v2(quarters(v2, CASH_IN), CASH_OUT)]
+    values = compared(CF, one, two).values.sort_values("ticker")
     end = values["period_end"].dt.strftime("%Y-%m-%d")
     at_end = values[(end == "2023-12-31") & (values["timeframe"] == "quarterly")]
-    assert at_end["kind"].tolist() == [fourth]
+    assert at_end["kind"].tolist() == [fourth for *_, fourth in PARTS]
 
 
 def test_off_by_one_unit_is_a_habit_only_if_repeated() -> None:
-    def kinds(*pairs: tuple[float, float]) -> list[str]:
-        ends = ["2025-06-30", "2026-06-30"][: len(pairs)]
-        v1 = [{"end_date": e, "revenues": a} for e, (a, _) in zip(ends, pairs, strict=True)]
-        v2 = [{"period_end": e, "revenue": b} for e, (_, b) in zip(ends, pairs, strict=True)]
-        return compared(IS, v1, v2).values["kind"].tolist()
-
-    assert kinds((2169e6, 2170e6)) == ["unexplained"]
-    assert kinds((1933e6, 1932e6), (2169e6, 2170e6)) == ["rounded_by_filer"] * 2
-    assert kinds((1933e6, 1935e6), (2169e6, 2170e6)) == ["unexplained"] * 2
+    usual = (2169e6, 2170e6)
+    companies = [[usual], [(1933e6, 1932e6), usual], [(1933e6, 1935e6), usual]]
+    ends = ["2025-06-30", "2026-06-30"]
+    told = [
+        (who_is(number), end, a, b)
+        for number, pairs in enumerate(companies)
+        for end, (a, b) in zip(ends, pairs, strict=False)
+    ]
+    v1 = [who | {"end_date": end, "revenues": a} for who, end, a, _ in told]
+    v2 = [who | {"period_end": end, "revenue": b} for who, end, _, b in told]
+    values = compared(IS, v1, v2).values
+    assert values.groupby("ticker")["kind"].agg(list).tolist() == [
+        ["unexplained"],
+        ["rounded_by_filer"] * 2,
+        ["unexplained"] * 2,
+    ]
 
 
 def test_a_rounded_record_rounds_its_totals_too() -> None:

@@ -6,10 +6,8 @@ known to do in fact keeps its explanation.
 
 from __future__ import annotations
 
-import pytest
-
 from polygon_fundamentals.statements import Statement
-from tests.unit.parity.quarters import DEFINED, WRONG, Lines, M, kinds
+from tests.unit.parity.quarters import DEFINED, WRONG, Lines, M, Told, kinds, kinds_of_each
 
 BS, IS = Statement.BALANCE_SHEETS, Statement.INCOME_STATEMENTS
 DEBT = "long_term_debt_and_capital_lease_obligations"
@@ -39,31 +37,31 @@ def balances(quarters: int = 12) -> tuple[list[Lines], list[Lines]]:
     return v1, v2
 
 
-@pytest.mark.parametrize(
-    ("v2_says", "kind"),
-    [
-        # A zero is how v2 says that it has no line.
-        ({"cash_and_equivalents": 0.0, "receivables": 0.0, DEBT: 0.0}, WRONG),
-        ({"cash_and_equivalents": -7 * M, DEBT: -7 * M}, WRONG),
-        # v2's cash is part of v1's, and v1's receivables part of v2's.
-        ({"cash_and_equivalents": 170 * M, "receivables": 40 * M}, WRONG),
-        ({"cash_and_equivalents": 70 * M, "receivables": 140 * M}, DEFINED),
-        # A line is never more than the total that it is a part of.
-        ({"receivables": 3e12, DEBT: 3e12}, WRONG),
-        ({"total_current_assets": 450 * M}, WRONG),
-        ({"total_current_assets": 350 * M}, DEFINED),
-        # v1's debt has the current maturities, v2's has finance leases.
-        ({DEBT: 270 * M}, DEFINED),
-        ({DEBT: 230 * M}, DEFINED),
-        ({DEBT: 0.0, "debt_current": 250 * M}, DEFINED),
-    ],
-)
-def test_a_definition_has_a_direction(v2_says: Lines, kind: str) -> None:
+DIRECTIONS: list[tuple[Lines, str]] = [
+    # A zero is how v2 says that it has no line.
+    ({"cash_and_equivalents": 0.0, "receivables": 0.0, DEBT: 0.0}, WRONG),
+    ({"cash_and_equivalents": -7 * M, DEBT: -7 * M}, WRONG),
+    # v2's cash is part of v1's, and v1's receivables part of v2's.
+    ({"cash_and_equivalents": 170 * M, "receivables": 40 * M}, WRONG),
+    ({"cash_and_equivalents": 70 * M, "receivables": 140 * M}, DEFINED),
+    # A line is never more than the total that it is a part of.
+    ({"receivables": 3e12, DEBT: 3e12}, WRONG),
+    ({"total_current_assets": 450 * M}, WRONG),
+    ({"total_current_assets": 350 * M}, DEFINED),
+    # v1's debt has the current maturities, v2's has finance leases.
+    ({DEBT: 270 * M}, DEFINED),
+    ({DEBT: 230 * M}, DEFINED),
+    ({DEBT: 0.0, "debt_current": 250 * M}, DEFINED),
+]
+
+
+def test_a_definition_has_a_direction() -> None:
     """The line is wrong in every period, so no other period speaks against it."""
     v1, v2 = balances(1)
-    fields = [field for field in v2_says if field != "debt_current"]
-    got = kinds(BS, v1 * 4, [v2[0] | v2_says] * 4)
-    assert {field: got[field] for field in fields} == dict.fromkeys(fields, [kind] * 4)
+    found = kinds_of_each(BS, [Told(v1 * 4, [v2[0] | v2_says] * 4) for v2_says, _ in DIRECTIONS])
+    for (v2_says, kind), got in zip(DIRECTIONS, found, strict=True):
+        fields = [field for field in v2_says if field != "debt_current"]
+        assert {f: got[f] for f in fields} == dict.fromkeys(fields, [kind] * 4), v2_says
 
 
 def test_debt_beside_v1s_imputed_liabilities() -> None:
@@ -131,15 +129,13 @@ def test_expenses_without_a_cost_that_is_wrong_too() -> None:
     assert got == {"total_operating_expenses": [DEFINED] * 12}
 
 
-@pytest.mark.parametrize("doubled", [1, 3, 6])
-def test_a_revenue_that_has_its_cost_twice_is_no_banks(doubled: int) -> None:
+def test_a_revenue_that_has_its_cost_twice_is_no_banks() -> None:
     """v1's own cost of revenue says that the company is no bank; so do its other periods."""
     twice = GOOD2 | {"revenue": 1600 * M}
-    v2 = [GOOD2] * (6 - doubled) + [twice] * doubled
-    assert kinds(IS, [GOOD1] * 6, v2) == {"revenue": [WRONG] * doubled}
-    if doubled < 6:
-        v1 = {k: v for k, v in GOOD1.items() if k != "cost_of_revenue"}
-        assert kinds(IS, [v1] * 6, v2) == {"revenue": [WRONG] * doubled}
+    without = {k: v for k, v in GOOD1.items() if k != "cost_of_revenue"}
+    cases = [(GOOD1, 1), (GOOD1, 3), (GOOD1, 6), (without, 1), (without, 3)]
+    companies = [Told([v1] * 6, [GOOD2] * (6 - n) + [twice] * n) for v1, n in cases]
+    assert kinds_of_each(IS, companies) == [{"revenue": [WRONG] * n} for _, n in cases]
 
 
 def test_a_bank_is_one_in_all_its_periods() -> None:
@@ -167,17 +163,18 @@ def per_share(ratios: list[float]) -> tuple[list[Lines], list[Lines]]:
     return v1, v2
 
 
-@pytest.mark.parametrize(
-    ("ratios", "kind"),
-    [
-        # A split since the newest filing would have changed the periods before it too.
-        ([1] * 11 + [2], WRONG),
-        ([1] * 10 + [2] * 2, WRONG),
-        ([2] * 12, "split_adjusted"),
-        ([2] * 6 + [1] * 6, "split_adjusted"),
-        ([8] * 4 + [2] * 8, "split_adjusted"),
-    ],
-)
-def test_a_split_changes_all_that_was_before_it(ratios: list[float], kind: str) -> None:
-    periods = [kind] * sum(ratio != 1 for ratio in ratios)
-    assert kinds(IS, *per_share(ratios)) == dict.fromkeys((*PER_SHARE, *COUNTS), periods)
+SPLITS: list[tuple[list[float], str]] = [
+    # A split since the newest filing would have changed the periods before it too.
+    ([1] * 11 + [2], WRONG),
+    ([1] * 10 + [2] * 2, WRONG),
+    ([2] * 12, "split_adjusted"),
+    ([2] * 6 + [1] * 6, "split_adjusted"),
+    ([8] * 4 + [2] * 8, "split_adjusted"),
+]
+
+
+def test_a_split_changes_all_that_was_before_it() -> None:
+    found = kinds_of_each(IS, [Told(*per_share(ratios)) for ratios, _ in SPLITS])
+    for (ratios, kind), got in zip(SPLITS, found, strict=True):
+        periods = [kind] * sum(ratio != 1 for ratio in ratios)
+        assert got == dict.fromkeys((*PER_SHARE, *COUNTS), periods)
