@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -66,16 +66,19 @@ class Project:
         return next((name for name in names if name in self.modules), None)
 
 
-def imported_names(path: Path, module: str) -> Iterator[list[str]]:
-    """Yield the words of every name that a file imports, relative ones made absolute."""
+@cache
+def imported_names(path: Path, module: str) -> list[list[str]]:
+    """Return the words of every name that a file imports, relative ones made absolute."""
+    found: list[list[str]] = []
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".") for alias in node.names)
+            found += [alias.name.split(".") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             start = package[: len(package) + 1 - node.level] if node.level else []
             start += node.module.split(".") if node.module else []
-            yield from ([*start, alias.name] for alias in node.names)
+            found += [[*start, alias.name] for alias in node.names]
+    return found
 
 
 def room_of(module: str) -> str:

@@ -138,9 +138,6 @@ def test_parity_from_end_to_end(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> 
     # The server is gone and the key too: what was asked before stands.
     monkeypatch.delenv("POLYGON_API_KEY")
     gone = ["--lake", str(lake.root), "--base-url", "http://127.0.0.1:9"]
-    code, first = call("parity", *gone, "--sample", "2", "--seed", "5")
-    assert code in (0, 1)
-    assert (first["tickers_compared"], first["sample"], first["seed"]) == (2, 2, 5)
     _, other = call("parity", *gone, "--tickers", d)
     assert (other["tickers_compared"], other["passed"]) == (1, False)
     assert "lost_in_v2" in other["differences"]
