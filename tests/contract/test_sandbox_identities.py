@@ -16,7 +16,7 @@ Get = Callable[[str], int]
 
 @pytest.fixture(scope="module")
 def sandbox() -> Sandbox:
-    return Sandbox()
+    return Sandbox(start=date(2020, 1, 1))
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,7 @@ def test_ebitda_is_operating_income_and_depreciation(sandbox: Sandbox) -> None:
         added = cash[key(row)].get("depreciation_depletion_and_amortization") or 0
         assert row["ebitda"] == row["operating_income"] + added
         checked += 1
-    assert checked > 8000
+    assert checked > 2000
 
 
 def _v1(record: Record, section: str) -> Get:
@@ -290,4 +290,4 @@ def test_both_generations_tell_the_same_facts(
             else:
                 assert mine == theirs, (record["cik"], record["end_date"], v1_name)
             compared += 1
-    assert compared > (15_000 if quirks else 700)
+    assert compared > (4_000 if quirks else 700)
