@@ -243,7 +243,11 @@ def test_a_row_that_names_nobody_is_the_tickers_that_was_asked_for(lake: Lake) -
     assert [one["cik"] for one in stored] == ["0000320193"]
 
 
-def test_rows_that_nothing_names_are_told(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rows_that_nothing_names_are_told(
+    lake: Lake, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POLYGON_PROCESSES", "2")  # writer processes get small batches
+
     def script(asked: Asked) -> Answer:
         alone = "tickers" in asked.query
         return results([] if alone else [{"period_end": "2024-03-31", "timeframe": "quarterly"}])
