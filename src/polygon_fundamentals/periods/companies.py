@@ -11,9 +11,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from polygon_fundamentals.datasets.schemas import TEXT
 from polygon_fundamentals.lake import cache
 from polygon_fundamentals.lake.archived_rows import read_archived
 from polygon_fundamentals.lake.file_names import bucket_of
@@ -105,29 +106,17 @@ def ticker_ciks(tables: Iterable[pa.Table], reference: Mapping[str, str | None])
     `tables` have columns `ticker` and `cik`; `reference` (ticker to CIK) speaks for tickers that
     no table knows.
     """
-    frames = [table.select(["ticker", "cik"]).to_pandas() for table in tables]
-    rows = pd.concat(frames, ignore_index=True).drop_duplicates()
-    rows["cik"] = _ten_digits(rows["cik"])
-    rows = rows.dropna(subset=["cik"]).drop_duplicates()
-    alone = rows[~rows["ticker"].duplicated(keep=False)]
-    known = {ticker: cik.zfill(10) for ticker, cik in reference.items() if cik}
-    for ticker in set(rows["ticker"]) - set(alone["ticker"]):
-        known.pop(ticker, None)
-    known.update(dict(zip(alone["ticker"], alone["cik"], strict=True)))
-    return known
+    found = ciks_of(pa.concat_tables(table.select(["ticker", "cik"]) for table in tables))
+    known = {t: cik.zfill(10) for t, cik in reference.items() if cik and t not in found}
+    return known | {t: next(iter(ciks)) for t, ciks in found.items() if len(ciks) == 1}
 
 
 def company_keys(table: pa.Table, ciks: Mapping[str, str]) -> npt.NDArray[np.object_]:
     """Return each row's company: its CIK in ten digits, else its ticker's, else `ticker:SYMBOL`."""
-    if not table.num_rows:
-        return np.empty(0, dtype=object)  # seven operations in pandas for nothing
-    frame = table.select(["ticker", "cik"]).to_pandas()
-    cik = _ten_digits(frame["cik"])
-    cik = cik.fillna(frame["ticker"].map(dict(ciks)).astype("string"))
-    return cik.fillna("ticker:" + frame["ticker"].astype("string")).to_numpy(dtype=object)
-
-
-def _ten_digits(cik: pd.Series[str]) -> pd.Series[str]:
-    """Return CIKs as both APIs write them, without empty ones."""
-    text = cik.astype("string").str.strip()
-    return text.where(text.str.len() > 0).str.zfill(10)
+    tickers, text = table["ticker"], pc.utf8_trim_whitespace(table["cik"])
+    keys = pc.if_else(pc.equal(text, ""), None, pc.utf8_lpad(text, 10, "0"))
+    if keys.null_count:
+        names = pc.unique(tickers)
+        known = pa.array([ciks.get(name, f"ticker:{name}") for name in names.to_pylist()], TEXT)
+        keys = pc.coalesce(keys, known.take(pc.index_in(tickers, names)))
+    return keys.to_numpy()

@@ -163,6 +163,8 @@ def _other_dates(ours: Sides, theirs: Sides) -> pd.DataFrame:
     low = np.searchsorted(other, mine - SAME_PERIOD_DAYS)
     near = np.searchsorted(other, mine + SAME_PERIOD_DAYS, "right") - low
     groups = np.unique(without_end(mine[near > np.isin(mine, other)]))
+    if not len(groups):
+        return pd.DataFrame()
     # The dates of a company are matched again at each change of one of them.
     sets = [frame[np.isin(pack(frame, COMPANY_PERIOD[:2]), groups)] for frame in sets]
     numbers = [np.searchsorted(groups, pack(frame, COMPANY_PERIOD[:2])) for frame in sets]
@@ -188,6 +190,8 @@ def _other_dates(ours: Sides, theirs: Sides) -> pd.DataFrame:
 
 
 def _moved(side: Side, moves: pd.DataFrame) -> Side:
+    if moves.empty:
+        return side
     ids = pack(moves, COMPANY_PERIOD)
     since, until = moves["since"].to_numpy(), moves["until"].to_numpy()
     i, j = pairs(ids, pack(side.keys, COMPANY_PERIOD))

@@ -44,6 +44,10 @@ _NO_SPANS = pd.DataFrame(
     {name: np.empty(0, np.int64) for name in ("row", "since", "until")}
     | {"first": np.empty(0, np.bool_)}
 )
+# First filings of no period.
+NO_DAYS: pd.Series[int] = pd.Series(
+    np.empty(0), pd.MultiIndex.from_arrays([np.empty(0, object), np.empty(0, np.int32)])
+).astype("int64")
 
 
 def _known(
@@ -174,6 +178,8 @@ def first_filings(
 
     A date before the period's end is passed over: see `filed_days`.
     """
+    if not table.num_rows:
+        return NO_DAYS
     days = filed_days(table, generation)
     dated = table.filter(pa.array(~np.isnan(days)))
     whole = days[~np.isnan(days)].astype("int64")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -255,6 +256,10 @@ def _read(
     sides, firsts = {}, []
     for statement in Statement:
         table = tables.pop(statement)
+        if not table.num_rows:
+            sides[statement], filings = _nothing(generation, statement)
+            firsts.append(filings)
+            continue
         keys = names.keys(table, generation)
         life = known_dates.lifetimes(table, generation, names.ciks, first)
         life["known_from"] = life["since"]
@@ -263,6 +268,22 @@ def _read(
             life = _unproven(life, keys, dated, proven[statement])
         sides[statement] = side_of(table, life, keys, generation, statement, names)
     return sides, earliest_filings(pd.concat(firsts, ignore_index=True))
+
+
+@functools.cache
+def _nothing(generation: Generation, statement: Statement) -> tuple[Side, pd.DataFrame]:
+    """Return the side and the filings of a table without rows, as a young lake has several.
+
+    Made once: every step of the way takes as long as for a row.
+    """
+    dataset = Lake(Path()).dataset(generation, statement)
+    table = versions.versions_schema(dataset).empty_table()
+    names = Names.of([table], {})
+    keys = names.keys(table, generation)
+    life = known_dates.lifetimes(table, generation, {}, known_dates.NO_DAYS)
+    life["known_from"] = life["since"]
+    filings = filings_of(table, keys, life["since"], generation)
+    return side_of(table, life, keys, generation, statement, names), filings
 
 
 def _unproven(
