@@ -16,6 +16,9 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 # With it every process that a test starts compiles the library anew: half a second and more each.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Each of the processes gets neighbouring tests, so that it alone makes the lakes of their module.
+SHARED = -n $(WORKERS) --dist worksteal
+
 # The quick tests' files are in memory where there is room (they take 0.3 GB): on a busy disk they wait
 # for flushes of small files as long again as they work. `make test-all` writes to the disk.
 MEMORY = $(shell test "$$(df -Pm /dev/shm 2>&- | awk 'NR == 2 {print $$4}')" -gt 2000 2>&- && \
@@ -43,10 +46,10 @@ demo: $(STAMP)  ## the whole migration once, on a local stand-in for the API
 	@$(VENV)/bin/polygon-fundamentals demo
 
 test: $(STAMP)  ## the quick tests
-	@$(MEMORY) $(PY) -m pytest -n $(WORKERS) -m $(QUICK)
+	@$(MEMORY) $(PY) -m pytest $(SHARED) -m $(QUICK)
 
 coverage: $(STAMP)  ## the quick tests once more, measured: half as long again; fails below 88 %
-	@$(MEMORY) $(PY) -m pytest -n $(WORKERS) -m $(QUICK) --cov
+	@$(MEMORY) $(PY) -m pytest $(SHARED) -m $(QUICK) --cov
 
 test-all: $(STAMP)  ## every test; those that cannot run here are listed with the reason
 	@$(PY) -m pytest -rs --cov
