@@ -128,17 +128,23 @@ def noon(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, 20, tzinfo=UTC)
 
 
-def keep_dates(lake: Lake, dates: dict[str, str], source: str = original_dates.SURE) -> None:
+def keep_dates(
+    lake: Lake,
+    dates: dict[str, str],
+    source: str = original_dates.SURE,
+    ciks: Sequence[str] = ("0000000001",),
+) -> None:
     """Keep first filings, by period end, as the filings index or another source tells them."""
     rows = [
         {
-            "cik": "0000000001",
+            "cik": cik,
             "period_end": date.fromisoformat(end),
             "first_filing_date": date.fromisoformat(filed),
             "source": source,
             "form_type": "10-Q",
             "asked_at": noon(date(2026, 1, 1)),
         }
+        for cik in ciks
         for end, filed in dates.items()
     ]
     path = original_dates.dates_file(lake)

@@ -210,11 +210,12 @@ def test_wrong_use_is_named(
 def test_a_lake_is_named_by_its_folder(built: Lake) -> None:
     prices = pd.DataFrame({"ticker": ["AAA"], "date": [date(2024, 6, 1)]})
     joined = silver.join_as_of(prices, built, columns=["bs_total_assets"])
+    as_of = silver.as_of(built, date(2024, 6, 1))
     folder = str(built.root)
     for lake in (folder, built.root):
         assert silver.join_as_of(prices, lake, columns=["bs_total_assets"]).equals(joined)
         assert silver.table_path(lake) == silver.table_path(built)
-        assert silver.as_of(lake, date(2024, 6, 1)).equals(silver.as_of(built, date(2024, 6, 1)))
+        assert silver.as_of(lake, date(2024, 6, 1)).equals(as_of)
     with pytest.raises(LakeError, match="elsewhere is not a lake: it has no folder bronze"):
         silver.as_of(f"{folder}/elsewhere", date(2024, 6, 1))
 

@@ -25,24 +25,10 @@ from polygon_fundamentals.silver.parts import make_part, read_part
 from polygon_fundamentals.silver.schema import SORTED_BY
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox
-from tests.builders.templates import copied
+from tests.cutover_world import fill
 from tests.unit.silver.feeding import COMPANIES, company, feed, noon, put, v1_balance, v2_balance
 
 FOLLOWED = {"AAA": [company(0)], "BBB": [company(1)]}
-
-
-@pytest.fixture
-def fed(lake: Lake) -> tuple[Lake, Sandbox]:
-    return copied(lake, feed_all), market()
-
-
-def market() -> Sandbox:
-    return Sandbox(companies=2, start=date(2021, 1, 1), today=date(2025, 2, 1), quirks=False)
-
-
-def feed_all(lake: Lake) -> None:
-    lake.prepare()
-    feed(market(), lake, FOLLOWED, datetime(2025, 2, 1, 20, tzinfo=UTC))
 
 
 def files(build: silver.Build) -> dict[str, Path]:
@@ -58,8 +44,9 @@ def inodes(build: silver.Build) -> dict[str, int]:
     return {name: path.stat().st_ino for name, path in files(build).items()}
 
 
-def test_a_days_update_writes_only_its_fiscal_years(fed: tuple[Lake, Sandbox]) -> None:
-    lake, sandbox = fed
+def test_a_days_update_writes_only_its_fiscal_years(lake: Lake) -> None:
+    sandbox = Sandbox(companies=2, start=date(2021, 10, 1), today=date(2025, 2, 1), quirks=False)
+    feed(sandbox, lake, FOLLOWED, datetime(2025, 2, 1, 20, tzinfo=UTC))
     first = silver.build(lake, Generation.V2)
     assert (lake.silver / silver.TABLE).resolve() == first.path
     assert os.readlink(lake.silver / silver.TABLE) == f"builds/{first.id}"
@@ -83,8 +70,8 @@ def test_a_days_update_writes_only_its_fiscal_years(fed: tuple[Lake, Sandbox]) -
     assert whole.files_written == whole.files
 
 
-def test_beside_the_present_one_and_pointed_later(fed: tuple[Lake, Sandbox]) -> None:
-    lake, _ = fed
+def test_beside_the_present_one_and_pointed_later(lake: Lake) -> None:
+    fill(lake)
     assert silver.current_build(lake) is None
     with pytest.raises(LakeError, match="build it with `polygon-fundamentals silver`"):
         silver.table_path(lake)
@@ -125,12 +112,12 @@ def test_a_record_without_a_period_end_stays_in_the_lake_and_is_counted(
 
 @pytest.mark.parametrize(("told", "seen"), [(None, "v1"), (Generation.V2, "v2")])
 def test_a_switch_meanwhile_and_the_build_follows_the_pointer(
-    fed: tuple[Lake, Sandbox],
+    lake: Lake,
     monkeypatch: pytest.MonkeyPatch,
     told: Generation | None,
     seen: str,
 ) -> None:
-    lake, _ = fed
+    fill(lake)
     lake.pointer.rename(lake.bronze / "fundamentals_v1_archive")
     lake.pointer.symlink_to("fundamentals_v2")
     really, made = builds.history_parts, list[str]()
@@ -147,11 +134,11 @@ def test_a_switch_meanwhile_and_the_build_follows_the_pointer(
     assert set(pd.read_parquet(lake.silver / silver.TABLE)["generation"]) == {seen}
 
 
-def test_older_builds_go_after_a_day(fed: tuple[Lake, Sandbox]) -> None:
-    lake, _ = fed
+def test_older_builds_go_after_a_day(lake: Lake) -> None:
+    fill(lake)
     first = silver.build(lake, Generation.V1)
-    past = silver.build(lake, Generation.V1, day=date(2024, 6, 30))
-    assert (lake.silver / "as_of" / "2024-06-30").resolve() == past.path
+    past = silver.build(lake, Generation.V1, day=date(2025, 8, 15))
+    assert (lake.silver / "as_of" / "2025-08-15").resolve() == past.path
     second = silver.build(lake, Generation.V2)
     left = lake.silver / "builds" / "20240101T000000000000Z-v1.partial"
     left.mkdir()
@@ -163,8 +150,8 @@ def test_older_builds_go_after_a_day(fed: tuple[Lake, Sandbox]) -> None:
     assert there == {third.id, second.id, past.id}
 
 
-def test_a_damaged_bronze_file_is_named_and_the_table_stays(fed: tuple[Lake, Sandbox]) -> None:
-    lake, _ = fed
+def test_a_damaged_bronze_file_is_named_and_the_table_stays(lake: Lake) -> None:
+    fill(lake)
     first = silver.build(lake, Generation.V2)
     path = next(lake.dataset(Generation.V2, Statement.CASH_FLOW).folder.rglob("ticker=AAA.parquet"))
     path.write_bytes(path.read_bytes()[:-40])
@@ -175,8 +162,8 @@ def test_a_damaged_bronze_file_is_named_and_the_table_stays(fed: tuple[Lake, San
     assert len(pd.read_parquet(lake.silver / silver.TABLE)) == first.rows
 
 
-def test_a_damaged_revision_or_note_is_named(fed: tuple[Lake, Sandbox]) -> None:
-    lake, _ = fed
+def test_a_damaged_revision_or_note_is_named(lake: Lake) -> None:
+    fill(lake)
     first = silver.build(lake, Generation.V2)
     path = lake.dataset(Generation.V2, Statement.CASH_FLOW).revisions_file("AAA")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -189,17 +176,15 @@ def test_a_damaged_revision_or_note_is_named(fed: tuple[Lake, Sandbox]) -> None:
         silver.current_build(lake)
 
 
-def test_a_folder_in_the_links_place_is_refused(fed: tuple[Lake, Sandbox]) -> None:
-    lake, _ = fed
+def test_a_folder_in_the_links_place_is_refused(lake: Lake) -> None:
+    fill(lake)
     (lake.silver / silver.TABLE).mkdir(parents=True)
     with pytest.raises(LakeError, match="is not a link: another tool made it"):
         silver.build(lake, Generation.V1)
 
 
-def test_without_hard_links_files_are_written(
-    fed: tuple[Lake, Sandbox], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lake, _ = fed
+def test_without_hard_links_files_are_written(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(lake)
 
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
@@ -224,9 +209,9 @@ for number in range(1000):
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment(fed: tuple[Lake, Sandbox]) -> None:
+def test_killed_at_any_moment(lake: Lake) -> None:
     """Readers see one build whole: v1's or v2's, never a mixture, and the next build succeeds."""
-    lake, _ = fed
+    fill(lake)
     rows = {g.value: silver.build(lake, g).rows for g in Generation}
     seen = set()
     for number in range(12):

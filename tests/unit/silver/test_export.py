@@ -34,13 +34,23 @@ ALL = list(Statement)
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, Sandbox]:
-    """A company that both generations tell alike, a zero-filled one, and a delisted one."""
+    """A company that both generations tell alike, a zero-filled one, and a delisted one.
+
+    v1 is frozen in May 2023, v2 loaded until November.
+    """
     lake = Lake(tmp_path_factory.mktemp("export"))
     lake.prepare()
-    sandbox = Sandbox(companies=37, start=date(2022, 1, 1), today=date(2023, 5, 20))
+    sandbox = Sandbox(companies=37, start=date(2022, 7, 1), today=date(2023, 5, 20))
     followed = {"ONE": [company(2)], "ZERO": [company(36)], "GONE": [company(16)]}
     feed(sandbox, lake, followed, datetime(2023, 5, 20, 12, tzinfo=UTC))
+    sandbox.advance(180)
+    feed(sandbox, lake, followed, datetime(2023, 11, 16, 12, tzinfo=UTC), [Generation.V2])
     return lake, sandbox
+
+
+@pytest.fixture
+def frozen(world: tuple[Lake, Sandbox]) -> Lake:
+    return world[0]
 
 
 def test_v1s_values_through_the_vendors_client(world: tuple[Lake, Sandbox]) -> None:
@@ -142,19 +152,6 @@ def test_the_whole_lake_in_v1s_layout(world: tuple[Lake, Sandbox], tmp_path: Pat
     assert set(table["ticker"].to_pylist()) == {"ONE", "ZERO", "GONE"}
     with pytest.raises(UsageError, match="give --output a new or empty folder"):
         export.export_folder(lake, target, ALL)
-
-
-@pytest.fixture(scope="module")
-def frozen(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """The same companies with v1 frozen in May 2023 and v2 loaded until November."""
-    lake = Lake(tmp_path_factory.mktemp("frozen"))
-    lake.prepare()
-    sandbox = Sandbox(companies=37, start=date(2022, 1, 1), today=date(2023, 5, 20))
-    followed = {"ONE": [company(2)], "ZERO": [company(36)], "GONE": [company(16)]}
-    feed(sandbox, lake, followed, datetime(2023, 5, 20, 12, tzinfo=UTC))
-    sandbox.advance(180)
-    feed(sandbox, lake, followed, datetime(2023, 11, 16, 12, tzinfo=UTC), [Generation.V2])
-    return lake
 
 
 def test_v1s_frozen_history_is_continued_with_v2(frozen: Lake, tmp_path: Path) -> None:
@@ -319,16 +316,6 @@ def test_a_mounted_folder_takes_an_export(lake: Lake, tmp_path: Path) -> None:
         assert list(folder.rglob("ticker=AAA.parquet"))
 
 
-def test_an_empty_folder_is_filled_and_not_replaced(lake: Lake, tmp_path: Path) -> None:
-    folder = tmp_path / "out"
-    folder.mkdir()
-    before = folder.stat().st_ino
-    export.export_folder(fill(lake), folder, ALL)
-    assert folder.stat().st_ino == before
-    assert sorted(path.name for path in folder.iterdir()) == sorted(ALL)
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
-
-
 def test_a_lake_whose_cache_cannot_be_written_is_exported(lake: Lake) -> None:
     load_later(fill(lake))
     assert list((lake.ops / "revisions").rglob("ticker=AAA.parquet"))
@@ -352,11 +339,16 @@ def test_an_archived_history_is_not_continued(frozen: Lake, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("dates", "kind"), [("text", "string"), ("date", "date32[day]")])
-def test_dates_are_text_as_v1s_readers_had_them_or_dates(
+def test_an_empty_folder_is_filled_with_dates_as_text_as_v1s_readers_had_them_or_as_dates(
     lake: Lake, tmp_path: Path, dates: str, kind: str
 ) -> None:
     target = tmp_path / "as_v1"
+    target.mkdir()
+    before = target.stat().st_ino
     export.export_folder(fill(lake), target, ALL, dates=dates)
+    assert target.stat().st_ino == before
+    assert sorted(path.name for path in target.iterdir()) == sorted(ALL)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
     files = list(target.rglob("*.parquet"))
     assert {str(pq.read_schema(f).field("end_date").type) for f in files} == {kind}
     days = {str(day) for f in files for day in pq.ParquetFile(f).read()["end_date"].to_pylist()}

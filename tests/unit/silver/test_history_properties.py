@@ -166,7 +166,7 @@ ONE_COMPANY = observations((Scope.WINDOW,), ciks=1)
 ANYTHING = observations((Scope.WINDOW, Scope.WINDOW, Scope.PERIODS, Scope.ACCEPTED), ciks=2)
 
 
-@examples(6)
+@examples(4)
 @given(observations=ONE_COMPANY)
 def test_for_any_order_of_observations(
     tmp_path_factory: pytest.TempPathFactory, observations: list[Observation]

@@ -292,10 +292,11 @@ def test_no_load_changes_what_was_known(history_of: str, lake: Lake) -> None:
     generation, loads, expected = HISTORIES[history_of]
     for row, day, *scope in loads:
         put(lake, generation, row, f"{day}T12:00", *scope)
+    history = silver.history_table(lake, generation)
     found = {
         day: {
             row["ticker"]: (row["bs_total_assets"], row["values_known_from"].isoformat())
-            for row in silver.as_of(lake, date.fromisoformat(day), generation).to_pylist()
+            for row in silver.known_on(history, date.fromisoformat(day)).to_pylist()
         }
         for day in expected
     }
@@ -342,7 +343,8 @@ def test_files_of_an_older_tool(
         os.utime(path, (touched - number, touched - number))
 
     def known() -> dict[str, tuple[float, str]]:
-        tables = {day: silver.as_of(lake, date.fromisoformat(day), V1) for day in expected}
+        history = silver.history_table(lake, V1)
+        tables = {day: silver.known_on(history, date.fromisoformat(day)) for day in expected}
         return {
             day: (row["bs_total_assets"], row["values_known_from"].isoformat())
             for day, table in tables.items()

@@ -191,7 +191,7 @@ def test_dates_of_one_period_in_two_statements_share_a_filing() -> None:
 def test_the_sandbox_agrees_with_v1(lake: Lake) -> None:
     """Late filers, amendments and fiscal years of all kinds: what the index says is v1's date."""
     numbers = [0, 22, 25, 26, 33, 41]
-    with Sandbox(companies=46, start=date(2020, 1, 1), today=date(2025, 7, 1)) as sandbox:
+    with Sandbox(companies=46, start=date(2022, 7, 1), today=date(2025, 7, 1)) as sandbox:
         tickers = {f"C{n}": [company(n)] for n in numbers}
         feed(
             sandbox,
@@ -217,7 +217,7 @@ def test_the_sandbox_agrees_with_v1(lake: Lake) -> None:
         for row in found
         if (key := (row["cik"], row["period_end"].isoformat())) in truth
     ]
-    assert len(checked) > 100
+    assert len(checked) > 50
     early = [entry for entry in checked if entry[0] < entry[1]]
     assert early == []
     sure = [entry for entry in checked if entry[2] == "index"]

@@ -22,15 +22,15 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def v2_period(lake: Lake, income: str, flow: str, balance: str) -> None:
-    """Put the quarter of ABC into v2, its statements dated so."""
+def v2_period(lake: Lake, income: str, flow: str, balance: str, **company: Any) -> None:
+    """Put the quarter of ABC, or of another company, into v2, its statements dated so."""
     values: dict[Statement, tuple[str, dict[str, Any]]] = {
         INCOME: (income, {"revenue": 50.0, "total_assets": None}),
         FLOW: (flow, {"net_cash_from_operating_activities": 7.0, "total_assets": None}),
         BALANCE: (balance, {}),
     }
     for statement, (end, lines) in values.items():
-        row = v2_balance("2024-05-10", 100.0, period_end=end, **lines)
+        row = v2_balance("2024-05-10", 100.0, period_end=end, **lines, **company)
         put(lake, V2, row, AT, statement=statement)
 
 
@@ -41,22 +41,19 @@ def rows(lake: Lake, day: date | None = None) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("with_v1", [False, True])
-@pytest.mark.parametrize(
-    ("income", "flow", "balance"),
-    [
+def test_a_period_is_one_row(lake: Lake, with_v1: bool) -> None:
+    dates = [
         (MARCH, MARCH, "2024-04-04"),
         (MARCH, MARCH, "2024-03-29"),
         (MARCH, "2024-03-29", "2024-03-29"),
         ("2024-03-29", MARCH, MARCH),
-    ],
-)
-def test_a_period_is_one_row(
-    lake: Lake, with_v1: bool, income: str, flow: str, balance: str
-) -> None:
-    v2_period(lake, income, flow, balance)
-    if with_v1:
-        put(lake, V1, v1_balance(), AT)
-    assert rows(lake) == [(income, "v2", 50.0, 7.0, 100.0)]
+    ]
+    for number, ends in enumerate(dates):
+        company = {"cik": f"{number + 1:010d}", "tickers": [f"T{number}"]}
+        v2_period(lake, *ends, **company)
+        if with_v1:
+            put(lake, V1, v1_balance(**company), AT)
+    assert rows(lake) == [(income, "v2", 50.0, 7.0, 100.0) for income, _, _ in dates]
 
 
 def test_v1_takes_the_date_of_v2_at_any_time(lake: Lake) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -14,7 +12,6 @@ import pytest
 from polygon_fundamentals import silver
 from polygon_fundamentals.field_map import Relation, v1_sources, v2_fields
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox
@@ -64,7 +61,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Companies of which both generations tell the same facts."""
     lake = Lake(tmp_path_factory.mktemp("plain"))
     lake.prepare()
-    sandbox = Sandbox(companies=6, start=date(2022, 1, 1), today=date(2025, 7, 1), quirks=False)
+    sandbox = Sandbox(companies=6, start=date(2023, 10, 1), today=date(2025, 7, 1), quirks=False)
     feed(sandbox, lake, {f"T{n}": [company(n)] for n in range(6)}, NOW)
     return lake
 
@@ -80,20 +77,10 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return lake
 
 
-@pytest.fixture
-def switched(odd: Lake, tmp_path: Path) -> Lake:
-    """A copy of the odd lake whose pointer leads to v2."""
-    shutil.copytree(odd.root, tmp_path / "lake", symlinks=True)
-    lake = Lake(tmp_path / "lake")
-    os.rename(lake.pointer, lake.bronze / V1_ARCHIVE)
-    os.symlink(V2_FOLDER, lake.pointer)
-    return lake
-
-
 def test_equal_values_in_every_exact_field(plain: Lake) -> None:
     v1 = read(plain, Generation.V1)
     v2 = read(plain, Generation.V2)
-    assert len(v1) == len(v2) == 176
+    assert len(v1) == len(v2) == 83
     assert v1.index.equals(v2.index)
     differ: set[str] = set()
     may_differ: set[str] = set()
@@ -116,32 +103,27 @@ def test_equal_values_in_every_exact_field(plain: Lake) -> None:
     assert set(v1["first_filing_source"]) == set(v2["first_filing_source"]) == {"v1"}
 
 
-def test_the_schema_is_the_same_from_either_and_after_a_rollback(plain: Lake) -> None:
+def test_the_schema_and_the_order_are_the_same_from_either_and_after_a_rollback(
+    plain: Lake,
+) -> None:
     found = []
     for generation in (Generation.V1, Generation.V2, Generation.V1):
         build = silver.build(plain, generation)
-        found += [
-            pq.read_schema(path).serialize().to_pybytes()
-            for path in sorted(build.path.rglob("*.parquet"))
-        ]
-    assert len(found) == 12
+        for path in build.path.rglob("*.parquet"):
+            table = pq.ParquetFile(path).read()
+            found.append(table.schema.serialize().to_pybytes())
+            year = path.parent.name.removeprefix("year=")
+            assert set(table["fiscal_year"].to_pylist()) == {int(year)}
+            keys = list(zip(*(table[n].to_pylist() for n in ("ticker", "period_end")), strict=True))
+            assert keys == sorted(keys)
+    assert len(found) == 9
     assert set(found) == {silver.wide_schema().serialize().to_pybytes()}
-    empty = silver.wide_table(Lake(plain.root / "none"), Generation.V2)
-    assert empty.schema == silver.wide_schema()
-    assert empty.num_rows == 0
-
-
-def test_sorted_one_row_a_period_and_partitioned(plain: Lake) -> None:
-    build = silver.build(plain, Generation.V2)
-    for path in build.path.rglob("*.parquet"):
-        table = pq.ParquetFile(path).read()
-        year = path.parent.name.removeprefix("year=")
-        assert set(table["fiscal_year"].to_pylist()) == {int(year)}
-        keys = list(zip(*(table[n].to_pylist() for n in ("ticker", "period_end")), strict=True))
-        assert keys == sorted(keys)
     whole = pd.read_parquet(silver.table_path(plain))
     assert not whole.duplicated(KEY).any()
     assert len(whole) == build.rows
+    empty = silver.wide_table(Lake(plain.root / "none"), Generation.V2)
+    assert empty.schema == silver.wide_schema()
+    assert empty.num_rows == 0
 
 
 def test_what_only_v1_has_is_carried_over(odd: Lake) -> None:
@@ -204,14 +186,6 @@ def test_the_balance_of_twelve_months_is_that_of_their_last_day(plain: Lake) -> 
         table = read(plain, generation).reset_index()
         ttm = table[table["timeframe"] == "ttm"].set_index(["ticker", "period_end"])
         quarter = table[table["timeframe"] == "quarterly"].set_index(["ticker", "period_end"])
-        assert len(ttm) > 60
+        assert len(ttm) > 30
         assert ttm["bs_total_assets"].equals(quarter["bs_total_assets"].reindex(ttm.index))
         assert ttm["bs_total_assets"].notna().all()
-
-
-def test_silver_follows_the_pointer(switched: Lake) -> None:
-    assert switched.primary is Generation.V2
-    build = silver.build(switched, switched.primary)
-    assert build.generation == "v2"
-    table = pd.read_parquet(switched.silver / silver.TABLE)
-    assert set(table["generation"]) == {"v1", "v2", "v2+v1"}
