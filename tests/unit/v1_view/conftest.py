@@ -27,10 +27,10 @@ class Pair:
 
 @pytest.fixture(scope="session")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    """Ten companies since 2025, with their oddities."""
+    """Six companies over a year, two of them in one row."""
     lake = Lake(tmp_path_factory.mktemp("serve_v1") / "lake")
     lake.prepare()
-    with Sandbox(companies=10, start=date(2025, 1, 1), api_key=KEY) as sandbox:
+    with Sandbox(companies=6, start=date(2025, 7, 1), api_key=KEY) as sandbox:
         fill(lake, sandbox, sandbox.tickers)
         with serving_v1(Path(lake.root)) as server:
             server.wait_until_complete()

@@ -22,6 +22,7 @@ from tests.conftest import KEY, client_of
 from tests.v1_server import V1Server, serving_v1
 
 ENDED = date(2025, 12, 1)
+EVERY_TIMEFRAME = Filters(timeframes=tuple(Timeframe))
 EXACT = {
     (e.v1_section, e.v1)
     for statement in Statement
@@ -32,42 +33,48 @@ Table = dict[tuple[str, str, str], dict[tuple[str, str], float]]
 
 
 @dataclass
-class Served:
-    """v1 to the end, and v1 until `ENDED` with v2 after it; `before`: v1's records on that day."""
+class Market:
+    """v1 until `ENDED`, and v2 after it in `continued`; `before`: v1's records on that day."""
 
-    whole: V1Server
-    continued: V1Server
+    sandbox: Sandbox
+    continued: Lake
     before: list[dict[str, Any]]
-    whole_lake: Lake
-    continued_lake: Lake
+
+
+def load_all_of_v1(lake: Lake, sandbox: Sandbox) -> Loader:
+    lake.prepare()
+    loader = Loader(client_of(sandbox), lake)
+    for ticker in sandbox.tickers:
+        load_v1(loader, ticker, list(Statement), EVERY_TIMEFRAME)
+    return loader
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("continued")
-    whole, continued = Lake(folder / "whole"), Lake(folder / "continued")
-    for lake in (whole, continued):
-        lake.prepare()
-    filters = Filters(timeframes=tuple(Timeframe))
-    options = {"companies": 4, "start": date(2024, 7, 1), "today": ENDED, "quirks": False}
+def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
+    lake = Lake(tmp_path_factory.mktemp("continued"))
+    options = {"companies": 2, "start": date(2025, 1, 1), "today": ENDED, "quirks": False}
     with Sandbox(api_key=KEY, **options) as sandbox:
-        client = client_of(sandbox)
-        first, second = Loader(client, continued), Loader(client, whole)
-        for ticker in sandbox.tickers:
-            load_v1(first, ticker, list(Statement), filters)
-        before = sandbox.rows("v1")
+        loader, before = load_all_of_v1(lake, sandbox), sandbox.rows("v1")
         sandbox.advance(150)
-        for ticker in sandbox.tickers:
-            load_v1(second, ticker, list(Statement), filters)
-            for statement in Statement:
-                load_v2_bisecting(first, {ticker: []}, statement, filters)
-    with (
-        serving_v1(whole.root) as one,
-        serving_v1(continued.root) as other,
-    ):
-        one.wait_until_complete()
-        other.wait_until_complete()
-        yield Served(one, other, before, whole, continued)
+        for statement in Statement:
+            for ticker in sandbox.tickers:
+                load_v2_bisecting(loader, {ticker: []}, statement, EVERY_TIMEFRAME)
+        yield Market(sandbox, lake, before)
+
+
+@pytest.fixture(scope="module")
+def continued(market: Market) -> Iterator[V1Server]:
+    with serving_v1(market.continued.root) as server:
+        server.wait_until_complete()
+        yield server
+
+
+@pytest.fixture(scope="module")
+def whole(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """v1 to the end."""
+    lake = Lake(tmp_path_factory.mktemp("whole"))
+    load_all_of_v1(lake, market.sandbox)
+    return lake
 
 
 def program(base: str) -> Table:
@@ -98,17 +105,20 @@ def program(base: str) -> Table:
 
 
 @pytest.mark.slow
-def test_the_program_makes_the_same_table(served: Served) -> None:
-    whole, continued = program(served.whole.url), program(served.continued.url)
-    assert whole.keys() <= continued.keys()
+def test_the_program_makes_the_same_table(continued: V1Server, whole: Lake) -> None:
+    with serving_v1(whole.root) as server:
+        server.wait_until_complete()
+        expected = program(server.url)
+    found = program(continued.url)
+    assert expected.keys() <= found.keys()
     # v1 derived fourth quarters and gave them no filing date, so this query never found them;
     # v2's have one.
-    more = continued.keys() - whole.keys()
+    more = found.keys() - expected.keys()
     assert {key[1:] for key in more} == {("quarterly", "2025-12-31")}
-    later = {key for key in whole if key[2] >= ENDED.isoformat()}
+    later = {key for key in expected if key[2] >= ENDED.isoformat()}
     assert {key[1] for key in later} == {"quarterly", "ttm"}
-    for key, values in whole.items():
-        theirs = continued[key]
+    for key, values in expected.items():
+        theirs = found[key]
         if key not in later:
             assert theirs == values
             continue
@@ -116,10 +126,10 @@ def test_the_program_makes_the_same_table(served: Served) -> None:
         assert {name: theirs.get(name, 0) for name in values} == values, key
 
 
-def test_every_record_says_which_generation_it_is(served: Served) -> None:
-    records = served.continued.everything(limit=100)
+def test_every_record_says_which_generation_it_is(market: Market, continued: V1Server) -> None:
+    records = continued.everything(limit=100)
     own = [r for r in records if r["generation"] == "v1"]
-    assert [{k: v for k, v in r.items() if k != "generation"} for r in own] == served.before
+    assert [{k: v for k, v in r.items() if k != "generation"} for r in own] == market.before
     added = [r for r in records if r["generation"] == "v2"]
     had = {(r["cik"], r["timeframe"], r["end_date"]) for r in own}
     assert added
@@ -127,9 +137,9 @@ def test_every_record_says_which_generation_it_is(served: Served) -> None:
     names = {r["cik"]: (r["company_name"], r["sic"]) for r in own}
     for record in added:
         assert (record["company_name"], record["sic"]) == names[record["cik"]]
-    answer = served.continued.get(ticker=added[0]["tickers"][0], limit=100)
+    answer = continued.get(ticker=added[0]["tickers"][0], limit=100)
     assert answer.headers["X-Generation"] == "v1,v2"
-    early = served.continued.get(period_of_report_date__lt="2025-09-01")
+    early = continued.get(period_of_report_date__lt="2025-09-01")
     assert early.headers["X-Generation"] == "v1"
 
 
@@ -140,16 +150,18 @@ def unmarked(records: list[dict[str, Any]], generation: str) -> list[dict[str, A
 
 
 @pytest.mark.slow
-def test_as_of_a_day_serves_what_was_known_then(served: Served) -> None:
+def test_as_of_a_day_serves_what_was_known_then(
+    market: Market, continued: V1Server, whole: Lake
+) -> None:
     day = (ENDED - timedelta(days=1)).isoformat()
-    with serving_v1(served.whole_lake.root, "--as-of", day, "--only", "v1") as server:
+    with serving_v1(whole.root, "--as-of", day, "--only", "v1") as server:
         server.wait_until_complete()
-        assert unmarked(server.everything(limit=100), "v1") == served.before
-    now = served.continued.everything(limit=100)
+        assert unmarked(server.everything(limit=100), "v1") == market.before
+    now = continued.everything(limit=100)
     filed = sorted(r["filing_date"] for r in now if r["generation"] == "v2")
     day = (date.fromisoformat(filed[-1]) - timedelta(days=1)).isoformat()
     assert filed[0] <= day
-    with serving_v1(served.continued_lake.root, "--as-of", day) as server:
+    with serving_v1(market.continued.root, "--as-of", day) as server:
         server.wait_until_complete()
         then = server.everything(limit=100)
     assert {r["generation"] for r in then} == {"v1", "v2"}
@@ -159,24 +171,26 @@ def test_as_of_a_day_serves_what_was_known_then(served: Served) -> None:
 
 
 @pytest.mark.slow
-def test_only_v1_leaves_v2_out(served: Served) -> None:
-    with serving_v1(served.continued_lake.root, "--only", "v1") as server:
+def test_only_v1_leaves_v2_out(market: Market) -> None:
+    with serving_v1(market.continued.root, "--only", "v1") as server:
         server.wait_until_complete()
         answer = server.get(limit=1)
         assert answer.headers["X-Generation"] == "v1"
-        assert unmarked(server.everything(limit=100), "v1") == served.before
+        assert unmarked(server.everything(limit=100), "v1") == market.before
 
 
 @pytest.mark.slow
-def test_differing_adds_the_fields_that_v2_defines_differently(served: Served) -> None:
+def test_differing_adds_the_fields_that_v2_defines_differently(
+    market: Market, continued: V1Server
+) -> None:
     differing = {
         (e.v1_section, e.v1)
         for statement in Statement
         for e in entries(statement)
         if e.relation is Relation.DEFINITION_DIFFERS and e.source_rank == 1 and e.v1 and e.v2
     }
-    plain = [r for r in served.continued.everything(limit=100) if r["generation"] == "v2"]
-    with serving_v1(served.continued_lake.root, "--differing") as server:
+    plain = [r for r in continued.everything(limit=100) if r["generation"] == "v2"]
+    with serving_v1(market.continued.root, "--differing") as server:
         server.wait_until_complete()
         more = [r for r in server.everything(limit=100) if r["generation"] == "v2"]
     assert len(more) == len(plain)

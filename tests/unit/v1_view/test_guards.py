@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from flows.__main__ import main
 from tests.conftest import KEY
 from tests.processes import descendants
 from tests.unit.v1_view.conftest import Pair
@@ -87,29 +88,30 @@ def test_the_keys_of_a_file_are_taken(pair: Pair, tmp_path: Path) -> None:
     ],
 )
 def test_wrong_use_is_refused_in_one_line(
-    tmp_path: Path, words: list[str], environment: dict[str, str], message: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    environment: dict[str, str],
+    message: str,
 ) -> None:
     (tmp_path / "bronze").mkdir()
-    done = subprocess.run(
-        command("--lake", tmp_path, *words),
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert main(["serve-v1", "--port", "0", "--lake", str(tmp_path), *words]) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
 
 
-def test_a_port_in_use_is_told(pair: Pair, tmp_path: Path) -> None:
-    port = str(urlsplit(pair.server.url).port)
+def test_a_port_in_use_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bronze").mkdir()
-    done = subprocess.run(
-        [*command("--lake", tmp_path), "--port", port], capture_output=True, text=True, timeout=60
-    )
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert f"cannot listen on 127.0.0.1:{port} (Address already in use)" in done.stderr
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["serve-v1", "--lake", str(tmp_path), "--port", port]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert f"cannot listen on 127.0.0.1:{port} (Address already in use)" in told
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_sixty_companies_with_all_oddities_list_the_same_pages(
 ) -> None:
     module = pytest.importorskip(client, reason=f"the client {client} is not installed")
     chosen = queries(sixty[0])[part::PARTS]
-    # Small pages, of which there would be thousands, are for the ten companies above.
+    # Small pages, of which there would be thousands, are for the six companies above.
     compared = assert_same(sixty[0], sixty_only_v1.url, module.RESTClient, chosen, limit=100)
     print(f"{client}: {len(chosen)} queries, {compared:,} records the same")
 
