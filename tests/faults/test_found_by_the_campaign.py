@@ -96,7 +96,7 @@ def stopped_at_changes(
 @pytest.mark.parametrize(
     ("act", "every"),
     [
-        ("power", 6),
+        ("power", 10),
         pytest.param("power", 1, marks=pytest.mark.slow),
         pytest.param("kill", 1, marks=pytest.mark.slow),
     ],
@@ -120,7 +120,7 @@ def test_a_quarantine_stopped_at_any_change_loses_no_row_and_leaves_no_file(
     assert at > 10
 
 
-@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_power_cut_leaves_no_file_of_silver_that_does_not_open(lake: Lake, every: int) -> None:
     """The history lies beside the build, and had its final name from the beginning."""
     fill(lake, tickers=["AAA"])

@@ -21,8 +21,8 @@ from tests.lakes import fingerprint
 
 @pytest.fixture(scope="module")
 def market() -> Iterator[Sandbox]:
-    """A year and a half of twelve companies."""
-    with Sandbox(companies=12, seed=5, start=date(2025, 1, 1), api_key=KEY) as server:
+    """A year of six companies, two of them in one row."""
+    with Sandbox(companies=6, seed=5, start=date(2025, 7, 1), api_key=KEY) as server:
         yield server
 
 

@@ -26,6 +26,7 @@ from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.locks import shared
 from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.statements import Generation, Statement
+from tests.builders.templates import copied
 from tests.cutover_world import (
     OBSERVED,
     QUICK,
@@ -84,11 +85,20 @@ def its_silver(real: Path) -> Path:
     return real
 
 
+def build(lake: Lake) -> None:
+    silver.build(fill(lake))
+
+
+def switch_over(lake: Lake) -> None:
+    build(lake)
+    assert switch(lake, "cutover")["exit_code"] == 0
+
+
 @pytest.mark.parametrize("linked", [pytest.param(the_lake, marks=pytest.mark.slow), its_silver])
 def test_over_and_back_where_the_way_leads_through_a_link(
     linked: Callable[[Path], Path], lake: Lake
 ) -> None:
-    silver.build(fill(lake))
+    copied(lake, build)
     moved = Lake(linked(lake.root))
     silver.build(moved)  # nothing new: the same build is linked again
     assert readers_see(moved) == ({"v1"}, OLD_ENDS)
@@ -110,8 +120,7 @@ class Down(FakeSchedules):
 
 
 def test_a_rollback_that_goes_on_leaves_silver_that_was_built_since(lake: Lake) -> None:
-    silver.build(fill(lake))
-    assert switch(lake, "cutover")["exit_code"] == 0
+    copied(lake, switch_over)
     found = switch(lake, "rollback", schedules=Down(lake.root / "schedules.json"))
     assert (found["exit_code"], found["state"]) == (4, "open")
     load_q4(lake, Generation.V1)
@@ -130,7 +139,7 @@ def test_a_cutover_that_goes_on_leaves_silver_that_was_built_since(lake: Lake) -
         if name == "before resume schedules":
             raise CutOff
 
-    silver.build(fill(lake))
+    copied(lake, build)
     with pytest.raises(CutOff):
         switch(lake, "cutover", on_reached=cut)
     load_q4(lake, Generation.V2)
@@ -153,7 +162,7 @@ def test_loads_go_on_while_the_switch_is_held_again(lake: Lake, tmp_path: Path) 
             load_q4(lake, Generation.V2)
         hold.unlink()
 
-    silver.build(fill(lake))
+    copied(lake, build)
     options = replace(QUICK, postpone_file=hold)
     found = cutover(
         lake,
@@ -168,8 +177,7 @@ def test_loads_go_on_while_the_switch_is_held_again(lake: Lake, tmp_path: Path) 
 def test_a_rollback_takes_in_v1_rows_that_an_old_script_wrote_through_the_pointer(
     lake: Lake,
 ) -> None:
-    silver.build(fill(lake))
-    assert switch(lake, "cutover")["exit_code"] == 0
+    copied(lake, switch_over)
     old = v1_tables([v1_row("0000000001", "AAA", Q4, 7.0)], OBSERVED)[Statement.BALANCE_SHEETS]
     file = lake.pointer / "balance_sheets/year=2026/month=02/ticker=AAA.parquet"
     file.parent.mkdir(parents=True)
@@ -184,8 +192,7 @@ def test_a_rollback_takes_in_v1_rows_that_an_old_script_wrote_through_the_pointe
 def test_a_copied_lake_keeps_to_builds_of_its_own(
     lake: Lake, tmp_path: Path, whole_paths: bool
 ) -> None:
-    silver.build(fill(lake))
-    assert switch(lake, "cutover")["exit_code"] == 0
+    copied(lake, switch_over)
     if whole_paths:  # as journals of before have it
         file = journals.journals(lake)[-1].path
         entry = orjson.loads(file.read_bytes())
@@ -200,7 +207,7 @@ def test_a_copied_lake_keeps_to_builds_of_its_own(
     assert readers_see(copy) == ({"v1"}, OLD_ENDS)
 
 
-@pytest.mark.parametrize("built", [False, True])
+@pytest.mark.parametrize("built", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_lake_without_v1_cuts_over(lake: Lake, built: bool) -> None:
     shutil.rmtree(fill(lake).pointer)
     if built:

@@ -33,6 +33,16 @@ def fill_and_load_later(lake: Lake) -> None:
     load_later(fill(lake))
 
 
+@pytest.fixture
+def built(lake: Lake) -> Lake:
+    return copied(lake, fill_and_build)
+
+
+def fill_and_build(lake: Lake) -> None:
+    fill_and_load_later(lake)
+    silver.build(lake)
+
+
 def a_file(lake: Lake, generation: Generation = Generation.V2) -> Path:
     return sorted(lake.dataset(generation, BALANCES).folder.rglob("*.parquet"))[0]
 
@@ -51,12 +61,11 @@ def problems(report: VerifyReport) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("earlier", [False, True])
-def test_a_whole_lake_is_as_recorded(filled: Lake, earlier: bool) -> None:
+def test_a_whole_lake_is_as_recorded(built: Lake, earlier: bool) -> None:
     if earlier:
-        without_checksums(filled)
-    silver.build(filled)
-    checksums.record(filled)
-    report = verify(filled)
+        without_checksums(built)
+    checksums.record(built)
+    report = verify(built)
     assert problems(report) == []
     # 18 files of v2; 21 of v1, whose checksums are recorded too; revisions; silver.
     assert report.files > 18 + 2 * 21
@@ -159,42 +168,43 @@ def test_what_a_load_wrote_after_the_checksums_is_no_damage(lake: Lake) -> None:
     assert "checklist --record-checksums" in step.remedy
 
 
-@pytest.mark.parametrize("kind", ["archive", "silver", "silver's history", "revisions", "v1"])
-def test_damage_elsewhere_is_found(filled: Lake, kind: str) -> None:
-    checksums.record(filled)
-    if kind.startswith("silver"):
-        silver.build(filled)
-    if kind == "archive":
-        assert run(filled, "cutover", checks=())["exit_code"] == 0
-        assert run(filled, "cleanup", checks=())["exit_code"] == 0
+@pytest.mark.parametrize("kind", ["silver", "silver's history", "revisions", "v1"])
+def test_damage_elsewhere_is_found(built: Lake, kind: str) -> None:
+    checksums.record(built)
     victim = {
-        "archive": lambda: next((filled.root / "archive").glob("*.tar.zst")),
-        "silver": lambda: next((filled.silver / "builds").glob("*/*/part-*.parquet")),
-        "silver's history": lambda: next((filled.silver / "history").glob("*/*/part-*.parquet")),
-        "revisions": lambda: next((filled.ops / "revisions").rglob("*.parquet")),
-        "v1": lambda: a_file(filled, Generation.V1),
+        "silver": lambda: next((built.silver / "builds").glob("*/*/part-*.parquet")),
+        "silver's history": lambda: next((built.silver / "history").glob("*/*/part-*.parquet")),
+        "revisions": lambda: next((built.ops / "revisions").rglob("*.parquet")),
+        "v1": lambda: a_file(built, Generation.V1),
     }[kind]()
     if kind == "revisions":
         victim.write_bytes(victim.read_bytes()[:-10])
     else:
         flip_a_bit(victim)
-    found = problems(verify(filled))
-    assert {name for name, _ in found} == {victim.name}
+    assert {name for name, _ in problems(verify(built))} == {victim.name}
 
 
-def test_missing_files_of_silver_are_found(filled: Lake, tmp_path: Path) -> None:
-    build = silver.build(filled).path
+def test_damage_of_an_archive_is_found(filled: Lake) -> None:
+    for operation in ("cutover", "cleanup"):
+        assert run(filled, operation, checks=())["exit_code"] == 0
+    (archive,) = (filled.root / "archive").glob("*.tar.zst")
+    flip_a_bit(archive)
+    assert {name for name, _ in problems(verify(filled))} == {archive.name}
+
+
+def test_missing_files_of_silver_are_found(built: Lake, tmp_path: Path) -> None:
+    build = silver.table_path(built)
     for files in ("year=*/part-*", "_history/initial=*/part-*", "_history"):
         victim = next(build.glob(files))
         victim.rename(tmp_path / "gone")
-        ((name, reason),) = problems(verify(filled))
+        ((name, reason),) = problems(verify(built))
         assert name == build.name
         assert reason.endswith("; the others are missing")
         (tmp_path / "gone").rename(victim)
-    assert verify(filled).exit_code == 0
+    assert verify(built).exit_code == 0
     note = build / "_build.json"
     note.write_text("{")
-    ((name, reason),) = problems(verify(filled))
+    ((name, reason),) = problems(verify(built))
     assert name == "fundamentals_wide"
     assert reason.startswith(f"{note} cannot be read; remove the link fundamentals_wide")
 
