@@ -62,7 +62,7 @@ class BothBuilds:
 
 def both_builds(root: Path) -> BothBuilds:
     """Return a small lake of both generations with a build of silver from each."""
-    lake = filled(root, companies=3, seed=3, quirks=False, start=date(2023, 1, 1))
+    lake = filled(root, companies=3, seed=3, quirks=False, start=date(2024, 1, 1))
     v1, v2 = (silver.build(lake, g, link=False) for g in Generation)
     silver.point(lake, v1)
     return BothBuilds(lake, v1, v2)

@@ -698,8 +698,8 @@ ROWS = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.lists(ROWS, min_size=1, max_size=5), min_size=1, max_size=5))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.lists(ROWS, min_size=1, max_size=5), min_size=2, max_size=5))
 def test_any_sequence_of_answers_ends_as_a_dictionary_would(
     answers: list[list[dict[str, Any]]],
 ) -> None:

@@ -35,7 +35,7 @@ from polygon_fundamentals.v1_view import shelf_file
 from tests.builders.ledger import entry
 from tests.cutover_world import fill
 
-FLIPS = 120
+FLIPS = 40
 both = pytest.mark.parametrize("generation", list(Generation))
 
 
@@ -74,7 +74,7 @@ def in_order(rows: pa.Table) -> pa.Table:
 
 
 # Each flip has the bucket read anew from its files, which is what takes the time.
-@pytest.mark.parametrize("flips", [FLIPS // 3, pytest.param(FLIPS, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("flips", [FLIPS // 2, pytest.param(3 * FLIPS, marks=pytest.mark.slow)])
 @both
 def test_what_is_derived_never_changes_what_is_read(
     filled: Lake, generation: Generation, flips: int

@@ -283,18 +283,6 @@ def test_a_load_has_two_even_batches_or_as_many_as_their_size_demands(tickers: i
     assert max(map(len, groups)) - min(map(len, groups)) <= 1
 
 
-def test_the_processes_that_were_started_ahead_are_those_that_write() -> None:
-    before = set(multiprocessing.active_children())
-    start_ahead(2)
-    ahead = {child.pid for child in set(multiprocessing.active_children()) - before}
-    writers = Processes(2)
-    try:
-        assert writers.run(_process, None) in ahead
-        assert len(ahead) == 2
-    finally:
-        writers.close()
-
-
 def _process(_: None) -> int:
     return os.getpid()
 
@@ -303,9 +291,14 @@ def _one_over(number: int) -> float:
     return 1 / number
 
 
-def test_writer_processes_return_raise_and_are_missed_when_they_die() -> None:
-    writers = Processes(1)
+def test_writer_processes_are_those_started_ahead_and_return_raise_and_are_missed() -> None:
+    before = set(multiprocessing.active_children())
+    start_ahead(2)
+    ahead = {child.pid for child in set(multiprocessing.active_children()) - before}
+    writers = Processes(2)
     try:
+        assert writers.run(_process, None) in ahead
+        assert len(ahead) == 2
         assert writers.run(max, (3, 5)) == 5
         with pytest.raises(ZeroDivisionError):
             writers.run(_one_over, 0)

@@ -32,7 +32,7 @@ API = Path(__file__).resolve().parents[4] / "shared" / "api" / "real" / "v1"
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(companies=6, start=date(2025, 1, 1), api_key=KEY) as server:
+    with Sandbox(companies=6, start=date(2025, 10, 1), api_key=KEY) as server:
         yield server
 
 
