@@ -13,7 +13,7 @@ from pydantic import Field
 from flows.parameters.switch import CutoverParameters
 from flows.runs import Report
 from flows.signature import takes
-from flows.switching import checklist_of, recorded, switch_context
+from flows.switching import checklist_of, recorded, switch_context, with_checks
 from polygon_fundamentals.cutover.context import Options
 from polygon_fundamentals.cutover.operations import cutover as switch
 from polygon_fundamentals.cutover.operations import plan_of_cutover
@@ -46,7 +46,7 @@ def cutover(given: CutoverParameters) -> Report:
         wait_seconds=60.0 * given.wait_minutes,
         allow_gap=given.allow_gap,
     )
-    context = switch_context(where, given.readers)
+    context = with_checks(switch_context(where), given.readers)
     if not given.execute:
         return plan_of_cutover(where, checklist_of(where, given.v1), context, options).as_json()
     parameters = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import msgspec
@@ -10,15 +11,15 @@ from prefect import flow
 from flows.parameters.switch import RollbackParameters
 from flows.runs import Report, report_of
 from flows.signature import takes
-from flows.switching import recorded, switch_context, v1_days
+from flows.switching import recorded, switch_context, v1_days, with_checks
 from polygon_fundamentals.business_days import day_of, missed_since
 from polygon_fundamentals.business_days import today_in_new_york as today
 from polygon_fundamentals.cutover.context import Options
-from polygon_fundamentals.cutover.journal import CUTOVER, last_done, moment
+from polygon_fundamentals.cutover.journal import CUTOVER, ROLLBACK, last_done, moment, unfinished
 from polygon_fundamentals.cutover.operations import rollback as switch
 from polygon_fundamentals.cutover.runner import OperationReport, StepResult
 from polygon_fundamentals.cutover.v1_again import refuse_rollback
-from polygon_fundamentals.errors import AnswerIsNo, RetiredError
+from polygon_fundamentals.errors import AnswerIsNo, RetiredError, UsageError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake, catalogue
 from polygon_fundamentals.lake.pointer import leads_to
@@ -45,7 +46,11 @@ def rollback(given: RollbackParameters) -> Report:
     where = Lake(existing_lake_root(given.lake))
     if not given.execute:
         return _plan(where, delayed, accept_stale, base_url)
-    context = switch_context(where, given.readers)
+    context = switch_context(where)
+    try:
+        context = with_checks(context, given.readers)
+    except UsageError as error:  # readers go back without them, and the last line says so
+        context = replace(context, checks_error=f"the readers' checks were not run: {error}")
     first: list[StepResult] = []
     if delayed and leads_to(where) is Generation.V2:
         # v2 stays primary until v1 is complete and checked, so a failure here changes nothing.
@@ -73,6 +78,10 @@ def rollback(given: RollbackParameters) -> Report:
 
 
 def _plan(where: Lake, delayed: bool, accept_stale: bool, base_url: str | None) -> Report:
+    left = unfinished(where, CUTOVER, ROLLBACK)
+    if left is not None:
+        words = f"{left.operation} {left.id} was cut off; --execute finishes or undoes it"
+        return OperationReport(words, (StepResult("check", True, words),), executed=False).as_json()
     where.refuse_lost_pointer()
     if leads_to(where) is not Generation.V2:
         words = "the pointer leads to v1; nothing to do"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -21,6 +22,7 @@ from flows.runtime.interrupt import sigterm_is_ctrl_c
 from polygon_fundamentals import ledger
 from polygon_fundamentals.cutover.checklist import Checklist, evaluate_checklist
 from polygon_fundamentals.cutover.context import SwitchContext
+from polygon_fundamentals.cutover.journal import CUTOVER, last_done, moment
 from polygon_fundamentals.cutover.reader_checks import load_checks
 from polygon_fundamentals.cutover.runner import OperationReport
 from polygon_fundamentals.cutover.sign_offs import load_contacts
@@ -37,13 +39,21 @@ THRESHOLDS = DEPLOYMENTS / "checklist.toml"
 TRAINING = DEPLOYMENTS.parent / "docs" / "training.md"
 
 
-def switch_context(lake: Lake, readers: str | None = None) -> SwitchContext:
-    """Return what a switch works with: the server's schedules and the readers' checks."""
+def switch_context(lake: Lake) -> SwitchContext:
+    """Return what a switch, cleanup or restore works with: the server's schedules."""
     return SwitchContext(
         schedules=schedules_of(lake),
-        checks=load_checks(Path(readers) if readers else READERS),
         say=lambda text: print(text, file=sys.stderr, flush=True),
     )
+
+
+def with_checks(context: SwitchContext, readers: str | None) -> SwitchContext:
+    """Return a context with the readers' checks of a file; None: the one in `deployments/`.
+
+    Raises:
+        UsageError: the file is not as it should be.
+    """
+    return replace(context, checks=load_checks(Path(readers) if readers else READERS))
 
 
 def checklist_of(lake: Lake, v1: Literal["live", "retired"] | None = None) -> Checklist:
@@ -80,6 +90,11 @@ def publish(flow: str, report: Report) -> None:
 
 
 def v1_days(lake: Lake) -> list[date]:
-    """Return the days whose filings some successful load of v1 took in, nothing missing."""
-    entries = ledger.read_entries(lake, datetime.now(UTC) - timedelta(days=120))[0]
+    """Return the days whose filings some successful load of v1 took in, nothing missing.
+
+    Of the runs since the cutover, however long ago; without a cutover of the last 120 days.
+    """
+    done = last_done(lake, CUTOVER)
+    since = moment(done) if done else datetime.now(UTC) - timedelta(days=120)
+    entries = ledger.read_entries(lake, since)[0]
     return sorted(covered_days(entries, Generation.V1))

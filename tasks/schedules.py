@@ -51,7 +51,8 @@ def schedules_of(lake: Lake) -> Schedules:
         return NoSchedules()
     if rehearsal_of(lake) is not None:
         return NoSchedules(
-            "this is a copy to rehearse on, and the server's schedules stay as they are"
+            "this is a copy to rehearse on, and the server's schedules stay as they are",
+            left_alone=True,
         )
     return ServerSchedules(lake)
 

@@ -169,7 +169,7 @@ def test_a_rollback_switches_deployments_that_were_registered_anew(deployed: Lak
                 client.delete_deployment(UUID(entry["deployment_id"]))
     register("daily-v1-0", {"generation": "v1", "lake": root}, False)
     report = run(deployed, "rollback", schedules=schedules, checks=())
-    assert (report["exit_code"], report["state"]) == (4, "open")
+    assert (report["exit_code"], report["state"]) == (1, "open")
     assert "daily-both-2 should run, but has no schedule on the server; register" in str(report)
     register("daily-both-2", {"generation": "both", "lake": root}, False, False)
     report = run(deployed, "rollback", schedules=schedules, checks=())

@@ -39,12 +39,14 @@ class BuiltSilver:
 class SwitchContext:
     """The dependencies of a switch; tests replace them.
 
-    `on_reached` is called with the name of each moment that the operation reaches.
+    `on_reached` is called with the name of each moment that the operation reaches. `checks_error`
+    says why the readers' checks could not be read.
     """
 
     schedules: Schedules = field(default_factory=NoSchedules)
     silver: Silver = field(default_factory=BuiltSilver)
     checks: tuple[Check, ...] = ()
+    checks_error: str = ""
     clock: Clock = now
     on_reached: OnReached = ignore
     say: Callable[[str], None] = ignore

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from polygon_fundamentals import ledger
 from polygon_fundamentals.cutover import journal as journals
-from polygon_fundamentals.cutover.journal import CLEANUP, CUTOVER, RESTORE, ROLLBACK
+from polygon_fundamentals.cutover.journal import CLEANUP, CUTOVER, FORWARD, RESTORE, ROLLBACK
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake.paths import Lake
 
@@ -30,9 +30,20 @@ def cut_off(lake: Lake) -> tuple[str, str] | None:
         switches = entry.flow in (CUTOVER, ROLLBACK, CLEANUP, RESTORE)
         if switches and entry.is_running and not ledger.is_dead(entry):
             return None
-    step = left.steps[-1]["name"] if left.steps else "its first step"
-    reason = f"the {left.operation} of {left.started[:16].replace('T', ' ')} UTC stopped at {step}"
-    noted = left.facts.get("schedules")
-    if noted and any(entry["active"] for entry in noted):
-        reason += "; schedules that it paused stay off until it is finished or undone"
+    reason = f"the {left.operation} of {left.started[:16].replace('T', ' ')} UTC "
+    states = {step["name"]: step["state"] for step in left.steps}
+    failed = [name for name, state in states.items() if state == "failed"]
+    if left.direction == FORWARD and failed:
+        reason += f"has not finished {', '.join(failed)}"
+    else:
+        reason += f"stopped at {left.steps[-1]['name'] if left.steps else 'its first step'}"
+    if left.operation == ROLLBACK:
+        noted = left.facts.get("schedules_before_cutover")
+        off = states.get("schedules as they were") != "done"
+        paused = "that the cutover paused stay off until it is finished"
+    else:
+        noted, off = left.facts.get("schedules"), True
+        paused = "that it paused stay off until it is finished or undone"
+    if off and any(entry["active"] for entry in noted or ()):
+        reason += f"; schedules {paused}"
     return reason, f"run `{left.operation} --execute` again, which continues or undoes it"

@@ -162,6 +162,12 @@ class Journal:
         self.direction, self.message = BACK, reason
         self.write()
 
+    def turn_forward(self) -> None:
+        """Note that from here on the operation is carried out, where it was being put back."""
+        if self.direction != FORWARD:
+            self.direction, self.message = FORWARD, ""
+            self.write()
+
     def close(self, state: str, message: str, clock: Clock = now) -> None:
         """End the operation."""
         self.state, self.message, self.ended = state, message, clock().isoformat()

@@ -11,7 +11,7 @@ from polygon_fundamentals.cutover import companions
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.checklist import Checklist
 from polygon_fundamentals.cutover.context import Options, SwitchContext
-from polygon_fundamentals.cutover.journal import BACK, CUTOVER, ROLLBACK, Facts, Journal
+from polygon_fundamentals.cutover.journal import BACK, CUTOVER, OPEN, ROLLBACK, Facts, Journal
 from polygon_fundamentals.cutover.runner import (
     JournalReport,
     OperationReport,
@@ -52,18 +52,22 @@ def plan_of_cutover(
         LakeError, UsageError: it would be refused.
     """
     probed = _refuse_unable(lake, options)
-    left = journals.unfinished(lake)
+    left = journals.unfinished(lake, CUTOVER, ROLLBACK)
+    if left is None:
+        lake.refuse_lost_pointer()
+    parts = []
     if left is not None:
-        message = f"{left.operation} {left.id} was cut off; --execute finishes or undoes it"
-    elif leads_to(lake) is Generation.V2:
-        message = "the pointer leads to v2 already; nothing to do"
-    elif checklist.unmet:
-        message = (
+        parts.append(f"{left.operation} {left.id} was cut off; --execute finishes or undoes it")
+    if leads_to(lake) is not Generation.V2 and checklist.unmet:
+        parts.append(
             f"not yet: {', '.join(checklist.unmet)} unmet (--force REASON overrides them); "
             "`polygon-fundamentals checklist` says how to meet them"
         )
-    else:
-        message = "ready; --execute carries it out"
+    elif left is None and leads_to(lake) is Generation.V2:
+        parts.append("the pointer leads to v2 already; nothing to do")
+    elif left is None:
+        parts.append("ready; --execute carries it out")
+    message = "; ".join(parts)
     journal = Journal(journals.folder(lake) / "plan", CUTOVER, "")
     with ExitStack() as locks:
         steps = Switch(lake, journal, Generation.V2, context, options, locks).cutover_steps()
@@ -102,9 +106,12 @@ def cutover(
 ) -> JournalReport:
     """Make v2 primary; report a failed step, which is put back, with its code.
 
+    The checklist is evaluated unless readers see v2 already. A rollback that was cut off after its
+    pointer had moved is finished first.
+
     Raises:
         LakeLockedError: another switch is under way.
-        AnswerIsNo: the checklist is unmet and nothing forces it.
+        AnswerIsNo: the checklist is unmet and nothing forces it, or that rollback fails again.
         LakeError, UsageError: refused; nothing was changed.
         HalfUndoneError: putting back failed too.
     """
@@ -170,9 +177,20 @@ def rollback(
                 if not changed and "silver_before" in before.facts:
                     facts["silver_after"] = before.facts["silver_before"]
             journal = Journal.begin(lake, ROLLBACK, _as_texts(options), context.clock, facts)
+        return _rolled_back(lake, journal, context, options)
+
+
+def _rolled_back(
+    lake: Lake, journal: Journal, context: SwitchContext, options: Options
+) -> JournalReport:
+    """Carry out the steps of a rollback, those that were carried out before too."""
+    with _interrupted_in_words(lake), ExitStack() as locks:
         switch = Switch(lake, journal, Generation.V1, context, options, locks)
-        with _interrupted_in_words(lake):
-            return _report(lake, journal, run_steps(journal, switch.rollback_steps(), context))
+        report = _report(lake, journal, run_steps(journal, switch.rollback_steps(), context))
+    if report.state == OPEN and switch.has_moved():
+        message = f"readers see {Generation.V1}, but the rollback is {report.message}"
+        return replace(report, message=message, exit_code=AnswerIsNo.exit_code)
+    return report
 
 
 @contextmanager
@@ -193,10 +211,11 @@ def _as_texts(options: Options) -> dict[str, object]:
 def _to_go_on_with(
     lake: Lake, operation: str, context: SwitchContext, options: Options, locks: ExitStack
 ) -> Journal | None:
-    """Undo what was cut off; return what this operation is to go on with.
+    """Finish or undo what was cut off; return what this operation is to go on with.
 
-    It goes on only where the pointer had moved already. Before that the earlier checks may
-    be out of date, so everything is put back and begins anew.
+    What had not moved the pointer is put back, since its checks may be out of date, and begins
+    anew. A rollback that had moved it is finished, also before a cutover: readers come back to v2
+    by a whole cutover alone, with its checklist and its checks.
     """
     clear_leftovers(lake)
     left = journals.unfinished(lake, CUTOVER, ROLLBACK)
@@ -204,10 +223,19 @@ def _to_go_on_with(
         lake.refuse_lost_pointer()
         return None
     target = Generation.V2 if left.operation == CUTOVER else Generation.V1
+    switch = Switch(lake, left, target, context, options, locks)
+    if left.operation == ROLLBACK and switch.has_moved():
+        left.turn_forward()  # an earlier version put back what failed after the pointer, too
+        if operation == CUTOVER:
+            context.say("finishing the rollback that was cut off")
+            report = _rolled_back(lake, left, context, options)
+            if report.exit_code:
+                raise AnswerIsNo(report.message)
+            return None
+        return left
     forward = left.operation == operation and left.direction != BACK
     if forward and leads_to(lake) is target:
         return left
-    switch = Switch(lake, left, target, context, options, locks)
     steps = switch.cutover_steps() if left.operation == CUTOVER else switch.rollback_steps()
     if left.operation == CUTOVER:
         switch.lock()

@@ -86,9 +86,11 @@ def _ask(check: Check, lake: Lake, bronze: Path, silver: Path) -> Any:
             check=False,
             env=environment_with({f"FUNDAMENTALS_{k.upper()}": v for k, v in places.items()}),
         )
-    except FileNotFoundError as error:
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        reason = "was not found" if missing else f"cannot be run ({error.strerror})"
         raise UsageError(
-            f"check {check.name!r}: {command[0]} was not found; correct its command in "
+            f"check {check.name!r}: {command[0]} {reason}; correct its command in "
             "deployments/readers.toml"
         ) from error
     except subprocess.TimeoutExpired as error:

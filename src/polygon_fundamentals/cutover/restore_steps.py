@@ -14,7 +14,7 @@ from polygon_fundamentals.cutover.archive_steps import ArchiveSteps
 from polygon_fundamentals.cutover.context import SwitchContext
 from polygon_fundamentals.cutover.journal import Journal
 from polygon_fundamentals.cutover.originals import put_originals_back
-from polygon_fundamentals.cutover.runner import Step
+from polygon_fundamentals.cutover.runner import Step, always
 from polygon_fundamentals.lake import codec
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.lake.file_names import bucket_of, ticker_of_file
@@ -36,8 +36,10 @@ class Restore(ArchiveSteps):
             Step("check archive", self.check_archive),
             Step("extract", self.extract, self.drop_extracted),
             Step("into place", self.into_place),
-            Step("join later loads", self.join_later, stays=True),
-            Step("give up kept records", self.drop_archived, stays=True),
+            Step("join later loads", self.join_later, stays=always),
+            Step(
+                "give up kept records", self.drop_archived, stays=always, needs="join later loads"
+            ),
         ]
 
     def check_archive(self) -> str:

@@ -20,18 +20,29 @@ from polygon_fundamentals.errors import FundamentalsError, LakeError, as_fundame
 MAX_MESSAGE = 300
 
 
+def never() -> bool:
+    """The `stays` of a step that is put back."""
+    return False
+
+
+def always() -> bool:
+    """The `stays` of a step after which nothing is put back."""
+    return True
+
+
 @dataclass(frozen=True)
 class Step:
     """One step: what it does and how it is put back; both return what they did, in words.
 
-    If a step that `stays` fails or is interrupted, earlier steps are kept; the next call finishes
-    the operation.
+    If a step fails while `stays` returns True, nothing is put back: the steps after it follow, but
+    for one that `needs` it, by name, and the next call finishes the operation.
     """
 
     name: str
     do: Callable[[], str]
     undo: Callable[[], str] | None = None
-    stays: bool = False
+    stays: Callable[[], bool] = never
+    needs: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,7 +93,7 @@ def run_steps(journal: Journal, steps: Sequence[Step], context: SwitchContext) -
     """Carry out the steps, or go on putting them back; report those of this call.
 
     Where one fails, everything is put back and the report has the failed step's exit code; where
-    putting back fails too, or the step stays, it is 4 and the journal stays open. Ctrl-C is passed
+    putting back fails too, or a step stays, it is 4 and the journal stays open. Ctrl-C is passed
     on when that is done.
     """
     first = len(journal.steps)
@@ -98,24 +109,27 @@ def run_steps(journal: Journal, steps: Sequence[Step], context: SwitchContext) -
 
 
 def _run(journal: Journal, steps: Sequence[Step], context: SwitchContext) -> tuple[int, str]:
+    missing, reasons = set[str](), list[str]()
     try:
         if journal.direction == BACK:
             put_back(journal, steps, context)
             return 1, f"{journal.message} (everything was put back); run again"
         for step in steps:
+            if step.needs in missing:
+                missing.add(step.name)
+                continue
             try:
                 _carry_out(journal, step.name, step.do, context)
             except (Exception, KeyboardInterrupt) as error:
                 interrupted = isinstance(error, KeyboardInterrupt)
                 ours = FundamentalsError("interrupted") if interrupted else _as_ours(error)
                 reason = f"{step.name}: {ours}"
-                if step.stays and interrupted:
-                    raise
-                if step.stays:
-                    return 4, (
-                        f"{reason} (the steps before it stay done; run the same command again, "
-                        "which continues)"
-                    )
+                if step.stays():
+                    if interrupted:
+                        raise
+                    missing.add(step.name)
+                    reasons.append(reason)
+                    continue
                 journal.turn_back(reason)
                 put_back(journal, steps, context)
                 if interrupted:
@@ -123,6 +137,11 @@ def _run(journal: Journal, steps: Sequence[Step], context: SwitchContext) -> tup
                 return ours.exit_code, f"{reason} (everything was put back)"
     except HalfUndoneError as error:
         return error.exit_code, str(error)
+    if reasons:
+        return HalfUndoneError.exit_code, (
+            f"not finished: {'; '.join(reasons)} (what was done stays; run the same command again, "
+            "which continues)"
+        )
     _close(journal, DONE, "done", context)
     return 0, ""
 

@@ -6,8 +6,8 @@ import time
 
 from polygon_fundamentals.cutover.context import V1_DEPLOYMENTS, Options, SwitchContext
 from polygon_fundamentals.cutover.journal import Journal
-from polygon_fundamentals.cutover.schedules import with_active
-from polygon_fundamentals.errors import FundamentalsError, LakeLockedError
+from polygon_fundamentals.cutover.schedules import NoSchedules, with_active
+from polygon_fundamentals.errors import FundamentalsError, LakeLockedError, UsageError
 
 LOOK_AGAIN_SECONDS = 0.5
 
@@ -34,6 +34,7 @@ class ScheduleSteps:
     def try_to_record(self) -> str:
         """Note what the schedules are, where the server answers; it is asked again at the end."""
         try:
+            self._refuse_without_server()
             return self.record()
         except FundamentalsError as error:
             return f"not yet: {error}"
@@ -71,7 +72,11 @@ class ScheduleSteps:
         """Make the schedules what they were before the cutover.
 
         A cleanup since may have retired their deployments, whose schedules then start nothing.
+
+        Raises:
+            UsageError: the cutover switched schedules of a server, and none is configured now.
         """
+        self._refuse_without_server()
         wanted = self.facts.get("schedules_before_cutover")
         if wanted is not None:
             self.record()
@@ -83,6 +88,19 @@ class ScheduleSteps:
             return f"skipped: {self.context.schedules.why_none}{words}"
         self.context.schedules.apply(wanted)
         return f"active now: {self._active()}{words}"
+
+    def _refuse_without_server(self) -> None:
+        schedules = self.context.schedules
+        if (
+            self.facts.get("schedules_before_cutover")
+            and isinstance(schedules, NoSchedules)
+            and not schedules.left_alone
+        ):
+            raise UsageError(
+                "the cutover switched schedules of a Prefect server, and none is configured now: "
+                "set PREFECT_API_URL to that server; where it is gone for good, move "
+                f"{self.journal.path} away instead"
+            )
 
     def _active(self) -> str:
         """Return in words what is active, as the server now has it."""

@@ -52,9 +52,13 @@ class Schedules(Protocol):
 
 @dataclass(frozen=True)
 class NoSchedules:
-    """There are no schedules to switch: nothing to wait for but the lake's lock."""
+    """There are no schedules to switch: nothing to wait for but the lake's lock.
+
+    `left_alone`: the server's are to stay as they are, since the lake is a copy.
+    """
 
     why_none: str = "no server is configured; cron lines are yours to change"
+    left_alone: bool = False
 
     def recorded(self) -> Recorded | None:
         """Return None: no server is configured."""

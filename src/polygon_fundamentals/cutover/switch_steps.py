@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from polygon_fundamentals.cutover import companions, reader_checks
 from polygon_fundamentals.cutover.context import Options, SwitchContext
 from polygon_fundamentals.cutover.journal import Journal
+from polygon_fundamentals.cutover.reader_checks import SHOWN, Check
 from polygon_fundamentals.cutover.runner import Step
 from polygon_fundamentals.cutover.schedule_steps import LOOK_AGAIN_SECONDS, ScheduleSteps
-from polygon_fundamentals.errors import AnswerIsNo, LakeError
+from polygon_fundamentals.cutover.silver_steps import SilverSteps
+from polygon_fundamentals.errors import AnswerIsNo, FundamentalsError, LakeError
 from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER, Lake
 from polygon_fundamentals.lake.pointer import adopt, leads_to, point_to
 from polygon_fundamentals.lake.silver_files import link_of
@@ -42,6 +46,7 @@ class Switch:
         self.context, self.options, self.locks = context, options, locks
         self.facts = journal.facts
         self.schedules = ScheduleSteps(journal, context, options)
+        self.silver = SilverSteps(lake, journal, target, context)
 
     @property
     def _folder(self) -> Path:
@@ -57,12 +62,12 @@ class Switch:
             Step("wait for running jobs", self.schedules.wait),
             Step("lock", self.lock),
             Step("adopt pointer", self.adopt),
-            Step("build silver", self.build_silver),
+            Step("build silver", self.silver.build),
             Step("readers' checks", self.check_candidate),
             Step("hold again", self.hold_again),
             *self._companion_steps(),
             Step("move pointer", self.move_pointer, self.move_pointer_back),
-            Step("move silver", self.move_silver, self.move_silver_back),
+            Step("move silver", self.silver.move, self.silver.move_back),
             Step("verify", self.verify),
             Step("resume schedules", self.schedules.resume),
         ]
@@ -71,27 +76,27 @@ class Switch:
         """Return the steps from v2 to v1.
 
         Writers are not waited for: once the pointer is a link, each generation's writers
-        write to its own folder, wherever it leads. The pointer comes before silver, which may
-        have to be built where the build of before the cutover is gone. Readers go back even
-        where the server does not answer, or only after minutes: it is asked last, and what was
-        done before stays.
+        write to its own folder, wherever it leads. The pointer comes first, and once it leads to
+        v1 nothing puts it back: silver may have to be built, readers' checks may fail, and the
+        server, which is asked last, may not answer for minutes.
         """
-        return [
+        steps = [
             Step("check", lambda: str(self.facts["checked"])),
             Step("adopt pointer", self.adopt),
             *self._companion_steps(),
             Step("move pointer", self.move_pointer, self.move_pointer_back),
-            Step("find silver", self.build_silver),
-            Step("move silver", self.move_silver, self.move_silver_back),
-            Step("verify", self.verify_rollback),
-            Step(
-                "record schedules",
-                self.schedules.try_to_record,
-                self.schedules.put_back,
-                stays=True,
-            ),
-            Step("schedules as they were", self.schedules.before_cutover, stays=True),
+            Step("find silver", self.silver.find),
+            Step("move silver", self.silver.move, self.silver.move_back, needs="find silver"),
+            Step("verify", self.verify_rollback, needs="move silver"),
+            Step("record schedules", self.schedules.try_to_record, self.schedules.put_back),
+            Step("schedules as they were", self.schedules.before_cutover),
         ]
+        return [replace(step, stays=self.has_moved) for step in steps]
+
+    def has_moved(self) -> bool:
+        """Return whether the pointer is a link to the target, be its folder there or not."""
+        pointer = self.lake.pointer
+        return pointer.is_symlink() and Path(os.readlink(pointer)).name == self._folder.name
 
     def _companion_steps(self) -> list[Step]:
         """Return the step for what else lies in v1's or v2's folder, where something does."""
@@ -122,18 +127,21 @@ class Switch:
         return f"waited for {time.monotonic() - started:.0f} s" if waited else _NO_WAIT
 
     def hold_again(self) -> str:
-        """Wait where the postpone file is there again; loads go on meanwhile.
+        """Wait where the postpone file is there again; loads go on meanwhile, v1's too.
 
         They may change the data behind silver and the readers' checks, so both are done again.
         """
         words = _NO_WAIT
         while self._postponed():
             self.locks.close()
+            self.schedules.put_back()
             words = self.hold()
+            self.schedules.pause()
+            self.schedules.wait()
             self.lock()
             for fact in ("silver_before", "silver_after", "answers"):
                 self.facts.pop(fact, None)  # type: ignore[misc]  # no key of `Facts` is required
-            self.build_silver()
+            self.silver.build()
             self.check_candidate()
         return words
 
@@ -161,39 +169,6 @@ class Switch:
             return "v1's folder became a link"
         return "skipped: the lake has no v1" if before is None else "the pointer was a link already"
 
-    def build_silver(self) -> str:
-        """Find or build silver of both sides, and compare their schemas."""
-        other = Generation.V1 if self.target is Generation.V2 else Generation.V2
-        silver = self.context.silver
-        if "silver_before" not in self.facts:
-            build = links.linked_build(self.lake)
-            if build is None or not links.build_named(self.lake, build.name).is_dir():
-                build = silver.build(self.lake, other)
-            self.journal.note({"silver_before": build.name})
-        before = self._silver_before
-        if "silver_after" not in self.facts or not self._silver_after.is_dir():
-            self.facts["silver_after"] = silver.build(self.lake, self.target).name
-            self.journal.write()
-        after = self._silver_after
-        texts = [links.schema_text(build) for build in (before, after)]
-        # Where v1 holds nothing, there is nothing to compare with.
-        same = texts[0] is None or texts[0] == texts[1]
-        self.facts["schema_same"] = same
-        if not same and self.target is Generation.V2:
-            raise AnswerIsNo(
-                f"silver from {self.target} has another schema than {before.name}; build both "
-                "with this version (`polygon-fundamentals silver`), then run again"
-            )
-        return f"{after.name} beside {before.name}, the same schema"
-
-    @property
-    def _silver_before(self) -> Path:
-        return links.build_named(self.lake, self.facts["silver_before"])
-
-    @property
-    def _silver_after(self) -> Path:
-        return links.build_named(self.lake, self.facts["silver_after"])
-
     def check_candidate(self) -> str:
         """Run the readers' checks on the present and on the new generation.
 
@@ -204,9 +179,9 @@ class Switch:
         if "answers" not in self.facts:
             bronze = Path(os.path.realpath(self.lake.pointer))
             asked = checks if bronze.exists() else ()  # a lake without v1 has no answers before
-            answers = reader_checks.answers(asked, self.lake, bronze, self._silver_before)
+            answers = reader_checks.answers(asked, self.lake, bronze, self.silver.before)
             self.journal.note({"answers": answers})
-        after = self._silver_after
+        after = self.silver.after
         answers = reader_checks.answers(checks, self.lake, self._folder, after)
         if self.target is Generation.V2:
             compared = reader_checks.figures(checks, self.facts["answers"], answers)
@@ -239,22 +214,6 @@ class Switch:
             point_to(self.lake, Generation(before), self.context.on_reached)
         return f"leads to {before} again"
 
-    def move_silver(self) -> str:
-        """Make silver's link lead to the target's build."""
-        build = links.link_to(self.lake, self._silver_after, self.context.on_reached)
-        return f"leads to {build.name}"
-
-    def move_silver_back(self) -> str:
-        """Make silver's link lead where it led."""
-        if "silver_before" not in self.facts:
-            return "it was not moved"
-        before = self._silver_before
-        if not before.is_dir():  # cut off for so long that a later build cleared it away
-            other = Generation.V1 if self.target is Generation.V2 else Generation.V2
-            before = self.context.silver.build(self.lake, other)
-        build = links.link_to(self.lake, before, self.context.on_reached)
-        return f"leads to {build.name} again"
-
     def verify(self) -> str:
         """Check through the pointer and silver's link, as readers see them.
 
@@ -263,27 +222,41 @@ class Switch:
             LakeError: one of them does not lead where it should.
         """
         self._verify_links()
-        answers = self._answers_through_links()
+        answers = self._answers_through_links(self.context.checks)
         return reader_checks.refuse_differences(
             self.context.checks, self.facts["answers"], answers, "the pointer"
         )
 
     def verify_rollback(self) -> str:
-        """Check the links, and tell whether the answers are those of before the cutover."""
-        self._verify_links()
-        answers = self._answers_through_links()
-        before = self.facts.get("answers_before_cutover", {})
-        lines = reader_checks.differences(self.context.checks, before, answers)
-        self.facts["answers_differ"] = lines
-        if lines:
-            return f"{len(lines)} answers differ from before the cutover: {'; '.join(lines[:3])}"
-        compared = reader_checks.figures(self.context.checks, before, answers)
-        agreement = reader_checks.agreement(self.context.checks, compared)
-        return f"compared with before the cutover: {agreement}"
+        """Check the links, and return whether the answers are those of before the cutover.
 
-    def _answers_through_links(self) -> reader_checks.Answers:
-        link = link_of(self.lake)
-        return reader_checks.answers(self.context.checks, self.lake, self.lake.pointer, link)
+        Raises:
+            AnswerIsNo: a readers' check did not answer.
+            LakeError: a link does not lead where it should.
+        """
+        self._verify_links()
+        answers, failed = reader_checks.Answers(), list[str]()
+        for check in self.context.checks:
+            try:
+                answers |= self._answers_through_links([check])
+            except FundamentalsError as error:
+                failed.append(str(error))
+        checks = [check for check in self.context.checks if check.name in answers]
+        before = self.facts.get("answers_before_cutover", {})
+        lines = reader_checks.differences(checks, before, answers)
+        self.facts["answers_differ"] = lines
+        words = f"{len(lines)} answers differ from before the cutover: {'; '.join(lines[:SHOWN])}"
+        if not lines:
+            compared = reader_checks.figures(checks, before, answers)
+            agreement = reader_checks.agreement(checks, compared)
+            words = f"compared with before the cutover: {agreement}"
+        failed += [self.context.checks_error] if self.context.checks_error else []
+        if failed:
+            raise AnswerIsNo("; ".join((*failed, words)))
+        return words
+
+    def _answers_through_links(self, checks: Sequence[Check]) -> reader_checks.Answers:
+        return reader_checks.answers(checks, self.lake, self.lake.pointer, link_of(self.lake))
 
     def _verify_links(self) -> None:
         if leads_to(self.lake) is not self.target:
@@ -292,6 +265,6 @@ class Switch:
             through, own = self.lake.pointer / statement, self._folder / statement
             if own.is_dir() and sorted(os.listdir(through)) != sorted(os.listdir(own)):
                 raise LakeError(f"{through} does not show what {own} holds")
-        wanted = self._silver_after
+        wanted = self.silver.after
         if not links.leads_to_or_past(self.lake, wanted):
             raise LakeError(f"{link_of(self.lake)} does not lead to {wanted}")

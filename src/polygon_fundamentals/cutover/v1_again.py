@@ -69,9 +69,10 @@ def refuse_rollback(lake: Lake, v1_days: Sequence[date], today: date, accept_sta
         now = journals.now()
         endpoint = v1_endpoint(ledger.read_entries(lake, now - LEDGER_DAYS)[0], now)
         remedy = "fill them with `rollback --delayed`, or take v1 as it is with --accept-stale"
-        if endpoint.state == "frozen":
+        if endpoint.retired:
+            since = f" since {endpoint.since}" if endpoint.since else ""
             remedy = (
-                f"its endpoint is retired since {endpoint.since}, so they cannot be filled; take "
+                f"its endpoint is retired{since}, so they cannot be filled; take "
                 "v1 as it is with --accept-stale, or give old readers v2's records in v1's form: "
                 "`polygon-fundamentals export --shape v1 --continue-v1 --output DIR`"
             )

@@ -12,7 +12,9 @@ import pytest
 from polygon_fundamentals.cutover import checksums
 from polygon_fundamentals.cutover import journal as journals
 from polygon_fundamentals.cutover.archiving import plan_of_cleanup, plan_of_restore, restore
+from polygon_fundamentals.cutover.checklist import Checklist
 from polygon_fundamentals.cutover.drill import drill
+from polygon_fundamentals.cutover.operations import plan_of_cutover
 from polygon_fundamentals.cutover.retention import Retention
 from polygon_fundamentals.errors import DamagedFileError, LakeError, UsageError
 from polygon_fundamentals.lake import Lake
@@ -21,6 +23,7 @@ from polygon_fundamentals.statements import Generation, Statement
 from tests.builders.damage import flip_a_bit
 from tests.cutover_world import (
     LATER,
+    QUICK,
     TODAY,
     at_later,
     context,
@@ -171,6 +174,8 @@ def test_a_lost_pointer_is_told_with_its_remedy(
     for operation in ("cutover", "rollback", "cleanup", "restore"):
         with pytest.raises(LakeError, match=words):
             run(switched, operation, checks=())
+    with pytest.raises(LakeError, match=words):
+        plan_of_cutover(switched, Checklist(), context(switched), QUICK)
     with pytest.raises(LakeError, match=words):
         drill(switched, context(switched, checks=()), TODAY)
     shutil.rmtree(switched.pointer, ignore_errors=True)

@@ -122,7 +122,7 @@ class Down(FakeSchedules):
 def test_a_rollback_that_goes_on_leaves_silver_that_was_built_since(lake: Lake) -> None:
     copied(lake, switch_over)
     found = switch(lake, "rollback", schedules=Down(lake.root / "schedules.json"))
-    assert (found["exit_code"], found["state"]) == (4, "open")
+    assert (found["exit_code"], found["state"]) == (1, "open")
     load_q4(lake, Generation.V1)
     silver.build(lake)
     assert readers_see(lake) == ({"v1"}, ALL_ENDS)
@@ -151,6 +151,8 @@ def test_a_cutover_that_goes_on_leaves_silver_that_was_built_since(lake: Lake) -
 
 def test_loads_go_on_while_the_switch_is_held_again(lake: Lake, tmp_path: Path) -> None:
     hold, said = tmp_path / "hold", list[str]()
+    schedules = FakeSchedules(lake.root / "schedules.json")
+    active = [schedules.active()]
 
     def held_again(name: str) -> None:
         if name == "after readers' checks":
@@ -158,6 +160,7 @@ def test_loads_go_on_while_the_switch_is_held_again(lake: Lake, tmp_path: Path) 
 
     def load_meanwhile(text: str) -> None:
         said.append(text)
+        active.append(schedules.active())
         with shared(lake.lock("writers"), 0):
             load_q4(lake, Generation.V2)
         hold.unlink()
@@ -171,6 +174,8 @@ def test_loads_go_on_while_the_switch_is_held_again(lake: Lake, tmp_path: Path) 
         options,
     )
     assert (found.exit_code, said) == (0, [f"waiting while {hold} exists; remove it to continue"])
+    assert active[0] == active[1] == {"v1": True, "v2": False, "both": True}
+    assert schedules.active() == {"v1": False, "v2": True, "both": False}
     assert readers_see(lake) == ({"v2"}, ALL_ENDS)
 
 
