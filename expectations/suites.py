@@ -217,8 +217,10 @@ def _labels(tolerances: Tolerances) -> Iterator[Expectation]:
         rule,
         "v2 gives a period the fiscal year, quarter and end that v1 gives it, in at least "
         f"{1 - rule.limit:.0%} of each company's quarters and years, of the newest four of them, "
-        "and of the newest of all companies together. Readers that choose periods by fiscal year "
-        "and quarter would otherwise get other periods.",
+        "and of the newest of all companies together. Of twelve months only the end is compared, "
+        "since v1 does not label them. Readers that choose periods by fiscal year and quarter, or "
+        f"by their end, would otherwise get other periods. Fewer than {HABIT} periods are not "
+        "judged.",
         limit=rule.limit,
     )
 

@@ -14,6 +14,7 @@ from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.read import repeated_rows
 from polygon_fundamentals.periods.companies import company_keys
 from polygon_fundamentals.periods.current import period_keys
+from polygon_fundamentals.periods.match import nearest_ends
 from polygon_fundamentals.statements import Generation
 
 _KEY = ["company", "timeframe", "period_end"]
@@ -59,4 +60,6 @@ def _first(v1: pa.Table, ciks: Mapping[str, str]) -> pd.Series[pd.Timestamp]:
 
 
 def _at(first: pd.Series[pd.Timestamp], wanted: pd.DataFrame) -> pd.Series[pd.Timestamp]:
-    return wanted.join(first, on=_KEY)["filed"]
+    """The first filing of each wanted period, which v1 may date some days otherwise."""
+    ends = nearest_ends(wanted, first.index.to_frame(index=False))
+    return wanted.assign(period_end=ends).join(first, on=_KEY)["filed"]

@@ -23,14 +23,16 @@ def fiscal_labels(seen: pd.DataFrame) -> pd.DataFrame:
 
     `seen` as in `StatementParity`. The sets are those of `periods`: all of a company and timeframe,
     the newest four of these, and the newest of each company together. Only periods that both
-    generations have count, and of them those that v1 labels with a year and a quarter (or FY).
+    generations have count, and of them those that v1 labels with a year and a quarter (or FY), and
+    twelve months to any day, of which only the ends are compared: v1 has no label for them.
     Columns: ticker and cik (null for the companies together), timeframe, periods, labelled,
     differing, share_differing, and of the newest period that differs period_end, v2_period_end,
     v1_label, v2_label.
     """
-    labelled = (seen["state"] == PRESENT) & seen["v1_label"].notna()
-    rows = seen[labelled].sort_values("period_end", ignore_index=True)
-    rows["differs"] = rows["v1_label"] != rows["v2_label"]
+    judged = seen["v1_label"].notna() | (seen["timeframe"] == Timeframe.TTM.v1)
+    judged &= seen["state"] == PRESENT
+    rows = seen[judged].sort_values("period_end", ignore_index=True)
+    rows["differs"] = rows["v1_label"].notna() & (rows["v1_label"] != rows["v2_label"])
     rows["differs"] |= rows["period_end"] != rows["v2_period_end"]
     age = rows.groupby(_COMPANY, dropna=False).cumcount(ascending=False)
     newest = rows[age == 0].assign(ticker=None, cik=None).astype({"ticker": object, "cik": object})

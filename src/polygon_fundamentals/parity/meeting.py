@@ -17,7 +17,7 @@ from polygon_fundamentals.parity.paired import DOLLARS, Flags, Floats, Paired, P
 from polygon_fundamentals.periods.amounts import has_amounts
 from polygon_fundamentals.periods.companies import ticker_ciks
 from polygon_fundamentals.periods.current import current_rows, period_keys
-from polygon_fundamentals.periods.match import match_periods
+from polygon_fundamentals.periods.match import match_periods, nearest_ends
 from polygon_fundamentals.reference.tickers import ReferenceTicker
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -51,18 +51,21 @@ def without_empty_records(
     statement: Statement,
     reference: Mapping[str, ReferenceTicker],
 ) -> pa.Table:
-    """Return v2 without its records that have no amount, where v1's record of the period has one.
+    """Return v2 without its records that have no amount, where another of the period has one.
 
-    Silver ignores all records without amounts.
+    That is one of v1 or v2 that ends within ten days. Silver ignores all records without amounts.
     """
     empty = ~has_amounts(v2, Generation.V2, statement)
     if not empty.any():
         return v2
     ciks = ciks_of_both(v1, v2, reference)
-    filled = has_amounts(v1, Generation.V1, statement)
-    of_v1 = pd.MultiIndex.from_frame(period_keys(v1, Generation.V1, ciks)[filled])
-    of_v2 = pd.MultiIndex.from_frame(period_keys(v2, Generation.V2, ciks))
-    return v2.filter(pa.array(~(empty & of_v2.isin(of_v1))))
+    v1_keys, v2_keys = (
+        period_keys(table, generation, ciks)
+        for table, generation in ((v1, Generation.V1), (v2, Generation.V2))
+    )
+    filled = [v1_keys[has_amounts(v1, Generation.V1, statement)], v2_keys[~empty]]
+    told = nearest_ends(v2_keys, pd.concat(filled, ignore_index=True)).notna().to_numpy()
+    return v2.filter(pa.array(~(empty & told)))
 
 
 def meet(

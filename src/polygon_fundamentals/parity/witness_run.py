@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import NamedTuple
 
@@ -160,14 +160,24 @@ def _proofs(
     """Yield what is proven of each value that differs."""
     for (cik, v2_field, timeframe), line in lines.items():
         facts = known.get(cik)
-        differing = {end: claim for end, claim in line.items() if claim.v1 != claim.v2}
-        if facts is None or not differing:
+        if facts is None or all(claim.v1 == claim.v2 for claim in line.values()):
             continue
-        records = learn(facts, line.values())
-        for end, claim in differing.items():
+        dated = {end: _dated(facts, claim, end.date()) for end, claim in line.items()}
+        records = learn(facts, dated.values())
+        for end, claim in dated.items():
+            if claim.v1 == claim.v2:
+                continue
             proof = prove(facts, claim, records)
             if proof is not None:
                 yield ValueKey(cik, timeframe, end, v2_field), (claim, proof)
+
+
+def _dated(facts: CompanyFacts, claim: Claim, v1_end: date) -> Claim:
+    """The claim on the day of which there are facts: v2's, or v1's where v2's has none."""
+    of_v1 = claim.period._replace(end=v1_end)
+    if of_v1 == claim.period or facts.history(claim.period) or not facts.history(of_v1):
+        return claim
+    return replace(claim, period=of_v1)
 
 
 def kind_after(before: Kind, proof: Proof, v2_field: str) -> Kind | None:

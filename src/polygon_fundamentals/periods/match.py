@@ -73,18 +73,20 @@ def nearest_ends(periods: pd.DataFrame, others: pd.DataFrame) -> pd.Series[pd.Ti
     decides.
     """
     same = [name for name in others.columns if name != "period_end"]
-    wanted = periods[[*same, "period_end"]].assign(row=np.arange(len(periods)))
-    known = others.drop_duplicates().assign(nearest=others["period_end"])
+    both = pd.concat([periods[[*same, "period_end"]], others], ignore_index=True)
+    # One number for the other columns: whose texts may be of two types.
+    both["group"] = both.groupby(same, sort=False, dropna=False).ngroup()
+    both["row"] = np.arange(len(both))
+    wanted, known = both.iloc[: len(periods)], both.iloc[len(periods) :]
     left, right = (
         frame.dropna(subset="period_end").sort_values("period_end") for frame in (wanted, known)
     )
     met = pd.merge_asof(
-        left,
-        right,
+        left[["period_end", "group", "row"]],
+        right[["period_end", "group"]].assign(nearest=right["period_end"]),
         on="period_end",
-        by=same,
+        by="group",
         direction="nearest",
         tolerance=pd.Timedelta(days=SAME_PERIOD_DAYS),
     )
-    nearest = met.set_index("row")["nearest"].reindex(np.arange(len(periods)))
-    return nearest.set_axis(periods.index)
+    return met.set_index("row")["nearest"].reindex(wanted["row"]).set_axis(periods.index)

@@ -193,6 +193,18 @@ def test_a_second_record_of_v2_some_days_off_is_a_double(end: str, doubled: int)
     assert (len(extra), int(rule._broken(extra).sum())) == (1, doubled)
 
 
+@pytest.mark.parametrize("end", ["2024-04-03", "2024-03-31"])
+def test_an_empty_record_some_days_off_is_no_period(end: str) -> None:
+    line, field = OTHER[IS]
+    empty = {"basic_shares_outstanding": 5.0, "period_end": end, "fiscal_quarter": 2}
+    result = compared(IS, [{line: 7.0}], [{field: 7.0}, empty])
+    assert result.seen["state"].tolist() == ["present"]
+    assert result.values.empty
+    assert compared(IS, [], [{field: 7.0}, empty]).seen["state"].tolist() == ["extra"]
+    # v2 says nothing of the period but when it ends.
+    assert compared(IS, [{line: 7.0}], [empty]).seen["state"].tolist() == ["company_absent"]
+
+
 INCOME = "income_statement."
 RECORDS: dict[str, tuple[Statement, dict[str, Any], dict[str, Any], dict[str, str]]] = {
     "a bank": (

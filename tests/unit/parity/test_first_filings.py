@@ -25,10 +25,10 @@ V1, V2, BS = Generation.V1, Generation.V2, Statement.BALANCE_SHEETS
 ASSETS = {"value": 100.0, "unit": "USD", "label": "Assets", "order": 100}
 
 
-def v1_filed(day: str | None) -> dict[str, object]:
+def v1_filed(day: str | None, end: str = "2024-03-31") -> dict[str, object]:
     """The same period as `v2_balance`, as v1 tells it."""
     return {
-        "cik": "0000000001", "tickers": ["ABC"], "company_name": "ABC", "end_date": "2024-03-31",
+        "cik": "0000000001", "tickers": ["ABC"], "company_name": "ABC", "end_date": end,
         "filing_date": day, "fiscal_year": "2024", "fiscal_period": "Q1", "timeframe": "quarterly",
         "financials": {"balance_sheet": {"assets": ASSETS}},
     }  # fmt: skip
@@ -58,6 +58,13 @@ def test_no_filing_is_older_than_v1s_first(lake: Lake, v2_date: str, expected: l
     put(lake, V1, v1_filed("2024-05-10"), "2026-10-01T12:00")
     put(lake, V2, v2_balance(v2_date, 130.0), "2026-10-02T12:00")
     assert broken(lake) == expected
+
+
+@pytest.mark.parametrize("end", ["2024-03-30", "2024-04-04"])
+def test_a_period_that_v1_dates_some_days_otherwise_counts(lake: Lake, end: str) -> None:
+    put(lake, V1, v1_filed("2024-05-10", end), "2026-10-01T12:00")
+    put(lake, V2, v2_balance("2024-04-05", 130.0), "2026-10-02T12:00")
+    assert broken(lake) == ["2024-05-10"]
 
 
 def test_the_original_counts_after_its_amendment_took_its_place(lake: Lake) -> None:

@@ -19,29 +19,37 @@ from tests.unit.parity.tables import v1_table, v2_table
 
 TOLERANCES = load_tolerances(TOLERANCES_FILE)
 INCOME = Statement.INCOME_STATEMENTS
+TTM = "trailing_twelve_months"
 ENDS = ("03-31", "06-30", "09-30", "12-31")
 QUARTERS = [(year, quarter) for year in (2023, 2024, 2025) for quarter in (1, 2, 3, 4)]
 Label = tuple[int | None, int | None]
 
 
 def broken(
-    label: Callable[[int, int, int], Label], companies: int = 3, day_off: Collection[int] = ()
+    label: Callable[[int, int, int], Label],
+    companies: int = 3,
+    day_off: Collection[int] = (),
+    *,
+    twelve_months: bool = False,
 ) -> list[str]:
     """The sets of periods that break the rule where v2 labels quarters so.
 
-    v2 dates those whose numbers are in `day_off` a day early.
+    v2 dates those whose numbers are in `day_off` a day early. With `twelve_months` the records are
+    of the twelve months to each quarter's end.
     """
+    lengths = [{"timeframe": "ttm", "fiscal_period": "TTM"}, {"timeframe": TTM}]
+    of_v1, of_v2 = lengths if twelve_months else ({}, {})
     v1, v2 = [], []
     for company in range(companies):
         who = {"ticker": f"T{company}", "tickers": [f"T{company}"], "cik": f"{company:010}"}
         for number, (year, quarter) in enumerate(QUARTERS):
             end, revenue = f"{year}-{ENDS[quarter - 1]}", 1e6 * (number + company + 1)
             labelled = {"fiscal_year": str(year), "fiscal_period": f"Q{quarter}"}
-            v1.append(who | labelled | {"end_date": end, "revenues": revenue})
+            v1.append(who | labelled | of_v1 | {"end_date": end, "revenues": revenue})
             fiscal_year, fiscal_quarter = label(year, quarter, number)
             labels = {"fiscal_year": fiscal_year, "fiscal_quarter": fiscal_quarter}
             early = str(date.fromisoformat(end) - timedelta(days=number in day_off))
-            v2.append(who | labels | {"period_end": early, "revenue": revenue})
+            v2.append(who | labels | of_v2 | {"period_end": early, "revenue": revenue})
     tables = v1_table(INCOME, v1), v2_table(INCOME, v2)
     rows = fiscal_labels(compare_statement(*tables, INCOME, TOLERANCES, {}).seen)
     rule = ExpectFiscalLabelsToBeV1s(limit=TOLERANCES.rules.fiscal_labels.limit, at_most=0)
@@ -74,6 +82,16 @@ def test_dates_that_are_not_v1s() -> None:
     as_v1 = lambda y, q, n: (y, q)  # noqa: E731
     assert broken(as_v1, day_off=[3, 7, 8]) == []
     assert broken(as_v1, day_off=range(12)) == [ALL] * 3 + [NEWEST] * 3 + [EVERYONE]
+
+
+def next_one(year: int, quarter: int, number: int) -> Label:
+    return one_on(year, quarter)
+
+
+def test_of_twelve_months_the_dates_alone_are_compared() -> None:
+    assert broken(next_one, day_off=[3, 7, 8], twelve_months=True) == []
+    every = broken(next_one, day_off=range(12), twelve_months=True)
+    assert every == [ALL] * 3 + [NEWEST] * 3 + [EVERYONE]
 
 
 def test_one_company_with_a_stray_label_is_no_market() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from functools import cache
 
+import pandas as pd
 import pytest
 
 from polygon_fundamentals.parity.kinds import Kind
@@ -22,7 +23,7 @@ from polygon_fundamentals.parity.witness_facts import (
     Period,
     duration_of,
 )
-from polygon_fundamentals.parity.witness_run import link
+from polygon_fundamentals.parity.witness_run import _proofs, link
 from polygon_fundamentals.parity.witnesses import (
     Claim,
     SignedConcept,
@@ -113,6 +114,21 @@ def test_recorded_changes_are_what_their_filings_say(
     assert proof.v2_fact.form == form
     assert proof.v1_fact.accession in proof.detail
     assert proof.v2_fact.accession in proof.detail
+
+
+def test_a_date_of_v2_that_no_filing_has_is_proven_on_v1s() -> None:
+    facts, some = facts_of("AAPL"), cases_of("AAPL")["total_current_liabilities", INSTANT]
+    for days in (0, 2):
+        line = {
+            pd.Timestamp(period.end): replace(
+                claim, period=period._replace(end=period.end + timedelta(days))
+            )
+            for claim, period in ((case.claim, case.claim.period) for case in some)
+        }
+        lines = {(facts.cik, "total_current_liabilities", "quarterly"): line}
+        proofs = _proofs(lines, {facts.cik: facts})
+        kinds = {key.period_end: proof.kind for key, (_, proof) in proofs}
+        assert kinds[pd.Timestamp(2018, 9, 29)] is Kind.RESTATED_PROVEN
 
 
 def test_a_value_that_later_filings_took_back_proves_nothing() -> None:
