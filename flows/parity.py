@@ -26,6 +26,7 @@ from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.processes import give_large_blocks_back
 from polygon_fundamentals.ledger.v1_endpoint import LEDGER_DAYS, v1_endpoint
+from polygon_fundamentals.parity.coverage import expect_every_statement
 from polygon_fundamentals.parity.findings import StatementFindings
 from polygon_fundamentals.parity.run import (
     names_found_missing,
@@ -177,6 +178,7 @@ def _compared(spec: RunSpec, chosen: list[str] | None, lacking: Sequence[str], d
         known = look_up([*lacking, *unasked])
         drop_work(where, spec.run)
         compare_statements(spec, chosen, known.tickers, day)
+    expect_every_statement(findings)
     return known
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from polygon_fundamentals.parity.findings import StatementFindings, writing
 from polygon_fundamentals.parity.kinds import Kind
+from polygon_fundamentals.parity.totals import PRESENT
 from polygon_fundamentals.reference.tickers import ReferenceTicker, company_name
 
 
@@ -84,3 +86,24 @@ def missing_from_v2(
     )
     columns = ["company", "ticker", "kind", "detail", "periods"]
     return rows[columns].sort_values(["company", "ticker"], ignore_index=True)
+
+
+def expect_every_statement(all_findings: Sequence[StatementFindings]) -> None:
+    """Call missing what is delisted in one statement, where v2 has the company in another.
+
+    That v2 covers listed companies only is then no reason. Writes `tickers` of the findings, not
+    of the cache: a comparison knows one statement.
+    """
+    tables = [findings.table("tickers") for findings in all_findings]
+    frames = [table.to_pandas() for table in tables]
+    companies = [frame["cik"].fillna(frame["ticker"]) for frame in frames]
+    in_v2 = [frame["kind"].isin([PRESENT, Kind.RENAMED.value]) for frame in frames]
+    covered = {name for names, rows in zip(companies, in_v2, strict=True) for name in names[rows]}
+    for findings, table, frame, names in zip(all_findings, tables, frames, companies, strict=True):
+        lost = names.isin(covered) & (frame["kind"] == Kind.DELISTED.value)
+        if lost.any():
+            frame.loc[lost, "kind"] = Kind.MISSING.value
+            frame.loc[lost, "detail"] = "delisted, but v2 has other statements of the company"
+            changed = pa.Table.from_pandas(frame, table.schema, preserve_index=False)
+            with writing(findings.folder) as writer:
+                writer.add("tickers", changed)

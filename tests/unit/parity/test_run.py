@@ -19,6 +19,7 @@ from polygon_fundamentals.lake.listing import by_bucket, states
 from polygon_fundamentals.parity import findings as found_tables
 from polygon_fundamentals.parity import plan as parity_plan
 from polygon_fundamentals.parity.company_values import company_values
+from polygon_fundamentals.parity.coverage import expect_every_statement
 from polygon_fundamentals.parity.findings import NAMES, StatementFindings
 from polygon_fundamentals.parity.plan import Question
 from polygon_fundamentals.parity.run import (
@@ -186,6 +187,23 @@ def test_what_is_known_of_a_ticker_changes_its_result(mine: Lake) -> None:
     assert before.set_index("ticker")["kind"][ticker] == "missing"
     assert kinds[ticker] == "delisted"
     assert after.tickers_compared_anew < len(v1_tickers(mine))
+
+
+def test_a_statement_that_v2_lost_of_a_delisted_company_is_missing(mine: Lake) -> None:
+    """v2 covers listed companies only, but it covers this one: it has the other statements."""
+    ticker = v1_tickers(mine)[0]
+    change_rows(mine, Generation.V2, CF, lambda t: t.slice(0, 0), ticker)
+    company = company_name(next(iter(companies_of(mine, Generation.V1)[ticker])))
+    gone: dict[str, ReferenceTicker] = {
+        name: {"active": False, "cik": None} for name in (ticker, company)
+    }
+    question = Question(TOLERANCES, (), gone, QUESTION.today)
+    for left, kind in ((list(Statement), "missing"), ([CF], "delisted")):
+        findings = [comparison(mine, statement, question).findings for statement in left]
+        expect_every_statement(findings)
+        tickers = findings[left.index(CF)].frame("tickers").set_index("ticker")
+        assert tickers["kind"][ticker] == kind
+        assert set(tickers["kind"].drop(ticker)) == {"present"}
 
 
 def test_a_symbol_that_passed_to_another_company_is_looked_up(mine: Lake) -> None:
