@@ -153,6 +153,12 @@ def _v2_records(tolerances: Tolerances) -> Iterator[Expectation]:
                 identity=name,
             )
     yield from _each(
+        rules.ExpectEveryV2RecordToHaveAFilingDate,
+        tolerances.rules.undated_filings,
+        "Each record of v2 names the day of its filing. Of a record without it nothing says since "
+        "when its figures are known, and no other rule on filing dates judges it.",
+    )
+    yield from _each(
         rules.ExpectNoFilingDateInTheFuture,
         tolerances.rules.future_filings,
         "A date after the day of the run (in New York) cannot be true: backtests would look ahead.",

@@ -172,6 +172,17 @@ class ExpectV2IdentityToHold(ParityRule):
         return rows["remainder"] != 0
 
 
+class ExpectEveryV2RecordToHaveAFilingDate(ParityRule):
+    """Every record says when it was filed."""
+
+    title: ClassVar[str] = "Every v2 record has a filing date"
+    noun: ClassVar[str] = "records of v2"
+    shown: ClassVar[tuple[str, ...]] = (*CASE, "v1_first_filing")
+
+    def _broken(self, rows: pd.DataFrame) -> Flags:
+        return rows["filing_date"].isna()
+
+
 class ExpectNoFilingDateInTheFuture(ParityRule):
     """No record claims to be filed later than the day of the run."""
 

@@ -107,6 +107,10 @@ def break_identity(lake: Lake) -> None:
     change_rows(lake, V2, CF, change, first_only=True)
 
 
+def file_on_no_day(lake: Lake) -> None:
+    change_rows(lake, V2, CF, set_column("filing_date", lambda t: [None] * len(t)), first_only=True)
+
+
 def file_tomorrow(lake: Lake) -> None:
     day = today_in_new_york() + timedelta(days=1)
     change_rows(lake, V2, CF, set_column("filing_date", lambda t: [day] * len(t)), first_only=True)
@@ -191,6 +195,7 @@ BREAKS: list[tuple[type, Callable[[Lake], None], str, int]] = [
     (rules.ExpectRecordKeyToBeUnique, second_content(V2, "dividends", -4.25), "v2", 2),
     (rules.ExpectV2FileToBeFlat, nest, "", 1),
     (rules.ExpectV2IdentityToHold, break_identity, "change in cash = its flows", 1),
+    (rules.ExpectEveryV2RecordToHaveAFilingDate, file_on_no_day, "", 1),
     (rules.ExpectNoFilingDateInTheFuture, file_tomorrow, "", 1),
     (rules.ExpectNoFilingBeforeItsPeriodEnds, file_before_the_end, "", 1),
     (rules.ExpectNoFilingBeforeV1s, file_before_v1, "", 1),

@@ -127,6 +127,7 @@ class Rules(_Frozen):
     unique_keys: Rule
     flat_files: Rule
     identities: Rule
+    undated_filings: Rule
     future_filings: Rule
     filings_before_end: Rule
     filings_before_v1: Rule

@@ -79,7 +79,7 @@ TOGETHER: list[list[type]] = [
         rules.ExpectCountPerTickerToBePlausible,
     ],
     [rules.ExpectFieldNotToBeLost, rules.ExpectNoFilingBeforeItsPeriodEnds],
-    [rules.ExpectNoFilingBeforeV1s],
+    [rules.ExpectNoFilingBeforeV1s, rules.ExpectEveryV2RecordToHaveAFilingDate],
 ]
 
 
