@@ -10,18 +10,20 @@ Step = dict[str, Any]
 _STEPS = {
     "load v1": 5, "load v2": 5, "refresh": 5, "update": 6, "ratios": 1, "parity": 3, "silver": 4,
     "cutover": 4, "rollback": 3, "drill": 1, "cleanup": 2, "restore": 3, "verify": 1, "export": 1,
-    "import": 2,
+    "import": 2, "publish": 3,
 }  # fmt: skip
 _TROUBLES = {
     "kill": 10, "power": 5, "timer": 5, "stop": 3, "ENOSPC": 4, "EIO": 4, "EROFS": 2, "size": 2,
     "clock": 4, "host": 2, "lie": 6, "faults": 4, "flip": 3, "delete": 3, "move": 1, "copy": 1,
-    "beside": 6, "reader": 4, "old script": 2, "user": 3,
+    "beside": 6, "reader": 4, "old script": 2, "user": 3, "SIGINT": 3, "SIGTERM": 4,
 }  # fmt: skip
 # Of these one at a time: the process ends in one way, and a vendor has one lie.
-_ENDINGS = {"kill", "power", "timer", "ENOSPC", "EIO", "EROFS", "size"}
+SIGNALS = {"SIGINT", "SIGTERM"}
+_ENDINGS = {"kill", "power", "timer", "ENOSPC", "EIO", "EROFS", "size"} | SIGNALS
 LIES = ("empty", "half", "error", "strangers", "extremes", "changing", "huge")
 READERS = ("pyarrow", "pandas", "polars", "duckdb", "library")
 COMMAND_SHARE = 0.005
+SIGNALLED_COMMAND_SHARE = 0.08  # what they promise depends on what the command does with them
 
 
 def draw_steps(seed: int, count: int) -> list[Step]:
@@ -67,7 +69,8 @@ def _step(draws: random.Random) -> Step:
     for trouble in troubles:
         if trouble["kind"] == "beside" and draws.random() < 0.4:
             trouble["step"] = step["step"]
-    if draws.random() < COMMAND_SHARE:
+    signalled = SIGNALS & {t["kind"] for t in troubles}
+    if draws.random() < (SIGNALLED_COMMAND_SHARE if signalled else COMMAND_SHARE):
         step["command"] = True
     return step
 
@@ -77,6 +80,9 @@ def _details(draws: random.Random, kind: str) -> dict[str, Any]:
         # As many short ways as long ones: a load of nothing new makes few changes.
         at = int(10 ** draws.uniform(0, 2.7))
         return {"at": at, "times": draws.choice((1, 1, 1_000_000))}
+    if kind in SIGNALS:
+        soon = {"seconds": round(draws.uniform(0, 0.3), 4)}
+        return draws.choice(({"at": int(10 ** draws.uniform(0, 2.7))}, soon))
     if kind in ("timer", "stop"):
         return {"seconds": round(draws.uniform(0, 0.3), 4)}
     if kind == "size":

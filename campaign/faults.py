@@ -15,11 +15,13 @@ import resource
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from campaign.draw import SIGNALS
 from polygon_fundamentals.lake.storage import local
 
 _CHANGES = {
@@ -33,8 +35,9 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 class Trap:
     """Counts the changes that this process makes below a folder, and acts at the n-th of them.
 
-    `act`: `kill`, `power` (a kill after which nothing that was not flushed is there), or the name
-    of an errno, which every change from the n-th on meets `times` times.
+    `act`: `kill`, `power` (a kill after which nothing that was not flushed is there), the name of a
+    signal that asks for an end, or that of an errno, which every change from the n-th on meets
+    `times` times.
     """
 
     def __init__(self, root: Path, act: str = "", at: int = 0, times: int = 1) -> None:
@@ -107,10 +110,22 @@ class Trap:
                     if os.path.isfile(name):
                         os.truncate(name, 0)
             os.kill(os.getpid(), signal.SIGKILL)
-        if self.times:
+        if self.act in SIGNALS:
+            number, self.act = signal.Signals[self.act], ""
+            ask_for_the_end(number)
+        elif self.times:
             self.times -= 1
             number = getattr(errno, self.act)
             raise OSError(number, os.strerror(number))
+
+
+asked: list[float] = []  # when this process was asked to end
+
+
+def ask_for_the_end(number: int) -> None:
+    """Send this process a signal; it answers as a command does."""
+    asked.append(time.monotonic())
+    os.kill(os.getpid(), number)
 
 
 def _path_of(descriptor: int) -> str:
@@ -188,6 +203,13 @@ def arm(root: Path, troubles: list[Mapping[str, Any]], pause: float) -> None:
         kind = trouble["kind"]
         if kind in ("kill", "power", "ENOSPC", "EIO", "EROFS"):
             trap.act, trap.at, trap.times = kind, trouble["at"], trouble.get("times", 1)
+        elif kind in SIGNALS:
+            trap.act, trap.at = kind if "at" in trouble else "", trouble.get("at", 0)
+            if "seconds" in trouble:
+                words = signal.Signals[kind]
+                timer = threading.Timer(trouble["seconds"], ask_for_the_end, [words])
+                timer.daemon = True
+                timer.start()
         elif kind == "size":
             limit_file_size(trouble["size"])
         elif kind == "clock":

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from campaign import faults
+from campaign.draw import SIGNALS
+from flows.runtime.interrupt import give_up
 from polygon_fundamentals.errors import FundamentalsError
 
 LEFT_SECONDS = 30.0  # what ends a server whose command was killed waits 20 before it insists
@@ -26,7 +28,8 @@ PATIENCE = 60.0  # seconds, of a machine that has nothing else to do
 class Ended:
     """How a process ended: what it returned, the documented error it failed with, or a traceback.
 
-    `of_disk`: the error is the file system's own.
+    `of_disk`: the error is the file system's own. `asked`: the seconds since a signal asked for the
+    end; `interrupted`: it ended for that reason.
     """
 
     status: int
@@ -34,6 +37,8 @@ class Ended:
     error: str = ""
     crash: str = ""
     of_disk: bool = False
+    asked: float | None = None
+    interrupted: bool = False
 
 
 class Child:
@@ -61,7 +66,7 @@ class Child:
 
     def wait(self, patience: float = PATIENCE) -> Ended:
         """Wait for the end; a process that takes too long is killed and counts as a hang."""
-        patience *= max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+        patience *= load_factor()
         text, until = b"", time.monotonic() + patience
         os.set_blocking(self._inward, False)
         import select
@@ -87,6 +92,11 @@ class Child:
             )
 
 
+def load_factor() -> float:
+    """Return how much longer work takes on this machine now than when it has nothing else to do."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def _do(
     work: Callable[[], Any],
     root: Path,
@@ -97,29 +107,40 @@ def _do(
 ) -> None:
     write = os.write
     try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is for the driver
+        _answer_signals(give_up if SIGNALS & {t["kind"] for t in troubles} else signal.SIG_IGN)
         target = os.open(log or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(target, 1)
         os.dup2(target, 2)
         ended: dict[str, Any] = {}
         try:
-            faults.arm(root, list(troubles), pause)
-            result = work()
-            ended["returned"] = (
-                asdict(result) if hasattr(result, "__dataclass_fields__") else result
-            )
-        except (FundamentalsError, OSError) as error:
-            ended["error"] = f"{type(error).__name__}: {error}"[:500]
-            ended["of_disk"] = not isinstance(error, FundamentalsError)
+            try:
+                faults.arm(root, list(troubles), pause)
+                result = work()
+                ended["returned"] = (
+                    asdict(result) if hasattr(result, "__dataclass_fields__") else result
+                )
+            except (FundamentalsError, OSError) as error:
+                ended["error"] = f"{type(error).__name__}: {error}"[:500]
+                ended["of_disk"] = not isinstance(error, FundamentalsError)
+            _answer_signals(signal.SIG_IGN)
+        except KeyboardInterrupt:
+            ended = {"interrupted": True}
         except BaseException:  # noqa: BLE001 - whatever it is, it is told
             ended["crash"] = traceback.format_exc()[-4000:]
+        if faults.asked:
+            ended["asked"] = time.monotonic() - faults.asked[0]
         data = memoryview(json.dumps(ended, default=str).encode())
         while data:
             data = data[write(outward, data) :]
     finally:
         sys.stdout = sys.stderr = None
         os._exit(0)
+
+
+def _answer_signals(how: Any) -> None:
+    """Answer as a command does, or not at all: those of the campaign are for its driver."""
+    for name in SIGNALS:
+        signal.signal(signal.Signals[name], how)
 
 
 def _other_children(known: int) -> list[int]:

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from campaign import switching
+from campaign import published, switching
 from campaign.facts import V1_SECTIONS, digest
 from campaign.where import Done, Where
 from expectations.answer import ACCEPTED_FILE, TOLERANCES_FILE
@@ -220,4 +220,5 @@ STEPS: dict[str, Callable[[Where, int], Done]] = {
     "verify": switching.verify_lake,
     "export": export,
     "import": import_recordings,
+    "publish": published.publish_silver,
 }

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,11 +13,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from campaign import another_tool, faults, model, readers, steps, switching
+from campaign import another_tool, commands, faults, model, published, readers, steps, switching
 from campaign.damage import delete_a_file, flip_a_bit, put_right
 from campaign.draw import Step, draw_theirs, fits_theirs
 from campaign.model import SECRET, Broken, Model
-from campaign.process import Child, Ended, left_process
+from campaign.process import Child, left_process
 from campaign.steps import STEPS
 from campaign.vendor import STRANGER, VendorProcess
 from campaign.where import Where
@@ -28,7 +26,6 @@ from polygon_fundamentals.lake.storage import local
 
 LOADS = ("load v1", "load v2", "refresh", "update", "import")
 SWITCHES = ("cutover", "rollback")
-ROOT = Path(__file__).parents[1]
 VENDORS = 6  # different ones, so that their first loads can be copied
 NO_TROUBLE: Step = {"draw": 0, "changes": [], "days": 0, "page": 1000, "troubles": []}
 
@@ -45,6 +42,7 @@ class Trial:
             folder / "lake-0", given["url"], "", given["tickers"], date(2025, 6, 1), folder
         )
         self.model = Model()
+        self.published = published.Published()
         self.counts: Counter[str] = Counter()
         self.number = self.checks = 0
         self.users = faults.other_users_can_work()
@@ -79,7 +77,7 @@ class Trial:
         """Bring all back and run what clears away, without trouble; nothing may be left then."""
         if self.archived():
             self.step({**NO_TROUBLE, "step": "restore"})
-        for name in ("silver", "parity", "drill"):
+        for name in ("silver", "publish", "parity", "drill"):
             self.step({**NO_TROUBLE, "step": name, "draw": 1})
         self.check(tidy=True)
 
@@ -175,7 +173,7 @@ class Trial:
         honest = not ({"lie", "beside", "stop", "clock", "host", "flip"} & troubles.keys())
         rough = bool({"ENOSPC", "EIO", "EROFS", "size", "flip", "user"} & troubles.keys())
         for name, process, its_key in running:
-            self._learn(name, process.wait(), its_key, honest, rough)
+            self._learn(name, process, its_key, honest, rough)
         for reads in filter(None, (reader, watch)):
             ended = reads.wait()
             meets_rot = reads is reader and "flip" in troubles  # no reader opens a damaged footer
@@ -188,15 +186,19 @@ class Trial:
             for path in self.lake.ops.rglob(".*.another-host.*.tmp"):
                 os.utime(path, (old, old))
 
-    def _learn(self, name: str, ended: Ended, key: str, honest: bool, rough: bool) -> None:
+    def _learn(self, name: str, process: Child, key: str, honest: bool, rough: bool) -> None:
+        ended, pid = process.wait(), process.pid
         if ended.crash:
             raise Broken(f"{name}: unforeseen: {ended.crash}")
         if ended.of_disk and not rough:
             raise Broken(f"{name}: the disk is well, and yet: {ended.error}")
         shown = self.vendor.ask("shown", key)
         how = "killed" if ended.status else "refused" if ended.error else "ended"
-        self.counts[how] += 1
+        self.counts["interrupted" if ended.interrupted else how] += 1
+        if ended.asked is not None:
+            commands.check_end(self.lake, pid, name, ended.asked, ended.interrupted)
         result = ended.returned or {}
+        self.published.told = result.get("published") or self.published.told
         if name not in LOADS or not result.get("ok"):
             return
         ciks = {cik for ciks in (result["followed"] or {}).values() for cik in ciks}
@@ -213,40 +215,10 @@ class Trial:
                     self.model.must[digest] = generation
 
     def _command(self, step: Step, troubles: dict[str, Any]) -> None:
-        """Run a real command, killed after a while where that is a trouble."""
-        first = self.where.tickers[0]
-        words = {
-            "load v2": ["historical-load", "--generation", "v2", "--tickers", first],
-            "refresh": ["refresh"],
-            "update": ["daily-update", "--date", str(self.where.day)],
-            "silver": ["silver"],
-            "parity": ["parity"],
-            "verify": ["verify"],
-        }.get(step["step"], ["status"])
-        url = ["--base-url", self.where.url]
-        if words[0] in ("silver", "verify", "status"):
-            url = []
-        process = subprocess.Popen(
-            [sys.executable, "-m", "flows", *words, "--lake", str(self.where.root), *url],
-            cwd=ROOT,
-            env={**os.environ, "POLYGON_API_KEY": f"{SECRET.decode()}-command"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        ends = {"kill", "power", "timer"} & troubles.keys()
-        with process:
-            try:
-                _, said = process.communicate(timeout=step["draw"] % 10 if ends else 180)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                _, said = process.communicate()
-                self.counts["killed"] += 1
-        self.counts["commands"] += 1
-        self.vendor.ask("shown", f"{SECRET.decode()}-command")
-        # 2: the words above are not the command's.
-        if process.returncode == 2 or SECRET.decode() in said or "Traceback" in said:
-            raise Broken(f"{words[0]}: {said[-2000:]}")
+        """Run a real command; what it saw of the vendor's rows is not known."""
+        how = commands.run(self.where, step["step"], step["draw"], troubles)
+        self.counts.update(["commands", how])
+        self.vendor.ask("shown", commands.KEY)
 
     def _write_as_old_script(self, draw: int) -> None:
         where = self.where
@@ -271,14 +243,18 @@ class Trial:
         def look() -> Any:
             done = switching.settle(where)
             files, problems = model.scan(lake.root, known)
+            tables = self.published
             if not problems:
                 problems = model.problems_of(lake, files, tidy, filed)
                 if tidy or self.checks % 4 == 0:
                     problems += model.cache_problems(lake, files)
+                tables, wrong = published.look(where, self.published)
+                problems += wrong
             if not done.ok:
                 problems.insert(0, done.text)
             fresh = {n: vars(f) for n, f in files.items() if known.get(n) is not f}
-            return {"fresh": fresh, "same": [n for n in files if n not in fresh], "bad": problems}
+            same = [n for n in files if n not in fresh]
+            return {"fresh": fresh, "same": same, "bad": problems, "published": vars(tables)}
 
         ended = Child(look, lake.root).wait()
         if ended.crash or ended.error or ended.returned["bad"]:
@@ -289,6 +265,7 @@ class Trial:
                 k: tuple(v) if isinstance(v, list) else v for k, v in file.items()
             }
             self.model.files[name] = model.Stored(**values)
+        self.published = published.Published(**ended.returned["published"])
         self.model.check_rows(self.archived())
         self.model.learn()
         names = model.ledger_names(lake.root)

@@ -44,6 +44,7 @@ class Done:
 
     `followed`: ticker → CIKs of what was loaded. `whole`: generation whose whole history was read
     anew, `window`: first and last day of filing that were read. `ok`: nothing of it failed.
+    `published`: the build that is in the published tables now.
     """
 
     ok: bool = True
@@ -51,3 +52,4 @@ class Done:
     followed: Mapping[str, Sequence[str]] | None = None
     whole: str = ""
     window: tuple[str, str] | None = None
+    published: str = ""

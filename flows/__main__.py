@@ -22,7 +22,7 @@ from flows.commands.output import (
 )
 from flows.commands.parser import parser
 from flows.runtime import quiet
-from flows.runtime.interrupt import requests_end_at_ctrl_c
+from flows.runtime.interrupt import ends_when_asked
 from polygon_fundamentals.errors import FundamentalsError, as_fundamentals_error
 
 
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command, as_json = COMMANDS[arguments.command], getattr(arguments, "json", False)
     quiet.apply(verbose=getattr(arguments, "verbose", False))
     try:
-        with requests_end_at_ctrl_c():
+        with ends_when_asked():
             return command.run(parameters_of(command.parameters, arguments), as_json)
     except (FundamentalsError, OSError) as error:
         if isinstance(error, BrokenPipeError):

@@ -15,6 +15,7 @@ from prefect.states import Completed, Failed, State
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.contacts import whom_to_tell
+from flows.runtime.interrupt import sigterm_is_ctrl_c
 from polygon_fundamentals import ledger
 from polygon_fundamentals.cutover.other_writers import mend_others, notice
 from polygon_fundamentals.errors import FundamentalsError, as_fundamentals_error
@@ -162,7 +163,8 @@ def recorded_run(
         LakeError: as `check_layout`; or v1 is written, and it is in the archive.
     """
     lake.prepare()
-    with shared(lake.lock("writers"), LOCK_SECONDS, "a switch or drill of the lake"):
+    in_time = shared(lake.lock("writers"), LOCK_SECONDS, "a switch or drill of the lake")
+    with sigterm_is_ctrl_c(), in_time:
         check_layout(lake)
         if Generation.V1 in writes:
             refuse_archived(lake)

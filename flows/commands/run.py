@@ -45,11 +45,11 @@ def run_flow(
 
     Prefect is imported here, while a temporary server starts. `prepared` may change the flow.
     """
-    server = temporary_server.start()
-    quiet.import_prefect()
-    module, _, name = flow.rpartition(".")
-    ready = prepared(getattr(import_module(module), name))
-    with server:
+    with temporary_server.started() as wait:
+        quiet.import_prefect()
+        module, _, name = flow.rpartition(".")
+        ready = prepared(getattr(import_module(module), name))
+        wait()
         state = ready(**values, return_state=True)
     return finish(state, lines, as_json)
 

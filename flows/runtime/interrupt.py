@@ -5,37 +5,43 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 _CONNECTIONS = "polygon_fundamentals.http.connections"
+# What each does in a process that nobody has told otherwise.
+_USUAL: dict[signal.Signals, Callable[..., Any] | signal.Handlers] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+}
 
 
 @contextmanager
-def requests_end_at_ctrl_c() -> Iterator[None]:
-    """Give up every request of this process when SIGINT arrives, then raise KeyboardInterrupt.
+def ends_when_asked() -> Iterator[None]:
+    """Give up every request of this process at SIGINT or SIGTERM, then raise KeyboardInterrupt.
 
     Without this the main thread would wait for the threads of a run, and they for the server. A
-    process that was started with SIGINT ignored, or that has a handler of its own, keeps it;
+    process that was started with a signal ignored, or that has a handler of its own, keeps it;
     so does a command that runs in another thread.
     """
     here = threading.current_thread() is threading.main_thread()
-    if not here or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, _interrupt)
+    ours = [n for n, usual in _USUAL.items() if here and signal.getsignal(n) is usual]
+    for number in ours:
+        signal.signal(number, give_up)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        if _CONNECTIONS in sys.modules:
+        for number in ours:
+            signal.signal(number, _USUAL[number])
+        if ours and _CONNECTIONS in sys.modules:
             sys.modules[_CONNECTIONS].WATCH.resume()
 
 
 @contextmanager
 def sigterm_is_ctrl_c() -> Iterator[None]:
-    """Raise KeyboardInterrupt in the body when SIGTERM arrives, so that it puts back what it began.
+    """Do at SIGTERM in the body as at Ctrl-C, so that it puts back what it began.
 
     In a flow run, Prefect's own handler gets the signal when that is done. A second SIGTERM is
     passed over until then.
@@ -45,10 +51,10 @@ def sigterm_is_ctrl_c() -> Iterator[None]:
         return
     before, arrived = signal.getsignal(signal.SIGTERM), threading.Event()
 
-    def interrupt(_: int, __: FrameType | None) -> None:
+    def interrupt(number: int, frame: FrameType | None) -> None:
         if not arrived.is_set():
             arrived.set()
-            raise KeyboardInterrupt
+            give_up(number, frame)
 
     signal.signal(signal.SIGTERM, interrupt)
     try:
@@ -59,7 +65,25 @@ def sigterm_is_ctrl_c() -> Iterator[None]:
             signal.raise_signal(signal.SIGTERM)
 
 
-def _interrupt(_: int, __: FrameType | None) -> None:
+@contextmanager
+def signals_wait() -> Iterator[None]:
+    """Let SIGINT and SIGTERM take effect at the end of the body only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived = list[int]()
+    before = {n: signal.signal(n, lambda number, _: arrived.append(number)) for n in _USUAL}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for late in arrived:
+            signal.raise_signal(late)
+
+
+def give_up(_: int, __: FrameType | None) -> None:
+    """End every request of this process, and raise KeyboardInterrupt: a handler of signals."""
     # Importing it would cost `--help` a tenth of a second; without it nothing was asked yet.
     if _CONNECTIONS in sys.modules:
         sys.modules[_CONNECTIONS].WATCH.stop()

@@ -12,13 +12,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from socket import socket
 from tempfile import mkstemp
 from typing import Any
 
+from flows.runtime.interrupt import signals_wait
 from flows.runtime.serving import (
     START_SECONDS,
     ServingError,
@@ -44,67 +45,71 @@ uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on")).run(socket
 """
 
 
-def start() -> AbstractContextManager[None]:
-    """Start a server unless there is one; return what waits for it and ends it.
+@contextmanager
+def started() -> Iterator[Callable[[], None]]:
+    """Start a server unless there is one; end it after the block, however far it has come.
 
-    Import the flow between the two, so that both load at once:
+    Import the flow within the block, so that both load at once, and wait for the server then:
 
-        server = temporary_server.start()
-        from flows.parity import parity
+        with temporary_server.started() as wait:
+            from flows.parity import parity
 
-        with server:
+            wait()
             parity(...)
 
     Once Prefect is loaded it has read which server to use, and this leaves it at that.
     """
     if "prefect" in sys.modules:
-        return nullcontext()
+        yield lambda: None
+        return
     gc.disable()
-    return _imported(nullcontext() if server_configured() else _TemporaryServer())
+    with nullcontext() if server_configured() else _TemporaryServer() as server:
+
+        def wait() -> None:
+            # Prefect imports it when a flow starts; while the server does so too it costs no time.
+            import fastapi.encoders  # noqa: F401
+
+            # Of some million objects none is garbage: to find that out takes 0.1 s each time.
+            gc.freeze()
+            gc.enable()
+            if server is not None:
+                server.wait()
+
+        yield wait
 
 
-@contextmanager
-def _imported(server: AbstractContextManager[None]) -> Iterator[None]:
-    """Within its block all is imported, and the server answers."""
-    # Prefect imports it when a flow starts; while the server does so too it costs no time.
-    import fastapi.encoders  # noqa: F401
+class _TemporaryServer(AbstractContextManager["_TemporaryServer"]):
+    """Starts with its block, and ends with it."""
 
-    # Of some million objects none is garbage: to find that out takes 0.1 s each time.
-    gc.freeze()
-    gc.enable()
-    with server:
-        yield
-
-
-class _TemporaryServer(AbstractContextManager[None]):
-    """Starts when made. Flows run on it within its block, which waits for its first answer."""
-
-    def __init__(self) -> None:
-        self._ends = ExitStack()
-        # The port is bound here, so that nothing else can take it before the server does.
-        with socket() as bound:
+    def __enter__(self) -> _TemporaryServer:
+        with ExitStack() as ends, socket() as bound:
+            # The port is bound here, so that nothing else can take it before the server does.
             bound.bind(("127.0.0.1", 0))
             self._api = f"http://127.0.0.1:{bound.getsockname()[1]}/api"
-            file, name = mkstemp(prefix="prefect-", suffix=".log")
-            self._log = Path(name)
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, str(bound.fileno())],
-                pass_fds=[bound.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=file,
-                start_new_session=True,  # Ctrl-C reaches us alone: the run tells it how it ended
-            )
-            os.close(file)
-        self._ends.callback(end_watcher, watched(str(self._process.pid)))
-        self._ends.callback(self._stop)
-        # In the environment, not in a settings context, which threads of Prefect's do not see.
-        for name in ("PREFECT_API_URL", TEMPORARY_SERVER):
-            os.environ[name] = self._api
-            self._ends.callback(os.environ.pop, name)
+            with signals_wait():  # else nobody would end a server that was just started
+                file, name = mkstemp(prefix="prefect-", suffix=".log")
+                self._log, self._log_stays = Path(name), False
+                ends.callback(self._drop_log)
+                self._process = subprocess.Popen(
+                    [sys.executable, "-c", _PROGRAM, str(bound.fileno())],
+                    pass_fds=[bound.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=file,
+                    start_new_session=True,  # Ctrl-C reaches us alone: the run tells how it ended
+                )
+                os.close(file)
+                ends.callback(end_watcher, watched(str(self._process.pid)))
+                ends.callback(self._stop)
+            # In the environment, not in a settings context, which threads of Prefect's do not see.
+            for name in ("PREFECT_API_URL", TEMPORARY_SERVER):
+                os.environ[name] = self._api
+                ends.callback(os.environ.pop, name)
+            self._ends = ends.pop_all()
+        return self
 
-    def __enter__(self) -> None:
-        """Wait for it.
+    def wait(self) -> None:
+        """Wait for its first answer.
 
         Raises:
             ServingError: the server ended, or does not answer in time.
@@ -112,7 +117,6 @@ class _TemporaryServer(AbstractContextManager[None]):
         until = time.monotonic() + START_SECONDS
         while not answers(f"{self._api}/health"):
             if self._process.poll() is not None or time.monotonic() > until:
-                self._ends.close()
                 raise ServingError(
                     f"Prefect's temporary server did not start, see {self._log}; `make serve` "
                     "starts one that lasts, to be named in PREFECT_API_URL"
@@ -121,13 +125,17 @@ class _TemporaryServer(AbstractContextManager[None]):
         self._ends.enter_context(_without_heartbeats())
         self._ends.callback(tell_all)
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         # Its messages while it stops do not matter: one of its own queries was cut off.
         complained = self._log.stat().st_size > 0
+        named = kind is not None and issubclass(kind, ServingError)  # the error names the log
+        self._log_stays = complained or named
         self._ends.close()
-        if complained:
+        if complained and not named:
             print(f"note: Prefect's temporary server complained, see {self._log}", file=sys.stderr)
-        else:
+
+    def _drop_log(self) -> None:
+        if not self._log_stays:
             self._log.unlink()
 
     def _stop(self) -> None:

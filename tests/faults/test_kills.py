@@ -114,6 +114,32 @@ def test_an_interrupted_command_says_how_to_go_on_and_ends_its_processes(
     assert_none_is_left(home)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_interrupted_while_its_server_starts_leaves_nothing(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    home, temporary = tmp_path / "prefect-home", tmp_path / "temporary"
+    temporary.mkdir()
+    Lake(tmp_path / "lake").prepare()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows", "silver", "--lake", str(tmp_path / "lake")],
+        cwd=ROOT,
+        env={**os.environ, "PREFECT_HOME": str(home), "TMPDIR": str(temporary)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(temporary.iterdir()):  # the server's log
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said == "error: interrupted; run the same command again to continue\n"
+    assert list(temporary.iterdir()) == []
+    assert processes_with(str(home)) == []
+
+
 def command(sandbox: Sandbox, lake: Path, home: Path) -> subprocess.Popen[str]:
     """Start `historical-load`, as from a terminal; return once it has written files."""
     words = ["historical-load", "--generation", "v2", "--lake", str(lake)]

@@ -112,25 +112,30 @@ def recorded(run: Run) -> Iterator[Run]:
     """
     runs_folder(run.lake).mkdir(parents=True, exist_ok=True)
     close_crashed(run.lake)
-    run.write(RUNNING)
     stop = threading.Event()
     beat = threading.Thread(target=_beat, args=(run.path, stop), daemon=True)
-    beat.start()
     try:
-        yield run
-    except Exception as error:
-        run.write(FAILED, f"{type(error).__name__}: {error}"[:500])
+        # Ctrl-C may come while the entry is written, too.
+        try:
+            run.write(RUNNING)
+            beat.start()
+            yield run
+            ok = bool(run.report.get("ok", True))
+            run.write(SUCCEEDED if ok else FAILED, str(run.report.get("message", "")))
+        except Exception as error:
+            run.write(FAILED, f"{type(error).__name__}: {error}"[:500])
+            raise
+    except Exception:
         raise
     except BaseException:  # Ctrl-C, or a worker that was asked to stop
         run.write(INTERRUPTED, "interrupted")
         raise
     else:
-        ok = bool(run.report.get("ok", True))
-        run.write(SUCCEEDED if ok else FAILED, str(run.report.get("message", "")))
         run.path.with_suffix(".done").unlink(missing_ok=True)
     finally:
         stop.set()
-        beat.join()
+        if beat.ident is not None:
+            beat.join()
 
 
 def _beat(path: Path, stop: threading.Event) -> None:

@@ -150,23 +150,31 @@ def test_no_word_of_the_server_acts_on_the_terminal() -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_a_load_from_a_server_that_trickles(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_load_from_a_server_that_trickles(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    lake, temporary = tmp_path / "lake", tmp_path / "temporary"
+    temporary.mkdir()
     with trickling(BODY) as (url, reached):
-        command = ["fundamentals", "AAPL", "--use-v2", "--lake", str(tmp_path), "--base-url", url]
+        command = ["fundamentals", "AAPL", "--use-v2", "--lake", str(lake), "--base-url", url]
         child = subprocess.Popen(
             [sys.executable, "-m", "flows", *command],
             cwd=ROOT,
-            env=os.environ | {"POLYGON_API_KEY": "a-key"},
+            env=os.environ | {"POLYGON_API_KEY": "a-key", "TMPDIR": str(temporary)},
             stderr=subprocess.PIPE,
             text=True,
         )
         assert reached.wait(120)
         time.sleep(1)
-        child.send_signal(signal.SIGINT)
+        child.send_signal(number)
         _, errors = child.communicate(timeout=30)
     assert child.returncode == 130
     assert errors.strip().splitlines()[-1].startswith("error: interrupted")
     assert "Traceback" not in errors
+    assert list(temporary.iterdir()) == []
+    (entry,) = (lake / "ops" / "runs").glob("*.json")
+    assert '"outcome": "interrupted"' in entry.read_text()
 
 
 @pytest.mark.parametrize("encoding", ["plain", "gzip"])

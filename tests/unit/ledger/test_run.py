@@ -144,6 +144,31 @@ def test_two_runs_at_once_and_one_that_raises(lake: Lake) -> None:
     assert outcomes(lake) == {one.id: "succeeded", two.id: "failed"}
 
 
+@pytest.mark.parametrize("moment", ["after 1", "before 2"])
+def test_a_run_that_is_interrupted_while_its_entry_is_written_is_not_left_running(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Its process may live on, as that of a test does: nothing would ever close the entry."""
+    reached = list[str]()
+
+    def at(name: str) -> None:
+        reached.append(name)
+        if name == moment:
+            raise KeyboardInterrupt
+
+    def replacing(path: Path, data: bytes) -> None:
+        number = sum(name.startswith("before") for name in reached) + 1
+        at(f"before {number}")
+        local.replace_file(path, data)
+        at(f"after {number}")
+
+    monkeypatch.setattr("polygon_fundamentals.ledger.run.replace_file", replacing)
+    run = ledger.Run(lake, "parity", {})
+    with pytest.raises(KeyboardInterrupt), ledger.recorded(run):
+        pass
+    assert outcomes(lake) == {run.id: "interrupted"}
+
+
 def test_an_error_of_the_file_system_does_not_end_the_heartbeat(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
