@@ -14,6 +14,8 @@ import orjson
 import pyarrow.compute as pc
 
 from expectations import project
+from expectations.cases import FILE as CASES_FILE
+from expectations.cases import cases_of, write_cases
 from expectations.companies import COMPANIES_SHOWN, write_pages
 from expectations.outcome import Outcome
 from expectations.plugin.base import JsonObject
@@ -101,6 +103,8 @@ def answer(
     ):
         outcome = _decide(built, at, all_findings, question)
         paths = write_report(at.reports, all_findings)
+        cases = cases_of(outcome, at.frames)
+        write_cases(at.reports / CASES_FILE, cases)
         _prune(at.reports.parent)
         replace_file(at.reports / "checkpoint.json", outcome.as_json())
         allowed = relaxed(tolerances)
@@ -133,11 +137,12 @@ def answer(
             tolerances,
             read_figures(lake),
             companies,
+            cases,
         )
         _write_pages(built / "data_docs", at, review)
         names = {t: name for findings in all_findings for t, name in names_of(findings).items()}
-        for some, values in company_values(lake, question, companies, all_findings):
-            write_pages(built / "data_docs", some, values, names)
+        for some, values in company_values(lake, companies, all_findings):
+            write_pages(built / "data_docs" / "companies" / at.identity, some, values, names)
         text = markdown(summary, parity, tolerances)
         replace_file(at.reports / "summary.md", text.encode())
         shown = {k: v for k, v in summary.items() if k != "missing_periods"}
@@ -167,8 +172,7 @@ def _decide(
 
 def _write_pages(site: Path, at: _Places, review: Review) -> None:
     """Write the review page twice: as the newest, and as this run's, one folder deeper."""
-    for folder in ("reviews", "companies"):
-        (site / folder).mkdir(exist_ok=True)
+    (site / "reviews").mkdir(exist_ok=True)
     page = make_review(review)
     (site / "review.html").write_text(page, encoding="utf-8")
     deeper = page.replace('href="index.html"', 'href="../index.html"', 1)

@@ -16,9 +16,9 @@ COMPANIES_SHOWN = 25
 LONGEST_NAME = 200
 
 
-def page_of(ticker: str) -> str:
-    """Return the address of a company's page, from the review page's folder."""
-    return f"companies/{quote(_file_of(ticker))}"
+def page_of(ticker: str, run: str) -> str:
+    """Return the address of a company's page of a run, from the review page's folder."""
+    return f"companies/{quote(run)}/{quote(_file_of(ticker))}"
 
 
 def has_page(ticker: str) -> bool:
@@ -31,14 +31,21 @@ def _file_of(ticker: str) -> str:
 
 
 def write_pages(
-    site: Path, tickers: Sequence[str], values: pd.DataFrame, names: Mapping[str, str]
+    folder: Path, tickers: Sequence[str], values: pd.DataFrame, names: Mapping[str, str]
 ) -> None:
-    """Write a page for each of some tickers to `site`; `values` has all of their pairs."""
+    """Write a page for each of some tickers to a run's folder; `values` has every pair of theirs.
+
+    Each run has pages of its own, so that its review page never leads to another run's values.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     company = template("company.html")
+    # A company with two tickers is compared once, and stands on the page of each.
+    names_of = values["tickers"].str.split(",")
     for ticker in tickers:
-        rows = values[values["ticker"] == ticker]
-        page = company.render(ticker=ticker, name=names.get(ticker) or "", data=_as_json(rows))
-        (site / "companies" / _file_of(ticker)).write_text(page, encoding="utf-8")
+        rows = values[[ticker in own for own in names_of]]
+        name, run = names.get(ticker) or "", folder.name
+        page = company.render(ticker=ticker, name=name, run=run, data=_as_json(rows))
+        (folder / _file_of(ticker)).write_text(page, encoding="utf-8")
 
 
 def _as_json(rows: pd.DataFrame) -> Markup:

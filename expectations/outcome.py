@@ -19,7 +19,8 @@ class RuleResult:
     """One rule on one frame: `broken` of `of` cases; `error` says why it could not be evaluated.
 
     `reason` is the rule's first note: how many cases are allowed, and why. `at_most` is that
-    number, None for any number.
+    number, None for any number. `cases` are the first of them; `config` is the rule as Great
+    Expectations keeps it, which finds all (`cases.py`).
     """
 
     rule: str
@@ -34,6 +35,7 @@ class RuleResult:
     error: str
     reason: str = ""
     at_most: int | None = None
+    config: Any = None
 
 
 @dataclass(frozen=True)
@@ -84,4 +86,5 @@ def rule_result(result: Any, suite: str) -> RuleResult:
         error="; ".join(exceptions_of(result)),
         reason=next(iter(notes or ()), ""),
         at_most=config.kwargs.get("at_most"),
+        config=config,
     )

@@ -28,7 +28,8 @@ def building(parity: Path, run: str) -> Iterator[Path]:
     for name in ("gx", "data_docs"):
         (folder / name).mkdir(parents=True)
         _copy(parity / name, folder / name)
-    _prune(folder / "gx" / "validations")
+    _prune(folder / "gx" / "validations", "*/*")
+    _prune(folder / "data_docs" / "companies", "*")
     _forget_unpublished(folder)
     try:
         yield folder
@@ -40,22 +41,25 @@ def _copy(source: Path, target: Path) -> None:
     """Copy a folder; link results and their pages, which are never rewritten."""
     for path in _files(source):
         relative = path.relative_to(source)
-        if relative.parts[0] in ("plugins", "static", "runs", "companies"):
+        if relative.parts[0] in ("plugins", "static", "runs"):
             continue
+        if relative.parts[0] == "companies" and len(relative.parts) == 2:
+            continue  # of an earlier version, whose pages named no run
         to = target / relative
         to.parent.mkdir(parents=True, exist_ok=True)
-        if relative.parts[0] in ("validations", "reviews"):
+        if relative.parts[0] in ("validations", "reviews", "companies"):
             link_or_copy(path, to)
         else:
             shutil.copyfile(path, to)
 
 
-def _prune(validations: Path) -> None:
-    """Remove the results of all but the newest runs, leaving room for one more."""
-    runs = sorted({p.name for p in validations.glob("*/*") if p.is_dir()}, reverse=True)
-    for run in runs[RUNS_KEPT - 1 :]:
-        for folder in validations.glob(f"*/{run}"):
-            shutil.rmtree(folder, ignore_errors=True)
+def _prune(folder: Path, pattern: str) -> None:
+    """Remove what is of all but the newest runs, each in a folder of its name; one is to come."""
+    places = [path for path in folder.glob(pattern) if path.is_dir()]
+    runs = sorted({path.name for path in places}, reverse=True)[: RUNS_KEPT - 1]
+    for path in places:
+        if path.name not in runs:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _forget_unpublished(folder: Path) -> None:
@@ -81,6 +85,8 @@ def publish(built: Path, parity: Path, frames: Path) -> None:
     every = [p for name in ("gx", "data_docs") for p in _files(built / name) if p != last]
     for path in [*every, last]:
         target = parity / path.relative_to(built)
+        if target.is_file() and target.samefile(path):
+            continue  # of an earlier run
         data = path.read_bytes()
         if not target.is_file() or target.read_bytes() != data:
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from expectations import charts
 from expectations.attention import ALLOWED, attention_of, findings_of, worst_first
+from expectations.cases import RuleCases
 from expectations.companies import has_page, page_of
 from expectations.outcome import Outcome
 from expectations.readers import ReaderFigures
@@ -52,7 +53,7 @@ class Review:
 
     `summaries` are those of all runs, this one last; `accessions` the numbers of the SEC filings
     that v1 names, by ticker, timeframe and period end; `companies` the tickers that have a page of
-    their own.
+    their own; `cases` those of the rules other than budgets.
     """
 
     frames: Path
@@ -63,6 +64,7 @@ class Review:
     tolerances: Tolerances
     readers: ReaderFigures | None = None
     companies: Sequence[str] = ()
+    cases: Sequence[RuleCases] = ()
 
 
 def make_review(review: Review) -> str:
@@ -87,12 +89,13 @@ def make_review(review: Review) -> str:
         open_cases=int((attention > ALLOWED).sum()),
         nothing_compared=sum(not rule.of for rule in review.outcome.rules),
         absent=_absent(review),
+        rule_cases=review.cases,
         statements=list(Statement),
         pictures=_pictures(review),
         total=len(cases),
         shown=len(shown),
         readers=review.readers,
-        companies=[(ticker, page_of(ticker)) for ticker in review.companies],
+        companies=[(ticker, page_of(ticker, review.frames.name)) for ticker in review.companies],
         data=_as_json(shown),
     )
 

@@ -48,8 +48,9 @@ class Rows(TableMetricProvider):
 class ParityRule(BatchExpectation):
     """A condition that at most `at_most` rows of a frame may break, any number where it is None.
 
-    `statement` restricts it to one statement's rows. `title` names the rule, `noun` its rows, and
-    `shown` the columns that show a reviewer what breaks it.
+    `statement` restricts it to one statement's rows. `title` names the rule, `noun` its rows,
+    `shown` the columns that show a reviewer what breaks it, and `varying` those of them that change
+    from run to run although the case is the same.
     """
 
     statement: str | None = None
@@ -58,12 +59,23 @@ class ParityRule(BatchExpectation):
     title: ClassVar[str] = ""
     noun: ClassVar[str] = "rows"
     shown: ClassVar[tuple[str, ...]] = ()
+    varying: ClassVar[tuple[str, ...]] = ()
     metric_dependencies: ClassVar[tuple[str, ...]] = ("parity.rows",)
     success_keys: ClassVar[tuple[str, ...]] = ("statement", "at_most")
 
     @abstractmethod
     def _broken(self, rows: pd.DataFrame) -> pd.Series[bool]:
         """Which of the rows break the rule."""
+
+    def _listed(self, rows: pd.DataFrame) -> pd.Series[bool]:
+        """Which of the rows a reviewer is to see, however many may break the rule."""
+        return self._broken(rows)
+
+    def cases(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of a frame that a reviewer is to see, with the columns of `shown`."""
+        mine = self._judged(rows)
+        listed = mine[self._listed(mine).to_numpy(dtype=bool)]
+        return listed[[name for name in self.shown if name in listed.columns]]
 
     def _judged(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The rows that the rule is about."""
@@ -87,7 +99,7 @@ class ParityRule(BatchExpectation):
         listed = (
             asked.get("partial_unexpected_count", LISTED) if isinstance(asked, dict) else LISTED
         )
-        cases = _texts(wrong.head(listed), self.shown)
+        cases = texts_of(wrong.head(listed), self.shown)
         return {
             "success": self.at_most is None or count <= self.at_most,
             "result": {
@@ -162,8 +174,8 @@ def _text(text: str) -> Any:
     )
 
 
-def _texts(rows: pd.DataFrame, shown: tuple[str, ...]) -> list[dict[str, str]]:
-    """The rows as text: whole numbers without a dot, days without a time, nulls as a dash."""
+def texts_of(rows: pd.DataFrame, shown: tuple[str, ...]) -> list[dict[str, str]]:
+    """Return rows as texts: whole numbers without a dot, days without a time, a dash for none."""
     names = [name for name in shown if name in rows.columns]
     columns = [[_cell(value) for value in rows[name]] for name in names]
     return [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]

@@ -9,7 +9,7 @@ import pandas as pd
 from .base import JsonObject, ParityRule
 
 Flags = pd.Series  # of booleans; Great Expectations evaluates annotations of its models
-EXTRA = "extra"  # the state of a period that v2 has alone
+PRESENT, EXTRA = "present", "extra"  # the states of a period that both have, or v2 alone
 CASE = ("ticker", "company_name", "timeframe", "period_end")
 
 
@@ -48,6 +48,11 @@ class ExpectEveryV1PeriodToBeInV2(_States):
     noun: ClassVar[str] = "periods of v1"
     shown: ClassVar[tuple[str, ...]] = (*CASE, "cik", "state")
 
+    def _listed(self, rows: pd.DataFrame) -> Flags:
+        """All that v2 lacks; of what it has alone, where that is limited."""
+        free = [PRESENT] if self.may_stand.get(EXTRA) is not None else [PRESENT, EXTRA]
+        return ~rows["state"].isin(free)
+
     def _of(self, rows: pd.DataFrame) -> int:
         return int((rows["state"] != EXTRA).sum())
 
@@ -65,6 +70,7 @@ class ExpectPeriodNotToBeDoubled(ParityRule):
     title: ClassVar[str] = "No period is in v2 twice"
     noun: ClassVar[str] = "periods in v2 alone"
     shown: ClassVar[tuple[str, ...]] = (*CASE, "cik", "days_apart")
+    varying: ClassVar[tuple[str, ...]] = ("days_apart",)
     success_keys: ClassVar[tuple[str, ...]] = ("statement", "limit", "at_most")
 
     def _judged(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -83,8 +89,11 @@ class ExpectFiscalLabelsToBeV1s(ParityRule):
     title: ClassVar[str] = "Fiscal labels and period ends are v1's"
     noun: ClassVar[str] = "sets of periods"
     shown: ClassVar[tuple[str, ...]] = (
-        "ticker", "company_name", "timeframe", "periods", "labelled", "differing", "period_end",
-        "v2_period_end", "v1_label", "v2_label",
+        "ticker", "company_name", "cik", "timeframe", "periods", "labelled", "differing",
+        "period_end", "v2_period_end", "v1_label", "v2_label",
+    )  # fmt: skip
+    varying: ClassVar[tuple[str, ...]] = (
+        "labelled", "differing", "period_end", "v2_period_end", "v1_label", "v2_label",
     )  # fmt: skip
     success_keys: ClassVar[tuple[str, ...]] = ("statement", "limit", "at_most")
 
@@ -109,6 +118,9 @@ class ExpectFieldNotToBeLost(ParityRule):
     noun: ClassVar[str] = "fields that v1 fills"
     shown: ClassVar[tuple[str, ...]] = (
         "v1_field", "v2_field", "companies", "of_companies", "v1_values", "without_v2", "share_lost"
+    )  # fmt: skip
+    varying: ClassVar[tuple[str, ...]] = (
+        "companies", "of_companies", "v1_values", "without_v2", "share_lost"
     )  # fmt: skip
     success_keys: ClassVar[tuple[str, ...]] = (
         "statement", "limit", "at_most", "least_values", "left_out"
@@ -189,6 +201,7 @@ class ExpectNoFilingDateInTheFuture(ParityRule):
     title: ClassVar[str] = "No filing date is in the future"
     noun: ClassVar[str] = "records of v2"
     shown: ClassVar[tuple[str, ...]] = (*CASE, "filing_date", "days_after_run")
+    varying: ClassVar[tuple[str, ...]] = ("days_after_run",)
 
     def _broken(self, rows: pd.DataFrame) -> Flags:
         return rows["days_after_run"] > 0
@@ -243,6 +256,7 @@ class ExpectV2ToBeFresh(_Age):
     title: ClassVar[str] = "v2 has new records"
     column: ClassVar[str] = "days_since_v2_was_seen"
     shown: ClassVar[tuple[str, ...]] = ("statement", "v2_last_seen", "days_since_v2_was_seen")
+    varying: ClassVar[tuple[str, ...]] = ("v2_last_seen", "days_since_v2_was_seen")
 
     def _broken(self, rows: pd.DataFrame) -> Flags:
         return super()._broken(rows) | rows[self.column].isna()  # no record at all is not fresh
@@ -255,6 +269,9 @@ class ExpectV2NotToLagBehindV1(_Age):
     column: ClassVar[str] = "days_v2_is_behind_v1"
     shown: ClassVar[tuple[str, ...]] = (
         "statement", "v1_last_filing", "v2_last_filing", "days_v2_is_behind_v1",
+    )  # fmt: skip
+    varying: ClassVar[tuple[str, ...]] = (
+        "v1_last_filing", "v2_last_filing", "days_v2_is_behind_v1"
     )  # fmt: skip
 
 
@@ -271,6 +288,9 @@ class ExpectCountPerTickerToBePlausible(ParityRule):
     shown: ClassVar[tuple[str, ...]] = (
         "ticker", "company_name", "cik", "timeframe", "periods", "calendar_holds", "first_end",
         "last_end",
+    )  # fmt: skip
+    varying: ClassVar[tuple[str, ...]] = (
+        "periods", "calendar_holds", "first_end", "last_end"
     )  # fmt: skip
     success_keys: ClassVar[tuple[str, ...]] = ("statement", "slack", "at_most")
 

@@ -89,11 +89,13 @@ def run(given: AcceptParameters, as_json: bool) -> int:
     from polygon_fundamentals.parity.accepted_file import write_accepted
 
     until = given.until or today_in_new_york() + timedelta(days=VALID_DAYS)
+    lake = Lake(existing_lake_root(given.lake))
+    report = acceptance.last_report(lake.ops / "parity" / "reports")
+    shortened: list[str] = []
     if given.from_report:
-        entries = acceptance.entries_of_report(Path(given.from_report), given.by, until)
+        copy = Path(given.from_report)
+        entries, shortened = acceptance.entries_of_report(copy, report, given.by, until)
     else:
-        lake = Lake(existing_lake_root(given.lake))
-        report = acceptance.last_report(lake.ops / "parity" / "reports")
         case = acceptance.Case(
             given.finding[0],
             given.names,
@@ -107,12 +109,15 @@ def run(given: AcceptParameters, as_json: bool) -> int:
     path = Path(given.accepted or ACCEPTED_FILE)
     count = write_accepted(path, entries)
     if as_json:
-        print(json.dumps({"accepted": entries, "file": str(path)}, default=str))
+        answer = {"accepted": entries, "file": str(path), "shortened": shortened}
+        print(json.dumps(answer, default=str))
     else:
         for entry in entries[:SHOWN]:
             print(_in_words(entry))
         if count > SHOWN:
             print(f"and {count - SHOWN:,} more")
+        for figure in shortened[:SHOWN]:
+            print(f"taken from the report: {figure}")
         print(f"{counted(count, 'difference')} accepted until {until} in {path}; {_again(given)}")
     return 0
 

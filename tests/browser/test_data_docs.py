@@ -216,7 +216,7 @@ def test_the_review_shows_pictures_cases_and_names_as_text(site: Site) -> None:
     assert ("rounding", "yes") in verdicts
     assert len(dict(verdicts)) == len(verdicts)
     assert "-1,234,567" in drawn
-    assert f'<a href="companies/{site.ticker}.html">' in drawn
+    assert f'<a href="companies/{site.runs[1]}/{site.ticker}.html">' in drawn
 
 
 def test_the_command_that_accepts_a_case_accepts_that_case_alone(site: Site) -> None:
@@ -243,7 +243,7 @@ def test_the_command_that_accepts_a_case_accepts_that_case_alone(site: Site) -> 
 
 
 def test_a_company_page_has_every_statement_with_equal_values(site: Site) -> None:
-    document = opened(site.folder / "companies" / f"{site.ticker}.html")
+    document = opened(site.folder / "companies" / site.runs[1] / f"{site.ticker}.html")
     drawn = document.split('<script type="application/json"')[0]
     assert html.escape(NAME, quote=False) in drawn
     assert "<img" not in drawn
@@ -256,7 +256,7 @@ def test_a_company_page_has_every_statement_with_equal_values(site: Site) -> Non
 def test_a_ticker_and_a_reason_of_markup_stay_text(site: Site) -> None:
     suite = opened(site.folder / "expectations" / "values.html")
     validation = opened(site.page(1))
-    [page] = [p for p in (site.folder / "companies").iterdir() if "img" in p.name]
+    [page] = [p for p in (site.folder / "companies" / site.runs[1]).iterdir() if "img" in p.name]
     company = opened(page).split('<script type="application/json"')[0]
     for document in (suite, validation, company):
         assert "<title>taken over" not in document
@@ -277,7 +277,7 @@ def test_a_ticker_and_a_reason_of_markup_stay_text(site: Site) -> None:
 
 def test_the_pages_need_nothing_but_themselves(site: Site) -> None:
     reviews = {site.folder / "review.html", *(site.folder / "reviews").glob("*.html")}
-    reviews |= set((site.folder / "companies").glob("*.html"))
+    reviews |= set((site.folder / "companies").glob("*/*.html"))
     pages = set(site.folder.rglob("*.html"))
     assert len(pages - reviews) > 3 * len(FRAMES)
     for page in sorted(pages - reviews):

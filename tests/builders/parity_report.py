@@ -46,10 +46,12 @@ def parity_report(
     rules_broken: Sequence[str] = (),
     sample: int | None = None,
     relaxed: Sequence[str] = (),
+    cases: Sequence[tuple[str, int]] = (),
 ) -> dict[str, Any]:
     """Write a report; return what the ledger says of it.
 
-    `values` change `VALUE`; `missing_periods` are years' ends, `tickers` missing ones.
+    `values` change `VALUE`; `missing_periods` are years' ends, `tickers` missing ones, `cases`
+    tickers whose labels differ in so many periods.
     """
     folder = lake.ops / "parity" / "reports" / f"20260612T000000Z-{run}"
     folder.mkdir(parents=True)
@@ -61,6 +63,9 @@ def parity_report(
     (folder / "missing_periods.csv").write_text("\n".join([head, *lines, ""]))
     lines = [f"{ticker},missing,cash_flow" for ticker in tickers]
     (folder / "tickers.csv").write_text("\n".join(["ticker,kind,statement", *lines, ""]))
+    lines = [f"Labels,,cash_flow,{ticker},periods all,differing {n}" for ticker, n in cases]
+    head = "rule,detail,statement,ticker,case,facts"
+    (folder / "cases.csv").write_text("\n".join([head, *lines, ""]))
     (folder / "checkpoint.json").write_text("{}")
     summary = {
         "scope": "the whole history" if sample is None else f"a sample of {sample} tickers",

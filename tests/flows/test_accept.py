@@ -82,7 +82,7 @@ def test_parity_passes_once_the_differences_are_accepted(
             set(differences["kind"]) | {"unexplained", "v1_breaks_identity"}
         )
         values[open_kinds].to_csv(tmp_path / "values.csv", index=False)
-        file = ["--from-report", str(tmp_path / "values.csv"), "--by", "A. Reviewer"]
+        file = ["--from-report", str(tmp_path / "values.csv"), "--by", "A. Reviewer", *here]
         assert call("accept", *file)[0] == 0
         theirs = accepted.rename(tmp_path / "theirs.yaml")
         accepted.write_text("accepted: []\n")
@@ -149,18 +149,44 @@ def test_a_company_without_a_cik_cannot_be_accepted(lake: Lake, accepted: Path) 
 
 def test_from_a_report_only_rows_with_a_reason(lake: Lake, accepted: Path) -> None:
     path = report(lake.root).with_suffix(".csv")
-    code, answered = call("accept", "--from-report", str(path), "--by", "Ada")
+    words = ("accept", "--from-report", str(path), "--lake", str(lake.root))
+    code, answered = call(*words, "--by", "Ada")
     assert (code, "with a column `reason` added" in answered["error"]) == (2, True)
     rows = pd.read_csv(path, dtype={"cik": str})
     rows.assign(reason="").to_csv(path, index=False)
-    code, answered = call("accept", "--from-report", str(path), "--by", "Ada")
+    code, answered = call(*words, "--by", "Ada")
     assert (code, "nothing to accept" in answered["error"]) == (1, True)
     rows.assign(reason="It was looked at.").to_csv(path, index=False)
-    code, answered = call("accept", "--from-report", str(path))
+    code, answered = call(*words)
     assert (code, "give --by" in answered["error"]) == (2, True)
     rows.assign(reason="It was looked at.", by="Ada").to_csv(path, index=False)
-    assert call("accept", "--from-report", str(path))[0] == 0
+    assert call(*words)[0] == 0
     assert [(e.cik, e.by) for e in load_accepted(accepted)] == [("0000000001", "Ada")]
+
+
+def test_from_a_report_its_values_are_taken_and_not_those_of_a_spreadsheet(
+    lake: Lake, accepted: Path
+) -> None:
+    csv = report(lake.root, v1_value=124301456000.0, v2_value=None).with_suffix(".csv")
+    words = ("accept", "--from-report", str(csv), "--by", "Ada", "--lake", str(lake.root))
+    whole = pd.read_csv(csv, dtype=str, keep_default_na=False).assign(reason="It was looked at.")
+    changes = [
+        ({"period_end": "30/06/2025"}, "row 2: the report has no AAA income_statements quarterly"),
+        ({"v2_value": "7"}, "row 2: v2_value is empty in the report, not 7"),
+        ({"v1_value": "1.24302E+11"}, "row 2: v1_value is 124,301,456,000 in the report, not"),
+        ({"kind": "restated"}, "row 2: the finding is unexplained in the report, not restated"),
+        ({"v2_field": "revenues"}, "row 2: the report has no AAA"),
+    ]
+    for other, reason in changes:
+        whole.assign(**other).to_csv(csv, index=False)
+        code, answered = call(*words)
+        assert (code, reason in answered["error"]) == (2, True), answered
+    assert load_accepted(accepted) == ()
+    whole.assign(cik="1", v1_value="1.24301E+11").to_csv(csv, index=False)
+    code, answered = call(*words)
+    [entry] = load_accepted(accepted)
+    assert (code, entry.v1_value, entry.v2_value) == (0, 124301456000.0, None)
+    assert answered["shortened"] == ["row 2: v1_value 1.24301E+11 is 124,301,456,000"]
 
 
 @pytest.mark.parametrize(

@@ -24,13 +24,19 @@ from polygon_fundamentals.ledger import RunEntry
 from polygon_fundamentals.ledger.queries import is_of_its_own_day
 
 # Of a run's report: its totals, what Great Expectations said, and every case.
-_FILES = ("summary.json", "checkpoint.json", "values.parquet", "missing_periods.csv", "tickers.csv")
+_FILES = (
+    "summary.json", "checkpoint.json", "values.parquet", "missing_periods.csv", "tickers.csv",
+    "cases.csv",
+)  # fmt: skip
+# Reports of earlier versions have no list of the rules' cases.
+_NOT_BEFORE = "cases.csv"
 _VALUE = (
     "statement", "cik", "ticker", "timeframe", "period_end", "v2_field", "v1_value", "v2_value",
     "kind",
 )  # fmt: skip
 _PERIOD = ("statement", "cik", "ticker", "timeframe", "period_end")
 _TICKER = ("statement", "ticker", "kind")
+_CASE = ("rule", "detail", "statement", "ticker", "case")
 
 
 def last_runs(entries: Sequence[RunEntry]) -> list[RunEntry]:
@@ -150,6 +156,8 @@ def _news(lake: Lake, run: RunEntry, signed_folder: Path, signed_run: str) -> st
     new.update(
         f"{kind} tickers" for kind in tickers[_are_new(tickers, _absent(signed_folder))]["kind"]
     )
+    cases_of_rules = _cases(later)
+    new.update(_by_rule(cases_of_rules[_are_new(cases_of_rules, _cases(signed_folder))]))
     if not +new:
         return ""
     return f"the run of {_when(run)} has new cases: {in_words(+new)}"
@@ -165,7 +173,13 @@ def _findings(report: Path, summary: Mapping[str, Any]) -> dict[str, int]:
     counts = dict(summary["differences"])
     counts["missing periods"] = len(_table(report / "missing_periods.csv", _PERIOD))
     counts |= {f"{kind} tickers": len(names) for kind, names in summary["absent_tickers"].items()}
+    counts |= _by_rule(_cases(report))
     return {kind: number for kind, number in counts.items() if number}
+
+
+def _by_rule(cases: pd.DataFrame) -> Counter[str]:
+    """How many cases each rule has, by words for it."""
+    return Counter(f'cases of "{rule}"' for rule in cases["rule"])
 
 
 def _relaxed(summary: Mapping[str, Any]) -> list[str]:
@@ -186,6 +200,12 @@ def _absent(report: Path) -> pd.DataFrame:
     return tickers[tickers["kind"] != "present"].reset_index(drop=True)
 
 
+def _cases(report: Path) -> pd.DataFrame:
+    """The cases of the rules; of a report of an earlier version none was shown to anybody."""
+    path = report / _NOT_BEFORE
+    return _table(path, _CASE) if path.is_file() else pd.DataFrame(columns=list(_CASE), dtype=str)
+
+
 def _table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     # A ticker may be called NA.
     return pd.read_csv(path, usecols=list(columns), dtype=str, keep_default_na=False)
@@ -202,6 +222,8 @@ def _digest(results: Path) -> str:
     digest = hashlib.sha256()
     for name in _FILES:
         path = results / name
+        if name == _NOT_BEFORE and not path.is_file():
+            continue
         data = path.read_bytes() if path.is_file() else b""
         digest.update(f"{name} {len(data)}\n".encode() + data)
     return digest.hexdigest()

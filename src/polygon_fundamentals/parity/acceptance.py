@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.errors import AnswerIsNo, UsageError
@@ -20,6 +22,10 @@ _COLUMNS = (
     "statement", "ticker", "cik", "timeframe", "period_end", "v2_field", "v1_value", "v2_value",
     "kind",
 )  # fmt: skip
+_NAMED = ("statement", "timeframe", "period_end", "v2_field")
+_FAULTS_NAMED = 5
+# Of a figure that a spreadsheet has shortened; 1.24301E+11 has five.
+_FEWEST_DECIMALS = 2
 
 
 @dataclass(frozen=True)
@@ -74,32 +80,104 @@ def entries_of_case(report: Path, case: Case, reason: str, by: str, until: date)
     return [_entry(row, reason, by, until) for row in rows.to_dict("records")]
 
 
-def entries_of_report(path: Path, by: str | None, until: date) -> list[Any]:
-    """Return the entries of a values.csv in which a reviewer gave reasons.
+def entries_of_report(
+    path: Path, report: Path, by: str | None, until: date
+) -> tuple[list[Any], list[str]]:
+    """Return the entries of a values.csv in which a reviewer gave reasons, and what it shortened.
+
+    The CSV says which findings are meant; the entries have the values of the report, since a
+    spreadsheet shortens them (1.24301E+11).
 
     Raises:
-        UsageError: it is not such a file, or a row has nobody's name.
+        UsageError: it is not such a file, a row has nobody's name, or differs from the report.
         AnswerIsNo: no row has a reason.
     """
     try:
-        values = pd.read_csv(path, dtype={"cik": str, "ticker": str, REASON: str, BY: str})
-        values = values[values[REASON].fillna("").str.strip() != ""]
-        values["period_end"] = pd.to_datetime(values["period_end"])
-        rows = values[[*_COLUMNS, REASON, *([BY] if BY in values else [])]].to_dict("records")
+        # As texts: how many digits a figure has says whether it was shortened.
+        given = pd.read_csv(path, dtype=str, keep_default_na=False)
+        given = given[given[REASON].str.strip() != ""]
+        given = given[[*_COLUMNS, REASON, *([BY] if BY in given else [])]]
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(
             f"{path} is not a values.csv of parity with a column `{REASON}` added ({error})"
         ) from error
-    if not rows:
+    if given.empty:
         raise AnswerIsNo(f"no row of {path} has a `{REASON}`; nothing to accept")
-    entries = []
-    for row in rows:
-        named = row.get(BY)
-        who = named if isinstance(named, str) and named.strip() else by
+    known = _findings_like(report, given)
+    entries, shortened, faults = list[Any](), list[str](), list[str]()
+    for position, row in zip(given.index, given.to_dict("records"), strict=True):
+        who = str(row.get(BY, "")).strip() or by
         if not who:
             raise UsageError(f"{path}: add a column `{BY}`, or give --by")
-        entries.append(_entry(row, row[REASON], who, until))
-    return entries
+        found, place = known.get(_key(row)), f"row {position + 2}"
+        if found is None or (fault := _fault(row, found)):
+            faults.append(f"{place}: {_unknown(row) if found is None else fault}")
+            continue
+        entries.append(_entry(found, row[REASON], who, until))
+        shortened += [
+            f"{place}: {name} {row[name]} is {_figure(found[name])}"
+            for name in ("v1_value", "v2_value")
+            if row[name] and float(row[name]) != found[name]
+        ]
+    if faults:
+        more = f"; and {len(faults) - _FAULTS_NAMED:,} more" if len(faults) > _FAULTS_NAMED else ""
+        raise UsageError(
+            f"{path} is not as {report} has it: {'; '.join(faults[:_FAULTS_NAMED])}{more}. Nothing "
+            f"was accepted; add `{REASON}` to a copy of the values.csv beside that report, and let "
+            "a spreadsheet read its columns as text"
+        )
+    return entries, shortened
+
+
+def _key(row: Mapping[Any, Any]) -> tuple[str, ...]:
+    """What tells a finding from others, in the words of a CSV."""
+    # Without a CIK the ticker is all that names the company.
+    company = str(row["cik"]).zfill(10) if row["cik"] else str(row["ticker"])
+    return (company, *(str(row[name]) for name in _NAMED))
+
+
+def _findings_like(report: Path, given: pd.DataFrame) -> dict[tuple[str, ...], Mapping[Any, Any]]:
+    """Return a report's findings on the companies and fields of some rows, by `_key`."""
+    fields, ciks = given["v2_field"].unique().tolist(), given["cik"].unique()
+    table = pq.read_table(report, columns=list(_COLUMNS), filters=[("v2_field", "in", fields)])
+    known = pa.array([cik.zfill(10) for cik in ciks if cik], pa.string())
+    cik = table["cik"].cast(pa.string())
+    values = table.filter(pc.or_(pc.is_null(cik), pc.is_in(cik, known))).to_pandas()
+    values["period_end"] = values["period_end"].dt.strftime("%Y-%m-%d")
+    return {_key(row): row for row in values.to_dict("records")}
+
+
+def _unknown(given: Mapping[Any, Any]) -> str:
+    what = " ".join(str(given[name]) for name in ("ticker", *_NAMED))
+    return f"the report has no {what}, and writes days as 2024-12-31"
+
+
+def _fault(given: Mapping[Any, Any], found: Mapping[Any, Any]) -> str:
+    """Return in words what of a row is not as in the report; nothing where all is."""
+    if given["kind"] != found["kind"]:
+        return f"the finding is {found['kind']} in the report, not {given['kind']}"
+    for name in ("v1_value", "v2_value"):
+        if not _is_same(str(given[name]).strip(), found[name]):
+            return f"{name} is {_figure(found[name])} in the report, not {given[name] or 'empty'}"
+    return ""
+
+
+def _is_same(text: str, value: float) -> bool:
+    """Return whether a text is the value, or has as many of its digits as a spreadsheet keeps."""
+    if pd.isna(value) or not text:
+        return pd.isna(value) and not text
+    try:
+        number = float(text)
+    except ValueError:
+        return False
+    digits = sum(map(str.isdigit, text.lower().partition("e")[0].lstrip("-0."))) - 1
+    if digits < _FEWEST_DECIMALS:
+        return number == value
+    return f"{value:.{digits}e}" == f"{number:.{digits}e}"
+
+
+def _figure(value: float) -> str:
+    return "empty" if pd.isna(value) else f"{value:,.17g}"
 
 
 def _entry(row: Mapping[Any, Any], reason: str, by: str, until: date) -> dict[str, object]:
@@ -115,7 +193,7 @@ def _entry(row: Mapping[Any, Any], reason: str, by: str, until: date) -> dict[st
     return {
         "statement": str(row["statement"]),
         "ticker": str(row["ticker"]),
-        "cik": str(row["cik"]).removeprefix("'").zfill(10),
+        "cik": str(row["cik"]).zfill(10),
         "timeframe": str(row["timeframe"]),
         "period_end": pd.Timestamp(row["period_end"]).date(),
         "v2_field": str(row["v2_field"]),

@@ -50,8 +50,9 @@ def _check(path: Path, text: str, wanted: Sequence[Accepted]) -> None:
         written = ()
     if written != tuple(wanted):
         raise UsageError(
-            f"{path}: its list is in a form that cannot be added to; write it as in the example "
-            "of docs/parity.md, one entry below the other, then run `accept` again"
+            f"{path}: its list is in a form that cannot be added to; below the line `accepted:` "
+            "begin each entry with a line `- statement: ...`, write its other keys on lines of "
+            "their own, and nothing after the last entry, then run `accept` again"
         )
 
 
@@ -59,7 +60,7 @@ def _edited(text: str, known: Sequence[Accepted], fresh: Sequence[Accepted]) -> 
     """Return the text with the entries: changed where they stand, and new ones at the end."""
     items = _list_of(text)
     if items is None:  # the file is empty, but perhaps for comments
-        text = f"{text.rstrip()}\naccepted:\n".lstrip()
+        text = f"{_without_content(text).rstrip()}\naccepted:\n".lstrip()
         items = _list_of(text)
     start, end = items.start_mark.index, items.end_mark.index
     new = {_value_of(one): one for one in fresh}
@@ -80,11 +81,15 @@ def _edited(text: str, known: Sequence[Accepted], fresh: Sequence[Accepted]) -> 
 def _list_of(text: str) -> Any:
     """The node of the list, or of what stands in its place; None where the file has no key."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
-    return (
-        next((value for key, value in root.value if key.value == "accepted"), None)
-        if root
-        else None
-    )
+    if not isinstance(root, yaml.MappingNode):
+        return None
+    return next((value for key, value in root.value if key.value == "accepted"), None)
+
+
+def _without_content(text: str) -> str:
+    """Return a text that says nothing, such as `{}`, with its comments alone."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    return text[: root.start_mark.index] + text[root.end_mark.index :] if root else text
 
 
 def _end_of(node: yaml.Node) -> int:

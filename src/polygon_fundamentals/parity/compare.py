@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.parity.coverage import missing_from_v2
-from polygon_fundamentals.parity.explain import Findings, code_of, explain, gather
+from polygon_fundamentals.parity.explain import Findings, explain, gather, matched_values
 from polygon_fundamentals.parity.kinds import APART_KINDS, DIFFERENCE_KINDS, Kind
 from polygon_fundamentals.parity.meeting import TickersOf, days_of, meet, without_empty_records
 from polygon_fundamentals.parity.paired import Paired, pairs_of
@@ -93,24 +93,16 @@ def compare_statement(
     )
 
 
-def list_values(
-    v1: pa.Table,
-    v2: pa.Table,
-    statement: Statement,
-    tolerances: Tolerances,
-    reference: Mapping[str, ReferenceTicker],
-    accepted: Sequence[Accepted],
-    today: date,
+def equal_values(
+    v1: pa.Table, v2: pa.Table, statement: Statement, reference: Mapping[str, ReferenceTicker]
 ) -> pd.DataFrame:
-    """Return every value that either record of a period has, matched ones too.
+    """Return the values that are the same in both records of a period.
 
     Columns as of `StatementParity.values`; the arguments are those of `compare_statement`.
     """
     v2 = without_empty_records(v1, v2, statement, reference)
     paired = meet(v1, v2, statement, reference).paired
-    values = _values(paired, _findings(paired, tolerances), with_matched=True)
-    _accept(values, [a for a in accepted if a.statement is statement], today)
-    return values
+    return _values(paired, [matched_values(pair) for pair in pairs_of(paired)], matched=True)
 
 
 def _findings(paired: Paired, tolerances: Tolerances) -> list[Findings]:
@@ -125,13 +117,11 @@ def _findings(paired: Paired, tolerances: Tolerances) -> list[Findings]:
         ]
 
 
-def _values(
-    paired: Paired, findings: list[Findings], *, with_matched: bool = False
-) -> pd.DataFrame:
-    """One row per value that is not matched, or per value with `with_matched`."""
+def _values(paired: Paired, findings: list[Findings], *, matched: bool = False) -> pd.DataFrame:
+    """One row per value that is not matched; with `matched` one per value that is."""
     parts: list[dict[str, npt.NDArray[Any]]] = []
     for of_pair in findings:
-        listed = (of_pair.kind >= 0) & (with_matched | (of_pair.kind != code_of(Kind.MATCHED)))
+        listed = (of_pair.kind >= 0) & (of_pair.is_kind(Kind.MATCHED) == matched)
         rows = np.flatnonzero(listed)
         pair = of_pair.pair
         names = np.array([e.v1 for e in pair.entries], dtype=object)

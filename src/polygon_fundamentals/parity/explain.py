@@ -92,17 +92,24 @@ def gather(paired: Paired, pairs: list[Pair]) -> Evidence:
     )
 
 
+def matched_values(pair: Pair) -> Findings:
+    """Return the findings for what is the same on both sides, up to the last bits of a float64."""
+    v1, v2 = pair.expected, pair.actual
+    same = np.isfinite(v1) & np.isfinite(v2)
+    with np.errstate(invalid="ignore", over="ignore"):
+        same &= np.abs(pair.difference) <= _SAME * np.maximum(np.abs(v1), np.abs(v2))
+    kind = np.where(same, code_of(Kind.MATCHED), _NOTHING).astype(np.int8)
+    return Findings(pair, kind, np.full(len(kind), "", dtype=object))
+
+
 def explain(paired: Paired, pair: Pair, evidence: Evidence, tolerance: float) -> Findings:
     """Return the findings for one pair. `tolerance` is what a difference must stay below."""
-    kind = np.full(len(paired), _NOTHING, dtype=np.int8)
-    detail = np.full(len(paired), "", dtype=object)
+    equal = matched_values(pair)
+    kind, detail, matched = equal.kind, equal.detail, equal.is_kind(Kind.MATCHED)
     v1, v2 = pair.expected, pair.actual
     _apart(paired, pair, evidence.derived.parts, kind, detail)
-    both = ~np.isnan(v1) & ~np.isnan(v2) & (kind == _NOTHING)
-    off = np.abs(pair.difference)
-    matched = both & (off <= _SAME * np.maximum(np.abs(v1), np.abs(v2)))
-    rounding = both & ~matched & _within(off, tolerance, pair.entry.unit)
-    kind[matched] = code_of(Kind.MATCHED)
+    both = np.isfinite(v1) & np.isfinite(v2)
+    rounding = both & ~matched & _within(np.abs(pair.difference), tolerance, pair.entry.unit)
     kind[rounding] = code_of(Kind.ROUNDING)
     open_ = both & ~matched & ~rounding
     if not open_.any():

@@ -33,6 +33,12 @@ SHIPPED_UNLIMITED = frozenset(
         Kind.RENAMED, Kind.EXTRA,
     )
 )  # fmt: skip
+# What a budget or a rule counts by itself; the budgets of values count all statements together.
+_COVERAGE = " of tickers and as many of periods, in each statement"
+_COUNTED = {
+    "unique_keys": " in each statement of each generation",
+    "identities": " of each identity",
+}
 _UNIT_NAMES = {Unit.USD: "money", Unit.USD_PER_SHARE: "per_share", Unit.SHARES: "shares"}
 
 
@@ -68,7 +74,8 @@ def _wider(where: str, limit: float, shipped: float, reason: str) -> str:
 def _budgets(tolerances: Tolerances) -> Iterator[str]:
     for kind, budget in tolerances.budgets.items():
         if budget.at_most != 0 and kind not in SHIPPED_UNLIMITED:
-            yield f"{kind.value}: {_up_to(budget.at_most)} ({budget.reason})"
+            each = _COVERAGE if kind is Kind.MISSING and budget.at_most != "unlimited" else ""
+            yield f"{kind.value}: {_up_to(budget.at_most)}{each} ({budget.reason})"
     for own in tolerances.scoped_budgets:
         if own.at_most != 0 and own.finding not in SHIPPED_UNLIMITED:
             where = " ".join(filter(None, (own.statement.value, own.v2_field)))
@@ -82,7 +89,8 @@ def _up_to(at_most: int | str) -> str:
 def _rules(tolerances: Tolerances) -> Iterator[str]:
     for name, rule in tolerances.rules:
         if rule.at_most:
-            yield f"{name}: up to {rule.at_most} ({rule.reason})"
+            each = _COUNTED.get(name, " in each statement")
+            yield f"{name}: up to {rule.at_most}{each} ({rule.reason})"
         if isinstance(rule, Limited | Freshness):
             beyond = rule.limit - SHIPPED_LIMITS[name]
             if (-beyond if name in _LESS_ALLOWS_MORE else beyond) > 0:

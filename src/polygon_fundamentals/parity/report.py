@@ -39,7 +39,7 @@ def write_report(folder: Path, all_findings: Iterable[StatementFindings]) -> dic
         for findings in all_findings:
             for name, path in paths.items():
                 for table in _rows(findings, name.removesuffix("_csv")):
-                    rows = table if path.suffix == ".parquet" else _for_spreadsheets(table)
+                    rows = table if path.suffix == ".parquet" else for_spreadsheets(table)
                     if name not in writers:
                         beside = ends.enter_context(replacing(path))
                         writers[name] = ends.enter_context(_writer(beside, path, rows.schema))
@@ -47,7 +47,7 @@ def write_report(folder: Path, all_findings: Iterable[StatementFindings]) -> dic
     return paths
 
 
-def _for_spreadsheets(table: pa.Table) -> pa.Table:
+def for_spreadsheets(table: pa.Table) -> pa.Table:
     """Return the table with an apostrophe before texts that a spreadsheet would calculate.
 
     Moments are days, since every date of a report is one.

@@ -19,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    field_validator,
     model_validator,
 )
 
@@ -200,6 +201,12 @@ class AcceptedFile(_Frozen):
     """The content of `expectations/accepted.yaml`."""
 
     accepted: tuple[Accepted, ...] = ()
+
+    @field_validator("accepted", mode="before")
+    @classmethod
+    def _is_empty_without_entries(cls, value: object) -> object:
+        """YAML reads the key alone, whose last entry was removed, as no value."""
+        return () if value is None else value
 
     @model_validator(mode="after")
     def _are_known_and_single(self) -> Self:

@@ -7,7 +7,7 @@ stands in the run's own tables.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import NamedTuple
@@ -26,7 +26,7 @@ from polygon_fundamentals.parity.tally import compared_lines
 from polygon_fundamentals.parity.witness_claims import Line, LineKey, claims_of
 from polygon_fundamentals.parity.witness_facts import CompanyFacts, Fact
 from polygon_fundamentals.parity.witnesses import Claim, Proof, learn, prove
-from polygon_fundamentals.periods.companies import batches
+from polygon_fundamentals.periods.companies import batches, ciks_of
 from polygon_fundamentals.reference.tickers import ReferenceTicker
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -86,8 +86,11 @@ class WitnessReport:
     examples: list[str] = field(default_factory=list)
 
 
-def open_companies(all_findings: Iterable[StatementFindings]) -> dict[str, list[str]]:
-    """Return the companies with a difference that could be settled: tickers by CIK."""
+def open_companies(all_findings: Sequence[StatementFindings]) -> dict[str, list[str]]:
+    """Return the companies with a difference that could be settled: tickers by CIK.
+
+    Among them those under which v2 alone has a company, which may have been renamed.
+    """
     companies: dict[str, set[str]] = defaultdict(set)
     for findings in all_findings:
         money = [e.v2 for e in entries(findings.statement) if e.v2 and e.unit is Unit.USD]
@@ -108,6 +111,10 @@ def open_companies(all_findings: Iterable[StatementFindings]) -> dict[str, list[
                 pairs["cik"].to_pylist(), pairs["tickers"].to_pylist(), strict=True
             ):
                 companies[cik].update(tickers.split(","))
+    for findings in all_findings:
+        for ticker, ciks in ciks_of(findings.table("v2_records", ["ticker", "cik"])).items():
+            for cik in ciks & companies.keys():
+                companies[cik].add(ticker)
     return {cik: sorted(tickers) for cik, tickers in sorted(companies.items())}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from polygon_fundamentals.cutover import signed_parity
 from polygon_fundamentals.cutover.checklist import ChecklistItem, evaluate_checklist
 from polygon_fundamentals.cutover.sign_offs import (
     Contacts,
@@ -85,13 +86,14 @@ def test_the_run_its_digest_and_its_findings_are_recorded(lake: Lake) -> None:
         (STOOD, {"tickers": ["NA"]}, "1 missing tickers"),
         (STOOD, {"rules_broken": ["No field is lost"]}, "1 broken rules"),
         (STOOD, {"relaxed": ["identities: up to 500 (Seen.)"]}, "1 relaxed limits"),
+        (STOOD, {"cases": [("AAA", 9), ("NEW", 3)]}, '1 cases of "Labels"'),
     ],
 )
 def test_something_new_must_be_signed_again(
     lake: Lake, values: Any, more: dict[str, Any], news: str
 ) -> None:
-    ran(lake, "one", 0, STOOD)
-    signed(lake)
+    ran(lake, "one", 0, STOOD, cases=[("AAA", 8)])
+    assert '1 cases of "Labels"' in signed(lake)
     ran(lake, "two", 5, values, **more)
     assert not line(lake).ok
     assert line(lake).detail.endswith(f"but the run of 2026-06-12 20:05 UTC has new cases: {news}")
@@ -152,6 +154,25 @@ def test_a_sign_off_says_how_much_was_relaxed_and_asks_for_no_more(lake: Lake) -
     assert line(lake).ok
     ran(lake, "three", 10, STOOD)
     assert line(lake).ok
+
+
+def test_a_sign_off_of_an_earlier_version_stands_until_a_rule_has_cases(lake: Lake) -> None:
+    ran(lake, "one", 0, STOOD)
+    report = next((lake.ops / "parity" / "reports").glob("*-one"))
+    signed(lake)
+    (report / "cases.csv").unlink()
+    [kept] = (lake.ops / "cutover" / "sign_offs").glob("parity-*")
+    (kept / "cases.csv").unlink()
+    digest = signed_parity._digest(kept)
+    kept.rename(kept.with_name(f"parity-{digest[:16]}"))
+    file = lake.ops / "cutover" / "sign_offs" / "parity.json"
+    entry = json.loads(file.read_text())
+    entry["migration_lead"]["signed"]["sha256"] = digest
+    file.write_text(json.dumps(entry))
+    ran(lake, "two", 5, STOOD)
+    assert line(lake).ok, line(lake).detail
+    ran(lake, "three", 10, STOOD, cases=[("AAA", 8)])
+    assert line(lake).detail.endswith('has new cases: 1 cases of "Labels"')
 
 
 def test_results_are_kept_when_the_report_goes_and_damage_is_seen(lake: Lake) -> None:

@@ -78,6 +78,9 @@ def test_comments_stay_with_their_entries(tmp_path: Path) -> None:
         ("accepted: []  # none yet\n# The end.\n", ["revenue 2"]),
         ("# nothing but a comment\n", ["revenue 2"]),
         ("", ["revenue 2"]),
+        ("# Each was looked at.\naccepted:\n# The last one was removed.\n", ["revenue 2"]),
+        ("# Nothing is accepted.\n{}  # yet\n", ["revenue 2"]),
+        ("~", ["revenue 2"]),
         ('"accepted": []', ["revenue 2"]),
         (
             "accepted: [{statement: income_statements, cik: '0000000001', timeframe: annual, "

@@ -12,7 +12,7 @@ from expectations.answer import TOLERANCES_FILE
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity.findings import NAMES
 from polygon_fundamentals.parity.plan import Question
-from polygon_fundamentals.parity.report import _for_spreadsheets, write_report
+from polygon_fundamentals.parity.report import for_spreadsheets, write_report
 from polygon_fundamentals.parity.tolerances import load_tolerances
 from polygon_fundamentals.statements import Statement
 from tests.filled import comparison, filled
@@ -43,6 +43,6 @@ def test_a_report_of_statements_with_rows_and_without(tmp_path: Path) -> None:
 
 def test_a_spreadsheet_calculates_nothing_of_a_report() -> None:
     table = pa.table({"company": ["=1+cmd|x", "Plain", None, "-2", "@sum"], "v1": [-1.0] * 5})
-    written = _for_spreadsheets(table)
+    written = for_spreadsheets(table)
     assert written["company"].to_pylist() == ["'=1+cmd|x", "Plain", None, "'-2", "'@sum"]
     assert written["v1"].equals(table["v1"])

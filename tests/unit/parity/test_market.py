@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pytest
 
 from polygon_fundamentals.field_map import primary_pairs
-from polygon_fundamentals.parity.compare import compare_statement, list_values
+from polygon_fundamentals.parity.compare import compare_statement, equal_values
 from polygon_fundamentals.parity.kinds import Kind
 from polygon_fundamentals.parity.tolerances import Accepted
 from polygon_fundamentals.parity.totals import merge
@@ -453,7 +453,7 @@ def test_a_v2_record_without_an_amount_is_none(
     assert over_budget(parity, TOLERANCES)
     market = copied(facts)
     empty_records(market, amount)
-    shown = list_values(*market.tables(IS), IS, TOLERANCES, {}, [], TODAY)
+    shown = equal_values(*market.tables(IS), IS, {})
     gone = (shown["ticker"] == "BBB") & (shown["period_end"] == "2020-06-30")
     assert set(shown[gone]["timeframe"]) == set()
 

@@ -77,7 +77,7 @@ def test_the_values_of_one_company_leave_the_cache_of_others_in_its_bucket(mine:
     for path in mine.root.rglob(ticker_file_name(other)):
         path.rename(path.with_name(ticker_file_name(neighbour)))
     findings = [comparison(mine, statement, QUESTION).findings for statement in Statement]
-    [(some, values)] = company_values(mine, QUESTION, [first], findings)
+    [(some, values)] = company_values(mine, [first], findings)
     assert list(some) == [first]
     assert set(values["ticker"]) == {first}
     for generation in Generation:
@@ -94,7 +94,7 @@ def test_the_values_of_companies_are_read_by_the_listings_of_the_plan(
     findings = [comparison(mine, statement, QUESTION).findings for statement in Statement]
     listed: list[Dataset] = []
     monkeypatch.setattr(Dataset, "files", lambda dataset: listed.append(dataset) or iter(()))
-    [(_, values)] = company_values(mine, QUESTION, [first], findings)
+    [(_, values)] = company_values(mine, [first], findings)
     assert (listed, set(values["statement"])) == ([], {s.value for s in Statement})
 
 
