@@ -20,11 +20,11 @@ from polygon_fundamentals.silver.timeline import (
     FOREVER,
     PERIOD,
     Ints,
+    company_in,
     first_at,
     pack,
     pairs,
     spans_between,
-    without_end,
 )
 from polygon_fundamentals.silver.version_order import filed_days
 from polygon_fundamentals.silver.zeros import without_absent_zeros
@@ -115,15 +115,17 @@ def estimates_of(
     return estimates
 
 
-def combine(primary: Generation, v1: Sides, v2: Sides) -> tuple[list[Side], pd.DataFrame]:
+def combine(
+    primary: Generation, v1: Sides, v2: Sides
+) -> tuple[list[Side], Mapping[Generation, pd.DataFrame]]:
     """Return the sides that the table is made of: the primary's, and what only v1 has.
 
-    Also returns the periods that v1 dates otherwise than v2 (`_other_dates`). They take v2's date
-    first, so that none of them is in the table twice.
+    Also returns the periods that got another date (`_other_dates`). Those of v1 take v2's date
+    first, so that none of them is in the table twice; those of v2 that of their income statement.
     """
     if primary is Generation.V1:
-        return [without_absent_zeros(side) for side in v1.values()], pd.DataFrame()
-    v2 = _on_one_date(v2)
+        return [without_absent_zeros(side) for side in v1.values()], {}
+    v2, of_v2 = _on_one_date(v2)
     moves = _other_dates(v1, v2)
     sides = []
     for statement in Statement:
@@ -131,21 +133,19 @@ def combine(primary: Generation, v1: Sides, v2: Sides) -> tuple[list[Side], pd.D
         ours = without_absent_zeros(dated).cut_by(theirs, PERIOD)
         sides.append(without_absent_zeros(theirs, dated))
         sides.append(ours.pick(theirs.at(PERIOD, ours.keys, ours.since) < 0))
-    return sides, moves
+    return sides, {Generation.V1: moves, Generation.V2: of_v2}
 
 
-def _on_one_date(sides: Sides) -> dict[Statement, Side]:
-    """v2's sides, each period of a statement on the date of its income statement.
+def _on_one_date(sides: Sides) -> tuple[dict[Statement, Side], pd.DataFrame]:
+    """v2's sides, each period of a statement on the date of its income statement; and the moves.
 
     v2 dates single statements some days otherwise than the others of the period.
     """
-    income = sides[Statement.INCOME_STATEMENTS]
-    return {
-        statement: side
-        if side is income
-        else _moved(side, _other_dates({statement: side}, {Statement.INCOME_STATEMENTS: income}))
-        for statement, side in sides.items()
-    }
+    income = {Statement.INCOME_STATEMENTS: sides[Statement.INCOME_STATEMENTS]}
+    others = {statement: side for statement, side in sides.items() if statement not in income}
+    moves = {s: _other_dates({s: side}, income) for s, side in others.items()}
+    dated = {statement: _moved(side, moves[statement]) for statement, side in others.items()}
+    return dated | income, pd.concat(moves.values(), ignore_index=True)
 
 
 def _other_dates(ours: Sides, theirs: Sides) -> pd.DataFrame:
@@ -158,16 +158,17 @@ def _other_dates(ours: Sides, theirs: Sides) -> pd.DataFrame:
         pd.concat([side.keys[columns] for side in sides.values()], ignore_index=True)
         for sides in (ours, theirs)
     ]
-    mine, other = (np.unique(pack(frame, COMPANY_PERIOD)) for frame in sets)
-    # The period end is the lowest part of a code.
-    low = np.searchsorted(other, mine - SAME_PERIOD_DAYS)
-    near = np.searchsorted(other, mine + SAME_PERIOD_DAYS, "right") - low
-    groups = np.unique(without_end(mine[near > np.isin(mine, other)]))
-    if not len(groups):
+    # The period end is the lowest part of a code: ends within ten days of one another are a group,
+    # whose dates meet anew at each change of one of them.
+    codes = np.unique(np.concatenate([pack(frame, COMPANY_PERIOD) for frame in sets]))
+    is_new = np.diff(codes, prepend=codes[:1]) > SAME_PERIOD_DAYS
+    group = np.cumsum(is_new, dtype=np.int64)
+    has_several = np.bincount(group) > 1
+    if not has_several.any():
         return pd.DataFrame()
-    # The dates of a company are matched again at each change of one of them.
-    sets = [frame[np.isin(pack(frame, COMPANY_PERIOD[:2]), groups)] for frame in sets]
-    numbers = [np.searchsorted(groups, pack(frame, COMPANY_PERIOD[:2])) for frame in sets]
+    numbers = [group[np.searchsorted(codes, pack(frame, COMPANY_PERIOD))] for frame in sets]
+    sets = [frame[has_several[number]] for frame, number in zip(sets, numbers, strict=True)]
+    numbers = [number[has_several[number]] for number in numbers]
     ids = np.concatenate([np.tile(number, 2) for number in numbers])
     days = np.concatenate([frame[name].to_numpy() for frame in sets for name in ("since", "until")])
     number, start, end = spans_between(ids, days)
@@ -185,7 +186,7 @@ def _other_dates(ours: Sides, theirs: Sides) -> pd.DataFrame:
     moved = worlds[0].iloc[met.v1].assign(to=worlds[1]["end"].to_numpy()[met.v2])
     moved = moved[moved["to"] != moved["end"]].drop(columns="period_end")
     world = moved["company"].to_numpy()
-    company = groups[number[world]] >> 2
+    company = company_in(codes[np.searchsorted(group, number[world])])
     return moved.assign(company=company, since=start[world], until=end[world])
 
 
@@ -206,7 +207,7 @@ def _moved(side: Side, moves: pd.DataFrame) -> Side:
 
 
 def moved_first(first: pd.DataFrame, moves: pd.DataFrame) -> pd.DataFrame:
-    """Return v1's first filings with those of moved periods under v2's date too."""
+    """Return first filings with those of moved periods under their new date too."""
     if moves.empty:
         return first
     i, j = pairs(pack(first, COMPANY_END), pack(moves, COMPANY_END))

@@ -8,9 +8,11 @@ A version counts from the day on which its content could be known:
   it was observed. It counts as a change even under another label, another ticker or a CIK that
   came later, if other content of the same company, timeframe and period end had been seen under
   that filing (v2: or a later one) before;
-- a record without a filing date (v1 derives fourth quarters), or with one before its period's end,
-  which cannot be true: the first filing that any record of the same company and period end has, or
-  the day on which it was observed, if that is sooner.
+- a record without a filing date, or with one before its period's end, which cannot be true: the day
+  on which it was observed. A record of v1 counts from the first filing that any record of the same
+  company and period end has, if that is sooner: v1 derives fourth quarters and twelve months from
+  it. One of v2 holds the values of its latest filing, whose date nobody knows: it counts from the
+  first filing date with which v2 sent the same values of the period, if that is sooner.
 
 No version could be known before its period had ended, whenever it was observed, and none of v2 by a
 filing before the period's first one: see `filed_no_sooner`.
@@ -21,6 +23,7 @@ which its absence was observed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +33,7 @@ from polygon_fundamentals.datasets.keys import PERIOD
 from polygon_fundamentals.datasets.schemas import DAY
 from polygon_fundamentals.periods.companies import company_keys
 from polygon_fundamentals.periods.current import period_keys
+from polygon_fundamentals.periods.match import nearest_ends
 from polygon_fundamentals.silver.timeline import FOREVER
 from polygon_fundamentals.silver.version_order import (
     contents,
@@ -61,26 +65,41 @@ def _known(
 
     `frame` is of `version_order`. `table` holds all versions of its records, under all tickers of
     their companies. `first` gives the first filing by company and period end, as days since 1970,
-    for records without a filing date.
+    for v1's records without a filing date.
     """
     undated = frame["filed"].isna()
     # Seen after a later filing: it tells nothing of when that could be known.
     late = frame["late"]
     own = frame["filed"].copy()
+    frame["bound"] = frame["filed"].fillna(frame["observed"].mask(late))
+    seen = _seen_together(table, frame, generation, ciks)
     borrows = frame.index[undated & ~late & ~frame["record"].duplicated()]
-    if len(borrows):
+    if len(borrows) and generation is Generation.V2:
+        with_values = _filed_with_values(table, frame, ciks, borrows)
+        own.loc[borrows] = np.fmin(with_values, seen.loc[borrows, "observed"])
+    elif len(borrows):
         keys = _company_ends(table.take(pa.array(borrows)), generation, ciks)
         filed = first.reindex(keys).to_numpy(dtype=np.float64, na_value=np.nan)
         own.loc[borrows] = np.minimum(filed, frame.loc[borrows, "observed"])
-    frame["bound"] = frame["filed"].fillna(frame["observed"].mask(late))
     latest = frame.groupby("record")["bound"].cummax().groupby(frame["record"]).shift()
     later = own.notna() & ~(latest >= own)
-    seen = _seen_together(table, frame, generation, ciks)
     is_filing = later & ~(seen["bound_before"] >= own)
     observed = seen["observed"].where(later, frame["observed"])
     known = own.where(is_filing, np.fmax(frame["filed"], observed))
     end = floats(table[PERIOD[generation][0]])[frame.index]
     return known.mask(known < end, end)
+
+
+def _filed_with_values(
+    table: pa.Table, frame: pd.DataFrame, ciks: Mapping[str, str], rows: pd.Index[int]
+) -> pd.Series[float]:
+    """Return for some rows of v2 the first filing date that the same values of the period have."""
+    keys = period_keys(table, Generation.V2, ciks).loc[frame.index]
+    period = keys.groupby(list(keys.columns), sort=False, dropna=False).ngroup()
+    part = frame.loc[period.isin(period[rows]), ["filed"]].assign(period=period)
+    names = [field.name for field in table.schema if pa.types.is_floating(field.type)]
+    part["values"] = contents(table.take(pa.array(part.index)), names)
+    return part.groupby(["period", "values"])["filed"].transform("min")[rows]
 
 
 def _seen_together(
@@ -192,18 +211,27 @@ def earliest(filings: Iterable[pd.Series[int]]) -> pd.Series[int]:
     return pd.concat(list(filings)).groupby(level=[0, 1]).min()
 
 
+def _as_dates(company_ends: pd.Index[Any]) -> pd.DataFrame:
+    company, end = (company_ends.get_level_values(level) for level in (0, 1))
+    days = end.to_numpy().astype("datetime64[D]").astype("datetime64[s]")
+    return pd.DataFrame({"company": company.to_numpy(dtype=object), "period_end": days})
+
+
 def filed_no_sooner(table: pa.Table, first: pd.Series[int], ciks: Mapping[str, str]) -> pa.Table:
     """Return v2's versions, each filed no sooner than the first filing that others know of.
 
     `first` is that of v1 or of SEC, by company and period end as in `first_filings`. v2's date is
     of the latest filing with the period, so that one before the first is a fault of the data. It
-    stays where v2's record was observed before that first filing: then the first is at fault.
+    stays where v2's record was observed before that first filing: then the first is at fault. The
+    others may date the period some days otherwise.
     """
     filed = floats(table["filing_date"])
     sooner = np.zeros(len(filed), dtype=bool)
-    if len(first):
-        keys = _company_ends(table, Generation.V2, ciks)
-        known = first.reindex(keys).to_numpy(dtype=np.float64, na_value=np.nan)
+    if len(first) and table.num_rows:
+        keys = _as_dates(_company_ends(table, Generation.V2, ciks))
+        ends = nearest_ends(keys, _as_dates(first.index)).to_numpy().astype("datetime64[D]")
+        theirs = pd.MultiIndex.from_arrays([keys["company"], ends.astype(np.int64)])
+        known = first.reindex(theirs).to_numpy(dtype=np.float64, na_value=np.nan)
         observed = floats(local_days(table["observed_at"]))
         end = floats(table[PERIOD[Generation.V2][0]])
         sooner = (end <= filed) & (filed < known) & (known <= observed)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,14 +39,7 @@ from polygon_fundamentals.silver.combine import (
 from polygon_fundamentals.silver.names import Names
 from polygon_fundamentals.silver.schema import history_schema, wide_schema
 from polygon_fundamentals.silver.statement_rows import Side, side_of
-from polygon_fundamentals.silver.timeline import (
-    COMPANY_END,
-    PERIOD,
-    first_at,
-    pack,
-    pairs,
-    split,
-)
+from polygon_fundamentals.silver.unproven import with_unproven
 from polygon_fundamentals.silver.wide import assemble
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -204,7 +196,9 @@ class Source:
         dates = by_source(self.dates)
         estimates = estimates_of(dates, names)
         of_v1 = tables.pop(Generation.V1)
-        first = _first(of_v1, Generation.V1, names)
+        first = known_dates.earliest(
+            known_dates.first_filings(table, Generation.V1, names.ciks) for table in of_v1.values()
+        )
         exact = dict(dates)[EXACT]
         exact = exact[exact.index.isin(names.companies, level=0)]
         known = known_dates.earliest([first, exact])
@@ -220,25 +214,15 @@ class Source:
                 statement: known_dates.filed_no_sooner(table, known, ciks)
                 for statement, table in tables.pop(Generation.V2).items()
             }
-            first = _first(of_v2, Generation.V2, names)
             v2, v2_first = _read(Generation.V2, of_v2, names, first, dated, v1)
             sides, moves = combine(self.generation, v1, v2)
-            sources[0] = (Generation.V1.value, moved_first(v1_first, moves))
-            sources.append((Generation.V2.value, v2_first))
+            sources[0] = (Generation.V1.value, moved_first(v1_first, moves[Generation.V1]))
+            sources.append((Generation.V2.value, moved_first(v2_first, moves[Generation.V2])))
         sides = [side for side in sides if len(side)]
         if not sides:
             return Part(history_schema().empty_table(), left_out)
         rows = assemble(sides, self.generation, FirstFilings(sources), names, self.edgar)
         return Part(rows, left_out)
-
-
-def _first(
-    tables: Mapping[Statement, pa.Table], generation: Generation, names: Names
-) -> pd.Series[int]:
-    """Return the first filing of each company and period end in any statement."""
-    return known_dates.earliest(
-        known_dates.first_filings(table, generation, names.ciks) for table in tables.values()
-    )
 
 
 def _read(
@@ -251,7 +235,7 @@ def _read(
 ) -> tuple[dict[Statement, Side], pd.DataFrame]:
     """Return one generation's sides and first filings, dropping each table once it is used.
 
-    `first` is `_first` of the tables. `dated` and `proven` are for v2: see `_unproven`.
+    `first` has v1's first filings. `dated` and `proven` are for v2: see `with_unproven`.
     """
     sides, firsts = {}, []
     for statement in Statement:
@@ -265,7 +249,7 @@ def _read(
         life["known_from"] = life["since"]
         firsts.append(filings_of(table, keys, life["since"], generation))
         if dated is not None and len(dated):
-            life = _unproven(life, keys, dated, proven[statement])
+            life = with_unproven(life, keys, dated, proven[statement])
         sides[statement] = side_of(table, life, keys, generation, statement, names)
     return sides, earliest_filings(pd.concat(firsts, ignore_index=True))
 
@@ -284,37 +268,3 @@ def _nothing(generation: Generation, statement: Statement) -> tuple[Side, pd.Dat
     life["known_from"] = life["since"]
     filings = filings_of(table, keys, life["since"], generation)
     return side_of(table, life, keys, generation, statement, names), filings
-
-
-def _unproven(
-    life: pd.DataFrame, keys: pd.DataFrame, dated: pd.DataFrame, proven: Side
-) -> pd.DataFrame:
-    """Return `life` and the earliest version of each period while only its filing was known.
-
-    `dated` are the periods that the filings index dates: from then on the earliest version stands
-    for one until a version could be known; one that was known and withdrawn does not return. Where
-    v1's record (`proven`) says what a period said then, it stands for the period instead.
-    """
-    first = life[life["first"]].reset_index(drop=True)
-    mine = keys.iloc[first["row"]]
-    known = dated.groupby(pack(dated, COMPANY_END))["date"].min()
-    filed = known.reindex(pack(mine, COMPANY_END)).to_numpy()
-    some = filed < first["since"].to_numpy()
-    first, mine = first[some].reset_index(drop=True), mine[some]
-    since, until = filed[some].astype(np.int64), first["since"].to_numpy()
-    mine = mine.reset_index(drop=True)
-    rivals = [
-        (pack(keys.iloc[life["row"]], PERIOD), life["since"].to_numpy(), life["until"].to_numpy()),
-        (pack(proven.keys, PERIOD), proven.since, proven.until),
-    ]
-    for ids, begin, end in rivals:
-        i, j = pairs(ids, pack(mine, PERIOD))
-        source, since, until = split(
-            since, until, np.tile(i, 2), np.concatenate([begin[j], end[j]])
-        )
-        first, mine = (frame.iloc[source].reset_index(drop=True) for frame in (first, mine))
-        open_ = first_at(ids, begin, end, pack(mine, PERIOD), since) < 0
-        first, mine = (frame[open_].reset_index(drop=True) for frame in (first, mine))
-        since, until = since[open_], until[open_]
-    spans = pd.concat([life, first.assign(since=since, until=until)])
-    return spans.sort_values(["row", "since"], kind="stable", ignore_index=True)

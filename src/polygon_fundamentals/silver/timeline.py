@@ -46,16 +46,21 @@ def timeframe_in(codes: Ints) -> Ints:
     return codes >> _BITS["end"] & 3
 
 
-def without_end(codes: Ints) -> Ints:
-    """Return periods that were packed without their end, as `pack` gives the other columns."""
-    return codes >> _BITS["end"]
+def company_in(codes: Ints) -> Ints:
+    """Return the number of the company in rows packed by `COMPANY_PERIOD`."""
+    return codes >> _BITS["end"] + _BITS["timeframe"]
 
 
-def pairs(ids: Ints, wanted: Ints) -> tuple[Ints, Ints]:
-    """Return all (i, j) with `wanted[i] == ids[j]`, in the order of i, then of j."""
+def pairs(ids: Ints, wanted: Ints, within: int = 0) -> tuple[Ints, Ints]:
+    """Return all (i, j) with `wanted[i] == ids[j]`, in the order of i, then of j.
+
+    With `within` also those whose period ends up to so many days away: the period end is the
+    lowest part of a packed period.
+    """
     order = np.argsort(ids, kind="stable")
     placed = ids[order]
-    low, high = np.searchsorted(placed, wanted), np.searchsorted(placed, wanted, "right")
+    low = np.searchsorted(placed, wanted - within)
+    high = np.searchsorted(placed, wanted + within, "right")
     return expand(low, high, order)
 
 
@@ -67,13 +72,21 @@ def expand(low: Ints, high: Ints, order: npt.NDArray[np.integer[Any]]) -> tuple[
     return i, order[start + np.arange(len(i))].astype(np.int64)
 
 
-def first_at(ids: Ints, since: Ints, until: Ints, wanted: Ints, days: Ints) -> Ints:
-    """Return for each of `wanted` the first row of that number that stood on its day, else -1."""
-    i, j = pairs(ids, wanted)
+def first_at(
+    ids: Ints, since: Ints, until: Ints, wanted: Ints, days: Ints, within: int = 0
+) -> Ints:
+    """Return for each of `wanted` the first row of that number that stood on its day, else -1.
+
+    With `within` (see `pairs`) the one whose period ends nearest, of equal ones the first.
+    """
+    i, j = pairs(ids, wanted, within)
     stood = (since[j] <= days[i]) & (days[i] < until[j])
+    i, j = i[stood], j[stood]
+    if within:
+        order = np.lexsort((j, np.abs(ids[j] - wanted[i]), i))
+        i, j = i[order], j[order]
     first = np.full(len(wanted), -1, dtype=np.int64)
-    i, j = i[stood][::-1], j[stood][::-1]
-    first[i] = j
+    first[i[::-1]] = j[::-1]
     return first
 
 

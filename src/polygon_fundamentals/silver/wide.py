@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from polygon_fundamentals.datasets.schemas import MOMENT
 from polygon_fundamentals.field_map import v2_fields
+from polygon_fundamentals.periods.match import SAME_PERIOD_DAYS
 from polygon_fundamentals.reference.edgar_cache import EdgarCache
 from polygon_fundamentals.reference.original_dates import EXACT
 from polygon_fundamentals.silver import accessions
@@ -34,6 +35,7 @@ from polygon_fundamentals.silver.timeline import (
     Ints,
     first_at,
     pack,
+    pairs,
     spans_between,
     split,
 )
@@ -57,8 +59,8 @@ def assemble(
     """Return the history in `history_schema`, sorted by ticker, period end, timeframe, CIK, time.
 
     A twelve-month row has the balance sheet of its last day, which is that of the quarterly (or
-    annual) record with the same period end: v2 has none of its own, and a balance is a state. Its
-    values are known from when those of the balance are.
+    annual) record of the same end, or of the nearest within ten days: v2 has none of its own, and a
+    balance is a state. Its values are known from when those of the balance are.
 
     No ratio of a row that could be known uses another period whose values could not.
     """
@@ -72,6 +74,7 @@ def assemble(
             debt[has] = side.debt[place[has]]
     _label(rows, sides, places, primary)
     _lend_balances(rows, values[Statement.BALANCE_SHEETS], debt)
+    rows["knowledge"] = np.array(KNOWLEDGE, dtype=object)[rows["rank"]]
     rows["first_filing_date"], rows["first_filing_source"] = first.of(rows)
     periods = EarlierPeriods.of(rows)
     source, since, until = split(
@@ -123,9 +126,9 @@ def _rows(sides: Sequence[Side], first: FirstFilings) -> tuple[pd.DataFrame, lis
     for side in sides:
         if side.statement is Statement.BALANCE_SHEETS:
             lent = pack(side.keys.assign(timeframe=TTM), PERIOD)
-            there = np.isin(lent, codes)
-            numbers += [np.searchsorted(codes, lent[there])] * 2
-            days += [side.since[there], side.until[there]]
+            lender, borrower = pairs(codes, lent, SAME_PERIOD_DAYS)
+            numbers += [borrower] * 2
+            days += [side.since[lender], side.until[lender]]
     periods = keys[list(PERIOD)].iloc[sample].reset_index(drop=True)
     period, changes = first.changes(periods)
     numbers.append(period)
@@ -144,10 +147,11 @@ def _rows(sides: Sequence[Side], first: FirstFilings) -> tuple[pd.DataFrame, lis
 def _label(
     rows: pd.DataFrame, sides: Sequence[Side], places: Sequence[Ints], primary: Generation
 ) -> None:
-    """Add labels, dates, origin and knowledge to `rows`, from the sides that make up each.
+    """Add labels, dates and origin to `rows`, from the sides that make up each.
 
-    And for the balance alone `balance_known` and `balance_loaded`; `income` is the number of the
-    generation of the income statement, -1 without one.
+    `rank` is the position of their knowledge in `KNOWLEDGE`: of the values known last, and of those
+    the least certain. For the balance alone there are `balance_known`, `balance_loaded` and
+    `balance_rank`; `income` is the number of the income statement's generation, -1 without one.
     """
     for name in ("fiscal_year", "fiscal_quarter", "filing_date"):
         rows[name] = np.nan
@@ -156,9 +160,9 @@ def _label(
     for name in ("loaded_at", "balance_loaded"):
         rows[name] = np.iinfo(np.int64).min
     rows["income"], rows["accession"] = -1, 0
+    rows["rank"], rows["balance_rank"] = 0, 0
     labelled = np.zeros(len(rows), dtype=bool)
     covered = {generation: np.zeros(len(rows), dtype=bool) for generation in Generation}
-    rank = np.full(len(rows), len(KNOWLEDGE), dtype=np.int64)
     by_rank = sorted(
         zip(sides, places, strict=True),
         key=lambda item: (item[0].generation is not primary, _LABELS.index(item[0].statement)),
@@ -172,12 +176,10 @@ def _label(
         labelled[to] = True
         covered[side.generation][to] = True
         known, filed = keys["known_from"].to_numpy(), keys["filing_date"].to_numpy()
-        mine = np.select([filed == known, np.isnan(filed)], [0, 2], 1)
-        before = rows["values_known_from"].to_numpy()[to]
-        rank[to] = np.where(
-            known > before, mine, np.where(known == before, np.minimum(rank[to], mine), rank[to])
-        )
-        rows.loc[to, "values_known_from"] = np.maximum(before, known)
+        # v2's without a filing date were seen on that day, v1's come from another record's filing.
+        undated = 1 if side.generation is Generation.V2 else 2
+        rank = np.select([filed == known, np.isnan(filed)], [0, undated], 1)
+        _know(rows, to, known, rank)
         dated, number = rows["filing_date"].to_numpy()[to], rows["accession"].to_numpy()[to]
         later = (filed > dated) | np.isnan(dated) | ((filed == dated) & (number == 0))
         rows.loc[to, "accession"] = np.where(later, keys["accession"], number)
@@ -185,10 +187,11 @@ def _label(
         loaded = keys["loaded_at"].to_numpy()
         rows.loc[to, "loaded_at"] = np.maximum(rows["loaded_at"].to_numpy()[to], loaded)
         if side.statement is Statement.BALANCE_SHEETS:
-            rows.loc[to, "balance_known"], rows.loc[to, "balance_loaded"] = known, loaded
+            rows.loc[to, ["balance_known", "balance_loaded", "balance_rank"]] = np.column_stack(
+                [known, loaded, rank]
+            )
         if side.statement is Statement.INCOME_STATEMENTS:
             rows.loc[to, "income"] = list(Generation).index(side.generation)
-    rows["knowledge"] = np.array(KNOWLEDGE, dtype=object)[np.minimum(rank, 2)]
     both = covered[Generation.V1] & covered[Generation.V2]
     rows["generation"] = np.where(
         both, BOTH, np.where(covered[Generation.V1], Generation.V1.value, Generation.V2.value)
@@ -196,23 +199,38 @@ def _label(
 
 
 def _lend_balances(rows: pd.DataFrame, balances: Floats, debt: Floats) -> None:
-    """Give twelve-month rows the balance sheet of their last day, its debt and its dates."""
-    year = np.flatnonzero(rows["timeframe"] == TTM)
+    """Give twelve-month rows the balance sheet of their last day, its debt and its dates.
+
+    Where that day differs by days from the end of the other records, the nearest balance sheet.
+    """
+    timeframe = rows["timeframe"].to_numpy()
     has = ~np.isnan(balances).all(axis=1)
-    lender = np.full(len(year), -1, dtype=np.int64)
-    wanted, day = pack(rows.iloc[year], _TICKER_END), rows["since"].to_numpy()[year]
-    for timeframe in (ANNUAL, QUARTERLY):
-        places = np.flatnonzero((rows["timeframe"] == timeframe).to_numpy() & has)
-        some = rows.iloc[places]
-        since, until = some["since"].to_numpy(), some["until"].to_numpy()
-        met = first_at(pack(some, _TICKER_END), since, until, wanted, day)
-        lender[met >= 0] = places[met[met >= 0]]
-    to, source = year[lender >= 0], lender[lender >= 0]
+    # Of a quarterly and an annual one of the same day the quarterly comes first.
+    places = np.concatenate([np.flatnonzero((timeframe == t) & has) for t in (QUARTERLY, ANNUAL)])
+    year, some = np.flatnonzero(timeframe == TTM), rows.iloc[places]
+    met = first_at(
+        pack(some, _TICKER_END),
+        some["since"].to_numpy(),
+        some["until"].to_numpy(),
+        pack(rows.iloc[year], _TICKER_END),
+        rows["since"].to_numpy()[year],
+        SAME_PERIOD_DAYS,
+    )
+    to, source = year[met >= 0], places[met[met >= 0]]
     balances[to], debt[to] = balances[source], debt[source]
-    later = rows["balance_known"].to_numpy()[source] > rows["values_known_from"].to_numpy()[to]
-    rows.loc[to[later], "knowledge"] = rows["knowledge"].to_numpy()[source[later]]
-    for name, lent in (("values_known_from", "balance_known"), ("loaded_at", "balance_loaded")):
-        rows.loc[to, name] = np.maximum(rows[name].to_numpy()[to], rows[lent].to_numpy()[source])
+    known, rank, loaded = (
+        rows["balance_" + name].to_numpy()[source] for name in ("known", "rank", "loaded")
+    )
+    _know(rows, to, known, rank)
+    rows.loc[to, "loaded_at"] = np.maximum(rows["loaded_at"].to_numpy()[to], loaded)
+
+
+def _know(rows: pd.DataFrame, to: Ints, known: Ints, rank: Ints) -> None:
+    """Add to `values_known_from` and `rank` of some rows that values of them were known so."""
+    day, before = (rows[name].to_numpy()[to] for name in ("values_known_from", "rank"))
+    worse = np.where(known == day, np.maximum(rank, before), before)
+    rows.loc[to, "rank"] = np.where(known > day, rank, worse)
+    rows.loc[to, "values_known_from"] = np.maximum(day, known)
 
 
 def _runs(rows: pd.DataFrame, columns: Mapping[str, Floats]) -> tuple[Ints, Ints]:

@@ -21,7 +21,7 @@ from polygon_fundamentals.lake.pointer import holds_data
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.periods.companies import ticker_ciks
 from polygon_fundamentals.periods.current import period_keys
-from polygon_fundamentals.periods.match import match_periods
+from polygon_fundamentals.periods.match import match_periods, nearest_ends
 from polygon_fundamentals.silver.statement_rows import has_values
 from polygon_fundamentals.silver.wide import BOTH
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
@@ -86,6 +86,8 @@ def own_records(lake: Lake, statement: Statement, wide: pa.Table) -> tuple[pa.Ta
     keys = _periods(wide, Generation.V2, ciks)
     both = pc.equal(wide["generation"], BOTH).to_numpy()
     theirs = _periods_of_v2(lake, statement, set(wide.filter(both)["ticker"].to_pylist()), ciks)
+    # Of a period, v2 may date one statement some days otherwise than the wide table's row.
+    theirs["period_end"] = nearest_ends(theirs, keys).fillna(theirs["period_end"])
     alone = pc.equal(wide["generation"], Generation.V1.value).to_numpy()
     lacking = both & ~_is_in(keys, theirs)
     records = _of_periods(lake, statement, wide.filter(alone | lacking), ciks)
@@ -102,7 +104,8 @@ def _periods_of_v2(
     rows = rows.filter(has_values(rows, Generation.V2, statement))
     periods = _periods(rows, Generation.V2, ciks)
     if statement is Statement.BALANCE_SHEETS:
-        periods = pd.concat([periods, periods.assign(timeframe=Timeframe.TTM.v1)])
+        lent = periods.assign(timeframe=Timeframe.TTM.v1)
+        periods = pd.concat([periods, lent], ignore_index=True)
     return periods
 
 

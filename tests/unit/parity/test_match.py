@@ -69,6 +69,7 @@ def test_many_other_dates_are_not_paired_with_one_another() -> None:
     assert peak < 2_000_000
 
 
+@pytest.mark.parametrize("kind", ["str", "object"])
 @pytest.mark.parametrize(
     ("end", "others", "nearest"),
     [
@@ -81,9 +82,9 @@ def test_many_other_dates_are_not_paired_with_one_another() -> None:
     ],
 )
 def test_the_end_under_which_others_have_a_period(
-    end: str, others: list[str], nearest: str
+    end: str, others: list[str], nearest: str, kind: str
 ) -> None:
     wanted = pd.concat([periods(end), periods("2024-03-31", company="B")]).set_axis([5, 3])
-    found = nearest_ends(wanted, periods(*others))
+    found = nearest_ends(wanted, periods(*others).astype({"company": kind}))
     assert found.index.tolist() == [5, 3]
     assert [str(day)[:10] for day in found] == [nearest, "NaT"]

@@ -126,7 +126,7 @@ def test_a_filing_date_before_the_periods_end_blocks_no_quarter_that_is_over(lak
     [wrong] = [
         row for row in silver.read_history(lake).to_pylist() if row["bs_total_assets"] == 100.0
     ]
-    assert (wrong["filing_date"], wrong["knowledge"]) == (None, "derived")
+    assert (wrong["filing_date"], wrong["knowledge"]) == (None, "observed")
 
 
 def test_a_later_filing_with_fewer_lines_takes_nothing_from_the_latest_period(built: Lake) -> None:

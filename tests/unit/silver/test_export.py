@@ -433,3 +433,24 @@ def test_what_v2_adds_to_v1s_record_is_part_of_it(
         for r in export.records(lake, ["ZZZ"], ALL, continue_v1=True)
     ]
     assert shown == [(first, "v2+v1", 9.0)]
+
+
+def test_a_balance_that_v2_dates_otherwise_is_v2s(lake: Lake) -> None:
+    """The row has the date of the income statement, and one statement that only v1 has."""
+    one = v1_row("0000000001", "ZZZ", QUARTERS[0], 1.0)
+    for statement in (Statement.CASH_FLOW, Statement.BALANCE_SHEETS):
+        stored_in(lake, Generation.V1, statement, [one])
+    end, filed, _ = QUARTERS[0]
+    for statement, day in (
+        (Statement.INCOME_STATEMENTS, end),
+        (Statement.BALANCE_SHEETS, f"{end[:8]}29"),
+    ):
+        row = v2_row("0000000001", "ZZZ", (day, filed, 1), 9.0, statement)
+        stored_in(lake, Generation.V2, statement, [row])
+    [record] = export.records(lake, ["ZZZ"], ALL, differing=True)
+    assert record["end_date"] == end
+    assert {name.split(".")[0]: value for name, value in lines_of(record).items()} == {
+        "balance_sheet": 9.0,
+        "cash_flow_statement": 1.0,
+        "income_statement": 9.0,
+    }

@@ -55,6 +55,19 @@ def rows_of(*versions: tuple[str, str | None, str, str | None, float]) -> pa.Tab
     )
 
 
+def v1_undated(observed: str) -> pa.Table:
+    """The same quarter of v1, without a filing date."""
+    schema = versions_schema(Lake(Path("unused")).dataset(V1, Statement.BALANCE_SHEETS))
+    row = {
+        "ticker": "ABC",
+        "cik": "0000000001",
+        "timeframe": "quarterly",
+        "end_date": date(2024, 3, 31),
+        "observed_at": datetime.fromisoformat(observed).replace(tzinfo=UTC),
+    }
+    return pa.Table.from_pylist([row], schema=schema)
+
+
 @pytest.mark.parametrize(
     ("day", "assets"),
     [
@@ -91,14 +104,13 @@ def test_a_version_counts_from_the_day_on_which_it_could_be_known(
     ("observed", "known"),
     [("2024-10-01T12:00", "2024-09-08"), ("2024-08-04T12:00", "2024-08-04")],
 )
-def test_an_undated_record_counts_from_its_first_filing_or_from_when_it_was_seen(
+def test_an_undated_record_of_v1_counts_from_its_first_filing_or_from_when_it_was_seen(
     observed: str, known: str
 ) -> None:
-    table = rows_of((observed, None, "", None, 100.0))
     days = np.datetime64("2024-09-08").astype("int64"), np.datetime64("2024-03-31").astype("int64")
     key = pd.MultiIndex.from_tuples([("0000000001", days[1])])
     first = pd.Series([days[0]], index=key)
-    found = known_days(table, Generation.V2, {}, first)
+    found = known_days(v1_undated(observed), Generation.V1, {}, first)
     assert found.tolist() == [date.fromisoformat(known)]
 
 
@@ -358,15 +370,15 @@ def test_files_of_an_older_tool(
     assert known() == expected
 
 
-def test_a_record_without_a_filing_date_borrows_that_of_its_period() -> None:
-    table = rows_of(("2025-03-01T12:00", None, "", None, 100.0))
+def test_only_a_record_of_v1_borrows_the_filing_date_of_its_period() -> None:
     first = known_dates.first_filings(
         rows_of(("2025-03-01T12:00", "2024-05-10", "", None, 100.0)), Generation.V2, {}
     )
-    known = known_days(table, Generation.V2, {}, first)
-    assert known.tolist() == [date(2024, 5, 10)]
-    nobody = known_days(table, Generation.V2, {}, first[:0])
-    assert nobody.tolist() == [date(2025, 3, 1)]
+    of_v1 = v1_undated("2025-03-01T12:00")
+    assert known_days(of_v1, V1, {}, first).tolist() == [date(2024, 5, 10)]
+    assert known_days(of_v1, V1, {}, first[:0]).tolist() == [date(2025, 3, 1)]
+    of_v2 = rows_of(("2025-03-01T12:00", None, "", None, 100.0))
+    assert known_days(of_v2, V2, {}, first).tolist() == [date(2025, 3, 1)]
 
 
 def test_a_filing_before_its_period_ended_is_no_first_filing() -> None:

@@ -24,6 +24,7 @@ from polygon_fundamentals.periods.companies import (
     ticker_ciks,
 )
 from polygon_fundamentals.periods.current import period_keys
+from polygon_fundamentals.periods.match import SAME_PERIOD_DAYS
 from polygon_fundamentals.reference.original_dates import by_source, load_dates
 from polygon_fundamentals.silver import versions
 from polygon_fundamentals.silver.schema import wide_schema
@@ -179,14 +180,13 @@ class _Source:
         else:
             v2 = _Reading.of(Generation.V2, tables.pop(Generation.V2), ciks, moment)
             v2.read(pd.concat([dates for _, dates in self.estimates]), v1.sides)
-            theirs = on_one_date(v2.sides)
+            theirs, of_v2 = on_one_date(v2.sides)
             moves = dates_of_v2(v1.sides, theirs)
             sides = combine(self.generation, v1.sides, theirs, moves)
-            v1_first = moved_first(v1.first, moves)
             sources = [
-                (Generation.V1.value, v1_first),
+                (Generation.V1.value, moved_first(v1.first, moves)),
                 *self.estimates,
-                (Generation.V2.value, v2.first),
+                (Generation.V2.value, moved_first(v2.first, of_v2)),
             ]
         sides = [side for side in sides if len(side)]
         if not sides:
@@ -230,6 +230,8 @@ def _with_unproven(
     filed = pd.MultiIndex.from_arrays([keys["company"], days]).isin(dated.index)
     open_ = filed & (row_of(keys.iloc[rows], keys, PERIOD) < 0)
     if proven is not None:
-        open_ &= row_of(proven.keys, keys, PERIOD) < 0
+        near = keys.assign(row=np.arange(len(keys))).merge(proven.keys[PERIOD], on=PERIOD[:3])
+        apart = (near["period_end_x"] - near["period_end_y"]).abs().dt.days
+        open_[near.loc[apart <= SAME_PERIOD_DAYS, "row"]] = False
     first = np.intersect1d(known_dates.earliest(table, Generation.V2), later)
     return np.sort(np.concatenate([rows, first[open_[first]]]))

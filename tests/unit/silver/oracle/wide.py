@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from polygon_fundamentals.datasets.schemas import MOMENT
 from polygon_fundamentals.field_map import v2_fields
-from polygon_fundamentals.periods.match import match_periods
+from polygon_fundamentals.periods.match import SAME_PERIOD_DAYS, match_periods
 from polygon_fundamentals.silver.ratios import RATIOS, Ints, Rows
 from polygon_fundamentals.silver.schema import PREFIXES, RECORD, SORTED_BY, wide_schema
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
@@ -80,15 +80,15 @@ def combine(primary: Generation, v1: Sides, v2: Sides, moves: pd.DataFrame) -> l
     return sides
 
 
-def on_one_date(sides: Sides) -> dict[Statement, Side]:
-    """Return v2's sides, each period of a statement on the date of its income statement."""
-    income = Statement.INCOME_STATEMENTS
-    if income not in sides:
-        return dict(sides)
-    return {
-        statement: _moved(side, dates_of_v2({statement: side}, {income: sides[income]}))
-        for statement, side in sides.items()
-    }
+def on_one_date(sides: Sides) -> tuple[dict[Statement, Side], pd.DataFrame]:
+    """Return v2's sides, each period of a statement on the date of its income statement.
+
+    And the periods that got another date.
+    """
+    income = {Statement.INCOME_STATEMENTS: sides[Statement.INCOME_STATEMENTS]}
+    moves = {statement: dates_of_v2({statement: side}, income) for statement, side in sides.items()}
+    dated = {statement: _moved(side, moves[statement]) for statement, side in sides.items()}
+    return dated, pd.concat(moves.values()).drop_duplicates()
 
 
 def dates_of_v2(v1: Sides, v2: Sides) -> pd.DataFrame:
@@ -136,8 +136,8 @@ def assemble(
     """Return the table in `wide_schema`, sorted by ticker, period end, timeframe and CIK.
 
     A twelve-month row has the balance sheet of its last day, which is that of the quarterly (or
-    annual) record with the same period end: v2 has none of its own, and a balance is a state. Its
-    values are known from when those of the balance are.
+    annual) record of the same end, or of the nearest within ten days: v2 has none of its own, and a
+    balance is a state. Its values are known from when those of the balance are.
 
     In the table of a past `day` no ratio of a row that was known by then uses another period whose
     values were not.
@@ -231,14 +231,16 @@ def _generation_of(
 def _balances_lent(rows: pd.DataFrame, balances: Floats) -> tuple[Ints, Ints]:
     """Return the twelve-month rows that have a balance sheet of their last day, and the lenders."""
     year = np.flatnonzero((rows["timeframe"] == Timeframe.TTM.v1).to_numpy())
-    columns = ["ticker", "company", "period_end"]
     has = ~np.isnan(balances).all(axis=1)
-    lender = np.full(len(year), -1, dtype=np.int64)
-    for timeframe in (Timeframe.ANNUAL, Timeframe.QUARTERLY):
-        lenders = np.flatnonzero((rows["timeframe"] == timeframe.v1).to_numpy() & has)
-        found = row_of(rows.iloc[lenders], rows.iloc[year], columns)
-        lender[found >= 0] = lenders[found[found >= 0]]
-    return year[lender >= 0], lender[lender >= 0]
+    lenders = rows[["ticker", "company", "timeframe", "period_end"]].assign(source=rows.index)
+    lenders = lenders[has & (rows["timeframe"] != Timeframe.TTM.v1).to_numpy()]
+    wanted = rows.loc[year, ["ticker", "company", "period_end"]].assign(to=year)
+    met = wanted.merge(lenders, on=["ticker", "company"], suffixes=("", "_lent"))
+    met["apart"] = (met["period_end"] - met["period_end_lent"]).abs().dt.days
+    met["annual"] = met["timeframe"] == Timeframe.ANNUAL.v1
+    met = met[met["apart"] <= SAME_PERIOD_DAYS]
+    met = met.sort_values(["to", "apart", "annual", "period_end_lent"]).drop_duplicates("to")
+    return met["to"].to_numpy(), met["source"].to_numpy()
 
 
 def _record_column(rows: pd.DataFrame, name: str) -> pa.Array:
