@@ -113,7 +113,8 @@ def ticker_ciks(tables: Iterable[pa.Table], reference: Mapping[str, str | None])
 
 def company_keys(table: pa.Table, ciks: Mapping[str, str]) -> npt.NDArray[np.object_]:
     """Return each row's company: its CIK in ten digits, else its ticker's, else `ticker:SYMBOL`."""
-    tickers, text = table["ticker"], pc.utf8_trim_whitespace(table["cik"])
+    # Of a table without rows, the column may have no type.
+    tickers, text = table["ticker"], pc.utf8_trim_whitespace(table["cik"].cast(TEXT))
     keys = pc.if_else(pc.equal(text, ""), None, pc.utf8_lpad(text, 10, "0"))
     if keys.null_count:
         names = pc.unique(tickers)
