@@ -266,7 +266,7 @@ def _settle(folder: Path, lake: Lake, url: str) -> Sequence[str]:
     for statement in Statement:
         out = folder / "findings" / statement.value
         out.mkdir(parents=True)
-        founds.append(compare_lake(lake, statement, question, out).found)
+        founds.append(compare_lake(lake, statement, question, out).findings)
     cache = EdgarCache(lake)
 
     def facts(cik: str) -> CompanyFacts | None:

@@ -28,6 +28,7 @@ from polygon_fundamentals.lake.archived_rows import (
 from polygon_fundamentals.lake.file_names import bucket_of
 from polygon_fundamentals.lake.index import (
     TickerIndex,
+    indexed_tickers,
     read_file,
     written,
 )
@@ -138,9 +139,7 @@ def _files_of(dataset: Dataset) -> _Part:
         by_ticker.setdefault(ticker, set()).add(partition)
     # Of an archived v1 the index stays, for the restore; its files are rightly not there.
     gone = dataset.generation is Generation.V1 and archived_since(dataset.lake) is not None
-    folder = dataset.index_file("X").parent
-    indexed = (path.stem.removeprefix("ticker=") for path in folder.glob("ticker=*.json"))
-    tickers = by_ticker.keys() | {unquote(name) for name in indexed}
+    tickers = by_ticker.keys() | set(indexed_tickers(dataset))
     count = not_recorded = 0
     problems: list[Problem] = []
     for ticker in sorted(by_ticker if gone else tickers):

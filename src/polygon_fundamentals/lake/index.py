@@ -6,7 +6,7 @@ time of change are kept beside the keys. There is one small JSON file per ticker
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -19,6 +19,7 @@ import pyarrow as pa
 from polygon_fundamentals.datasets.keys import content_hashes, filing_order, record_keys
 from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.lake import codec
+from polygon_fundamentals.lake.file_names import ticker_of_file
 from polygon_fundamentals.lake.listing import Stamp, stamp_of
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.storage import checked
@@ -162,6 +163,14 @@ def read_file(dataset: Dataset, partition: int, ticker: str) -> StoredFile | Non
     return StoredFile(
         dataset.generation, partition, table, keys, content_hashes(table), ours, before
     )
+
+
+def indexed_tickers(dataset: Dataset) -> Iterator[str]:
+    """Yield every ticker that has an index file, also one whose files are all gone."""
+    for path in dataset.index_folder.glob("ticker=*.json"):
+        ticker = ticker_of_file(f"{path.stem}.parquet")
+        if ticker is not None:
+            yield ticker
 
 
 def written(dataset: Dataset, ticker: str) -> TickerIndex:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote
-
 from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake.archived_rows import archived_since
-from polygon_fundamentals.lake.index import written
+from polygon_fundamentals.lake.index import indexed_tickers, written
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.pointer import leads_to
 from polygon_fundamentals.statements import Generation, Statement
@@ -32,7 +30,7 @@ def check_layout(lake: Lake) -> None:
         # Of an archived v1 the index stays, for the restore.
         if dataset.generation is Generation.V1 and archived_since(lake) is not None:
             continue
-        index = dataset.index_file("X").parent
+        index = dataset.index_folder
         raise LakeError(
             f"{dataset.folder} is not there, although {index} lists files in it: mount it, or put "
             f"it back from a backup. To load it anew, remove the index first: `rm -r {index}`"
@@ -41,6 +39,4 @@ def check_layout(lake: Lake) -> None:
 
 def _is_indexed(dataset: Dataset) -> bool:
     """Return whether the index has a file of any ticker; in most lakes the first one read has."""
-    names = dataset.index_file("X").parent.glob("ticker=*.json")
-    tickers = (unquote(path.stem.removeprefix("ticker=")) for path in names)
-    return any(written(dataset, ticker).files for ticker in tickers)
+    return any(written(dataset, ticker).files for ticker in indexed_tickers(dataset))

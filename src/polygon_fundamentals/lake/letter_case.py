@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake.changes import Incoming
-from polygon_fundamentals.lake.file_names import ticker_of_file
+from polygon_fundamentals.lake.index import indexed_tickers
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.locks import exclusive
 
@@ -41,7 +41,7 @@ def without_twins(dataset: Dataset, incoming: Incoming) -> Iterator[Incoming]:
         return
     with exclusive(dataset.lake.lock(f"{dataset.name}.letter-case")):
         owners: dict[str, str] = {}
-        present = (*_indexed(dataset), *dataset.partitions_by_ticker())
+        present = (*sorted(indexed_tickers(dataset)), *dataset.partitions_by_ticker())
         for ticker in (*present, *sorted(incoming.rows)):
             owners.setdefault(ticker.casefold(), ticker)
         own = {t: at for t, at in incoming.rows.items() if owners[t.casefold()] == t}
@@ -55,10 +55,3 @@ def without_twins(dataset: Dataset, incoming: Incoming) -> Iterator[Incoming]:
             f"{dataset.lake.root} does not distinguish upper and lower case. Nothing of {ticker} "
             "was written; move the lake to a file system that does, then load it again"
         )
-
-
-def _indexed(dataset: Dataset) -> Iterator[str]:
-    for path in sorted(dataset.index_file("X").parent.glob("ticker=*.json")):
-        ticker = ticker_of_file(f"{path.stem}.parquet")
-        if ticker is not None:
-            yield ticker

@@ -49,10 +49,14 @@ class Dataset:
         """Return `file` as text, which is made much faster than a Path."""
         return f"{self.folder}/{partition_folder(partition)}/{ticker_file_name(ticker)}"
 
+    @property
+    def index_folder(self) -> Path:
+        """The folder of the tickers' index files."""
+        return self.lake.ops / "index" / self.name
+
     def index_file(self, ticker: str) -> Path:
         """Return the index file of a ticker."""
-        name = ticker_file_name(ticker).removesuffix(".parquet") + ".json"
-        return self.lake.ops / "index" / self.name / name
+        return self.index_folder / ticker_file_name(ticker).replace(".parquet", ".json")
 
     def revisions_file(self, ticker: str) -> Path:
         """Return the file of a ticker's superseded rows."""

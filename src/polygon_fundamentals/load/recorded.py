@@ -16,7 +16,6 @@ from polygon_fundamentals.datasets.keys import cik_of
 from polygon_fundamentals.errors import DamagedFileError, FormatError, UsageError
 from polygon_fundamentals.lake import Lake, index
 from polygon_fundamentals.lake.commit import Scope
-from polygon_fundamentals.lake.file_names import ticker_of_file
 from polygon_fundamentals.load.recorded_rows import (
     TIMEFRAMES,
     Problem,
@@ -203,12 +202,10 @@ def _followed(lake: Lake) -> dict[str, set[str]]:
     ciks_by_ticker: dict[str, set[str]] = {}
     for statement in Statement:
         dataset = lake.dataset(Generation.V1, statement)
-        for path in dataset.index_file("X").parent.glob("ticker=*.json"):
-            ticker = ticker_of_file(path.name.removesuffix(".json") + ".parquet")
-            if ticker is not None:
-                ciks = {cik_of(key) for key in index.written(dataset, ticker).rows}
-                named = {cik for cik in ciks if not cik.startswith("ticker:")}
-                ciks_by_ticker.setdefault(ticker, set()).update(named)
+        for ticker in index.indexed_tickers(dataset):
+            ciks = {cik_of(key) for key in index.written(dataset, ticker).rows}
+            named = {cik for cik in ciks if not cik.startswith("ticker:")}
+            ciks_by_ticker.setdefault(ticker, set()).update(named)
     return ciks_by_ticker
 
 
