@@ -22,6 +22,7 @@ from polygon_fundamentals.cutover.v1_again import refuse_rollback
 from polygon_fundamentals.errors import AnswerIsNo, RetiredError, UsageError
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake, catalogue
+from polygon_fundamentals.lake.layout import missing
 from polygon_fundamentals.lake.pointer import leads_to
 from polygon_fundamentals.ledger import read_entries
 from polygon_fundamentals.ledger.queries import last_witness
@@ -83,12 +84,17 @@ def _plan(where: Lake, delayed: bool, accept_stale: bool, base_url: str | None) 
         words = f"{left.operation} {left.id} was cut off; --execute finishes or undoes it"
         return OperationReport(words, (StepResult("check", True, words),), executed=False).as_json()
     where.refuse_lost_pointer()
-    if leads_to(where) is not Generation.V2:
+    if delayed or where.primary is Generation.V1:
+        leads_to(where)  # v2's folder alone may be gone, where nothing is to be compared with it
+    if where.primary is Generation.V1:
         words = "the pointer leads to v1; nothing to do"
         check = StepResult("check", True, words)
         return OperationReport(words, (check,), executed=False).as_json()
     words = refuse_rollback(where, v1_days(where), today(), accept_stale or delayed)
     steps = [StepResult("check", True, words)]
+    if gone := missing(where, Generation.V2):
+        steps.append(StepResult("v2", None, gone))
+        words = f"{words}; readers can go back to it, but {gone}"
     if delayed:
         steps.append(_still_served(where, base_url))
         words = f"{words}, would be filled since {_incomplete_since(where)}"

@@ -23,8 +23,9 @@ from polygon_fundamentals.cutover.schedules import Recorded
 from polygon_fundamentals.cutover.switch_steps import Switch
 from polygon_fundamentals.cutover.v1_again import refuse_rollback, v1_changed_since
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
+from polygon_fundamentals.lake.layout import missing
 from polygon_fundamentals.lake.paths import V2_FOLDER, Lake
-from polygon_fundamentals.lake.pointer import check_folders, holds_data, leads_to
+from polygon_fundamentals.lake.pointer import check_folders, holds_data, leads_to, named
 from polygon_fundamentals.lake.probe import probe
 from polygon_fundamentals.lake.recovery import clear_leftovers
 from polygon_fundamentals.locks import exclusive
@@ -85,10 +86,12 @@ def plan_of_cutover(
 def _refuse_unable(lake: Lake, options: Options) -> str:
     """Refuse what a switch could not do here; return the probe in words."""
     check_folders(lake)
+    leads_to(lake)
     companions.refuse_in_both(lake)
     if not holds_data(lake.bronze / V2_FOLDER):
         raise LakeError(
-            f"{lake.bronze / V2_FOLDER} holds nothing; load v2 first: "
+            missing(lake, Generation.V2)
+            or f"{lake.bronze / V2_FOLDER} holds nothing; load v2 first: "
             "`polygon-fundamentals historical-load --generation v2`"
         )
     probed = probe(lake)
@@ -152,7 +155,7 @@ def rollback(
     accept_stale: bool = False,
     v1_current: bool = False,
 ) -> JournalReport:
-    """Make v1 primary again.
+    """Make v1 primary again, also where v2's folder is not there: the report then says so.
 
     `v1_days` are the days that whole loads of v1 covered; `v1_current` says that v1 has been
     brought up to date and checked (`--delayed`), so its silver is built anew.
@@ -164,7 +167,7 @@ def rollback(
     lake.prepare()
     with exclusive(lake.lock("cutover"), 0, "the lake's switch"), ExitStack() as locks:
         journal = _to_go_on_with(lake, ROLLBACK, context, options, locks)
-        if journal is None and leads_to(lake) is not Generation.V2:
+        if journal is None and named(lake) is not Generation.V2:
             return _nothing_to_do(lake, "the pointer leads to v1")
         if journal is None:
             checked = refuse_rollback(lake, v1_days, today, accept_stale or v1_current)
@@ -199,7 +202,7 @@ def _interrupted_in_words(lake: Lake) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        raise KeyboardInterrupt(f"readers see {leads_to(lake) or Generation.V1} now") from error
+        raise KeyboardInterrupt(f"readers see {named(lake) or Generation.V1} now") from error
 
 
 def _as_texts(options: Options) -> dict[str, object]:
@@ -234,7 +237,7 @@ def _to_go_on_with(
             return None
         return left
     forward = left.operation == operation and left.direction != BACK
-    if forward and leads_to(lake) is target:
+    if forward and named(lake) is target:
         return left
     steps = switch.cutover_steps() if left.operation == CUTOVER else switch.rollback_steps()
     if left.operation == CUTOVER:
@@ -246,7 +249,7 @@ def _to_go_on_with(
 
 
 def _report(lake: Lake, journal: Journal, report: JournalReport) -> JournalReport:
-    generation = leads_to(lake)
+    generation = named(lake)
     message = report.message
     if not report.exit_code:
         message = f"{message}: {lake.pointer} leads to {generation}"

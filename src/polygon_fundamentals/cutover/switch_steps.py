@@ -17,8 +17,9 @@ from polygon_fundamentals.cutover.runner import Step
 from polygon_fundamentals.cutover.schedule_steps import LOOK_AGAIN_SECONDS, ScheduleSteps
 from polygon_fundamentals.cutover.silver_steps import SilverSteps
 from polygon_fundamentals.errors import AnswerIsNo, FundamentalsError, LakeError
+from polygon_fundamentals.lake.layout import missing
 from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER, Lake
-from polygon_fundamentals.lake.pointer import adopt, leads_to, point_to
+from polygon_fundamentals.lake.pointer import adopt, leads_to, named, point_to
 from polygon_fundamentals.lake.silver_files import link_of
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.silver import links
@@ -111,7 +112,7 @@ class Switch:
 
     def unlink_companions(self) -> str:
         """Remove those links again."""
-        if leads_to(self.lake) is not self.target:
+        if named(self.lake) is not self.target:
             companions.unlink_companions(self._folder)
         return "links removed"
 
@@ -159,7 +160,7 @@ class Switch:
 
     def adopt(self) -> str:
         """Give v1's folder its archive name, with the pointer leading to it."""
-        before = leads_to(self.lake)
+        before = named(self.lake)
         self.journal.note({"pointer_before": None if before is None else before.value})
         changed = adopt(
             self.lake, allow_gap=self.options.allow_gap, on_reached=self.context.on_reached
@@ -210,6 +211,8 @@ class Switch:
             if self.lake.pointer.is_symlink():
                 self.lake.pointer.unlink()
             return "there was no pointer before"
+        if before == named(self.lake) == Generation.V2 and not self.lake.pointer.exists():
+            return f"leads to {before} as before, which is not there"
         if self.lake.pointer.is_symlink():
             point_to(self.lake, Generation(before), self.context.on_reached)
         return f"leads to {before} again"
@@ -231,7 +234,8 @@ class Switch:
         """Check the links, and return whether the answers are those of before the cutover.
 
         Raises:
-            AnswerIsNo: a readers' check did not answer.
+            AnswerIsNo: a readers' check did not answer; or v2's folder is not there, so that what
+                else lies in it could not be linked.
             LakeError: a link does not lead where it should.
         """
         self._verify_links()
@@ -250,7 +254,7 @@ class Switch:
             compared = reader_checks.figures(checks, before, answers)
             agreement = reader_checks.agreement(checks, compared)
             words = f"compared with before the cutover: {agreement}"
-        failed += [self.context.checks_error] if self.context.checks_error else []
+        failed += filter(None, (self.context.checks_error, missing(self.lake, Generation.V2)))
         if failed:
             raise AnswerIsNo("; ".join((*failed, words)))
         return words

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.lake.index import indexed_tickers, written
@@ -23,18 +25,29 @@ def check_layout(lake: Lake) -> None:
     if lake.pointer.exists() or lake.pointer.is_symlink():
         leads_to(lake)
         lake.refuse_lost_pointer()
-    datasets = [lake.dataset(g, s) for g in Generation for s in Statement]
-    for dataset in (*datasets, lake.ratios):
+    words = missing(lake, *Generation) or _missing(lake, [lake.ratios])
+    if words:
+        raise LakeError(words)
+
+
+def missing(lake: Lake, *generations: Generation) -> str:
+    """Return which folder of some generations is missing, and the remedy; empty: none is."""
+    return _missing(lake, [lake.dataset(g, s) for g in generations for s in Statement])
+
+
+def _missing(lake: Lake, datasets: Sequence[Dataset]) -> str:
+    for dataset in datasets:
         if dataset.folder.is_dir() or not _is_indexed(dataset):
             continue
         # Of an archived v1 the index stays, for the restore.
         if dataset.generation is Generation.V1 and archived_since(lake) is not None:
             continue
         index = dataset.index_folder
-        raise LakeError(
+        return (
             f"{dataset.folder} is not there, although {index} lists files in it: mount it, or put "
             f"it back from a backup. To load it anew, remove the index first: `rm -r {index}`"
         )
+    return ""
 
 
 def _is_indexed(dataset: Dataset) -> bool:

@@ -31,19 +31,30 @@ def holds_data(folder: Path) -> bool:
     return any((folder / statement).is_dir() for statement in Statement)
 
 
+def named(lake: Lake) -> Generation | None:
+    """Return the generation that the pointer names, be its folder there or not; None: no pointer.
+
+    Raises:
+        LakeError: it names neither generation.
+    """
+    if not lake.pointer.is_symlink():
+        return Generation.V1 if lake.pointer.exists() else None
+    return lake.primary
+
+
 def leads_to(lake: Lake) -> Generation | None:
     """Return where the pointer leads, or None where there is no pointer at all.
 
     Raises:
         LakeError: it leads to neither generation, or to one whose folder is not there.
     """
-    if not lake.pointer.is_symlink():
-        return Generation.V1 if lake.pointer.exists() else None
-    generation = lake.primary
-    if not lake.pointer.exists():
+    generation = named(lake)
+    if generation is not None and not lake.pointer.exists():
         remedy = "mount it, or put it back from a backup"
         if generation is Generation.V1:
             remedy = "put it back (`polygon-fundamentals restore --execute` for an archived v1)"
+        elif holds_data(lake.bronze / V1_ARCHIVE):
+            remedy += "; meanwhile `polygon-fundamentals rollback --execute` leads readers to v1"
         raise LakeError(
             f"{lake.pointer} leads to {os.readlink(lake.pointer)}, which is not there; {remedy}"
         )
@@ -54,11 +65,12 @@ def check_folders(lake: Lake) -> None:
     """Refuse a lake in which it is not clear which folder is v1's.
 
     Raises:
-        LakeError: both names of v1 are folders, or one is neither folder nor link.
+        LakeError: both names of v1 are folders, one is neither folder nor link, or the pointer
+            names neither generation.
     """
     archive = lake.bronze / V1_ARCHIVE
     if lake.pointer.is_symlink():
-        leads_to(lake)
+        named(lake)
         return
     if lake.pointer.exists() and not lake.pointer.is_dir():
         raise LakeError(f"{lake.pointer} is a file; move it away, then run again")

@@ -18,9 +18,10 @@ from polygon_fundamentals.cutover.cut_off import cut_off
 from polygon_fundamentals.cutover.operations import cutover, plan_of_cutover
 from polygon_fundamentals.cutover.reader_checks import Check
 from polygon_fundamentals.cutover.schedules import NoSchedules, Recorded
-from polygon_fundamentals.errors import AnswerIsNo, ApiError
+from polygon_fundamentals.errors import AnswerIsNo, ApiError, LakeError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.pointer import leads_to
+from polygon_fundamentals.lake.layout import check_layout
+from polygon_fundamentals.lake.pointer import leads_to, replace_link
 from polygon_fundamentals.statements import Generation
 from tests import cutover_world as world
 from tests.cutover_world import QUICK, ROWS, FakeSchedules, FakeSilver, context, load_later, run
@@ -65,6 +66,10 @@ def test_a_check_that_does_not_run(switched: Lake, check: Check, words: str) -> 
     report = run(switched, "rollback", checks=(ROWS,))
     assert (report["exit_code"], report["state"], ends(switched)) == (0, "done", BACK)
     assert cut_off(switched) is None
+
+
+class Killed(BaseException):
+    """What no step undoes, as a kill."""
 
 
 class Interrupted(FakeSilver):
@@ -186,15 +191,62 @@ def test_a_copy_to_rehearse_on_leaves_the_servers_schedules_alone(switched: Lake
     assert run(switched, "rollback", schedules=copy)["exit_code"] == 0
 
 
-def test_a_mistake_in_the_file_of_checks(
-    switched: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    readers = tmp_path / "readers.toml"
-    readers.write_text('[[check]]\nname = "x"\ncommand = ["true"]\ntimout = 5\n')
+@pytest.fixture
+def given(switched: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RollbackParameters:
+    """The words of `rollback --accept-stale --execute --readers FILE`; the file is empty."""
     server = FakeSchedules(switched.root / "schedules.json")
     monkeypatch.setattr("flows.switching.schedules_of", lambda lake: server)
+    readers = tmp_path / "readers.toml"
+    readers.write_text("")
     words = {"lake": str(switched.root), "execute": True, "accept_stale": True}
-    given = RollbackParameters(**words, readers=str(readers))
+    return RollbackParameters(**words, readers=str(readers))
+
+
+@pytest.mark.parametrize("cut_off_before", [False, True])
+def test_v2_is_not_mounted(switched: Lake, given: RollbackParameters, cut_off_before: bool) -> None:
+    v2 = switched.bronze / "fundamentals_v2"
+    (v2 / "prices").mkdir()
+
+    def kill(name: str) -> None:
+        if name == "noted move pointer":
+            raise Killed
+
+    if cut_off_before:
+        with pytest.raises(Killed):
+            run(switched, "rollback", checks=(), on_reached=kill)
+    v2.rename(switched.root / "unmounted")
+    report = body_of(rollback_flow.rollback)(given)
+    assert (report["exit_code"], report["pointer"], ends(switched)) == (1, "v1", BACK)
+    assert f"is not finished: verify: {v2}/balance_sheets is not there, al" in report["message"]
+    assert not (switched.pointer / "prices").exists()
+    (switched.root / "unmounted").rename(v2)
+    report = body_of(rollback_flow.rollback)(given)
+    assert (report["exit_code"], report["state"], ends(switched)) == (0, "done", BACK)
+    assert (switched.pointer / "prices").is_dir()
+
+
+def test_what_is_refused_while_v2_is_not_mounted(switched: Lake, given: RollbackParameters) -> None:
+    v2 = switched.bronze / "fundamentals_v2"
+    v2.rename(switched.root / "unmounted")
+    plan = body_of(rollback_flow.rollback)(given.model_copy(update={"execute": False}))
+    assert f"; readers can go back to it, but {v2}/balance_sheets is not there" in plan["message"]
+    for execute in (False, True):
+        words = given.model_copy(update={"delayed": True, "execute": execute})
+        with pytest.raises(LakeError, match="leads to fundamentals_v2, which is not there"):
+            body_of(rollback_flow.rollback)(words)
+    with pytest.raises(LakeError, match=r"mount it, .* meanwhile .*rollback --execute` leads read"):
+        run(switched, "cutover", checks=())
+    replace_link(switched.pointer, "fundamentals_v1_archive")
+    with pytest.raises(LakeError, match=f"{v2}/balance_sheets is not there, .* mount it"):
+        run(switched, "cutover", checks=())
+    with pytest.raises(LakeError, match=f"{v2}/balance_sheets is not there, .* mount it"):
+        check_layout(switched)
+
+
+def test_a_mistake_in_the_file_of_checks(switched: Lake, given: RollbackParameters) -> None:
+    assert given.readers
+    readers = Path(given.readers)
+    readers.write_text('[[check]]\nname = "x"\ncommand = ["true"]\ntimout = 5\n')
     report = body_of(rollback_flow.rollback)(given)
     assert (report["exit_code"], leads_to(switched)) == (1, Generation.V1)
     assert "verify: the readers' checks were not run: " in report["message"]
