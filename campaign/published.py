@@ -49,6 +49,7 @@ def publish_silver(where: Where, draw: int) -> Done:
             again = publish(lake, target, run.id, choices)
             if again.build == first.build and _files(place(where)) != before:
                 raise AssertionError(f"published again without a change: {again}")
+        run.report["published"] = {"build": first.build}  # `status` reads it
         return Done(published=first.build)
 
 

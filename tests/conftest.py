@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -15,6 +16,10 @@ from polygon_fundamentals.settings import Settings
 from sandbox import Sandbox
 
 KEY = "sandbox-key"
+
+# Tests that a shell started in the background ignore Ctrl-C, and so would the commands they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

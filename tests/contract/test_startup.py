@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from polygon_fundamentals.lake import Lake
 from tests.servers import Answer, Asked, results, serving
 
 SERVER = "prefect.server.api.server"
@@ -42,7 +43,7 @@ def test_a_command_starts_a_server_and_ends_it(tmp_path: Path) -> None:
     """The flow's end is in the database that the server wrote, and nothing is left over."""
     logs = tmp_path / "logs"
     logs.mkdir()
-    (tmp_path / "lake").mkdir()
+    Lake(tmp_path / "lake").prepare()
     words = ("-m", "flows", "silver", "--lake", str(tmp_path / "lake"))
     done = run(*words, PREFECT_HOME=str(tmp_path / "home"), TMPDIR=str(logs))
     assert (done.returncode, done.stderr) == (0, "")
@@ -70,6 +71,7 @@ def test_a_run_has_the_threads_that_its_environment_names(tmp_path: Path) -> Non
 
     with serving(slow) as server:
         words = ["historical-load", "--generation", "v1", "--tickers", "A,B,C,D,E,F"]
+        words += ["--from", "2020-01-01"]
         words += ["--base-url", server.url, "--lake", str(tmp_path / "lake")]
         home = str(tmp_path / "home")
         done = run("-m", "flows", *words, POLYGON_THREADS="2", PREFECT_HOME=home)
@@ -102,6 +104,7 @@ def test_threads_that_are_no_number_are_told_in_one_line(tmp_path: Path) -> None
 @pytest.mark.slow
 def test_a_server_that_does_not_start_is_told_in_one_line(tmp_path: Path) -> None:
     nowhere = "sqlite+aiosqlite:////nonexistent/prefect.db"
+    Lake(tmp_path).prepare()
     words = ("-m", "flows", "silver", "--lake", str(tmp_path))
     failed = run(*words, PREFECT_SERVER_DATABASE_CONNECTION_URL=nowhere, TMPDIR=str(tmp_path))
     assert failed.returncode == 3
