@@ -47,6 +47,7 @@ def drop_quarter(table: pa.Table) -> pa.Table:
     return table.filter(pc.invert(gone))
 
 
+@pytest.mark.slow
 def test_parity_from_end_to_end(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     with Sandbox(companies=4, seed=3, api_key=KEY, quirks=False, start=date(2023, 1, 1)) as server:
         fill(lake, server, server.tickers)

@@ -100,6 +100,7 @@ def test_the_rows_are_what_the_vendor_served(market: Sandbox, lake: Lake) -> Non
     _each_reader_sees(lake, len(expected))
 
 
+@pytest.mark.slow
 def test_loads_that_ask_for_them_take_the_tickers_of_the_lake(market: Sandbox, lake: Lake) -> None:
     at = where(market.url, lake)
     code, loaded = call("historical-load", "--tickers", "NAN,CON", "--ratios", *at)

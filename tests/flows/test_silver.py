@@ -25,6 +25,7 @@ from tests.conftest import KEY
 from tests.unit.silver.feeding import put, v2_balance
 
 
+@pytest.mark.slow
 def test_load_build_look_back_and_export(sandbox: Sandbox, lake: Lake) -> None:
     where = ["--lake", str(lake.root)]
     load = ["historical-load", "--generation", "v2", "--tickers", "NAN", "--original-dates"]

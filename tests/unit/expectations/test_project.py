@@ -208,6 +208,7 @@ def test_a_finding_renamed_to_one_that_may_not_stand_fails(
     assert broken[1].detail == kind
 
 
+@pytest.mark.slow
 def test_great_expectations_alone_gives_the_same_answer(mine: Lake, tmp_path: Path) -> None:
     """The steps of docs/parity-rules.md, in a process that knows nothing of this repository."""
     [code] = [part for part in DOCS.read_text().split("```python\n")[1:] if "get_context" in part]
@@ -225,6 +226,7 @@ def test_great_expectations_alone_gives_the_same_answer(mine: Lake, tmp_path: Pa
     assert f"{len(counts)} rules, {sum(counts)} cases" in done.stdout
 
 
+@pytest.mark.slow
 def test_an_action_that_a_user_added_stays(mine: Lake) -> None:
     stored = mine.ops / "parity" / "gx" / "checkpoints" / "parity.json"
     checkpoint = json.loads(stored.read_text())

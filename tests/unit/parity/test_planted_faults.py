@@ -8,6 +8,7 @@ from polygon_fundamentals.parity.kinds import Kind
 from tests.unit.parity.planted_faults import COMPANIES, experiment
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tickers", "derived", "true", "found", "planted"),
     [

@@ -127,6 +127,7 @@ def base(market: Market) -> list[StatementFindings]:
     return market.compare()
 
 
+@pytest.mark.slow
 def test_each_oddity_is_found_as_what_it_is_and_nothing_else_is(
     market: Market, base: list[StatementFindings]
 ) -> None:
@@ -218,6 +219,7 @@ def plant(
     return expected, touched
 
 
+@pytest.mark.slow
 def test_what_is_planted_is_found_and_not_one_other(
     market: Market, base: list[StatementFindings]
 ) -> None:

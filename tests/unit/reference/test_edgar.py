@@ -243,6 +243,7 @@ def test_a_day_asks_once_and_facts_are_asked_for_after_a_new_report_only(lake: L
         assert len(set(filings.rows["accession"].to_pylist())) == filings.rows.num_rows > 65
 
 
+@pytest.mark.slow
 def test_the_nightly_zips_hold_the_same(
     sandbox: Sandbox, lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -402,6 +403,7 @@ def test_a_cik_that_is_not_ten_digits_asks_nothing_and_leads_nowhere(
     assert reports_of(EdgarCache(lake), cik) is None
 
 
+@pytest.mark.slow
 def test_three_processes_share_the_limit(sandbox: Sandbox, lake: Lake) -> None:
     """The server counts what arrives in any second, and refuses a ninth."""
     sandbox.edgar.busiest_second, sandbox.edgar.per_second = 0, 8

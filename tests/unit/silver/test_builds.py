@@ -44,6 +44,7 @@ def inodes(build: silver.Build) -> dict[str, int]:
     return {name: path.stat().st_ino for name, path in files(build).items()}
 
 
+@pytest.mark.slow
 def test_a_days_update_writes_only_its_fiscal_years(lake: Lake) -> None:
     sandbox = Sandbox(companies=2, start=date(2021, 10, 1), today=date(2025, 2, 1), quirks=False)
     feed(sandbox, lake, FOLLOWED, datetime(2025, 2, 1, 20, tzinfo=UTC))

@@ -49,6 +49,7 @@ def served(lake: Lake, day: str) -> list[dict[str, Any]]:
         return server.everything(limit=100)
 
 
+@pytest.mark.slow
 def test_a_value_is_served_from_the_day_on_which_it_was_known(dated: Lake) -> None:
     day = date(2023, 6, 30)
     # Silver has the period on that day with values that it says became known later.

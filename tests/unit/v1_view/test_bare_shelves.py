@@ -78,6 +78,7 @@ def test_a_row_that_is_gone_is_told(tmp_path: Path) -> None:
     assert texts_of(str(lake.root), wanted) == [None] * len(wanted)
 
 
+@pytest.mark.slow
 def test_a_bare_shelf_of_files_that_changed_is_not_filled_but_made_anew(tmp_path: Path) -> None:
     lake = fill(Lake(tmp_path / "lake"))
     view = View(str(lake.root))

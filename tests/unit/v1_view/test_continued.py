@@ -126,6 +126,7 @@ def test_the_program_makes_the_same_table(continued: V1Server, whole: Lake) -> N
         assert {name: theirs.get(name, 0) for name in values} == values, key
 
 
+@pytest.mark.slow
 def test_every_record_says_which_generation_it_is(market: Market, continued: V1Server) -> None:
     records = continued.everything(limit=100)
     own = [r for r in records if r["generation"] == "v1"]
