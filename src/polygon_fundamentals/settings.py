@@ -98,13 +98,7 @@ def load_edgar_settings() -> EdgarSettings | None:
             raise UsageError(f"{name}: {problem}")
     data, archives = (
         # What it is asked for is not needed for an answer, so a run does not wait long for it.
-        Settings(
-            base_url=url.rstrip("/"),
-            attempts=3,
-            deadline=60.0,
-            read_timeout=60.0,
-            variable=name,
-        )
+        Settings(url.rstrip("/"), attempts=3, deadline=60.0, read_timeout=60.0, variable=name)
         for name, url in urls.items()
     )
     return EdgarSettings(identity, data, archives)

@@ -23,6 +23,10 @@ PERIOD = {
     Generation.V1: ("end_date", "fiscal_year", "fiscal_period"),
     Generation.V2: ("period_end", "fiscal_year", "fiscal_quarter"),
 }
+# v1's dates of 2009 and 2010 are off by days (AMZN 2009-03-30, NVDA 2010-04-29 for 2010-05-02), and
+# v2 dates single statements otherwise than the others of the period (CARR's balance of 2021 is of
+# 4 January 2022). Quarters have 12 weeks at least, so ten days can never reach another one.
+SAME_PERIOD_DAYS = 10
 _SEPARATOR = "|"
 # Columns that tools add to what the vendor sent. They are not content: a row that was downloaded
 # again is the same row.

@@ -3,8 +3,7 @@
 There is one derived file per dataset in `ops/cache/`: for every partition the size and time of
 change of its files, for every ticker its records and the periods of each of its companies. Counts
 come from the ticker's index; only what changed since the last time is looked at again, and only
-files that our index does not know (an older tool's) are opened. It may be deleted and is then built
-again.
+files that our index does not know (an older tool's) are opened. It can be deleted at any time.
 
 A whole market has millions of files, and to stat each takes a minute. `Look` says which are. All
 that we write is renamed into place, which changes its folder's time. Only a file that another tool

@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date, timedelta
 
-from polygon_fundamentals.datasets.keys import cik_of, period_of, timeframe_of
+from polygon_fundamentals.datasets.keys import (
+    SAME_PERIOD_DAYS,
+    cik_of,
+    period_of,
+    timeframe_of,
+)
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import index
 from polygon_fundamentals.lake.changes import Incoming, own_key
@@ -53,8 +58,33 @@ def is_partial(
 
 
 def lost_periods(withdrawn: Collection[str], answered: Collection[str]) -> set[tuple[str, str]]:
-    """Return timeframe and end of the periods that an answer has under no label."""
-    return set(map(_timeframe_and_end, withdrawn)) - set(map(_timeframe_and_end, answered))
+    """Return timeframe and end of the periods that an answer has under no label and no end."""
+    left = set(withdrawn) - moved(withdrawn, answered)
+    return set(map(_timeframe_and_end, left)) - set(map(_timeframe_and_end, answered))
+
+
+def moved(keys: Collection[str], answered: Iterable[str]) -> set[str]:
+    """Return the keys whose period an answer has under another end only, some days away.
+
+    The vendor sets the ends of 52-week years right.
+    """
+    if not keys:
+        return set()
+    ends: dict[str, set[str]] = {}
+    for period in map(period_of, answered):
+        of, _, end = period.rpartition("|")
+        ends.setdefault(of, set()).add(end)
+    found = set[str]()
+    for key in keys:
+        of, _, end = period_of(key).rpartition("|")
+        others = ends.get(of, set())
+        # Snapshots of a day are a period each.
+        if end and end not in others and not of.endswith("|day"):
+            day = date.fromisoformat(end)
+            apart = (abs((date.fromisoformat(other) - day).days) for other in others if other)
+            if min(apart, default=SAME_PERIOD_DAYS + 1) <= SAME_PERIOD_DAYS:
+                found.add(key)
+    return found
 
 
 def lacks_periods_of_many(dataset: Dataset, incoming: Incoming, keys: Sequence[str]) -> bool:

@@ -17,7 +17,7 @@ from polygon_fundamentals.datasets.keys import cik_of, filing_order, period_of, 
 from polygon_fundamentals.lake import codec, index, revisions
 from polygon_fundamentals.lake.changes import Incoming, Plan, Scope, own_key, revised_rows
 from polygon_fundamentals.lake.listing import stamp_of
-from polygon_fundamentals.lake.partial import is_partial, lost_periods, observed_later
+from polygon_fundamentals.lake.partial import is_partial, lost_periods, moved, observed_later
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.rewrite import Changes, rewrite
 from polygon_fundamentals.statements import Generation
@@ -120,7 +120,8 @@ def _without_losses(
 
     A partial answer withdraws no period, and puts no earlier filing in the place of a later one: an
     index of some weeks ago lacks the newest reports, and has what they restated as it was before.
-    A load of the history withdraws no period in any case.
+    A load of the history withdraws no period in any case, but one that the answer has under another
+    end.
     """
     winners, withdrawn = difference.winners, difference.withdrawn
     lacking = _withdrawn(ticker, incoming, Scope.COMPANIES, winners, known)
@@ -143,7 +144,8 @@ def _without_losses(
         {key: i for key, i in rows.items() if key not in outdated}
         for rows in (difference.new, difference.changed)
     )
-    left = [] if lacks_some else [key for key in withdrawn if key not in withheld]
+    kept = withheld | moved(withdrawn, winners)
+    left = [] if lacks_some else [key for key in withdrawn if key not in kept]
     return _Difference(winners, new, changed, left), len(withheld)
 
 
@@ -264,7 +266,10 @@ def _withdrawn(
         answered.add(of_file)
         periods |= {f"{of_file}{period.removeprefix(cik)}" for period in periods}
     if scope in (Scope.PERIODS, Scope.HISTORY):
-        return [k for k in known.rows if k not in winners and period_of(k) in periods]
+        left = [k for k in known.rows if k not in winners]
+        # Only a whole history shows that the vendor has the old end no more.
+        others = moved(left, winners) if scope is Scope.HISTORY else ()
+        return [k for k in left if period_of(k) in periods or k in others]
     return [
         k
         for k in known.rows

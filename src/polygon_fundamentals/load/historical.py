@@ -147,13 +147,20 @@ def _store(
         statements=[statement],
         bodies=bodies,
         companies=dict(companies),
-        scope=scope or (Scope.HISTORY if filters.whole_periods else Scope.WINDOW),
+        scope=scope or _scope(filters),
         timeframes=frozenset(timeframes),
         observed_at=observed_at,
         owner=symbols[0] if symbols and len(companies) == 1 else None,
     )
     request = named(statement.v2_path, _requests(companies, statement, filters)[0])
     return _report(loader.store_rows(request, store_v2, job), companies, len(companies))
+
+
+def _scope(filters: Filters) -> Scope:
+    """Return what an answer to these filters says of what it lacks."""
+    if filters.is_whole_history:
+        return Scope.HISTORY
+    return Scope.PERIODS if filters.whole_periods else Scope.WINDOW
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-# v1's dates of 2009 and 2010 are off by days (AMZN 2009-03-30, NVDA 2010-04-29 for 2010-05-02), and
-# v2 dates single statements otherwise than the others of the period (CARR's balance of 2021 is of
-# 4 January 2022). Quarters have 12 weeks at least, so ten days can never reach another one.
-SAME_PERIOD_DAYS = 10
+from polygon_fundamentals.datasets.keys import SAME_PERIOD_DAYS
 
 Rows = npt.NDArray[np.int64]
 _KEY = ["company", "timeframe", "period_end"]

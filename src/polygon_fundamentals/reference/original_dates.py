@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from polygon_fundamentals.datasets.keys import SAME_PERIOD_DAYS
 from polygon_fundamentals.datasets.schemas import DAY, MOMENT, TEXT
 from polygon_fundamentals.errors import ApiError, DamagedFileError
 from polygon_fundamentals.http.client import Client
@@ -47,8 +48,6 @@ _CIKS_A_REQUEST = 50
 # Of so many companies some have filed a quarterly or annual report.
 _SURELY_SOME = 160
 
-# Period ends of one company that differ by less are one period, dated by different statements.
-_SAME_PERIOD_DAYS = 10
 
 SCHEMA = pa.schema(
     [
@@ -136,7 +135,7 @@ def match_filings(periods: pd.DataFrame, filings: pd.DataFrame) -> pa.Table:
         theirs = by_cik.get(cik)
         if theirs is None:
             continue
-        distinct = (group["period_end"].diff().dt.days > _SAME_PERIOD_DAYS) | (
+        distinct = (group["period_end"].diff().dt.days > SAME_PERIOD_DAYS) | (
             group["period_end"].diff().isna()
         )
         number = distinct.cumsum()

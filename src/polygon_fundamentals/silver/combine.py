@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from polygon_fundamentals.periods.match import SAME_PERIOD_DAYS, match_periods
+from polygon_fundamentals.datasets.keys import SAME_PERIOD_DAYS
+from polygon_fundamentals.periods.match import match_periods
 from polygon_fundamentals.silver.names import Names
 from polygon_fundamentals.silver.statement_rows import Floats, Side
 from polygon_fundamentals.silver.timeline import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from polygon_fundamentals.periods.match import SAME_PERIOD_DAYS
+from polygon_fundamentals.datasets.keys import SAME_PERIOD_DAYS
 from polygon_fundamentals.silver.statement_rows import Side
 from polygon_fundamentals.silver.timeline import (
     COMPANY_END,

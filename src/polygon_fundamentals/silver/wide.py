@@ -9,9 +9,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from polygon_fundamentals.datasets.keys import SAME_PERIOD_DAYS
 from polygon_fundamentals.datasets.schemas import MOMENT
 from polygon_fundamentals.field_map import v2_fields
-from polygon_fundamentals.periods.match import SAME_PERIOD_DAYS
 from polygon_fundamentals.reference.edgar_cache import EdgarCache
 from polygon_fundamentals.reference.original_dates import EXACT
 from polygon_fundamentals.silver import accessions

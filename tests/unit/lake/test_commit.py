@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from polygon_fundamentals.errors import DamagedFileError, LakeError
-from polygon_fundamentals.lake import Dataset, Lake, codec, index, revisions
+from polygon_fundamentals.lake import Dataset, Lake, codec, index, partial, revisions
 from polygon_fundamentals.lake import commit as commits
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.lake.file_names import bucket_of
@@ -27,6 +27,8 @@ from polygon_fundamentals.lake.one_row_files import OneRowFiles
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.lake.recovery import recover
 from polygon_fundamentals.lake.storage import local
+from polygon_fundamentals.load.historical import _scope
+from polygon_fundamentals.load.query import Filters
 from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.reports import UpsertCounts
 from polygon_fundamentals.statements import Generation, Statement
@@ -187,6 +189,33 @@ def test_a_newest_period_whose_end_was_set_right_is_no_loss(lake: Lake, dataset:
     moved = QUARTERS[-1] | {"period_end": "2025-03-28"}
     counts = put(dataset, [*QUARTERS[:-1], moved], Scope.COMPANIES, 10)
     assert (counts.rows_withdrawn, counts.rows_withheld) == (1, 0)
+
+
+@pytest.mark.parametrize("scope", [Scope.HISTORY, Scope.COMPANIES])
+def test_period_ends_that_were_set_right_stand_once(
+    lake: Lake, dataset: Dataset, scope: Scope
+) -> None:
+    put(dataset, [{**q, "period_end": q["period_end"][:8] + "25"} for q in QUARTERS])
+    counts = put(dataset, QUARTERS, scope, 5)
+    assert counts.rows_new == counts.rows_withdrawn == len(QUARTERS)
+    assert counts.rows_withheld == 0
+    assert {end for end, _ in assets(lake)} == {q["period_end"] for q in QUARTERS}
+    # Those of a date window say nothing of other ends, and neither do daily ratios of one another.
+    counts = put(dataset, [QUARTERS[0] | {"period_end": "2024-03-30"}], Scope.PERIODS, 10)
+    assert (counts.rows_new, counts.rows_withdrawn) == (1, 0)
+    assert partial.moved(["1|day|2026-03-30||"], ["1|day|2026-03-31||"]) == set()
+
+
+@pytest.mark.parametrize(
+    ("filters", "scope"),
+    [
+        (Filters(), Scope.HISTORY),
+        (Filters(period_end="2024-03-31"), Scope.PERIODS),
+        (Filters(fiscal_year=2024), Scope.WINDOW),
+    ],
+)
+def test_what_an_answer_says_of_what_it_lacks(filters: Filters, scope: Scope) -> None:
+    assert _scope(filters) is scope
 
 
 def test_a_refresh_that_lacks_a_period_of_many_tickers_withdraws_none_of_them(

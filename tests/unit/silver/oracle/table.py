@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from polygon_fundamentals.datasets.keys import SAME_PERIOD_DAYS
 from polygon_fundamentals.datasets.schemas import DAY
 from polygon_fundamentals.lake.archived_rows import read_archived
 from polygon_fundamentals.lake.listing import Shown, by_bucket, states
@@ -24,7 +25,6 @@ from polygon_fundamentals.periods.companies import (
     ticker_ciks,
 )
 from polygon_fundamentals.periods.current import period_keys
-from polygon_fundamentals.periods.match import SAME_PERIOD_DAYS
 from polygon_fundamentals.reference.original_dates import by_source, load_dates
 from polygon_fundamentals.silver import versions
 from polygon_fundamentals.silver.schema import wide_schema

@@ -12,9 +12,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from polygon_fundamentals.datasets.keys import SAME_PERIOD_DAYS
 from polygon_fundamentals.datasets.schemas import MOMENT
 from polygon_fundamentals.field_map import v2_fields
-from polygon_fundamentals.periods.match import SAME_PERIOD_DAYS, match_periods
+from polygon_fundamentals.periods.match import match_periods
 from polygon_fundamentals.silver.ratios import RATIOS, Ints, Rows
 from polygon_fundamentals.silver.schema import PREFIXES, RECORD, SORTED_BY, wide_schema
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
