@@ -51,6 +51,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sentence", "query"), QUERIES, ids=[q[0][:40] for q in QUERIES])
 def test_a_query_runs_on_a_lake(
     lake: Lake, sentence: str, query: str, monkeypatch: pytest.MonkeyPatch

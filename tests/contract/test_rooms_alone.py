@@ -56,6 +56,7 @@ def alone(project: Project, rooms: Iterable[str], *others: str) -> dict[str, str
     return failed
 
 
+@pytest.mark.slow
 def test_each_room_of_the_library_can_be_imported_alone() -> None:
     project = Project(ROOT, OUTSIDE)
     rooms = [room for room in project.rooms if room not in OUTSIDE]

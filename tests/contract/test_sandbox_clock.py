@@ -69,6 +69,7 @@ def test_a_run_of_years_goes_on() -> None:
     assert {str(r) for r in before} <= {str(r) for r in after}
 
 
+@pytest.mark.slow
 def test_a_split_to_come_changes_old_rows_without_a_filing() -> None:
     sandbox = _sandbox()
     before = _v2(sandbox)

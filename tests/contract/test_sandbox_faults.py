@@ -95,6 +95,7 @@ def test_a_next_url_on_a_foreign_host() -> None:
         assert body["next_url"].startswith(f"http://evil.example{INCOME}?cursor=")
 
 
+@pytest.mark.slow
 def test_faults_come_at_their_rates_in_the_same_order() -> None:
     faults = Faults.parse("429=.05,500=.05,reset=.03,truncate=.03,html=.02,dup=.05")
 

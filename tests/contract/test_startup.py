@@ -82,6 +82,7 @@ def test_a_run_has_the_threads_that_its_environment_names(tmp_path: Path) -> Non
 FLOWS = ("historical_load", "fundamentals", "daily_update", "refresh")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("named", "threads"), [("3", 3), pytest.param("many", 8, marks=pytest.mark.slow)]
 )

@@ -93,6 +93,7 @@ def test_a_statement_without_a_row_of_many_tickers_is_missing(lake: Lake) -> Non
     assert outcomes(lake) == [("historical-load", "failed")]
 
 
+@pytest.mark.slow
 def test_an_update_that_gets_none_of_a_statement_asks_again_and_fails_in_the_end(
     lake: Lake,
 ) -> None:

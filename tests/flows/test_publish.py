@@ -23,6 +23,7 @@ from tests.cutover_world import fill, load_gone, load_later
 HIDDEN = "s3cr3t-7Zq9-never-to-be-seen"
 
 
+@pytest.mark.slow
 def test_publish_twice_is_recorded_and_the_status_says_what_is_where(
     lake: Lake, tmp_path: Path
 ) -> None:

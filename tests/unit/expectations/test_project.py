@@ -129,6 +129,7 @@ def append_case(frames: Path, statement: Statement, field: str | None, **case: o
     pq.write_table(pa.concat_tables([table, added]).unify_dictionaries(), path)
 
 
+@pytest.mark.slow
 def test_a_value_that_its_finding_does_not_bear_out_fails(mine: Lake, tmp_path: Path) -> None:
     shutil.copytree(frames_of(mine), tmp_path / "frames")
     figures = {"v1_value": 1.0, "v2_value": 9e9, "difference": 0.2, "finding": "rounding"}

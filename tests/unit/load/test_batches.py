@@ -291,6 +291,7 @@ def _one_over(number: int) -> float:
     return 1 / number
 
 
+@pytest.mark.slow
 def test_writer_processes_are_those_started_ahead_and_return_raise_and_are_missed() -> None:
     before = set(multiprocessing.active_children())
     start_ahead(2)

@@ -127,6 +127,7 @@ def test_flattened_and_nested_tables_hold_the_same_values(
             assert other == row
 
 
+@pytest.mark.slow
 def test_cut_off_pages_are_named_and_the_rest_is_imported(
     sandbox: Sandbox, loaded: dict[str, list[str]], tmp_path: Path
 ) -> None:

@@ -313,6 +313,7 @@ def test_what_one_run_found_stays_when_another_replaces_the_cache(mine: Lake) ->
     assert content(first) == before != content(second)
 
 
+@pytest.mark.slow
 def test_tables_of_many_groups_hold_the_same(mine: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = content(comparison(mine, CF, QUESTION).findings)
     monkeypatch.setattr(found_tables, "GROUP_ROWS", 10)

@@ -316,6 +316,7 @@ def test_a_mounted_folder_takes_an_export(lake: Lake, tmp_path: Path) -> None:
         assert list(folder.rglob("ticker=AAA.parquet"))
 
 
+@pytest.mark.slow
 def test_a_lake_whose_cache_cannot_be_written_is_exported(lake: Lake) -> None:
     load_later(fill(lake))
     assert list((lake.ops / "revisions").rglob("ticker=AAA.parquet"))

@@ -275,6 +275,7 @@ def test_the_access_log_has_one_line_for_a_request(pair: Pair) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not Path("/proc/self/smaps_rollup").exists(), reason="Linux's /proc is not there"
 )
