@@ -29,7 +29,7 @@ class Published:
     builds: dict[str, dict[str, str]] = field(default_factory=dict)
     seen: list[str] = field(default_factory=list)  # by readers: before the step, and after
     tables: dict[str, str] = field(default_factory=dict)  # → build and version
-    told: str = ""  # the build that a publish said it had published in this step
+    said_build: str = ""  # the build that a publish said it had published in this step
 
 
 def place(where: Where) -> Path:
@@ -78,8 +78,9 @@ def look(where: Where, known: Published) -> tuple[Published, list[str]]:
             continue
         build_there, before = ours["build"], known.tables.get(name, "")
         tables[name] = f"{build_there} {table.version()}"
-        if build_there not in ({known.told} if known.told else {*seen, before.split(" ")[0]}):
-            problems.append(f"published: {name} has {build_there}, not {known.told or seen}")
+        expected = [known.said_build] if known.said_build else [*seen, before.split(" ")[0]]
+        if build_there not in expected:
+            problems.append(f"published: {name} has {build_there}, not one of {expected}")
         elif tables[name] != before and _of_table(table) != builds[build_there][name]:
             problems.append(f"published: {name} is not what build {build_there} holds")
     return Published(builds, seen, tables), problems

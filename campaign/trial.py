@@ -198,7 +198,7 @@ class Trial:
         if ended.asked is not None:
             commands.check_end(self.lake, pid, name, ended.asked, ended.interrupted)
         result = ended.returned or {}
-        self.published.told = result.get("published") or self.published.told
+        self.published.said_build = result.get("published") or self.published.said_build
         if name not in LOADS or not result.get("ok"):
             return
         ciks = {cik for ciks in (result["followed"] or {}).values() for cik in ciks}

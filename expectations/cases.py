@@ -83,7 +83,7 @@ def _in_words(case: dict[str, str]) -> str:
 
 def cases_of(outcome: Outcome, frames: Path) -> list[RuleCases]:
     """Return the rules that have cases, those that are broken first."""
-    found, frame = list[RuleCases](), ("", pd.DataFrame())
+    with_cases, frame = list[RuleCases](), ("", pd.DataFrame())
     for rule in outcome.rules:
         kind = rule.config.to_domain_obj() if rule.config else None
         if rule.error or not isinstance(kind, ParityRule) or isinstance(kind, _SHOWN_ELSEWHERE):
@@ -93,8 +93,8 @@ def cases_of(outcome: Outcome, frames: Path) -> list[RuleCases]:
                 frame = rule.suite, pd.read_parquet(frames / f"{rule.suite}.parquet")
             rows = kind.cases(frame[1])
             if len(rows):
-                found.append(RuleCases(rule, kind, rows.reset_index(drop=True)))
-    return sorted(found, key=lambda one: one.rule.passed)
+                with_cases.append(RuleCases(rule, kind, rows.reset_index(drop=True)))
+    return sorted(with_cases, key=lambda one: one.rule.passed)
 
 
 def write_cases(path: Path, every: Sequence[RuleCases]) -> None:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from expectations.templates import columns_as_json, template
 
-# A page takes some 0.3 MB, and its values are compared once more.
+# A page takes some 0.3 MB, and its equal values are read once more.
 COMPANIES_SHOWN = 25
 LONGEST_NAME = 200
 

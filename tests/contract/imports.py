@@ -69,16 +69,16 @@ class Project:
 @cache
 def imported_names(path: Path, module: str) -> list[list[str]]:
     """Return the words of every name that a file imports, relative ones made absolute."""
-    found: list[list[str]] = []
+    modules: list[list[str]] = []
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found += [alias.name.split(".") for alias in node.names]
+            modules += [alias.name.split(".") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             start = package[: len(package) + 1 - node.level] if node.level else []
             start += node.module.split(".") if node.module else []
-            found += [[*start, alias.name] for alias in node.names]
-    return found
+            modules += [[*start, alias.name] for alias in node.names]
+    return modules
 
 
 def room_of(module: str) -> str:

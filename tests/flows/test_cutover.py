@@ -191,18 +191,18 @@ def test_a_flow_run_of_v1_in_progress_is_waited_for(deployed: Lake) -> None:
         def end(_: str) -> None:
             client.set_flow_run_state(going.id, Completed(), force=True)
 
-        found = run(deployed, "cutover", schedules=schedules, checks=(), say=end)
-    step = next(s for s in found["steps"] if s["name"] == "wait for running jobs")
-    assert (found["exit_code"], step["detail"].startswith("waited")) == (0, True)
+        report = run(deployed, "cutover", schedules=schedules, checks=(), say=end)
+    step = next(s for s in report["steps"] if s["name"] == "wait for running jobs")
+    assert (report["exit_code"], step["detail"].startswith("waited")) == (0, True)
 
 
 def test_retired_deployments_are_paused_and_tagged(deployed: Lake) -> None:
     names = ServerSchedules(deployed).retire(("v1", "both"))
     assert sorted(names) == ["daily-both-2", "daily-v1-0"]
     with get_client(sync_client=True) as client:
-        found = {d.name: (d.paused, d.tags) for d in client.read_deployments()}
-    assert found["daily-v1-0"] == (True, [TAG, "retired"])
-    assert found["daily-v2-1"] == (False, [TAG])
+        deployments = {d.name: (d.paused, d.tags) for d in client.read_deployments()}
+    assert deployments["daily-v1-0"] == (True, [TAG, "retired"])
+    assert deployments["daily-v2-1"] == (False, [TAG])
 
 
 def test_a_server_that_does_not_answer_is_told_in_one_line(lake: Lake) -> None:

@@ -74,7 +74,7 @@ def moved(keys: Collection[str], answered: Iterable[str]) -> set[str]:
     for period in map(period_of, answered):
         of, _, end = period.rpartition("|")
         ends.setdefault(of, set()).add(end)
-    found = set[str]()
+    moved_keys = set[str]()
     for key in keys:
         of, _, end = period_of(key).rpartition("|")
         others = ends.get(of, set())
@@ -83,8 +83,8 @@ def moved(keys: Collection[str], answered: Iterable[str]) -> set[str]:
             day = date.fromisoformat(end)
             apart = (abs((date.fromisoformat(other) - day).days) for other in others if other)
             if min(apart, default=SAME_PERIOD_DAYS + 1) <= SAME_PERIOD_DAYS:
-                found.add(key)
-    return found
+                moved_keys.add(key)
+    return moved_keys
 
 
 def lacks_periods_of_many(dataset: Dataset, incoming: Incoming, keys: Sequence[str]) -> bool:

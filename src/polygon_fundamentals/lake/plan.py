@@ -144,8 +144,8 @@ def _without_losses(
         {key: i for key, i in rows.items() if key not in outdated}
         for rows in (difference.new, difference.changed)
     )
-    kept = withheld | moved(withdrawn, winners)
-    left = [] if lacks_some else [key for key in withdrawn if key not in kept]
+    staying = withheld | moved(withdrawn, winners)
+    left = [] if lacks_some else [key for key in withdrawn if key not in staying]
     return _Difference(winners, new, changed, left), len(withheld)
 
 

@@ -109,15 +109,18 @@ def entries_of_report(
         who = str(row.get(BY, "")).strip() or by
         if not who:
             raise UsageError(f"{path}: add a column `{BY}`, or give --by")
-        found, place = known.get(_key(row)), f"row {position + 2}"
-        if found is None or (fault := _fault(row, found)):
-            faults.append(f"{place}: {_unknown(row) if found is None else fault}")
+        reported, place = known.get(_key(row)), f"row {position + 2}"
+        if reported is None:
+            faults.append(f"{place}: {_unknown(row)}")
             continue
-        entries.append(_entry(found, row[REASON], who, until))
+        if fault := _fault(row, reported):
+            faults.append(f"{place}: {fault}")
+            continue
+        entries.append(_entry(reported, row[REASON], who, until))
         shortened += [
-            f"{place}: {name} {row[name]} is {_figure(found[name])}"
+            f"{place}: {name} {row[name]} is {_figure(reported[name])}"
             for name in ("v1_value", "v2_value")
-            if row[name] and float(row[name]) != found[name]
+            if row[name] and float(row[name]) != reported[name]
         ]
     if faults:
         more = f"; and {len(faults) - _FAULTS_NAMED:,} more" if len(faults) > _FAULTS_NAMED else ""
@@ -130,7 +133,7 @@ def entries_of_report(
 
 
 def _key(row: Mapping[Any, Any]) -> tuple[str, ...]:
-    """What tells a finding from others, in the words of a CSV."""
+    """Return what identifies a finding, as the texts of a CSV."""
     # Without a CIK the ticker is all that names the company.
     company = str(row["cik"]).zfill(10) if row["cik"] else str(row["ticker"])
     return (company, *(str(row[name]) for name in _NAMED))
@@ -152,13 +155,15 @@ def _unknown(given: Mapping[Any, Any]) -> str:
     return f"the report has no {what}, and writes days as 2024-12-31"
 
 
-def _fault(given: Mapping[Any, Any], found: Mapping[Any, Any]) -> str:
+def _fault(given: Mapping[Any, Any], reported: Mapping[Any, Any]) -> str:
     """Return in words what of a row is not as in the report; nothing where all is."""
-    if given["kind"] != found["kind"]:
-        return f"the finding is {found['kind']} in the report, not {given['kind']}"
+    if given["kind"] != reported["kind"]:
+        return f"the finding is {reported['kind']} in the report, not {given['kind']}"
     for name in ("v1_value", "v2_value"):
-        if not _is_same(str(given[name]).strip(), found[name]):
-            return f"{name} is {_figure(found[name])} in the report, not {given[name] or 'empty'}"
+        if not _is_same(str(given[name]).strip(), reported[name]):
+            return (
+                f"{name} is {_figure(reported[name])} in the report, not {given[name] or 'empty'}"
+            )
     return ""
 
 

@@ -38,7 +38,7 @@ def company_values(
     again takes long.
     """
     clusters, reference = _companies(tickers, all_findings)
-    found = {f.statement: _found(f, clusters) for f in all_findings}
+    differing = {f.statement: _differing(f, clusters) for f in all_findings}
     for whole in batches(clusters, TICKERS_AT_A_TIME):
         frames = []
         for findings in all_findings:
@@ -46,7 +46,7 @@ def company_values(
                 read_dataset(dataset, whole, read_shown(findings.folder, dataset, whole))
                 for dataset in (lake.dataset(g, findings.statement) for g in Generation)
             )
-            values = found[findings.statement]
+            values = differing[findings.statement]
             mine = values.filter(pc.is_in(values["ticker"], pa.array(whole, pa.string())))
             equal = equal_values(v1, v2, findings.statement, reference)[list(_COLUMNS)]
             frames += [mine.to_pandas(), equal]
@@ -76,7 +76,7 @@ def _companies(
     return [cluster for cluster in clusters if set(cluster) & set(tickers)], reference
 
 
-def _found(findings: StatementFindings, clusters: Iterable[Cluster]) -> pa.Table:
+def _differing(findings: StatementFindings, clusters: Iterable[Cluster]) -> pa.Table:
     """What the run found of some tickers."""
     wanted = pa.array([ticker for cluster in clusters for ticker in cluster], pa.string())
     parts = findings.batches("values", list(_COLUMNS))

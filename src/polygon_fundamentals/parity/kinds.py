@@ -58,9 +58,10 @@ APART_KINDS = (
 # Of those, the ones on a value that v1 has and v2 lacks.
 WITHOUT_V2_KINDS = (Kind.LOST_IN_V2, Kind.NULL_IN_V2)
 
-# Findings on periods and tickers.
 # What may have become of a ticker that v2 lacks, the worst first.
 ABSENT_KINDS = (Kind.MISSING, Kind.DELISTED, Kind.RENAMED)
+
+# Findings on periods and tickers.
 COVERAGE_KINDS = (*ABSENT_KINDS, Kind.EXTRA)
 
 BUDGETED_KINDS = (*DIFFERENCE_KINDS, *APART_KINDS, *COVERAGE_KINDS)

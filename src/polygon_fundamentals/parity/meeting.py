@@ -64,8 +64,8 @@ def without_empty_records(
         for table, generation in ((v1, Generation.V1), (v2, Generation.V2))
     )
     filled = [v1_keys[has_amounts(v1, Generation.V1, statement)], v2_keys[~empty]]
-    told = nearest_ends(v2_keys, pd.concat(filled, ignore_index=True)).notna().to_numpy()
-    return v2.filter(pa.array(~(empty & told)))
+    is_near = nearest_ends(v2_keys, pd.concat(filled, ignore_index=True)).notna().to_numpy()
+    return v2.filter(pa.array(~(empty & is_near)))
 
 
 def meet(

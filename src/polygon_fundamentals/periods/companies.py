@@ -106,9 +106,9 @@ def ticker_ciks(tables: Iterable[pa.Table], reference: Mapping[str, str | None])
     `tables` have columns `ticker` and `cik`; `reference` (ticker to CIK) speaks for tickers that
     no table knows.
     """
-    found = ciks_of(pa.concat_tables(table.select(["ticker", "cik"]) for table in tables))
-    known = {t: cik.zfill(10) for t, cik in reference.items() if cik and t not in found}
-    return known | {t: next(iter(ciks)) for t, ciks in found.items() if len(ciks) == 1}
+    own_ciks = ciks_of(pa.concat_tables(table.select(["ticker", "cik"]) for table in tables))
+    known = {t: cik.zfill(10) for t, cik in reference.items() if cik and t not in own_ciks}
+    return known | {t: next(iter(ciks)) for t, ciks in own_ciks.items() if len(ciks) == 1}
 
 
 def company_keys(table: pa.Table, ciks: Mapping[str, str]) -> npt.NDArray[np.object_]:

@@ -60,9 +60,9 @@ def test_a_check_that_does_not_run(switched: Lake, check: Check, words: str) -> 
     assert report["message"].endswith("run the same command again, which continues)")
     if "too large" not in words:  # the other checks are asked all the same
         assert "readers' checks are met: 1 of 1 figures agree" in report["message"]
-    told = cut_off(switched)
-    assert told is not None
-    assert told[0].endswith("UTC has not finished verify")
+    said = cut_off(switched)
+    assert said is not None
+    assert said[0].endswith("UTC has not finished verify")
     report = run(switched, "rollback", checks=(ROWS,))
     assert (report["exit_code"], report["state"], ends(switched)) == (0, "done", BACK)
     assert cut_off(switched) is None
@@ -179,9 +179,9 @@ def test_a_server_that_is_not_configured_any_more(switched: Lake) -> None:
     report = run(switched, "rollback", schedules=NoSchedules())
     assert (report["exit_code"], report["state"], ends(switched)[:2]) == (1, "open", BACK[:2])
     assert "schedules as they were: the cutover switched schedules of a Pref" in report["message"]
-    told = cut_off(switched)
-    assert told is not None
-    assert told[0].endswith("; schedules that the cutover paused stay off until it is finished")
+    said = cut_off(switched)
+    assert said is not None
+    assert said[0].endswith("; schedules that the cutover paused stay off until it is finished")
     assert run(switched, "rollback")["exit_code"] == 0
     assert ends(switched) == BACK
 

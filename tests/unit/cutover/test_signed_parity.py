@@ -161,10 +161,10 @@ def test_a_sign_off_of_an_earlier_version_stands_until_a_rule_has_cases(lake: La
     report = next((lake.ops / "parity" / "reports").glob("*-one"))
     signed(lake)
     (report / "cases.csv").unlink()
-    [kept] = (lake.ops / "cutover" / "sign_offs").glob("parity-*")
-    (kept / "cases.csv").unlink()
-    digest = signed_parity._digest(kept)
-    kept.rename(kept.with_name(f"parity-{digest[:16]}"))
+    [signature] = (lake.ops / "cutover" / "sign_offs").glob("parity-*")
+    (signature / "cases.csv").unlink()
+    digest = signed_parity._digest(signature)
+    signature.rename(signature.with_name(f"parity-{digest[:16]}"))
     file = lake.ops / "cutover" / "sign_offs" / "parity.json"
     entry = json.loads(file.read_text())
     entry["migration_lead"]["signed"]["sha256"] = digest
@@ -180,11 +180,11 @@ def test_results_are_kept_when_the_report_goes_and_damage_is_seen(lake: Lake) ->
     signed(lake)
     ran(lake, "two", 5, STOOD)
     signed(lake)
-    [kept] = (lake.ops / "cutover" / "sign_offs").glob("parity-*")
+    [signature] = (lake.ops / "cutover" / "sign_offs").glob("parity-*")
     for path in (lake.ops / "parity" / "reports").glob("*-two/*.parquet"):
         path.unlink()
     assert line(lake).ok
-    summary = kept / "summary.json"
+    summary = signature / "summary.json"
     text = summary.read_text()
     summary.unlink()
     summary.write_text(text.replace("10", "11"))

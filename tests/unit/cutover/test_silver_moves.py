@@ -121,8 +121,8 @@ class Down(FakeSchedules):
 
 def test_a_rollback_that_goes_on_leaves_silver_that_was_built_since(lake: Lake) -> None:
     copied(lake, switch_over)
-    found = switch(lake, "rollback", schedules=Down(lake.root / "schedules.json"))
-    assert (found["exit_code"], found["state"]) == (1, "open")
+    report = switch(lake, "rollback", schedules=Down(lake.root / "schedules.json"))
+    assert (report["exit_code"], report["state"]) == (1, "open")
     load_q4(lake, Generation.V1)
     silver.build(lake)
     assert readers_see(lake) == ({"v1"}, ALL_ENDS)
@@ -167,13 +167,13 @@ def test_loads_go_on_while_the_switch_is_held_again(lake: Lake, tmp_path: Path) 
 
     copied(lake, build)
     options = replace(QUICK, postpone_file=hold)
-    found = cutover(
+    report = cutover(
         lake,
         Checklist,
         context(lake, silver=BuiltSilver(), checks=(), on_reached=held_again, say=load_meanwhile),
         options,
     )
-    assert (found.exit_code, said) == (0, [f"waiting while {hold} exists; remove it to continue"])
+    assert (report.exit_code, said) == (0, [f"waiting while {hold} exists; remove it to continue"])
     assert active[0] == active[1] == {"v1": True, "v2": False, "both": True}
     assert schedules.active() == {"v1": False, "v2": True, "both": False}
     assert readers_see(lake) == ({"v2"}, ALL_ENDS)
@@ -187,8 +187,8 @@ def test_a_rollback_takes_in_v1_rows_that_an_old_script_wrote_through_the_pointe
     file = lake.pointer / "balance_sheets/year=2026/month=02/ticker=AAA.parquet"
     file.parent.mkdir(parents=True)
     old.drop_columns(["observed_at", "absent_fields", "unmapped"]).to_pandas().to_parquet(file)
-    (found,) = quarantine_foreign_files(lake)
-    assert found.v1_rows == 1
+    (report,) = quarantine_foreign_files(lake)
+    assert report.v1_rows == 1
     assert switch(lake, "rollback")["exit_code"] == 0
     assert readers_see(lake) == ({"v1"}, ALL_ENDS)
 
@@ -220,8 +220,8 @@ def test_a_lake_without_v1_cuts_over(lake: Lake, built: bool) -> None:
     rehearsed = drill(lake, context(lake, silver=BuiltSilver()), TODAY)
     assert (rehearsed.passed, rehearsed.schema_same) == (True, True)
     assert "there is no v1 to roll back to" in rehearsed.message
-    found = switch(lake, "cutover")
-    assert (found["exit_code"], state(lake)["pointer"]) == (0, "v2")
+    report = switch(lake, "cutover")
+    assert (report["exit_code"], state(lake)["pointer"]) == (0, "v2")
     assert readers_see(lake) == ({"v2"}, OLD_ENDS)
     with pytest.raises(LakeError, match=r"nor an archive of it in .* cannot go back to v1"):
         switch(lake, "rollback")

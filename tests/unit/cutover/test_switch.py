@@ -40,15 +40,15 @@ def filled(lake: Lake) -> Lake:
 def test_over_and_back(filled: Lake) -> None:
     start = state(filled)
     over = run(filled, "cutover")
-    found = state(filled)
-    assert (over["exit_code"], found["pointer"], found["silver"]) == (0, "v2", "v2")
-    assert found["schedules"] == {"v1": False, "v2": True, "both": False}
+    result = state(filled)
+    assert (over["exit_code"], result["pointer"], result["silver"]) == (0, "v2", "v2")
+    assert result["schedules"] == {"v1": False, "v2": True, "both": False}
     assert over["switch_seconds"] < 5.0
     back = run(filled, "rollback")
-    found = state(filled)
-    assert (back["exit_code"], found["pointer"], found["silver"]) == (0, "v1", "v1")
-    assert found["schedules"] == {"v1": True, "v2": False, "both": True}
-    assert (found["v1"], found["v2"]) == (start["v1"], start["v2"])
+    result = state(filled)
+    assert (back["exit_code"], result["pointer"], result["silver"]) == (0, "v1", "v1")
+    assert result["schedules"] == {"v1": True, "v2": False, "both": True}
+    assert (result["v1"], result["v2"]) == (start["v1"], start["v2"])
     assert run(filled, "rollback")["steps"] == []
     assert os.readlink(filled.pointer) == "fundamentals_v1_archive"
 
@@ -78,9 +78,9 @@ def test_silver_that_fails_puts_everything_back(
     filled: Lake, silver: FakeSilver, code: int, words: str
 ) -> None:
     before = state(filled)
-    found = run(filled, "cutover", silver=silver, checks=())
-    assert (found["exit_code"], found["state"]) == (code, "undone")
-    assert words in found["message"]
+    result = run(filled, "cutover", silver=silver, checks=())
+    assert (result["exit_code"], result["state"]) == (code, "undone")
+    assert words in result["message"]
     after = state(filled)
     assert (after["pointer"], after["schedules"]) == ("v1", before["schedules"])
     assert (after["v1"], after["v2"]) == (before["v1"], before["v2"])
@@ -97,10 +97,10 @@ def test_an_answer_that_differs_after_the_switch_rolls_back_by_itself(
     )
     check = Check(name="link", command=("python3", "-S", str(script), "{bronze}"))
     before = state(filled)
-    found = run(filled, "cutover", checks=(check,))
-    assert (found["exit_code"], found["state"]) == (1, "undone")
-    assert "verify: readers' checks disagree on the pointer: link.link" in found["message"]
-    names = [step["name"] for step in found["steps"]]
+    result = run(filled, "cutover", checks=(check,))
+    assert (result["exit_code"], result["state"]) == (1, "undone")
+    assert "verify: readers' checks disagree on the pointer: link.link" in result["message"]
+    names = [step["name"] for step in result["steps"]]
     assert names[-3:] == [
         "put back: move silver",
         "put back: move pointer",
@@ -150,9 +150,9 @@ def test_an_error_that_nobody_foresaw_puts_everything_back_too(
     silver = Unforeseen() if step == "build silver" else FakeSilver()
     code = HUGE_LATER if step == "verify" else "print(2**70)"
     check = Check(name="n", command=("python3", "-Sc", code, "{bronze}"))
-    found = run(filled, "cutover", silver=silver, checks=(check,))
-    assert (found["exit_code"], found["state"]) == (4, "undone")
-    assert words in found["message"]
+    result = run(filled, "cutover", silver=silver, checks=(check,))
+    assert (result["exit_code"], result["state"]) == (4, "undone")
+    assert words in result["message"]
     after = state(filled)
     assert (after["pointer"], after["schedules"]) == ("v1", before["schedules"])
     (journal,) = journals.journals(filled)
@@ -166,9 +166,9 @@ def test_what_cannot_be_put_back_for_no_foreseen_reason_is_left_to_the_next_call
     before = state(filled)
     odd = FakeSchedules(filled.root / "schedules.json")
     odd.apply = _twice_dead(odd, KeyError("active"))  # type: ignore[method-assign]
-    found = run(filled, "cutover", schedules=odd, checks=())
-    assert (found["exit_code"], found["state"]) == (4, "open")
-    assert "not put back yet: pause schedules (KeyError: 'active'; this was" in found["message"]
+    result = run(filled, "cutover", schedules=odd, checks=())
+    assert (result["exit_code"], result["state"]) == (4, "open")
+    assert "not put back yet: pause schedules (KeyError: 'active'; this was" in result["message"]
     assert run(filled, "rollback", checks=())["exit_code"] == 0
     assert (state(filled)["schedules"], filled.primary) == (before["schedules"], "v1")
 
@@ -180,9 +180,9 @@ def test_a_server_that_dies_in_the_middle_is_mended_by_the_next_call(filled: Lak
     dying = FakeSchedules(filled.root / "schedules.json")
 
     dying.apply = _twice_dead(dying)  # type: ignore[method-assign]
-    found = run(filled, "cutover", schedules=dying, checks=())
-    assert (found["exit_code"], found["state"]) == (4, "open")
-    assert "not put back yet: pause schedules" in found["message"]
+    result = run(filled, "cutover", schedules=dying, checks=())
+    assert (result["exit_code"], result["state"]) == (4, "open")
+    assert "not put back yet: pause schedules" in result["message"]
     assert filled.primary == "v1"
     assert run(filled, "rollback", checks=())["exit_code"] == 0
     assert state(filled) == before
@@ -204,13 +204,13 @@ def test_readers_go_back_while_the_server_is_dead(filled: Lake, following: str) 
     switched = state(filled)
     for _ in range(2):
         dead = Dead(filled.root / "schedules.json")
-        found = run(filled, "rollback", schedules=dead, checks=())
-        assert (found["exit_code"], found["state"], filled.primary) == (1, "open", "v1")
-        assert "schedules as they were: the Prefect server does not answer" in found["message"]
-        assert "run the same command again, which continues" in found["message"]
+        result = run(filled, "rollback", schedules=dead, checks=())
+        assert (result["exit_code"], result["state"], filled.primary) == (1, "open", "v1")
+        assert "schedules as they were: the Prefect server does not answer" in result["message"]
+        assert "run the same command again, which continues" in result["message"]
         assert state(filled)["schedules"] == switched["schedules"]
-    found = run(filled, following, checks=())
-    assert found["exit_code"] == 0
+    result = run(filled, following, checks=())
+    assert result["exit_code"] == 0
     assert journals.unfinished(filled) is None
     if following == "rollback":
         wanted = {"pointer": "v1", "schedules": start["schedules"]}
@@ -237,10 +237,12 @@ def _twice_dead(  # type: ignore[no-untyped-def]
 def test_running_jobs_are_waited_for(filled: Lake) -> None:
     busy = FakeSchedules(filled.root / "schedules.json", busy=[["daily v1"], ["daily v1"]])
     said: list[str] = []
-    found = run(filled, "cutover", schedules=busy, checks=(), say=said.append)
-    assert found["exit_code"] == 0
+    result = run(filled, "cutover", schedules=busy, checks=(), say=said.append)
+    assert result["exit_code"] == 0
     assert said == ["waiting for daily v1"]
-    assert next(s for s in found["steps"] if s["name"] == "wait for running jobs")["seconds"] >= 1.0
+    assert (
+        next(s for s in result["steps"] if s["name"] == "wait for running jobs")["seconds"] >= 1.0
+    )
 
 
 def test_the_postpone_file_holds_the_switch(filled: Lake, tmp_path: Path) -> None:
@@ -248,9 +250,9 @@ def test_the_postpone_file_holds_the_switch(filled: Lake, tmp_path: Path) -> Non
     file.touch()
     threading.Timer(0.7, file.unlink).start()
     options = replace(QUICK, postpone_file=file)
-    found = cutover(filled, Checklist, context(filled, checks=()), options)
-    assert found.exit_code == 0
-    (seconds,) = [step.seconds for step in found.steps if step.name == "hold"]
+    result = cutover(filled, Checklist, context(filled, checks=()), options)
+    assert result.exit_code == 0
+    (seconds,) = [step.seconds for step in result.steps if step.name == "hold"]
     assert isinstance(seconds, float)
     assert seconds >= 0.5
 
@@ -303,8 +305,8 @@ def test_cleanup_refuses_before_its_days_and_while_v1_is_primary(filled: Lake) -
     run(filled, "cutover", checks=())
     with pytest.raises(AnswerIsNo, match="v1's deployments are retired after 30 days"):
         run(filled, "cleanup", checks=(), clock=at_later(29))
-    found = run(filled, "cleanup", checks=(), clock=at_later(31))
-    assert [step["name"] for step in found["steps"]] == ["retire deployments"]
+    result = run(filled, "cleanup", checks=(), clock=at_later(31))
+    assert [step["name"] for step in result["steps"]] == ["retire deployments"]
     assert (filled.bronze / "fundamentals_v1_archive").is_dir()
 
 
@@ -316,9 +318,9 @@ def test_cleanup_refuses_on_a_checksum_that_differs(filled: Lake) -> None:
     victim = next((filled.bronze / "fundamentals_v1_archive").rglob("*.parquet"))
     data = victim.read_bytes()
     victim.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    found = run(filled, "cleanup", checks=())
-    assert (found["exit_code"], found["state"]) == (4, "undone")
-    assert "files of v1 are not what the recorded checksums say" in found["message"]
+    result = run(filled, "cleanup", checks=())
+    assert (result["exit_code"], result["state"]) == (4, "undone")
+    assert "files of v1 are not what the recorded checksums say" in result["message"]
     assert victim.exists()
     assert not list((filled.root / "archive").glob("*"))
 
@@ -333,8 +335,8 @@ def test_a_damaged_archive_removes_nothing(filled: Lake) -> None:
             data[len(data) // 2] ^= 0xFF
             tar.write_bytes(bytes(data))
 
-    found = run(filled, "cleanup", checks=(), on_reached=damage)
-    assert (found["exit_code"], found["state"]) == (4, "undone")
+    result = run(filled, "cleanup", checks=(), on_reached=damage)
+    assert (result["exit_code"], result["state"]) == (4, "undone")
     assert (filled.bronze / "fundamentals_v1_archive").is_dir()
 
 

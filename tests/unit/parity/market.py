@@ -353,8 +353,11 @@ def _v2_income(f: dict[str, float], company: Company, end: date) -> dict[str, An
 def copied(market: Market) -> Market:
     """A market to change, the original untouched."""
     v1, v2 = (
-        {statement: [dict(record) for record in records] for statement, records in told.items()}
-        for told in (market.v1, market.v2)
+        {
+            statement: [dict(record) for record in records]
+            for statement, records in by_statement.items()
+        }
+        for by_statement in (market.v1, market.v2)
     )
     return Market(market.companies, v1, v2)
 

@@ -41,19 +41,19 @@ def kinds_of_each(statement: Statement, companies: Sequence[Told]) -> list[dict[
     """
     one: list[dict[str, Any]] = []
     two: list[dict[str, Any]] = []
-    for number, told in enumerate(companies):
+    for number, facts in enumerate(companies):
         who = who_is(number)
-        for n, (a, b) in enumerate(zip(told.v1, told.v2, strict=True)):
+        for n, (a, b) in enumerate(zip(facts.v1, facts.v2, strict=True)):
             end, fourth = f"{2020 + n // 4}-{ENDS[n % 4]}", n % 4 == 3
-            filed = None if told.derived_fourths and fourth else end
+            filed = None if facts.derived_fourths and fourth else end
             v1 = {"end_date": end, "filing_date": filed, "fiscal_period": f"Q{n % 4 + 1}"}
             one.append(who | v1 | dict(a))
             two.append(who | {"period_end": end, "filing_date": end} | dict(b))
-        if told.year is not None:
+        if facts.year is not None:
             last = one[-1]["end_date"]
             year = who | {"filing_date": last, "timeframe": "annual"}
-            one.append(year | {"end_date": last} | dict(told.year[0]))
-            two.append(year | {"period_end": last} | dict(told.year[1]))
+            one.append(year | {"end_date": last} | dict(facts.year[0]))
+            two.append(year | {"period_end": last} | dict(facts.year[1]))
     values = compare_statement(
         v1_table(statement, one),
         v2_table(statement, two),
@@ -66,11 +66,11 @@ def kinds_of_each(statement: Statement, companies: Sequence[Told]) -> list[dict[
         (values["timeframe"] == "quarterly")
         & ~values["kind"].isin(["null_in_v1", "null_in_v2", "lost_in_v2", "absent_zero"])
     ].sort_values("period_end")
-    found: list[dict[str, list[str]]] = []
+    by_company: list[dict[str, list[str]]] = []
     for number in range(len(companies)):
         mine = quarterly[quarterly["ticker"] == who_is(number)["ticker"]]
-        found.append({str(f): rows["kind"].tolist() for f, rows in mine.groupby("v2_field")})
-    return found
+        by_company.append({str(f): rows["kind"].tolist() for f, rows in mine.groupby("v2_field")})
+    return by_company
 
 
 def kinds(statement: Statement, v1: Sequence[Lines], v2: Sequence[Lines]) -> dict[str, list[str]]:

@@ -123,7 +123,7 @@ def by_company() -> dict[Statement, StatementParity]:
         who = who_is(number)
         rows[statement][0].append({OTHER[statement][0]: 7.0} | who | {line: v1})
         rows[statement][1].append({OTHER[statement][1]: 7.0} | who | {field: v2})
-    return {statement: compared(statement, *told) for statement, told in rows.items()}
+    return {statement: compared(statement, *amounts) for statement, amounts in rows.items()}
 
 
 @pytest.mark.parametrize("number", range(len(ONE_VALUE)))
@@ -440,13 +440,13 @@ def test_off_by_one_unit_is_a_habit_only_if_repeated() -> None:
     usual = (2169e6, 2170e6)
     companies = [[usual], [(1933e6, 1932e6), usual], [(1933e6, 1935e6), usual]]
     ends = ["2025-06-30", "2026-06-30"]
-    told = [
+    amounts = [
         (who_is(number), end, a, b)
         for number, pairs in enumerate(companies)
         for end, (a, b) in zip(ends, pairs, strict=False)
     ]
-    v1 = [who | {"end_date": end, "revenues": a} for who, end, a, _ in told]
-    v2 = [who | {"period_end": end, "revenue": b} for who, end, _, b in told]
+    v1 = [who | {"end_date": end, "revenues": a} for who, end, a, _ in amounts]
+    v2 = [who | {"period_end": end, "revenue": b} for who, end, _, b in amounts]
     values = compared(IS, v1, v2).values
     assert values.groupby("ticker")["kind"].agg(list).tolist() == [
         ["unexplained"],

@@ -53,9 +53,11 @@ def test_the_page_of_a_renamed_company_says_what_the_filings_prove(
     kinds = ["matched", "matched", "restated_proven", "not_restated"]
     assert (sorted(tickers), assets["kind"].tolist()) == (["OLD", "OLDB"], kinds)
     review = findings[0].frame("values")
-    found = review.set_index(["v2_field", "period_end"])["detail"]
+    expected = review.set_index(["v2_field", "period_end"])["detail"]
     shown = values[values["kind"] != "matched"].set_index(["v2_field", "period_end"])["detail"]
-    pd.testing.assert_series_equal(shown.sort_index(), found.sort_index(), check_index_type=False)
+    pd.testing.assert_series_equal(
+        shown.sort_index(), expected.sort_index(), check_index_type=False
+    )
     write_pages(tmp_path / "run", tickers, values, {})
     pages = [(tmp_path / "run" / f"{t}.html").read_text() for t in ("OLD", "OLDB")]
     assert all("restated_proven" in page and "total_assets" in page for page in pages)

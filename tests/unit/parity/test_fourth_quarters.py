@@ -120,8 +120,8 @@ def test_a_count_of_a_fourth_quarter_after_a_split() -> None:
         Told(v1, [*v2, {COUNTS[1]: fourth * M}], derived_fourths=True, year=year)
         for fourth in (47_340, 97_340)
     ]
-    found = [got[COUNTS[1]][-1] for got in kinds_of_each(IS, companies)]
-    assert found == ["derived_quarter", WRONG]
+    kinds = [got[COUNTS[1]][-1] for got in kinds_of_each(IS, companies)]
+    assert kinds == ["derived_quarter", WRONG]
 
 
 def test_the_findings_of_a_fourth_quarter_say_whether_they_are_proven() -> None:

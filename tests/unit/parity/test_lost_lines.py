@@ -95,8 +95,8 @@ CASES: list[tuple[str, Has, Has, dict[str, int]]] = [
 
 
 def test_a_null_where_the_company_has_the_line() -> None:
-    found = compared([quarters(field, v1, v2) for field, v1, v2, _ in CASES])
-    nulls = [Counter(v["kind"][v["kind"].str.contains("_in_v2")]) for v in found]
+    results = compared([quarters(field, v1, v2) for field, v1, v2, _ in CASES])
+    nulls = [Counter(v["kind"][v["kind"].str.contains("_in_v2")]) for v in results]
     assert nulls == [expected for *_, expected in CASES]
 
 
@@ -165,8 +165,8 @@ SUMS: list[tuple[Has, set[tuple[str, int]]]] = [
 
 
 def test_a_sum_is_lost_where_v2_has_every_part() -> None:
-    found = compared([sums(has, lost) for has, lost in SUMS])
-    assert [lost_sums(values) for values in found] == [lost for _, lost in SUMS]
+    results = compared([sums(has, lost) for has, lost in SUMS])
+    assert [lost_sums(values) for values in results] == [lost for _, lost in SUMS]
 
 
 def test_no_lost_line_may_stand_by_default() -> None:

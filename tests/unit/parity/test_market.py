@@ -62,7 +62,7 @@ def base(agreed: Compared) -> dict[Key, str]:
 
 
 @pytest.fixture(scope="module")
-def found(facts: Market) -> dict[str, Compared]:
+def by_case(facts: Market) -> dict[str, Compared]:
     return compare_each(facts, CASES)
 
 
@@ -120,9 +120,11 @@ def move_filing_dates(market: Market) -> None:
 CASES["filing dates moved"] = Case(move_filing_dates)
 
 
-def test_all_filing_dates_moved_by_a_year(found: dict[str, Compared], base: dict[Key, str]) -> None:
+def test_all_filing_dates_moved_by_a_year(
+    by_case: dict[str, Compared], base: dict[Key, str]
+) -> None:
     key = ("cash_flow", "AAA", "quarterly", "2022-06-30", "net_cash_from_operating_activities")
-    assert found["filing dates moved"].findings == base | {key: "restated"}
+    assert by_case["filing dates moved"].findings == base | {key: "restated"}
 
 
 Change = Callable[[float, Random], float | None]
@@ -209,9 +211,9 @@ CASES["a little off"] = Case(put_a_little_off, (IS,))
 
 
 def test_values_off_by_less_than_the_tolerance(
-    found: dict[str, Compared], base: dict[Key, str]
+    by_case: dict[str, Compared], base: dict[Key, str]
 ) -> None:
-    compared = found["a little off"]
+    compared = by_case["a little off"]
     planted = {
         ("income_statements", "AAA", "quarterly", "2022-06-30", line): "rounding"
         for line in LITTLE_OFF
@@ -246,7 +248,7 @@ CASES |= {
 
 @pytest.mark.parametrize(("statement", "line", "field", "kind"), WRONG_IN_V1)
 def test_wrong_in_v1(
-    found: dict[str, Compared],
+    by_case: dict[str, Compared],
     base: dict[Key, str],
     statement: Statement,
     line: str,
@@ -254,7 +256,7 @@ def test_wrong_in_v1(
     kind: str,
 ) -> None:
     key = (statement.value, "AAA", "quarterly", "2022-06-30", field)
-    assert found[f"wrong {line}"].findings == of(base, statement) | {key: kind}
+    assert by_case[f"wrong {line}"].findings == of(base, statement) | {key: kind}
 
 
 def round_comparatives(market: Market, unit: float) -> None:
@@ -270,8 +272,8 @@ CASES |= {f"rounded to {unit}": Case(partial(round_comparatives, unit=unit)) for
 
 
 @pytest.mark.parametrize("unit", [1e3, 1e6])
-def test_rounded_comparatives(found: dict[str, Compared], unit: float) -> None:
-    parity = found[f"rounded to {unit}"].parity
+def test_rounded_comparatives(by_case: dict[str, Compared], unit: float) -> None:
+    parity = by_case[f"rounded to {unit}"].parity
     assert parity.counts[Kind.ROUNDED_BY_FILER] > 20
     assert not over_budget(parity, TOLERANCES)
 
@@ -313,7 +315,7 @@ CASES |= {change.__name__: Case(change, (IS,)) for change, *_ in NO_SPLITS}
 
 @pytest.mark.parametrize(("change", "ticker", "end", "fields"), NO_SPLITS)
 def test_what_is_no_split(
-    found: dict[str, Compared],
+    by_case: dict[str, Compared],
     base: dict[Key, str],
     change: Callable[[Market], None],
     ticker: str,
@@ -323,7 +325,7 @@ def test_what_is_no_split(
     planted = {
         ("income_statements", ticker, "quarterly", end, field): "unexplained" for field in fields
     }
-    assert found[change.__name__].findings == of(base, IS) | planted
+    assert by_case[change.__name__].findings == of(base, IS) | planted
 
 
 def add_stray_labels(market: Market) -> None:
@@ -367,9 +369,9 @@ CASES |= {
 
 @pytest.mark.parametrize("change", NO_DIFFERENCES)
 def test_what_makes_no_difference(
-    found: dict[str, Compared], base: dict[Key, str], change: Callable[[Market], None]
+    by_case: dict[str, Compared], base: dict[Key, str], change: Callable[[Market], None]
 ) -> None:
-    compared = found[change.__name__]
+    compared = by_case[change.__name__]
     assert compared.findings == base
     assert compared.parity.missing_periods.empty
     assert not over_budget(compared.parity, TOLERANCES)
@@ -401,8 +403,8 @@ def lose_a_period_on_each_side(market: Market) -> None:
 CASES["a period on each side"] = Case(lose_a_period_on_each_side, (IS, CF))
 
 
-def test_missing_and_extra_periods(found: dict[str, Compared], base: dict[Key, str]) -> None:
-    compared = found["a period on each side"]
+def test_missing_and_extra_periods(by_case: dict[str, Compared], base: dict[Key, str]) -> None:
+    compared = by_case["a period on each side"]
     parity = compared.parity
     missing = parity.missing_periods
     assert missing[["statement", "ticker", "timeframe"]].to_numpy().tolist() == [
@@ -441,10 +443,10 @@ CASES |= {
 
 @pytest.mark.parametrize("amount", [None, 0.0])
 def test_a_v2_record_without_an_amount_is_none(
-    facts: Market, found: dict[str, Compared], amount: float | None
+    facts: Market, by_case: dict[str, Compared], amount: float | None
 ) -> None:
     """What v1 has of these periods is missing in v2."""
-    parity = found[f"records of {amount}"].parity
+    parity = by_case[f"records of {amount}"].parity
     missing = parity.missing_periods
     assert missing[["statement", "ticker", "timeframe"]].to_numpy().tolist() == [
         ["income_statements", "BBB", "quarterly"]
@@ -467,9 +469,9 @@ def move_no_cash(market: Market) -> None:
 CASES["no cash is moved"] = Case(move_no_cash, (CF,))
 
 
-def test_zeros_beside_zeros_are_a_period_that_both_have(found: dict[str, Compared]) -> None:
+def test_zeros_beside_zeros_are_a_period_that_both_have(by_case: dict[str, Compared]) -> None:
     """A company without any business moves no cash."""
-    assert found["no cash is moved"].parity.missing_periods.empty
+    assert by_case["no cash is moved"].parity.missing_periods.empty
 
 
 def drop(market: Market, cik: str) -> None:
@@ -522,8 +524,8 @@ CASES |= {
         ("symbol unknown, delisted", "delisted"),
     ],
 )
-def test_a_company_that_v2_lacks(found: dict[str, Compared], reference: str, kind: str) -> None:
-    parity = found[f"lacking: {reference}"].parity
+def test_a_company_that_v2_lacks(by_case: dict[str, Compared], reference: str, kind: str) -> None:
+    parity = by_case[f"lacking: {reference}"].parity
     absent = parity.absent_tickers
     assert absent[["ticker", "kind", "statement"]].to_numpy().tolist() == [
         ["AAA", kind, "balance_sheets"],
@@ -558,9 +560,9 @@ CASES |= {
 
 @pytest.mark.parametrize(("other", "kind"), FORMER_SYMBOLS)
 def test_a_company_whose_former_symbol_is_inactive(
-    found: dict[str, Compared], other: ReferenceTicker, kind: str
+    by_case: dict[str, Compared], other: ReferenceTicker, kind: str
 ) -> None:
-    absent = found[f"former symbol {other}"].parity.absent_tickers
+    absent = by_case[f"former symbol {other}"].parity.absent_tickers
     assert absent[["ticker", "kind"]].to_numpy().tolist() == [["BBB", kind], ["BBB.A", kind]]
 
 
@@ -619,9 +621,9 @@ CASES |= {
 
 @pytest.mark.parametrize(("changes", "holds"), ACCEPTANCES)
 def test_an_accepted_difference(
-    found: dict[str, Compared], changes: dict[str, Any], holds: bool
+    by_case: dict[str, Compared], changes: dict[str, Any], holds: bool
 ) -> None:
-    compared = found[f"accepted {changes}"]
+    compared = by_case[f"accepted {changes}"]
     parity = compared.parity
     assert parity.counts[Kind.ACCEPTED] == int(holds)
     assert (not over_budget(parity, TOLERANCES)) == holds
@@ -651,8 +653,8 @@ def double_an_amount(market: Market) -> None:
 CASES["doubled"] = Case(double_an_amount, (BS,))
 
 
-def test_what_was_exceeded(found: dict[str, Compared]) -> None:
-    parity = found["doubled"].parity
+def test_what_was_exceeded(by_case: dict[str, Compared]) -> None:
+    parity = by_case["doubled"].parity
     assert over_budget(parity, TOLERANCES) == [Kind.UNEXPLAINED]
     assert parity.counts[Kind.UNEXPLAINED] == 1
 

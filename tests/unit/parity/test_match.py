@@ -40,16 +40,16 @@ def periods(*ends: str, timeframe: str = "quarterly", company: str = "A") -> pd.
     ],
 )
 def test_meeting(v1: list[str], v2: list[str], met: list[tuple[int, int]]) -> None:
-    found = match_periods(periods(*v1), periods(*v2))
-    assert list(zip(found.v1.tolist(), found.v2.tolist(), strict=True)) == met
-    assert found.v1_alone.tolist() == [i for i in range(len(v1)) if i not in dict(met)]
-    assert found.v2_alone.tolist() == [i for i in range(len(v2)) if i not in {b for _, b in met}]
+    matched = match_periods(periods(*v1), periods(*v2))
+    assert list(zip(matched.v1.tolist(), matched.v2.tolist(), strict=True)) == met
+    assert matched.v1_alone.tolist() == [i for i in range(len(v1)) if i not in dict(met)]
+    assert matched.v2_alone.tolist() == [i for i in range(len(v2)) if i not in {b for _, b in met}]
 
 
 @pytest.mark.parametrize("other", [{"timeframe": "annual"}, {"company": "B"}])
 def test_other_companies_and_timeframes_never_meet(other: dict[str, str]) -> None:
-    found = match_periods(periods("2009-12-31"), periods("2009-12-31", **other))
-    assert found.v1.size == 0
+    matched = match_periods(periods("2009-12-31"), periods("2009-12-31", **other))
+    assert matched.v1.size == 0
 
 
 def test_a_record_without_a_period_end_meets_none() -> None:
@@ -62,10 +62,10 @@ def test_many_other_dates_are_not_paired_with_one_another() -> None:
     days = pd.date_range("1990-03-31", periods=500, freq="20D")
     ours, theirs = periods(*map(str, days)), periods(*map(str, days + pd.Timedelta(days=1)))
     tracemalloc.start()
-    found = match_periods(ours, theirs)
+    matched = match_periods(ours, theirs)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert found.v1.tolist() == found.v2.tolist() == list(range(500))
+    assert matched.v1.tolist() == matched.v2.tolist() == list(range(500))
     assert peak < 2_000_000
 
 
@@ -85,6 +85,6 @@ def test_the_end_under_which_others_have_a_period(
     end: str, others: list[str], nearest: str, kind: str
 ) -> None:
     wanted = pd.concat([periods(end), periods("2024-03-31", company="B")]).set_axis([5, 3])
-    found = nearest_ends(wanted, periods(*others).astype({"company": kind}))
-    assert found.index.tolist() == [5, 3]
-    assert [str(day)[:10] for day in found] == [nearest, "NaT"]
+    matched = nearest_ends(wanted, periods(*others).astype({"company": kind}))
+    assert matched.index.tolist() == [5, 3]
+    assert [str(day)[:10] for day in matched] == [nearest, "NaT"]

@@ -58,8 +58,8 @@ DIRECTIONS: list[tuple[Lines, str]] = [
 def test_a_definition_has_a_direction() -> None:
     """The line is wrong in every period, so no other period speaks against it."""
     v1, v2 = balances(1)
-    found = kinds_of_each(BS, [Told(v1 * 4, [v2[0] | v2_says] * 4) for v2_says, _ in DIRECTIONS])
-    for (v2_says, kind), got in zip(DIRECTIONS, found, strict=True):
+    results = kinds_of_each(BS, [Told(v1 * 4, [v2[0] | v2_says] * 4) for v2_says, _ in DIRECTIONS])
+    for (v2_says, kind), got in zip(DIRECTIONS, results, strict=True):
         fields = [field for field in v2_says if field != "debt_current"]
         assert {f: got[f] for f in fields} == dict.fromkeys(fields, [kind] * 4), v2_says
 
@@ -174,7 +174,7 @@ SPLITS: list[tuple[list[float], str]] = [
 
 
 def test_a_split_changes_all_that_was_before_it() -> None:
-    found = kinds_of_each(IS, [Told(*per_share(ratios)) for ratios, _ in SPLITS])
-    for (ratios, kind), got in zip(SPLITS, found, strict=True):
+    results = kinds_of_each(IS, [Told(*per_share(ratios)) for ratios, _ in SPLITS])
+    for (ratios, kind), got in zip(SPLITS, results, strict=True):
         periods = [kind] * sum(ratio != 1 for ratio in ratios)
         assert got == dict.fromkeys((*PER_SHARE, *COUNTS), periods)

@@ -159,12 +159,12 @@ def kinds_of_each(companies: Sequence[tuple[list[Lines], list[Lines]]]) -> list[
         v1_table(IS, one), v2_table(IS, two), IS, TOLERANCES, {}, today=TODAY
     ).values
     apart = values["kind"].isin(["null_in_v1", "null_in_v2", "lost_in_v2", "absent_zero"])
-    values, found = values[~apart], []
+    values, results = values[~apart], []
     for number, end in last.items():
         mine = values["ticker"] == who_is(number)["ticker"]
         rows = values[mine & (values["period_end"] == pd.Timestamp(end))]
-        found.append(dict(zip(rows["v2_field"], rows["kind"], strict=True)))
-    return found
+        results.append(dict(zip(rows["v2_field"], rows["kind"], strict=True)))
+    return results
 
 
 THREE = ("total_other_income_expense", "total_operating_expenses", "operating_income")

@@ -138,15 +138,15 @@ def test_an_observation_counts_from_its_own_moment_whenever_it_comes(
         for number, (_, (arrivals, _)) in enumerate(chosen)
         for observation in arrivals
     ]
-    found = history_of(tmp_path_factory, observations, generation)
+    stored = history_of(tmp_path_factory, observations, generation)
     for number, (arrival, (_, expected)) in enumerate(chosen):
-        rows = [row for row in found if row["ticker"] == f"T{number}"]
+        rows = [row for row in stored if row["ticker"] == f"T{number}"]
         versions = [((row["known_from"] - END).days, row["bs_total_assets"]) for row in rows]  # type: ignore[operator]
         assert versions == expected[generation], arrival
         ends = [row["known_to"] for row in rows]
         assert ends == [*(row["known_from"] for row in rows[1:]), None], arrival
     in_order = sorted(observations, key=lambda o: o.seen)
-    assert found == history_of(tmp_path_factory, in_order, generation)
+    assert stored == history_of(tmp_path_factory, in_order, generation)
 
 
 class Seen(NamedTuple):

@@ -50,10 +50,10 @@ def test_as_of_equals_the_table_of_that_very_day(tmp_path: Path) -> None:
                 statement="income_statements",
                 period_end=None,
             )
-        found = answers(sandbox, ciks, list(Generation))
-        changed = {key: body for key, body in found.items() if before.get(key) != body}
+        answered = answers(sandbox, ciks, list(Generation))
+        changed = {key: body for key, body in answered.items() if before.get(key) != body}
         store(lake, changed, COMPANIES, noon(sandbox.today))
-        before = found
+        before = answered
         if number in days:
             for generation in Generation:
                 built[sandbox.today, generation] = silver.wide_table(lake, generation)
@@ -112,7 +112,7 @@ def test_a_strict_reader_of_a_past_day_gets_nothing_of_unproven_values(lake: Lak
     ):
         put(lake, V2, row, "2025-05-02T12:00", statement=statement)
     keep_dates(lake, {"2023-03-31": "2023-05-01", "2024-03-31": "2024-05-01"})
-    found = {
+    answered = {
         (row["timeframe"], row["period_end"].year): (
             row["values_known_from"].isoformat(),
             row["bs_total_assets"],
@@ -120,7 +120,7 @@ def test_a_strict_reader_of_a_past_day_gets_nothing_of_unproven_values(lake: Lak
         )
         for row in silver.as_of(lake, date(2024, 6, 1), V2).to_pylist()
     }
-    assert found == {
+    assert answered == {
         ("quarterly", 2023): ("2024-05-01", None, None),
         ("annual", 2023): ("2025-05-01", None, None),
         ("quarterly", 2024): ("2025-05-01", 777.0, pytest.approx(0.2)),
@@ -141,8 +141,8 @@ def test_a_withdrawn_record_does_not_return_as_an_unproven_one(lake: Lake) -> No
 
 def test_no_period_before_its_first_filing(lake: Lake) -> None:
     sandbox = Sandbox(companies=1, start=date(2023, 1, 1), today=date(2024, 6, 30), quirks=False)
-    found = answers(sandbox, [company(0)], list(Generation))
-    store(lake, found, {"AAA": [company(0)]}, noon(date(2026, 1, 1)))
+    answered = answers(sandbox, [company(0)], list(Generation))
+    store(lake, answered, {"AAA": [company(0)]}, noon(date(2026, 1, 1)))
     history = silver.history_table(lake, V2)
     firsts = silver.known_on(history, None)["first_filing_date"].to_pylist()
     for day in (date(2023, 4, 1), date(2023, 9, 1), date(2024, 3, 31), date(2024, 7, 1)):

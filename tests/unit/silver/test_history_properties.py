@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from polygon_fundamentals import silver
@@ -178,6 +178,12 @@ def test_for_any_order_of_observations(
 @pytest.mark.slow
 @examples(40)
 @given(observations=ONE_COMPANY)
+@example(  # v2's filing date is before v1's first one
+    observations=[
+        Observation(Generation.V2, "0000000001", 0, 20, 133, 20, 3.0, 1, Scope.WINDOW),
+        Observation(Generation.V1, "0000000001", 0, 21, 0, 20, None, 1, Scope.WINDOW),
+    ]
+)
 def test_for_any_order_of_observations_as_the_oracle_has_it(
     tmp_path_factory: pytest.TempPathFactory, observations: list[Observation]
 ) -> None:

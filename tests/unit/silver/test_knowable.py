@@ -96,8 +96,8 @@ def test_a_version_counts_from_the_day_on_which_it_could_be_known(
     spans = known_dates.lifetimes(table, Generation.V2, {}, first)
     moment = np.datetime64(day).astype("int64")
     rows = spans.loc[(spans["since"] <= moment) & (moment < spans["until"]), "row"]
-    found = table.take(pa.array(rows))["total_assets"].to_pylist()
-    assert found == ([] if assets is None else [assets])
+    amounts = table.take(pa.array(rows))["total_assets"].to_pylist()
+    assert amounts == ([] if assets is None else [assets])
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_an_undated_record_of_v1_counts_from_its_first_filing_or_from_when_it_wa
     days = np.datetime64("2024-09-08").astype("int64"), np.datetime64("2024-03-31").astype("int64")
     key = pd.MultiIndex.from_tuples([("0000000001", days[1])])
     first = pd.Series([days[0]], index=key)
-    found = known_days(v1_undated(observed), Generation.V1, {}, first)
-    assert found.tolist() == [date.fromisoformat(known)]
+    knowable = known_days(v1_undated(observed), Generation.V1, {}, first)
+    assert knowable.tolist() == [date.fromisoformat(known)]
 
 
 def v1_balance(filed: str, assets: float) -> dict[str, Any]:
@@ -305,14 +305,14 @@ def test_no_load_changes_what_was_known(history_of: str, lake: Lake) -> None:
     for row, day, *scope in loads:
         put(lake, generation, row, f"{day}T12:00", *scope)
     history = silver.history_table(lake, generation)
-    found = {
+    rows = {
         day: {
             row["ticker"]: (row["bs_total_assets"], row["values_known_from"].isoformat())
             for row in silver.known_on(history, date.fromisoformat(day)).to_pylist()
         }
         for day in expected
     }
-    assert found == expected
+    assert rows == expected
 
 
 ORIGINAL, AMENDMENT = v1_balance("2024-05-01", 100.0), v1_balance("2024-06-10", 110.0)

@@ -106,18 +106,18 @@ def test_equal_values_in_every_exact_field(plain: Lake) -> None:
 def test_the_schema_and_the_order_are_the_same_from_either_and_after_a_rollback(
     plain: Lake,
 ) -> None:
-    found = []
+    schemas = []
     for generation in (Generation.V1, Generation.V2, Generation.V1):
         build = silver.build(plain, generation)
         for path in build.path.rglob("*.parquet"):
             table = pq.ParquetFile(path).read()
-            found.append(table.schema.serialize().to_pybytes())
+            schemas.append(table.schema.serialize().to_pybytes())
             year = path.parent.name.removeprefix("year=")
             assert set(table["fiscal_year"].to_pylist()) == {int(year)}
             keys = list(zip(*(table[n].to_pylist() for n in ("ticker", "period_end")), strict=True))
             assert keys == sorted(keys)
-    assert len(found) == 9
-    assert set(found) == {silver.wide_schema().serialize().to_pybytes()}
+    assert len(schemas) == 9
+    assert set(schemas) == {silver.wide_schema().serialize().to_pybytes()}
     whole = pd.read_parquet(silver.table_path(plain))
     assert not whole.duplicated(KEY).any()
     assert len(whole) == build.rows

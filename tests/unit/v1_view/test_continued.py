@@ -109,16 +109,16 @@ def test_the_program_makes_the_same_table(continued: V1Server, whole: Lake) -> N
     with serving_v1(whole.root) as server:
         server.wait_until_complete()
         expected = program(server.url)
-    found = program(continued.url)
-    assert expected.keys() <= found.keys()
+    continued_rows = program(continued.url)
+    assert expected.keys() <= continued_rows.keys()
     # v1 derived fourth quarters and gave them no filing date, so this query never found them;
     # v2's have one.
-    more = found.keys() - expected.keys()
+    more = continued_rows.keys() - expected.keys()
     assert {key[1:] for key in more} == {("quarterly", "2025-12-31")}
     later = {key for key in expected if key[2] >= ENDED.isoformat()}
     assert {key[1] for key in later} == {"quarterly", "ttm"}
     for key, values in expected.items():
-        theirs = found[key]
+        theirs = continued_rows[key]
         if key not in later:
             assert theirs == values
             continue

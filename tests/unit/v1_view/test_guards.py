@@ -70,8 +70,8 @@ def test_the_keys_of_a_file_are_taken(pair: Pair, tmp_path: Path) -> None:
     keys.write_text("# of the research team\nfirst-key\n\nsecond-key\n")
     with serving_v1(pair.lake.root, SERVE_V1_KEYS_FILE=str(keys), POLYGON_API_KEY="") as server:
         for key, status in (("first-key", 200), ("second-key", 200), (KEY, 401)):
-            told = {"Authorization": f"Bearer {key}"}
-            assert server.get(headers=told, ticker=pair.sandbox.tickers[0]).status_code == status
+            said = {"Authorization": f"Bearer {key}"}
+            assert server.get(headers=said, ticker=pair.sandbox.tickers[0]).status_code == status
         assert "-key" not in server.log
 
 
@@ -99,9 +99,9 @@ def test_wrong_use_is_refused_in_one_line(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert main(["serve-v1", "--port", "0", "--lake", str(tmp_path), *words]) == 2
-    told = capsys.readouterr().err
-    assert message in told
-    assert told.count("\n") == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
 
 
 def test_a_port_in_use_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,9 +109,9 @@ def test_a_port_in_use_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert main(["serve-v1", "--lake", str(tmp_path), "--port", port]) == 2
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert f"cannot listen on 127.0.0.1:{port} (Address already in use)" in told
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"cannot listen on 127.0.0.1:{port} (Address already in use)" in said
 
 
 @pytest.mark.parametrize(
@@ -149,8 +149,8 @@ def test_a_bad_parameter_is_refused_by_name(
     "path", ["/", "/vX/reference/financials/../../../etc/passwd", "/etc/passwd", "/v1/x", "//"]
 )
 def test_another_path_is_not_found(pair: Pair, path: str) -> None:
-    told = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
-    answer = raw(pair.server.url, f"{told}Connection: close\r\n\r\n".encode())
+    said = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
+    answer = raw(pair.server.url, f"{said}Connection: close\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 404 ")
     assert b'"status":"NOT_FOUND"' in answer
 
@@ -234,8 +234,8 @@ def test_head_gzip_and_etag(pair: Pair) -> None:
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["Content-Length"] == str(len(plain.content))
     etag = plain.headers["ETag"]
-    for told in (etag, f'"x", {etag}', "*", etag.removeprefix("W/")):
-        known = pair.server.get(headers={**BEARER, "If-None-Match": told}, limit=2)
+    for said in (etag, f'"x", {etag}', "*", etag.removeprefix("W/")):
+        known = pair.server.get(headers={**BEARER, "If-None-Match": said}, limit=2)
         assert (known.status_code, known.content) == (304, b"")
     assert pair.server.get(headers={**BEARER, "If-None-Match": etag}, limit=3).status_code == 200
 

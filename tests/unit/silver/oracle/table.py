@@ -25,7 +25,7 @@ from polygon_fundamentals.periods.companies import (
     ticker_ciks,
 )
 from polygon_fundamentals.periods.current import period_keys
-from polygon_fundamentals.reference.original_dates import by_source, load_dates
+from polygon_fundamentals.reference.original_dates import EXACT, by_source, load_dates
 from polygon_fundamentals.silver import versions
 from polygon_fundamentals.silver.schema import wide_schema
 from polygon_fundamentals.statements import Generation, Statement
@@ -133,6 +133,7 @@ class _Source:
     datasets: Mapping[Generation, Mapping[Statement, Dataset]]
     shown: Mapping[Dataset, Shown]
     estimates: list[tuple[str, pd.Series[int]]]
+    exact: pd.Series[int]
 
     @classmethod
     def of(cls, lake: Lake, generation: Generation, day: date | None) -> _Source:
@@ -140,9 +141,10 @@ class _Source:
         datasets = {g: {s: lake.dataset(g, s) for s in Statement} for g in generations}
         shown = {d: by_bucket(states(d)) for group in datasets.values() for d in group.values()}
         dates = load_dates(lake)
+        exact = dict(by_source(dates))[EXACT]
         if day is not None:
             dates = dates.filter(pc.less_equal(dates["first_filing_date"], pa.scalar(day, DAY)))
-        return cls(generation, day, datasets, shown, by_source(dates))
+        return cls(generation, day, datasets, shown, by_source(dates), exact)
 
     def batches(self) -> Iterator[frozenset[str] | None]:
         """Yield tickers whose companies have no other; None for all where they are not many."""
@@ -173,12 +175,18 @@ class _Source:
         }
         ciks = ticker_ciks([t for group in tables.values() for t in group.values()], {})
         v1 = _Reading.of(Generation.V1, tables.pop(Generation.V1), ciks, moment)
+        first = v1.first
         v1.read(pd.Series(dtype="int64"), {})
         if self.generation is Generation.V1:
             sides = combine(self.generation, v1.sides, {}, pd.DataFrame())
             sources = [(Generation.V1.value, v1.first), *self.estimates]
         else:
-            v2 = _Reading.of(Generation.V2, tables.pop(Generation.V2), ciks, moment)
+            known = _earliest([first, self.exact])
+            of_v2 = {
+                statement: known_dates.filed_no_sooner(table, known, ciks)
+                for statement, table in tables.pop(Generation.V2).items()
+            }
+            v2 = _Reading.of(Generation.V2, of_v2, ciks, moment)
             v2.read(pd.concat([dates for _, dates in self.estimates]), v1.sides)
             theirs, of_v2 = on_one_date(v2.sides)
             moves = dates_of_v2(v1.sides, theirs)
