@@ -32,8 +32,9 @@ from tests.server.world import ROOT, World, free_port, until
 pytestmark = pytest.mark.slow
 COMPANIES = 6
 # v1 has a schedule of its own here, as those have who run the pipelines apart.
-STARTS = {"daily-v1": True, "daily-both": True, "daily-v2": False}
-SWITCHED = {"daily-v1": False, "daily-both": False, "daily-v2": True}
+STARTS = {"daily-v1": True, "daily-both": True, "daily-v2": False, "parity-nightly": True}
+SWITCHED = {"daily-v1": False, "daily-both": False, "daily-v2": True, "parity-nightly": False}
+DAILY = {"daily-v1", "daily-both", "daily-v2"}
 # A reader's check that stops where it is told to: beside the switch (before) or through the
 # pointer (after), which is how a test meets the moment.
 CHECK = """
@@ -243,7 +244,7 @@ def test_a_running_v1_flow_run_is_waited_for_and_the_schedules_are_switched(
     assert ended["state_type"] == "COMPLETED", ended["state"]["message"]
     report = json.loads(out)
     steps = {step["name"]: step for step in report["steps"]}
-    assert steps["pause schedules"]["detail"] == "paused daily-both, daily-v1"
+    assert steps["pause schedules"]["detail"] == "paused daily-both, daily-v1, parity-nightly"
     assert steps["wait for running jobs"]["detail"].startswith("waited ")
     journal = json.loads(Path(report["journal"]).read_text())
     moved = next(s["at"] for s in journal["steps"] if s["name"] == "adopt pointer")
@@ -268,7 +269,7 @@ def planned(served: World, wanted: str = "daily-v2") -> set[str]:
     # The server plans runs of a schedule a few seconds after it became active.
     def daily() -> set[str]:
         runs = served.api("/flow_runs/filter", chosen)
-        return {names.get(r["deployment_id"], "") for r in runs} & STARTS.keys()
+        return {names.get(r["deployment_id"], "") for r in runs} & DAILY
 
     until(lambda: wanted in daily(), 180, f"a planned run of {wanted}")
     return daily()

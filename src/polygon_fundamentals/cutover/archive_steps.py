@@ -18,6 +18,7 @@ from polygon_fundamentals.cutover.runner import Step
 from polygon_fundamentals.errors import AnswerIsNo, LakeError
 from polygon_fundamentals.lake.archived_lines import write_lines
 from polygon_fundamentals.lake.archived_rows import drop_archived, write_archived, write_repeats
+from polygon_fundamentals.lake.layout import check_layout
 from polygon_fundamentals.lake.paths import (
     V1_ARCHIVE,
     Lake,
@@ -96,8 +97,7 @@ class Cleanup(ArchiveSteps):
 
     def move_companions(self) -> str:
         """Move what v1's folder holds besides the statements to v2's: it stays at its path."""
-        if leads_to(self.lake) is not Generation.V2:
-            raise AnswerIsNo(f"{self.lake.pointer} leads to v1; nothing was removed")
+        self._refuse_unless_on_v2()
         companions.refuse_unmovable(self.lake)
         names = companions.move_companions(self.lake)
         return f"left alone, at the same path: {companions.in_words(names)}"
@@ -197,8 +197,7 @@ class Cleanup(ArchiveSteps):
             if self.folder.is_dir() and not self.removing.exists():
                 manifest = archive_file.load_manifest(self.manifest_path)
                 _refuse_touched(self.folder, manifest)
-                if leads_to(self.lake) is not Generation.V2:
-                    raise AnswerIsNo(f"{self.lake.pointer} leads to v1; nothing was removed")
+                self._refuse_unless_on_v2()
                 self.context.on_reached("archive proven")
                 os.rename(self.folder, self.removing)
                 flush_folder(self.lake.bronze)
@@ -207,6 +206,12 @@ class Cleanup(ArchiveSteps):
             shutil.rmtree(self.removing)
         self.context.on_reached("files removed")
         return f"{self.folder.name} removed"
+
+    def _refuse_unless_on_v2(self) -> None:
+        # An empty mount point is a folder, too, but not v2: v1 is then all that there is.
+        check_layout(self.lake)
+        if leads_to(self.lake) is not Generation.V2:
+            raise AnswerIsNo(f"{self.lake.pointer} leads to v1; nothing was removed")
 
     def _removal_began(self) -> bool:
         return not self.folder.is_dir()

@@ -19,6 +19,7 @@ from polygon_fundamentals.cutover.retention import Retention
 from polygon_fundamentals.cutover.runner import JournalReport, run_steps
 from polygon_fundamentals.errors import AnswerIsNo, LakeError, UsageError
 from polygon_fundamentals.lake.archived_rows import archived_since
+from polygon_fundamentals.lake.layout import check_layout
 from polygon_fundamentals.lake.paths import V1_ARCHIVE, Lake
 from polygon_fundamentals.lake.pointer import holds_data, leads_to
 from polygon_fundamentals.lake.recovery import clear_leftovers
@@ -31,11 +32,12 @@ def refuse_cleanup(lake: Lake, retention: Retention, at: datetime) -> bool:
 
     Raises:
         AnswerIsNo: the pointer leads to v1, or the days have not passed.
-        LakeError: there is no journal of the cutover to count the days from, an archive of
-            this day already, or something in v1's folder that an archive cannot give back.
+        LakeError: as `check_layout`; there is no journal of the cutover to count the days from, an
+            archive of this day already, or something in v1's folder that an archive cannot give
+            back.
         UsageError: a script that is to be archived is not there.
     """
-    lake.refuse_lost_pointer()
+    check_layout(lake)
     if leads_to(lake) is not Generation.V2:
         raise AnswerIsNo(f"{lake.pointer} leads to v1, which readers still use; cut over first")
     done = journals.last_done(lake, CUTOVER)

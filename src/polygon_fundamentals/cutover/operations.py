@@ -88,10 +88,11 @@ def _refuse_unable(lake: Lake, options: Options) -> str:
     check_folders(lake)
     leads_to(lake)
     companions.refuse_in_both(lake)
+    if words := missing(lake, Generation.V2):
+        raise LakeError(words)
     if not holds_data(lake.bronze / V2_FOLDER):
         raise LakeError(
-            missing(lake, Generation.V2)
-            or f"{lake.bronze / V2_FOLDER} holds nothing; load v2 first: "
+            f"{lake.bronze / V2_FOLDER} holds nothing; load v2 first: "
             "`polygon-fundamentals historical-load --generation v2`"
         )
     probed = probe(lake)

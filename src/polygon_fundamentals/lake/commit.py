@@ -29,6 +29,7 @@ from polygon_fundamentals.lake.changes import Incoming, Plan, Scope
 from polygon_fundamentals.lake.file_names import bucket_of, partition_folder
 from polygon_fundamentals.lake.letter_case import without_twins
 from polygon_fundamentals.lake.listing import stamp_of
+from polygon_fundamentals.lake.missing_files import forget_missing_files
 from polygon_fundamentals.lake.one_row_files import NewRow, OneRowFiles
 from polygon_fundamentals.lake.partial import lacks_periods_of_many
 from polygon_fundamentals.lake.paths import Dataset, RatiosDataset
@@ -99,6 +100,9 @@ def _commit(
                 planned = Counter[str]()  # counted where it is carried out
                 try:
                     known = index.load(dataset, ticker, seen, arriving, keeps_form=keeps_form)
+                    forget_missing_files(
+                        dataset, ticker, known, {keys[i] for i in incoming.rows[ticker]}
+                    )
                     plan = plan_ticker(
                         dataset, ticker, known, incoming, keys, hashes, months, planned
                     )

@@ -46,7 +46,8 @@ class TickerIndex:
     unfinished move); the next commit rewrites them. `stale` says that the index file lacks some of
     this, `is_older` that an earlier version wrote it, `as_read` that the hashes are of what the
     files give back. An earlier version noted those of the answer, which differ where a file in
-    another tool's form cannot hold all of it.
+    another tool's form cannot hold all of it. `gone`: partitions of `files` whose file is missing,
+    although no commit of ours was removing it.
     """
 
     rows: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -56,6 +57,16 @@ class TickerIndex:
     stale: bool = False
     is_older: bool = False
     as_read: bool = True
+    gone: set[int] = field(default_factory=set)
+
+    def forget_gone(self) -> None:
+        """Drop the partitions whose file is missing."""
+        self.rows = {key: row for key, row in self.rows.items() if row[0] not in self.gone}
+        for partition in self.gone:
+            self.files.pop(partition, None)
+            self.checksums.pop(partition, None)
+        self.stale = self.stale or bool(self.gone)
+        self.gone = set()
 
     def dumps(self, dataset: Dataset) -> bytes:
         """Return the index as JSON, with the number of columns that the hashes cover."""
@@ -195,7 +206,8 @@ def load(
     `extra_partitions` are looked at even where the index does not name them: what a
     killed run may have written, and what older tools left. Of the `arriving` ones, which are
     about to be written, those where another tool has put a file since then. `keeps_form`: files
-    stay in another tool's form, so that hashes that are not `as_read` say nothing of them.
+    stay in another tool's form, so that hashes that are not `as_read` say nothing of them. A file
+    that is missing stays in the index, as `gone`.
 
     Raises:
         DamagedFileError: a file that must be read for it cannot be.
@@ -215,8 +227,14 @@ def load(
             stale.add(partition)
     of_before = index.is_older or (keeps_form and not index.as_read)
     for partition, known in index.files.items():
-        if of_before or stamp_of(dataset.file_name(partition, ticker)) != known[:2]:
+        stamp = stamp_of(dataset.file_name(partition, ticker))
+        if stamp is None and not (of_before or keeps_form or partition in stale):
+            index.gone.add(partition)
+        elif of_before or stamp != known[:2]:
             stale.add(partition)
+    if index.gone:  # its rows may stand in a file that an index lost with the power had listed
+        index.untidy -= index.gone
+        stale |= dataset.partitions_of([ticker])[ticker] - index.files.keys()
     if stale:
         _reread(index, dataset, ticker, stale)
         index.is_older = False

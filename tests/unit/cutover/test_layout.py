@@ -10,6 +10,7 @@ import pytest
 from flows.lake_status import status_of
 from flows.runs import recorded_run
 from polygon_fundamentals import silver
+from polygon_fundamentals.cutover.archive_steps import Cleanup
 from polygon_fundamentals.cutover.verify import verify
 from polygon_fundamentals.errors import LakeError, UsageError
 from polygon_fundamentals.lake import Lake
@@ -61,6 +62,33 @@ def test_the_folder_of_either_generation_is_missed(
     for use in (load_of_v2, status_of):
         with pytest.raises(LakeError, match=f"{folder}/balance_sheets is not there, although"):
             use(lake)
+
+
+def test_no_cleanup_while_v2_is_an_empty_mount_point(switched: Lake) -> None:
+    v2 = switched.bronze / "fundamentals_v2"
+    (v1_folder(switched) / "prices").mkdir()
+    v2.rename(switched.root / "unmounted")
+    v2.mkdir()
+    before = files(switched)
+    with pytest.raises(LakeError, match=f"{v2}/balance_sheets is not there, although"):
+        run(switched, "cleanup", checks=())
+    assert (files(switched), list(v2.iterdir())) == (before, [])
+    v2.rmdir()
+    (switched.root / "unmounted").rename(v2)
+
+    def unmount(moment: str) -> None:
+        if moment == "archive proven":  # between the last step's checks and the removal
+            raise AssertionError("the removal began")
+
+    def lose_v2(*_: object) -> str:
+        shutil.rmtree(v2 / "cash_flow")
+        return "kept"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Cleanup, "keep", lose_v2)
+        result = run(switched, "cleanup", checks=(), on_reached=unmount)
+    assert (result["exit_code"], v1_folder(switched).is_dir()) == (4, True)
+    assert f"{v2}/cash_flow is not there" in result["message"]
 
 
 def test_what_is_rightly_not_there_is_not_missed(lake: Lake, tmp_path: Path) -> None:
