@@ -17,6 +17,7 @@ from polygon_fundamentals.statements import Generation
 from polygon_fundamentals.status.figures import GONE, Figures
 from polygon_fundamentals.status.follow_up_checks import (
     check_parity,
+    check_ratios,
     check_silver,
     check_verify,
 )
@@ -156,6 +157,7 @@ def _runs(figures: Figures) -> Iterator[Row]:
     yield from _withheld(figures.withheld)
     yield from check_verify(figures)
     yield from check_silver(figures)
+    yield from check_ratios(figures)
     yield from (_published(place, figures) for place in figures.published)
 
 

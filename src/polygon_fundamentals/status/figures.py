@@ -22,6 +22,7 @@ from polygon_fundamentals.statements import Generation
 from polygon_fundamentals.status.follow_ups import (
     FollowUp,
     follow_parity,
+    follow_ratios,
     follow_silver,
     follow_verify,
 )
@@ -80,9 +81,9 @@ class Figures:
     `v1_rests` says why v1 is updated no more, and is empty while it should be. `days_in_a_row`
     are the business days on which both succeeded, or v2 where v1 rests. `withheld` are tickers of
     which `refresh` withheld rows. `updating_since` is when the first daily update began that asked
-    for v2. `others` are files that another tool wrote. `silver`, `verified` and `compared` (by a
-    parity that passed) are the runs that follow the loads. `cut_off` is the reason and the remedy
-    of a switch that was cut off.
+    for v2. `others` are files that another tool wrote. `silver`, `verified`, `compared` (by a
+    parity that passed) and `ratios` are the runs beside the loads. `cut_off` is the reason and the
+    remedy of a switch that was cut off.
     """
 
     lake: str
@@ -110,6 +111,7 @@ class Figures:
     silver: FollowUp | None
     verified: FollowUp | None
     compared: FollowUp | None
+    ratios: FollowUp | None = None
     published: tuple[Published, ...] = ()
     cut_off: tuple[str, str] | None = None
 
@@ -172,6 +174,7 @@ def gather(
         silver=follow_silver(lake, entries, at),
         verified=follow_verify(entries),
         compared=follow_parity(entries),
+        ratios=follow_ratios(entries, at),
         published=tuple(published(lake, entries, at)),
         cut_off=cut_off,
     )

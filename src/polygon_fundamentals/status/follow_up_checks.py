@@ -1,10 +1,11 @@
-"""The rows on the runs that follow the loads: silver, verify and parity."""
+"""The rows on silver, verify, ratios and parity, which run beside the loads."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from polygon_fundamentals.business_days import business_days_between, day_of
 from polygon_fundamentals.statements import Generation
 from polygon_fundamentals.status.figures import Figures
 from polygon_fundamentals.status.follow_ups import FollowUp
@@ -18,6 +19,8 @@ SILVER_DAYS = 8
 PARITY_DAYS = 32
 # It reads every file; some let it run once a month.
 VERIFY_DAYS = 32
+# Who has not collected ratios for this long does so no more.
+RATIOS_DAYS = 32
 
 
 def check_silver(figures: Figures) -> Iterator[Row]:
@@ -69,6 +72,31 @@ def check_verify(figures: Figures) -> Iterator[Row]:
         yield Row(name, False, f"{reason}, {days} days ago", "late", again)
         return
     yield Row(name, True, reason, "damaged")
+
+
+def check_ratios(figures: Figures) -> Iterator[Row]:
+    """Yield the row on the daily ratios, where somebody collects them.
+
+    The vendor serves the last trading day alone, so one that is missed is lost. The row is not ok
+    only where they were collected on several days: a single run may have been a trial.
+    """
+    ratios, name, remedy = figures.ratios, "ratios", "run `ratios`, today if you can"
+    if ratios is None:
+        return
+    bad = False if ratios.is_routine else None
+    reason = f"last collected {_minute(ratios.ended)}" if ratios.ended else "not collected yet"
+    days = (figures.at - ratios.ended).days if ratios.ended else 0
+    if days > RATIOS_DAYS:
+        yield Row(name, None, f"{reason}; taken to be given up", "late")
+        return
+    if ratios.failed:
+        yield Row(name, bad, f"{reason}; the last run failed: {ratios.failed}", "failed", remedy)
+        return
+    missed = business_days_between(day_of(ratios.ended or figures.at), day_of(figures.at))
+    if missed > 1:
+        yield Row(name, bad, f"{reason}: {missed} business days ago", "late", remedy)
+        return
+    yield Row(name, True, reason, "late")
 
 
 def check_parity(figures: Figures) -> Row:

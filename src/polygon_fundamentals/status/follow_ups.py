@@ -1,4 +1,4 @@
-"""What the ledger says of the runs that follow the loads: silver, parity and verify."""
+"""What the ledger says of silver, parity, verify and ratios, which run beside the loads."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from polygon_fundamentals.status.publishing import present_build
 
 # Where there is no build, failures that are older say that nobody needs one.
 TRIED_LATELY = timedelta(days=8)
+# Whoever collects ratios does so every trading day: on three days within ten, holidays included.
+RATIOS_ROUTINE = timedelta(days=10)
+RATIOS_ROUTINE_DAYS = 3
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,48 @@ def follow_verify(entries: Sequence[RunEntry]) -> FollowUp | None:
         damage="" if last is None or last.content["ok"] else last.message or "damage",
         is_routine=len({day_of(entry.started) for entry in answered}) > 1,
     )
+
+
+def follow_ratios(entries: Sequence[RunEntry], at: datetime) -> FollowUp | None:
+    """Return what became of the daily ratios; None where nobody collected them.
+
+    `ratios` loads them, and so do loads with `--ratios`. They are collected routinely where they
+    succeeded, or failed lately, on several days that lie close together.
+    """
+    runs = [
+        (entry, failed)
+        for entry in sorted(entries, key=lambda entry: entry.last_moment)
+        if (failed := _ratios_failed(entry)) is not None
+    ]
+    if not runs:
+        return None
+    good = [entry for entry, failed in runs if not failed]
+    newest, failed = runs[-1]
+    # Who never succeeded may have given up; failures count only while they go on.
+    counted_runs = good or [entry for entry, _ in runs if at - newest.last_moment <= TRIED_LATELY]
+    days = {
+        day_of(entry.started)
+        for entry in counted_runs
+        if counted_runs[-1].started - entry.started <= RATIOS_ROUTINE
+    }
+    return FollowUp(
+        ended=good[-1].last_moment if good else None,
+        failed=failed,
+        is_routine=len(days) >= RATIOS_ROUTINE_DAYS,
+    )
+
+
+def _ratios_failed(entry: RunEntry) -> str | None:
+    """Return why a run that was to load ratios loaded none or not all of them; empty if it did.
+
+    None: it was not to load any, it goes on, or somebody interrupted it.
+    """
+    report = entry.content.get("ratios")
+    if report is None:
+        ended_in_error = entry.flow == "ratios" and entry.outcome in (FAILED, CRASHED)
+        return (entry.message or entry.outcome) if ended_in_error else None
+    failed = report.get("failed") or []
+    return str(failed[0]["reason"]) if failed else ""
 
 
 def _first_change(entries: Sequence[RunEntry], since: datetime) -> datetime | None:

@@ -305,3 +305,53 @@ def test_a_lake_that_does_without_is_no_alarm(lake: Lake, make: Any) -> None:
     make(lake)
     for days in (0.5, 1.2, 3.5):
         assert reds(lake, LAST + timedelta(days=days)) == []
+
+
+def ratios_row(lake: Lake, days: float) -> Row | None:
+    """Return the row `ratios` some days after the last day, None where there is none."""
+    at = LAST + timedelta(days=days)
+    shown = check_status(gather(lake, {}, at, datasets=()))
+    return next((row for row in shown if row.name == "ratios"), None)
+
+
+def collected(lake: Lake, *days: datetime, flow: str = "ratios", **changes: Any) -> None:
+    for day in days:
+        run(lake, flow, day.replace(hour=21), **{"ratios": {"failed": []}, **changes})
+
+
+def test_ratios_that_stopped_are_late_after_two_business_days(lake: Lake) -> None:
+    assert ratios_row(lake, 0) is None
+    collected(lake, *weekdays(FIRST, LAST - timedelta(days=4)))  # up to a Monday
+    said = [(row := ratios_row(lake, days)) and row.ok for days in (-3, -2.5, -0.5, 40)]
+    assert said == [True, True, False, None]
+    late = ratios_row(lake, -0.5)
+    assert late is not None
+    assert "business days ago" in late.detail
+    assert "run `ratios`" in late.detail
+
+
+def test_ratios_of_daily_updates_count(lake: Lake) -> None:
+    collected(lake, *weekdays(LAST - timedelta(days=3), LAST), flow="daily-update")
+    lost = {"failed": [{"reason": "answered 503"}]}
+    run(lake, "daily-update", LAST + timedelta(hours=23), ratios=lost, outcome="failed")
+    row = ratios_row(lake, 1.5)
+    assert row is not None
+    assert row.ok is False
+    assert "answered 503" in row.detail
+
+
+def test_a_cron_line_of_ratios_that_never_succeeds_is_not_ok(lake: Lake) -> None:
+    for day in weekdays(LAST - timedelta(days=3), LAST):
+        run(lake, "ratios", day.replace(hour=21), outcome="failed", message="403")
+    said = [(row := ratios_row(lake, days)) and row.ok for days in (1.5, 20)]
+    assert said == [False, None]
+
+
+@pytest.mark.parametrize("days", [1, 2, 10])
+def test_ratios_tried_now_and_then_raise_no_alarm(lake: Lake, days: int) -> None:
+    collected(lake, *(LAST - timedelta(days=7 * n) for n in range(days)))
+    run(lake, "ratios", LAST + timedelta(hours=23), outcome="failed", message="403")
+    for later in (1.5, 4.5, 20):
+        row = ratios_row(lake, later)
+        assert row is not None
+        assert row.ok is None
