@@ -29,6 +29,9 @@ from polygon_fundamentals.silver import known_dates
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_view.lake_files import ARCHIVED, REVISIONS, Place
 
+# Files whose tables are held until they are made one, a quarter of a megabyte each.
+TOGETHER = 25
+
 Parts = Mapping[str, Mapping[Place, object]]  # ticker → its files
 
 
@@ -84,25 +87,27 @@ def v1_filings(
 
 
 def _versions(dataset: Dataset, parts: Parts) -> Versions:
-    wanted = schema(Generation.V1, dataset.statement)
-    pieces, ours = [], []
+    wanted = _standing_rows(schema(Generation.V1, dataset.statement).empty_table()).schema
+    pieces, ours = [wanted.empty_table()], list[bool]()
     for ticker, places in parts.items():
         months = sorted(m for name, m in places if name == dataset.name)
         if REVISIONS in months:
-            pieces.append(revisions.read(dataset, ticker).drop_columns(["known_from"]))
-            ours += [True] * pieces[-1].num_rows
+            rows = revisions.read(dataset, ticker).drop_columns(["known_from"])
+            pieces.append(rows.cast(wanted))
+            ours += [True] * rows.num_rows
         for month in months:
             if month != REVISIONS:
                 rows, is_ours = codec.read(dataset.file(month, ticker), dataset, ticker)
-                pieces.append(_standing_rows(codec.with_ticker(rows, ticker)))
+                pieces.append(_standing_rows(codec.with_ticker(rows, ticker)).cast(wanted))
                 ours += [is_ours] * rows.num_rows
+                if len(pieces) > TOGETHER:
+                    pieces = [pa.concat_tables(pieces).combine_chunks()]
     archived = read_archived_records(dataset, parts, lambda rows: _not_in(pieces, rows))
     if archived is not None:
-        pieces.append(_standing_rows(archived))
+        pieces.append(_standing_rows(archived).cast(wanted))
         # Of a record that stood in two files both are there, and the later filing counts.
         ours += [False] * archived.num_rows
-    nothing = _standing_rows(wanted.empty_table())
-    return Versions(pa.concat_tables([nothing, *(p.cast(nothing.schema) for p in pieces)]), ours)
+    return Versions(pa.concat_tables(pieces), ours)
 
 
 def _listed_versions(dataset: Dataset, parts: Parts) -> Versions:

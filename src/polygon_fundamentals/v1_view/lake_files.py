@@ -106,12 +106,6 @@ def _folders(dataset: Dataset) -> Iterator[tuple[int, Path]]:
 
 
 @dataclass
-class _Folder:
-    changed_ns: int | None
-    tickers: frozenset[str]
-
-
-@dataclass
 class LakeFiles:
     """Every ticker of the lake, and its files as they were at the last `look`.
 
@@ -124,7 +118,8 @@ class LakeFiles:
     shared: str = ""
     _archive: list[Stamp | None] = field(default_factory=list)
     _archived: frozenset[str] = frozenset()
-    _folders: dict[Place, _Folder] = field(default_factory=dict)
+    # Folder → its time of change when it was listed; None where it may have changed since.
+    _folders: dict[Place, int | None] = field(default_factory=dict)
     _turn: int = 0
 
     def look(self) -> set[str]:
@@ -151,17 +146,15 @@ class LakeFiles:
                 if stamp is None:
                     continue
                 present.add(place)
-                known = self._folders.get(place)
                 its_turn = (hash(place) + self._turn) % _LOOKS == 0
-                if known is None or known.changed_ns != stamp[0] or its_turn:
+                if self._folders.get(place) != stamp[0] or its_turn:
                     changed |= self._list(place, path, stamp[0])
         for place in self._folders.keys() - present:
             changed |= self._list(place, None, None)
             del self._folders[place]
         if self.lake.pointer.is_symlink() != was_link:
             # v1's folder got its new name meanwhile: what was seen under the old one may be v2's.
-            for folder in self._folders.values():
-                folder.changed_ns = None
+            self._folders = dict.fromkeys(self._folders)
             return changed | self.look()
         if before != self.shared:
             changed |= self.tickers.keys()
@@ -204,20 +197,20 @@ class LakeFiles:
                 changed_ns = None
                 continue
             now[ticker] = (stat.st_mtime_ns, stat.st_size)
-        known = self._folders.get(place)
         changed = set()
-        for ticker in (known.tickers if known else frozenset()) - now.keys():
+        if place in self._folders:
+            changed = {t for t, mine in self.tickers.items() if place in mine and t not in now}
+        for ticker in changed:
             mine = self.tickers[ticker]
             del mine[place]
             if not mine and ticker not in self._archived:
                 del self.tickers[ticker]
-            changed.add(ticker)
         for ticker, stamp in now.items():
             mine = self.tickers.setdefault(ticker, {})
             if mine.get(place) != stamp:
                 mine[place] = stamp
                 changed.add(ticker)
-        self._folders[place] = _Folder(changed_ns, frozenset(now))
+        self._folders[place] = changed_ns
         return changed
 
     def digests(self, tickers: Collection[str]) -> dict[str, str]:

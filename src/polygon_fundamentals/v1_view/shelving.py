@@ -39,10 +39,10 @@ from polygon_fundamentals.v1_view.shelf_file import Record, Shelf, Text
 from polygon_fundamentals.v1_view.texts import texts_of
 from polygon_fundamentals.v1_view.view import View
 
-# A ticker takes some 35 MB while its shelf is made.
+# A ticker takes some 20 MB while its shelf is made.
 BATCH_TICKERS = 1
-# While a bare shelf is made it takes a tenth of that.
-BATCH_BARE = 15
+# While a bare shelf is made it takes a fifth of that.
+BATCH_BARE = 10
 
 
 def make_shelves(

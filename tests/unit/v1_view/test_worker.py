@@ -9,8 +9,11 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals.v1_view.worker import JOBS_A_PROCESS, Worker
@@ -84,3 +87,15 @@ def test_a_pool_that_runs_callbacks_while_it_takes_a_job_does_not_stand_still(
         with pytest.raises(BrokenProcessPool):
             worker.submit(os.getpid)
     assert done_by(worker) != process
+
+
+def held_elsewhere(path: Path) -> int:
+    """Read a Parquet file; return the most bytes that Arrow took from a pool that keeps them."""
+    pq.read_table(path)
+    return int(pa.mimalloc_memory_pool().max_memory())
+
+
+@pytest.mark.slow  # it starts a process that imports Arrow
+def test_reading_takes_no_memory_from_a_pool_that_keeps_it(worker: Worker, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"ticker": ["AAPL"] * 1_000}), tmp_path / "rows.parquet")
+    assert worker.submit(held_elsewhere, tmp_path / "rows.parquet").result(SECONDS) == 0
