@@ -11,6 +11,8 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any
 
+from polygon_fundamentals.settings import have_arrow_give_memory_back
+
 IDLE_SECONDS = 20.0
 # A reader who pages through the market asks again within this time.
 ASKED_SECONDS = 1.0
@@ -133,9 +135,7 @@ def _error_of(future: Future[Any]) -> BaseException | None:
 
 
 def _begin() -> None:
-    # Set before Arrow is imported: its readers of Parquet take memory from no pool but this one,
-    # and the others would keep some 40 MB of what they have freed.
-    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
+    have_arrow_give_memory_back()  # before the next line imports it
     from polygon_fundamentals.lake.processes import begin_process
 
     begin_process()
