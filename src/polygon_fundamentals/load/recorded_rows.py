@@ -39,6 +39,7 @@ _OF_V2 = ("v2", "v2+v1")
 _SOONEST_REPORT = timedelta(days=18)
 # A filing on the evening before one is dated so many days later.
 _LONGEST_WEEKEND = timedelta(days=4)
+_NOT_IN_TICKERS = re.compile(r"[\s,;|'\"()\[\]{}]")
 _SINGER = frozenset(("RECORD", "SCHEMA", "STATE", "ACTIVATE_VERSION", "BATCH"))
 
 Row = dict[str, Any]
@@ -210,6 +211,10 @@ def _not_storable(record: Row) -> tuple[str, str] | None:
     tickers, cik = tickers_of(record), company_of(record)
     if not tickers and cik is None:
         return "damaged", "it names no company: neither its cik nor its tickers can be read"
+    odd = next((ticker for ticker in tickers if _NOT_IN_TICKERS.search(ticker)), None)
+    if odd is not None:
+        said = f"{odd[:40]!r} cannot be read as a list of tickers"
+        return "damaged", f'{said}; write it as in JSON, ["GOOG", "GOOGL"]'
     try:
         for ticker in tickers or [f"CIK{cik}"]:
             ticker_file_name(ticker)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import csv
 import io
-import json
 import math
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Protocol
@@ -33,6 +32,11 @@ _LEAF_KEYS = ("value", "unit", "label", "order")
 _KINDS: dict[str, pa.DataType] = dict(V1_RECORD)
 _DAYS = [name for name, kind in _KINDS.items() if kind == pa.date32()]
 _MAX_FIELD = 10_000_000
+_BRACKETS = ("[]", "{}", "()")
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
+_SEPARATOR = re.compile(r"\s*,\s*")
+# How tools write that an element of a list is missing.
+_NO_TICKER = ("", "None", "null", "NULL", "nan")
 # What a file of this project's lakes notes of each record, and its revisions besides.
 _NOTES = ("absent_fields", "unmapped")
 _NOTES_OF_REVISIONS = ("event", "known_from", "superseded_at")
@@ -187,12 +191,15 @@ def _as_sent(
 
 
 def listed(value: Any) -> Any:
-    """Return tickers as a list: of a list's text in JSON or Python, or of one ticker."""
+    """Return tickers as a list: of one ticker, or of the text of a list.
+
+    JSON, Python, numpy and PostgreSQL write lists with quotes, DuckDB and PostgreSQL without. Where
+    a quoted list holds anything else, such as numpy's `...`, the whole text stands for a ticker.
+    """
     if not isinstance(value, str):
         return value
-    for read in (json.loads, ast.literal_eval):
-        with suppress(ValueError, SyntaxError):
-            tickers = read(value)
-            if isinstance(tickers, list):
-                return tickers
-    return [part.strip() for part in value.split(",") if part.strip()]
+    text = value.strip()
+    inner = text[1:-1] if text[:1] + text[-1:] in _BRACKETS else text
+    quoted = [part[1:-1].strip() for part in _QUOTED.findall(inner)]
+    others = [part for part in _SEPARATOR.split(_QUOTED.sub(",", inner)) if part not in _NO_TICKER]
+    return [text] if quoted and others else quoted or others

@@ -1,0 +1,64 @@
+"""What databases, numpy, spreadsheets and other tools make of v1's records in their files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from polygon_fundamentals.load.recorded_rows import Problem, Row, recorded_rows
+from tests.unit.silver.feeding import v1_balance
+
+HEADER = (
+    "cik,tickers,end_date,filing_date,timeframe,fiscal_period,fiscal_year,"
+    "financials.balance_sheet.assets.value\n"
+)
+
+
+def line(tickers: str = "ABC", assets: str = "5") -> str:
+    return f"1652044,{tickers},2024-03-31,2024-04-26,quarterly,Q1,2024,{assets}\n"
+
+
+def read(path: Path, content: str | bytes) -> tuple[list[Row], list[Problem]]:
+    """Write a recording; return its records and its problems."""
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    problems: list[Problem] = []
+    return [row for row, _ in recorded_rows(path, None, problems)], problems
+
+
+@pytest.mark.parametrize(
+    ("text", "tickers"),
+    [
+        ("[AAPL]", ["AAPL"]),  # DuckDB
+        ('"[GOOG, GOOGL]"', ["GOOG", "GOOGL"]),
+        ('"[NULL, BRK.A]"', ["BRK.A"]),
+        ("{MSFT}", ["MSFT"]),  # PostgreSQL
+        ('"{BRK.A,BRK.B}"', ["BRK.A", "BRK.B"]),
+        ("['GOOG' 'GOOGL']", ["GOOG", "GOOGL"]),  # numpy, of a Parquet file that pandas read
+        ("\"['A'\n 'B']\"", ["A", "B"]),
+        ("\"['GOOG', 'GOOGL']\"", ["GOOG", "GOOGL"]),  # Python
+        ("\"('GOOG', 'GOOGL')\"", ["GOOG", "GOOGL"]),
+        ("\"('GOOG',)\"", ["GOOG"]),
+        ('"[""GOOG"",""GOOGL""]"', ["GOOG", "GOOGL"]),  # JSON
+        ('"[null,""GOOG""]"', ["GOOG"]),
+        ('"GOOG, GOOGL"', ["GOOG", "GOOGL"]),
+        ("BACpB", ["BACpB"]),
+        ("[]", []),
+    ],
+)
+def test_the_text_of_a_list_of_tickers(tmp_path: Path, text: str, tickers: list[str]) -> None:
+    ((row,), problems) = read(tmp_path / "t.csv", HEADER + line(text))
+    assert (row.get("tickers", []), problems) == (tickers, [])
+
+
+@pytest.mark.parametrize(
+    "text", ["['A' 'B' ... 'Y' 'Z']", "array(['A'])", "[[A]]", "GOOG GOOGL", "[A; B]"]
+)
+def test_a_ticker_that_no_vendor_has_costs_its_record(tmp_path: Path, text: str) -> None:
+    """It was imported under that name, and was missing under its own."""
+    rows, (problem,) = read(tmp_path / "t.csv", HEADER + line(text))
+    assert (rows, problem.kind, problem.line) == ([], "damaged", 2)
+    assert "cannot be read as a list of tickers" in problem.reason
+    rows, (problem,) = read(tmp_path / "t.json", json.dumps(v1_balance(tickers=[text])))
+    assert (rows, problem.kind) == ([], "damaged")
