@@ -158,7 +158,8 @@ def _records(value: Any) -> Iterator[tuple[Any, Any]]:
             yield from _records(item)
     elif isinstance(value, dict) and value.get("type") in _SINGER:
         if value["type"] == "RECORD":
-            yield value.get("record"), value.get("time_extracted")
+            record = value.get("record")
+            yield record, value.get("time_extracted") or _own_moment(record)
     elif isinstance(value, dict) and isinstance(value.get("results"), list):
         moment = _own_moment(value)
         for record in value["results"]:
@@ -168,9 +169,11 @@ def _records(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _own_moment(record: Any) -> Any:
+    """Return the first moment of a record that can be read, else the first that it names."""
     if not isinstance(record, dict):
         return None
-    return next((record[name] for name in MOMENTS if record.get(name)), None)
+    named = [record[name] for name in MOMENTS if record.get(name)]
+    return next((moment for moment in named if _parsed(moment)), named[0] if named else None)
 
 
 def _refused(record: Any) -> tuple[str, str] | None:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from polygon_fundamentals.datasets.keys import MOMENTS_OF_TOOLS
 from polygon_fundamentals.datasets.schemas import V1_RECORD
 from polygon_fundamentals.errors import ApiError
 from polygon_fundamentals.normalise.columns import fit_day
@@ -40,8 +41,8 @@ _NO_TICKER = ("", "None", "null", "NULL", "nan")
 # What a file of this project's lakes notes of each record, and its revisions besides.
 _NOTES = ("absent_fields", "unmapped")
 _NOTES_OF_REVISIONS = ("event", "known_from", "superseded_at")
-# Singer's and other tools' names of the moment at which a record was fetched.
-MOMENTS = ("time_extracted", "_sdc_extracted_at", "observed_at", "recorded_at")
+# Names of the moment at which a record was fetched.
+MOMENTS = ("time_extracted", "observed_at", "recorded_at", *MOMENTS_OF_TOOLS)
 
 
 class AddProblem(Protocol):

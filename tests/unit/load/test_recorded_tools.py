@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.load.recorded import import_v1
 from polygon_fundamentals.load.recorded_rows import Problem, Row, recorded_rows
+from polygon_fundamentals.statements import Statement
+from polygon_fundamentals.v1_view.v1_records import stored
 from tests.unit.silver.feeding import v1_balance
 
 HEADER = (
@@ -62,3 +70,32 @@ def test_a_ticker_that_no_vendor_has_costs_its_record(tmp_path: Path, text: str)
     assert "cannot be read as a list of tickers" in problem.reason
     rows, (problem,) = read(tmp_path / "t.json", json.dumps(v1_balance(tickers=[text])))
     assert (rows, problem.kind) == ([], "damaged")
+
+
+@pytest.mark.parametrize("name", ["downloaded_at", "fetched_at", "_sdc_received_at"])
+def test_a_record_was_observed_when_its_tool_says(tmp_path: Path, name: str) -> None:
+    """A copy gives every file the time of the copy: the older snapshot replaced the newer one."""
+    lake, moment = Lake(tmp_path / "lake"), datetime(2025, 6, 1, 12, tzinfo=UTC)
+    for number, (file, value, at) in enumerate(
+        (("new", 90.0, moment), ("old", 100.0, moment - timedelta(days=380)))
+    ):
+        row = v1_balance() | {name: at}
+        row["financials"]["balance_sheet"]["assets"]["value"] = value
+        path = tmp_path / "in" / f"{file}.parquet"
+        path.parent.mkdir(exist_ok=True)
+        pq.write_table(pa.Table.from_pylist([row]), path)
+        os.utime(path, (1_790_000_000 + number, 1_790_000_000 + number))
+    assert import_v1(lake, [tmp_path / "in"]).problems == []
+    (row,) = stored(lake, Statement.BALANCE_SHEETS).to_pylist()
+    value = row["financials"]["balance_sheet"]["assets"]["value"]
+    assert (value, row["observed_at"], row["unmapped"]) == (90.0, moment, None)
+
+
+def test_the_first_moment_that_can_be_read_counts(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    path.write_text(
+        json.dumps(v1_balance(downloaded_at="May 2024", fetched_at="2024-05-10T12:00:00"))
+    )
+    ((row, moment),) = recorded_rows(path, None, [])
+    assert moment == datetime(2024, 5, 10, 12, tzinfo=UTC)
+    assert not row.keys() & {"downloaded_at", "fetched_at"}
