@@ -156,7 +156,7 @@ def _records(value: Any) -> Iterator[tuple[Any, Any]]:
     if isinstance(value, list):
         for item in value:
             yield from _records(item)
-    elif isinstance(value, dict) and value.get("type") in _SINGER:
+    elif isinstance(value, dict) and str(value.get("type")) in _SINGER:
         if value["type"] == "RECORD":
             record = value.get("record")
             yield record, value.get("time_extracted") or _own_moment(record)

@@ -33,6 +33,7 @@ _LEAF_KEYS = ("value", "unit", "label", "order")
 _KINDS: dict[str, pa.DataType] = dict(V1_RECORD)
 _DAYS = [name for name, kind in _KINDS.items() if kind == pa.date32()]
 _MAX_FIELD = 10_000_000
+_EXPONENT = re.compile(r"([-+]?[0-9]+(\.[0-9]*)?)[eE]\+([0-9]{1,4})")
 _BRACKETS = ("[]", "{}", "()")
 _QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
 _SEPARATOR = re.compile(r"\s*,\s*")
@@ -145,10 +146,18 @@ def _nested(row: JsonObject) -> JsonObject:
 
 
 def _number(name: str, value: Any) -> Any:
-    """Return a number as JSON has it; None for pandas' NaN. Raises ValueError for another text."""
+    """Return a number as JSON has it; None for pandas' NaN.
+
+    Raises:
+        ValueError: the text is not a number, or one without its last digits.
+    """
     if not isinstance(value, str):
         return int(value) if isinstance(value, float) and value.is_integer() else value
     text = value.strip()
+    if _is_shortened(text):
+        raise ValueError(
+            f"{name} is {text[:40]!r}, whose last digits a spreadsheet has cut; export it in full"
+        )
     # Python takes 1_000 for a number.
     with suppress(ValueError):
         number = float("" if "_" in text else text)
@@ -160,6 +169,20 @@ def _number(name: str, value: Any) -> Any:
                 return exact
             return int(exact) if exact.is_integer() else exact
     raise ValueError(f"{name} is {text[:40]!r}, which is not a number; write it as 1234567.89")
+
+
+def _is_shortened(text: str) -> bool:
+    """Return whether the digits of a number with an exponent end before its last place.
+
+    Spreadsheets write 1.24301E+11 for 124301234000. The exponents of Java and Spark, which have no
+    plus, and of Python, which begin at e+16, leave out zeros only.
+    """
+    parts = _EXPONENT.fullmatch(text)
+    if parts is None or not parts[1].strip("-0."):
+        return False
+    exponent = int(parts[3])
+    beyond = exponent > len(parts[2] or ".") - 1
+    return beyond and (parts[0].isupper() or exponent < 16)
 
 
 def _refuse_other_days(answer: JsonObject) -> None:

@@ -99,3 +99,37 @@ def test_the_first_moment_that_can_be_read_counts(tmp_path: Path) -> None:
     ((row, moment),) = recorded_rows(path, None, [])
     assert moment == datetime(2024, 5, 10, 12, tzinfo=UTC)
     assert not row.keys() & {"downloaded_at", "fetched_at"}
+
+
+def test_a_json_schema_beside_the_recordings_is_skipped(tmp_path: Path) -> None:
+    """Its type is a list; the import ended in a TypeError before anything was imported."""
+    kinds = {"end_date": {"type": "string"}, "financials": {"type": ["null", "object"]}}
+    schema = {"type": ["null", "object"], "properties": kinds}
+    rows, (problem,) = read(tmp_path / "schema.json", json.dumps(schema))
+    assert (rows, problem.kind) == ([], "skipped")
+
+
+@pytest.mark.parametrize("text", ["1.24301E+11", "1.24301e+11", "-1E+05", "1.23457E+17"])
+def test_a_figure_that_a_spreadsheet_shortened_is_not_v1s(tmp_path: Path, text: str) -> None:
+    rows, (problem,) = read(tmp_path / "t.csv", HEADER + line(assets=text) + line())
+    assert ([row["tickers"] for row in rows], problem.kind, problem.line) == (
+        [["ABC"]],
+        "damaged",
+        2,
+    )
+    assert f"assets.value is '{text}', whose last digits a spreadsheet has cut" in problem.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1.24301234E11", 124301234000),  # Java and Spark: always exact
+        ("1.24301E+3", 1243.01),
+        ("1e+16", 10**16),  # Python and pandas, from 16 digits on
+        ("1.5e-05", 0.000015),
+        ("0E+3", 0),
+    ],
+)
+def test_an_exact_figure_may_have_an_exponent(tmp_path: Path, text: str, value: float) -> None:
+    ((row,), problems) = read(tmp_path / "t.csv", HEADER + line(assets=text))
+    assert (row["financials"]["balance_sheet"]["assets"]["value"], problems) == (value, [])
