@@ -89,6 +89,10 @@ def run(given: ImportV1Parameters, as_json: bool) -> int:
         if lost:
             what = "recording or line" if len(lost) == 1 else "recordings or lines"
             message += f"; {len(lost):,} {what} could not be imported"
+        if skipped := len(imported.problems) - len(lost):
+            what = "file or line" if skipped == 1 else "files or lines"
+            was = "was" if skipped == 1 else "were"
+            message += f"; {skipped:,} {what} without a record of v1 {was} skipped"
         if not imported.records:
             message += "; nothing was imported: name recordings of v1's answers"
         entry.report.update(ok=ok, message=message, v1=report)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -16,16 +14,19 @@ import orjson
 from polygon_fundamentals.business_days import as_moment, start_of
 from polygon_fundamentals.errors import ApiError, UsageError
 from polygon_fundamentals.lake.file_names import ticker_file_name
+from polygon_fundamentals.load.recorded_content import content_of, json_values
 from polygon_fundamentals.load.recorded_tables import (
     MOMENTS,
-    AddProblem,
+    UNREADABLE,
+    is_flat,
     is_table,
     listed,
     table_rows,
+    unflattened,
 )
 from polygon_fundamentals.load.store import claimed_timeframe
 from polygon_fundamentals.normalise.columns import ten_digits
-from polygon_fundamentals.normalise.exact import parse_exact, parse_text, to_json
+from polygon_fundamentals.normalise.exact import to_json
 from polygon_fundamentals.statements import Generation, Timeframe
 
 _DAY = re.compile(r"(?<!\d)(20\d\d)-(\d\d)-(\d\d)(?!\d)")
@@ -72,18 +73,17 @@ def recorded_rows(
     def problem(kind: str, reason: str, line: int | None = None) -> None:
         problems.append(Problem(str(path), line, kind, reason))
 
-    try:
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        problem("damaged", f"the compressed file is cut off or damaged ({error})")
+    data = content_of(path, problem)
+    if data is None:
         return
-    except OSError as error:
-        problem("damaged", f"the file cannot be read ({error.strerror})")
-        return
-    for line, value in table_rows(data, problem) if is_table(data) else _values(data, problem):
+    for line, value in table_rows(data, problem) if is_table(data) else json_values(data, problem):
         for record, moment in _records(value):
+            if isinstance(record, dict) and is_flat(record):
+                try:
+                    record = unflattened(record)
+                except UNREADABLE as error:
+                    problem("damaged", f"the record cannot be read ({str(error)[:120]})", line)
+                    continue
             own = None if recorded else _parsed(moment)
             reason = _refused(record) or _not_storable(record)
             if reason is None and own is None and moment is not None and not recorded:
@@ -112,60 +112,46 @@ def company_of(row: Row) -> str | None:
     return cik if isinstance(cik, str) and cik else None
 
 
-def _values(data: bytes, problem: AddProblem) -> Iterator[tuple[int | None, Any]]:
-    """Yield (line, JSON value) of a text: the whole of it, or one per line."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        problem("skipped", "it is neither text nor Parquet")
-        return
-    if not text.strip():
-        problem("skipped", "it is empty")
-        return
-    try:
-        yield None, parse_text(text.encode())
-        return
-    except (ValueError, RecursionError) as error:
-        # Not splitlines(): a text of JSON may hold U+0085 or U+2028 as it is.
-        lines = text.split("\n")
-        if len(lines) < 2 or not _is_json(lines[0]):
-            kind = "damaged" if text.lstrip()[:1] in ("{", "[") else "skipped"
-            reason = "it is truncated or not JSON" if kind == "damaged" else "it is not JSON"
-            place = getattr(error, "lineno", None)
-            problem(kind, f"{reason} ({str(error)[:80]})", place if kind == "damaged" else None)
-            return
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            yield number, parse_text(line.encode())
-        except (ValueError, RecursionError) as error:
-            problem("damaged", f"the line is cut off or no JSON ({str(error)[:80]})", number)
+def _records(value: Any, moment: Any = None) -> Iterator[tuple[Any, Any]]:
+    """Yield (record, its moment) of a page, a record, a Singer message, or what holds such.
 
-
-def _is_json(line: str) -> bool:
-    try:
-        parse_exact(line)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _records(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield (record, its moment) of a page, a record, a list of either, or a Singer message."""
+    `moment` is that of a page, or of an object around it.
+    """
     if isinstance(value, list):
         for item in value:
-            yield from _records(item)
-    elif isinstance(value, dict) and str(value.get("type")) in _SINGER:
+            yield from _records(item, moment)
+        return
+    own = _own_moment(value) or moment
+    if not isinstance(value, dict) or _is_record(value):
+        yield value, own
+    elif str(value.get("type")) in _SINGER:
         if value["type"] == "RECORD":
             record = value.get("record")
             yield record, value.get("time_extracted") or _own_moment(record)
-    elif isinstance(value, dict) and isinstance(value.get("results"), list):
-        moment = _own_moment(value)
-        for record in value["results"]:
-            yield record, _own_moment(record) or moment
+    elif isinstance(value.get("results"), list):
+        yield from _records(value["results"], own)
+    elif any(map(_holds_record, value.values())):
+        for item in value.values():
+            if _holds_record(item):
+                yield from _records(item, own)
     else:
-        yield value, _own_moment(value)
+        yield value, own
+
+
+def _is_record(value: Any) -> bool:
+    return isinstance(value, dict) and (isinstance(value.get("financials"), dict) or is_flat(value))
+
+
+def _holds_record(value: Any) -> bool:
+    """Return whether a value is a record of v1, or holds one at any depth."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if _is_record(value) and (value.get("cik") or value.get("tickers")):
+            return True
+        if isinstance(value, dict | list):
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+    return False
 
 
 def _own_moment(record: Any) -> Any:
@@ -197,6 +183,11 @@ def _refused(record: Any) -> tuple[str, str] | None:
     if "status" in record and ("error" in record or "message" in record):
         said = str(record.get("error") or record.get("message"))[:80]
         return "damaged", f"it is not a recording of records but an error answer ({said})"
+    columns = record.get("columns")
+    if isinstance(record.get("end_date"), dict | list) or (
+        isinstance(columns, list) and "end_date" in columns
+    ):
+        return "damaged", "it has v1's records by column; write it with pandas' orient='records'"
     return "skipped", "it is not a v1 record"
 
 

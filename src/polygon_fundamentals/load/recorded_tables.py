@@ -44,6 +44,8 @@ _NOTES = ("absent_fields", "unmapped")
 _NOTES_OF_REVISIONS = ("event", "known_from", "superseded_at")
 # Names of the moment at which a record was fetched.
 MOMENTS = ("time_extracted", "observed_at", "recorded_at", *MOMENTS_OF_TOOLS)
+# What reading a row may raise.
+UNREADABLE = (ValueError, RecursionError, ApiError)
 
 
 class AddProblem(Protocol):
@@ -74,21 +76,31 @@ def table_rows(data: bytes, problem: AddProblem) -> Iterator[tuple[int | None, A
         return
     for number, (line, row) in enumerate(rows, 1):
         try:
-            notes = {name: row.pop(name) for name in _NOTES if name in row}
-            for name in _NOTES_OF_REVISIONS if notes else ():
-                row.pop(name, None)
-            nested = _nested(row)
-            moments = {name: nested[name] for name in MOMENTS if name in nested}
-            answer = as_answer(nested, _KINDS)
-            _refuse_other_days(answer)
-            if notes:
-                answer = _as_sent(answer, row, **notes)
-            # As an answer would have it: a day is a text.
-            answer = parse_exact(to_json(answer | moments))
-        except (ValueError, RecursionError, ApiError) as error:
+            record = unflattened(row)
+        except UNREADABLE as error:
             problem("damaged", f"row {number} cannot be read ({str(error)[:120]})", line)
         else:
-            yield line, answer
+            yield line, record
+
+
+def unflattened(row: JsonObject) -> JsonObject:
+    """Return a row of a table as v1 would have sent it, with its moments.
+
+    Raises:
+        UNREADABLE: a value in it cannot be read.
+    """
+    notes = {name: row[name] for name in _NOTES if name in row}
+    beside = (*_NOTES, *_NOTES_OF_REVISIONS) if notes else ()
+    row = {name: value for name, value in row.items() if name not in beside}
+    nested = _nested(row)
+    moments = {name: nested[name] for name in MOMENTS if name in nested}
+    answer = as_answer(nested, _KINDS)
+    _refuse_other_days(answer)
+    if notes:
+        answer = _as_sent(answer, row, **notes)
+    # As an answer would have it: a day is a text.
+    record: JsonObject = parse_exact(to_json(answer | moments))
+    return record
 
 
 def _parquet_rows(data: bytes) -> list[tuple[int | None, JsonObject]]:
@@ -130,19 +142,32 @@ def _nested(row: JsonObject) -> JsonObject:
     for name, value in row.items():
         if value is None or value == "" or value != value or name in (None, ""):
             continue
-        parts = str(name).removeprefix("financials.").replace("__", ".").split(".")
-        if len(parts) in (2, 3) and parts[0] in _SECTIONS:
-            key = parts[2] if len(parts) == 3 else "value"
-            if key in _LEAF_KEYS:
-                sections = record.setdefault("financials", {})
-                line = sections.setdefault(parts[0], {}).setdefault(parts[1], {})
-                line[key] = _number(str(name), value) if key in ("value", "order") else value
-                continue
+        place = _place(name)
+        if place is not None:
+            section, title, key = place
+            sections = record.setdefault("financials", {})
+            line = sections.setdefault(section, {}).setdefault(title, {})
+            line[key] = _number(str(name), value) if key in ("value", "order") else value
+            continue
         record[str(name)] = listed(value) if name == "tickers" else value
     ticker = record.get("ticker")
     if not record.get("tickers") and isinstance(ticker, str):
         record["tickers"] = [ticker]
     return record
+
+
+def is_flat(row: JsonObject) -> bool:
+    """Return whether `financials` of a record are flattened into columns."""
+    return not isinstance(row.get("financials"), dict) and any(map(_place, row))
+
+
+def _place(name: Any) -> tuple[str, str, str] | None:
+    """Return section, line and key of a flattened column, None for another column."""
+    parts = str(name).removeprefix("financials.").replace("__", ".").split(".")
+    if len(parts) not in (2, 3) or parts[0] not in _SECTIONS:
+        return None
+    key = parts[2] if len(parts) == 3 else "value"
+    return (parts[0], parts[1], key) if key in _LEAF_KEYS else None
 
 
 def _number(name: str, value: Any) -> Any:

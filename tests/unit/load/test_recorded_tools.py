@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
+import io
 import json
+import lzma
 import os
+import tarfile
+import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from flows.__main__ import main
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.load.recorded import import_v1
 from polygon_fundamentals.load.recorded_rows import Problem, Row, recorded_rows
@@ -133,3 +139,113 @@ def test_a_figure_that_a_spreadsheet_shortened_is_not_v1s(tmp_path: Path, text: 
 def test_an_exact_figure_may_have_an_exponent(tmp_path: Path, text: str, value: float) -> None:
     ((row,), problems) = read(tmp_path / "t.csv", HEADER + line(assets=text))
     assert (row["financials"]["balance_sheet"]["assets"]["value"], problems) == (value, [])
+
+
+def packed(name: str, data: bytes) -> bytes:
+    """Return an archive with one recording in it."""
+    packed = io.BytesIO()
+    if name == "zip":
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("a.json", data)
+    elif name.startswith("tar"):
+        with tarfile.open(None, "w:gz" if name == "tar.gz" else "w", packed) as archive:
+            member = tarfile.TarInfo("a.json")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    else:
+        return {"bz2": bz2.compress, "xz": lzma.compress, "zst": zstd}[name](data)
+    return packed.getvalue()
+
+
+def zstd(data: bytes) -> bytes:
+    return bytes(pa.compress(data, "zstd", asbytes=True))
+
+
+PAGE = json.dumps({"status": "OK", "results": [v1_balance()]})
+
+
+@pytest.mark.parametrize("name", ["zip", "tar", "tar.gz", "bz2", "xz", "zst"])
+def test_an_archive_is_not_passed_over(tmp_path: Path, name: str) -> None:
+    rows, (problem,) = read(tmp_path / "a", packed(name, PAGE.encode()))
+    assert (rows, problem.kind) == ([], "damaged")
+    assert "unpack it" in problem.reason
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ((HEADER + line()).replace(",", ";"), "separated by commas"),
+        ((HEADER + line()).replace(",", "\t").encode("utf-16"), "separated by commas"),
+        ("sep=,\n" + HEADER + line(), "separated by commas"),
+        ("# saved by fetch.py\n" + PAGE, "it holds records of v1, but is not JSON"),
+        (b"SQLite format 3\0\xff cik end_date filing_date financials", "neither text nor Parquet"),
+        (PAGE.encode("utf-16")[:-1], "UTF-16"),
+        (json.dumps({"cik": {"0": "1"}, "end_date": {"0": "2024-03-31"}}), "orient='records'"),
+        (json.dumps({"columns": ["cik", "end_date"], "data": [["1", "2024"]]}), "orient='records'"),
+    ],
+)
+def test_records_that_cannot_be_read_are_not_passed_over(
+    tmp_path: Path, content: str | bytes, words: str
+) -> None:
+    """They were skipped with exit code 0, and the recordings were deleted after that."""
+    rows, (problem,) = read(tmp_path / "a", content)
+    assert (rows, problem.kind) == ([], "damaged")
+    assert words in problem.reason
+
+
+FLAT = {
+    "cik": 320193,
+    "tickers": ["ABC"],
+    "end_date": "2024-03-31",
+    "sic": None,
+    "financials.balance_sheet.assets.value": 5.0,
+    "financials.balance_sheet.assets.unit": None,
+}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        PAGE.encode("utf-16"),
+        (HEADER + line()).encode("utf-16"),
+        json.dumps({"data": json.loads(PAGE)}),
+        json.dumps({"ABC": [v1_balance()], "DEF": []}),
+        json.dumps([FLAT]),
+        json.dumps({"schema": {"fields": []}, "data": [FLAT]}),
+    ],
+)
+def test_records_in_a_form_of_another_tool_are_read(tmp_path: Path, content: str | bytes) -> None:
+    ((row,), problems) = read(tmp_path / "a", content)
+    assert (row["tickers"], problems) == (["ABC"], [])
+    assert "value" in row["financials"]["balance_sheet"]["assets"]
+
+
+def test_a_flat_record_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    rows, (problem,) = read(tmp_path / "a", json.dumps([FLAT | {"end_date": 1711843200000}]))
+    assert (rows, problem.kind) == ([], "damaged")
+    assert "end_date is '1711843200000', which is not a day" in problem.reason
+
+
+def test_a_wrapped_page_was_observed_when_its_wrapper_says(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"fetched_at": "2025-06-01T12:00Z", "data": json.loads(PAGE)}))
+    ((_, moment),) = recorded_rows(path, None, [])
+    assert moment == datetime(2025, 6, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text", ["recorded by Ada; see end_date", "import requests\n", '{"a": [1]}']
+)
+def test_what_holds_no_record_is_skipped(tmp_path: Path, text: str) -> None:
+    rows, (problem,) = read(tmp_path / "a", text)
+    assert (rows, problem.kind) == ([], "skipped")
+
+
+def test_the_message_counts_what_was_skipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "page.json").write_text(PAGE)
+    (tmp_path / "in" / "notes.txt").write_text("recorded by Ada")
+    assert main(["import-v1", str(tmp_path / "in"), "--lake", str(tmp_path / "lake")]) == 0
+    assert "1 file or line without a record of v1 was skipped" in capsys.readouterr().out
