@@ -61,8 +61,8 @@ def daily_update(given: DailyUpdateParameters) -> Report:
             f"the last day {last} is in the future: today is {today} in New York; give an earlier "
             "day, or leave it out"
         )
-    # Without tickers it is for those of a lake that is there.
-    root = lake_root if given.names or given.universe else existing_lake_root
+    # The market is added to a lake that is there; an empty mount point is not to become one.
+    root = lake_root if given.names else existing_lake_root
     where = Lake(root(given.lake))
     settings = load_settings(given.base_url)
     # Of both, an archived v1 is left out; alone it is refused.

@@ -36,7 +36,7 @@ def ratios(given: RatiosParameters) -> Report:
     Without tickers, this loads those of the tickers in the lake; `universe` loads the whole market.
     The vendor serves the last day alone: a day on which this does not run is missing for good.
     """
-    root = lake_root if given.names or given.universe else existing_lake_root
+    root = lake_root if given.names else existing_lake_root
     where = Lake(root(given.lake))
     settings = load_settings(given.base_url)
     parameters = given.recorded(settings.base_url)

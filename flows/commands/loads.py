@@ -108,12 +108,12 @@ def fundamentals(given: FundamentalsCommand, as_json: bool) -> int:
 
 
 def daily(given: DailyUpdateParameters, as_json: bool) -> int:
-    check_load(given.lake, given.base_url, makes_lake=bool(given.names or given.universe))
+    check_load(given.lake, given.base_url, makes_lake=bool(given.names))
     return run_flow("flows.daily_update.daily_update", given.values(), daily_lines, as_json)
 
 
 def ratios(given: RatiosParameters, as_json: bool) -> int:
-    check_load(given.lake, given.base_url, makes_lake=bool(given.names or given.universe))
+    check_load(given.lake, given.base_url, makes_lake=bool(given.names))
     return run_flow("flows.ratios.ratios", given.values(), load_lines, as_json)
 
 

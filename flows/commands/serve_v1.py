@@ -86,5 +86,6 @@ def run(given: ServeV1Parameters, _: bool) -> int:
         server.run(make_app(index, keys, public), [listening], started)
     finally:
         index.stop()
+        listening.close()
     print("ended", flush=True)
     return 0

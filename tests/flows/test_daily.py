@@ -399,6 +399,7 @@ def test_an_archived_v1_is_left_out_and_never_loaded_beside_its_archive(
 def test_the_whole_market_in_twelve_months(market: Sandbox, tmp_path: Path) -> None:
     """A brownout on the way is made good, and reported."""
     empty = Lake(tmp_path / "market")
+    empty.prepare()
     market.v1_sunset, market.v1_brownout = date(2099, 10, 9), 0.3
     words = ["--universe", "active", "--timeframe", "ttm", "--days-back", "40"]
     code, result = daily(market, empty, *words)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from flows.__main__ import main
 from polygon_fundamentals import ledger
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.errors import ApiError
@@ -108,3 +110,13 @@ def test_an_update_that_gets_none_of_a_statement_asks_again_and_fails_in_the_end
         assert (code, unit["statement"]) == (3, "cash_flow")
         assert "gave no row of the whole market for the 14 days since" in unit["reason"]
         assert answer["v2"]["rows_received"] > 0
+
+
+@pytest.mark.parametrize("command", ["daily-update", "ratios"])
+def test_the_market_is_not_loaded_into_an_empty_mount_point(
+    tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = ["--universe", "active", "--lake", str(tmp_path), "--base-url", "http://127.0.0.1:9"]
+    assert main([command, *at]) == 2
+    assert f"there is no lake at {tmp_path}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -98,6 +98,7 @@ def test_the_healthcheck_says_whether_v1s_api_answers(image: dict[str, Stage]) -
     stage = image["serve-v1"]
     assert stage.healthcheck
     assert stage.run(*stage.healthcheck)[0] != 0
+    assert stage.run("mkdir", "-p", "/data/lake/bronze")[0] == 0  # an empty mount is no lake
     server = stage.start(stage.command, POLYGON_API_KEY="a-readers-key")
     try:
         until = time.monotonic() + 60

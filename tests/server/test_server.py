@@ -229,7 +229,7 @@ def test_the_ui_shows_the_run_and_its_artifacts(served: World) -> None:
         "deployments": ("/deployments", [f"{len(declared())} Deployments", "checklist"]),
         "form": (
             f"/deployments/deployment/{daily['id']}/run",
-            ["v1 is the deprecated API, v2 the official one", "A day in New York"],
+            ["v1 is the deprecated API, v2 the official one", "without it, today in New York"],
         ),
     }
     shots = Path(os.environ.get("SCREENSHOTS", str(served.folder)))

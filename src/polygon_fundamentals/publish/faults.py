@@ -60,6 +60,7 @@ def explained(table: str, again: str) -> Iterator[None]:
 
     Raises:
         PublishError: the table could not be written; it stands as it was.
+        KeyboardInterrupt: Ctrl-C was pressed meanwhile.
     """
     try:
         yield
@@ -68,7 +69,12 @@ def explained(table: str, again: str) -> Iterator[None]:
             f"{table}: another publisher committed at the same time, so nothing of this run is in "
             f"it; run `{again}` again"
         ) from error
-    except (DeltaError, TableNotFoundError, OSError) as error:
+    except (DeltaError, TableNotFoundError, OSError, ValueError) as error:
+        # Ctrl-C while Delta Lake's writer calls back into Python comes out as one of these.
+        if "KeyboardInterrupt" in str(error):
+            raise KeyboardInterrupt from error
+        if isinstance(error, ValueError):
+            raise
         raise _explain(table, again, str(error)) from error
 
 

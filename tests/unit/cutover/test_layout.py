@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.__main__ import main
 from flows.lake_status import status_of
 from flows.runs import recorded_run
 from polygon_fundamentals import silver
@@ -123,6 +124,17 @@ def test_silver_that_leads_to_a_build_that_is_gone_is_told(lake: Lake) -> None:
     assert report.exit_code == 4
     assert report.problems[0].reason == "is missing, and silver/fundamentals_wide leads to it"
     assert silver.build(lake).rows == made.rows
+
+
+@pytest.mark.parametrize("name", ["fundamentals", "fundamentals_v2"])
+def test_serve_v1_does_not_start_without_a_generation(
+    lake: Lake, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = fill(lake).bronze / name
+    folder.rename(lake.root / "unmounted")
+    folder.mkdir()
+    assert main(["serve-v1", "--lake", str(lake.root), "--port", "0"]) == 4
+    assert f"{folder}/balance_sheets is not there any more; mount it" in capsys.readouterr().err
 
 
 def test_serve_v1_keeps_what_it_saw_while_the_lake_is_away(lake: Lake) -> None:

@@ -367,6 +367,18 @@ def test_a_bucket_that_is_not_there_is_named(builds: BothBuilds, store: S3) -> N
         publish(builds, builds.v1, Target.of("s3://nowhere/x", store.options()))
 
 
+@pytest.mark.parametrize("called", ["json.dumps", "polygon_fundamentals.publish.sources._with"])
+def test_ctrl_c_while_the_writer_calls_back_is_ctrl_c(
+    builds: BothBuilds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, called: str
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(called, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        publish(builds, builds.v1, Target.of(str(tmp_path / "tables")))
+
+
 def test_without_silver_there_is_nothing_to_publish(lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(LakeError, match="silver was not built yet"):
         publishing.publish(lake, Target.of(str(tmp_path / "t")), "r", PublishChoices())
