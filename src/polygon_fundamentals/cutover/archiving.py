@@ -37,6 +37,7 @@ def refuse_cleanup(lake: Lake, retention: Retention, at: datetime) -> bool:
             back.
         UsageError: a script that is to be archived is not there.
     """
+    lake.refuse_lost_pointer()
     check_layout(lake)
     if leads_to(lake) is not Generation.V2:
         raise AnswerIsNo(f"{lake.pointer} leads to v1, which readers still use; cut over first")

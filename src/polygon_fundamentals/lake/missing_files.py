@@ -8,8 +8,10 @@ from polygon_fundamentals.datasets.keys import content_hashes, record_keys
 from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import revisions
+from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.lake.index import TickerIndex
 from polygon_fundamentals.lake.paths import Dataset
+from polygon_fundamentals.statements import Generation
 
 
 def forget_missing_files(
@@ -24,6 +26,9 @@ def forget_missing_files(
         DamagedFileError: a row is nowhere else; the next load would forget that it was there.
     """
     if not known.gone:
+        return
+    if dataset.generation is Generation.V1 and archived_since(dataset.lake) is not None:
+        known.forget_gone()  # a cleanup took them away, and keeps their records
         return
     lost = {
         (key, digest)

@@ -81,4 +81,9 @@ def test_the_damage_is_a_problem_of_its_recordings_and_the_others_are_imported(
 
     damaged.unlink()
     code, report = call("import-v1", str(recordings), "--lake", str(lake.root))
+    index = lake.dataset(Generation.V1, Statement.INCOME_STATEMENTS).index_file("AAA")
+    assert (code, report["records"]) == (4, 2)  # a row of it is in none of these recordings
+    assert f"remove {index} first" in report["failed"][0]["reason"]
+    index.unlink()
+    code, report = call("import-v1", str(recordings), "--lake", str(lake.root))
     assert (code, report["records"], report["rows_new"]) == (0, 4, 2)
