@@ -100,9 +100,9 @@ def _commit(
                 planned = Counter[str]()  # counted where it is carried out
                 try:
                     known = index.load(dataset, ticker, seen, arriving, keeps_form=keeps_form)
-                    forget_missing_files(
-                        dataset, ticker, known, {keys[i] for i in incoming.rows[ticker]}
-                    )
+                    if known.gone:
+                        answered = {keys[i] for i in incoming.rows[ticker]}
+                        forget_missing_files(dataset, ticker, known, answered)
                     plan = plan_ticker(
                         dataset, ticker, known, incoming, keys, hashes, months, planned
                     )

@@ -1,4 +1,4 @@
-"""Files that vanished: a load never forgets their rows without having them again."""
+"""Files of the index that are not in the lake any more: what a load makes of them."""
 
 from __future__ import annotations
 
@@ -15,25 +15,24 @@ from polygon_fundamentals.statements import Generation
 
 
 def forget_missing_files(
-    dataset: Dataset, ticker: str, known: TickerIndex, arriving: Set[str]
+    dataset: Dataset, ticker: str, known: TickerIndex, answered: Set[str]
 ) -> None:
-    """Drop a ticker's missing files from its index where each of their rows is elsewhere.
+    """Drop the missing files of a ticker from its index, if no row is lost with them.
 
-    That is in the answer (`arriving` are its record keys), or in the revisions, as after a loss of
-    power that reached the index alone.
+    A row is not lost if the answer has its record key (`answered`), or if the revisions have the
+    row itself, as after a power cut that the index alone did not survive. The files of an archived
+    v1 are not missed at all.
 
     Raises:
-        DamagedFileError: a row is nowhere else; the next load would forget that it was there.
+        DamagedFileError: a row is lost; the text names a missing file and the remedy.
     """
-    if not known.gone:
-        return
     if dataset.generation is Generation.V1 and archived_since(dataset.lake) is not None:
         known.forget_gone()  # a cleanup took them away, and keeps their records
         return
     lost = {
         (key, digest)
         for key, (partition, digest) in known.rows.items()
-        if partition in known.gone and key not in arriving
+        if partition in known.gone and key not in answered
     }
     if lost:
         columns = schema(dataset.generation, dataset.statement).names

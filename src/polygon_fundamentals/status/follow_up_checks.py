@@ -86,11 +86,11 @@ def check_ratios(figures: Figures) -> Iterator[Row]:
     bad = False if ratios.is_routine else None
     reason = f"last collected {_minute(ratios.ended)}" if ratios.ended else "not collected yet"
     days = (figures.at - ratios.ended).days if ratios.ended else 0
-    if days > RATIOS_DAYS:
-        yield Row(name, None, f"{reason}; taken to be given up", "late")
-        return
     if ratios.failed:
         yield Row(name, bad, f"{reason}; the last run failed: {ratios.failed}", "failed", remedy)
+        return
+    if days > RATIOS_DAYS:
+        yield Row(name, None, f"{reason}; taken to be given up", "late")
         return
     missed = business_days_between(day_of(ratios.ended or figures.at), day_of(figures.at))
     if missed > 1:

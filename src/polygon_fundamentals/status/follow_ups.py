@@ -138,7 +138,7 @@ def follow_verify(entries: Sequence[RunEntry]) -> FollowUp | None:
 
 
 def follow_ratios(entries: Sequence[RunEntry], at: datetime) -> FollowUp | None:
-    """Return what became of the daily ratios; None where nobody collected them.
+    """Return what became of the daily ratios; None where nobody collects them.
 
     `ratios` loads them, and so do loads with `--ratios`. They are collected routinely where they
     succeeded, or failed lately, on several days that lie close together.
@@ -148,12 +148,12 @@ def follow_ratios(entries: Sequence[RunEntry], at: datetime) -> FollowUp | None:
         for entry in sorted(entries, key=lambda entry: entry.last_moment)
         if (failed := _ratios_failed(entry)) is not None
     ]
-    if not runs:
-        return None
     good = [entry for entry, failed in runs if not failed]
-    newest, failed = runs[-1]
-    # Who never succeeded may have given up; failures count only while they go on.
-    counted_runs = good or [entry for entry, _ in runs if at - newest.last_moment <= TRIED_LATELY]
+    # Who failed some time ago, and does not try any more, has given up.
+    tried_lately = bool(runs) and at - runs[-1][0].last_moment <= TRIED_LATELY
+    if not good and not tried_lately:
+        return None
+    counted_runs = good or [entry for entry, _ in runs]
     days = {
         day_of(entry.started)
         for entry in counted_runs
@@ -161,7 +161,7 @@ def follow_ratios(entries: Sequence[RunEntry], at: datetime) -> FollowUp | None:
     }
     return FollowUp(
         ended=good[-1].last_moment if good else None,
-        failed=failed,
+        failed=runs[-1][1] if tried_lately else "",
         is_routine=len(days) >= RATIOS_ROUTINE_DAYS,
     )
 

@@ -340,6 +340,14 @@ def test_ratios_of_daily_updates_count(lake: Lake) -> None:
     assert "answered 503" in row.detail
 
 
+def test_ratios_that_fail_every_night_are_not_taken_to_be_given_up(lake: Lake) -> None:
+    collected(lake, *weekdays(FIRST, FIRST + timedelta(days=4)))
+    for day in weekdays(LAST - timedelta(days=3), LAST):
+        run(lake, "ratios", day.replace(hour=21), outcome="failed", message="403")
+    said = [(row := ratios_row(lake, days)) and row.ok for days in (1.5, 20)]
+    assert said == [False, None]
+
+
 def test_a_cron_line_of_ratios_that_never_succeeds_is_not_ok(lake: Lake) -> None:
     for day in weekdays(LAST - timedelta(days=3), LAST):
         run(lake, "ratios", day.replace(hour=21), outcome="failed", message="403")
