@@ -141,7 +141,10 @@ class PublishParameters(Parameters):
     ] = None
     take_over: Annotated[
         bool,
-        Field(description="Replace all rows of a table that somebody else wrote; its files stay"),
+        Field(
+            description="Replace all rows of a table that somebody else wrote, whose files stay; "
+            "begin one anew that is gone from where it was published"
+        ),
         Flag(),
     ] = False
     lake: LakeFolder = None

@@ -47,7 +47,7 @@ ROOMS = {
         "cutover": f"silver ledger lake datasets {GROUND}",
         "v1_view": f"silver periods lake normalise datasets field_map {GROUND}",
         "parity": f"periods reference lake datasets field_map {GROUND}",
-        "publish": f"silver periods lake datasets {GROUND}",
+        "publish": f"silver ledger periods lake datasets {GROUND}",
         "silver": f"periods reference lake datasets field_map {GROUND}",
         "load": f"http normalise lake datasets {GROUND}",
         "reference": f"http lake datasets {GROUND}",

@@ -52,6 +52,12 @@ def test_publish_twice_is_recorded_and_the_status_says_what_is_where(
     assert (place["build"], place["behind"], place["failed"]) == (report["build"], None, None)
     (row,) = [r for r in status["rows"] if r["name"].startswith("published in")]
     assert (row["ok"], row["detail"]) == (True, f"build {report['build']}, 0 hours ago")
+    # The folder is on a disk that is not mounted.
+    (tmp_path / "tables").rename(tmp_path / "away")
+    code, gone = call("publish", *to, *where)
+    assert code == 3
+    assert f"{TABLE} was published as version 0 and is not there" in gone["error"]
+    assert not (tmp_path / "tables").exists()
 
 
 @pytest.mark.slow

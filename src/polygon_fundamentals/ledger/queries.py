@@ -178,6 +178,17 @@ def _changed(entry: RunEntry) -> bool:
     return True
 
 
+def published_versions(entries: Iterable[RunEntry], to: str) -> dict[str, int]:
+    """Return the version that each table in one place had after the last publish that wrote it."""
+    return {
+        table["table"]: table["version"]
+        for entry in entries
+        if entry.flow == "publish" and entry.outcome == SUCCEEDED
+        if entry.parameters.get("to") == to
+        for table in entry.content.get("published", {}).get("tables", ())
+    }
+
+
 def load_spans(
     entries: Iterable[RunEntry], generation: Generation, now: datetime
 ) -> list[tuple[datetime, datetime]]:

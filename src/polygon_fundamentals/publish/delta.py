@@ -74,25 +74,30 @@ def publish_table(
     target: Target,
     provenance: Provenance,
     choices: PublishChoices,
+    version_before: int | None = None,
 ) -> TableReport:
     """Bring a table to a source's content in one commit, or none if it has it; return the report.
 
     Files that only versions older than `keep_days` need are removed afterwards: those that our
-    commits replaced, and no others. With `take_over` all rows of a table that somebody else wrote
-    are replaced; its files stay.
+    commits replaced, and no others. `version_before` is the version that the table had when it was
+    last published there, None if it never was; a table that had one and is gone is refused. With
+    `take_over` it is begun anew, and all rows of a table that somebody else wrote are replaced; its
+    files stay.
 
     Raises:
         PublishError: the table stands as it was; the text says why and what to do.
     """
     url, keep_days = target.table(source.name), choices.keep_days
     with explained(url, target.command):
-        if target.is_folder:
-            Path(url).mkdir(parents=True, exist_ok=True)
         options = dict(target.options)
         table = _opened(url, options)
         known = _known(table, provenance, target, source.name, choices) if table else None
         taken_over = table is not None and known is None
         if table is None:
+            if version_before is not None and not choices.take_over:
+                raise _gone(url, version_before, target)
+            if target.is_folder:
+                Path(url).mkdir(parents=True, exist_ok=True)
             _refuse_others(url, options)
         elif known is not None and _TAKEN_OVER in known:
             _forget_replaced(table)
@@ -111,6 +116,15 @@ def _opened(url: str, options: dict[str, str]) -> DeltaTable | None:
         return DeltaTable(url, storage_options=options)
     except TableNotFoundError:
         return None
+
+
+def _gone(url: str, version: int, target: Target) -> PublishError:
+    """Return why a table that is gone is not begun anew: its folder may just not be mounted."""
+    where = "mount it" if target.is_folder else "check the bucket's name and AWS_ENDPOINT_URL"
+    return PublishError(
+        f"{url} was published as version {version} and is not there, so nothing was written; "
+        f"{where}, or begin the table anew with `{target.command} --take-over`"
+    )
 
 
 def published(table: DeltaTable) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:

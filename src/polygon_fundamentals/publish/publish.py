@@ -10,6 +10,8 @@ from typing import Any
 from polygon_fundamentals.errors import LakeError, PublishError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.local import replace_file
+from polygon_fundamentals.ledger import read_entries
+from polygon_fundamentals.ledger.queries import published_versions
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.publish.delta import Provenance, TableReport, publish_table
 from polygon_fundamentals.publish.sources import TableSource, bronze_table, silver_tables
@@ -61,7 +63,7 @@ def publish(lake: Lake, target: Target, run: str, choices: PublishChoices) -> Pu
     Raises:
         LakeError: silver was not built yet.
         LakeLockedError: another publish of this lake goes on.
-        PublishError: a table could not be written.
+        PublishError: a table could not be written, or is gone from where it was published.
     """
     reports: list[TableReport] = []
     with exclusive(lake.lock("publish"), LOCK_SECONDS, "the publishing of this lake"):
@@ -70,9 +72,11 @@ def publish(lake: Lake, target: Target, run: str, choices: PublishChoices) -> Pu
         if build is None:
             raise LakeError("silver was not built yet; build it with `polygon-fundamentals silver`")
         provenance = Provenance(lake_id(lake), build.id, build.generation, run)
+        before = published_versions(read_entries(lake)[0], target.url)
         for source in _sources(lake, build, bronze=choices.bronze):
             try:
-                report = publish_table(source, target, provenance, choices)
+                version = before.get(source.name)
+                report = publish_table(source, target, provenance, choices, version)
             except PublishError as error:
                 done = ", ".join(t.table for t in reports if t.committed)
                 if not done:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ from polygon_fundamentals.publish.sources import silver_tables
 from polygon_fundamentals.publish.target import PublishChoices, Target
 from polygon_fundamentals.silver import HISTORY_TABLE, TABLE
 from polygon_fundamentals.statements import Generation, Statement
+from tests.builders.ledger import entry
 from tests.builders.mounts import mounted
 from tests.builders.publishing import (
     BUCKET,
@@ -272,6 +274,34 @@ def test_a_table_that_somebody_else_wrote_to_is_left_alone_unless_taken_over(
     report = publish(builds, builds.v2, target, take_over=True)
     assert report.tables[0].committed
     assert fingerprint(opened(target).to_pyarrow_table()) == fingerprint(rows_of(builds.v2, TABLE))
+
+
+def test_a_table_that_is_gone_is_begun_anew_only_where_it_is_asked_for(
+    builds: BothBuilds, tmp_path: Path
+) -> None:
+    share = tmp_path / "share"
+    target = Target.of(str(share / "tables"))
+    publish(builds, builds.v1, target)
+    second = publish(builds, builds.v2, target)
+    ran = {"parameters": {"to": target.url}, "outcome": "succeeded"}
+    entry(builds.lake, tmp_path.name, flow="publish", published=second.as_json(), **ran)
+    share.rename(tmp_path / "disk")
+    share.mkdir()  # the mount point, while the disk is away
+    refused = (
+        rf"{target.table(TABLE)} was published as version 1 and is not there, so nothing was "
+        "written; mount it, or begin the table anew with "
+        rf"`polygon-fundamentals publish --to {target.url} --take-over`"
+    )
+    with pytest.raises(PublishError, match=refused):
+        publish(builds, builds.v1, target)
+    assert list(share.iterdir()) == []
+    share.rmdir()
+    (tmp_path / "disk").rename(share)
+    assert publish(builds, builds.v1, target).tables[0].version == 2
+    shutil.rmtree(share)
+    anew = publish(builds, builds.v1, target, take_over=True)
+    assert [t.version for t in anew.tables] == [0, 0]
+    assert fingerprint(opened(target).to_pyarrow_table()) == fingerprint(rows_of(builds.v1, TABLE))
 
 
 def test_compaction_by_somebody_else_changes_no_row_and_is_no_reason(
