@@ -36,6 +36,9 @@ from polygon_fundamentals.ledger.process import code_version, peak_memory_bytes,
 from polygon_fundamentals.locks import exclusive
 
 HEARTBEAT_SECONDS = 15.0
+# No run goes on for longer.
+_LONGEST = timedelta(days=30)
+_DAY = timedelta(days=1)
 
 
 @dataclass
@@ -148,7 +151,7 @@ def _beat(path: Path, stop: threading.Event) -> None:
 def close_crashed(lake: Lake) -> list[RunEntry]:
     """Close the entries of runs that died; return them. Their `.done` lists stay."""
     closed: list[RunEntry] = []
-    since = datetime.now(UTC) - timedelta(days=30)
+    since = datetime.now(UTC) - _LONGEST
     if not runs_folder(lake).is_dir():
         return closed
     with exclusive(lake.lock("ledger")):
@@ -177,6 +180,18 @@ def _outcome_now(path: Path) -> str:
     return ""
 
 
+def runs_of_a_day(lake: Lake, flow: str, parameters: Mapping[str, Any]) -> Iterator[RunEntry]:
+    """Yield the runs with these parameters that began or ended within a day, newest first."""
+    now = datetime.now(UTC)
+    wanted = orjson.dumps(dict(parameters), option=orjson.OPT_SORT_KEYS)
+    for entry in reversed(read_entries(lake, now - _LONGEST)[0]):
+        # A load of a market can take longer than a day.
+        if entry.flow != flow or max(entry.started, entry.last_moment) < now - _DAY:
+            continue
+        if orjson.dumps(entry.parameters, option=orjson.OPT_SORT_KEYS) == wanted:
+            yield entry
+
+
 def resumable(
     lake: Lake, flow: str, parameters: Mapping[str, Any]
 ) -> tuple[str | None, set[tuple[str, ...]]]:
@@ -186,12 +201,8 @@ def resumable(
     same kind has ended since; else (None, empty). The API's address is one of the parameters: units
     of another server are not done, nor those of an older entry without an address.
     """
-    since = datetime.now(UTC) - timedelta(days=1)
-    wanted = orjson.dumps(dict(parameters), option=orjson.OPT_SORT_KEYS)
-    for entry in reversed(read_entries(lake, since)[0]):
-        if entry.flow != flow or entry.is_running:
-            continue
-        if orjson.dumps(entry.parameters, option=orjson.OPT_SORT_KEYS) != wanted:
+    for entry in runs_of_a_day(lake, flow, parameters):
+        if entry.is_running:
             continue
         if entry.outcome not in (CRASHED, INTERRUPTED):
             return None, set()

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -306,6 +306,19 @@ def test_a_run_is_resumed_at_its_own_server_only(lake: Lake) -> None:
     older.write(ledger.CRASHED)
     older.done([("v2", "AAPL", "cash_flow")])
     assert ledger.resumable(lake, "historical-load", other) == (None, set())
+
+
+@pytest.mark.parametrize(("hours", "resumed"), [(1, "long"), (25, None)])
+def test_a_run_of_days_is_resumed_within_a_day_of_its_end(
+    lake: Lake, hours: int, resumed: str | None
+) -> None:
+    now = datetime.now(UTC)
+    times = {"started": now - timedelta(days=3), "ended": now - timedelta(hours=hours)}
+    told = {name: moment.isoformat() for name, moment in times.items()}
+    entry(lake, "long", flow="historical-load", outcome="crashed", **told)
+    (long,) = ledger.read_entries(lake)[0]
+    long.done_file.write_bytes(orjson.dumps(["v2", "AAPL", "cash_flow"]) + b"\n")
+    assert ledger.resumable(lake, "historical-load", SCOPE)[0] == resumed
 
 
 def test_a_run_covers_no_day_after_its_start(lake: Lake) -> None:
