@@ -59,7 +59,9 @@ def sharded_load(given: ShardedLoadParameters) -> Report:
                 names = names_of(where, given.universe, client)
         finally:
             close(spec)
-        planned = _planned(where, run.id, names, given.shards)
+        # Named tickers make the same shards again by themselves.
+        earlier = [] if given.names else _earlier_plan(run)
+        planned = _planned(where, run.id, names, given.shards, earlier)
         carry_out(where, planned, given.of_a_shard(str(where.root)))
         report = _summed(planned, given.generation, [s.value for s in given.statements])
         run.report.update(
@@ -71,22 +73,39 @@ def sharded_load(given: ShardedLoadParameters) -> Report:
     return {**report, "lake": str(where.root), "run": run.id}
 
 
-def _planned(lake: Lake, run: str, tickers: Sequence[str], count: int) -> list[Shard]:
+def _planned(
+    lake: Lake, run: str, tickers: Sequence[str], count: int, earlier: Sequence[list[str]]
+) -> list[Shard]:
     """Return the shards; their tickers are written to files that every worker can read.
 
     The names of the files do not reach the ledger's parameters, so a later run of the same
-    load finds a shard that was cut off by its tickers.
+    load finds a shard that was cut off by its tickers. `earlier` are the shards of a call that was
+    cut off: they stay as they are, and tickers that are in none of them come in shards of their
+    own. A ticker that has been listed since would make all shards other ones.
     """
     folder = lake.ops / "shards" / run
     folder.mkdir(parents=True, exist_ok=True)
-    count = min(count, len(tickers))
-    made = []
-    for number in range(count):
-        mine = list(tickers[number::count])
-        file = folder / f"shard-{number + 1:03}.txt"
+    planned = {ticker for shard in earlier for ticker in shard}
+    more = [ticker for ticker in tickers if ticker not in planned]
+    count = min(max(count - len(earlier), 1), len(more))
+    made: list[Shard] = []
+    for mine in (*earlier, *(more[number::count] for number in range(count))):
+        number = len(made) + 1
+        file = folder / f"shard-{number:03}.txt"
         replace_file(file, "\n".join(mine).encode() + b"\n")
-        made.append(Shard(number + 1, mine, file))
+        made.append(Shard(number, mine, file))
     return made
+
+
+def _earlier_plan(run: ledger.Run) -> list[list[str]]:
+    """Return the tickers of each shard of the newest such call that did not succeed; or nothing."""
+    for entry in ledger.runs_of_a_day(run.lake, run.flow, run.parameters):
+        if entry.outcome == ledger.SUCCEEDED:
+            break
+        folder = run.lake.ops / "shards" / entry.run
+        if files := sorted(folder.glob("shard-*.txt")):
+            return [file.read_text(encoding="utf-8").split() for file in files]
+    return []
 
 
 def _summed(shards: Sequence[Shard], generation: str, statements: Sequence[str]) -> Report:

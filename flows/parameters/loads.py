@@ -135,8 +135,7 @@ class ShardedLoadParameters(HistoricalLoadParameters, _Shards):
     @property
     def recorded(self) -> dict[str, object]:
         """The parameters as the ledger has them."""
-        own = {"generation": self.generation, "shards": self.shards, "universe": self.universe}
-        return {**own, **self.filters.as_json()}
+        return {**super().recorded, "shards": self.shards, "base_url": self.base_url}
 
     def of_a_shard(self, lake: str) -> dict[str, object]:
         """Return the parameters of each shard's run, as JSON; its tickers come in a file."""

@@ -13,12 +13,13 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
 from prefect.states import Cancelled, Cancelling, Completed
 
-from flows import shard_runs
+from flows import shard_runs, shards
 from flows.shard_runs import Shard, _look, carry_out
 from polygon_fundamentals.errors import ApiError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.ledger import RunEntry
 from polygon_fundamentals.server import SHARD_DEPLOYMENT
+from sandbox import Sandbox
 
 
 def register() -> None:
@@ -124,3 +125,39 @@ def test_a_shard_that_somebody_cancels_is_not_started_again(lake: Lake, state: S
         (shard, _) = planned(lake, "with" if entry else "without")
         assert _look(shard, state, entry) == ""
         assert (shard.problem, shard.open) == ("it was cancelled", False)
+
+
+def test_a_new_listing_leaves_the_shards_of_a_call_that_was_cut_off_as_they_are(
+    sandbox: Sandbox, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = sorted(sandbox.tickers)
+    names = listed[1:8]
+    calls: list[list[list[str]]] = []
+
+    def cut_off(lake: Lake, given: list[Shard], common: dict[str, object]) -> None:
+        calls.append([shard.file.read_text().split() for shard in given])
+        assert calls[-1] == [shard.tickers for shard in given]
+        raise ApiError("the server stopped")
+
+    monkeypatch.setattr(shards, "carry_out", cut_off)
+    monkeypatch.setattr(shards, "server_configured", lambda: True)
+    monkeypatch.setattr(shards, "names_of", lambda *_: names)
+    asked = {"generation": "v2", "universe": "all", "base_url": sandbox.url, "shards": 3}
+
+    def load(**more: object) -> list[list[str]]:
+        state = shards.sharded_load.fn(**{**asked, "lake": str(lake.root), **more})
+        assert state.message == "the server stopped"
+        return calls[-1]
+
+    first = load()
+    assert first == [names[0::3], names[1::3], names[2::3]]
+    # One of them is no longer listed, two others are: the shards stay, and there is one more.
+    names = [listed[0], *listed[2:9]]
+    assert load() == [*first, [listed[0], listed[8]]]
+    assert load() == [*first, [listed[0], listed[8]]]
+    # A load of something else, and one after a load that succeeded, have shards of their own.
+    own = [names[0::3], names[1::3], names[2::3]]
+    assert load(universe="active") == own
+    for file in lake.ops.glob("runs/*.json"):
+        file.write_text(file.read_text().replace('"failed"', '"succeeded"'))
+    assert load() == own

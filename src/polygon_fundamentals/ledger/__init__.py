@@ -17,7 +17,7 @@ from polygon_fundamentals.ledger.entry import (
     read_entries,
     runs_folder,
 )
-from polygon_fundamentals.ledger.run import Run, close_crashed, recorded, resumable
+from polygon_fundamentals.ledger.run import Run, close_crashed, recorded, resumable, runs_of_a_day
 
 __all__ = [
     "CRASHED",
@@ -34,4 +34,5 @@ __all__ = [
     "recorded",
     "resumable",
     "runs_folder",
+    "runs_of_a_day",
 ]
