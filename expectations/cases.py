@@ -16,7 +16,7 @@ import pyarrow.csv as pa_csv
 
 from expectations.outcome import Outcome, RuleResult
 from expectations.plugin import rules
-from expectations.plugin.base import ParityRule, texts_of
+from expectations.plugin.base import NONE, ParityRule, texts_of
 from expectations.plugin.values import ExpectFindingToStayWithinItsBudget
 from polygon_fundamentals.lake.storage.local import replacing
 from polygon_fundamentals.parity.report import for_spreadsheets
@@ -25,10 +25,10 @@ SHOWN = 50
 FILE = "cases.csv"
 # The review page has a table of its own for what these count.
 _SHOWN_ELSEWHERE = (ExpectFindingToStayWithinItsBudget, rules.ExpectEveryV1TickerToBeInV2)
-_COLUMNS = ("rule", "detail", "statement", "ticker", "case", "facts")
+_COLUMNS = ("rule", "detail", "statement", "ticker", "cik", "case", "facts")
 _ROWS_AT_A_TIME = 10_000
 # In a column of their own, or no part of the case: a company may change its name.
-_APART = ("ticker", "company_name")
+_APART = ("ticker", "company_name", "cik")
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ class RuleCases:
         return {
             **rule,
             "ticker": case.get("ticker", ""),
+            "cik": case.get("cik", "").strip(NONE),
             "case": _in_words(fixed),
             "facts": _in_words(varying),
         }
@@ -98,7 +99,7 @@ def cases_of(outcome: Outcome, frames: Path) -> list[RuleCases]:
 
 
 def write_cases(path: Path, every: Sequence[RuleCases]) -> None:
-    """Write every case: its rule and ticker, what tells it from others, and its facts."""
+    """Write every case: its rule, ticker and CIK, what tells it from others, and its facts."""
     schema = pa.schema([(name, pa.string()) for name in _COLUMNS])
     options = pa_csv.WriteOptions(quoting_style="needed")
     with replacing(path) as beside, pa_csv.CSVWriter(beside, schema, write_options=options) as file:

@@ -24,6 +24,7 @@ from great_expectations.render.renderer.renderer import renderer
 
 # How many of the rows that break a rule a result lists, unless the checkpoint says otherwise.
 LISTED = 50
+NONE = "–"  # how an absent value is shown
 JsonObject = dict[str, Any]
 
 
@@ -185,7 +186,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, str):
         return value
     if value is None or pd.isna(value):
-        return "–"
+        return NONE
     if isinstance(value, pd.Timestamp):
         return value.strftime("%Y-%m-%d")
     if isinstance(value, float):

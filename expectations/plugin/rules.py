@@ -10,7 +10,9 @@ from .base import JsonObject, ParityRule
 
 Flags = pd.Series  # of booleans; Great Expectations evaluates annotations of its models
 PRESENT, EXTRA = "present", "extra"  # the states of a period that both have, or v2 alone
-CASE = ("ticker", "company_name", "timeframe", "period_end")
+CASE = ("ticker", "company_name", "cik", "timeframe", "period_end")
+# v2's date is that of the latest filing with the period: it moves when a later report repeats it.
+_V2_FILED = ("filing_date",)
 
 
 class _States(ParityRule):
@@ -46,7 +48,7 @@ class ExpectEveryV1PeriodToBeInV2(_States):
 
     title: ClassVar[str] = "Every v1 period is in v2"
     noun: ClassVar[str] = "periods of v1"
-    shown: ClassVar[tuple[str, ...]] = (*CASE, "cik", "state")
+    shown: ClassVar[tuple[str, ...]] = (*CASE, "state")
 
     def _listed(self, rows: pd.DataFrame) -> Flags:
         """All that v2 lacks; of what it has alone, where that is limited."""
@@ -69,7 +71,7 @@ class ExpectPeriodNotToBeDoubled(ParityRule):
 
     title: ClassVar[str] = "No period is in v2 twice"
     noun: ClassVar[str] = "periods in v2 alone"
-    shown: ClassVar[tuple[str, ...]] = (*CASE, "cik", "days_apart")
+    shown: ClassVar[tuple[str, ...]] = (*CASE, "days_apart")
     varying: ClassVar[tuple[str, ...]] = ("days_apart",)
     success_keys: ClassVar[tuple[str, ...]] = ("statement", "limit", "at_most")
 
@@ -141,6 +143,7 @@ class ExpectRecordKeyToBeUnique(ParityRule):
     title: ClassVar[str] = "Record keys are unique"
     noun: ClassVar[str] = "records"
     shown: ClassVar[tuple[str, ...]] = (*CASE, "fiscal_year", "fiscal_period", "filing_date")
+    varying: ClassVar[tuple[str, ...]] = _V2_FILED
     success_keys: ClassVar[tuple[str, ...]] = ("statement", "generation", "at_most")
 
     @classmethod
@@ -157,6 +160,7 @@ class ExpectV2FileToBeFlat(ParityRule):
     title: ClassVar[str] = "v2's files are flat, with the documented columns and types"
     noun: ClassVar[str] = "files of v2"
     shown: ClassVar[tuple[str, ...]] = ("ticker", "company_name", "file", "fault")
+    varying: ClassVar[tuple[str, ...]] = ("file",)  # it has the month of the filing date
 
     def _broken(self, rows: pd.DataFrame) -> Flags:
         return rows["fault"] != "as documented"
@@ -170,6 +174,7 @@ class ExpectV2IdentityToHold(ParityRule):
     title: ClassVar[str] = "Accounting identities hold in v2"
     noun: ClassVar[str] = "records of v2 that have the lines"
     shown: ClassVar[tuple[str, ...]] = (*CASE, "filing_date", "remainder")
+    varying: ClassVar[tuple[str, ...]] = _V2_FILED
     success_keys: ClassVar[tuple[str, ...]] = ("statement", "identity", "at_most")
 
     @classmethod

@@ -63,8 +63,8 @@ def parity_report(
     (folder / "missing_periods.csv").write_text("\n".join([head, *lines, ""]))
     lines = [f"{ticker},missing,cash_flow" for ticker in tickers]
     (folder / "tickers.csv").write_text("\n".join(["ticker,kind,statement", *lines, ""]))
-    lines = [f"Labels,,cash_flow,{ticker},periods all,differing {n}" for ticker, n in cases]
-    head = "rule,detail,statement,ticker,case,facts"
+    lines = [f"Labels,,cash_flow,{ticker},,periods all,differing {n}" for ticker, n in cases]
+    head = "rule,detail,statement,ticker,cik,case,facts"
     (folder / "cases.csv").write_text("\n".join([head, *lines, ""]))
     (folder / "checkpoint.json").write_text("{}")
     summary = {

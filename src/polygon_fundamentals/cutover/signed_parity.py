@@ -36,7 +36,7 @@ _VALUE = (
 )  # fmt: skip
 _PERIOD = ("statement", "cik", "ticker", "timeframe", "period_end")
 _TICKER = ("statement", "ticker", "kind")
-_CASE = ("rule", "detail", "statement", "ticker", "case")
+_CASE = ("rule", "detail", "statement", "cik", "ticker", "case")
 
 
 def last_runs(entries: Sequence[RunEntry]) -> list[RunEntry]:
@@ -207,15 +207,27 @@ def _cases(report: Path) -> pd.DataFrame:
 
 
 def _table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A list of the report; a column that an earlier version did not write is empty."""
     # A ticker may be called NA.
-    return pd.read_csv(path, usecols=list(columns), dtype=str, keep_default_na=False)
+    whole = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return whole.reindex(columns=list(columns), fill_value="")
 
 
 def _are_new(rows: pd.DataFrame, known: pd.DataFrame) -> pd.Series[bool]:
-    """Which of the rows are not among the known ones."""
-    names = list(rows.columns)
-    both = rows.merge(known.drop_duplicates(), how="left", on=names, indicator=True)
+    """Which of the rows are not among the known ones; a renamed company is the same."""
+    rows, known = _by_company(rows), _by_company(known)
+    both = rows.merge(known.drop_duplicates(), how="left", on=list(rows.columns), indicator=True)
     return both["_merge"] == "left_only"
+
+
+def _by_company(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with the CIK in place of the ticker, where they have one."""
+    if "cik" not in rows:
+        return rows
+    no_cik = rows["cik"].isna() | (rows["cik"] == "")
+    return rows.assign(company=rows["cik"].mask(no_cik, rows["ticker"])).drop(
+        columns=["cik", "ticker"]
+    )
 
 
 def _digest(results: Path) -> str:

@@ -38,7 +38,8 @@ FRAMES = (
 # Periods a year; a week-based year is up to a week shorter or longer than the calendar's.
 _DAYS = {"quarterly": 91.3125, "annual": 365.25, "ttm": 91.3125}
 _LABELS = (
-    "ticker", "timeframe", "period_end", "record_key", "fiscal_year", "fiscal_period", "filing_date"
+    "ticker", "cik", "timeframe", "period_end", "record_key", "fiscal_year", "fiscal_period",
+    "filing_date",
 )  # fmt: skip
 _VALUES = (
     "statement", "ticker", "cik", "timeframe", "period_end", "v1_field", "v2_field", "relation",

@@ -8,8 +8,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
+from expectations.cases import RuleCases, write_cases
+from expectations.outcome import RuleResult
+from expectations.plugin import rules
+from expectations.plugin.base import ParityRule
 from polygon_fundamentals.cutover import signed_parity
 from polygon_fundamentals.cutover.checklist import ChecklistItem, evaluate_checklist
 from polygon_fundamentals.cutover.sign_offs import (
@@ -154,6 +159,48 @@ def test_a_sign_off_says_how_much_was_relaxed_and_asks_for_no_more(lake: Lake) -
     assert line(lake).ok
     ran(lake, "three", 10, STOOD)
     assert line(lake).ok
+
+
+def list_v2_cases(lake: Lake, run: str, ticker: str, filed: str, remainder: float) -> None:
+    """Write the report's cases of three rules that have one each, as the checkpoint leaves them."""
+    record = {
+        "statement": "cash_flow", "ticker": ticker, "company_name": "Block", "cik": "0001512673",
+        "timeframe": "quarterly", "period_end": pd.Timestamp("2024-06-30"), "record_key": "k",
+        "fiscal_year": "2024", "fiscal_period": "2", "filing_date": pd.Timestamp(filed),
+        "balance": remainder,
+    }  # fmt: skip
+    file = {"ticker": "OLD", "file": f"{filed[:4]}{filed[5:7]}/OLD", "fault": "not flat: x"}
+    frames: dict[ParityRule, list[dict[str, Any]]] = {
+        rules.ExpectV2IdentityToHold(identity="balance"): [record],
+        rules.ExpectRecordKeyToBeUnique(generation="v2"): [record, record],
+        rules.ExpectV2FileToBeFlat(): [file],
+    }
+    [report] = (lake.ops / "parity" / "reports").glob(f"*-{run}")
+    every = [
+        RuleCases(
+            RuleResult("", rule.title, "", "cash_flow", "", True, 1, 1, [], "", "", None, None),
+            rule,
+            rule.cases(pd.DataFrame(rows)),
+        )
+        for rule, rows in frames.items()
+    ]
+    write_cases(report / "cases.csv", every)
+
+
+def test_a_signed_case_stays_when_v2s_filing_date_or_the_ticker_moves(lake: Lake) -> None:
+    """v2 dates a record by the latest filing that repeats it."""
+    moved = {"ticker": "XYZ", "cik": "0000000001"}
+    ran(lake, "one", 0, [{**moved, "ticker": "SQ"}], missing_periods=["2025-12-31"])
+    list_v2_cases(lake, "one", "SQ", "2024-08-01", -100.0)
+    signed(lake)
+    ran(lake, "two", 5, [moved], missing_periods=["2025-12-31"])
+    periods = next((lake.ops / "parity" / "reports").glob("*-two/missing_periods.csv"))
+    periods.write_text(periods.read_text().replace("AAA", "XYZ"))
+    list_v2_cases(lake, "two", "XYZ", "2025-08-05", -100.0)
+    assert line(lake).ok, line(lake).detail
+    ran(lake, "three", 10, [moved])
+    list_v2_cases(lake, "three", "XYZ", "2025-08-05", -101.0)
+    assert line(lake).detail.endswith('new cases: 1 cases of "Accounting identities hold in v2"')
 
 
 def test_a_sign_off_of_an_earlier_version_stands_until_a_rule_has_cases(lake: Lake) -> None:
