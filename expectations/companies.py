@@ -42,7 +42,7 @@ def write_pages(
     # A company with two tickers is compared once, and stands on the page of each.
     names_of = values["tickers"].str.split(",")
     for ticker in tickers:
-        rows = values[[ticker in own for own in names_of]]
+        rows = values.loc[[ticker in own for own in names_of]]
         name, run = names.get(ticker) or "", folder.name
         page = company.render(ticker=ticker, name=name, run=run, data=_as_json(rows))
         (folder / _file_of(ticker)).write_text(page, encoding="utf-8")

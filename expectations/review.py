@@ -134,9 +134,9 @@ def _rows(path: Path, positions: npt.NDArray[np.int64]) -> pd.DataFrame:
 
 def _sentence(summary: Mapping[str, Any], outcome: Outcome) -> str:
     compared, equal = summary["compared"], summary["matched"]
-    share = f"{100 * equal / compared:.1f} % of {compared:,} compared values are equal"
-    if not compared:
-        share = "no value could be compared"
+    share = "no value could be compared"
+    if compared:
+        share = f"{100 * equal / compared:.1f} % of {compared:,} compared values are equal"
     rules, number = len(outcome.rules), len(outcome.broken)
     verb = "is" if number == 1 else "are"
     others = "; every other one has a finding that is allowed" if equal != compared else ""

@@ -111,6 +111,12 @@ def test_tickers_that_v2_lacks_are_shown_and_not_compared(small: Lake, tmp_path:
     assert line["ok"] is True
     assert line["detail"] == "passed, 1 of v1's 2 tickers compared, 1 delisted, whole history"
 
+    # Of such a ticker alone, v2 has nothing that could be new.
+    code, answer = call("parity", "--tickers", gone, *where)
+    assert {rule["rule"] for rule in answer["rules_broken"]} == {"v2 has new records"}
+    assert (code, answer["compared"], answer["absent_tickers"]) == (1, 0, {"delisted": [gone]})
+    assert "no value could be compared." in " ".join(review_of(lake).split())
+
 
 def test_a_day_to_come_is_refused(lake: Lake) -> None:
     tomorrow = today_in_new_york() + timedelta(days=1)

@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from polygon_fundamentals.errors import AnswerIsNo, UsageError
 from polygon_fundamentals.lake.paths import Lake
@@ -54,6 +55,15 @@ class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     check: tuple[Check, ...] = ()
+
+    @field_validator("check")
+    @classmethod
+    def _names_differ(cls, checks: tuple[Check, ...]) -> tuple[Check, ...]:
+        """Refuse two checks with one name: answers are kept by name, so one would not be judged."""
+        times = Counter(check.name for check in checks)
+        if faults := [f"{name!r} is the name of {n} checks" for name, n in times.items() if n > 1]:
+            raise ValueError("; ".join(faults))
+        return checks
 
 
 def load_checks(path: Path | None) -> tuple[Check, ...]:

@@ -54,6 +54,13 @@ def test_a_file_that_cannot_be_understood_is_named(tmp_path: Path, text: str) ->
         load_checks(file)
 
 
+def test_two_checks_with_one_name_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "readers.toml"
+    file.write_text('[[check]]\nname = "rows"\ncommand = ["x"]\n' * 2)
+    with pytest.raises(UsageError, match="check: 'rows' is the name of 2 checks; correct the file"):
+        load_checks(file)
+
+
 @pytest.mark.parametrize(
     ("command", "kind", "words"),
     [

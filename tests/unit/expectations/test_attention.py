@@ -75,3 +75,7 @@ def test_it_comes_before_larger_differences_that_are_allowed() -> None:
     reasons = [str(one["reason"]) for one in listed]
     assert reasons[2] == "Because. 1 of them is not proven."
     assert reasons.count("Because.") == 4
+
+
+def test_of_no_case_there_is_an_order_too() -> None:
+    assert worst_first(CASES.iloc[:0], OUTCOME).empty

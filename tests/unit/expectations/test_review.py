@@ -97,3 +97,12 @@ def test_every_case_of_a_rule_that_allows_it_is_counted_and_listed(tmp_path: Pat
     assert "60 of 60 sets of periods" in drawn
     assert "The first 50 of 60 are below; all are in <code>cases.csv</code> in /r." in drawn
     assert drawn.count("<tr>") == 1 + 50 + 1 + 1
+
+
+@pytest.mark.parametrize(
+    ("compared", "share"),
+    [(0, "no value could be compared"), (8, "75.0 % of 8 compared values are equal")],
+)
+def test_the_answer_says_how_much_was_compared(compared: int, share: str) -> None:
+    summary = {"compared": compared, "matched": compared * 3 // 4, "whole": True}
+    assert share in review._sentence(summary, Outcome(True, (), {}))
