@@ -190,8 +190,9 @@ def accessions(all_findings: Sequence[StatementFindings]) -> pd.DataFrame:
 
 
 def recency(findings: StatementFindings, today: date) -> pd.DataFrame:
-    """Return how old the newest records are: one row, with null days where there are no records.
+    """Return how old the newest records are: one row, with null days where v2 has no records.
 
+    There is no row of a statement that neither generation has: not every team loads all three.
     v1's last filing is that of the tickers that v2 has too; another rule covers the others.
     """
     moment = _latest(findings.table("v2_records", ["observed_at"])["observed_at"])
@@ -205,7 +206,7 @@ def recency(findings: StatementFindings, today: date) -> pd.DataFrame:
     behind: float | None = None
     if v1_filed is not None:  # without any filing date v2 is as far behind as can be
         behind = _AGES if v2_filed is None else (v1_filed - v2_filed).days
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "days_since_v2_was_seen": pd.array([age], "Float64"),
             "days_v2_is_behind_v1": pd.array([behind], "Float64"),
@@ -214,6 +215,7 @@ def recency(findings: StatementFindings, today: date) -> pd.DataFrame:
             "v2_last_filing": [None if v2_filed is None else v2_filed.date().isoformat()],
         }
     )
+    return frame if records.num_rows or seen is not None else frame.iloc[:0]
 
 
 def _latest(moments: pa.ChunkedArray) -> datetime | None:

@@ -168,6 +168,23 @@ def test_a_lake_is_stale_after_as_many_days_as_status_says(
     assert [(r.rule, r.where) for r in results if not r.passed] == broken
 
 
+def test_a_statement_that_neither_generation_has_need_not_be_fresh(
+    broken_lake: Callable[[], Lake],
+) -> None:
+    lake, statements = broken_lake(), [Statement.BALANCE_SHEETS, CF]
+    for generation in (V1, V2):
+        change_rows(lake, generation, CF, lambda table: table.slice(0, 0))
+    results = judged(frames_of(lake, statements, today_in_new_york()), statements)
+    assert [(r.rule, r.where) for r in results if not r.passed] == []
+
+    # What v1 has, v2 must have brought.
+    change_rows(lake, V2, Statement.BALANCE_SHEETS, lambda table: table.slice(0, 0))
+    results = judged(frames_of(lake, statements, today_in_new_york()), statements)
+    assert ("ExpectV2ToBeFresh", "balance_sheets") in [
+        (r.rule, r.where) for r in results if not r.passed
+    ]
+
+
 def test_the_same_content_twice_is_one_record(broken_lake: Callable[[], Lake]) -> None:
     lake = broken_lake()
     for generation in Generation:
