@@ -126,7 +126,7 @@ def label_months(
 
     NaN if it has no year; if it has no quarter, those of `without_quarter` in its place.
     """
-    year = pd.to_numeric(table.column("fiscal_year").to_pandas(), errors="coerce")
+    year = fiscal_years(table)
     if generation is Generation.V1:
         # Without rows the column would keep the type of its texts.
         months = table.column("fiscal_period").to_pandas().map(_ORDINALS).astype("float64")
@@ -136,6 +136,15 @@ def label_months(
         months = months.fillna(without_quarter)
     label = year * 12 + months
     return label.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def fiscal_years(table: pa.Table) -> npt.NDArray[np.float64]:
+    """Return each record's fiscal year, NaN where it has none.
+
+    v1's is a text, which may be empty or say something else.
+    """
+    year = pd.to_numeric(table.column("fiscal_year").to_pandas(), errors="coerce")
+    return year.where(year.between(1, 9999) & (year % 1 == 0)).to_numpy(np.float64, na_value=np.nan)
 
 
 def _days(table: pa.Table, name: str) -> npt.NDArray[np.datetime64]:

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from polygon_fundamentals.field_map import Unit, entries, v1_sources, v2_fields
 from polygon_fundamentals.periods.amounts import has_amounts
+from polygon_fundamentals.periods.current import fiscal_years
 from polygon_fundamentals.periods.standing import column_of, standing_values
 from polygon_fundamentals.silver import accessions
 from polygon_fundamentals.silver.current_spans import current_spans
@@ -118,7 +118,7 @@ def side_of(
     matrix = _v1_values(table, statement) if generation is Generation.V1 else _v2(table, statement)
     keys = keys.iloc[rows].reset_index(drop=True)
     keys[["since", "until"]] = life[["since", "until"]]
-    keys["fiscal_year"] = pc.cast(table["fiscal_year"], pa.float64(), safe=False).to_numpy()
+    keys["fiscal_year"] = fiscal_years(table)
     if generation is Generation.V1:
         labels = table["fiscal_period"].to_pandas()
         keys["fiscal_quarter"] = labels.map(_QUARTERS).to_numpy(dtype=np.float64)

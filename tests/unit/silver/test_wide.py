@@ -15,7 +15,7 @@ from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox
-from tests.unit.silver.feeding import company, feed
+from tests.unit.silver.feeding import company, feed, put, v1_balance
 
 NOW = datetime(2025, 7, 2, 12, tzinfo=UTC)
 KEY = ["ticker", "cik", "timeframe", "period_end"]
@@ -189,3 +189,17 @@ def test_the_balance_of_twelve_months_is_that_of_their_last_day(plain: Lake) -> 
         assert len(ttm) > 30
         assert ttm["bs_total_assets"].equals(quarter["bs_total_assets"].reindex(ttm.index))
         assert ttm["bs_total_assets"].notna().all()
+
+
+@pytest.mark.parametrize("text", ["", "N/A", "FY2024", "1e99"])
+def test_a_record_whose_fiscal_year_is_not_a_year_has_none(lake: Lake, text: str) -> None:
+    for ticker, year in (("ABC", "2024"), ("ODD", text)):
+        put(
+            lake,
+            Generation.V1,
+            v1_balance(cik=f"{len(ticker + year):010}", tickers=[ticker], fiscal_year=year),
+            "2024-05-11T12:00",
+        )
+    rows = silver.wide_table(lake, Generation.V1).to_pandas().set_index("ticker")
+    assert rows["bs_total_assets"].to_dict() == {"ABC": 100.0, "ODD": 100.0}
+    assert rows["fiscal_year"].fillna(0).to_dict() == {"ABC": 2024, "ODD": 0}
