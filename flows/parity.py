@@ -15,7 +15,7 @@ from expectations.answer import TOLERANCES_FILE
 from expectations.summary import Asked
 from flows.compare_tasks import compare_statements
 from flows.parameters.lake import ParityParameters
-from flows.runs import Report, one_by_one, recorded_run
+from flows.runs import Report, one_by_one, recorded_run, wait_for_update
 from flows.runtime.artifacts import publish_text
 from flows.runtime.progress import still_running
 from flows.signature import takes
@@ -75,6 +75,7 @@ def parity(given: ParityParameters) -> Report:
     """
     day = _day_of(given)
     where = Lake(existing_lake_root(given.lake))
+    wait_for_update(where)
     # Within the run's entry, so that the ledger shows a night that ended in an expired acceptance.
     with recorded_run("parity", where, given.recorded) as run:
         load_tolerances(TOLERANCES_FILE)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from prefect import runtime
+from prefect import get_run_logger, runtime
 from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 from prefect.states import Completed, Failed, State
@@ -24,6 +26,7 @@ from polygon_fundamentals.lake.archived_rows import refuse_archived
 from polygon_fundamentals.lake.layout import check_layout
 from polygon_fundamentals.lake.older_rows import mend_older_rows
 from polygon_fundamentals.lake.recovery import recover
+from polygon_fundamentals.ledger.queries import DAILY
 from polygon_fundamentals.locks import shared
 from polygon_fundamentals.reports import LoadReport
 from polygon_fundamentals.settings import threads
@@ -31,6 +34,9 @@ from polygon_fundamentals.statements import Generation
 
 # A drill of a large lake links files for minutes, and a cutover builds silver.
 LOCK_SECONDS = 300.0
+# A daily update that takes longer is no longer waited for.
+UPDATE_SECONDS = 3600.0
+POLL_SECONDS = 5.0
 
 Report = dict[str, Any]
 
@@ -140,6 +146,36 @@ def warn_of_others(lake: Lake) -> None:
     """Print to standard error what another tool wrote that no load has repaired yet."""
     if words := notice(lake):
         print(f"warning: {words}", file=sys.stderr, flush=True)
+
+
+def wait_for_update(lake: Lake) -> None:
+    """In a deployment's run, wait until no daily update of the lake is under way.
+
+    With the free plan, an update after an outage is not over when the schedules of parity and
+    silver begin; v1 then has filings that v2 has not. After `UPDATE_SECONDS` they begin
+    nevertheless, which the run's log says. A run by hand does not wait.
+    """
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None or context.flow_run.deployment_id is None:
+        return
+    log, began = get_run_logger(), time.monotonic()
+    told = False
+    while update := _update_under_way(lake):
+        words = f"the daily update {update.run}, which began at {update.started:%H:%M} UTC"
+        if time.monotonic() - began > UPDATE_SECONDS:
+            log.warning("%s, still loads; this run does not wait for it any longer", words)
+            return
+        if not told:
+            log.info("waiting for %s, for %d minutes at most", words, UPDATE_SECONDS / 60)
+        told = True
+        time.sleep(POLL_SECONDS)
+
+
+def _update_under_way(lake: Lake) -> ledger.RunEntry | None:
+    """Return the oldest daily update that a process still carries out."""
+    entries, _ = ledger.read_entries(lake, datetime.now(UTC) - timedelta(days=1))
+    updates = (entry for entry in entries if entry.flow == DAILY and entry.is_running)
+    return next((entry for entry in updates if not ledger.is_dead(entry)), None)
 
 
 @contextmanager

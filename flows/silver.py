@@ -7,7 +7,7 @@ import time
 from prefect import flow, runtime
 
 from flows.parameters.lake import SilverParameters
-from flows.runs import Report, recorded_run, spreads_tasks
+from flows.runs import Report, recorded_run, spreads_tasks, wait_for_update
 from flows.runtime.artifacts import publish_text
 from flows.signature import takes
 from polygon_fundamentals.business_days import today_in_new_york
@@ -49,6 +49,7 @@ def silver(given: SilverParameters) -> Report:
     if given.give_path_back:
         path = give_back_path(where)
         return {"exit_code": 0, "path": path, "message": f"{path} is the other tool's again"}
+    wait_for_update(where)
     day = None if as_of is None else as_of.isoformat()
     # A cutover waits for this. A rollback does not: the build then follows the pointer.
     with recorded_run("silver", where, {"as_of": day}) as run:
