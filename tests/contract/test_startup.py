@@ -39,6 +39,14 @@ def test_status_does_not_load_pandas() -> None:
 
 
 @pytest.mark.slow
+def test_what_reads_the_lake_for_serve_v1_does_not_load_http() -> None:
+    """It takes 7 MB in every such process, and a second of a start on a busy machine."""
+    done = run("-c", "import polygon_fundamentals.v1_view.shelving, sys; print(*sys.modules)")
+    assert {"requests", "tenacity"} & set(done.stdout.split()) == set()
+    assert "pandas" in done.stdout, done.stderr
+
+
+@pytest.mark.slow
 def test_a_command_starts_a_server_and_ends_it(tmp_path: Path) -> None:
     """The flow's end is in the database that the server wrote, and nothing is left over."""
     logs = tmp_path / "logs"

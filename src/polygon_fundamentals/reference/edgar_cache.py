@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 import pyarrow as pa
@@ -28,8 +28,6 @@ from polygon_fundamentals.errors import ContentError, EdgarIdentityError, EdgarU
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.storage.checked import encoded
 from polygon_fundamentals.lake.storage.local import replace_file
-from polygon_fundamentals.reference.edgar import Edgar
-from polygon_fundamentals.reference.edgar_archives import Archives
 from polygon_fundamentals.reference.edgar_dates import Report, reports_in
 from polygon_fundamentals.reference.edgar_facts import (
     FACTS_SCHEMA,
@@ -38,6 +36,9 @@ from polygon_fundamentals.reference.edgar_facts import (
     read_facts,
     read_filings,
 )
+
+if TYPE_CHECKING:  # who only reads the cache does without HTTP, 7 MB in every process
+    from polygon_fundamentals.reference.edgar import Edgar
 
 # From so many companies on both zips, 3 GB, are there sooner than two answers for each at eight a
 # second. A company that was asked before needs one.
@@ -239,6 +240,8 @@ def _source(cache: EdgarCache, edgar: Edgar, ciks: Sequence[str], day: date) -> 
     if wanted < 2 * ARCHIVES_FROM:
         yield edgar
         return
+    from polygon_fundamentals.reference.edgar_archives import Archives
+
     cache.folder.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="zips-", dir=cache.folder))
     try:

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
@@ -27,7 +28,6 @@ import pyarrow.parquet as pq
 from polygon_fundamentals.datasets.keys import SAME_PERIOD_DAYS
 from polygon_fundamentals.datasets.schemas import DAY, MOMENT, TEXT
 from polygon_fundamentals.errors import ApiError, DamagedFileError
-from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.lake.storage.checked import encoded
@@ -36,6 +36,9 @@ from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.reference.edgar_dates import EdgarDates, ReportsOf, first_filings
 from polygon_fundamentals.reference.filing_alignment import align
 from polygon_fundamentals.statements import FILINGS_PATH, Generation, Statement, Timeframe
+
+if TYPE_CHECKING:  # who only reads the dates does without HTTP
+    from polygon_fundamentals.http.client import Client
 
 QUARTERLY_FORMS = ("10-Q", "10-QT", "10-QSB")
 ANNUAL_FORMS = ("10-K", "10-KT", "10-K405", "10-KSB")
