@@ -16,8 +16,9 @@ from polygon_fundamentals.settings import have_arrow_give_memory_back
 IDLE_SECONDS = 20.0
 # A reader who pages through the market asks again within this time.
 ASKED_SECONDS = 1.0
-# Each job leaves some MB in pieces too small to be given back; a new process takes a second.
-JOBS_A_PROCESS = 5
+# What jobs leave in pieces too small to be given back ends with their process; a new one takes a
+# second. From the first job to the fiftieth its memory stays within some MB.
+JOBS_A_PROCESS = 50
 # The server, which answers from memory, comes first.
 NICENESS = 5
 # Not forked from a process that has imported everything, which would hold 130 MB while idle.
@@ -104,30 +105,31 @@ class Worker:
                 self._end()
 
     def _end(self) -> None:
-        """End the process, which has nothing to do; the lock is held.
-
-        It is not waited for: the callback of its last future may still wait for the lock.
-        """
-        if self._pool is not None:
-            self._pool.shutdown(wait=False)
-        self._pool, self._jobs = None, 0
+        """End the process, which has nothing to do; the lock is held."""
+        pool, self._pool, self._jobs = self._pool, None, 0
+        if pool is not None:
+            _kill(pool)
 
     def stop(self) -> None:
-        """End the process: at once where it has nothing to do, else whatever it does."""
+        """End the process, whatever it does."""
         with self._lock:
             self._is_stopped = True
             pool, self._pool = self._pool, None
-            is_idle = not self._under_way
-        if pool is None:
-            return
-        if is_idle:
-            pool.shutdown()
-            return
-        processes = list((pool._processes or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            process.kill()
-            process.join()  # it may be writing
+        if pool is not None:
+            _kill(pool)  # not under the lock, as in `submit`
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    """End a pool's process, and wait until its memory is free.
+
+    One that ended by itself would hold it while the next one starts. The pool's thread is not
+    waited for: the callback of its last future may still wait for the worker's lock.
+    """
+    processes = list((pool._processes or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.kill()
+        process.join()  # it may be writing
 
 
 def _error_of(future: Future[Any]) -> BaseException | None:
