@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from polygon_fundamentals.lake.listing import Stamp
 from polygon_fundamentals.v1_view import jobs
 from polygon_fundamentals.v1_view.jobs import Company
-from polygon_fundamentals.v1_view.lake_files import Place, archived_tickers
+from polygon_fundamentals.v1_view.lake_files import Packed, Place, archived_tickers
 from polygon_fundamentals.v1_view.worker import Worker
 
 # Tickers whose CIKs are looked up together.
@@ -32,7 +31,7 @@ class LookUp:
         """Have a ticker whose files changed looked up again."""
         self._ciks.pop(ticker, None)
 
-    def companies(self, files: Mapping[str, Mapping[Place, Stamp]]) -> Mapping[str, Company]:
+    def companies(self, files: Mapping[str, Mapping[Place, Packed]]) -> Mapping[str, Company]:
         """Return ticker → all tickers of its company; `files` are all that the lake has.
 
         The same object where nothing changed.

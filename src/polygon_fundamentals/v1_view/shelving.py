@@ -16,7 +16,7 @@ from polygon_fundamentals.errors import DamagedFileError, LakeError
 from polygon_fundamentals.lake.archived_rows import read_archived
 from polygon_fundamentals.lake.file_names import bucket_of
 from polygon_fundamentals.lake.index import TickerIndex, written
-from polygon_fundamentals.lake.listing import ATTEMPTS, Stamp, by_bucket, states
+from polygon_fundamentals.lake.listing import ATTEMPTS, by_bucket, states
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.processes import give_free_memory_back
 from polygon_fundamentals.lake.storage.local import replace_file
@@ -28,9 +28,11 @@ from polygon_fundamentals.v1_view.export import v1_shaped
 from polygon_fundamentals.v1_view.filings import Parts, v1_filings
 from polygon_fundamentals.v1_view.lake_files import (
     REVISIONS,
+    Packed,
     Place,
     datasets,
     digest,
+    packed,
     shared_state,
     stamps_of,
 )
@@ -204,7 +206,7 @@ def _continuing(
 
 
 def ciks_of_tickers(
-    root: str, files: Mapping[str, Mapping[Place, Stamp]]
+    root: str, files: Mapping[str, Mapping[Place, Packed]]
 ) -> dict[str, tuple[str, ...]]:
     """Return ticker → the CIKs in its rows; `files` are those of each ticker as just listed.
 
@@ -225,7 +227,7 @@ def ciks_of_tickers(
             if not mine:
                 continue
             index = written(dataset, ticker)
-            if index.is_older or {p: f[:2] for p, f in index.files.items()} != mine:
+            if index.is_older or {p: packed(f[:2]) for p, f in index.files.items()} != mine:
                 unread.append(ticker)
                 continue
             ciks[ticker] |= _ciks_of_index(index)
