@@ -38,6 +38,8 @@ ENV QUANTLAKE_ROOT=/data/lake
 ENV PYTHONUNBUFFERED=1
 WORKDIR /app
 USER 10001:10001
+# The group may write what a container wrote, whatever the runtime's umask.
+ENTRYPOINT ["/bin/sh", "-c", "umask 002 && exec \"$@\"", "sh"]
 CMD ["polygon-fundamentals", "--help"]
 
 # Readers must name a key: SERVE_V1_KEYS_FILE or POLYGON_API_KEY.

@@ -17,14 +17,20 @@ from flows.signature import takes
 from polygon_fundamentals import ledger
 from polygon_fundamentals.errors import ApiError
 from polygon_fundamentals.http.client import Client
-from polygon_fundamentals.lake import Lake, catalogue, their_form
+from polygon_fundamentals.lake import Lake, catalogue
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.reference.tickers import tickers_of_cik
 from polygon_fundamentals.reference.tickers import universe as whole_universe
 from polygon_fundamentals.reports import LoadReport
-from polygon_fundamentals.settings import Settings, lake_root, load_edgar_settings, load_settings
+from polygon_fundamentals.settings import (
+    Settings,
+    existing_lake_root,
+    lake_root,
+    load_edgar_settings,
+    load_settings,
+)
 from polygon_fundamentals.statements import Generation, Statement
-from tasks.context import RunSpec, close, context
+from tasks.context import RunSpec, close, context, find_key
 from tasks.states import answer_of
 
 # Below this many units the writer processes cost more to start than they save.
@@ -56,7 +62,8 @@ def historical_load(given: HistoricalLoadParameters) -> Report:
     if given.witness:
         load_edgar_settings()
     if given.adopt:
-        their_form.use_our_form(Lake(lake_root(given.lake)))
+        find_key()  # without one nothing is loaded, and v1's files keep their form
+    lake_of(given)
     generations = generations_of(given.generation)
     return run_load("historical-load", given.recorded, given, generations)
 
@@ -89,6 +96,16 @@ def with_original_dates(
     }
 
 
+def lake_of(given: HistoricalLoadParameters) -> Lake:
+    """Return the lake to load, which is made only where tickers or a universe are given.
+
+    Raises:
+        UsageError: neither is given, and there is no lake.
+    """
+    root = lake_root if given.names or given.universe else existing_lake_root
+    return Lake(root(given.lake))
+
+
 def generations_of(choice: str) -> list[Generation]:
     """Return the generations that a choice names; v1 first, so that v2 can use its CIKs."""
     return list(Generation) if choice == "both" else [Generation(choice)]
@@ -108,7 +125,14 @@ def run_load(
     where = Lake(lake_root(given.lake))
     settings = load_settings(given.base_url)
     parameters = {**recorded, "base_url": settings.base_url}
-    with recorded_run(flow_name, where, parameters, writes=generations, resume=given.resume) as run:
+    with recorded_run(
+        flow_name,
+        where,
+        parameters,
+        writes=generations,
+        resume=given.resume,
+        adopt=given.adopt,
+    ) as run:
         run.report["requests_per_minute"] = settings.requests_per_minute
         loaded = _loaded(run, settings, given, generations)
         code = max(report.exit_code for report in loaded.values())

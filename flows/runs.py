@@ -26,6 +26,7 @@ from polygon_fundamentals.lake.archived_rows import refuse_archived
 from polygon_fundamentals.lake.layout import check_layout
 from polygon_fundamentals.lake.older_rows import mend_older_rows
 from polygon_fundamentals.lake.recovery import recover
+from polygon_fundamentals.lake.their_form import use_our_form
 from polygon_fundamentals.ledger.queries import DAILY
 from polygon_fundamentals.locks import shared
 from polygon_fundamentals.reports import LoadReport
@@ -186,13 +187,15 @@ def recorded_run(
     *,
     writes: Sequence[Generation] = (),
     resume: bool = False,
+    adopt: bool = False,
 ) -> Iterator[ledger.Run]:
     """Yield a run that may use the lake, with an entry in the ledger while the body runs.
 
     All flows begin with this, in this order: a switch of the lake waits for the run (and the run
-    for it); a lake that lacks a folder is not used; an archived v1 is not written; a commit that
-    was killed is repaired; foreign files leave v2's folder before an upsert could take their rows
-    for v2's; runs that died are closed, and only then can one be found that this run continues.
+    for it); a lake that lacks a folder is not used; an archived v1 is not written; with `adopt`,
+    v1's files get our form from now on; a commit that was killed is repaired; foreign files leave
+    v2's folder before an upsert could take their rows for v2's; runs that died are closed, and only
+    then can one be found that this run continues.
 
     Raises:
         LakeLockedError: a cutover or rollback is under way.
@@ -204,6 +207,8 @@ def recorded_run(
         check_layout(lake)
         if Generation.V1 in writes:
             refuse_archived(lake)
+        if adopt:
+            use_our_form(lake)
         recover(lake)
         repaired = []
         if writes and (older := mend_older_rows(lake)):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from prefect import flow, runtime
 
-from flows.historical_load import generations_of, names_of
+from flows.historical_load import generations_of, lake_of, names_of
 from flows.parameters.loads import ShardedLoadParameters
 from flows.runs import Report, flow_run_id, sentence
 from flows.runtime.artifacts import publish_load
@@ -24,7 +24,7 @@ from polygon_fundamentals.lake.archived_rows import refuse_archived
 from polygon_fundamentals.lake.storage.local import replace_file
 from polygon_fundamentals.ledger import RunEntry
 from polygon_fundamentals.reports import LoadReport, UnitFailure
-from polygon_fundamentals.settings import lake_root, server_configured
+from polygon_fundamentals.settings import server_configured
 from polygon_fundamentals.statements import Generation
 from tasks.context import RunSpec, close, context
 
@@ -46,7 +46,7 @@ def sharded_load(given: ShardedLoadParameters) -> Report:
             "a sharded load needs a Prefect server and its workers: set PREFECT_API_URL, or "
             "leave out --shards"
         )
-    where, names = Lake(lake_root(given.lake)), given.names
+    where, names = lake_of(given), given.names
     where.prepare()
     if given.generation != "v2":
         refuse_archived(where)

@@ -73,6 +73,7 @@ class FundamentalsParameters(Parameters):
     universe: ClassVar[None] = None
     witness: ClassVar[None] = None
     resume: ClassVar[bool] = False
+    adopt: ClassVar[bool] = False
     original_dates: ClassVar[bool] = False
     ratios: ClassVar[bool] = False
 

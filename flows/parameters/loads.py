@@ -102,6 +102,8 @@ class HistoricalLoadParameters(Parameters, Named):
             raise UsageError(f"--from {self.from_date} comes after --to {self.to_date}")
         if self.names and self.universe is not None:
             raise UsageError("give --universe, or name tickers; not both")
+        if self.adopt and self.generation == "v2":
+            raise UsageError("--adopt is for v1's files: give --generation v1 or both")
         if self.original_dates and self.generation == "v1":
             raise UsageError("--original-dates is for v2's periods: give --generation v2 or both")
         if self.ratios and self.generation == "v1":

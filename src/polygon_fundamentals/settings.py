@@ -213,7 +213,8 @@ def lake_root(argument: str | Path | None = None) -> Path:
     Raises:
         UsageError: it is the address of an object store.
     """
-    text = str(argument or os.environ.get("QUANTLAKE_ROOT") or "data")
+    # A file of settings with Windows' line ends leaves a carriage return behind the name.
+    text = str(argument or os.environ.get("QUANTLAKE_ROOT", "").strip() or "data")
     if re.match(r"[a-z0-9]+:/", text):
         raise UsageError(
             f"{text} is an address, not a folder: the lake needs a local or mounted file "
@@ -229,7 +230,7 @@ def is_default_lake(root: Path) -> bool | None:
     """
     if root.resolve() == lake_root().resolve():
         return True
-    return False if os.environ.get("QUANTLAKE_ROOT") else None
+    return False if os.environ.get("QUANTLAKE_ROOT", "").strip() else None
 
 
 def existing_lake_root(argument: str | Path | None = None) -> Path:

@@ -63,6 +63,7 @@ class Stage:
     user: str = "0:0"
     environment: Mapping[str, str] = field(default_factory=dict)
     labels: str = ""
+    entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     healthcheck: tuple[str, ...] = ()
 
@@ -71,7 +72,7 @@ class Stage:
         kept = {k: v for k, v in os.environ.items() if k.startswith("PIP_") or "_proxy" in k}
         home = "/home/fundamentals" if self.user != "0:0" else "/root"
         environment = {**kept, "HOME": home, "TMPDIR": "/tmp", **self.environment, **more}
-        change = f"cd {self.workdir} && exec {shlex.join(words)}"
+        change = f"cd {self.workdir} && exec {shlex.join((*self.entrypoint, *words))}"
         return subprocess.Popen(
             ["chroot", f"--userspec={self.user}", str(self.root), "/bin/sh", "-c", change],
             env=environment,
@@ -139,6 +140,8 @@ class Builder:
             return replace(stage, labels=rest)
         if word == "HEALTHCHECK":
             return replace(stage, healthcheck=tuple(orjson.loads(rest.partition(" CMD ")[2])))
+        if word == "ENTRYPOINT":
+            return replace(stage, entrypoint=tuple(orjson.loads(rest)))
         if word == "CMD":
             return replace(stage, command=tuple(orjson.loads(rest)))
         assert word == "EXPOSE", f"the builder does not know {word}"

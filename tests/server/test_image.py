@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -40,6 +41,14 @@ def test_the_files_that_flows_read_go_in() -> None:
         inside = path.relative_to(ROOT)
         assert path.is_file()
         assert any(inside.is_relative_to(name) for name in CONTEXT), path
+
+
+def test_the_group_may_write_what_a_container_wrote() -> None:
+    (entrypoint,) = (r for word, r in instructions(DOCKERFILE.read_text()) if word == "ENTRYPOINT")
+    script = 'umask; echo "$@"; exit 3'
+    words = [*json.loads(entrypoint), "sh", "-c", script, "sh", "a  b", "$c"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, umask=0o077)
+    assert (done.returncode, done.stdout) == (3, "0002\na  b $c\n")
 
 
 def with_steps(script: str) -> PrefectFile:

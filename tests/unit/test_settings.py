@@ -10,6 +10,7 @@ from polygon_fundamentals.errors import LakeError, UsageError, as_fundamentals_e
 from polygon_fundamentals.settings import (
     TEMPORARY_SERVER,
     api_key,
+    is_default_lake,
     lake_root,
     load_settings,
     server_configured,
@@ -109,6 +110,12 @@ def test_where_the_lake_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.setenv("QUANTLAKE_ROOT", "/somewhere")
     assert lake_root() == Path("/somewhere")
     assert lake_root("here") == tmp_path / "here"
+    monkeypatch.setenv("QUANTLAKE_ROOT", "/somewhere \r")
+    assert lake_root() == Path("/somewhere")
+    assert is_default_lake(Path("/somewhere"))
+    monkeypatch.setenv("QUANTLAKE_ROOT", " ")
+    assert lake_root() == tmp_path / "data"
+    assert is_default_lake(Path("/somewhere")) is None
     with pytest.raises(UsageError, match="object stores"):
         lake_root("s3://bucket/lake")
 

@@ -50,6 +50,7 @@ CASES = [
         "there is no lake at /none; give its folder with --lake, or make one",
     ),
     (["historical-load", "--tickers", "A", "--universe", "all"], "not both"),
+    (["historical-load", "--generation", "v2", "--adopt"], "--adopt is for v1's files"),
     (["historical-load", "--tickers", "A", "--from", "2024-13-01"], "write it as YYYY-MM-DD"),
     (
         ["historical-load", "--tickers", "A", "--from", "2024-02-01", "--to", "2024-01-01"],
