@@ -59,31 +59,32 @@ def is_partial(
 
 def lost_periods(withdrawn: Collection[str], answered: Collection[str]) -> set[tuple[str, str]]:
     """Return timeframe and end of the periods that an answer has under no label and no end."""
-    left = set(withdrawn) - moved(withdrawn, answered)
+    left = set(withdrawn) - moved(withdrawn, answered).keys()
     return set(map(_timeframe_and_end, left)) - set(map(_timeframe_and_end, answered))
 
 
-def moved(keys: Collection[str], answered: Iterable[str]) -> set[str]:
+def moved(keys: Collection[str], answered: Collection[str]) -> dict[str, str]:
     """Return the keys whose period an answer has under another end only, some days away.
 
-    The vendor sets the ends of 52-week years right.
+    Each leads to the answer's key of that period. The vendor sets the ends of 52-week years right.
     """
     if not keys:
-        return set()
-    ends: dict[str, set[str]] = {}
-    for period in map(period_of, answered):
-        of, _, end = period.rpartition("|")
-        ends.setdefault(of, set()).add(end)
-    moved_keys = set[str]()
+        return {}
+    ends: dict[str, dict[str, str]] = {}
+    for other in answered:
+        of, _, end = period_of(other).rpartition("|")
+        ends.setdefault(of, {})[end] = other
+    moved_keys: dict[str, str] = {}
     for key in keys:
         of, _, end = period_of(key).rpartition("|")
-        others = ends.get(of, set())
+        others = ends.get(of, {})
         # Snapshots of a day are a period each.
         if end and end not in others and not of.endswith("|day"):
             day = date.fromisoformat(end)
-            apart = (abs((date.fromisoformat(other) - day).days) for other in others if other)
-            if min(apart, default=SAME_PERIOD_DAYS + 1) <= SAME_PERIOD_DAYS:
-                moved_keys.add(key)
+            apart = {o: abs((date.fromisoformat(o) - day).days) for o in others if o}
+            nearest = min(apart, key=apart.__getitem__, default="")
+            if nearest and apart[nearest] <= SAME_PERIOD_DAYS:
+                moved_keys[key] = others[nearest]
     return moved_keys
 
 

@@ -120,8 +120,8 @@ def _without_losses(
 
     A partial answer withdraws no period, and puts no earlier filing in the place of a later one: an
     index of some weeks ago lacks the newest reports, and has what they restated as it was before.
-    A load of the history withdraws no period in any case, but one that the answer has under another
-    end.
+    The same period under another label or end is no exception. A load of the history withdraws no
+    period in any case, but one that the answer has under another end.
     """
     winners, withdrawn = difference.winners, difference.withdrawn
     lacking = _withdrawn(ticker, incoming, Scope.COMPANIES, winners, known)
@@ -135,17 +135,23 @@ def _without_losses(
     # Of two runs at once, the later one's rows are no loss of this one.
     changed_since = set(observed_later(dataset, ticker, known, incoming, difference.changed))
     stored = {key: key for key in difference.changed if key not in changed_since}
-    # The same period under another label.
+    # The same period under another label, or under another end.
     latest = {period_of(k): k for k in sorted(sure, key=lambda k: known.rows[k][0])}
     stored |= {k: latest[period_of(k)] for k in difference.new if period_of(k) in latest}
+    under_other_end = moved(difference.new, latest.values())
+    stored |= under_other_end
     outdated = set(_filed_later(dataset, ticker, known, incoming, winners, stored))
+    replaced = {period_of(s) for k, s in under_other_end.items() if k not in outdated}
     withheld = {stored[key] for key in outdated} | set(sure if lacks_some else ())
+    withheld = {key for key in withheld if period_of(key) not in replaced}
     new, changed = (
         {key: i for key, i in rows.items() if key not in outdated}
         for rows in (difference.new, difference.changed)
     )
-    staying = withheld | moved(withdrawn, winners)
-    left = [] if lacks_some else [key for key in withdrawn if key not in staying]
+    staying = withheld | moved(withdrawn, winners).keys()
+    left = [
+        key for key in withdrawn if period_of(key) in replaced or not (lacks_some or key in staying)
+    ]
     return _Difference(winners, new, changed, left), len(withheld)
 
 
@@ -186,7 +192,8 @@ def _filed_later(
 ) -> list[str]:
     """Return the keys of `stored` whose row in the lake has a later filing than the answer's.
 
-    `stored` maps keys of the answer to the lake's keys of the same periods.
+    `stored` maps keys of the answer to the lake's keys of the same periods. Of one filing under two
+    ends nothing says which is right; it counts as the lake's.
     """
     places: dict[int, list[str]] = {}
     for key, stored_key in stored.items():
@@ -202,7 +209,9 @@ def _filed_later(
         filings = filing_order(file.table, dataset.generation).tolist()
         for key in keys:
             row = file.current_rows.get(stored[key])
-            if row is not None and filings[row] > arriving[winners[key]]:
+            answered = arriving[winners[key]]
+            same_end = period_of(key) == period_of(stored[key])
+            if row is not None and (filings[row], not same_end) > (answered, False):
                 outdated.append(key)
     return outdated
 

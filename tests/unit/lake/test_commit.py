@@ -203,7 +203,28 @@ def test_period_ends_that_were_set_right_stand_once(
     # Those of a date window say nothing of other ends, and neither do daily ratios of one another.
     counts = put(dataset, [QUARTERS[0] | {"period_end": "2024-03-30"}], Scope.PERIODS, 10)
     assert (counts.rows_new, counts.rows_withdrawn) == (1, 0)
-    assert partial.moved(["1|day|2026-03-30||"], ["1|day|2026-03-31||"]) == set()
+    assert partial.moved(["1|day|2026-03-30||"], ["1|day|2026-03-31||"]) == {}
+
+
+@pytest.mark.parametrize("scope", [Scope.HISTORY, Scope.COMPANIES])
+@pytest.mark.parametrize("filed", ["2024-05-02", "2025-02-01", "2025-04-01"])
+def test_a_partial_answer_has_a_corrected_period_once(
+    lake: Lake, dataset: Dataset, scope: Scope, filed: str
+) -> None:
+    """The end of a period was set right, and the answer of an older index has the former end."""
+    set_right = QUARTERS[-2] | {"filing_date": "2025-02-01", "total_assets": 24.5}
+    put(dataset, [*QUARTERS[:-2], set_right, QUARTERS[-1]])
+    before = assets(lake)
+    former = QUARTERS[-2] | {"period_end": "2024-03-30", "filing_date": filed}
+    counts = put(dataset, [*QUARTERS[:-2], former], scope, 5)
+    newest = 1 if scope is Scope.COMPANIES else 0  # of which a load of the history says nothing
+    if filed > "2025-02-01":  # a filing that the lake does not have yet
+        del before["2024-03-31", 2024]
+        assert assets(lake) == before | {("2024-03-30", 2024): 24.0}
+        assert (counts.rows_new, counts.rows_withdrawn, counts.rows_withheld) == (1, 1, newest)
+    else:
+        assert assets(lake) == before
+        assert (counts.rows_new, counts.rows_withheld) == (0, 1 + newest)
 
 
 @pytest.mark.parametrize(
