@@ -17,7 +17,7 @@ def keys_in(path: Path) -> list[str]:
         UsageError: the file cannot be read, or has no key. The text never holds one.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"SERVE_V1_KEYS_FILE: {path} cannot be read ({type(error).__name__}); name a text "

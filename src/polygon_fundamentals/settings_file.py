@@ -41,7 +41,7 @@ def read_yaml(path: Path, model: type[Model]) -> Model:
 
 def _read(path: Path, model: type[Model], form: str, parse: Callable[[str], Any]) -> Model:
     try:
-        content = parse(path.read_text(encoding="utf-8"))
+        content = parse(path.read_text(encoding="utf-8-sig"))  # editors of Windows begin with a mark
     except OSError as error:
         reason = f"cannot be read ({error.strerror}); put the file back, then run again"
         raise UsageError(f"{path}: {reason}") from error

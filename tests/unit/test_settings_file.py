@@ -37,6 +37,8 @@ def test_what_a_file_says_and_what_it_leaves_out(tmp_path: Path) -> None:
     assert read_toml(file, Settings).days == 3
     file.write_text("names: [a]\n")
     assert read_yaml(file, Settings).names == ("a",)
+    file.write_text("days = 4\n", encoding="utf-8-sig")  # as an editor of Windows saves it
+    assert read_toml(file, Settings).days == 4
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ Role = Literal["migration_lead", "rollback_authority"]
 class Person(BaseModel):
     """Somebody with a part in the migration."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
     name: str = ""
     email: str = ""

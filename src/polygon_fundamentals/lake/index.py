@@ -228,7 +228,7 @@ def load(
     of_before = index.is_older or (keeps_form and not index.as_read)
     for partition, known in index.files.items():
         stamp = stamp_of(dataset.file_name(partition, ticker))
-        if stamp is None and not (of_before or keeps_form or partition in stale):
+        if stamp is None and not (index.is_older or partition in stale):
             index.gone.add(partition)
         elif of_before or stamp != known[:2]:
             stale.add(partition)

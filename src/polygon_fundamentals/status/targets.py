@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.settings_file import read_toml
@@ -18,7 +18,7 @@ class Target(BaseModel):
 
     title: str
     unit: str
-    target: float
+    target: float = Field(gt=0)
     acceptable: float
     higher_is_better: bool = False
 

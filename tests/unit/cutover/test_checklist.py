@@ -353,6 +353,7 @@ def test_only_those_whom_the_contacts_name_may_sign(lake: Lake) -> None:
     with pytest.raises(UsageError, match="not an item to sign off"):
         sign(lake, PEOPLE, "lunch", "Ada")
     assert "still to sign: rollback_authority" in sign(lake, PEOPLE, "training", "ada@example.com")
+    assert Person(name="Ada ").is_called(" ada")
 
 
 def test_settings_that_nobody_knows_are_refused(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from polygon_fundamentals.cutover.verify import verify
 from polygon_fundamentals.datasets.keys import content_hashes
+from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import Lake, cache, index, revisions
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.lake.read import read_dataset
@@ -248,3 +250,24 @@ def test_the_day_of_observation_is_that_of_each_row(theirs: Lake) -> None:
     commit(theirs.dataset(Generation.V1, INCOME), incoming)
     days = [rows_of(theirs, month)[0]["downloaded_at"].date() for month in (202308, 202311)]
     assert days == [at.date(), (at - timedelta(days=1)).date()]
+
+
+def test_a_file_that_vanished_is_missed_by_the_next_load(theirs: Lake) -> None:
+    load(theirs, ORIGINAL)
+    file_of(theirs, 202305).unlink()
+    with pytest.raises(DamagedFileError, match=r"month=05/ticker=XYZ\.parquet is not there, and"):
+        load(theirs, AMENDMENT)
+    assert [problem.file.split("/", 2)[-1] for problem in verify(theirs).problems] == [
+        "income_statements/year=2023/month=05/ticker=XYZ.parquet"
+    ]
+
+
+def test_a_file_whose_rows_the_tool_moved_to_another_month_is_not_missed(theirs: Lake) -> None:
+    load(theirs, ORIGINAL)
+    [moved] = rows_of(theirs, 202305)
+    file_of(theirs, 202305).unlink()
+    later = {**moved, "filing_date": "2023-06-10"}
+    quantmini.append(theirs.bronze / "fundamentals", [later], datetime(2023, 6, 11))  # noqa: DTZ001
+    assert changes(load(theirs, AMENDMENT)) == (0, 1, 0)
+    assert revenues(rows_of(theirs, 202306)) == [100.0]
+    assert hashes_agree(theirs)

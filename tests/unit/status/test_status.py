@@ -239,6 +239,9 @@ def test_targets_of_a_file(tmp_path: Path) -> None:
         UsageError, match=r"targets\.lag\.title: Field required; .*; correct the file"
     ):
         load_targets(path)
+    path.write_text('[targets.requests]\ntitle="x"\nunit=""\ntarget=0\nacceptable=1\n')
+    with pytest.raises(UsageError, match=r"targets\.requests\.target: .* greater than 0"):
+        load_targets(path)
 
 
 def test_the_page_shows_data_as_data(lake: Lake) -> None:

@@ -67,7 +67,8 @@ def test_a_key_in_the_query_is_taken_and_never_logged(pair: Pair) -> None:
 
 def test_the_keys_of_a_file_are_taken(pair: Pair, tmp_path: Path) -> None:
     keys = tmp_path / "keys.txt"
-    keys.write_text("# of the research team\nfirst-key\n\nsecond-key\n")
+    # With the mark that editors of Windows begin a file with.
+    keys.write_text("first-key\n\n# of the research team\nsecond-key\n", encoding="utf-8-sig")
     with serving_v1(pair.lake.root, SERVE_V1_KEYS_FILE=str(keys), POLYGON_API_KEY="") as server:
         for key, status in (("first-key", 200), ("second-key", 200), (KEY, 401)):
             said = {"Authorization": f"Bearer {key}"}
