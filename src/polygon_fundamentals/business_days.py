@@ -7,8 +7,10 @@ before, on a Sunday on the Monday after. The SEC takes filings on business days 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from datetime import UTC, date, datetime, time, timedelta
+from email.utils import parsedate_to_datetime
 from functools import cache
 from zoneinfo import ZoneInfo
 
@@ -28,6 +30,8 @@ _MOVING = (
     (11, _THURSDAY, 4),
 )
 _JUNETEENTH_SINCE = 2021
+_SINCE_1970 = re.compile(r"[1-9]\d{9}(?:\d{3}){0,3}(?:\.\d*)?")
+_OF_HTTP = re.compile(r"[A-Z][a-z]{2}, ")
 
 
 def today_in_new_york(now: datetime | None = None) -> date:
@@ -60,16 +64,25 @@ def day_of_text(text: str) -> date:
 def as_moment(said: str | datetime) -> datetime:
     """Return a timestamp from text or from a naive datetime.
 
-    Without a zone it is in UTC. A day without a time, which pandas writes with a midnight behind
-    it, is a day in New York, since history counts those: in UTC it would count as the day before.
+    A text is in ISO form, a date as HTTP writes it, or seconds to nanoseconds since 1970, of which
+    all days from 2001 on have 10, 13, 16 or 19 digits. Without a zone it is in UTC. A day without
+    a time, which pandas writes with a midnight behind it, is a day in New York, since history
+    counts those: in UTC it would count as the day before.
 
     Raises:
         ValueError: the text gives no moment.
     """
-    moment = datetime.fromisoformat(said.strip()) if isinstance(said, str) else said
+    moment = _read(said.strip()) if isinstance(said, str) else said
     if moment.tzinfo:
         return moment
     return start_of(moment.date()) if moment.time() == time() else moment.replace(tzinfo=UTC)
+
+
+def _read(text: str) -> datetime:
+    if _SINCE_1970.fullmatch(text):
+        digits = len(text.partition(".")[0])
+        return datetime.fromtimestamp(float(text) / 10 ** (digits - 10), UTC)
+    return parsedate_to_datetime(text) if _OF_HTTP.match(text) else datetime.fromisoformat(text)
 
 
 def _weekday_of_month(year: int, month: int, weekday: int, which: int) -> date:

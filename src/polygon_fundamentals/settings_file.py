@@ -41,7 +41,8 @@ def read_yaml(path: Path, model: type[Model]) -> Model:
 
 def _read(path: Path, model: type[Model], form: str, parse: Callable[[str], Any]) -> Model:
     try:
-        content = parse(path.read_text(encoding="utf-8-sig"))  # editors of Windows begin with a mark
+        # Editors of Windows begin a file with a mark.
+        content = parse(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         reason = f"cannot be read ({error.strerror}); put the file back, then run again"
         raise UsageError(f"{path}: {reason}") from error

@@ -31,8 +31,8 @@ from polygon_fundamentals.statements import Generation, Timeframe
 
 _DAY = re.compile(r"(?<!\d)(20\d\d)-(\d\d)-(\d\d)(?!\d)")
 _UNKNOWN_MOMENT = (
-    "it says that it was recorded at {!r}, which is not a date or time in ISO form; correct it, or "
-    "give --as-recorded DAY"
+    "it says that it was recorded at {!r}, which is no date or time that can be read; write it in "
+    "ISO form, or give --as-recorded DAY"
 )
 # What `serve-v1` and `export --shape v1` say in `generation` of a record that v1 never sent.
 _OF_V2 = ("v2", "v2+v1")
@@ -268,8 +268,8 @@ def _day(said: Any) -> date | None:
 
 
 def _parsed(said: Any) -> datetime | None:
-    """Return the moment that a text gives, None where it gives none."""
+    """Return the moment that a text or a number gives, None where it gives none."""
     try:
-        return as_moment(said) if isinstance(said, str) else None
+        return as_moment(str(said))
     except ValueError:
         return None

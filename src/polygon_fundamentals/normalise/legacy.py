@@ -100,9 +100,9 @@ def _moment(row: JsonObject, touched: datetime) -> datetime:
     for name in MOMENTS_OF_TOOLS:
         said = row.get(name)
         # pandas' NaT equals nothing.
-        if isinstance(said, str | datetime) and said == said:
+        if said is not None and said == said:
             try:
-                said = as_moment(said)
+                said = as_moment(said if isinstance(said, datetime) else str(said))
             except ValueError:
                 continue
             # A file cannot hold what was downloaded after it was written.

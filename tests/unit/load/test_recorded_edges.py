@@ -21,7 +21,7 @@ from polygon_fundamentals.load.recorded import ImportReport, files_of, import_v1
 from polygon_fundamentals.load.recorded_rows import published_on, recorded_at, recorded_rows
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_view.v1_records import stored
-from tests.lakes import fingerprint
+from tests.lakes import fingerprint, stored_rows
 from tests.recordings import run
 
 HEADER = (
@@ -193,7 +193,7 @@ def test_a_file_time_before_the_records_is_named_and_not_taken(lake: Lake, tmp_p
     assert of_2024 == [(120.0, date(2025, 2, 20)), (400.0, date(2025, 2, 20))]
 
 
-@pytest.mark.parametrize("own", ["31 May 2024", 1717185600, ["2024-05-31"]])
+@pytest.mark.parametrize("own", ["31 May 2024", 17171856, ["2024-05-31"]])
 def test_a_moment_that_cannot_be_read_is_named_and_not_guessed(
     lake: Lake, tmp_path: Path, own: Any
 ) -> None:
@@ -206,6 +206,20 @@ def test_a_moment_that_cannot_be_read_is_named_and_not_guessed(
     assert (report.records, assets(lake)) == (1, {"ZZZ": [2.0]})
     assert import_v1(lake, [path], start_of(date(2024, 5, 31))).problems == []
     assert sorted(assets(lake)["ZZZ"]) == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "own", [1717185600, 1717185600.25, "1717185600000", "Fri, 31 May 2024 20:00:00 GMT"]
+)
+def test_a_page_says_in_many_ways_when_it_was_fetched(
+    lake: Lake, tmp_path: Path, own: object
+) -> None:
+    """As `time.time()`, pandas' `to_json` and HTTP's `Date` have it."""
+    path = tmp_path / "page.json"
+    path.write_text(json.dumps({"fetched_at": own, "results": [record(1)]}))
+    assert import_v1(lake, [path]).problems == []
+    [row] = stored_rows(lake, Generation.V1, Statement.BALANCE_SHEETS)["ZZZ"]
+    assert row["observed_at"].replace(microsecond=0) == datetime(2024, 5, 31, 20, tzinfo=UTC)
 
 
 def test_tables_say_when_their_records_were_fetched(tmp_path: Path) -> None:
