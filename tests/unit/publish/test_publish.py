@@ -36,8 +36,10 @@ from tests.builders.publishing import (
     S3,
     BothBuilds,
     cut_after,
+    files_of,
     fingerprint,
     in_order,
+    names,
     opened,
     publish,
     read,
@@ -302,6 +304,23 @@ def test_a_table_that_is_gone_is_begun_anew_only_where_it_is_asked_for(
     anew = publish(builds, builds.v1, target, take_over=True)
     assert [t.version for t in anew.tables] == [0, 0]
     assert fingerprint(opened(target).to_pyarrow_table()) == fingerprint(rows_of(builds.v1, TABLE))
+
+
+@pytest.mark.slow
+def test_a_table_that_is_gone_from_its_bucket_is_not_begun_anew(
+    builds: BothBuilds, store: S3, tmp_path: Path
+) -> None:
+    """As where AWS_ENDPOINT_URL names another store that has such a bucket."""
+    target = Target.of(f"s3://{BUCKET}/{tmp_path.name}", store.options())
+    report = {"tables": [{"table": TABLE, "version": 41}]}
+    ran = {"parameters": {"to": target.url}, "outcome": "succeeded"}
+    entry(builds.lake, tmp_path.name, flow="publish", published=report, **ran)
+    refused = "published as version 41 and is not there, .* check the bucket's name and AWS_END"
+    with pytest.raises(PublishError, match=refused):
+        publish(builds, builds.v1, target)
+    with pytest.raises(FileNotFoundError):  # nothing was written
+        names(files_of(target, TABLE))
+    assert publish(builds, builds.v1, target, take_over=True).tables[0].committed
 
 
 def test_compaction_by_somebody_else_changes_no_row_and_is_no_reason(
