@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.lake.index import indexed_tickers, written
+from polygon_fundamentals.lake.lost_folders import how_to_load_anew
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.pointer import leads_to
 from polygon_fundamentals.statements import Generation, Statement
@@ -25,29 +26,32 @@ def check_layout(lake: Lake) -> None:
     if lake.pointer.exists() or lake.pointer.is_symlink():
         leads_to(lake)
         lake.refuse_lost_pointer()
-    words = missing(lake, *Generation) or _missing(lake, [lake.ratios])
-    if words:
+    if words := _missing(lake, [*_datasets(lake, *Generation), lake.ratios]):
         raise LakeError(words)
 
 
 def missing(lake: Lake, *generations: Generation) -> str:
-    """Return which folder of some generations is missing, and the remedy; empty: none is."""
-    return _missing(lake, [lake.dataset(g, s) for g in generations for s in Statement])
+    """Return which folders of some generations are missing, and the remedy; empty: none is."""
+    return _missing(lake, _datasets(lake, *generations))
+
+
+def _datasets(lake: Lake, *generations: Generation) -> list[Dataset]:
+    return [lake.dataset(g, s) for g in generations for s in Statement]
 
 
 def _missing(lake: Lake, datasets: Sequence[Dataset]) -> str:
-    for dataset in datasets:
-        if dataset.folder.is_dir() or not _is_indexed(dataset):
-            continue
+    gone = [d for d in datasets if not d.folder.is_dir() and _is_indexed(d)]
+    if any(d.generation is Generation.V1 for d in gone) and archived_since(lake) is not None:
         # Of an archived v1 the index stays, for the restore.
-        if dataset.generation is Generation.V1 and archived_since(lake) is not None:
-            continue
-        index = dataset.index_folder
-        return (
-            f"{dataset.folder} is not there, although {index} lists files in it: mount it, or put "
-            f"it back from a backup. To load it anew, remove the index first: `rm -r {index}`"
-        )
-    return ""
+        gone = [d for d in gone if d.generation is not Generation.V1]
+    if not gone:
+        return ""
+    folders = ", ".join(str(dataset.folder) for dataset in gone)
+    are, them = ("is", "it") if len(gone) == 1 else ("are", "them")
+    return (
+        f"{folders} {are} not there, although the index in {lake.ops / 'index'} lists files in "
+        f"{them}: mount {them}, or put {them} back from a backup. {how_to_load_anew(gone)}"
+    )
 
 
 def _is_indexed(dataset: Dataset) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake import probe
+from polygon_fundamentals.lake.lost_folders import how_to_load_anew
 from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER, Lake
 from polygon_fundamentals.lake.probe import NoExchangeError
 from polygon_fundamentals.lake.storage.local import flush_folder
@@ -50,11 +51,15 @@ def leads_to(lake: Lake) -> Generation | None:
     """
     generation = named(lake)
     if generation is not None and not lake.pointer.exists():
-        remedy = "mount it, or put it back from a backup"
         if generation is Generation.V1:
             remedy = "put it back (`polygon-fundamentals restore --execute` for an archived v1)"
-        elif holds_data(lake.bronze / V1_ARCHIVE):
-            remedy += "; meanwhile `polygon-fundamentals rollback --execute` leads readers to v1"
+        else:
+            remedy = "mount it, or put it back from a backup"
+            if holds_data(lake.bronze / V1_ARCHIVE):
+                rollback = "`polygon-fundamentals rollback --execute`"
+                remedy += f"; meanwhile {rollback} leads readers to v1"
+            v2 = [lake.dataset(Generation.V2, statement) for statement in Statement]
+            remedy += f". {how_to_load_anew(v2, str(lake.bronze / V2_FOLDER))}"
         raise LakeError(
             f"{lake.pointer} leads to {os.readlink(lake.pointer)}, which is not there; {remedy}"
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -61,8 +63,43 @@ def test_the_folder_of_either_generation_is_missed(
     if as_mount_point:
         folder.mkdir()
     for use in (load_of_v2, status_of):
-        with pytest.raises(LakeError, match=f"{folder}/balance_sheets is not there, although"):
+        with pytest.raises(LakeError, match=f"^{folder}/balance_sheets, .* are not there"):
             use(lake)
+
+
+@pytest.mark.parametrize("folder_is_there", [False, True])
+@pytest.mark.parametrize("v1_is_there", [False, True])
+def test_one_message_says_how_to_load_a_lost_v2_anew(
+    switched: Lake, folder_is_there: bool, v1_is_there: bool
+) -> None:
+    v2 = switched.bronze / "fundamentals_v2"
+    if not v1_is_there:
+        assert run(switched, "cleanup", checks=())["exit_code"] == 0
+    shutil.rmtree(v2)
+    if folder_is_there:
+        v2.mkdir()
+    with pytest.raises(LakeError) as error:
+        load_of_v2(switched)
+    *before, load = re.findall("`([^`]+)`", str(error.value).partition("If no backup")[2])[:-1]
+    assert load == "polygon-fundamentals historical-load --generation v2 --universe active"
+    assert len(before) == (1 if folder_is_there else 2)
+    for command in before:
+        subprocess.run(command, shell=True, check=True)
+    load_of_v2(switched)
+    assert sum(1 for s in Statement for _ in switched.dataset(Generation.V1, s).files()) == (
+        18 * v1_is_there
+    )
+
+
+def test_folders_that_are_lost_together_are_named_together(lake: Lake) -> None:
+    shutil.rmtree(fill(lake).bronze)
+    lake.bronze.mkdir()
+    with pytest.raises(LakeError) as error:
+        check_layout(lake)
+    words = str(error.value)
+    assert words.count("/bronze/") == words.count("/ops/index/") == 6
+    assert "--generation v1" in words
+    assert "--generation v2" in words
 
 
 def test_no_cleanup_while_v2_is_an_empty_mount_point(switched: Lake) -> None:
@@ -71,7 +108,7 @@ def test_no_cleanup_while_v2_is_an_empty_mount_point(switched: Lake) -> None:
     v2.rename(switched.root / "unmounted")
     v2.mkdir()
     before = files(switched)
-    with pytest.raises(LakeError, match=f"{v2}/balance_sheets is not there, although"):
+    with pytest.raises(LakeError, match=f"^{v2}/balance_sheets, .* are not there, although"):
         run(switched, "cleanup", checks=())
     assert (files(switched), list(v2.iterdir())) == (before, [])
     v2.rmdir()

@@ -217,7 +217,7 @@ def test_v2_is_not_mounted(switched: Lake, given: RollbackParameters, cut_off_be
     v2.rename(switched.root / "unmounted")
     report = body_of(rollback_flow.rollback)(given)
     assert (report["exit_code"], report["pointer"], ends(switched)) == (1, "v1", BACK)
-    assert f"is not finished: verify: {v2}/balance_sheets is not there, al" in report["message"]
+    assert f"is not finished: verify: {v2}/balance_sheets, {v2}/cash" in report["message"]
     assert not (switched.pointer / "prices").exists()
     (switched.root / "unmounted").rename(v2)
     report = body_of(rollback_flow.rollback)(given)
@@ -229,7 +229,7 @@ def test_what_is_refused_while_v2_is_not_mounted(switched: Lake, given: Rollback
     v2 = switched.bronze / "fundamentals_v2"
     v2.rename(switched.root / "unmounted")
     plan = body_of(rollback_flow.rollback)(given.model_copy(update={"execute": False}))
-    assert f"; readers can go back to it, but {v2}/balance_sheets is not there" in plan["message"]
+    assert f"; readers can go back to it, but {v2}/balance_sheets, {v2}/cash" in plan["message"]
     for execute in (False, True):
         words = given.model_copy(update={"delayed": True, "execute": execute})
         with pytest.raises(LakeError, match="leads to fundamentals_v2, which is not there"):
@@ -237,9 +237,9 @@ def test_what_is_refused_while_v2_is_not_mounted(switched: Lake, given: Rollback
     with pytest.raises(LakeError, match=r"mount it, .* meanwhile .*rollback --execute` leads read"):
         run(switched, "cutover", checks=())
     replace_link(switched.pointer, "fundamentals_v1_archive")
-    with pytest.raises(LakeError, match=f"{v2}/balance_sheets is not there, .* mount it"):
+    with pytest.raises(LakeError, match=f"{v2}/balance_sheets, .* are not there, .* mount them"):
         run(switched, "cutover", checks=())
-    with pytest.raises(LakeError, match=f"{v2}/balance_sheets is not there, .* mount it"):
+    with pytest.raises(LakeError, match=f"{v2}/balance_sheets, .* are not there, .* mount them"):
         check_layout(switched)
 
 
