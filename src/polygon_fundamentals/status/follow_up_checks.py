@@ -21,6 +21,8 @@ PARITY_DAYS = 32
 VERIFY_DAYS = 32
 # Who has not collected ratios for this long does so no more.
 RATIOS_DAYS = 32
+# The market closes on a business day at most once a week, and a run of that day brings nothing.
+RATIOS_STILL_DAYS = 3
 
 
 def check_silver(figures: Figures) -> Iterator[Row]:
@@ -95,6 +97,11 @@ def check_ratios(figures: Figures) -> Iterator[Row]:
     missed = business_days_between(day_of(ratios.ended or figures.at), day_of(figures.at))
     if missed > 1:
         yield Row(name, bad, f"{reason}: {missed} business days ago", "late", remedy)
+        return
+    brought = ratios.brought or figures.at
+    if business_days_between(day_of(brought), day_of(figures.at)) > RATIOS_STILL_DAYS:
+        reason += f", but nothing new since {_minute(brought)}"
+        yield Row(name, bad, reason, "late", "ask the vendor why its ratios stand still")
         return
     yield Row(name, True, reason, "late")
 

@@ -27,7 +27,8 @@ class FollowUp:
     after that gave nothing. `damage` is what `verify` named. `behind_since` is when a load first
     changed rows that the success did not see.
     `is_routine` says whether there were successes on more than one day: a single one may have been
-    a trial. `lost` names the build that readers are led to, where it is not there.
+    a trial. `lost` names the build that readers are led to, where it is not there. `brought` says
+    when the newest run ended that brought a row.
     """
 
     ended: datetime | None
@@ -36,6 +37,7 @@ class FollowUp:
     damage: str = ""
     behind_since: datetime | None = None
     is_routine: bool = False
+    brought: datetime | None = None
 
 
 def follow_silver(lake: Lake, entries: Sequence[RunEntry], at: datetime) -> FollowUp | None:
@@ -141,13 +143,15 @@ def follow_ratios(entries: Sequence[RunEntry], at: datetime) -> FollowUp | None:
     """Return what became of the daily ratios; None where nobody collects them.
 
     `ratios` loads them, and so do loads with `--ratios`. They are collected routinely where they
-    succeeded, or failed lately, on several days that lie close together.
+    succeeded, or failed lately, on several days that lie close together. Where all tickers are
+    collected, runs of named ones do not replace that.
     """
     runs = [
         (entry, failed)
         for entry in sorted(entries, key=lambda entry: entry.last_moment)
         if (failed := _ratios_failed(entry)) is not None
     ]
+    runs = [run for run in runs if not run[0].parameters.get("tickers")] or runs
     good = [entry for entry, failed in runs if not failed]
     # Who failed some time ago, and does not try any more, has given up.
     tried_lately = bool(runs) and at - runs[-1][0].last_moment <= TRIED_LATELY
@@ -163,7 +167,13 @@ def follow_ratios(entries: Sequence[RunEntry], at: datetime) -> FollowUp | None:
         ended=good[-1].last_moment if good else None,
         failed=runs[-1][1] if tried_lately else "",
         is_routine=len(days) >= RATIOS_ROUTINE_DAYS,
+        brought=max((entry.last_moment for entry in good if _brought_ratios(entry)), default=None),
     )
+
+
+def _brought_ratios(entry: RunEntry) -> bool:
+    report = entry.content["ratios"]
+    return bool(report.get("rows_new", 1) or report.get("rows_changed"))
 
 
 def _ratios_failed(entry: RunEntry) -> str | None:

@@ -330,6 +330,31 @@ def test_ratios_that_stopped_are_late_after_two_business_days(lake: Lake) -> Non
     assert "run `ratios`" in late.detail
 
 
+def test_loads_of_named_tickers_do_not_collect_the_ratios_of_the_others(lake: Lake) -> None:
+    nights = weekdays(FIRST, LAST)
+    collected(lake, *nights[:-3])
+    for night in nights[-3:]:
+        run(lake, "ratios", night.replace(hour=2), outcome="failed", message="403")
+        collected(lake, night, flow="historical-load", parameters={"tickers": ["NEW"]})
+    row = ratios_row(lake, 0.9)
+    assert row is not None
+    assert (row.ok, "403" in row.detail) == (False, True)
+
+
+def test_ratios_that_stand_still_are_not_ok_after_more_days_than_a_holiday(lake: Lake) -> None:
+    same: dict[str, Any] = {"ratios": {"failed": [], "rows_new": 0, "rows_unchanged": 6000}}
+    nights = weekdays(FIRST, LAST)
+    collected(lake, *nights[:-5])
+    said = []
+    for night in nights[-5:]:
+        collected(lake, night, **same)
+        said.append((row := ratios_row(lake, (night - LAST).days + 0.95)) and row.ok)
+    assert said == [True, True, True, True, False]
+    assert row is not None
+    assert "but nothing new since" in row.detail
+    assert "ask the vendor" in row.detail
+
+
 def test_ratios_of_daily_updates_count(lake: Lake) -> None:
     collected(lake, *weekdays(LAST - timedelta(days=3), LAST), flow="daily-update")
     lost = {"failed": [{"reason": "answered 503"}]}
