@@ -88,7 +88,7 @@ def finish_flow(body: Callable[[], Report]) -> State[Any]:
 
     The report's `exit_code` decides: 0 is Completed, anything else Failed with the
     report's `message` and whom to contact. An error with a remedy is a Failed state with that one
-    line, not a traceback.
+    line, not a traceback. A parity that has nothing to compare is Completed, but called Skipped.
     """
     try:
         report = body()
@@ -100,7 +100,8 @@ def finish_flow(body: Callable[[], Report]) -> State[Any]:
         # The webhook sends the state's message; the command line prints the report's.
         words = "; ".join(filter(None, (message, whom_to_tell())))
         return Failed(message=words, data=FlowFailed(message, report))
-    return Completed(message=message, data=report)
+    name = "Skipped" if report.get("nothing_to_compare") else "Completed"
+    return Completed(name=name, message=message, data=report)
 
 
 def report_of(state: State[Any]) -> Report | None:
@@ -149,6 +150,13 @@ def warn_of_others(lake: Lake) -> None:
         print(f"warning: {words}", file=sys.stderr, flush=True)
 
 
+def is_deployed() -> bool:
+    """Return whether the present run is one of a deployment, not one by hand."""
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    return run is not None and run.deployment_id is not None
+
+
 def wait_for_update(lake: Lake) -> None:
     """In a deployment's run, wait until no daily update of the lake is under way.
 
@@ -156,8 +164,7 @@ def wait_for_update(lake: Lake) -> None:
     silver begin; v1 then has filings that v2 has not. After `UPDATE_SECONDS` they begin
     nevertheless, which the run's log says. A run by hand does not wait.
     """
-    context = FlowRunContext.get()
-    if context is None or context.flow_run is None or context.flow_run.deployment_id is None:
+    if not is_deployed():
         return
     log, began = get_run_logger(), time.monotonic()
     told = False

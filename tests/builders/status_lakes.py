@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from polygon_fundamentals import silver
 from polygon_fundamentals.business_days import NEW_YORK, previous_business_day, today_in_new_york
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES
+from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES, Generation
 from sandbox import Sandbox
 from tests import cutover_world, filled
 from tests.builders.ledger import entry
@@ -169,6 +170,20 @@ def tried_once(lake: Lake) -> None:
     run_entry(lake, "refresh", day, parameters={**WHOLE, "generation": "v2"})
 
 
+def v2_alone(lake: Lake) -> None:
+    """Load v2 alone, where v1 never was; parity was tried by hand."""
+    cutover_world.fill(lake, quarters=recent_quarters())
+    shutil.rmtree(lake.pointer)
+    for statement in ALL_STATEMENTS:
+        shutil.rmtree(lake.dataset(Generation.V1, statement).index_folder)
+    for day in days_before_today(6):
+        daily_update(lake, day, generation="v2")
+    last = days_before_today(1)[0]
+    run_entry(lake, "refresh", last, parameters={**WHOLE, "generation": "v2"})
+    words = "UsageError: the lake has no records of v1 to compare"
+    run_entry(lake, "parity", last, outcome="failed", message=words, parameters={})
+
+
 LAKES: Mapping[str, Callable[[Lake], None]] = {
     "fresh": fresh,
     "twelve companies": twelve,
@@ -178,4 +193,5 @@ LAKES: Mapping[str, Callable[[Lake], None]] = {
     "after cleanup": cleaned_up,
     "every night": with_every_night,
     "tried once": tried_once,
+    "v2 alone": v2_alone,
 }

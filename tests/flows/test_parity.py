@@ -15,6 +15,7 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from flows.commands.report_lines import parity_lines
+from flows.parity import parity
 from polygon_fundamentals import ledger
 from polygon_fundamentals.field_map import v2_fields
 from polygon_fundamentals.lake import Lake
@@ -22,6 +23,8 @@ from polygon_fundamentals.lake.catalogue import companies_of
 from polygon_fundamentals.statements import Generation, Statement
 from sandbox import Sandbox
 from tests.builders.commands import call
+from tests.builders.deployments import deployed
+from tests.builders.status_lakes import v2_alone
 from tests.conftest import KEY
 from tests.filled import change_rows, fill, set_column
 
@@ -187,6 +190,26 @@ def _pages(lake: Lake) -> list[str]:
 
 
 def test_nothing_to_compare_is_told(lake: Lake) -> None:
+    code, told = call("parity", "--lake", str(lake.root))
+    assert code == 2
+    assert "no records of v1 to compare; load it first" in told["error"]
+
+
+@pytest.mark.slow
+def test_a_deployment_skips_a_lake_with_v2_alone(lake: Lake) -> None:
+    v2_alone(lake)
+    for path in (lake.ops / "runs").glob("*-parity-*"):
+        path.unlink()
+    state = deployed(parity, lake)
+    words = "nothing to compare: the lake has no records of v1"
+    assert (state.type, state.name, state.message) == ("COMPLETED", "Skipped", words)
+    (entry,) = (e for e in ledger.read_entries(lake)[0] if e.flow == "parity")
+    assert (entry.outcome, entry.message, entry.nothing_to_compare) == ("succeeded", words, True)
+    code, checklist = call("checklist", "--lake", str(lake.root))
+    (item,) = (item for item in checklist["steps"] if item["name"] == "parity")
+    assert (item["ok"], item["detail"]) == (None, "parity has not been run")
+    assert code == 1
+    assert "parity" in checklist["message"].removeprefix("unmet: ").split(", ")
     code, told = call("parity", "--lake", str(lake.root))
     assert code == 2
     assert "no records of v1 to compare; load it first" in told["error"]

@@ -11,25 +11,16 @@ from typing import Any
 import orjson
 import pytest
 from prefect import Flow
-from prefect.client.orchestration import get_client
-from prefect.flow_engine import run_flow
 
 from flows import runs
 from flows.parity import parity
 from flows.silver import silver
 from polygon_fundamentals import ledger
 from polygon_fundamentals.lake import Lake
+from tests.builders.deployments import deployed
 from tests.builders.ledger import entry
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
-
-
-def deployed(flow: Flow[Any, Any], lake: Lake) -> None:
-    """Carry out a run of a deployment of a flow, as a worker does."""
-    with get_client(sync_client=True) as client:
-        deployment = client.create_deployment(client.create_flow(flow), name="nightly")
-        run = client.create_flow_run_from_deployment(deployment)
-    run_flow(flow, flow_run=run, parameters={"lake": str(lake.root)}, return_type="state")
 
 
 def by_hand(flow: Flow[Any, Any], lake: Lake) -> None:

@@ -196,6 +196,8 @@ def test_a_failed_run_and_a_failed_parity_are_told_of(served: World, told_of: Re
 
         started(served, "parity-nightly")
         until(lambda: len(told_of.texts()) >= 2, 120, "a word of the failed parity, and of the run")
+        alone = started(served, "parity-nightly", lake=str(served.folder / "v2-alone"))["id"]
+        until(lambda: name_of_state(served, alone) == "Skipped", 120, "the end of a night of v2")
     reason = f"parity / parity · all: the lake {served.lake} has no records of v1 to compare"
     assert [text.split("; ")[0] for text in told_of.texts()] == [
         f"failed: {reason}",

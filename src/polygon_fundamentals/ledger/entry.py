@@ -70,8 +70,9 @@ class RunEntry:
 
     `generations` has a report for each generation that a load took part in, and is empty for runs
     of other flows and for loads that ended in an error. `parity` and `drill` are None unless a run
-    of that flow ended with an answer. `records` counts the lake's records by generation and
-    statement, as a daily update left them. `repaired` says what a load set right before it began.
+    of that flow ended with an answer; `nothing_to_compare` is a parity's of a lake with v2 alone.
+    `records` counts the lake's records by generation and statement, as a daily update left them.
+    `repaired` says what a load set right before it began.
     """
 
     flow: str
@@ -93,6 +94,7 @@ class RunEntry:
     records: Mapping[Generation, Mapping[str, int]] = field(default_factory=dict)
     generations: Mapping[Generation, WindowReport] = field(default_factory=dict)
     parity: ParityResult | None = None
+    nothing_to_compare: bool = False
     drill: DrillResult | None = None
     repaired: tuple[str, ...] = ()
     path: Path = Path()

@@ -117,12 +117,14 @@ def newest_parity(entries: Sequence[RunEntry]) -> RunEntry | None:
 
     A comparison of named tickers does not replace one of all tickers. Nor does a sample that
     passed, if one of all tickers did not pass, or has seen every load. A comparison as if on
-    another day never counts.
+    another day never counts, nor does a run that had nothing to compare.
     """
     ended = [
         e
         for e in reversed(entries)
-        if e.flow == "parity" and not e.is_running and is_of_its_own_day(e)
+        if e.flow == "parity"
+        and not (e.is_running or e.nothing_to_compare)
+        and is_of_its_own_day(e)
     ]
     of_all = [e for e in ended if not e.parameters.get("tickers")]
     if not of_all:

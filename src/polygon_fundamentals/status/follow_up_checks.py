@@ -14,6 +14,7 @@ from polygon_fundamentals.status.row import Row
 # Some build silver once a week, by hand: a week, and a day for the hour not to matter. Nightly
 # builds that fail are not ok at once.
 SILVER_DAYS = 8
+NOTHING_TO_COMPARE = "nothing to compare: the lake has no records of v1"
 # Of a whole market parity takes hours, and some run it once a month. Nothing is switched on an old
 # one: the checklist asks for one that has seen every load.
 PARITY_DAYS = 32
@@ -111,9 +112,12 @@ def check_parity(figures: Figures) -> Row:
 
     One that passed a long time ago is not ok only where both generations are still updated and
     parity was run on several days. Where v1 rests, nothing of it changes any more; a cutover pauses
-    parity's schedule, and one that did not pass after it says nothing of v2.
+    parity's schedule, and one that did not pass after it says nothing of v2. A lake with v2 alone
+    has nothing to compare, whatever became of runs that tried.
     """
     parity, name = figures.parity, "parity"
+    if _has_v2_alone(figures):
+        return Row(name, True, NOTHING_TO_COMPARE, name)
     if parity is None:
         return Row(name, None, "parity has not been run", name, "run `parity`")
     ended = "still running"
@@ -137,6 +141,12 @@ def check_parity(figures: Figures) -> Row:
         return Row(name, None, reason, name)
     remedy = "read its review page, then run `parity` again"
     return Row(name, False, f"did not pass, {ended}", name, remedy)
+
+
+def _has_v2_alone(figures: Figures) -> bool:
+    files = {g: sum(d.files for d in figures.datasets if d.generation is g) for g in Generation}
+    was_archived = figures.v1.state == "archived"
+    return bool(files[Generation.V2]) and not (files[Generation.V1] or was_archived)
 
 
 def _days_behind(flow: FollowUp, figures: Figures) -> int:

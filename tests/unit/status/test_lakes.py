@@ -11,30 +11,30 @@ from tests.builders.status_lakes import LAKES
 # What stands before each row; `--`: not judged, `.`: not there. One column per lake, in the order
 # of LAKES.
 EXPECTED = """
-    fresh twelve thousand retired cut-over cleaned-up nightly once
-    --    ok     --       ok      ok       ok         ok      ok    pointer
-    --    ok     ok       ok      --       ok         ok      ok    v1 endpoint
-    --    ok     --       ok      ok       --         ok      ok    v1 balance_sheets
-    --    ok     --       ok      ok       --         ok      ok    v1 cash_flow
-    --    ok     --       ok      ok       --         ok      ok    v1 income_statements
-    --    ok     --       ok      ok       ok         ok      ok    v2 balance_sheets
-    --    ok     --       ok      ok       ok         ok      ok    v2 cash_flow
-    --    ok     --       ok      ok       ok         ok      ok    v2 income_statements
-    --    ok     ok       --      --       --         ok      ok    v1 daily update
-    --    ok     ok       ok      ok       ok         ok      ok    v2 daily update
-    --    ok     ok       ok      ok       ok         ok      ok    refresh
-    .     .      .        .       .        .          ok      .     verify
-    .     .      .        .       .        .          ok      --    silver
-    .     ok     ok       .       .        .          ok      ok    both succeeded in a row
-    --    .      .        --      --       --         .       .     v2 succeeded in a row
-    .     --     --       .       .        .          --      --    run time v2 / v1
-    --    --     --       --      .        .          --      --    storage v2 / v1
-    --    --     ok       --      --       --         --      --    download of 1,000 tickers
-    --    --     ok       --      --       --         --      --    requests a minute
-    --    ok     --       ok      ok       ok         ok      ok    storage of a year
-    --    ok     ok       ok      ok       ok         ok      ok    peak memory
-    --    ok     ok       ok      ok       ok         ok      ok    lag behind the schedule
-    --    ok     ok       ok      ok       ok         ok      --    parity
+    fresh twelve thousand retired cut-over cleaned-up nightly once  alone
+    --    ok     --       ok      ok       ok         ok      ok    --     pointer
+    --    ok     ok       ok      --       ok         ok      ok    --     v1 endpoint
+    --    ok     --       ok      ok       --         ok      ok    --     v1 balance_sheets
+    --    ok     --       ok      ok       --         ok      ok    --     v1 cash_flow
+    --    ok     --       ok      ok       --         ok      ok    --     v1 income_statements
+    --    ok     --       ok      ok       ok         ok      ok    ok     v2 balance_sheets
+    --    ok     --       ok      ok       ok         ok      ok    ok     v2 cash_flow
+    --    ok     --       ok      ok       ok         ok      ok    ok     v2 income_statements
+    --    ok     ok       --      --       --         ok      ok    --     v1 daily update
+    --    ok     ok       ok      ok       ok         ok      ok    ok     v2 daily update
+    --    ok     ok       ok      ok       ok         ok      ok    ok     refresh
+    .     .      .        .       .        .          ok      .     .      verify
+    .     .      .        .       .        .          ok      --    .      silver
+    .     ok     ok       .       .        .          ok      ok    .      both succeeded in a row
+    --    .      .        --      --       --         .       .     --     v2 succeeded in a row
+    .     --     --       .       .        .          --      --    .      run time v2 / v1
+    --    --     --       --      .        .          --      --    --     storage v2 / v1
+    --    --     ok       --      --       --         --      --    --     download of 1,000 tickers
+    --    --     ok       --      --       --         --      --    --     requests a minute
+    --    ok     --       ok      ok       ok         ok      ok    ok     storage of a year
+    --    ok     ok       ok      ok       ok         ok      ok    ok     peak memory
+    --    ok     ok       ok      ok       ok         ok      ok    ok     lag behind the schedule
+    --    ok     ok       ok      ok       ok         ok      --    ok     parity
 """
 
 
