@@ -117,7 +117,7 @@ def check_parity(figures: Figures) -> Row:
     """
     parity, name = figures.parity, "parity"
     if _has_v2_alone(figures):
-        return Row(name, True, NOTHING_TO_COMPARE, name)
+        return Row(name, None, NOTHING_TO_COMPARE, name)
     if parity is None:
         return Row(name, None, "parity has not been run", name, "run `parity`")
     ended = "still running"
