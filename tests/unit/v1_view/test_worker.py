@@ -6,9 +6,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +29,30 @@ def worker() -> Iterator[Worker]:
     worker.stop()
 
 
-def done_by(worker: Worker) -> int:
+def done_by(worker: Worker, job: Callable[[], int] = os.getpid) -> int:
     """Run a job to its end, the worker's own counting included; return the process that did it."""
     counted = threading.Event()
-    future = worker.submit(os.getpid)
+    future = worker.submit(job)
     future.add_done_callback(lambda _: counted.set())
     assert counted.wait(SECONDS)
     return int(future.result())
 
 
-def test_a_process_that_has_done_its_jobs_is_replaced(worker: Worker) -> None:
-    done = [done_by(worker) for _ in range(2 * JOBS_A_PROCESS + 1)]
+def end_slowly() -> int:
+    """Have this process take a minute to end by itself; return its number."""
+    Finalize(None, time.sleep, args=(SECONDS,), exitpriority=0)
+    return os.getpid()
+
+
+def test_a_process_that_has_done_its_jobs_is_gone_when_the_next_one_starts(worker: Worker) -> None:
+    done = [done_by(worker, end_slowly)]
+    done += [done_by(worker) for _ in range(2 * JOBS_A_PROCESS)]
     first, second, third = done[::JOBS_A_PROCESS]
     assert done == [first] * JOBS_A_PROCESS + [second] * JOBS_A_PROCESS + [third]
     assert len({first, second, third}) == 3
+    for gone in (first, second):
+        with pytest.raises(ProcessLookupError):
+            os.kill(gone, 0)
 
 
 def test_a_callback_that_needs_the_worker_does_not_stop_the_next_job(worker: Worker) -> None:
