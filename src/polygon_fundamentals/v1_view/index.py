@@ -41,8 +41,8 @@ RETRY_SECONDS = 30.0
 STILL_SECONDS = 0.5
 # So long a load that never rests may keep readers on the state before it.
 AT_LATEST_SECONDS = 10.0
-# Made together by one job, in about two seconds.
-BARE_COMPANIES = 20
+# Made together by one job, in about a second: so long a request may wait for its turn.
+BARE_COMPANIES = 10
 # So many that changed are made with their texts at once.
 FULL_COMPANIES = 40
 # So long a reader who never rests may keep the texts of a company off their shelf.
