@@ -43,7 +43,8 @@ def test_a_run_of_a_deployment_begins_once_the_update_has_ended(
     ends: list[datetime] = []
 
     def end() -> None:
-        while "waiting for the daily update night" not in caplog.text:
+        until = time.monotonic() + 60
+        while "waiting for the daily update night" not in caplog.text and time.monotonic() < until:
             time.sleep(0.1)
         time.sleep(1.0)
         ends.append(datetime.now(UTC))
