@@ -34,7 +34,7 @@ EXPECTED = """
     --    ok     --       ok      ok       ok         ok      ok    ok     storage of a year
     --    ok     ok       ok      ok       ok         ok      ok    ok     peak memory
     --    ok     ok       ok      ok       ok         ok      ok    ok     lag behind the schedule
-    --    ok     ok       ok      ok       ok         ok      --    ok     parity
+    --    ok     ok       ok      ok       ok         ok      --    --     parity
 """
 
 
