@@ -27,6 +27,9 @@ from polygon_fundamentals.normalise.earlier import with_new_fields
 from polygon_fundamentals.normalise.legacy import converted
 from polygon_fundamentals.statements import Generation, Snapshot, Statement
 
+# Files whose tables are held until they are made one: however few rows it has, a table of v1 takes
+# a quarter of a megabyte, since each of its 280 leaves has memory of its own.
+TOGETHER = 100
 # A dictionary and the Arrow schema cost more than they save in a file of one row, and a page of one
 # figure only grows under compression.
 _LEAN: dict[str, Any] = {

@@ -9,10 +9,13 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import starmap
 from typing import Any, TypeVar
 
 import pyarrow as pa
+
+from polygon_fundamentals.errors import LakeError
 
 LARGE_BLOCK = 2**20  # bytes
 _M_MMAP_THRESHOLD = -3  # of <malloc.h>
@@ -66,7 +69,13 @@ def are_worth_processes(files: int) -> bool:
 def run_jobs(
     function: Callable[..., Result], jobs: Sequence[tuple[Any, ...]], *, in_processes: bool
 ) -> Iterator[Result]:
-    """Yield what a function returns of each job's arguments, in the order of the jobs."""
+    """Yield what a function returns of each job's arguments, in the order of the jobs.
+
+    Raises what the function raises.
+
+    Raises:
+        LakeError: a process died.
+    """
     if not in_processes:
         yield from starmap(function, jobs)
         return
@@ -75,5 +84,11 @@ def run_jobs(
     try:
         for future in [pool.submit(function, *job) for job in jobs]:
             yield future.result()
+    except BrokenProcessPool as error:
+        raise LakeError(
+            "a process that read files of the lake was killed, most likely by the system for want "
+            "of memory; end other programs or take a machine with more (docs/large-lakes.md says "
+            "how much is needed), then run the same command again, which continues"
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)  # after Ctrl-C nobody waits for the jobs in the queue

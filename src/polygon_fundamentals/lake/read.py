@@ -195,12 +195,30 @@ def _refresh(dataset: Dataset, bucket: int, now: list[FileState]) -> pa.Table:
     Raises _MovedError, with the cache written, where a file is not the one that was listed.
     """
     cached, fresh, parts = cache.load(dataset, bucket, now)
-    columns = value_columns(dataset.generation, dataset.statement)
-    ours: list[pa.Table] = []
-    adopted: list[pa.Table] = []
-    months: dict[bool, list[int]] = {True: [], False: []}
+    rows: dict[bool, list[pa.Table]] = {True: [], False: []}
     moved: set[str] = set()
-    for state in fresh:
+    for start in range(0, len(fresh), codec.TOGETHER):
+        for is_ours, flat in _flat_rows(dataset, fresh[start : start + codec.TOGETHER], moved):
+            rows[is_ours].append(flat.cast(cached.schema))
+    read = [pa.concat_tables(tables).combine_chunks() for tables in rows.values() if tables]
+    whole = pa.concat_tables([cached, *read])
+    cache.save(dataset, bucket, whole, [s for s in now if s.key not in moved], parts)
+    if moved:
+        raise _MovedError
+    return _latest(whole, dataset)
+
+
+def _flat_rows(
+    dataset: Dataset, files: Sequence[FileState], moved: set[str]
+) -> Iterator[tuple[bool, pa.Table]]:
+    """Read some files; yield the rows of ours, then those of other tools, as the cache has them.
+
+    Adds to `moved` the files that are not as they were listed.
+    """
+    columns = value_columns(dataset.generation, dataset.statement)
+    read: dict[bool, list[pa.Table]] = {True: [], False: []}
+    months: dict[bool, list[int]] = {True: [], False: []}
+    for state in files:
         path = dataset.file(state.partition, state.ticker)
         try:
             table, is_ours = codec.read(path, dataset, state.ticker, columns)
@@ -210,22 +228,17 @@ def _refresh(dataset: Dataset, bucket: int, now: list[FileState]) -> pa.Table:
         if stamp_of(path) != state.stamp:
             moved.add(state.key)
             continue
-        (ours if is_ours else adopted).append(codec.with_ticker(table, state.ticker))
+        read[is_ours].append(codec.with_ticker(table, state.ticker))
         months[is_ours] += [state.partition] * table.num_rows
-    pieces = [cached]
-    for tables, is_ours in ((ours, True), (adopted, False)):
+    for is_ours, tables in read.items():
         if tables:
-            flat = flattened(
-                pa.concat_tables(tables).combine_chunks(), dataset.generation, dataset.statement
-            )
+            whole = pa.concat_tables(tables).combine_chunks()
+            flat = flattened(whole, dataset.generation, dataset.statement)
             flat = flat.append_column("partition", pa.array(months[is_ours], pa.int32()))
-            flat = flat.append_column(cache.OURS, pa.repeat(pa.scalar(is_ours), flat.num_rows))
-            pieces.append(flat.cast(cached.schema))
-    whole = pa.concat_tables(pieces)
-    cache.save(dataset, bucket, whole, [s for s in now if s.key not in moved], parts)
-    if moved:
-        raise _MovedError
-    return _latest(whole, dataset)
+            yield (
+                is_ours,
+                flat.append_column(cache.OURS, pa.repeat(pa.scalar(is_ours), flat.num_rows)),
+            )
 
 
 def _latest(table: pa.Table, dataset: Dataset) -> pa.Table:

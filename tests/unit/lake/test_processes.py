@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake.processes import run_jobs
 
 ROOT = Path(__file__).parents[3]
@@ -79,3 +80,9 @@ def test_ctrl_c_ends_them_after_the_work_in_hand(
 def test_results_come_in_the_order_of_the_jobs(in_processes: bool) -> None:
     jobs = [(7, 2), (9, 3), (5, 5)]
     assert list(run_jobs(divmod, jobs, in_processes=in_processes)) == [(3, 1), (3, 0), (1, 0)]
+
+
+@pytest.mark.slow
+def test_of_a_process_that_was_killed_the_remedy_is_told() -> None:
+    with pytest.raises(LakeError, match=r"want of memory; .* run the same command again"):
+        list(run_jobs(os._exit, [(1,)], in_processes=True))

@@ -10,11 +10,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from polygon_fundamentals.errors import LakeError
-from polygon_fundamentals.lake import Lake, cache, codec, processes
+from polygon_fundamentals.lake import Lake, cache, codec, processes, read
 from polygon_fundamentals.lake.listing import ATTEMPTS, states
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.read import read_dataset, repeated_rows
@@ -101,6 +102,24 @@ def test_processes_that_cannot_write_the_cache_leave_the_reading_to_their_reader
     assert ids(dataset) == ids(source.dataset(dataset.generation, dataset.statement))
 
 
+def test_the_tables_of_many_files_are_not_held_beside_each_other(
+    dataset: Dataset, source: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table of one row takes a quarter of a megabyte: they are joined a few at a time."""
+    joined = list[int]()
+    really = read.flattened
+
+    def flattened(table: pa.Table, *rest: Any) -> pa.Table:
+        joined.append(table.num_rows)
+        return really(table, *rest)
+
+    monkeypatch.setattr(read, "flattened", flattened)
+    monkeypatch.setattr(codec, "TOGETHER", 2, raising=False)
+    rows = read_dataset(dataset)
+    assert len(joined) == (len(paths(dataset)) + 1) // 2 > 1
+    assert rows.equals(read_dataset(source.dataset(dataset.generation, dataset.statement)))
+
+
 def paths(dataset: Dataset) -> list[Path]:
     return [dataset.file(state.partition, state.ticker) for state in states(dataset)]
 
@@ -111,13 +130,13 @@ def meanwhile(
     """Let something happen when the first file is read after a listing."""
     really, done = codec.read, list[str]()
 
-    def read(path: Path, *rest: Any) -> Any:
+    def opened(path: Path, *rest: Any) -> Any:
         if each_time or not done:
             done.append(str(path))
             act()
         return really(path, *rest)
 
-    monkeypatch.setattr(codec, "read", read)
+    monkeypatch.setattr(codec, "read", opened)
 
 
 def move_last(dataset: Dataset) -> None:
