@@ -32,10 +32,13 @@ from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.normalise.exact import JsonObject
 from polygon_fundamentals.silver import wide_table
 from polygon_fundamentals.silver.schema import PREFIXES
+from polygon_fundamentals.silver.table import Source, known_on
 from polygon_fundamentals.silver.wide import BOTH
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_view import v1_records
 
+# Tickers of some whole companies whose rows are in memory together.
+BATCH_TICKERS = 100
 DATES, TEXT_DATES = "date", "text"
 # What names a record: its period and day of filing, then its label and moment of filing.
 _PERIOD_AND_DAY = ("ticker", "end_date", "timeframe", "cik", "filing_date")
@@ -244,17 +247,21 @@ def export_folder(
     is_there = folder.exists()
     if is_there and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there already; give --output a new or empty folder")
-    view = _View(lake, wide_table(lake, Generation.V2), differing, continue_v1)
     beside = folder if is_there else folder.parent
     partial = beside / f".{folder.name}.{os.getpid()}.partial"
     partial.mkdir(parents=True)
     try:
-        counts = {}
-        for statement in statements:
-            tables = list(view.tables(statement))
-            counts[statement.value] = sum(table.num_rows for table in tables)
-            whole = pa.concat_tables(tables)
-            _write(lake, whole, partial, statement, as_text=dates == TEXT_DATES)
+        counts = dict.fromkeys((statement.value for statement in statements), 0)
+        for name in counts:
+            (partial / name).mkdir()
+        source = Source.of(lake, Generation.V2)
+        for tickers in source.batches(BATCH_TICKERS):
+            wide = known_on(source.part(tickers).rows, None)
+            view = _View(lake, wide, differing, continue_v1, tickers)
+            for statement in statements:
+                whole = pa.concat_tables(view.tables(statement))
+                counts[statement.value] += whole.num_rows
+                _write(lake, whole, partial, statement, as_text=dates == TEXT_DATES)
         local.flush_to_disk(partial)
         if is_there:
             for made in sorted(partial.iterdir()):
@@ -271,7 +278,6 @@ def _write(
 ) -> None:
     """Write rows into a file for each ticker and month of filing."""
     dataset = lake.dataset(Generation.V1, statement)
-    (folder / statement.value).mkdir()
     if not table.num_rows:
         return
     months = np.array(codec.filing_partitions(table))
@@ -285,12 +291,9 @@ def _write(
                 table = table.set_column(position, field.name, table[field.name].cast(TEXT))
     months, codes = months[order], codes[order]
     starts = np.flatnonzero((np.diff(months, prepend=-1) != 0) | (np.diff(codes, prepend=-1) != 0))
-    made: set[Path] = set()
     for start, end in zip(starts, [*starts[1:], len(codes)], strict=True):
         place = folder / statement.value / partition_folder(int(months[start]))
-        if place not in made:
-            place.mkdir(parents=True)
-            made.add(place)
+        place.mkdir(parents=True, exist_ok=True)
         name = ticker_file_name(tickers.dictionary[int(codes[start])].as_py())
         rows = table.slice(int(start), int(end - start))
         # The mark of our files promises their types.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake import codec
 from polygon_fundamentals.lake.archived_lines import read_archived_records
 from polygon_fundamentals.lake.archived_rows import is_archived, with_archived
+from polygon_fundamentals.lake.file_names import bucket_of
 from polygon_fundamentals.lake.listing import ATTEMPTS, FileState, moving, stamp_of, states
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.pointer import holds_data
@@ -45,22 +46,30 @@ def stored(
         LakeError: files moved in each of ten attempts.
     """
     dataset = lake.dataset(Generation.V1, statement)
-    read: dict[FileState, pa.Table] = {}
+    buckets = None if tickers is None else set(map(bucket_of, tickers))
     for _ in range(ATTEMPTS):
         archived = read_archived_records(dataset, tickers, pick)
-        now = [s for s in states(dataset) if tickers is None or s.ticker in tickers]
-        for state in now:
-            if state not in read and (rows := _as_listed(dataset, state)) is not None:
-                read[state] = pick(rows)
-        if all(state in read for state in now) and is_archived(dataset) == (archived is not None):
-            break
-    else:
-        raise moving(dataset)
-    nothing = schema(Generation.V1, statement).empty_table()
-    listed = pa.concat_tables([nothing, *(read[state] for state in now)])
-    if archived is None:
-        return listed
-    return with_archived(listed, archived, dataset)
+        now = [s for s in states(dataset, buckets) if tickers is None or s.ticker in tickers]
+        listed = _read_listed(dataset, now, pick)
+        if listed is not None and is_archived(dataset) == (archived is not None):
+            return listed if archived is None else with_archived(listed, archived, dataset)
+    raise moving(dataset)
+
+
+def _read_listed(
+    dataset: Dataset, files: Sequence[FileState], pick: Callable[[pa.Table], pa.Table]
+) -> pa.Table | None:
+    """Return what is wanted of some files, or None where one is no more the one that was listed."""
+    joined = [schema(Generation.V1, dataset.statement).empty_table()]
+    for start in range(0, len(files), codec.TOGETHER):
+        tables = []
+        for state in files[start : start + codec.TOGETHER]:
+            rows = _as_listed(dataset, state)
+            if rows is None:
+                return None
+            tables.append(pick(rows))
+        joined.append(pa.concat_tables(tables).combine_chunks())
+    return pa.concat_tables(joined)
 
 
 def _as_listed(dataset: Dataset, state: FileState) -> pa.Table | None:

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from massive.rest.models.financials import StockFinancial
@@ -187,6 +188,33 @@ def test_v1s_frozen_history_is_continued_with_v2(frozen: Lake, tmp_path: Path) -
     assert row["financials"]["income_statement"]["gross_profit"]["unit"] == "USD"
 
 
+@pytest.mark.parametrize("continue_v1", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_companies_are_exported_some_at_a_time_with_the_same_result(
+    frozen: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, continue_v1: bool
+) -> None:
+    """A market's rows take more memory than a machine has."""
+    really, held = v1_records.stored, list[pa.Table]()
+
+    def stored(*given: Any, **named: Any) -> pa.Table:
+        held.append(really(*given, **named))
+        return held[-1]
+
+    monkeypatch.setattr(v1_records, "stored", stored)
+    statements, contents = [Statement.CASH_FLOW], []
+    for name, tickers in (("whole", 100), ("parts", 1)):
+        held.clear()
+        monkeypatch.setattr(export, "BATCH_TICKERS", tickers, raising=False)
+        folder = tmp_path / name
+        export.export_folder(frozen, folder, statements, continue_v1=continue_v1)
+        files = sorted(folder.rglob("*.parquet"))
+        contents.append([(str(path.relative_to(folder)), path.read_bytes()) for path in files])
+    assert contents[0] == contents[1]
+    assert len(held) == 3
+    for table in held:
+        assert len(set(table["ticker"].to_pylist())) <= 1
+        assert table["ticker"].num_chunks <= 2, "a table for each file"
+
+
 def test_records_continue_v1_too(frozen: Lake) -> None:
     found = export.records(frozen, ["ONE"], ALL, continue_v1=True)
     marks = {(r["timeframe"], r["end_date"]): r["generation"] for r in found}
@@ -255,7 +283,7 @@ def test_v1_that_moves_under_an_export_costs_no_record(
     real = v1_records.states
     calls = []
 
-    def changed(dataset: Dataset) -> list[FileState]:
+    def changed(dataset: Dataset, *_: object) -> list[FileState]:
         found = real(dataset)
         calls.append(len(found))
         if len(calls) == 1:
@@ -274,7 +302,7 @@ def test_v1_that_moves_under_an_export_costs_no_record(
 
 def test_v1_that_moves_each_time_is_told(frozen: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = [FileState(202301, "NOWHERE", 1, 1)]
-    monkeypatch.setattr(v1_records, "states", lambda _: gone)
+    monkeypatch.setattr(v1_records, "states", lambda *_: gone)
     with pytest.raises(LakeError, match="moved each of the 10 times that they were read"):
         v1_records.stored(frozen, Statement.CASH_FLOW)
 
