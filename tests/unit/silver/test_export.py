@@ -188,7 +188,8 @@ def test_v1s_frozen_history_is_continued_with_v2(frozen: Lake, tmp_path: Path) -
     assert row["financials"]["income_statement"]["gross_profit"]["unit"] == "USD"
 
 
-@pytest.mark.parametrize("continue_v1", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("continue_v1", [True, False])
 def test_companies_are_exported_some_at_a_time_with_the_same_result(
     frozen: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, continue_v1: bool
 ) -> None:
