@@ -213,7 +213,6 @@ def lake_root(argument: str | Path | None = None) -> Path:
     Raises:
         UsageError: it is the address of an object store.
     """
-    # A file of settings with Windows' line ends leaves a carriage return behind the name.
     text = str(argument or os.environ.get("QUANTLAKE_ROOT", "").strip() or "data")
     if re.match(r"[a-z0-9]+:/", text):
         raise UsageError(
