@@ -30,6 +30,6 @@ def fundamentals(given: FundamentalsParameters) -> Report:
 
     Without any date or period, this loads what was filed in the last 180 days.
     """
-    named = given.generation
-    chosen = Generation(named) if named else Lake(lake_root(given.lake)).primary
-    return run_load("fundamentals", given.recorded(chosen), given, [chosen])
+    where, named = Lake(lake_root(given.lake)), given.generation
+    chosen = Generation(named) if named else where.primary
+    return run_load("fundamentals", where, given.recorded(chosen), given, [chosen])

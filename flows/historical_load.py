@@ -63,9 +63,8 @@ def historical_load(given: HistoricalLoadParameters) -> Report:
         load_edgar_settings()
     if given.adopt:
         find_key()  # without one nothing is loaded, and v1's files keep their form
-    lake_of(given)
     generations = generations_of(given.generation)
-    return run_load("historical-load", given.recorded, given, generations)
+    return run_load("historical-load", lake_of(given), given.recorded, given, generations)
 
 
 def with_original_dates(
@@ -113,6 +112,7 @@ def generations_of(choice: str) -> list[Generation]:
 
 def run_load(
     flow_name: str,
+    where: Lake,
     recorded: dict[str, object],
     given: HistoricalLoadParameters | FundamentalsParameters,
     generations: Sequence[Generation],
@@ -122,7 +122,6 @@ def run_load(
     Raises:
         FundamentalsError: the run could not start (lake locked, no key, ...).
     """
-    where = Lake(lake_root(given.lake))
     settings = load_settings(given.base_url)
     parameters = {**recorded, "base_url": settings.base_url}
     with recorded_run(

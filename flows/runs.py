@@ -167,15 +167,15 @@ def wait_for_update(lake: Lake) -> None:
     if not is_deployed():
         return
     log, began = get_run_logger(), time.monotonic()
-    told = False
+    is_waiting = False
     while update := _update_under_way(lake):
         words = f"the daily update {update.run}, which began at {update.started:%H:%M} UTC"
         if time.monotonic() - began > UPDATE_SECONDS:
             log.warning("%s, still loads; this run does not wait for it any longer", words)
             return
-        if not told:
+        if not is_waiting:
             log.info("waiting for %s, for %d minutes at most", words, UPDATE_SECONDS / 60)
-        told = True
+        is_waiting = True
         time.sleep(POLL_SECONDS)
 
 

@@ -210,6 +210,6 @@ def test_a_deployment_skips_a_lake_with_v2_alone(lake: Lake) -> None:
     assert (item["ok"], item["detail"]) == (None, "parity has not been run")
     assert code == 1
     assert "parity" in checklist["message"].removeprefix("unmet: ").split(", ")
-    code, told = call("parity", "--lake", str(lake.root))
+    code, answer = call("parity", "--lake", str(lake.root))
     assert code == 2
-    assert "no records of v1 to compare; load it first" in told["error"]
+    assert "no records of v1 to compare; load it first" in answer["error"]

@@ -31,8 +31,8 @@ from polygon_fundamentals.statements import Generation, Timeframe
 
 _DAY = re.compile(r"(?<!\d)(20\d\d)-(\d\d)-(\d\d)(?!\d)")
 _UNKNOWN_MOMENT = (
-    "it says that it was recorded at {!r}, which is no date or time that can be read; write it in "
-    "ISO form, or give --as-recorded DAY"
+    "it says that it was recorded at {!r}, which is not a date or time that can be read; write it "
+    "in ISO form, or give --as-recorded DAY"
 )
 # What `serve-v1` and `export --shape v1` say in `generation` of a record that v1 never sent.
 _OF_V2 = ("v2", "v2+v1")

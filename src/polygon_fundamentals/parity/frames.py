@@ -192,7 +192,7 @@ def accessions(all_findings: Sequence[StatementFindings]) -> pd.DataFrame:
 def recency(findings: StatementFindings, today: date) -> pd.DataFrame:
     """Return how old the newest records are: one row, with null days where v2 has no records.
 
-    There is no row of a statement that neither generation has: not every team loads all three.
+    There is no row for a statement that neither generation has: not every team loads all three.
     v1's last filing is that of the tickers that v2 has too; another rule covers the others.
     """
     moment = _latest(findings.table("v2_records", ["observed_at"])["observed_at"])

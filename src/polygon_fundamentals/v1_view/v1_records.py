@@ -59,7 +59,7 @@ def stored(
 def _read_listed(
     dataset: Dataset, files: Sequence[FileState], pick: Callable[[pa.Table], pa.Table]
 ) -> pa.Table | None:
-    """Return what is wanted of some files, or None where one is no more the one that was listed."""
+    """Return what is wanted of some files, or None if one has changed since it was listed."""
     joined = [schema(Generation.V1, dataset.statement).empty_table()]
     for start in range(0, len(files), codec.TOGETHER):
         tables = []

@@ -314,8 +314,8 @@ def test_a_run_of_days_is_resumed_within_a_day_of_its_end(
 ) -> None:
     now = datetime.now(UTC)
     times = {"started": now - timedelta(days=3), "ended": now - timedelta(hours=hours)}
-    told = {name: moment.isoformat() for name, moment in times.items()}
-    entry(lake, "long", flow="historical-load", outcome="crashed", **told)
+    moments = {name: moment.isoformat() for name, moment in times.items()}
+    entry(lake, "long", flow="historical-load", outcome="crashed", **moments)
     (long,) = ledger.read_entries(lake)[0]
     long.done_file.write_bytes(orjson.dumps(["v2", "AAPL", "cash_flow"]) + b"\n")
     assert ledger.resumable(lake, "historical-load", SCOPE)[0] == resumed
