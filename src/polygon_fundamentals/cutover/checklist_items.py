@@ -12,7 +12,7 @@ from typing import NamedTuple
 from polygon_fundamentals.cutover import (
     checksums,
     companions,
-    quarantine,
+    other_writers,
     rehearsal,
     sign_offs,
     signed_parity,
@@ -248,7 +248,7 @@ def only_ours_item(case: Case) -> Verdict:
         detail = "no load of v1 in the ledger to judge by"
         remedy = "load v1 once: `polygon-fundamentals daily-update --generation both`"
         return Verdict(None, detail, remedy)
-    foreign = quarantine.written_by_others(case.lake, Generation.V1, spans)
+    foreign = other_writers.written_by_others(case.lake, Generation.V1, spans)
     shown = ", ".join(str(p.relative_to(case.lake.root)) for p in foreign[:SHOWN])
     detail = (
         f"{len(foreign)} files changed without a run: {shown}"

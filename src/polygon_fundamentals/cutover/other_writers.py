@@ -113,3 +113,32 @@ def mend_others(lake: Lake) -> str | None:
     if lost:
         words += f"; {lost:,} v2 rows are to be loaded again"
     return f"{words}: {file} lists them"
+
+
+# Times of change are the kernel's clock, the ledger's are ours: they may differ by a tick.
+SLACK_NS = 2_000_000_000
+
+
+def written_by_others(
+    lake: Lake, generation: Generation, spans: Sequence[tuple[datetime, datetime]]
+) -> list[Path]:
+    """Return the files that changed since our first load, other than by our loads.
+
+    A file counts where no load was going on when it changed, or where it lacks our mark.
+    Files that were there before our first load are another tool's, and are expected.
+    """
+    first = int(min(start for start, _ in spans).timestamp() * 1e9)
+    windows = [(int(a.timestamp() * 1e9), int(b.timestamp() * 1e9)) for a, b in spans]
+    foreign = []
+    for statement in Statement:
+        dataset = lake.dataset(generation, statement)
+        for state in unindexed(dataset):
+            if state.changed_ns < first - SLACK_NS:
+                continue
+            path = dataset.file(state.partition, state.ticker)
+            within = any(
+                start - SLACK_NS <= state.changed_ns <= end + SLACK_NS for start, end in windows
+            )
+            if not within or not is_ours(path, dataset):
+                foreign.append(path)
+    return sorted(foreign)

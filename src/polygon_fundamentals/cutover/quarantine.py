@@ -4,6 +4,7 @@ An old cron script that still appends v1 rows to `bronze/fundamentals/...` now h
 files. Such a file lacks our footer mark. It is kept under `ops/quarantine/`, its v1 rows go
 to v1, and v2's file is made again from the index: each row that it names is looked for in
 the file itself, in the cache of the last read and in the revisions, by its content hash.
+Where the index is lost too, the file's own v2 rows are all that is known, and they stay.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from polygon_fundamentals.lake.codec import is_ours
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.lake.dataset_summary import unindexed
 from polygon_fundamentals.lake.file_names import bucket_of, partition_folder
-from polygon_fundamentals.lake.index import written
+from polygon_fundamentals.lake.index import intact
 from polygon_fundamentals.lake.listing import FileState, stamp_of
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.storage import local
@@ -200,7 +201,9 @@ def _restore(
 ) -> tuple[int, int]:
     """Restore v2's file as the index has it; return (rows restored, rows lost)."""
     path = dataset.file(partition, ticker)
-    index = written(dataset, ticker)
+    index = intact(dataset, ticker)
+    if index is None:
+        return _keep_v2_rows(path, dataset, ticker, foreign), 0
     wanted = {key: row[1] for key, row in index.rows.items() if row[0] == partition}
     rows_by_key: dict[str, pa.Table] = {}
     for source in _sources(dataset, ticker, foreign):
@@ -226,6 +229,20 @@ def _restore(
     if index_file.exists():
         local.replace_file(index_file, index.dumps(dataset))
     return len(rows), len(wanted) - len(rows)
+
+
+def _keep_v2_rows(path: Path, dataset: Dataset, ticker: str, foreign: pa.Table | None) -> int:
+    """Leave v2's rows of the foreign file in v2's file and return how many.
+
+    The next load of the ticker derives its index from the files, as after any loss of it.
+    """
+    wanted = schema(dataset.generation, dataset.statement)
+    rows = None if foreign is None else _as_ours(foreign, wanted)
+    if rows is None or rows.num_rows == 0:
+        path.unlink(missing_ok=True)
+        return 0
+    local.replace_file(path, codec.encode(codec.with_ticker(rows, ticker), dataset))
+    return int(rows.num_rows)
 
 
 def _sources(dataset: Dataset, ticker: str, foreign: pa.Table | None) -> Iterator[pa.Table]:
@@ -264,32 +281,3 @@ def _identified(dataset: Dataset, table: pa.Table) -> list[tuple[str, str, int]]
         return []
     keys = record_keys(table, dataset.generation)
     return list(zip(keys, content_hashes(table), range(table.num_rows), strict=True))
-
-
-# Times of change are the kernel's clock, the ledger's are ours: they may differ by a tick.
-SLACK_NS = 2_000_000_000
-
-
-def written_by_others(
-    lake: Lake, generation: Generation, spans: Sequence[tuple[datetime, datetime]]
-) -> list[Path]:
-    """Return the files that changed since our first load, other than by our loads.
-
-    A file counts where no load was going on when it changed, or where it lacks our mark.
-    Files that were there before our first load are another tool's, and are expected.
-    """
-    first = int(min(start for start, _ in spans).timestamp() * 1e9)
-    windows = [(int(a.timestamp() * 1e9), int(b.timestamp() * 1e9)) for a, b in spans]
-    foreign = []
-    for statement in Statement:
-        dataset = lake.dataset(generation, statement)
-        for state in unindexed(dataset):
-            if state.changed_ns < first - SLACK_NS:
-                continue
-            path = dataset.file(state.partition, state.ticker)
-            within = any(
-                start - SLACK_NS <= state.changed_ns <= end + SLACK_NS for start, end in windows
-            )
-            if not within or not is_ours(path, dataset):
-                foreign.append(path)
-    return sorted(foreign)

@@ -186,11 +186,15 @@ def indexed_tickers(dataset: Dataset) -> Iterator[str]:
 
 def written(dataset: Dataset, ticker: str) -> TickerIndex:
     """Return a ticker's index as it was last written; an empty one where there is none."""
+    return intact(dataset, ticker) or TickerIndex()
+
+
+def intact(dataset: Dataset, ticker: str) -> TickerIndex | None:
+    """Return a ticker's index as it was last written, or None where it is missing or damaged."""
     try:
-        data = dataset.index_file(ticker).read_bytes()
-        return TickerIndex.loads(data, dataset) or TickerIndex()
+        return TickerIndex.loads(dataset.index_file(ticker).read_bytes(), dataset)
     except FileNotFoundError:
-        return TickerIndex()
+        return None
 
 
 def load(

@@ -11,6 +11,8 @@ import pytest
 from polygon_fundamentals.cutover.other_writers import mend_others
 from polygon_fundamentals.cutover.quarantine import foreign_files, quarantine_foreign_files
 from polygon_fundamentals.lake import Lake, codec
+from polygon_fundamentals.lake.index import written
+from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.lake.recovery import recover
 from polygon_fundamentals.statements import Generation, Statement
 from tests.builders.old_script import PLACE, append_as_the_old_script
@@ -79,6 +81,29 @@ def test_a_row_that_is_nowhere_else_is_named_and_loaded_again(switched: Lake) ->
     assert "historical-load --generation v2 --tickers AAA" in found.sentence()
     fill(switched)
     assert pq.read_table(target, partitioning=None)["total_assets"].to_pylist() == [1000.0]
+
+
+@pytest.mark.parametrize("left", [b"", None])
+def test_where_the_index_is_lost_too_v2s_rows_stay(switched: Lake, left: bytes | None) -> None:
+    """The campaign, seeds 381007 and 581007: a power cut had emptied the index of the ticker."""
+    dataset = switched.dataset(Generation.V2, Statement.BALANCE_SHEETS)
+    target = switched.bronze / "fundamentals_v2" / PLACE
+    before = pq.read_table(target, partitioning=None).to_pylist()
+    rows = read_dataset(dataset).num_rows
+    dataset.index_file("AAA").unlink()
+    if left is not None:
+        dataset.index_file("AAA").write_bytes(left)
+    append_as_the_old_script(switched.pointer / PLACE)
+    (found,) = quarantine_foreign_files(switched)
+    assert (found.v1_rows, found.v2_rows_restored, found.v2_rows_lost) == (1, 1, 0)
+    assert pq.read_table(target, partitioning=None).to_pylist() == before
+    assert (foreign_files(switched), read_dataset(dataset).num_rows) == ([], rows)
+    fill(switched)
+    assert pq.read_table(target, partitioning=None).to_pylist() == before
+    assert (
+        len(written(dataset, "AAA").rows)
+        == pq.ParquetDataset(dataset.folder, filters=[("ticker", "=", "AAA")]).read().num_rows
+    )
 
 
 def test_a_file_that_is_no_parquet_is_quarantined_too(switched: Lake) -> None:
