@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from flows.parameters.declaration import Flag, Parameters
-from flows.parameters.shared import Day, LakeFolder
+from flows.parameters.shared import Day, LakeFolder, Text
 from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake.paths import Lake
@@ -49,8 +49,8 @@ class AcceptParameters(Parameters):
         str | None,
         Flag(metavar="FILE", help="instead: a values.csv to which somebody added `reason`"),
     ] = None
-    reason: Annotated[str | None, Flag(metavar="REASON", help="why they are acceptable")] = None
-    by: Annotated[str | None, Flag(metavar="NAME", help="who has looked at them")] = None
+    reason: Annotated[Text | None, Flag(metavar="REASON", help="why they are acceptable")] = None
+    by: Annotated[Text | None, Flag(metavar="NAME", help="who has looked at them")] = None
     until: Annotated[
         Day,
         Flag(metavar="DAY", help="last day on which it is accepted", unset="a year from now"),

@@ -62,6 +62,8 @@ class Parameters(BaseModel):
     @classmethod
     def _problem(cls, error: Any) -> str:
         name = str(error["loc"][0]) if error["loc"] else ""
+        if error["type"] == "string_too_short":
+            return f"{cls.flag_name(name)} is blank: give it a value, or leave it out"
         field = cls.model_fields.get(name)
         marks = field.metadata if field else ()
         low, high = (

@@ -6,7 +6,7 @@ from datetime import date
 from functools import cached_property
 from typing import Annotated, Literal, Protocol
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from flows.parameters.declaration import Flag
 from polygon_fundamentals.statements import Statement, Timeframe
@@ -17,6 +17,9 @@ MAX_DAYS_BACK = 3660
 
 TICKERS_FLAG = Flag(metavar="A,B", help="tickers, such as AAPL,MSFT", group=WHICH)
 
+# A text that says something, such as a reason. An unset shell variable is an empty one, and so is a
+# field of Prefect's form that somebody typed into and emptied.
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 GenerationChoice = Annotated[
     Literal["v1", "v2", "both"],
     Field(description="v1 is the deprecated API, v2 the official one"),

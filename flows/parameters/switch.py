@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from flows.parameters.declaration import Flag, Parameters
-from flows.parameters.shared import BaseUrl, LakeFolder
+from flows.parameters.shared import BaseUrl, LakeFolder, Text
 from polygon_fundamentals.cutover.retention import Retention
 
 Readers = Annotated[
@@ -45,14 +45,14 @@ class CutoverParameters(Parameters):
 
     execute: Annotated[Execute, Field(description="Off: show the plan, and change nothing")] = False
     force: Annotated[
-        str | None,
+        Text | None,
         Field(description="The reason to switch although lines of the checklist are unmet"),
         Flag(
             metavar="REASON", help="switch although lines are unmet; the reason goes to the journal"
         ),
     ] = None
     postpone_file: Annotated[
-        str | None,
+        Text | None,
         Field(description="Wait with the switch while this file exists"),
         Flag(
             metavar="FILE",
@@ -89,7 +89,7 @@ class RollbackParameters(Parameters):
         bool, Field(description="Fill v1's missed days and check parity first"), Flag()
     ] = False
     accept_parity: Annotated[
-        str | None,
+        Text | None,
         Field(description="The reason for a delayed rollback although parity fails"),
         Flag(
             metavar="REASON", help="roll back although parity fails; the reason goes to the journal"

@@ -127,7 +127,7 @@ def cutover(
         if journal is None:
             checklist = evaluate()
             unmet = checklist.unmet
-            if unmet and options.force is None:
+            if unmet and not (options.force or "").strip():
                 raise AnswerIsNo(
                     f"the checklist is unmet ({', '.join(unmet)}); see `polygon-fundamentals "
                     "checklist`, or override the lines with --force REASON"

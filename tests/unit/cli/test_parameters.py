@@ -7,17 +7,21 @@ import shlex
 from datetime import date
 from inspect import signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from prefect import State
 
+from deployments.register import form
 from flows.commands import COMMANDS, GROUPS
 from flows.commands.options import parameters_of
 from flows.commands.parser import parser
+from flows.cutover import cutover as cutover_flow
 from flows.parameters.declaration import Flag, Parameters
 from flows.parameters.fundamentals import FundamentalsParameters
 from flows.parameters.lake import ParityParameters
+from flows.parameters.switch import CutoverParameters
+from flows.rollback import rollback as rollback_flow
 from flows.runs import Report, report_of
 from flows.signature import takes
 from polygon_fundamentals.errors import UsageError
@@ -61,6 +65,30 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     with pytest.raises(UsageError) as raised:
         FundamentalsParameters.of(tickers=["A"], fiscal_quarter=5, limit=0)
     assert str(raised.value) == "--fiscal-quarter 5 is not 1 to 4; --limit 0 is not 1 to 50000"
+
+
+BLANKS = [
+    (cutover_flow, "force", "--force"),
+    (cutover_flow, "postpone_file", "--postpone-file"),
+    (rollback_flow, "accept_parity", "--accept-parity"),
+]
+
+
+@pytest.mark.parametrize(("flow", "name", "option"), BLANKS, ids=[option for *_, option in BLANKS])
+def test_a_blank_text_is_neither_a_reason_nor_a_file(flow: Any, name: str, option: str) -> None:
+    for blank in ("", "  "):
+        report = report_of(flow.fn(**{name: blank}))
+        assert report is not None
+        assert report["exit_code"] == 2
+        assert report["error"] == f"{option} is blank: give it a value, or leave it out"
+    asked, absent = form(flow)["properties"][name]["anyOf"]
+    assert (asked["minLength"], absent) == (1, {"type": "null"})
+
+
+def test_a_reason_is_kept_without_the_blanks_around_it() -> None:
+    assert CutoverParameters.of(force=" the vendor restated 2019 ").force == (
+        "the vendor restated 2019"
+    )
 
 
 def test_a_name_that_is_not_known_is_refused() -> None:

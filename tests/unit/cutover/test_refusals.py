@@ -186,6 +186,14 @@ def test_an_unmet_checklist_is_refused_unless_forced(filled: Lake) -> None:
     assert forced.facts["forced"] == {"reason": "test", "unmet": ["parity"]}
 
 
+@pytest.mark.parametrize("reason", ["", "  "])
+def test_a_blank_reason_forces_nothing(filled: Lake, reason: str) -> None:
+    unmet = Checklist([ChecklistItem("parity", False, "has not been run", "run it")])
+    with pytest.raises(AnswerIsNo, match=r"unmet \(parity\)"):
+        cutover(filled, lambda: unmet, context(filled, checks=()), Options(force=reason))
+    assert not filled.pointer.is_symlink()
+
+
 def test_a_plain_folder_of_an_older_tool_is_switched_like_any_other(lake: Lake) -> None:
     import pandas as pd
 
