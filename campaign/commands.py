@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,7 +71,9 @@ def run(where: Where, step: str, draw: int, troubles: Mapping[str, Any]) -> str:
         interrupted = process.returncode == INTERRUPTED
         check_end(where.lake, process.pid, words[0], 0.0, interrupted)
         how = "interrupted" if interrupted else how
-    if how != "killed" and (left := os.listdir(temporary)):
+    if how == "killed":
+        shutil.rmtree(temporary)  # nobody is left who would remove its server's log
+    elif left := os.listdir(temporary):
         raise Broken(f"left over: {words[0]} left the temporary files {left}: {said[-2000:]}")
     # 2: the words above are not the command's.
     wrong = process.returncode not in (0, 1, 3, 4, INTERRUPTED) and how != "killed"

@@ -126,7 +126,7 @@ def read(
         for position in _with_text(table.schema):
             table.column(position).validate(full=True)
         # Nor is one in the name of a column, whose values would not be read any more.
-        if ours and not by_other and (name := _strange_name(table.schema, wanted)):
+        if ours and not by_other and (name := renamed(table.schema, wanted)):
             raise pa.ArrowInvalid(f"it has our mark, but {dataset.name} has no column {name}")
     except FileNotFoundError:
         raise
@@ -202,10 +202,16 @@ def _with_text(table_schema: pa.Schema) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=256)
-def _strange_name(read: pa.Schema, wanted: pa.Schema) -> str | None:
-    """Return the first column, at any depth, that the wanted schema lacks, or None."""
-    ours = set(_paths(wanted))
-    return next((path for path in _paths(read) if path not in ours), None)
+def renamed(read: pa.Schema, wanted: pa.Schema) -> str | None:
+    """Return the first column, at any depth, that the wanted schema lacks, or None.
+
+    None as well where there are more columns than wanted: a newer version wrote those. A flipped
+    bit in a name adds none.
+    """
+    names, ours = list(_paths(read)), set(_paths(wanted))
+    if len(names) > len(ours):
+        return None
+    return next((path for path in names if path not in ours), None)
 
 
 def _paths(fields: Iterable[pa.Field], below: str = "") -> Iterator[str]:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from polygon_fundamentals.datasets.keys import content_hashes, file_days, record_keys
 from polygon_fundamentals.datasets.schemas import DAY, MARK_KEY, MOMENT, TEXT, mark, schema
 from polygon_fundamentals.errors import DamagedFileError
+from polygon_fundamentals.lake.codec import renamed
 from polygon_fundamentals.lake.paths import Dataset
 from polygon_fundamentals.lake.storage.checked import encoded, refuse_other_units
 from polygon_fundamentals.lake.storage.local import replace_file
@@ -57,6 +58,8 @@ def read(dataset: Dataset, ticker: str) -> pa.Table:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             table = file.read(use_threads=False)
         refuse_other_units(table.schema, wanted)
+        if name := renamed(table.schema, wanted):
+            raise ValueError(f"{dataset.name} has no column {name}")
         if len(table.schema) < len(wanted) and dataset.generation is Generation.V2:
             return with_new_fields(table, wanted)
         return table.cast(wanted)

@@ -121,6 +121,21 @@ def test_what_is_not_derived_is_read_as_it_was_or_named(
         assert named > FLIPS / 3
 
 
+def test_a_flipped_bit_in_the_name_of_a_line_of_revisions_is_named(filled: Lake) -> None:
+    """The campaign, seed 582002: the values of that line counted as absent."""
+    dataset = filled.dataset(Generation.V1, Statement.BALANCE_SHEETS)
+    path = with_revisions(dataset)
+    data = path.read_bytes()
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    place = data.index(b"liabilities_and_equity", footer)  # the schema comes first in it
+    path.write_bytes(data[:place] + b"m" + data[place + 1 :])
+    with pytest.raises(DamagedFileError, match=r"no column financials\.balance_sheet\.m"):
+        revisions.read(dataset, "AAA")
+    assert [problem.file for problem in verify(filled).problems] == [
+        str(path.relative_to(filled.root))
+    ]
+
+
 @both
 def test_an_index_of_which_a_bit_was_flipped_is_made_anew(
     filled: Lake, generation: Generation
