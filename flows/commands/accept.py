@@ -79,7 +79,7 @@ class AcceptParameters(Parameters):
     @property
     def names(self) -> list[str]:
         """The tickers that are named, each once."""
-        return read_tickers(self.tickers)
+        return read_tickers(self.tickers, option="--ticker")
 
 
 def run(given: AcceptParameters, as_json: bool) -> int:

@@ -71,7 +71,7 @@ class ExportCommand(Parameters):
     @property
     def names(self) -> list[str]:
         """The tickers that are named, each once."""
-        return read_tickers(self.tickers)
+        return read_tickers(self.tickers, option="--ticker")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

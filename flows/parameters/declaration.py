@@ -64,6 +64,8 @@ class Parameters(BaseModel):
         name = str(error["loc"][0]) if error["loc"] else ""
         if error["type"] == "string_too_short":
             return f"{cls.flag_name(name)} is blank: give it a value, or leave it out"
+        if error["type"] == "too_short":
+            return f"{cls.flag_name(name)} is empty: name one or more, or leave it out"
         field = cls.model_fields.get(name)
         marks = field.metadata if field else ()
         low, high = (

@@ -80,7 +80,7 @@ class FundamentalsParameters(Parameters):
     @cached_property
     def names(self) -> list[str]:
         """The tickers that are named, each once."""
-        return read_tickers(self.tickers)
+        return read_tickers(self.tickers, option="TICKER")
 
     @property
     def filters(self) -> Filters:

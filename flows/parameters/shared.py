@@ -42,12 +42,12 @@ Universe = Annotated[
 ]
 Timeframes = Annotated[
     list[Timeframe],
-    Field(description="Which periods to load"),
+    Field(min_length=1, description="Which periods to load"),
     Flag("--timeframe", unset="quarterly and annual"),
 ]
 Statements = Annotated[
     list[Statement],
-    Field(description="Which of the three statements"),
+    Field(min_length=1, description="Which of the three statements"),
     Flag("--statement", unset="all three"),
 ]
 Day = Annotated[

@@ -153,6 +153,8 @@ def test_tickers_from_lists_and_files(tmp_path: Path) -> None:
     file.write_text("\ufeffMSFT\n\n# comment\nbrk.b  # Berkshire\nBACpB, AAPL\n", encoding="utf-8")
     assert read_tickers(["aapl,MSFT", "AAPL"], str(file)) == ["AAPL", "MSFT", "BRK.B", "BACpB"]
     assert read_tickers(None) == []
+    with pytest.raises(UsageError, match="--tickers is blank"):
+        read_tickers([" "], str(file))
     file.write_text("# nothing\n")
     with pytest.raises(UsageError, match="names no ticker"):
         read_tickers(None, str(file))

@@ -17,14 +17,27 @@ from flows.commands import COMMANDS, GROUPS
 from flows.commands.options import parameters_of
 from flows.commands.parser import parser
 from flows.cutover import cutover as cutover_flow
+from flows.daily_update import daily_update
+from flows.export import export as export_flow
+from flows.fundamentals import fundamentals as fundamentals_flow
+from flows.historical_load import historical_load
 from flows.parameters.declaration import Flag, Parameters
 from flows.parameters.fundamentals import FundamentalsParameters
 from flows.parameters.lake import ParityParameters
+from flows.parameters.loads import RefreshParameters
 from flows.parameters.switch import CutoverParameters
+from flows.refresh import refresh as refresh_flow
 from flows.rollback import rollback as rollback_flow
 from flows.runs import Report, report_of
 from flows.signature import takes
 from polygon_fundamentals.errors import UsageError
+
+ACTIONS = {
+    name: command._actions
+    for action in parser("x")._actions
+    if isinstance(action, argparse._SubParsersAction)
+    for name, command in action.choices.items()
+}
 
 
 class Given(Parameters):
@@ -91,6 +104,80 @@ def test_a_reason_is_kept_without_the_blanks_around_it() -> None:
     )
 
 
+OF_TICKERS = {
+    name: next(a.option_strings for a in actions if a.dest == "tickers")
+    for name, actions in ACTIONS.items()
+    if any(a.dest == "tickers" for a in actions)
+}
+NAMELESS = ("", "  ", ",", " , ")
+
+
+def test_the_commands_that_take_tickers_are_these() -> None:
+    assert sorted(OF_TICKERS) == [
+        "accept",
+        "daily-update",
+        "export",
+        "fundamentals",
+        "historical-load",
+        "parity",
+        "ratios",
+        "refresh",
+    ]
+
+
+@pytest.mark.parametrize(("name", "options"), OF_TICKERS.items(), ids=OF_TICKERS)
+def test_a_list_that_names_no_ticker_is_refused(name: str, options: list[str]) -> None:
+    needed = {"accept": "sign --reason x --by y", "export": "--shape v1 --output x"}
+    needed["fundamentals"] = "--cik 320193"
+    for blank in NAMELESS:
+        words = [name, *needed.get(name, "").split(), *options, blank]
+        if not options:
+            words = [name, blank, *needed[name].split()]
+        arguments = parser("x").parse_args(words)
+        with pytest.raises(UsageError, match="is blank: name a ticker, such as AAPL, or leave it"):
+            parameters_of(COMMANDS[name].parameters, arguments)
+
+
+@pytest.mark.parametrize("tickers", [[word] for word in NAMELESS] + [["", " "]])
+def test_a_form_whose_items_are_blank_is_refused(
+    tickers: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    report = report_of(refresh_flow.fn(tickers=tickers, accept_withdrawals=True))
+    assert report is not None
+    assert report["exit_code"] == 2
+    assert report["error"].startswith("--tickers is blank")
+
+
+@pytest.mark.parametrize("tickers", [None, []])
+def test_a_form_without_items_names_none(tickers: list[str] | None) -> None:
+    assert RefreshParameters.of(tickers=tickers).names == []
+
+
+def test_a_blank_beside_a_name_is_passed_over() -> None:
+    assert RefreshParameters.of(tickers=["", "AAPL,", " msft "]).names == ["AAPL", "MSFT"]
+
+
+LISTS = [
+    (flow, name)
+    for flow in (historical_load, daily_update, refresh_flow, fundamentals_flow)
+    for name in ("timeframes", "statements")
+] + [(export_flow, "statements")]
+
+
+@pytest.mark.parametrize(("flow", "name"), LISTS, ids=[f"{f.name} {n}" for f, n in LISTS])
+def test_an_emptied_list_is_refused(
+    flow: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    required = {"fundamentals": {"tickers": ["A"]}, "export": {"output": "x"}}
+    report = report_of(flow.fn(**required.get(flow.name, {}), **{name: []}))
+    assert report is not None
+    assert report["exit_code"] == 2
+    assert report["error"] == f"--{name[:-1]} is empty: name one or more, or leave it out"
+    assert form(flow)["properties"][name]["minItems"] == 1
+
+
 def test_a_name_that_is_not_known_is_refused() -> None:
     with pytest.raises(UsageError, match="tickres x: extra inputs are not permitted"):
         ParityParameters.of(tickres="x")
@@ -121,11 +208,10 @@ def test_every_command_has_an_example_and_a_group() -> None:
 
 
 def test_every_option_says_what_it_does() -> None:
-    [commands] = [a for a in parser("x")._actions if isinstance(a, argparse._SubParsersAction)]
     silent = [
         (name, action.dest)
-        for name, command in commands.choices.items()
-        for action in command._actions
+        for name, actions in ACTIONS.items()
+        for action in actions
         if not action.help or action.help.startswith("(") or "Undefined" in action.help
     ]
     assert silent == []
