@@ -1,8 +1,8 @@
 """Other files in `bronze/fundamentals`: they stay at their path.
 
 Companion folders and loose files are the user's. They are never copied, and their bytes never
-change: while one generation's folder holds an entry, the other's has a relative link to it, made
-before the pointer moves. A cleanup swaps link and entry in one call, so that v1's folder may go.
+change: while one generation's folder holds an entry, the other's has a link to it, made before the
+pointer moves. A cleanup swaps link and entry in one call, so that v1's folder may go.
 """
 
 from __future__ import annotations
@@ -38,7 +38,16 @@ def companions(folder: Path) -> list[str]:
 
 
 def _is_our_link(path: Path) -> bool:
-    return path.is_symlink() and os.readlink(path) in {f"../{f}/{path.name}" for f in _FOLDERS}
+    return path.is_symlink() and os.readlink(path) in [
+        f"{up}/{folder}/{path.name}"
+        for folder in _FOLDERS
+        for up in ("..", os.path.realpath(path.parent.parent))
+    ]
+
+
+def our_aim(path: Path) -> str | None:
+    """Return where a link leads that `link_companions` made, from a folder of the lake's own."""
+    return "/".join(["..", *os.readlink(path).split("/")[-2:]]) if _is_our_link(path) else None
 
 
 def all_companions(lake: Lake) -> list[str]:
@@ -77,9 +86,11 @@ def link_companions(lake: Lake, target: Path) -> list[str]:
     if not target.is_dir():
         return []
     names = companions(source)
+    # From a folder that is a link to another disk, `..` would lead to what is beside it there.
+    up = os.path.realpath(lake.bronze) if target.is_symlink() else ".."
     for name in names:
         if not os.path.lexists(target / name):
-            (target / name).symlink_to(f"../{source.name}/{name}")
+            (target / name).symlink_to(f"{up}/{source.name}/{name}")
     if names:
         flush_folder(target)
     return names

@@ -63,8 +63,9 @@ def drill(
 
     Raises:
         LakeLockedError: another drill goes on, or a load.
-        LakeError: the pointer was lost, or the lake cannot be linked.
+        LakeError: the pointer was lost or leads out of the lake, or its files cannot be linked.
     """
+    leads_to(lake)
     lake.refuse_lost_pointer()
     with exclusive(lake.lock("drill"), 0, "the drill"):
         started = time.monotonic()
@@ -108,10 +109,16 @@ def _sums(lake: Lake) -> dict[str, str]:
     """Return the checksums of a lake's data, by path."""
     return {
         f"{part.name}/{name}": digest
-        for part in (lake.bronze, lake.silver, lake.ops / "revisions")
+        for part in (lake.bronze, *_elsewhere(lake), lake.silver, lake.ops / "revisions")
         for name, digest in checksums(part).items()
         if not name.startswith((".staging", ".probe"))
     }
+
+
+def _elsewhere(lake: Lake) -> list[Path]:
+    """Return the generations' folders that are links, as to another disk."""
+    folders = (lake.bronze / name for name in (V1_ARCHIVE, V2_FOLDER))
+    return [folder for folder in folders if folder.is_symlink() and folder.is_dir()]
 
 
 def _over_and_back(copy: Lake, context: SwitchContext, today: date) -> DrillReport:
@@ -193,7 +200,8 @@ def linked_copy(lake: Lake, where: Path) -> Lake:
         LakeError: the file system has neither hard links nor copy-on-write.
     """
     copy = Lake(where)
-    parts = [(lake.bronze, copy.bronze), (lake.silver, copy.silver)]
+    parts = [(folder, copy.bronze / folder.name) for folder in _elsewhere(lake)]
+    parts += [(lake.bronze, copy.bronze), (lake.silver, copy.silver)]
     parts += [(lake.ops / name, copy.ops / name) for name in _OPS]
     for source, target in parts:
         _link_tree(source, target)
@@ -211,12 +219,21 @@ def _link_tree(source: Path, target: Path) -> None:
         if to.parent not in made:
             to.parent.mkdir(parents=True, exist_ok=True)
             made.add(to.parent)
+        if path.is_symlink() and to.is_dir():
+            continue  # a generation's folder on another disk: its files have been linked
         if path.is_symlink():
-            # An absolute link would lead out of the copy, into the real lake.
-            aim = os.readlink(path)
-            to.symlink_to(os.path.relpath(aim, path.parent) if os.path.isabs(aim) else aim)
+            to.symlink_to(_aim_in_copy(path))
         else:
             _link(path, to)
+
+
+def _aim_in_copy(link: Path) -> str:
+    """Return where a link leads in the copy: an absolute one would lead into the real lake."""
+    aim = companions.our_aim(link) or os.readlink(link)
+    if not os.path.isabs(aim):
+        return aim
+    folder, name = os.path.split(aim)
+    return os.path.join(os.path.relpath(os.path.realpath(folder), link.parent.resolve()), name)
 
 
 def _link(path: Path, to: Path) -> None:

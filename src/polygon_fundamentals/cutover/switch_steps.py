@@ -97,7 +97,7 @@ class Switch:
     def has_moved(self) -> bool:
         """Return whether the pointer is a link to the target, be its folder there or not."""
         pointer = self.lake.pointer
-        return pointer.is_symlink() and Path(os.readlink(pointer)).name == self._folder.name
+        return pointer.is_symlink() and os.path.realpath(pointer) == os.path.realpath(self._folder)
 
     def _companion_steps(self) -> list[Step]:
         """Return the step for what else lies in v1's or v2's folder, where something does."""

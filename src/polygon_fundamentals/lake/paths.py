@@ -11,6 +11,7 @@ from pathlib import Path
 
 from polygon_fundamentals.errors import LakeError, UsageError
 from polygon_fundamentals.lake.file_names import partition_folder, ticker_file_name, ticker_of_file
+from polygon_fundamentals.lake.pointer_link import linked_generation, links_to_itself
 from polygon_fundamentals.statements import Generation, Snapshot, Statement
 
 POINTER = "fundamentals"
@@ -154,8 +155,9 @@ def _numbered(folder: Path, prefix: str) -> list[os.DirEntry[str]]:
     return sorted(folders, key=lambda entry: entry.name)
 
 
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
+def _is_there(path: Path) -> bool:
+    """Return whether a folder, or a link to one on another disk, has v1's archive name."""
+    return path.is_dir() or (path.is_symlink() and not links_to_itself(path))
 
 
 @dataclass(frozen=True)
@@ -189,31 +191,33 @@ class Lake:
 
         v1's is `bronze/fundamentals` until its folder has its archive name, whatever has become
         of the link since.
+
+        Raises:
+            LakeError: the pointer is a link out of the lake, so which folder is v1's is unclear.
         """
         if generation is Generation.V2:
             return self.bronze / V2_FOLDER
         archive = self.bronze / V1_ARCHIVE
-        return archive if self.pointer.is_symlink() or _is_folder(archive) else self.pointer
+        if self.pointer.is_symlink():
+            self._linked()
+            return archive
+        return archive if _is_there(archive) else self.pointer
 
     @property
     def primary(self) -> Generation:
         """The generation that the pointer leads to: v1 before the cutover.
 
         Raises:
-            LakeError: the pointer leads to neither generation's folder, or it is no longer a link.
+            LakeError: the pointer leads out of the lake, or it is no longer a link.
         """
         if not self.pointer.is_symlink():
             self.refuse_lost_pointer()
             return Generation.V1
-        target = Path(os.readlink(self.pointer)).name
-        if target == V2_FOLDER:
-            return Generation.V2
-        if target in (V1_ARCHIVE, POINTER):
-            return Generation.V1
-        raise LakeError(
-            f"{self.pointer} leads to {target}, which is not a generation of this lake; "
-            f"link it to {V2_FOLDER} or {V1_ARCHIVE}"
-        )
+        return self._linked()
+
+    def _linked(self) -> Generation:
+        folders = {Generation.V1: self.bronze / V1_ARCHIVE, Generation.V2: self.bronze / V2_FOLDER}
+        return linked_generation(self.pointer, folders, self.ops / "index")
 
     def refuse_lost_pointer(self) -> None:
         """Refuse a lake whose link was deleted, or copied as the folder that it led to.
@@ -223,7 +227,7 @@ class Lake:
         """
         archive = self.bronze / V1_ARCHIVE
         was_archived = any((self.ops / "kept").glob(f"{Generation.V1}.*.parquet"))
-        if self.pointer.is_symlink() or not (_is_folder(archive) or was_archived):
+        if self.pointer.is_symlink() or not (_is_there(archive) or was_archived):
             return
         if self.pointer.exists():
             both = f"{self.pointer} and {archive} are both folders, so which is v1 is unclear"

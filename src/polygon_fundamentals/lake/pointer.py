@@ -16,6 +16,7 @@ from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake import probe
 from polygon_fundamentals.lake.lost_folders import how_to_load_anew
 from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER, Lake
+from polygon_fundamentals.lake.pointer_link import links_to_itself
 from polygon_fundamentals.lake.probe import NoExchangeError
 from polygon_fundamentals.lake.storage.local import flush_folder
 from polygon_fundamentals.statements import Generation, Statement
@@ -36,7 +37,7 @@ def named(lake: Lake) -> Generation | None:
     """Return the generation that the pointer names, be its folder there or not; None: no pointer.
 
     Raises:
-        LakeError: it names neither generation.
+        LakeError: it leads out of the lake.
     """
     if not lake.pointer.is_symlink():
         return Generation.V1 if lake.pointer.exists() else None
@@ -47,11 +48,14 @@ def leads_to(lake: Lake) -> Generation | None:
     """Return where the pointer leads, or None where there is no pointer at all.
 
     Raises:
-        LakeError: it leads to neither generation, or to one whose folder is not there.
+        LakeError: it leads out of the lake, or to a generation whose folder is not there.
     """
     generation = named(lake)
     if generation is not None and not lake.pointer.exists():
-        if generation is Generation.V1:
+        folder = lake.generation_folder(generation)
+        if generation is Generation.V1 and folder.is_symlink():
+            remedy = f"mount {os.readlink(folder)}, to which it is a link"
+        elif generation is Generation.V1:
             remedy = "put it back (`polygon-fundamentals restore --execute` for an archived v1)"
         else:
             remedy = "mount it, or put it back from a backup"
@@ -97,10 +101,11 @@ def adopt(lake: Lake, *, allow_gap: bool = False, on_reached: OnReached = ignore
     if lake.pointer.is_symlink():
         return False
     if not lake.pointer.exists():
-        if archive.is_dir() and not archive.is_symlink():  # cut off within the gap
+        if archive.is_dir():  # cut off within the gap
             lake.pointer.symlink_to(V1_ARCHIVE)
             return True
-        archive.unlink(missing_ok=True)
+        if links_to_itself(archive):
+            archive.unlink()
         return False
     probe.refuse_mounts(lake)
     if not archive.is_symlink():

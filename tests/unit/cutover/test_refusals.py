@@ -139,7 +139,7 @@ def test_two_folders_that_could_be_v1_are_refused(filled: Lake) -> None:
 def test_a_pointer_that_leads_elsewhere_is_refused(filled: Lake) -> None:
     filled.pointer.rename(filled.bronze / "other")
     filled.pointer.symlink_to("other")
-    refused(filled, LakeError, "which is not a generation of this lake")
+    refused(filled, LakeError, "which is not a folder of this lake")
 
 
 def test_without_v2_there_is_nothing_to_switch_to(lake: Lake) -> None:

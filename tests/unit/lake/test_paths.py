@@ -73,7 +73,7 @@ def test_the_pointer_says_which_generation_is_primary(lake: Lake) -> None:
     assert lake.primary is Generation.V1
     lake.pointer.unlink()
     lake.pointer.symlink_to("elsewhere")
-    with pytest.raises(LakeError, match="not a generation of this lake"):
+    with pytest.raises(LakeError, match="which is not a folder of this lake"):
         _ = lake.primary
 
 
