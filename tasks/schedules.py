@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 
 import httpx
@@ -14,9 +15,11 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterState,
     FlowRunFilterStateType,
+    FlowRunFilterTags,
 )
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import PrefectException
 
 from polygon_fundamentals.cutover.rehearsal import rehearsal_of
@@ -31,6 +34,8 @@ from polygon_fundamentals.server import (
     without_credentials,
 )
 from polygon_fundamentals.settings import is_default_lake, server_configured
+
+T = TypeVar("T")
 
 PAGE = 200
 GENERATIONS = ("v1", "v2", "both")
@@ -110,10 +115,21 @@ class ServerSchedules:
             _note_switched(client, wanted)
 
     def running(self, generations: Sequence[str]) -> list[str]:
-        """Return the names of the flow runs of these generations that are going on."""
-        state = FlowRunFilterState(type=FlowRunFilterStateType(any_=GOING_ON))
+        """Return the names of the flow runs of these generations that are going on.
+
+        Runs of our deployments have the deployments' tag. A run that was started by hand has none;
+        the lock on the lake waits for it.
+        """
+        ours = FlowRunFilter(
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=GOING_ON)),
+            tags=FlowRunFilterTags(all_=[TAG]),
+        )
         with _server() as client:
-            runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=state), limit=PAGE)
+            runs = _whole(
+                lambda offset: client.read_flow_runs(
+                    flow_run_filter=ours, sort=FlowRunSort.ID_DESC, limit=PAGE, offset=offset
+                )
+            )
         return [
             run.name
             for run in runs
@@ -158,15 +174,9 @@ class ServerSchedules:
         ]
 
     def _deployments(self, client: SyncPrefectClient) -> list[DeploymentResponse]:
-        deployments: list[DeploymentResponse] = []
-        while True:
-            page = client.read_deployments(limit=PAGE, offset=len(deployments))
-            deployments += page
-            if len(page) < PAGE:
-                break
         return [
             d
-            for d in deployments
+            for d in _whole(lambda offset: client.read_deployments(limit=PAGE, offset=offset))
             if TAG in d.tags
             and _generation(d) in GENERATIONS
             and self._is_mine(d.name, d.parameters)
@@ -189,6 +199,16 @@ class ServerSchedules:
                 f"the lake that the deployment loads, such as {self._lake.root}, and run again"
             )
         return mine
+
+
+def _whole(read_page: Callable[[int], list[T]]) -> list[T]:
+    """Return a list of which the server gives `PAGE` items at once, read to its end."""
+    items: list[T] = []
+    while True:
+        page = read_page(len(items))
+        items += page
+        if len(page) < PAGE:
+            return items
 
 
 def _generation(deployment: DeploymentResponse) -> str:

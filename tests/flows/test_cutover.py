@@ -185,7 +185,7 @@ def test_a_flow_run_of_v1_in_progress_is_waited_for(deployed: Lake) -> None:
     schedules = ServerSchedules(deployed)
     with get_client(sync_client=True) as client:
         parameters = {"generation": "v1", "lake": str(deployed.root)}
-        going = client.create_flow_run(load, parameters=parameters, state=Running())
+        going = client.create_flow_run(load, parameters=parameters, state=Running(), tags=[TAG])
         assert schedules.running(("v1", "both")) == [going.name]
 
         def end(_: str) -> None:
@@ -194,6 +194,34 @@ def test_a_flow_run_of_v1_in_progress_is_waited_for(deployed: Lake) -> None:
         report = run(deployed, "cutover", schedules=schedules, checks=(), say=end)
     step = next(s for s in report["steps"] if s["name"] == "wait for running jobs")
     assert (report["exit_code"], step["detail"].startswith("waited")) == (0, True)
+
+
+def test_runs_of_other_projects_are_not_waited_for_and_ours_are_on_any_page(
+    deployed: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.schedules.PAGE", 2)
+    schedules = ServerSchedules(deployed)
+    of_v1 = {"generation": "v1", "lake": str(deployed.root)}
+    of_v2 = {"generation": "v2", "lake": str(deployed.root)}
+    with get_client(sync_client=True) as client:
+        deployment = next(d for d in client.read_deployments() if d.name == "daily-v1-0")
+        # A run of a deployment has the deployment's tags. The newest stand on the first page.
+        mine = client.create_flow_run_from_deployment(
+            deployment.id, parameters=of_v1, state=Running()
+        )
+        others = [
+            client.create_flow_run(load, parameters=of_v2, state=Running(), tags=[TAG])
+            for _ in range(3)
+        ]
+        others += [
+            client.create_flow_run(load, parameters=given, state=Running(), tags=["images"])
+            for given in (of_v1, {"generation": "v1"})
+        ]
+        try:
+            assert schedules.running(("v1", "both")) == [mine.name]
+        finally:
+            for going in (mine, *others):
+                client.set_flow_run_state(going.id, Completed(), force=True)
 
 
 def test_retired_deployments_are_paused_and_tagged(deployed: Lake) -> None:
