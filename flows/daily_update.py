@@ -27,8 +27,8 @@ from polygon_fundamentals.reference.tickers import universe as whole_universe
 from polygon_fundamentals.reports import WindowReport, counted
 from polygon_fundamentals.settings import (
     existing_lake_root,
-    lake_root,
     load_settings,
+    new_lake_root,
 )
 from polygon_fundamentals.statements import Generation
 from tasks.context import RunSpec, close, context
@@ -62,7 +62,7 @@ def daily_update(given: DailyUpdateParameters) -> Report:
             "day, or leave it out"
         )
     # The market is added to a lake that is there; an empty mount point is not to become one.
-    root = lake_root if given.names else existing_lake_root
+    root = new_lake_root if given.names else existing_lake_root
     where = Lake(root(given.lake))
     settings = load_settings(given.base_url)
     # Of both, an archived v1 is left out; alone it is refused.

@@ -9,7 +9,7 @@ from flows.parameters.fundamentals import FundamentalsParameters
 from flows.runs import Report, threads_runner
 from flows.signature import takes
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.settings import lake_root
+from polygon_fundamentals.settings import new_lake_root
 from polygon_fundamentals.statements import Generation
 
 
@@ -30,6 +30,6 @@ def fundamentals(given: FundamentalsParameters) -> Report:
 
     Without any date or period, this loads what was filed in the last 180 days.
     """
-    where, named = Lake(lake_root(given.lake)), given.generation
+    where, named = Lake(new_lake_root(given.lake)), given.generation
     chosen = Generation(named) if named else where.primary
     return run_load("fundamentals", where, given.recorded(chosen), given, [chosen])

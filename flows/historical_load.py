@@ -25,9 +25,9 @@ from polygon_fundamentals.reports import LoadReport
 from polygon_fundamentals.settings import (
     Settings,
     existing_lake_root,
-    lake_root,
     load_edgar_settings,
     load_settings,
+    new_lake_root,
 )
 from polygon_fundamentals.statements import Generation, Statement
 from tasks.context import RunSpec, close, context, find_key
@@ -101,7 +101,7 @@ def lake_of(given: HistoricalLoadParameters) -> Lake:
     Raises:
         UsageError: neither is given, and there is no lake.
     """
-    root = lake_root if given.names or given.universe else existing_lake_root
+    root = new_lake_root if given.names or given.universe else existing_lake_root
     return Lake(root(given.lake))
 
 

@@ -20,7 +20,7 @@ from polygon_fundamentals.load.query import BATCH
 from polygon_fundamentals.load.window_v2 import WHOLE_MARKET
 from polygon_fundamentals.reference.tickers import universe
 from polygon_fundamentals.reports import LoadReport, UnitFailure, counted
-from polygon_fundamentals.settings import existing_lake_root, lake_root, load_settings
+from polygon_fundamentals.settings import existing_lake_root, load_settings, new_lake_root
 from polygon_fundamentals.statements import Snapshot
 from tasks.context import RunSpec, close, context
 from tasks.load import load_daily_ratios
@@ -36,7 +36,7 @@ def ratios(given: RatiosParameters) -> Report:
     Without tickers, this loads those of the tickers in the lake; `universe` loads the whole market.
     The vendor serves the last day alone: a day on which this does not run is missing for good.
     """
-    root = lake_root if given.names else existing_lake_root
+    root = new_lake_root if given.names else existing_lake_root
     where = Lake(root(given.lake))
     settings = load_settings(given.base_url)
     parameters = given.recorded(settings.base_url)

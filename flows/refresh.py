@@ -22,8 +22,8 @@ from polygon_fundamentals.lake.dataset_summary import Look
 from polygon_fundamentals.settings import (
     Settings,
     existing_lake_root,
-    lake_root,
     load_settings,
+    new_lake_root,
 )
 from polygon_fundamentals.statements import Generation
 from tasks.context import RunSpec, close, context
@@ -47,7 +47,7 @@ def refresh(given: RefreshParameters) -> Report:
     period, more than a fifth of its periods, or periods of many tickers, it may be partial: the
     records stay, and the run ends with exit code 1 unless `accept_withdrawals` is on.
     """
-    where = Lake(lake_root(given.lake) if given.names else existing_lake_root(given.lake))
+    where = Lake(new_lake_root(given.lake) if given.names else existing_lake_root(given.lake))
     settings = load_settings(given.base_url)
     parameters = given.recorded(settings.base_url)
     with recorded_run("refresh", where, parameters, writes=[Generation.V2]) as run:

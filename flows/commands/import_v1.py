@@ -16,7 +16,7 @@ from flows.parameters.shared import Day, LakeFolder
 from polygon_fundamentals.business_days import start_of, today_in_new_york
 from polygon_fundamentals.errors import DamagedFileError, UsageError
 from polygon_fundamentals.reports import counted
-from polygon_fundamentals.settings import lake_root
+from polygon_fundamentals.settings import new_lake_root
 
 MAX_LINES = 20
 
@@ -63,7 +63,7 @@ def run(given: ImportV1Parameters, as_json: bool) -> int:
     from polygon_fundamentals.lake import Lake
     from polygon_fundamentals.statements import Generation
 
-    lake = Lake(lake_root(given.lake))
+    lake = Lake(new_lake_root(given.lake))
     moment = None if given.as_recorded is None else start_of(given.as_recorded)
     began = time.monotonic()
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake.paths import POINTER, V1_ARCHIVE, V2_FOLDER, Lake
+from polygon_fundamentals.places import BRONZE, is_lake, refuse_nested
 from polygon_fundamentals.settings import lake_root
 from polygon_fundamentals.statements import Generation, Statement
 
-BRONZE = "bronze"
 # A lake in a folder of such a name would lie in another one, or be mistaken for a part of one.
 RESERVED = {BRONZE, POINTER, V2_FOLDER, V1_ARCHIVE, *(statement.value for statement in Statement)}
 
@@ -21,7 +19,8 @@ def lake_of(output_dir: str, generation: str | None) -> str:
     command would make a lake of its own.
 
     Raises:
-        UsageError: a lake would lie within another one, or the folder is the other generation's.
+        UsageError: a lake would lie within another one or be named like a part of one, or the
+            folder is the other generation's.
     """
     folder = lake_root(output_dir)
     if folder.parent.name == BRONZE and folder.name in (POINTER, V2_FOLDER):
@@ -32,20 +31,11 @@ def lake_of(output_dir: str, generation: str | None) -> str:
                 f"--use-v2, or name the lake: --lake {lake}"
             )
         return str(lake)
-    inside = next((above for above in (folder, *folder.parents) if _is_lake(above)), None)
-    if inside is not None and inside != folder:
-        raise UsageError(
-            f"--output-dir {output_dir} lies within the lake {inside}, and a lake cannot hold "
-            f"another one: give --lake {inside}"
-        )
-    if inside is None and folder.name in RESERVED:
+    refuse_nested(folder)
+    if folder.name in RESERVED and not is_lake(folder):
         raise UsageError(
             f"--output-dir {output_dir} would make a lake in a folder that is named like a part "
             f"of one: give the lake's own folder, such as --lake {folder.parent}, or "
             f"{folder.parent / BRONZE / V2_FOLDER}"
         )
     return str(folder)
-
-
-def _is_lake(folder: Path) -> bool:
-    return any((folder / BRONZE / name).exists() for name in (POINTER, V2_FOLDER, V1_ARCHIVE))

@@ -14,8 +14,8 @@ from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.settings import (
     api_key,
     existing_lake_root,
-    lake_root,
     load_settings,
+    new_lake_root,
     server_configured,
 )
 
@@ -30,7 +30,7 @@ def check_load(lake: str | None, base_url: str | None, *, makes_lake: bool) -> N
     load_settings(base_url)
     if not server_configured():
         api_key()
-    root = lake_root if makes_lake else existing_lake_root
+    root = new_lake_root if makes_lake else existing_lake_root
     Lake(root(lake)).prepare()
 
 

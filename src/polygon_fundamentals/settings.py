@@ -13,10 +13,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.keys import keys_in, usable_key
+from polygon_fundamentals.places import problem_of_url, refuse_missing, refuse_nested
 
 DEFAULT_BASE_URL = "https://api.massive.com"
 KEY_VARIABLES = ("POLYGON_API_KEY", "MASSIVE_API_KEY")
@@ -94,7 +94,7 @@ def load_edgar_settings() -> EdgarSettings | None:
         )
     }
     for name, url in urls.items():
-        if problem := _problem_of(url):
+        if problem := problem_of_url(url):
             raise UsageError(f"{name}: {problem}")
     data, archives = (
         # What it is asked for is not needed for an answer, so a run does not wait long for it.
@@ -112,7 +112,7 @@ def load_settings(base_url: str | None = None) -> Settings:
     """
     problems: list[str] = []
     url = base_url or os.environ.get("POLYGON_BASE_URL") or DEFAULT_BASE_URL
-    if problem := _problem_of(url):
+    if problem := problem_of_url(url):
         problems.append(problem)
 
     def number(name: str, default: float | None, least: float) -> float | None:
@@ -146,23 +146,6 @@ def load_settings(base_url: str | None = None) -> Settings:
         answer_deadline=float(answer or 1),
         attempts=int(attempts or 1),
     )
-
-
-def _problem_of(url: str) -> str | None:
-    """Return why a base URL cannot be used, or None; the text names only its scheme and host."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-        # As the connection will: it raises for a label that is empty or too long.
-        host.encode("idna")
-    except ValueError:
-        return "the host or port of the base URL cannot be read; write http(s)://host or host:port"
-    if parts.scheme not in ("http", "https") or not host or re.search(r"\s", url):
-        shown = f"{parts.scheme}://{host}" if host else "as given"
-        return f"base URL {shown} is not http(s)://host, as https://api.massive.com is"
-    if "@" in parts.netloc or "?" in url or "#" in url:
-        return "the base URL must not hold a user, a password, a query or a fragment"
-    return None
 
 
 def threads() -> int:
@@ -232,19 +215,26 @@ def is_default_lake(root: Path) -> bool | None:
     return False if os.environ.get("QUANTLAKE_ROOT", "").strip() else None
 
 
+def new_lake_root(argument: str | Path | None = None) -> Path:
+    """Return `lake_root` for a command that may make the lake.
+
+    Raises:
+        UsageError: it lies within another lake, or it is the address of an object store.
+    """
+    root = lake_root(argument)
+    refuse_nested(root)
+    return root
+
+
 def existing_lake_root(argument: str | Path | None = None) -> Path:
     """Return `lake_root` for a command that must not create a lake: a mistyped folder is refused.
 
     Raises:
         UsageError: there is no such folder, nothing of a lake is in it (as where a volume is not
-            mounted), or it is the address of an object store.
+            mounted), it lies within another lake, or it is the address of an object store.
     """
     root = lake_root(argument)
-    if not any((root / part).is_dir() for part in ("bronze", "ops")):
-        raise UsageError(
-            f"there is no lake at {root}; give its folder with --lake, or make one: "
-            "`polygon-fundamentals historical-load --generation v2 --tickers AAPL,MSFT`"
-        )
+    refuse_missing(root)
     return root
 
 

@@ -25,7 +25,7 @@ from tests.contract.imports import (
 )
 
 # Errors, counts, names, settings and locks: every room of the library may use them.
-GROUND = "business_days errors keys locks reports settings settings_file statements"
+GROUND = "business_days errors keys locks places reports settings settings_file statements"
 THE_LIBRARY = (
     "cutover v1_view parity status publish silver load reference ledger tickers periods lake "
     f"normalise http datasets field_map server {GROUND}"
@@ -61,7 +61,8 @@ ROOMS = {
         "field_map": "errors statements",
         "server": "",
         "locks": "errors",
-        "settings": "errors keys",
+        "settings": "errors keys places",
+        "places": "errors",
         "settings_file": "errors",
         "keys": "errors",
         "business_days": "",

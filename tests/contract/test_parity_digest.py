@@ -24,6 +24,7 @@ WITHOUT_INFLUENCE = {
     "http",
     "keys",
     "locks",
+    "places",
     "reference",
     "settings",
     "settings_file",
