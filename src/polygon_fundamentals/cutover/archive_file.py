@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shlex
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -252,9 +253,18 @@ def refuse_unarchivable(folder: Path) -> None:
     """Refuse a folder with entries that an archive cannot restore.
 
     Raises:
-        LakeError: a link that leads out of it, a pipe, a socket or a device, or a name that is not
-            UTF-8; the first is named.
+        LakeError: it is itself a link, as to another disk; or it holds a link that leads out of it,
+            a pipe, a socket or a device, or a name that is not UTF-8; the first is named.
     """
+    if folder.is_symlink():
+        there = os.path.realpath(folder)
+        move = f"{shlex.join(['rm', str(folder)])} && {shlex.join(['mv', there, str(folder)])}"
+        raise LakeError(
+            f"{folder} is a link to {there}, and a cleanup removes only what lies in the lake. "
+            f"Move v1's files into the lake: `{move}`, then run again; or leave them there, and "
+            "give --data-days more days than have passed, which retires the deployments alone. "
+            "Nothing was removed"
+        )
     for path in own_files(folder):
         name = str(path.relative_to(folder))
         shown = printable(str(path))

@@ -64,8 +64,8 @@ def refuse_cleanup(lake: Lake, retention: Retention, at: datetime) -> bool:
             raise UsageError(f"--script {script} is not a file; correct the path or leave it out")
     data = age >= retention.data_days and holds_data(lake.bronze / V1_ARCHIVE)
     if data:
-        companions.refuse_unmovable(lake)
         archive_file.refuse_unarchivable(lake.bronze / V1_ARCHIVE)
+        companions.refuse_unmovable(lake)
     if data and (tar := lake.root / "archive" / _archive_of(at)).exists():
         raise LakeError(f"{tar} is there already; move it away, then run again")
     return data

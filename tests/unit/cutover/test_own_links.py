@@ -14,8 +14,11 @@ import pytest
 from flows.__main__ import main
 from flows.lake_status import status_of
 from polygon_fundamentals import silver
+from polygon_fundamentals.cutover import journal as journals
+from polygon_fundamentals.cutover.archiving import cleanup, plan_of_cleanup
 from polygon_fundamentals.cutover.drill import drill
 from polygon_fundamentals.cutover.rehearsal import make_copy
+from polygon_fundamentals.cutover.retention import Retention
 from polygon_fundamentals.cutover.verify import verify
 from polygon_fundamentals.errors import LakeError
 from polygon_fundamentals.lake import Lake
@@ -23,7 +26,16 @@ from polygon_fundamentals.lake.layout import check_layout
 from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.parity.run import v1_tickers
 from polygon_fundamentals.statements import Generation, Statement
-from tests.cutover_world import TODAY, context, fill, load_later, run, v1_folder
+from tests.cutover_world import (
+    LATER,
+    TODAY,
+    at_later,
+    context,
+    fill,
+    load_later,
+    run,
+    v1_folder,
+)
 
 REFUSED = "is a link to .*, which is not a folder of this lake"
 
@@ -134,6 +146,31 @@ def test_v2_on_another_disk_shows_what_is_beside_v1(lake: Lake, tmp_path: Path) 
     for operation in ("cutover", "rollback", "cutover"):
         assert run(lake, operation, checks=())["exit_code"] == 0
         assert (lake.pointer / "prices.csv").read_text() == "1"
+
+
+def test_a_cleanup_is_refused_before_it_archives_anything_of_another_disk(
+    lake: Lake, disk: Path
+) -> None:
+    follow(*commands(lake))
+    before = files(disk)
+    assert run(lake, "cutover", checks=())["exit_code"] == 0
+    for clean in (
+        lambda: run(lake, "cleanup", checks=()),
+        lambda: plan_of_cleanup(lake, Retention(), at_later(LATER)()),
+    ):
+        with pytest.raises(LakeError, match=f"is a link to {disk}, and a cleanup") as error:
+            clean()
+    assert not (lake.root / "archive").exists()
+    assert journals.unfinished(lake, journals.CLEANUP) is None
+    retention = Retention(data_days=int(LATER) + 1)
+    assert cleanup(lake, context(lake, clock=at_later(LATER)), retention).exit_code == 0
+    [move] = re.findall("`([^`]+)`", str(error.value))
+    follow(move)
+    assert files(v1_folder(lake)) == before
+    assert not disk.exists()
+    for operation in ("cleanup", "restore", "rollback"):
+        assert run(lake, operation, checks=())["exit_code"] == 0, operation
+    assert files(lake.pointer) == before
 
 
 def test_a_drill_sees_what_changes_on_the_other_disk(lake: Lake, disk: Path) -> None:
