@@ -65,7 +65,9 @@ def _row(figure: Mapping[str, Any]) -> dict[str, str]:
     change = percent = "–"
     if _is_number(before) and _is_number(after):
         change = f"{after - before:+,.15g}" if after != before else "0"
-        percent = f"{100 * (after - before) / abs(before):+.4g} %" if before else "–"
+        if before:
+            share = 100 * (after - before) / abs(before)
+            percent = f"{share:+,.0f} %" if abs(share) >= 1000 else f"{share:+.4g} %"
     return {
         "check": str(figure["check"]),
         "figure": str(figure["place"]).lstrip("."),

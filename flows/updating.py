@@ -114,7 +114,7 @@ def _report(
     if generation is Generation.V2 or left == report.failed:
         return report
     since = report.frozen_since or first_seen_frozen(
-        ledger.read_entries(update.run.lake)[0], update.run.started.date()
+        ledger.read_entries(update.run.lake)[0], update.run.started
     )
     # Beside v2, a retired v1 is no failure; a load of v1 alone cannot do what it was asked.
     failed = report.failed if len(update.windows) == 1 else left

@@ -87,7 +87,7 @@ class ParityRule(BatchExpectation):
         return len(rows)
 
     def _observed(self, rows: pd.DataFrame, broken: int, of: int) -> str:
-        share = f" ({100 * broken / of:.2g} %)" if broken and of else ""
+        share = f" ({_percent(100 * broken / of)} %)" if broken and of else ""
         return f"{broken:,} of {of:,} {self.noun}{share}"
 
     def _validate(
@@ -165,6 +165,15 @@ def exceptions_of(result: Any) -> list[str]:
     info = result.exception_info or {}
     every = [info] if "raised_exception" in info else [i for i in info.values() if i]
     return [str(i.get("exception_message")) for i in every if i.get("raised_exception")]
+
+
+def _percent(share: float) -> str:
+    """Return a percentage in two digits; only what is broken throughout is 100."""
+    if share >= 100:
+        return f"{share:,.0f}"
+    if share > 99:
+        return f"{min(share, 99.9):.3g}"
+    return f"{share:.2g}" if share >= 0.01 else "less than 0.01"
 
 
 def _text(text: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from polygon_fundamentals.business_days import day_of
@@ -113,7 +113,7 @@ def _moment(sunset: str | None) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def first_seen_frozen(entries: Sequence[RunEntry], today: date) -> str:
-    """Return the day on which a run first found v1 retired, where no header names one."""
+def first_seen_frozen(entries: Sequence[RunEntry], now: datetime) -> str:
+    """Return the day in New York on which a run first found v1 retired, if no header names one."""
     days = [report.frozen_since for _, report in _newest_reports(entries)]
-    return min((day for day in days if day), default=today.isoformat())
+    return min((day for day in days if day), default=day_of(now).isoformat())

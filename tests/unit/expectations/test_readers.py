@@ -36,6 +36,13 @@ def test_what_differs_comes_first_with_its_change(
     assert [*second.values()] == ["c", "B", "–", "new", "–", "–", "no"]
 
 
+def test_a_large_change_is_written_without_an_exponent(lake: Lake) -> None:
+    write_figures(lake, [Figure("c", ".A.2025.assets", 4.0, 5000.0, agrees=False)], [], AT)
+    shown = readers.read_figures(lake)
+    assert shown is not None
+    assert [*shown.rows[0].values()][5] == "+124,900 %"
+
+
 def test_a_damaged_file_is_one_line(lake: Lake) -> None:
     write_figures(lake, [], [], AT)
     figures_file(lake).write_text("{}")

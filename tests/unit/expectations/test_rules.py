@@ -120,6 +120,26 @@ def test_periods_that_v2_has_alone_are_not_counted_as_v1s() -> None:
     assert shown == "3 of 10 periods of v1 (30 %); 5 periods in v2 alone"
 
 
+@pytest.mark.parametrize(
+    ("broken", "of", "share"),
+    [
+        (0, 3, ""),
+        (3, 3, " (100 %)"),
+        (9, 3, " (300 %)"),
+        (3_700, 3, " (123,333 %)"),
+        (1_999, 2_000, " (99.9 %)"),
+        (99, 100, " (99 %)"),
+        (2, 3, " (67 %)"),
+        (1, 300, " (0.33 %)"),
+        (1, 2_000_000, " (less than 0.01 %)"),
+    ],
+)
+def test_a_share_is_written_without_an_exponent(broken: int, of: int, share: str) -> None:
+    rule = rules.ExpectPeriodNotToBeDoubled(limit=10, at_most=0)
+    shown = rule._observed(pd.DataFrame(), broken, of)
+    assert shown == f"{broken:,} of {of:,} {rule.noun}{share}"
+
+
 def add_half_year(lake: Lake) -> None:
     """A record of a timeframe that nobody knows."""
 

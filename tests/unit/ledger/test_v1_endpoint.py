@@ -12,8 +12,8 @@ from polygon_fundamentals.cutover import checklist
 from polygon_fundamentals.cutover.sign_offs import Contacts
 from polygon_fundamentals.cutover.thresholds import Thresholds
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.ledger import RunEntry
-from polygon_fundamentals.ledger.v1_endpoint import V1Endpoint, v1_endpoint
+from polygon_fundamentals.ledger import RunEntry, read_entries
+from polygon_fundamentals.ledger.v1_endpoint import V1Endpoint, first_seen_frozen, v1_endpoint
 from tests.builders.ledger import entry
 from tests.builders.status_lakes import WHOLE
 
@@ -154,6 +154,13 @@ def test_the_newest_load_that_says_anything_decides(
         entries.append(RunEntry.of(content))
     endpoint = v1_endpoint(entries, NOW)
     assert (endpoint.state, endpoint.retired) == (state, retired)
+
+
+def test_v1_is_first_seen_frozen_on_the_day_in_new_york(lake: Lake) -> None:
+    started = datetime(2026, 11, 28, 3, 30, tzinfo=UTC)  # Friday the 27th, 22:30 in New York
+    assert first_seen_frozen([], started) == "2026-11-27"
+    run_of_both(lake, "2026-11-26", {"ok": None, "failed": [], "frozen_since": "2026-11-26"})
+    assert first_seen_frozen(read_entries(lake)[0], started) == "2026-11-26"
 
 
 def test_a_retirement_without_a_day_counts_from_the_run_that_met_it(lake: Lake) -> None:
