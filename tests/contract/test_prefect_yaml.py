@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import yaml
 from deployments.declared import FILE, Deployment, read
 from deployments.steps import differences
 from flows.runtime import quiet
+from polygon_fundamentals.cutover.context import V1_DEPLOYMENTS
 from polygon_fundamentals.errors import UsageError
 
 quiet.apply()
@@ -92,6 +94,19 @@ def test_schedules_are_valid_and_only_the_parallel_operation_runs_daily() -> Non
 def test_what_must_not_overlap_has_a_limit() -> None:
     without = {d.name for d in DECLARED.values() if d.concurrency_limit is None}
     assert without == {"history-shard", "fundamentals"}
+
+
+def test_a_cleanup_retires_only_what_the_runbook_names() -> None:
+    """As `ServerSchedules.retire` chooses them; nothing that loads v2 alone, or in shards."""
+    retired = {
+        d.name
+        for d in DECLARED.values()
+        if "parity" in d.tags or d.parameters.get("generation") in V1_DEPLOYMENTS
+    }
+    page = (FILE.parent / "docs" / "runbook.md").read_text(encoding="utf-8")
+    _, _, item = page.partition("**30 days after the cutover**")
+    assert set(re.findall("`([a-z0-9]+-[a-z0-9]+)`", item.partition("**90")[0])) == retired
+    assert retired == {"history-v1", "daily-v1", "daily-both", "parity-nightly"}
 
 
 def test_every_daily_deployment_says_its_generation() -> None:

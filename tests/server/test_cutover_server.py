@@ -297,7 +297,7 @@ def test_a_rollback_takes_retired_deployments_back_into_service(
     days = ["--deployments-days", "0", "--data-days", "0"]
     code, report = flows(served, lake, "cleanup", "--execute", *days)
     assert (code, report["state"]) == (0, "done"), report
-    of_v1 = {"daily-v1", "daily-both", "history-v1", "history-sharded", "parity-nightly"}
+    of_v1 = {"daily-v1", "daily-both", "history-v1", "parity-nightly"}
     assert retired(served) == of_v1
     assert served.run("deploy").stdout.count("retired by `cleanup`: left alone") == len(of_v1)
     code, report = flows(served, lake, "restore", "--execute")
