@@ -30,8 +30,8 @@ from polygon_fundamentals.lake import revisions
 from polygon_fundamentals.statements import Generation
 
 _STANDING = np.iinfo(np.int64).max
-# Of a version, not of what the vendor said.
-_ABOUT = ("ticker", "observed_at", "event", "superseded_at")
+# Of a version, not of what the vendor said; `place` is where `serve-v1` has a row from.
+_ABOUT = ("ticker", "observed_at", "event", "superseded_at", "place")
 Flags = npt.NDArray[np.bool_]
 
 
@@ -137,12 +137,15 @@ def contents(table: pa.Table, names: list[str]) -> npt.NDArray[np.integer[Any]]:
     """Return a number for each row, the same for the same values in the columns `names`."""
     columns = {}
     for name in names:
-        if pa.types.is_floating(table.schema.field(name).type):
-            values = table[name].to_numpy()
+        column = table[name]
+        if pa.types.is_floating(column.type):
+            values = column.to_numpy()
             # One zero of -0.0 and 0.0, one NaN of all.
             columns[name] = np.where(np.isnan(values), np.nan, values + 0.0)
-        else:
-            columns[name] = pc.fill_null(table[name].cast(TEXT), "").to_pandas()
+            continue
+        if pa.types.is_list(column.type):
+            column = pc.binary_join(column, "\x1e")
+        columns[name] = pc.fill_null(column.cast(TEXT), "").to_pandas()
     return pd.util.hash_pandas_object(pd.DataFrame(columns), index=False).to_numpy()
 
 

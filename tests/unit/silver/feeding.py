@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import HealthCheck, settings
@@ -88,6 +89,14 @@ def put(
     rows = {ticker: range(1) for ticker in row["tickers"]}
     incoming = Incoming(table, rows, scope, frozenset(timeframes), moment)
     commit(lake.dataset(generation, statement), incoming)
+
+
+def load_v1(lake: Lake, rows: Sequence[dict[str, Any]], day: date, ticker: str = "ABC") -> None:
+    """Store all that v1 has of a ticker's company on a day."""
+    statements, timeframes = list(Statement), frozenset(t.v1 for t in Timeframe)
+    body = orjson.dumps({"status": "OK", "results": rows})
+    scope, at = Scope.COMPANIES, noon(day)
+    store_v1(StoreJob(str(lake.root), statements, [body], {}, scope, timeframes, at, ticker))
 
 
 def v2_balance(filed: str | None, assets: float, **other: Any) -> dict[str, Any]:

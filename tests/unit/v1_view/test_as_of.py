@@ -15,7 +15,10 @@ from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.normalise import v2_table
 from polygon_fundamentals.reference import original_dates
 from polygon_fundamentals.statements import Generation, Statement
+from polygon_fundamentals.v1_view.filings import v1_filings
+from polygon_fundamentals.v1_view.lake_files import stamps_of
 from tests.cutover_world import OBSERVED, v2_row
+from tests.unit.silver.feeding import load_v1, v1_balance
 from tests.v1_server import serving_v1
 
 CIK = "0000000001"
@@ -90,3 +93,22 @@ def test_a_strict_table_has_no_value_before_it_was_known(dated: Lake) -> None:
         early = [r for r in table.to_pylist() if r["values_known_from"] > r["known_from"]]
         assert bool(early) is some
     assert silver.known_on(plain, None).equals(silver.known_on(strict, None))
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_an_original_and_its_amendment_that_came_in_one_answer(lake: Lake, bare: bool) -> None:
+    amendment = {"filing_date": "2024-06-20", "acceptance_datetime": "2024-06-20T16:30:00Z"}
+    load_v1(lake, [v1_balance(), v1_balance(**amendment)], date(2026, 1, 10))
+    parts = stamps_of(lake, ["ABC"])
+    filed = {
+        day: v1_filings(lake, parts, date.fromisoformat(day), bare=bare)[Statement.BALANCE_SHEETS]
+        for day in ("2024-05-09", "2024-05-10", "2024-06-20")
+    }
+    dates = {
+        day: [str(d) for d in table["filing_date"].to_pylist()] for day, table in filed.items()
+    }
+    assert dates == {
+        "2024-05-09": [],
+        "2024-05-10": ["2024-05-10"],
+        "2024-06-20": ["2024-05-10", "2024-06-20"],
+    }
