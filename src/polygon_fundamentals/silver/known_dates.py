@@ -11,8 +11,9 @@ A version counts from the day on which its content could be known:
 - a record without a filing date, or with one before its period's end, which cannot be true: the day
   on which it was observed. A record of v1 counts from the first filing that any record of the same
   company and period end has, if that is sooner: v1 derives fourth quarters and twelve months from
-  it. One of v2 holds the values of its latest filing, whose date nobody knows: it counts from the
-  first filing date with which v2 sent the same values of the period, if that is sooner.
+  it. But not before a later filing that it may be derived from as well: see `derived_records`. One
+  of v2 holds the values of its latest filing, whose date nobody knows: it counts from the first
+  filing date with which v2 sent the same values of the period, if that is sooner.
 
 No version could be known before its period had ended, whenever it was observed, and none of v2 by a
 filing before the period's first one: see `filed_no_sooner`.
@@ -34,6 +35,7 @@ from polygon_fundamentals.datasets.schemas import DAY
 from polygon_fundamentals.periods.companies import company_keys
 from polygon_fundamentals.periods.current import period_keys
 from polygon_fundamentals.periods.match import nearest_ends
+from polygon_fundamentals.silver.derived_records import parts_known
 from polygon_fundamentals.silver.timeline import FOREVER
 from polygon_fundamentals.silver.version_order import (
     contents,
@@ -87,7 +89,12 @@ def _known(
     observed = seen["observed"].where(later, frame["observed"])
     known = own.where(is_filing, np.fmax(frame["filed"], observed))
     end = floats(table[PERIOD[generation][0]])[frame.index]
-    return known.mask(known < end, end)
+    known = known.mask(known < end, end)
+    if generation is Generation.V1 and len(borrows):
+        derived = borrows[is_filing[borrows]]
+        parts = parts_known(table, known[~undated], seen.loc[derived, "observed"], ciks)
+        known.loc[derived] = np.fmax(known[derived], parts)
+    return known
 
 
 def _filed_with_values(
