@@ -10,6 +10,7 @@ from great_expectations.checkpoint.checkpoint import CheckpointResult
 from great_expectations.expectations.registry import get_expectation_impl
 
 from expectations.plugin.base import exceptions_of
+from expectations.plugin.rules import PRESENT
 
 EVERYWHERE = "all statements"
 
@@ -18,9 +19,9 @@ EVERYWHERE = "all statements"
 class RuleResult:
     """One rule on one frame: `broken` of `of` cases; `error` says why it could not be evaluated.
 
-    `reason` is the rule's first note: how many cases are allowed, and why. `at_most` is that
-    number, None for any number. `cases` are the first of them; `config` is the rule as Great
-    Expectations keeps it, which finds all (`cases.py`).
+    `noun` names the cases. `reason` is the rule's note on what is broken, else its first: how many
+    cases are allowed, and why. `at_most` is that number, None for any number. `cases` are the first
+    of them; `config` is the rule as Great Expectations keeps it, which finds all (`cases.py`).
     """
 
     rule: str
@@ -36,6 +37,7 @@ class RuleResult:
     reason: str = ""
     at_most: int | None = None
     config: Any = None
+    noun: str = "cases"
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ def rule_result(result: Any, suite: str) -> RuleResult:
     # Great Expectations keeps notes as one text or as a list.
     notes = [config.notes] if isinstance(config.notes, str) else config.notes
     kind: Any = get_expectation_impl(config.type)
+    cases = content.get("partial_unexpected_index_list") or []
     return RuleResult(
         rule=kind.__name__,
         title=getattr(kind, "title", "") or kind.__name__,
@@ -82,9 +85,19 @@ def rule_result(result: Any, suite: str) -> RuleResult:
         passed=bool(result.success),
         broken=int(content.get("unexpected_count") or (not result.success)),
         of=int(content.get("element_count", 0)),
-        cases=content.get("partial_unexpected_index_list") or [],
+        cases=cases,
         error="; ".join(exceptions_of(result)),
-        reason=next(iter(notes or ()), ""),
+        reason=_reason(list(notes or ()), config.kwargs, cases),
         at_most=config.kwargs.get("at_most"),
         config=config,
+        noun=getattr(kind, "noun", "cases"),
     )
+
+
+def _reason(notes: list[str], kwargs: dict[str, Any], cases: list[dict[str, str]]) -> str:
+    """Return the note on what is broken: a rule on states has one for each, in their order."""
+    limited = [state for state in kwargs.get("may_stand", {}) if state != PRESENT]
+    by_state = dict(zip(limited, notes, strict=False))
+    states = dict.fromkeys(case.get("state", "") for case in cases)
+    mine = [by_state[state] for state in states if state in by_state]
+    return " ".join(mine) or next(iter(notes), "")

@@ -21,6 +21,7 @@ from expectations.cases import RuleCases
 from expectations.companies import has_page, page_of
 from expectations.outcome import Outcome
 from expectations.readers import ReaderFigures
+from expectations.remedies import broken_rules
 from expectations.templates import columns_as_json, template
 from polygon_fundamentals.field_map import Unit, primary_pairs
 from polygon_fundamentals.parity.kinds import ABSENT_KINDS, APART_KINDS, Kind
@@ -84,7 +85,7 @@ def make_review(review: Review) -> str:
         question="May v2 take over?" if summary["whole"] else f"Parity of {summary['scope']}",
         sentence=_sentence(summary, review.outcome),
         notes=review.notes,
-        broken=review.outcome.broken,
+        broken=broken_rules(review.outcome),
         findings=findings_of(review.outcome, single),
         open_cases=int((attention > ALLOWED).sum()),
         nothing_compared=sum(not rule.of for rule in review.outcome.rules),
@@ -142,7 +143,7 @@ def _sentence(summary: Mapping[str, Any], outcome: Outcome) -> str:
     others = "; every other one has a finding that is allowed" if equal != compared else ""
     what = f"all {rules} rules hold, and {share}{others}"
     if not outcome.passed:
-        what = f"{number} of {rules} rules {verb} broken, while {share}"
+        what = f"{number} of {rules} rules {verb} broken; {share}"
     if not summary["whole"]:
         return f"What was compared {'agrees' if outcome.passed else 'does not agree'}: {what}."
     return f"v2 may {'take over' if outcome.passed else 'not take over yet'}: {what}."

@@ -7,6 +7,7 @@ from datetime import date
 
 from expectations.outcome import Outcome
 from expectations.plugin.base import JsonObject
+from expectations.remedies import broken_rules, extent
 from polygon_fundamentals.parity.kinds import (
     ABSENT_KINDS,
     APART_KINDS,
@@ -84,8 +85,16 @@ def make_summary(parity: Parity, asked: Asked, outcome: Outcome) -> JsonObject:
         "reach": reach,
         "rules": len(outcome.rules),
         "rules_broken": [
-            {"rule": r.title, "detail": r.detail, "statement": r.where, "count": r.broken}
-            for r in outcome.broken
+            {
+                "rule": r.title,
+                "detail": r.detail,
+                "statement": r.where,
+                "count": r.broken,
+                "extent": extent(r),
+                "remedy": broken.remedy,
+            }
+            for broken in broken_rules(outcome)
+            for r in broken.rules
         ],
         "scope": asked.what,
         "whole": asked.is_whole,

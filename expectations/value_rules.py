@@ -31,8 +31,8 @@ def value_rules(tolerances: Tolerances, accepted: Sequence[Accepted]) -> list[Ex
 
 def allowed(finding: str, at_most: Any, reason: str) -> str:
     """Return a sentence on how many findings of a kind may occur, and why."""
-    some = {"unlimited": "Any number of", 0: "No"}.get(at_most, f"At most {at_most}")
-    return f"{some} {finding} findings may occur. {reason}"
+    some = "Any number of" if at_most == "unlimited" else f"At most {at_most}" if at_most else "0"
+    return f"{some} '{finding}' are allowed. {reason}"
 
 
 def limit_of(budget: Budget) -> int | None:

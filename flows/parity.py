@@ -208,7 +208,7 @@ def _sentence(result: Mapping[str, Any]) -> str:
     if result["passed"]:
         return f"passed: {result['compared']:,} values compared, {result['matched']:,} equal"
     rules = list(dict.fromkeys(broken["rule"] for broken in result["rules_broken"]))
-    return f"not passed: {'; '.join(rules)}; see {result['data_docs']}"[:500]
+    return f"not passed: broken: {'; '.join(rules)}; see {result['data_docs']}"[:500]
 
 
 def _publish(report: Report) -> None:

@@ -135,11 +135,7 @@ def parity_lines(report: Mapping[str, Any]) -> Iterator[str]:
     if listed:
         counts = ", ".join(f"{count:,} {kind}" for kind, count in listed.items())
         yield f"nothing to compare: {counts}"
-    if report["rules_broken"]:
-        yield f"{len(report['rules_broken'])} of {report['rules']} rules are broken:"
-    for broken in report["rules_broken"][: 4 * MISSING_SHOWN]:
-        detail = f" ({broken['detail']})" if broken["detail"] else ""
-        yield f"  {broken['statement']}: {broken['rule']}{detail}: {broken['count']:,}"
+    yield from _broken_lines(report)
     missing = report["missing_periods"]
     for one in missing[:MISSING_SHOWN]:
         yield (
@@ -152,6 +148,20 @@ def parity_lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield f"review page, what differs and why: {Path(report['data_docs']).with_name('review.html')}"
     yield f"every value that is not equal: {report['report_csv']}"
     yield "what each finding means: docs/parity.md"
+
+
+def _broken_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the rules that are broken, and below those that belong together what to do."""
+    rules = report["rules_broken"]
+    if rules:
+        verb = "is" if len(rules) == 1 else "are"
+        yield f"{len(rules)} of {report['rules']} rules {verb} broken:"
+    for number, broken in enumerate(shown := rules[: 4 * MISSING_SHOWN]):
+        detail = f" ({broken['detail']})" if broken["detail"] else ""
+        extent = f" by {broken['extent']}" if broken["extent"] else ""
+        yield f"  {broken['statement']}: {broken['rule']}{detail}: broken{extent}"
+        if [one["remedy"] for one in shown[number + 1 :][:1]] != [broken["remedy"]]:
+            yield f"    what to do: {broken['remedy']}"
 
 
 def _missing_lines(report: Mapping[str, Any]) -> Iterator[str]:

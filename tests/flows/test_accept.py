@@ -75,7 +75,7 @@ def test_parity_passes_once_the_differences_are_accepted(
         code, answered = call(
             "accept", "sign", "--ticker", first["ticker"], *words, *because, *here
         )
-        assert (code, "has no such sign of" in answered["error"]) == (1, True)
+        assert (code, "has no `sign` value of" in answered["error"]) == (1, True)
         # What follows from it, a reviewer accepts in the file.
         values["reason"] = "Follows from the revenue."
         open_kinds = values["kind"].isin(
@@ -199,6 +199,27 @@ def test_from_a_report_its_values_are_taken_and_not_those_of_a_spreadsheet(
 def test_what_is_missing_is_said(lake: Lake, words: tuple[str, ...], reason: str) -> None:
     code, answered = call(*words, "--lake", str(lake.root))
     assert (code, reason in answered["error"]) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("finding", "reason"),
+    [
+        ("restatd", "'restatd' is not a finding; they are rounding, sign, "),
+        ("missing", "has no value to accept; to allow it, raise `missing` in expectations/tol"),
+    ],
+)
+def test_what_is_no_finding_on_a_value_is_refused(lake: Lake, finding: str, reason: str) -> None:
+    report(lake.root)
+    code, answered = call("accept", finding, *WORDS[2:], "--lake", str(lake.root))
+    assert (code, reason in answered["error"]) == (2, True), answered
+
+
+def test_a_finding_that_the_ticker_does_not_have_is_named(lake: Lake) -> None:
+    path = report(lake.root)
+    code, answered = call("accept", "sign", *WORDS[2:], "--lake", str(lake.root))
+    assert code == 1
+    assert "the last report has no `sign` value of AAA as named" in answered["error"]
+    assert answered["error"].endswith(str(path.with_suffix(".csv")))
 
 
 def test_without_a_report_there_is_nothing_to_accept(lake: Lake) -> None:

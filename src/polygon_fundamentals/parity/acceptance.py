@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polygon_fundamentals.errors import AnswerIsNo, UsageError
+from polygon_fundamentals.parity.kinds import APART_KINDS, COVERAGE_KINDS, DIFFERENCE_KINDS
 from polygon_fundamentals.statements import Statement
 
 # What a reviewer adds to values.csv: only rows with a reason are accepted.
@@ -57,8 +58,10 @@ def entries_of_case(report: Path, case: Case, reason: str, by: str, until: date)
     """Return the entries that accept a case's findings.
 
     Raises:
+        UsageError: it is not a finding on a value.
         AnswerIsNo: the report has no such finding.
     """
+    _expect_value_kind(case.finding)
     values = pq.read_table(report, columns=list(_COLUMNS)).to_pandas()
     wanted = (values["kind"].astype(str) == case.finding) & values["ticker"].isin(case.tickers)
     for column, value in (
@@ -73,11 +76,22 @@ def entries_of_case(report: Path, case: Case, reason: str, by: str, until: date)
         wanted &= values["period_end"] == pd.Timestamp(case.period)
     if not wanted.any():
         raise AnswerIsNo(
-            f"{report} has no such {case.finding} of {', '.join(case.tickers)}; name the ticker, "
-            "period and field as they are in values.csv beside it"
+            f"the last report has no `{case.finding}` value of {', '.join(case.tickers)} as named; "
+            f"its values are on the review page and in {report.with_suffix('.csv')}"
         )
     rows = values[wanted].drop_duplicates([c for c in _COLUMNS if c != "ticker"])
     return [_entry(row, reason, by, until) for row in rows.to_dict("records")]
+
+
+def _expect_value_kind(finding: str) -> None:
+    if finding in {kind.value for kind in COVERAGE_KINDS}:
+        raise UsageError(
+            f"a ticker or period that is `{finding}` has no value to accept; to allow it, raise "
+            f"`{finding}` in expectations/tolerances.yaml, with who looked at what"
+        )
+    kinds = [kind.value for kind in (*DIFFERENCE_KINDS, *APART_KINDS)]
+    if finding not in kinds:
+        raise UsageError(f"'{finding}' is not a finding; they are {', '.join(kinds)}")
 
 
 def entries_of_report(

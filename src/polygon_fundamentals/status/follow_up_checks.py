@@ -139,7 +139,7 @@ def check_parity(figures: Figures) -> Row:
         if figures.v1_rests:
             reason += f"; v1: {figures.v1_rests}"
         return Row(name, None, reason, name)
-    remedy = "read its review page, then run `parity` again"
+    remedy = 'do what its review page says under "What is broken", then run `parity` again'
     return Row(name, False, f"did not pass, {ended}", name, remedy)
 
 

@@ -97,7 +97,7 @@ def test_a_line_of_the_yaml_changes_just_its_rule(tmp_path: Path) -> None:
     assert after[identity]["kwargs"]["finding"] == "unexplained"
     assert after[identity]["kwargs"]["at_most"] == 7
     assert after[identity]["notes"] == [
-        "At most 7 unexplained findings may occur. Nothing explains the difference."
+        "At most 7 'unexplained' are allowed. Nothing explains the difference."
     ]
 
 
