@@ -20,7 +20,8 @@ def last_covered(
     covered `scope` (its tickers, universe, statements and timeframes). Before the first of
     them, it is the day of the oldest historical load that had no last day and may have
     stored anything, however it ended. No run covers days after the one it started on, and none
-    that was given no row at all of a statement covers any: an outage may answer with nothing.
+    that was given no row at all of a statement covers any: an outage may answer with nothing. Rows
+    of companies that the lake does not follow are an answer.
 
     Updates that asked the API at the same address count (`base_url` of `scope`), and entries older
     than that parameter. Where there is none, the API may have moved, or the lake have been tried
@@ -42,7 +43,8 @@ def _updated(
         report = entry.generations.get(generation)
         if report is None or not report.ok or "to" not in report.window:
             continue
-        came = report.rows_received and not report.statements_without_rows
+        rows = report.rows_received + report.rows_unfollowed
+        came = rows and not report.statements_without_rows
         if came and entry.flow == "daily-update" and covers(entry, scope):
             days.append(min(date.fromisoformat(report.window["to"]), day_of(entry.started)))
     return max(days, default=None)
@@ -68,8 +70,17 @@ def _may_have_stored(entry: RunEntry, generation: Generation) -> bool:
 
 
 def covers(entry: RunEntry, scope: Mapping[str, Any]) -> bool:
-    """Return whether a load was asked for at least `scope`, its tickers and universe just so."""
+    """Return whether a load was asked for at least `scope`, its universe just so.
+
+    Without names a load is of the lake's tickers or of the universe: whether these are among the
+    names of another, or the reverse, is not known here.
+    """
     asked = entry.parameters
-    return all(asked.get(name) == scope[name] for name in ("tickers", "universe")) and all(
-        set(scope[name]) <= set(asked.get(name) or ()) for name in ("statements", "timeframes")
+    if asked.get("universe") != scope["universe"]:
+        return False
+    if not scope["tickers"] and asked.get("tickers") != scope["tickers"]:
+        return False
+    return all(
+        set(scope[name]) <= set(asked.get(name) or ())
+        for name in ("tickers", "statements", "timeframes")
     )

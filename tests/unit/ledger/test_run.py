@@ -242,6 +242,40 @@ def test_an_update_that_was_given_nothing_covers_no_day(lake: Lake) -> None:
     assert covered(lake) == date(2026, 8, 4)
 
 
+def test_rows_of_companies_that_the_lake_does_not_follow_are_an_answer(lake: Lake) -> None:
+    """A small lake's own companies file nothing on most days, while the market does."""
+    for day, rows, unfollowed in (("2026-08-04", 3, 200), ("2026-08-05", 0, 250)):
+        report = {
+            "ok": True,
+            "rows_received": rows,
+            "rows_unfollowed": unfollowed,
+            "window": {"from": day, "to": day},
+        }
+        started = f"{day}T20:00:00+00:00"
+        entry(lake, day, started=started, outcome="succeeded", generations={"v2": report})
+    assert covered(lake) == date(2026, 8, 5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "scope", "day"),
+    [
+        (["AAPL", "MSFT", "KO"], ["KO", "AAPL", "MSFT"], date(2026, 7, 1)),
+        (["AAPL", "MSFT", "KO"], ["KO", "AAPL"], date(2026, 7, 1)),
+        (["AAPL", "MSFT"], ["KO", "AAPL", "MSFT"], None),
+        # Without names it is about the lake's tickers, which are not known here.
+        (["AAPL", "MSFT"], [], None),
+        ([], ["AAPL"], None),
+    ],
+)
+def test_an_update_covers_its_tickers_in_any_order(
+    lake: Lake, asked: list[str], scope: list[str], day: date | None
+) -> None:
+    report = {"ok": True, "rows_received": 3, "window": {"from": "2026-06-24", "to": "2026-07-01"}}
+    parameters = SCOPE | {"tickers": asked}
+    entry(lake, "r", outcome="succeeded", parameters=parameters, generations={"v2": report})
+    assert covered(lake, tickers=scope) == day
+
+
 def test_an_update_that_was_given_none_of_a_statement_covers_no_day(lake: Lake) -> None:
     for day, without in (("2026-08-04", []), ("2026-08-05", ["cash_flow"])):
         window = {"from": day, "to": day}
