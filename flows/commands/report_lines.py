@@ -12,6 +12,11 @@ from flows.commands.output import reworded
 
 MARKS = {True: "ok ", False: "NO ", None: " ? "}  # None: not judged
 REASONS_SHOWN = MISSING_SHOWN = 5
+# Of v2's records in v1's form.
+PRESENT_VALUES = (
+    "note: v2's values are the present ones, and filing_date is the first filing: for a backtest "
+    "use silver's history or `serve-v1 --as-of`"
+)
 
 
 def load_lines(report: Mapping[str, Any]) -> Iterator[str]:
@@ -204,6 +209,7 @@ def publish_lines(report: Mapping[str, Any]) -> Iterator[str]:
 def export_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield what was written and what was left out, for people."""
     yield report["message"]
+    yield PRESENT_VALUES
     yield f"{len(report['left_out'])} lines of v1 are left out:"
     for lost in report["left_out"]:
         yield f"  {lost['statement']}  {lost['field']}: {lost['reason']}"

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from flows.commands.report_lines import export_lines, publish_lines, silver_lines
+from flows.commands.report_lines import PRESENT_VALUES, export_lines, publish_lines, silver_lines
 from flows.commands.run import run_flow
 from flows.commands.spread import SpreadParameters
 from flows.parameters.declaration import Flag, Parameters
@@ -108,5 +108,6 @@ def export(given: ExportCommand, as_json: bool) -> int:
         answer["left_out"] = [asdict(item) for item in lost]
     else:
         print(f"note: {len(lost)} lines of v1 are left out; --json lists them", file=sys.stderr)
+        print(PRESENT_VALUES, file=sys.stderr)
     print(json.dumps(answer))
     return 0

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows import rollback, shards
+from flows.__main__ import main
+from flows.commands.report_lines import export_lines
 from flows.historical_load import historical_load
 from flows.runs import report_of
 from flows.shard_runs import Shard
@@ -201,6 +203,15 @@ def test_shards_without_their_dates_fail_the_sharded_load(
     outcomes = {r.content["flow"]: r.outcome for r in ledger.read_entries(lake)[0]}
     assert all(r.content["flow_run_id"] for r in ledger.read_entries(lake)[0])
     assert outcomes == {"sharded-load": "failed", "historical-load": "failed"}
+
+
+def test_export_says_that_its_values_are_the_present_ones(
+    lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(lake, Generation.V2, v2_balance("2025-05-10", 5.0), "2026-07-02T12:00")
+    assert main(["export", "--shape", "v1", "--ticker", "ABC", "--lake", str(lake.root)]) == 0
+    assert "v2's values are the present ones" in capsys.readouterr().err
+    assert any("the present ones" in line for line in export_lines({"message": "", "left_out": []}))
 
 
 @pytest.mark.parametrize(
