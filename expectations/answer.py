@@ -19,15 +19,18 @@ from expectations.cases import cases_of, write_cases
 from expectations.companies import COMPANIES_SHOWN, write_pages
 from expectations.outcome import Outcome
 from expectations.plugin.base import JsonObject
-from expectations.publishing import building, publish
+from expectations.publishing import SUMMARIES_KEPT, building, publish
 from expectations.readers import read_figures
 from expectations.review import Review, make_review, worst_tickers
 from expectations.suites import make_suites
 from expectations.summary import Asked, make_summary
-from polygon_fundamentals.errors import UsageError
+from polygon_fundamentals.cutover.sign_offs import runs_signed
+from polygon_fundamentals.cutover.signed_parity import runs_to_sign
+from polygon_fundamentals.errors import DamagedFileError, UsageError
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.lake.processes import give_free_memory_back
 from polygon_fundamentals.lake.storage.local import replace_file
+from polygon_fundamentals.ledger import read_entries
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.parity.company_values import company_values
 from polygon_fundamentals.parity.findings import StatementFindings
@@ -47,8 +50,6 @@ TOLERANCES_FILE = FOLDER / "tolerances.yaml"
 # A report lists every value that is not equal: 0.2 MB a company as CSV, a tenth as Parquet.
 REPORTS_KEPT = 10
 CSVS_KEPT = 1
-# For the picture of how the findings went, run by run.
-SUMMARIES_KEPT = 60
 # Of the values that v2 lacks; the report lists all of them.
 VALUES_LISTED = 20
 ACCEPTED_FILE = FOLDER / "accepted.yaml"
@@ -99,7 +100,7 @@ def answer(
     lake.ops.joinpath("locks").mkdir(parents=True, exist_ok=True)
     with (
         exclusive(lake.lock("parity.checkpoint"), LOCK_SECONDS, "another run's checkpoint"),
-        building(at.home, at.identity) as built,
+        building(at.home, at.identity, _needed_reviews(lake)) as built,
     ):
         outcome = _decide(built, at, all_findings, question)
         paths = write_report(at.reports, all_findings)
@@ -149,6 +150,15 @@ def answer(
         replace_file(at.reports / "summary.json", orjson.dumps(shown, option=orjson.OPT_INDENT_2))
         publish(built, at.home, at.frames)
     return {**summary, "markdown": text}
+
+
+def _needed_reviews(lake: Lake) -> set[str] | None:
+    """Return the runs whose review page was signed or is to be signed; None: nobody can tell."""
+    try:
+        return runs_signed(lake) | runs_to_sign(read_entries(lake)[0])
+    except DamagedFileError as error:
+        log.warning("%s; until then no review page is removed", error)
+        return None
 
 
 def _decide(

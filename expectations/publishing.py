@@ -7,20 +7,24 @@ that a run that is killed at any moment leaves a whole project and site.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from polygon_fundamentals.lake.storage.local import link_or_copy, replace_file
 
 RUNS_KEPT = 10
+# The review pages, of up to some 3 MB each, and the summaries that their picture shows.
+SUMMARIES_KEPT = 60
 
 
 @contextmanager
-def building(parity: Path, run: str) -> Iterator[Path]:
+def building(parity: Path, run: str, needed: Collection[str] | None = None) -> Iterator[Path]:
     """Yield a folder with a copy of `gx` and `data_docs`, and remove it afterwards.
 
-    Needs the lock of the lake's checkpoint, since it removes what killed builds left.
+    Old results and pages are not in the copy, but for the review pages of the runs in `needed`;
+    None: all of them. Needs the lock of the lake's checkpoint, since it removes what killed builds
+    left.
     """
     for dead in parity.glob(".building-*"):
         shutil.rmtree(dead, ignore_errors=True)
@@ -30,6 +34,8 @@ def building(parity: Path, run: str) -> Iterator[Path]:
         _copy(parity / name, folder / name)
     _prune(folder / "gx" / "validations", "*/*")
     _prune(folder / "data_docs" / "companies", "*")
+    if needed is not None:
+        _prune_reviews(folder / "data_docs" / "reviews", needed)
     _forget_unpublished(folder)
     try:
         yield folder
@@ -60,6 +66,13 @@ def _prune(folder: Path, pattern: str) -> None:
     for path in places:
         if path.name not in runs:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _prune_reviews(folder: Path, needed: Collection[str]) -> None:
+    """Remove all review pages but the newest, of which one is to come, and those of `needed`."""
+    for page in sorted(folder.glob("*.html"), reverse=True)[SUMMARIES_KEPT - 1 :]:
+        if page.stem.split("-", 1)[-1] not in needed:
+            page.unlink()
 
 
 def _forget_unpublished(folder: Path) -> None:

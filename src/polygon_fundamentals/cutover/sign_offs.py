@@ -197,6 +197,16 @@ def signatures(lake: Lake, contacts: Contacts) -> list[Signature]:
     ]
 
 
+def runs_signed(lake: Lake) -> set[str]:
+    """Return the runs of parity that somebody signed, whoever holds the role today.
+
+    Raises:
+        DamagedFileError: the sign-offs cannot be read.
+    """
+    given = _given(lake, PARITY).values()
+    return {str(entry["signed"]["run"]) for entry in given if "signed" in entry}
+
+
 def missing(lake: Lake, contacts: Contacts) -> list[tuple[str, str]]:
     """Return (item, role) of every sign-off that has not been given by today's holder."""
     given = {(one.item, one.role) for one in signatures(lake, contacts)}

@@ -64,7 +64,22 @@ def page_to_sign(entries: Sequence[RunEntry]) -> str:
     pages, last = Path("ops/parity/data_docs"), next(iter(last_runs(entries)), None)
     if last is None or last.parity is None:
         return str(pages / "review.html")
-    return str(pages / "reviews" / f"{Path(last.parity.report).parent.name}.html")
+    return str(pages / "reviews" / f"{_report_name(last)}.html")
+
+
+def runs_to_sign(entries: Sequence[RunEntry]) -> set[str]:
+    """Return the runs of parity that a sign-off would look at, as their reports name them."""
+    return {run_of(_report_name(entry)) for entry in last_runs(entries)}
+
+
+def run_of(report: str) -> str:
+    """Return the run in the name of a report, which begins with its time."""
+    return report.split("-", 1)[-1]
+
+
+def _report_name(entry: RunEntry) -> str:
+    assert entry.parity  # of `last_runs`
+    return Path(entry.parity.report).parent.name
 
 
 def _reported(entries: Sequence[RunEntry]) -> list[RunEntry]:
@@ -103,7 +118,7 @@ def keep_results(lake: Lake, entries: Sequence[RunEntry]) -> dict[str, object]:
         beside.rename(signed_folder)
     summary = orjson.loads((report / "summary.json").read_bytes())
     return {
-        "run": report.name.split("-", 1)[-1],
+        "run": run_of(report.name),
         "started": last.started.isoformat(timespec="seconds"),
         "scope": summary["scope"],
         "compared": summary["compared"],
@@ -132,7 +147,7 @@ def beyond(lake: Lake, entries: Sequence[RunEntry], signed: Mapping[str, Any]) -
 
 def _news(lake: Lake, run: RunEntry, signed_folder: Path, signed_run: str) -> str:
     later = _report(lake, run)
-    if later.name.split("-", 1)[-1] == signed_run:
+    if run_of(later.name) == signed_run:
         return ""
     if not (later / "summary.json").is_file():
         return (
@@ -247,8 +262,7 @@ def _folder_of(lake: Lake, digest: str) -> Path:
 
 def _report(lake: Lake, entry: RunEntry) -> Path:
     """The folder of a run's report, wherever the lake stands today."""
-    assert entry.parity  # of `last_runs`
-    return lake.ops / "parity" / "reports" / Path(entry.parity.report).parent.name
+    return lake.ops / "parity" / "reports" / _report_name(entry)
 
 
 def _when(entry: RunEntry) -> str:

@@ -23,11 +23,13 @@ from polygon_fundamentals.cutover.sign_offs import (
     Role,
     load_contacts,
     missing,
+    runs_signed,
     sign,
 )
 from polygon_fundamentals.cutover.thresholds import Thresholds
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
+from polygon_fundamentals.ledger import read_entries
 from tests import cutover_world
 from tests.builders.parity_report import parity_report
 
@@ -67,7 +69,10 @@ def test_the_run_its_digest_and_its_findings_are_recorded(lake: Lake) -> None:
     assert f"read {page}, then run `polygon-fundamentals sign-off parity" in line(lake).remedy
     ran(lake, "some", 5, STOOD, named=["AAA"])
     assert page in line(lake).remedy
+    # The review page of the run to be signed stays, however many runs of named tickers follow.
+    assert signed_parity.runs_to_sign(read_entries(lake)[0]) == {"one"}
     told = signed(lake)
+    assert runs_signed(lake) == {"one"}
     entry = json.loads((lake.ops / "cutover" / "sign_offs" / "parity.json").read_text())
     facts = entry["migration_lead"]["signed"]
     assert (facts["run"], facts["scope"]) == ("one", "the whole history")

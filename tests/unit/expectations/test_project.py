@@ -307,6 +307,48 @@ def test_a_run_that_dies_while_it_publishes_leaves_a_whole_site(
     assert list(home.glob(".building-*")) == []
 
 
+def test_review_pages_of_old_runs_are_removed_but_for_the_needed(tmp_path: Path) -> None:
+    pages = tmp_path / "data_docs" / "reviews"
+    pages.mkdir(parents=True)
+    names = [f"20260{1 + day // 28}{1 + day % 28:02}T000000Z-run{day}.html" for day in range(70)]
+    for name in names:
+        (pages / name).write_text(name)
+    with publishing.building(tmp_path, "new") as built:
+        copied = sorted(path.name for path in (built / "data_docs" / "reviews").iterdir())
+        assert copied == names, "without knowing which are needed, all stay"
+    (tmp_path / "frames" / "new").mkdir(parents=True)
+    with publishing.building(tmp_path, "new", {"run3", "run69"}) as built:
+        (built / "data_docs" / "index.html").write_text("index")
+        publishing.publish(built, tmp_path, tmp_path / "frames" / "new")
+    left = sorted(path.name for path in pages.iterdir())
+    assert left == [names[3], *names[-59:]], "and one is to come"
+
+
+@pytest.mark.slow
+def test_the_page_that_was_signed_outlives_those_of_many_later_runs(
+    mine: Lake, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(publishing, "SUMMARIES_KEPT", 1)
+
+    def pages() -> set[str]:
+        folder = mine.ops / "parity" / "data_docs" / "reviews"
+        return {path.stem.split("-", 1)[-1] for path in folder.iterdir()}
+
+    given = mine.ops / "cutover" / "sign_offs" / "parity.json"
+    given.parent.mkdir(parents=True)
+    entry = {"by": "Ada", "at": "2026-06-12T00:00:00+00:00", "signed": {"run": "first"}}
+    given.write_text(json.dumps({"migration_lead": entry}))
+    run(mine, "second")
+    assert pages() == {"first", "second"}
+    given.write_text("{")
+    run(mine, "third")
+    assert pages() == {"first", "second", "third"}
+    assert "parity.json cannot be read; remove it and sign off again; until" in caplog.text
+    given.unlink()
+    run(mine, "fourth")
+    assert pages() == {"fourth"}
+
+
 def test_an_acceptance_that_has_run_out_is_named(tmp_path: Path) -> None:
     path = tmp_path / "accepted.yaml"
     path.write_text(
