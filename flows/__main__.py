@@ -41,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         ours = as_fundamentals_error(error)
         return complain(str(ours), ours.exit_code, as_json)
     except KeyboardInterrupt as error:
+        # Python ends a process by SIGINT, whatever its exit code, where the interrupt met an `exec`
+        # of a text (each dataclass that is imported makes one), until the next `exec`.
+        exec("")
         so_far = f"interrupted: {error}" if str(error) else "interrupted"
         return complain(f"{so_far}; run the same command again to continue", 130, as_json)
     except Exception as error:  # noqa: BLE001 - Python's own end would be 1: "the answer is no"

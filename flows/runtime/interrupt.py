@@ -7,6 +7,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from threading import Timer
 from types import FrameType
 from typing import Any
 
@@ -30,13 +32,26 @@ def ends_when_asked() -> Iterator[None]:
     ours = [n for n, usual in _USUAL.items() if here and signal.getsignal(n) is usual]
     for number in ours:
         signal.signal(number, give_up)
+    hook = sys.unraisablehook
+    if ours:
+        sys.unraisablehook = partial(_ask_again, hook, ours[0])
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for number in ours:
             signal.signal(number, _USUAL[number])
         if ours and _CONNECTIONS in sys.modules:
             sys.modules[_CONNECTIONS].WATCH.resume()
+
+
+def _ask_again(hook: Callable[..., Any], number: signal.Signals, unraisable: Any) -> None:
+    """Send a signal again that arrived in a finaliser, where Python drops what is raised."""
+    if unraisable.exc_type is KeyboardInterrupt:
+        # After this callback has ended, within which it would be dropped again.
+        Timer(0.01, signal.pthread_kill, [threading.main_thread().ident, number]).start()
+    else:
+        hook(unraisable)
 
 
 @contextmanager
