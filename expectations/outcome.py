@@ -10,7 +10,6 @@ from great_expectations.checkpoint.checkpoint import CheckpointResult
 from great_expectations.expectations.registry import get_expectation_impl
 
 from expectations.plugin.base import exceptions_of
-from expectations.plugin.rules import PRESENT
 
 EVERYWHERE = "all statements"
 
@@ -87,17 +86,15 @@ def rule_result(result: Any, suite: str) -> RuleResult:
         of=int(content.get("element_count", 0)),
         cases=cases,
         error="; ".join(exceptions_of(result)),
-        reason=_reason(list(notes or ()), config.kwargs, cases),
+        reason=_reason(list(notes or ()), cases),
         at_most=config.kwargs.get("at_most"),
         config=config,
         noun=getattr(kind, "noun", "cases"),
     )
 
 
-def _reason(notes: list[str], kwargs: dict[str, Any], cases: list[dict[str, str]]) -> str:
-    """Return the note on what is broken: a rule on states has one for each, in their order."""
-    limited = [state for state in kwargs.get("may_stand", {}) if state != PRESENT]
-    by_state = dict(zip(limited, notes, strict=False))
-    states = dict.fromkeys(case.get("state", "") for case in cases)
-    mine = [by_state[state] for state in states if state in by_state]
+def _reason(notes: list[str], cases: list[dict[str, str]]) -> str:
+    """Return the notes on what is broken: a rule on states has one that names each state."""
+    states = dict.fromkeys(case["state"] for case in cases if "state" in case)
+    mine = [note for state in states for note in notes if f"'{state}'" in note]
     return " ".join(mine) or next(iter(notes), "")

@@ -170,6 +170,7 @@ def _settings(names: Iterable[str], frames: Path) -> JsonObject:
     can evaluate the batch of another asset (seen with 1.24.1).
     """
     pages = {"view": {"module_name": PLUGIN, "class_name": "ParityPages"}}
+    lake = str(frames.parents[3])  # of its ops/parity/frames/RUN
     return {
         "config_version": 4.0,
         "plugins_directory": "plugins/",
@@ -195,7 +196,11 @@ def _settings(names: Iterable[str], frames: Path) -> JsonObject:
                 "site_index_builder": {
                     "module_name": PLUGIN,
                     "class_name": "ParityIndex",
-                    "view": {"module_name": PLUGIN, "class_name": "ParityIndexPages"},
+                    "view": {
+                        "module_name": PLUGIN,
+                        "class_name": "ParityIndexPages",
+                        "lake": lake,
+                    },
                 },
                 "site_section_builders": {
                     "expectations": pages,

@@ -13,6 +13,7 @@ from great_expectations.core import ExpectationSuite
 from great_expectations.expectations.expectation import Expectation
 
 from expectations.plugin import rules
+from expectations.plugin.site import ABOUT
 from expectations.value_rules import allowed, limit_of, value_rules
 from polygon_fundamentals.parity.kinds import Kind
 from polygon_fundamentals.parity.lost_fields import left_out_of_templates
@@ -24,18 +25,6 @@ from polygon_fundamentals.statements import Generation, Statement
 
 # The arguments that distinguish the rules of one class.
 _SCOPE = ("statement", "identity", "v2_field", "finding")
-_SUITES = {
-    "tickers": "Each ticker of v1, and what became of it in v2.",
-    "periods": "Each period of either generation.",
-    "labels": "In how many periods the fiscal labels or the ends of both generations differ.",
-    "values": "Each value that is not equal, and tallies of those that are.",
-    "fields": "How many of v1's values of each field v2 lacks.",
-    "recency": "How old each statement's newest records are, on the day of the run.",
-    "v1_records": "Each record of v1.",
-    "v2_records": "Each record of v2, and how far its accounting identities are off.",
-    "v2_files": "Each file of v2.",
-    "counts": "How many periods each company and timeframe has in v2.",
-}
 
 
 def identity(*names: str) -> str:
@@ -62,7 +51,7 @@ def make_suites(tolerances: Tolerances, accepted: Sequence[Accepted]) -> list[Ex
 
 def _suite(name: str, expectations: Iterable[Expectation]) -> ExpectationSuite:
     suite = ExpectationSuite(
-        name=name, id=identity(name), expectations=list(expectations), notes=_SUITES[name]
+        name=name, id=identity(name), expectations=list(expectations), notes=ABOUT[name]
     )
     for rule in suite.expectations:
         scope = (getattr(rule, part, None) for part in _SCOPE)
@@ -135,7 +124,7 @@ def _unique_keys(tolerances: Tolerances, generation: Generation) -> Iterator[Exp
         tolerances.rules.unique_keys,
         "Each record key (company, timeframe, period end and fiscal label) has one content in each "
         "ticker's files. Of an original and its amendment, and of rows appended on different days, "
-        "the later counts. If one filing has two contents of one day, nothing says which is true.",
+        "the later counts.",
         generation=generation.value,
     )
 

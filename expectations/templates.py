@@ -26,7 +26,9 @@ _ENVIRONMENT = Environment(
 def note(text: str) -> Markup:
     """Return a note as HTML, with its addresses as links and text between backticks as code."""
     linked = urlize(text, rel="noreferrer")  # which escapes the text
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", linked))
+    code = re.sub(r"`([^`]+)`", r"<code>\1</code>", linked)
+    # An option does not break after its dashes.
+    return Markup(re.sub(r"(?<=\s)(--[a-z0-9-]+)", r'<span class="option">\1</span>', code))
 
 
 _ENVIRONMENT.filters["note"] = note

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from .site import ABOUT
 from .values import NOTHING_COMPARED
 
 LONGEST = 2_000  # characters of a cell; a reader who wants more opens the file
@@ -28,6 +29,9 @@ _NO_ASSET = "${data_asset} ${data_asset_name}\n"
 _ICONS = {"icon", "validation_success"}
 # Its title of a validation's page; the run's name stands in the page itself.
 _TITLE = re.compile(r"Validations / (\w+) / .* / ([^/]+)")
+# The title of a rule, which begins its description.
+_HEADING = re.compile(r"^([^.:]* · [^.:]*)(?=[.:] )")
+_SUITE_TITLE = re.compile(r"Expectations / (\w+)")
 # From a page of each kind to the site's index.
 _HOME = {"ExpectationSuitePageRenderer": "../", "ValidationResultsPageRenderer": "../../../../"}
 
@@ -42,6 +46,8 @@ def rich(block: Any) -> Markup:
         template = template.replace(_NO_ASSET, "")
     if "html_success_icon" in params:  # the words of the index and of the rules
         template = template.replace("Succeeded", "holds").replace("Failed", "broken")
+        words = {"Succeeded": "holds", "Failed": "broken"}
+        params = {**params, "success": words.get(str(params.get("success")), params.get("success"))}
     styling = (block.get("styling") or {}).get("params") or {}
     parts: list[Any] = []
     end = 0
@@ -52,6 +58,8 @@ def rich(block: Any) -> Markup:
         end = match.end()
     parts.append(plain(template[end:]))
     text = Markup("").join(parts)
+    # The text is escaped; only the tags around it are new.
+    text = Markup(_HEADING.sub(r"<b>\1</b>", str(text), count=1))
     whole = (block.get("styling") or {}).get("attributes") or {}
     href = str(whole.get("href", ""))
     if block.get("tag") == "a" and is_inside(href):
@@ -108,7 +116,13 @@ def compared_nothing(row: Sequence[Any]) -> bool:
 
 def page_title(title: str) -> str:
     """Return the title of a page; that of a validation names its suite and its time."""
-    return _TITLE.sub(r"\1: result of the run of \2", readable(title))
+    whole = _TITLE.sub(r"\1: result of the run of \2", readable(title))
+    return _SUITE_TITLE.sub(r"\1: the rules", whole)
+
+
+def about(row: Mapping[str, Any]) -> str:
+    """Return what the suite of a row of the index is about."""
+    return ABOUT.get(str(row.get("_expectation_suite_name_sort", "")), "")
 
 
 def columns_of(columns: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -158,7 +172,7 @@ _ENVIRONMENT = Environment(
 )
 _ENVIRONMENT.filters.update(
     rich=rich, plain=plain, status=status, broken_first=broken_first, newest_first=newest_first,
-    columns_of=columns_of,
+    columns_of=columns_of, about=about,
 )  # fmt: skip
 _ENVIRONMENT.tests.update(inside=is_inside, rule_off=is_rule_off, compared_nothing=compared_nothing)
 
@@ -169,9 +183,16 @@ class ParityPages:
     template = "page.html"
 
     def __init__(
-        self, custom_styles_directory: Any = None, custom_views_directory: Any = None
+        self,
+        custom_styles_directory: Any = None,
+        custom_views_directory: Any = None,
+        lake: str = "",
     ) -> None:
-        """Great Expectations hands in folders of styles and templates; these pages use none."""
+        """Great Expectations hands in folders of styles and templates; these pages use none.
+
+        `lake` is the path of the lake, which the index names.
+        """
+        self.lake = lake
 
     def render(self, document: Any, template: str | None = None, **_: Any) -> str:
         """Return the page of a document, or of the first of several."""
@@ -183,6 +204,7 @@ class ParityPages:
             sections=content.get("sections") or [],
             home=_HOME.get(kind, ""),
             is_index=kind not in _HOME,
+            lake=self.lake,
         )
 
 

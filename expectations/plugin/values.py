@@ -67,6 +67,12 @@ class ExpectV2ValueToEqualV1(_Values):
     at_most: int | None = 0
 
     title: ClassVar[str] = "Values are equal, or a finding explains their difference"
+
+    @property
+    def heading(self) -> str:
+        """The field first, since it alone tells one such rule from another."""
+        return f"{self.v2_field} · {self.statement}: {self.title[0].lower()}{self.title[1:]}"
+
     success_keys: ClassVar[tuple[str, ...]] = (
         "statement", "v2_field", "limit", "per_share", "defined_otherwise", "at_most",
     )  # fmt: skip

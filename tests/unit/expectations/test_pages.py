@@ -79,3 +79,40 @@ def test_a_result_is_told_in_one_word_and_a_rule_without_a_case_does_not_hold() 
     assert "<h1>values: result of the run of 2026-11-28 21:11:35 UTC</h1>" in page
     assert "Status: ✓ holds" in page
     assert (page.count("✓ holds"), page.count("nothing to judge")) == (2, 1)
+
+
+def test_the_index_names_the_lake_and_says_what_each_suite_checks() -> None:
+    table = {
+        "content_block_type": "bootstrap_table",
+        "table_columns": [
+            {"field": "_expectation_suite_name", "title": "Expectation Suites"},
+            {"field": "run_time", "title": "Run Time"},
+        ],
+        "table_data": [
+            {"_expectation_suite_name": "values", "_expectation_suite_name_sort": "values"}
+        ],
+    }
+    page = ParityIndexPages(lake="/data/a<b>").render(
+        {"renderer_type": "SiteIndexPageRenderer", "sections": [{"content_blocks": [table]}]}
+    )
+    assert "The lake is /data/a&lt;b&gt;." in page
+    assert '<th scope="col">Suite</th>' in page
+    assert "Each value that is not equal, and tallies of those that are." in page
+
+
+def test_a_rule_begins_with_its_heading_and_a_validation_has_one_pair_of_words() -> None:
+    rule = text("total_assets · balance_sheets: values are equal. It must <be> so. Yes · no.")
+    status = text("$html_success_icon $success", html_success_icon="danger", success="Failed")
+    page = ParityPages().render(
+        {
+            "renderer_type": "ExpectationSuitePageRenderer",
+            "page_title": "Expectations / values",
+            "sections": [{"content_blocks": [rule, status]}],
+        }
+    )
+    assert (
+        "<b>total_<wbr>assets · balance_<wbr>sheets</b>: values are equal. It must &lt;be&gt; so."
+    ) in page
+    assert page.count("<b>") == 1
+    assert "✗ broken" in page
+    assert "<h1>values: the rules</h1>" in page

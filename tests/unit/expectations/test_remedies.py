@@ -13,6 +13,7 @@ from expectations.plugin.values import ExpectFindingToStayWithinItsBudget
 from expectations.remedies import TICKERS_NAMED, broken_rules, extent
 from expectations.suites import make_suites
 from expectations.templates import template
+from expectations.value_rules import allowed
 from flows.commands.parser import parser
 from polygon_fundamentals.parity.kinds import Kind
 from tests.unit.expectations.checking import TOLERANCES
@@ -113,14 +114,13 @@ def test_the_page_says_what_is_broken_and_what_to_do() -> None:
     shown = broken_rules(Outcome(False, (broken(PERIODS, "BBAX", state="missing"),), {}))
     drawn = page.render(broken=shown, rule_cases=[])
     assert "cash_flow: broken by 1 of 99 periods of v1" in drawn
-    assert (
-        "<code>polygon-fundamentals historical-load --generation v2 --tickers BBAX</code>" in drawn
-    )
+    command = "polygon-fundamentals historical-load --generation v2 --tickers BBAX"
+    plain = drawn.replace('<span class="option">', "").replace("</span>", "")
+    assert f"<code>{command}</code>" in plain
 
 
 def test_the_reason_is_that_of_the_state_that_breaks_the_rule() -> None:
-    states = {"present": None, "delisted": None, "renamed": None, "missing": 0}
-    notes = ["of delisted", "of renamed", "of missing"]
-    assert _reason(notes, {"may_stand": states}, [{"state": "missing"}]) == "of missing"
-    assert _reason(notes, {"may_stand": states}, []) == "of delisted"
-    assert _reason([], {}, []) == ""
+    notes = [allowed(state, 0, "Because.") for state in ("delisted", "renamed", "missing")]
+    assert _reason(notes, [{"state": "missing"}]) == "0 'missing' are allowed. Because."
+    assert _reason(notes, [{"ticker": "A"}]) == notes[0]
+    assert _reason([], []) == ""
