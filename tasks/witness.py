@@ -86,8 +86,10 @@ def _facts(cache: EdgarCache, cik: str) -> CompanyFacts | None:
 
 def _sentence(asked: EdgarReport, report: WitnessReport) -> str:
     known = report.companies - report.companies_without_facts
+    if not known and not asked.requests:
+        return ""  # nothing was asked and nothing is known: the note says why
     changes = ", ".join(
-        f"{count:,} {what.replace(' > ', ' is now ')}"
+        f"{counted(count, 'finding')} changed from {what.replace(' > ', ' to ')}"
         for what, count in sorted(report.settled.items())
     )
     text = (

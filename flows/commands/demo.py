@@ -53,9 +53,11 @@ def run(given: DemoParameters, _: bool) -> int:
         companies=COMPANIES, seed=7, api_key=KEY, start=date(clock.year - 4, 1, 1), today=clock
     ) as sandbox:
         _explain(
-            f"A local stand-in for the API serves {COMPANIES} synthetic companies at {sandbox.url}."
-            " It has the real one's oddities: moved filing dates, flipped signs, splits, rounded"
-            f" comparatives, delisted and renamed companies. The lake of this demo is {lake}."
+            f"A local stand-in for the API serves {COMPANIES} synthetic companies with "
+            f"{len(sandbox.tickers)} tickers at {sandbox.url}; two of them have several, for share "
+            "classes and units. It has the real one's oddities: moved filing dates, flipped signs, "
+            "splits, rounded comparatives, delisted and renamed companies. This demo's lake is "
+            f"{lake}."
         )
         (lake / "tickers.txt").write_text("\n".join(sandbox.tickers) + "\n", encoding="utf-8")
         # The same server answers as SEC EDGAR.
@@ -234,12 +236,13 @@ def _last_screen(lake: Path, seconds: float) -> str:
             "",
             "Three commands to try next:",
             f"  .venv/bin/polygon-fundamentals status {at}",
-            f"  .venv/bin/polygon-fundamentals cutover --execute --force training {at}",
+            f"  .venv/bin/polygon-fundamentals cutover --execute --force training {at}   "
+            "# leads this lake's readers to v2; `rollback --execute` leads them back",
             "  .venv/bin/polygon-fundamentals fundamentals AAPL --use-v2   # needs POLYGON_API_KEY",
             "",
             f"In {lake}:",
             *(f"  {name:<26}{what}" for name, what in places.items()),
-            "Its flow runs in Prefect's UI, until Ctrl-C:",
+            "To see its flow runs in Prefect's UI, until Ctrl-C, run:",
             f"  PREFECT_HOME={lake / 'prefect'} .venv/bin/prefect server start",
         ]
     )

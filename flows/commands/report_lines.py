@@ -222,7 +222,12 @@ def switch_lines(report: Mapping[str, Any]) -> Iterator[str]:
         if not step["ok"] and step.get("remedy"):
             yield f"     {step['remedy']}"
     if "plan" in report:
-        yield f"the steps: {', '.join(report['plan'])}"
+        yield f"what --execute does, in this order: {', '.join(report['plan'])}"
     if report.get("companions"):
         yield f"stays at its path, unchanged: {', '.join(report['companions'])}"
-    yield str(report["message"])
+    message = str(report["message"])
+    if report.get("executed") is False:
+        message += "; nothing was changed"
+    # Where there is nothing to do, the only step has said why.
+    if [step["detail"] for step in report["steps"]] != [report["message"]]:
+        yield message

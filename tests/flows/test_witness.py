@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ import pytest
 
 from flows.__main__ import main
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.parity.witness_run import NO_FILING
+from polygon_fundamentals.parity.witness_run import NO_FILING, WitnessReport
+from polygon_fundamentals.reference.edgar_cache import EdgarReport
 from sandbox import Sandbox
 from sandbox.edgar import is_edgars
+from tasks.witness import NO_IDENTITY, _sentence
 from tests.conftest import KEY
 from tests.filled import fill
 
@@ -31,6 +34,16 @@ def rows(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the rows of revenue that the report lists, by ticker."""
     table = pq.read_table(report["report"]).to_pylist()
     return {r["ticker"]: r for r in table if r["v2_field"] == "revenue"}
+
+
+def test_the_note_on_edgar_says_what_changed_and_nothing_where_nothing_was_asked() -> None:
+    unasked = EdgarReport(companies=1, note=NO_IDENTITY)
+    assert _sentence(unasked, WitnessReport(companies=1, companies_without_facts=1)) == ""
+    settled = WitnessReport(companies=2, settled=Counter({"restated > restated_proven": 1}))
+    assert _sentence(EdgarReport(companies=2, requests=3), settled) == (
+        "SEC EDGAR has facts of 2 of 2 companies with open differences (3 requests): "
+        "1 finding changed from restated to restated_proven."
+    )
 
 
 @pytest.mark.slow

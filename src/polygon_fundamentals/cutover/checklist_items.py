@@ -194,7 +194,8 @@ def silver_item(case: Case) -> Verdict:
         detail = f"from v2: {words}; no readers' check compared a figure"
         remedy = "add your readers' checks to deployments/readers.toml, then run the drill again"
         return Verdict(None, detail, remedy)
-    compared = "; ".join(answers[:SHOWN]) or f"readers' checks that agree: {result.checks}"
+    checks = counted(result.checks, "readers' check")
+    compared = "; ".join(answers[:SHOWN]) or f"{checks} compared figures, within what is allowed"
     return Verdict(same and not answers, f"from v2: {words}; {compared}", remedy)
 
 
@@ -210,8 +211,11 @@ def drill_item(case: Case) -> Verdict:
     age = (case.now - last.started) / timedelta(days=1)
     passed = last.drill.passed
     fresh = age <= case.thresholds.drill_days
-    words = f"{'passed' if passed else 'failed'} {age:.1f} days ago"
-    detail = f"{words}; at most {case.thresholds.drill_days} are allowed"
+    when = f"{last.started:%Y-%m-%d %H:%M} UTC"
+    words = f"{'passed' if passed else 'failed'} on {when}, {age:.1f} days ago"
+    if age < 1:
+        words = f"{'passed' if passed else 'failed'} on {when}, within the last 24 hours"
+    detail = f"{words}; at most {counted(case.thresholds.drill_days, 'day')} may have passed"
     return Verdict(passed and fresh, detail, remedy)
 
 

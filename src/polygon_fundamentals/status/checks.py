@@ -20,10 +20,11 @@ from polygon_fundamentals.status.follow_up_checks import (
     check_ratios,
     check_silver,
     check_verify,
+    parity_remedy,
 )
 from polygon_fundamentals.status.publishing import Published
-from polygon_fundamentals.status.row import TARGET, Row
-from polygon_fundamentals.status.targets import REMEDIES, Measured
+from polygon_fundamentals.status.row import POINTER, Row
+from polygon_fundamentals.status.targets import check_target
 
 REFRESH_DAYS = 8
 # By how much the difference in counts may grow, as a share of the records.
@@ -44,7 +45,7 @@ def alarms(rows: Sequence[Row]) -> list[Row]:
 
 def _lake(figures: Figures) -> Iterator[Row]:
     there = None if figures.pointer == "not there yet" else True
-    yield Row("pointer", there, f"readers see {figures.primary}: {figures.pointer}")
+    yield Row(POINTER, there, f"readers see {figures.primary}: {figures.pointer}")
     if figures.cut_off:
         reason, remedy = figures.cut_off
         yield Row("switch", False, reason, "switch", remedy)
@@ -98,7 +99,8 @@ def _endpoint(figures: Figures) -> Row:
         remedy = "run `daily-update --generation v1` again in an hour"
         return Row(name, False, reason, kind, remedy)
     if v1.retired:
-        return Row(name, None, GONE, kind)
+        announced = f" (announced for {v1.sunset})" if v1.sunset else ""
+        return Row(name, None, f"{GONE}{announced}; nothing to do", kind)
     return Row(name, None, "not requested yet", kind)
 
 
@@ -152,7 +154,10 @@ def _runs(figures: Figures) -> Iterator[Row]:
     if figures.runs and figures.runs[0].outcome not in (RUNNING, "succeeded"):
         last = figures.runs[0]
         reason = f"{last.flow} {last.run} {last.outcome}: {last.message}"
-        yield Row("last run", False, reason, "failed", f"run `{last.flow}` again")
+        remedy = (
+            parity_remedy(last.message) if last.flow == "parity" else f"run `{last.flow}` again"
+        )
+        yield Row("last run", False, reason, "failed", remedy)
     yield _refresh(figures)
     yield from _withheld(figures.withheld)
     yield from check_verify(figures)
@@ -257,7 +262,7 @@ def _comparison(figures: Figures) -> Iterator[Row]:
             wide = now - then > WIDENING
             remedy = "run `parity`, which names what is missing" if wide else ""
             yield Row("difference in counts", not wide, reason, "counts", remedy)
-    yield from (_target(measured) for measured in figures.targets)
+    yield from (check_target(measured) for measured in figures.targets)
     yield check_parity(figures)
 
 
@@ -267,7 +272,11 @@ def _in_a_row(figures: Figures) -> Row:
     if row:
         days = f"on {counted(len(row), 'business day')} ({row[0]} to {row[-1]})"
     if figures.v1_rests:
-        return Row("v2 succeeded in a row", None, f"{days}; v1: {figures.v1_rests}")
+        if figures.primary == Generation.V2:
+            return Row("v2 succeeded in a row", None, f"{days}; only a cutover asks for them")
+        remedy = "run `daily-update --generation v2` on every business day" * (len(row) < least)
+        words = f"{days}, of the {least} that `checklist` requires"
+        return Row("v2 succeeded in a row", None, words, remedy=remedy)
     if len(row) >= least:
         return Row(name, True, days)
     remedy = "run `daily-update --generation both` on every business day"
@@ -277,18 +286,3 @@ def _in_a_row(figures: Figures) -> Row:
 def _ratio(name: str, ratio: float | None) -> Row:
     reason = "both generations are needed" if ratio is None else f"{ratio:.2f}"
     return Row(name, None, f"{reason}; `checklist` judges it before a cutover")
-
-
-def _target(measured: Measured) -> Row:
-    target, verdict = measured.target, measured.verdict
-    unit = f" {target.unit}" if target.unit else ""
-    if measured.measured is None:
-        return Row(target.title, None, f"not measured: {measured.missing}", TARGET)
-    # Three decimals are kept, so that a small lake has no storage to speak of.
-    value = f"{measured.measured:,g}" if measured.measured else "less than 0.001"
-    goal = f"target {target.target:,g}{unit}"
-    if verdict == "met":
-        return Row(target.title, True, f"{value}{unit} ({goal})", TARGET)
-    reason = f"{value}{unit}: {verdict} ({goal}, acceptable {target.acceptable:,g}{unit})"
-    remedy = REMEDIES.get(measured.name, "") if verdict == "missed" else ""
-    return Row(target.title, verdict != "missed", reason, TARGET, remedy)

@@ -34,7 +34,7 @@ from polygon_fundamentals.status.targets import Measured, Target
 # States of v1 in which nothing more is loaded.
 ENDED = ("frozen", "archived")
 # Of a v1 that is taken for gone without a 410 of its own.
-GONE = "no recent answer, and the day announced for its end has passed"
+GONE = "probably switched off: its announced end has passed, and nothing has answered since"
 RUNS_SHOWN = 8
 # Updates of one evening begin within it; those of the next evening do not.
 _AN_EVENING = timedelta(hours=20)

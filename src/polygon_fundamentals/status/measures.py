@@ -52,7 +52,7 @@ def _download(evidence: Evidence, name: str, target: Target) -> Measured:
         return Measured(name, target, None, missing)
     if limit is not None and limit < PLANNED["requests"].target:
         least = f"{PLANNED['requests'].target:g}"
-        missing = f"the target assumes {least} requests a minute, but the limit was {limit:,}"
+        missing = f"the target assumes {least} requests per minute, but the limit was {limit:,}"
         return Measured(name, target, None, missing)
     return _measured(name, target, report.seconds / tickers * 1000 / 60)
 

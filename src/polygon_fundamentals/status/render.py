@@ -10,7 +10,7 @@ from html import escape
 from polygon_fundamentals.reports import counted
 from polygon_fundamentals.status.checks import age_days, alarms, freshness
 from polygon_fundamentals.status.figures import Figures
-from polygon_fundamentals.status.row import TARGET, Row
+from polygon_fundamentals.status.row import POINTER, TARGET, Row
 
 DATASET_COLUMNS = (
     "dataset",
@@ -24,7 +24,7 @@ DATASET_COLUMNS = (
 )
 # What a reader would else take for data that is missing.
 DATASET_NOTE = (
-    "A period counts once a company, a record once a ticker. v1 dates a period by its first "
+    "Periods are counted once per company, records once per ticker. v1 dates a period by its first "
     "filing, v2 by its latest."
 )
 _STYLE = """
@@ -43,8 +43,15 @@ td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 td.mark{width:4rem;font-weight:600;white-space:nowrap}td.what{width:13rem}
 div{overflow-x:auto}div td{white-space:nowrap}
 .ok{color:var(--ok)}.bad{color:var(--bad)}.soft,.open td{color:var(--soft)}
+.option{white-space:nowrap}
 @media(max-width:40rem){td.mark,td.what{display:inline-block;width:auto;border:0;padding-bottom:0}
-td.detail{display:block;padding-top:0}}
+td.detail{display:block;padding-top:0}
+div table,div tbody,div tr{display:block}div thead{display:none}
+div tr{border-bottom:1px solid var(--line);padding:.4rem 0}
+div td,div td.n{display:flex;justify-content:space-between;gap:1rem;border:0;padding:.05rem 0;
+white-space:normal}
+div td:first-child{font-weight:600}
+div td[data-label]::before{content:attr(data-label);color:var(--soft)}}
 """
 
 
@@ -134,7 +141,9 @@ def verdict(rows: Sequence[Row]) -> str:
     """Return the status in a few words."""
     if bad := len(alarms(rows)):
         return f"{counted(bad, 'thing')} {'needs' if bad == 1 else 'need'} attention"
-    return "All is well" if any(row.ok for row in rows) else "Nothing to judge yet"
+    # Where readers are led, and how fast a load was, says nothing of how the lake fares.
+    judged = (row.ok and row.kind != TARGET and row.name != POINTER for row in rows)
+    return "All is well" if any(judged) else "Nothing to judge yet"
 
 
 def dataset_cells(figures: Figures) -> list[tuple[str, ...]]:
@@ -201,8 +210,9 @@ def as_html(figures: Figures, rows: Sequence[Row]) -> str:
 
 
 def _with_code(text: str) -> str:
-    """Return a text as HTML, what stands between backticks as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+    """Return a text as HTML, what stands between backticks as code whose options do not break."""
+    code = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+    return re.sub(r"(?<=\s)(--[a-z0-9-]+)", r"<span class=option>\1</span>", code)
 
 
 def summary(figures: Figures, rows: Sequence[Row]) -> str:
@@ -226,7 +236,10 @@ def _table(
     yield f"<div><table><thead><tr>{head}</tr></thead>"
     for line in lines:
         first, *rest = line
-        cells = "".join(f"<td{kind}>{escape(cell)}</td>" for cell in rest)
+        cells = "".join(
+            f"<td{kind} data-label='{escape(name)}'>{escape(cell)}</td>"
+            for name, cell in zip(columns[1:], rest, strict=True)
+        )
         yield f"<tr><td>{escape(first)}</td>{cells}</tr>"
     yield "</table></div>"
 

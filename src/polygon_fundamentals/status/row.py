@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 # The kind of the rows on performance, which stand last.
 TARGET = "target"
+# The name of the row on what readers see.
+POINTER = "pointer"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.settings_file import read_toml
+from polygon_fundamentals.status.row import TARGET, Row
 
 
 class Target(BaseModel):
@@ -41,11 +42,11 @@ class Target(BaseModel):
 PLANNED = {
     "download": Target(title="download of 1,000 tickers", unit="min", target=12, acceptable=18),
     "requests": Target(
-        title="requests a minute", unit="", target=100, acceptable=80, higher_is_better=True
+        title="requests per minute", unit="", target=100, acceptable=80, higher_is_better=True
     ),
-    "storage": Target(title="storage of a year", unit="GB", target=1.5, acceptable=2.5),
+    "storage": Target(title="v2's storage of one year", unit="GB", target=1.5, acceptable=2.5),
     "memory": Target(title="peak memory", unit="GB", target=3, acceptable=5),
-    "lag": Target(title="lag behind the schedule", unit="min", target=30, acceptable=45),
+    "lag": Target(title="daily update done after", unit="min", target=30, acceptable=45),
 }
 # What to do where one is missed.
 REMEDIES = {
@@ -75,6 +76,23 @@ class Measured:
     def verdict(self) -> str:
         """`met`, `acceptable`, `missed` or `not measured`."""
         return self.target.verdict(self.measured)
+
+
+def check_target(measured: Measured) -> Row:
+    """Return the row on a target."""
+    target, verdict = measured.target, measured.verdict
+    unit = f" {target.unit}" if target.unit else ""
+    if measured.measured is None:
+        return Row(target.title, None, f"not measured: {measured.missing}", TARGET)
+    value = f"{measured.measured:,g}{unit}" if measured.measured else f"less than 0.001{unit}"
+    if target.unit == "min" and 0 < measured.measured < 1:
+        value = f"{60 * measured.measured:,.0f} s"
+    goal = f"target {target.target:,g}{unit}"
+    if verdict == "met":
+        return Row(target.title, True, f"{value} ({goal})", TARGET)
+    reason = f"{value}: {verdict} ({goal}, acceptable {target.acceptable:,g}{unit})"
+    remedy = REMEDIES.get(measured.name, "") if verdict == "missed" else ""
+    return Row(target.title, verdict != "missed", reason, TARGET, remedy)
 
 
 def load_targets(path: Path | None) -> dict[str, Target]:

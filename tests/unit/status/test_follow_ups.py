@@ -10,6 +10,7 @@ import pytest
 
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.status import alarms, check_status, gather
+from polygon_fundamentals.status.follow_up_checks import parity_remedy
 from polygon_fundamentals.status.row import Row
 from tests.builders.ledger import entry
 from tests.builders.status_lakes import WHOLE
@@ -388,3 +389,8 @@ def test_ratios_tried_now_and_then_raise_no_alarm(lake: Lake, days: int) -> None
         row = ratios_row(lake, later)
         assert row is not None
         assert row.ok is None
+
+
+def test_a_parity_that_ended_in_an_error_has_no_review_page() -> None:
+    assert parity_remedy("not passed: broken: No field is lost").startswith("do what its review")
+    assert parity_remedy("the lake is locked") == "run `parity` again"

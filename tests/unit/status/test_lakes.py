@@ -30,10 +30,10 @@ EXPECTED = """
     .     --     --       .       .        .          --      --    .      run time v2 / v1
     --    --     --       --      .        .          --      --    --     storage v2 / v1
     --    --     ok       --      --       --         --      --    --     download of 1,000 tickers
-    --    --     ok       --      --       --         --      --    --     requests a minute
-    --    ok     --       ok      ok       ok         ok      ok    ok     storage of a year
+    --    --     ok       --      --       --         --      --    --     requests per minute
+    --    ok     --       ok      ok       ok         ok      ok    ok     v2's storage of one year
     --    ok     ok       ok      ok       ok         ok      ok    ok     peak memory
-    --    ok     ok       ok      ok       ok         ok      ok    ok     lag behind the schedule
+    --    ok     ok       ok      ok       ok         ok      ok    ok     daily update done after
     --    ok     ok       ok      ok       ok         ok      --    --     parity
 """
 

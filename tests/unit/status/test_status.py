@@ -25,7 +25,9 @@ from polygon_fundamentals.status import (
     gather,
     load_targets,
 )
-from polygon_fundamentals.status.targets import PLANNED
+from polygon_fundamentals.status.render import verdict
+from polygon_fundamentals.status.row import TARGET, Row
+from polygon_fundamentals.status.targets import PLANNED, Measured, check_target
 from tests.builders.ledger import entry
 from tests.builders.status_lakes import WHOLE, retired
 from tests.unit.silver.feeding import put, v2_balance
@@ -285,6 +287,21 @@ def test_the_verdict_comes_first_and_what_needs_a_person_before_the_rest(lake: L
         assert places == sorted(places)
     calm = [row for row in rows if row.ok is not False]
     assert "All is well" in as_html(figures, calm)
+
+
+def test_where_readers_are_led_is_no_verdict_on_the_lake() -> None:
+    rows = [
+        Row("pointer", True, "readers see v1"),
+        Row("peak memory", True, "1 GB (target 3 GB)", TARGET),
+        Row("parity", None, "parity has not been run"),
+    ]
+    assert verdict(rows) == "Nothing to judge yet"
+    assert verdict([*rows, Row("verify", True, "every file as recorded")]) == "All is well"
+
+
+def test_less_than_a_minute_is_told_in_seconds() -> None:
+    rows = [check_target(Measured("lag", PLANNED["lag"], minutes)) for minutes in (0.093, 12.0)]
+    assert [row.detail for row in rows] == ["6 s (target 30 min)", "12 min (target 30 min)"]
 
 
 def test_the_artifact_has_no_entity_for_an_apostrophe_and_no_cell_for_a_reason(lake: Lake) -> None:
