@@ -98,6 +98,13 @@ def test_a_blank_text_is_neither_a_reason_nor_a_file(flow: Any, name: str, optio
     assert (asked["minLength"], absent) == (1, {"type": "null"})
 
 
+@pytest.mark.parametrize("option", ["--reason", "--by"])
+def test_a_difference_is_not_accepted_for_a_blank_reason_or_by_nobody(option: str) -> None:
+    words = ["accept", "sign", "--ticker", "A", "--reason", "x", "--by", "y", option, " "]
+    with pytest.raises(UsageError, match=f"{option} is blank"):
+        parameters_of(COMMANDS["accept"].parameters, parser("x").parse_args(words))
+
+
 def test_a_reason_is_kept_without_the_blanks_around_it() -> None:
     assert CutoverParameters.of(force=" the vendor restated 2019 ").force == (
         "the vendor restated 2019"
