@@ -222,18 +222,27 @@ def _link_tree(source: Path, target: Path) -> None:
         if path.is_symlink() and to.is_dir():
             continue  # a generation's folder on another disk: its files have been linked
         if path.is_symlink():
-            to.symlink_to(_aim_in_copy(path))
+            to.symlink_to(_aim_in_copy(path, source))
         else:
             _link(path, to)
 
 
-def _aim_in_copy(link: Path) -> str:
-    """Return where a link leads in the copy: an absolute one would lead into the real lake."""
-    aim = companions.our_aim(link) or os.readlink(link)
-    if not os.path.isabs(aim):
+def _aim_in_copy(link: Path, source: Path) -> str:
+    """Return where a link leads in the copy: within it, if it leads to what is copied.
+
+    One to another disk leads there from the copy, too: a drill reads what is behind it.
+    """
+    if aim := companions.our_aim(link):
         return aim
-    folder, name = os.path.split(aim)
-    return os.path.join(os.path.relpath(os.path.realpath(folder), link.parent.resolve()), name)
+    aim = os.readlink(link)
+    folder, name = os.path.split(link.parent.resolve() / aim)
+    place = Path(os.path.realpath(folder)) / name
+    there, beside = source.resolve(), source.parent.resolve()
+    for root, base in ((there, there), (beside, beside / source.name)):
+        if place.is_relative_to(root):
+            start = base / link.parent.relative_to(source)
+            return os.path.relpath(place, start) if os.path.isabs(aim) else aim
+    return str(place)
 
 
 def _link(path: Path, to: Path) -> None:
@@ -254,10 +263,12 @@ def _link(path: Path, to: Path) -> None:
                     f"may write it, link it; `chmod -R g+w {path.parent}` or `chown` as that user, "
                     "then run again"
                 ) from error
-            why = "supports neither hard links nor copy-on-write"
             if error.errno == errno.EXDEV:
-                why = "is another than that of the lake's ops/, so its files cannot be linked there"
+                # On another disk than ops/. A drill replaces files, and writes into none.
+                to.symlink_to(path.resolve())
+                return
             raise LakeError(
-                f"the file system of {path.parent} {why}, and a drill would copy every byte; copy "
-                "the lake yourself, and run the drill on the copy with --lake"
+                f"the file system of {path.parent} supports neither hard links nor copy-on-write, "
+                "and a drill would copy every byte; copy the lake yourself, and run the drill on "
+                "the copy with --lake"
             ) from error

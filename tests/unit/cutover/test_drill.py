@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from polygon_fundamentals.cutover import drill as module
+from polygon_fundamentals.cutover.context import BuiltSilver
 from polygon_fundamentals.cutover.drill import drill, linked_copy
 from polygon_fundamentals.errors import LakeError, LakeLockedError
 from polygon_fundamentals.lake import Lake
@@ -121,11 +122,31 @@ def test_files_of_another_user_are_no_fault_of_the_file_system() -> None:
             os.seteuid(0)
 
 
-def test_a_year_on_another_disk_is_told(filled: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_on_another_disk_are_drilled_too(
+    filled: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def link(*_: object) -> None:
         raise OSError(errno.EXDEV, "Invalid cross-device link")
 
+    before = state(filled)
     monkeypatch.setattr(os, "link", link)
     monkeypatch.setattr(fcntl, "ioctl", link)
-    with pytest.raises(LakeError, match=r"is another than that of the lake's ops/"):
-        linked_copy(filled, filled.ops / "drill" / "x")
+    report = drill(filled, context(filled, silver=BuiltSilver()), TODAY)
+    assert (report.passed, report.untouched, report.checks) == (True, True, 1)
+    assert state(filled) == before
+
+
+def test_a_drill_sees_years_that_are_links_to_another_disk(filled: Lake, tmp_path: Path) -> None:
+    folder = filled.dataset(Generation.V1, Statement.CASH_FLOW).folder
+    years = sorted(folder.iterdir())
+    for number, year in enumerate(years):
+        disk = tmp_path / "disk" / year.name
+        disk.parent.mkdir(exist_ok=True)
+        year.rename(disk)
+        year.symlink_to(disk if number % 2 else os.path.relpath(disk, folder))
+    copy = linked_copy(filled, filled.ops / "drill" / "x")
+    for year in years:
+        copied = copy.pointer / year.relative_to(filled.pointer)
+        assert sorted(copied.rglob("*.parquet"))
+        assert copied.resolve() == year.resolve()
+    assert drill(filled, context(filled), TODAY).passed is True
