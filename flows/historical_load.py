@@ -11,6 +11,7 @@ from flows.load_tasks import LoadPlan, load_generations, no_tickers
 from flows.parameters.fundamentals import FundamentalsParameters
 from flows.parameters.loads import HistoricalLoadParameters
 from flows.ratios import with_ratios
+from flows.retired_v1 import as_frozen, frozen_day, retirement_notes
 from flows.runs import Report, load_report, recorded_run, sentence, threads_runner
 from flows.runtime.artifacts import publish_load
 from flows.signature import takes
@@ -54,10 +55,11 @@ def historical_load(given: HistoricalLoadParameters) -> Report:
     """Load all history of the given tickers into the lake.
 
     Name them with `tickers`, `tickers_file` or `universe`; without any of these, the tickers that
-    are in the lake are loaded. Running it twice changes nothing, and a run that was cut off within
-    the last day is continued unless `resume` is off. `from_date` and `to_date` are filing dates,
-    both included. `original_dates` asks the vendor's filings index when v2's periods were first
-    filed; with a witness, SEC EDGAR first.
+    are in the lake are loaded. Of both generations, a v1 that answers 410 for good is left out.
+    Running it twice changes nothing, and a run that was cut off within the last day is continued
+    unless `resume` is off. `from_date` and `to_date` are filing dates, both included.
+    `original_dates` asks the vendor's filings index when v2's periods were first filed; with a
+    witness, SEC EDGAR first.
     """
     if given.witness:
         load_edgar_settings()
@@ -134,8 +136,13 @@ def run_load(
     ) as run:
         run.report["requests_per_minute"] = settings.requests_per_minute
         loaded = _loaded(run, settings, given, generations)
+        if len(generations) > 1:
+            loaded[Generation.V1] = as_frozen(loaded[Generation.V1], run)
         code = max(report.exit_code for report in loaded.values())
-        report = load_report(run, loaded, sentence(loaded), code)
+        notes = retirement_notes(loaded)
+        report = load_report(run, loaded, "; ".join([sentence(loaded), *notes]), code)
+        if notes:
+            report["notes"] = notes
         whole = code == 0 and given.filters.is_whole_history
         if whole and _are_unknown(where, given.names, loaded):
             report["exit_code"] = ApiError.exit_code
@@ -167,7 +174,11 @@ def _are_unknown(lake: Lake, given: Sequence[str], loaded: Mapping[str, LoadRepo
         return False
     # Twelve months of balance sheets, which v2 does not serve, are not asked for.
     asked = any(report.requests for report in loaded.values())
-    nothing = all(names == set(report.tickers_without_rows) for report in loaded.values())
+    nothing = all(
+        names == set(report.tickers_without_rows)
+        for report in loaded.values()
+        if not frozen_day(report)
+    )
     return asked and nothing and names.isdisjoint(catalogue.companies(lake))
 
 

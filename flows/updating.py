@@ -12,11 +12,10 @@ from typing import Any
 from prefect.futures import PrefectFuture
 
 from flows.load_tasks import task_report
+from flows.retired_v1 import as_frozen
 from polygon_fundamentals import ledger
-from polygon_fundamentals.errors import RetiredError
 from polygon_fundamentals.ledger import Run
 from polygon_fundamentals.ledger.coverage import last_covered
-from polygon_fundamentals.ledger.v1_endpoint import first_seen_frozen
 from polygon_fundamentals.load.window_v2 import WHOLE_MARKET, Window, window_until
 from polygon_fundamentals.reports import WindowReport
 from polygon_fundamentals.statements import Generation, Statement, Timeframe
@@ -110,15 +109,12 @@ def _report(
         assert isinstance(part, WindowReport)
         report += replace(part, seconds=_ended(future, started))
     report = replace(report, units=sum(len(units) for _, units in tasks))
-    left = tuple(f for f in report.failed if f.error != RetiredError.__name__)
-    if generation is Generation.V2 or left == report.failed:
+    if generation is Generation.V2:
         return report
-    since = report.frozen_since or first_seen_frozen(
-        ledger.read_entries(update.run.lake)[0], update.run.started
-    )
+    known = as_frozen(report, update.run)
+    assert isinstance(known, WindowReport)
     # Beside v2, a retired v1 is no failure; a load of v1 alone cannot do what it was asked.
-    failed = report.failed if len(update.windows) == 1 else left
-    return replace(report, failed=failed, frozen_since=since)
+    return replace(known, failed=report.failed) if len(update.windows) == 1 else known
 
 
 def _ended(future: PrefectFuture[Any], started: float) -> float:

@@ -96,7 +96,7 @@ def load_v1_tickers(
     for ticker, names in units.items():
         work = partial(load_v1, loader, ticker, [Statement(n) for n in names], filters, cik)
         report += _reported(_units({ticker: names}), work)
-    return _end_state(loader, report)
+    return _end_state(loader, report, may_be_retired=True)
 
 
 @task(name="v2 statements", task_run_name="{label}", persist_result=False)

@@ -81,12 +81,12 @@ GROUPS: dict[str, dict[str, Command]] = {
     },
     "load": {
         "fundamentals": Command(
-            "load some tickers once, from the generation that readers see by default",
+            "load some tickers once: what readers see by default, v2 in a lake without v1",
             loads.FundamentalsCommand,
             loads.fundamentals,
             (
                 "fundamentals AAPL --use-v2 --filing-date-gte 2024-01-01",
-                "fundamentals --cik 320193 --timeframe annual",
+                "fundamentals --cik 320193 --use-v2 --timeframe annual",
             ),
         ),
         "historical-load": Command(
@@ -102,12 +102,12 @@ GROUPS: dict[str, dict[str, Command]] = {
             ),
         ),
         "daily-update": Command(
-            "load what was filed in the last days, both generations side by side",
+            "load what was filed in the last days, both generations side by side by default",
             DailyUpdateParameters,
             loads.daily,
             (
                 "daily-update --generation v2 --days-back 7",
-                "daily-update --universe active",
+                "daily-update --generation v2 --universe active",
             ),
         ),
         "ratios": Command(

@@ -20,7 +20,9 @@ PRESENT_VALUES = (
 
 
 def load_lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what a load did, for people; what is missing goes to standard error."""
+    """Yield what a load did, for people; notes and what is missing go to standard error."""
+    for note in report.get("notes", ()):
+        print(reworded(f"note: {note}"), file=sys.stderr)
     for name in ("v1", "v2", "ratios"):
         if name not in report:
             continue
@@ -109,8 +111,6 @@ def _first_of(tickers: Sequence[str]) -> str:
 
 def daily_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a daily update did, for people; its notes go to standard error."""
-    for note in report["notes"]:
-        print(reworded(f"note: {note}"), file=sys.stderr)
     yield from load_lines(report)
     unfollowed = {g: report[g]["rows_unfollowed"] for g in ("v1", "v2") if g in report}
     passed = ", ".join(f"{count:,} in {name}" for name, count in unfollowed.items() if count)

@@ -29,7 +29,10 @@ class FundamentalsParameters(Parameters):
     ]
     generation: Annotated[
         Literal["v1", "v2"] | None,
-        Field(description="Which API to load; without it, the generation that readers see"),
+        Field(
+            description="Which API to load; without it, the generation that readers see, or v2 "
+            "in a lake without v1"
+        ),
         Flag(
             values={
                 "--use-v1": ("v1", "load from the deprecated API"),

@@ -22,7 +22,10 @@ TICKERS_FLAG = Flag(metavar="A,B", help="tickers, such as AAPL,MSFT", group=WHIC
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 GenerationChoice = Annotated[
     Literal["v1", "v2", "both"],
-    Field(description="v1 is the deprecated API, v2 the official one"),
+    Field(
+        description="v1 is the deprecated API, v2 the official one; of both, a v1 that answers "
+        "410 for good is left out"
+    ),
     Flag(),
 ]
 Tickers = Annotated[

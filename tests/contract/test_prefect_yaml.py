@@ -53,7 +53,10 @@ def test_every_parameter_shows_a_description_or_speaks_for_itself(name: str) -> 
 
 def test_descriptions_reach_the_form() -> None:
     found = form(flow_of(DECLARED["daily-both"]))["properties"]
-    assert found["generation"]["description"] == "v1 is the deprecated API, v2 the official one"
+    generation = (
+        "v1 is the deprecated API, v2 the official one; of both, a v1 that answers 410 for good"
+    )
+    assert found["generation"]["description"] == f"{generation} is left out"
     assert found["day"]["description"] == "The last day to load; without it, today in New York"
     assert [name for name, schema in found.items() if not schema.get("description")] == []
 

@@ -11,7 +11,7 @@ from polygon_fundamentals.business_days import day_of
 from polygon_fundamentals.errors import BrownoutError, RetiredError
 from polygon_fundamentals.ledger.earlier_errors import RETIRED
 from polygon_fundamentals.ledger.entry import RunEntry
-from polygon_fundamentals.reports import WindowReport
+from polygon_fundamentals.reports import LoadReport, WindowReport
 from polygon_fundamentals.statements import Generation
 
 # How far back the ledger must be read for the state, so that all callers get the same one.
@@ -63,7 +63,7 @@ def _asked(entries: Sequence[RunEntry], now: datetime) -> V1Endpoint:
         asked = asked or entry.started
         sunset = sunset or report.sunset
         if is_retired(report):
-            since = _retired_since(report) or day_of(entry.started).isoformat()
+            since = retired_since(report) or day_of(entry.started).isoformat()
             return V1Endpoint("frozen", since, since, retired=True)
         browning = bool(report.brownouts) or BrownoutError.__name__ in _classes(report)
         if browning or not report.failed or report.rows_received:
@@ -94,9 +94,11 @@ def _classes(report: WindowReport) -> set[str]:
     return {unit.error for unit in report.failed}
 
 
-def _retired_since(report: WindowReport) -> str | None:
+def retired_since(report: LoadReport) -> str | None:
+    """Return since when v1 is retired, as its answers to a load said; None if they did not."""
     matches = (RETIRED.match(unit.reason) for unit in report.failed)
-    return report.frozen_since or next((m[1] for m in matches if m and m[1]), None)
+    known = report.frozen_since if isinstance(report, WindowReport) else None
+    return known or next((m[1] for m in matches if m and m[1]), None)
 
 
 def _moment(sunset: str | None) -> datetime:
