@@ -16,6 +16,7 @@ from polygon_fundamentals.settings import existing_lake_root, load_settings
 
 if TYPE_CHECKING:
     from polygon_fundamentals.cutover.advice import Inspection
+    from polygon_fundamentals.ledger.v1_endpoint import V1Endpoint
 
 LINE_EVERY_SECONDS = 2.0
 NAMED = 5
@@ -32,6 +33,7 @@ def run(given: InspectParameters, as_json: bool) -> int:
     # These import Arrow and pandas, which --help does without.
     from polygon_fundamentals.cutover.advice import advise
     from polygon_fundamentals.cutover.inspection import examine
+    from polygon_fundamentals.cutover.steps import progress_of
     from polygon_fundamentals.lake.paths import Lake
 
     lake = Lake(existing_lake_root(given.lake))
@@ -44,7 +46,8 @@ def run(given: InspectParameters, as_json: bool) -> int:
             print(f"inspect: {done:,} of {total:,} files", file=sys.stderr, flush=True)
 
     limit = load_settings(None).requests_per_minute
-    answer = advise(examine(lake, datetime.now(UTC), progress), limit)
+    now = datetime.now(UTC)
+    answer = advise(examine(lake, now, progress), progress_of(lake, now), limit)
     seconds = round(time.monotonic() - began, 1)
     if as_json:
         print(json.dumps({**answer.as_json(), "seconds": seconds}, default=str))
@@ -55,7 +58,7 @@ def run(given: InspectParameters, as_json: bool) -> int:
 
 def lines(answer: Inspection) -> Iterator[str]:
     """Yield an inspection for people."""
-    lake, needs = answer.inventory, answer.needs
+    lake = answer.inventory
     tools = ", ".join(f"{count:,} files by {tool}" for tool, count in lake.tools.items())
     yield f"{lake.lake}: {lake.tickers:,} tickers; {tools or 'no files of v1'}"
     for item in lake.statements:
@@ -72,6 +75,13 @@ def lines(answer: Inspection) -> Iterator[str]:
             f"{', '.join(lake.named_only[:NAMED])}"
             + (f" and {len(lake.named_only) - NAMED} more" if len(lake.named_only) > NAMED else "")
         )
+    v2 = answer.progress.v2
+    yield (
+        f"  v2: {v2.files:,} files, {v2.bytes / 1e6:,.1f} MB, {v2.tickers:,} tickers"
+        if v2.files
+        else "  v2: not loaded"
+    )
+    yield f"  v1's endpoint: {_endpoint(answer.progress.endpoint)}"
     yield f"  silver: {lake.silver.state} ({lake.silver.path})"
     for writer in lake.writers:
         yield (
@@ -83,15 +93,41 @@ def lines(answer: Inspection) -> Iterator[str]:
         yield f"    load: {fate.load}"
         yield f"    cutover: {fate.cutover}"
         yield f"    cleanup: {fate.cleanup}"
-    yield (
-        f"it takes about {needs.bytes_needed / 1e9:,.2f} GB of {needs.bytes_free / 1e9:,.1f} GB "
-        f"free, {needs.requests:,} requests and {_minutes(needs.seconds)} of loading"
-    )
+    yield _needed(answer)
     for obstacle in answer.obstacles:
         yield f"NO  {obstacle}"
-    yield "the steps:"
+    yield "the steps, with ok where one is done:"
     for number, step in enumerate(answer.steps, 1):
-        yield f"  {number}. {step}"
+        yield f"  {number:>2}. {'ok ' if step.done else '   '}{step.words}"
+
+
+def _needed(answer: Inspection) -> str:
+    """Return what the rest of the migration takes: disk space, requests and time."""
+    needs, endpoint = answer.needs, answer.progress.endpoint
+    needed, free = needs.bytes_needed / 1e9, needs.bytes_free / 1e9
+    words = f"it takes about {needed:,.2f} GB of {free:,.1f} GB free"
+    if not needs.requests:
+        return f"{words}; the load is done"
+    v1 = f"{needs.v1_requests:,} of v1"
+    if not needs.v1_requests:
+        which = "v2"
+    elif endpoint.retired:
+        which = f"v2 (and {v1}, if v1 still answers)"
+    else:
+        which = f"v2 and {v1}"
+    return (
+        f"{words}, and for the load {needs.requests:,} requests of {which}, "
+        f"{_minutes(needs.seconds)}"
+    )
+
+
+def _endpoint(endpoint: V1Endpoint) -> str:
+    """Return what the ledger knows of v1's endpoint."""
+    if endpoint.state in ("frozen", "archived"):
+        return f"{endpoint.state} since {endpoint.since}"
+    if endpoint.retired:
+        return "no load says whether it still answers; it was to end on 2026-10-09"
+    return "no load has asked it" if endpoint.state == "unknown" else endpoint.state
 
 
 def _minutes(seconds: float) -> str:

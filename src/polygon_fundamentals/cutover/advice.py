@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from polygon_fundamentals.cutover.inspection import LakeInventory
 from polygon_fundamentals.cutover.scanned_files import OURS
+from polygon_fundamentals.cutover.steps import Progress, Step, steps_of
 from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER
 from polygon_fundamentals.statements import Statement
 
 # For each row of v1's files, lakes of 20 and 30 sandbox companies hold 3,300 bytes of v2 and 500 of
-# a build of silver, of which three are kept. Loading both generations of 300 companies took 0.35 s
-# a ticker without a rate limit (docs/benchmarks.md). All rounded up.
+# a build of silver, of which three are kept. Without a rate limit, a market of 6,000 took 0.14 s a
+# ticker of v2 and 0.81 s of v1 (docs/large-lakes.md). All rounded up.
 V2_BYTES_A_RECORD = 3_500
 SILVER_BYTES_A_RECORD = 1_500
-SECONDS_A_TICKER = 0.5
+V2_SECONDS_A_TICKER = 0.2
+V1_SECONDS_A_TICKER = 0.9
+# As loads ask: v2 for a batch of companies at once, v1 for a ticker's quarters and for its years.
 TICKERS_A_REQUEST = 160
-ROWS_A_REQUEST = 100
+V1_REQUESTS_A_TICKER = 2
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,17 @@ class Fate:
 
 @dataclass(frozen=True)
 class Needs:
-    """Disk and time that the migration will take; estimates, and what they are made of."""
+    """Disk and time that the migration still takes; estimates, and what they are made of.
+
+    `requests` are those of a load of v2, and `v1_requests` those of a load of v1, which `seconds`
+    include only where v1 is not taken for retired.
+    """
 
     bytes_needed: int
     bytes_free: int
     requests: int
     seconds: float
+    v1_requests: int
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,8 @@ class Inspection:
     fates: tuple[Fate, ...]
     needs: Needs
     obstacles: tuple[str, ...]
-    steps: tuple[str, ...]
+    progress: Progress
+    steps: tuple[Step, ...]
 
     @property
     def exit_code(self) -> int:
@@ -59,33 +69,62 @@ class Inspection:
     def as_json(self) -> dict[str, object]:
         """Return the inspection as JSON's own types."""
         content = asdict(self)
-        return {"found": content.pop("inventory"), **content, "ok": not self.obstacles}
+        progress = content.pop("progress")
+        return {
+            "found": content.pop("inventory"),
+            **content,
+            "steps": [step.words for step in self.steps],
+            "steps_done": [step.done for step in self.steps],
+            "v1": progress["endpoint"],
+            "v2": progress["v2"],
+            "ok": not self.obstacles,
+        }
 
 
-def advise(inventory: LakeInventory, requests_per_minute: int | None) -> Inspection:
+def advise(
+    inventory: LakeInventory, progress: Progress, requests_per_minute: int | None
+) -> Inspection:
     """Return what will happen to a lake, and the steps to take."""
-    needs = _needs(inventory, requests_per_minute)
+    needs = _needs(inventory, progress, requests_per_minute)
     return Inspection(
         inventory,
         tuple(_fates(inventory)),
         needs,
-        tuple(_obstacles(inventory, needs)),
-        tuple(_steps(inventory)),
+        tuple(_obstacles(inventory, progress, needs)),
+        progress,
+        tuple(_steps(inventory, progress)),
     )
 
 
-def _needs(inventory: LakeInventory, limit: int | None) -> Needs:
+def _needs(inventory: LakeInventory, progress: Progress, limit: int | None) -> Needs:
     records = sum(statement.records for statement in inventory.statements)
-    v1 = sum(statement.bytes for statement in inventory.statements)
-    batches = -(-inventory.tickers // TICKERS_A_REQUEST)
-    requests = len(Statement) * max(batches, -(-records // len(Statement) // ROWS_A_REQUEST))
-    requests += inventory.tickers  # v1 is asked for each ticker by itself
-    seconds = inventory.tickers * SECONDS_A_TICKER
+    v1_bytes = sum(statement.bytes for statement in inventory.statements)
+    is_loaded, tickers = "load" in progress.done, inventory.tickers
+    requests = 0 if is_loaded else _v2_requests(tickers)
+    of_v1 = (
+        0 if is_loaded or progress.endpoint.state == "frozen" else V1_REQUESTS_A_TICKER * tickers
+    )
+    seconds = 0.0 if is_loaded else tickers * V2_SECONDS_A_TICKER
+    asked = requests
+    if not (is_loaded or progress.endpoint.retired):
+        asked += of_v1
+        seconds += tickers * V1_SECONDS_A_TICKER
     if limit:
-        seconds = max(seconds, 60 * requests / limit)
+        seconds = max(seconds, 60 * asked / limit)
     # Originals of what is rewritten, and the archive of a cleanup beside v1's own files.
-    needed = records * (V2_BYTES_A_RECORD + SILVER_BYTES_A_RECORD) + 2 * v1
-    return Needs(needed, shutil.disk_usage(inventory.lake).free, requests, round(seconds, 1))
+    a_record = SILVER_BYTES_A_RECORD + (0 if is_loaded else V2_BYTES_A_RECORD)
+    needed = records * a_record + 2 * v1_bytes
+    free = shutil.disk_usage(inventory.lake).free
+    return Needs(needed, free, requests, round(seconds, 1), of_v1)
+
+
+def _v2_requests(tickers: int) -> int:
+    """Return what a load of v2 asks: per batch once for its companies, then each statement.
+
+    There are two batches at least, for two processes that write; a page holds a batch's rows.
+    """
+    batches = -(-tickers // TICKERS_A_REQUEST)
+    return batches + len(Statement) * max(min(2, tickers), batches)
 
 
 def _fates(inventory: LakeInventory) -> list[Fate]:
@@ -136,7 +175,7 @@ def _fates(inventory: LakeInventory) -> list[Fate]:
     return fates
 
 
-def _obstacles(inventory: LakeInventory, needs: Needs) -> list[str]:
+def _obstacles(inventory: LakeInventory, progress: Progress, needs: Needs) -> list[str]:
     obstacles = []
     for statement in inventory.statements:
         if statement.unreadable:
@@ -145,7 +184,7 @@ def _obstacles(inventory: LakeInventory, needs: Needs) -> list[str]:
                 f"{len(statement.unreadable):,} files of {statement.statement} cannot be read, "
                 f"such as {path} ({reason}): restore them, or move them away"
             )
-    if not any(statement.files for statement in inventory.statements):
+    if not _has_v1(inventory) and not progress.v2.files:
         obstacles.append(
             f"no file of v1 below {Path(inventory.lake) / 'bronze' / 'fundamentals'}: "
             "is this the lake?"
@@ -173,27 +212,22 @@ def _obstacles(inventory: LakeInventory, needs: Needs) -> list[str]:
     return obstacles
 
 
-def _steps(inventory: LakeInventory) -> list[str]:
-    here = f"--lake {inventory.lake}"
-    steps = []
+def _steps(inventory: LakeInventory, progress: Progress) -> Iterator[Step]:
     if any(statement.unreadable for statement in inventory.statements):
-        steps.append("restore the files that cannot be read, or move them away")
+        yield Step("restore the files that cannot be read, or move them away", False)
     if inventory.writers and set(inventory.tools) != {OURS}:
-        steps.append(
+        yield Step(
             "leave the job that writes v1's files running until the cutover, or stop it now: "
-            "`daily-update` does its work; never both for long"
+            "`daily-update` does its work; never both for long",
+            None,
         )
-    steps.append(
-        f"polygon-fundamentals historical-load --generation v2 {here}  # both, if v1 still answers"
+    yield from steps_of(
+        progress,
+        f"--lake {inventory.lake}",
+        has_v1=_has_v1(inventory) or "cleanup" in progress.done or not progress.v2.files,
+        adopt_path=inventory.silver.state == "another's",
     )
-    adopt = " --adopt-path" if inventory.silver.state == "another's" else ""
-    steps += [
-        f"polygon-fundamentals silver{adopt} {here}",
-        f"polygon-fundamentals daily-update {here}  # on five business days",
-        f"polygon-fundamentals parity {here}",
-        f"polygon-fundamentals drill {here}",
-        f"polygon-fundamentals checklist {here}  # below each unmet line is what to do",
-        f"polygon-fundamentals cutover --execute {here}",
-        f"polygon-fundamentals cleanup --execute {here}  # 90 days later",
-    ]
-    return steps
+
+
+def _has_v1(inventory: LakeInventory) -> bool:
+    return any(statement.files for statement in inventory.statements)
