@@ -120,11 +120,16 @@ def _answered(
     give_large_blocks_back()
     log, where = get_run_logger(), run.lake
     named, sample, seed = given.names, given.sample, given.seed
-    if not everyone or not theirs:
-        side = "v1" if not everyone else "v2"
+    if not everyone:
         raise UsageError(
-            f"the lake {where.root} has no records of {side} to compare; load it first: "
-            f"`polygon-fundamentals historical-load --generation {side}`"
+            f"the lake {where.root} has no records of v1 to compare; store recordings of v1's "
+            "answers with `polygon-fundamentals import-v1`, or go on without v1 "
+            "(docs/migration.md, A lake without v1)"
+        )
+    if not theirs:
+        raise UsageError(
+            f"the lake {where.root} has no records of v2 to compare; load it first: "
+            "`polygon-fundamentals historical-load --generation v2`"
         )
     unknown = sorted(set(named) - set(everyone) - theirs)
     if unknown:

@@ -14,6 +14,8 @@ from flows.commands.options import add_options
 from flows.commands.output import INSTALLED
 
 SHELLS = ("bash", "zsh", "tcsh")
+# Commands whose lake is the environment's: their schedules and workers read it there.
+LAKE_OF_ENVIRONMENT = (" deploy", " serve")
 DESCRIPTION = """Move a lake of company fundamentals from Polygon's deprecated API (v1) to the
 official one (v2)."""
 EPILOG = """examples:
@@ -75,7 +77,12 @@ class _Parser(argparse.ArgumentParser):
         known, unknown = super().parse_known_args(args, namespace)
         if unknown:
             options = [word for action in self._actions for word in action.option_strings]
-            near = _nearest(unknown[0].partition("=")[0], options)
+            word = unknown[0].partition("=")[0]
+            near = _nearest(word, options)
+            if not word.startswith("-") and "--tickers" in options:
+                near = "; name tickers with --tickers A,B"
+            elif word == "--lake" and self.prog.endswith(LAKE_OF_ENVIRONMENT):
+                near = "; QUANTLAKE_ROOT says which lake it uses"
             self.error(f"unrecognized arguments: {' '.join(unknown)}{near}")
         return known, unknown
 

@@ -17,6 +17,13 @@ PRESENT_VALUES = (
     "note: v2's values are the present ones, and filing_date is the first filing: for a backtest "
     "use silver's history or `serve-v1 --as-of`"
 )
+# Why the API may have no row of a ticker.
+WITHOUT_ROWS = {
+    "v1": "nothing was filed in the time asked for, or the ticker is misspelt",
+    "v2": "nothing was filed in the time asked for, the company is delisted (v2 has listed "
+    "companies only), or the ticker is misspelt",
+    "ratios": "the company is delisted, the ticker is a fund's, or it is misspelt",
+}
 
 
 def load_lines(report: Mapping[str, Any]) -> Iterator[str]:
@@ -99,7 +106,7 @@ def warn(name: str, load: Mapping[str, Any]) -> None:
         stray = load.get("rows_unfollowed", 0)
         why = f"{stray:,} rows name none of the tickers or companies, and were not stored"
         if not stray:
-            why = "nothing was filed in the time asked for, or the ticker is misspelt"
+            why = WITHOUT_ROWS[name]
         print(f"warning: {name}: no rows for {who}: {why}", file=sys.stderr)
 
 

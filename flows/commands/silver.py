@@ -99,9 +99,10 @@ def export(given: ExportCommand, as_json: bool) -> int:
     )
     lost = view.loss(given.statements, differing=given.differing)
     if not records:
+        names = ",".join(given.names)
         raise AnswerIsNo(
-            f"the lake has no records of {', '.join(given.names)}; load them with "
-            "`polygon-fundamentals fundamentals`"
+            f"the lake has no records of {names}; load them with "
+            f"`polygon-fundamentals historical-load --generation v2 --tickers {names}`"
         )
     answer: dict[str, object] = {"status": "OK", "count": len(records), "results": records}
     if as_json:

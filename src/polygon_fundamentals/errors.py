@@ -138,6 +138,14 @@ def exit_code_of(name: str) -> int:
     return FundamentalsError.exit_code
 
 
+def without_class(message: str) -> str:
+    """Return an error's recorded message without the name of its class, if that is one of ours."""
+    name, colon, words = message.partition(": ")
+    kind = globals().get(name)
+    is_ours = isinstance(kind, type) and issubclass(kind, FundamentalsError)
+    return words if colon and is_ours else message
+
+
 def as_fundamentals_error(error: FundamentalsError | OSError) -> FundamentalsError:
     """Return the error as a FundamentalsError; an OSError becomes a LakeError with a remedy."""
     if isinstance(error, FundamentalsError):

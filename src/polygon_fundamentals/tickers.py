@@ -40,6 +40,8 @@ def read_tickers(
     names = [word.strip() for word in words if word.strip()]
     names = [name.upper() if name.islower() else name for name in names]
     for name in names:
+        if ";" in name:
+            raise UsageError(f"{name!r} is not a ticker: write a comma between two tickers")
         ticker_file_name(name)
     if file is not None and not names:
         raise UsageError(f"--tickers-file {file} names no ticker; write one per line")

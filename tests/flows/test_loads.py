@@ -207,6 +207,7 @@ def test_a_ticker_nobody_knows_gives_a_warning(
     captured = capsys.readouterr()
     assert code == 0
     assert captured.err.startswith("warning: v2: no rows for ZZZZ")
+    assert "the company is delisted (v2 has listed companies only)" in captured.err
     assert captured.err.count("\n") == 1
 
 

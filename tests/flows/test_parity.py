@@ -192,7 +192,7 @@ def _pages(lake: Lake) -> list[str]:
 def test_nothing_to_compare_is_told(lake: Lake) -> None:
     code, told = call("parity", "--lake", str(lake.root))
     assert code == 2
-    assert "no records of v1 to compare; load it first" in told["error"]
+    assert "no records of v1 to compare; store recordings" in told["error"]
 
 
 @pytest.mark.slow
@@ -207,9 +207,9 @@ def test_a_deployment_skips_a_lake_with_v2_alone(lake: Lake) -> None:
     assert (entry.outcome, entry.message, entry.nothing_to_compare) == ("succeeded", words, True)
     code, checklist = call("checklist", "--lake", str(lake.root))
     (item,) = (item for item in checklist["steps"] if item["name"] == "parity")
-    assert (item["ok"], item["detail"]) == (None, "parity has not been run")
+    assert (item["ok"], item["detail"]) == (None, words)
     assert code == 1
     assert "parity" in checklist["message"].removeprefix("unmet: ").split(", ")
     code, answer = call("parity", "--lake", str(lake.root))
     assert code == 2
-    assert "no records of v1 to compare; load it first" in answer["error"]
+    assert "no records of v1 to compare; store recordings" in answer["error"]

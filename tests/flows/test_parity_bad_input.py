@@ -140,7 +140,7 @@ def test_a_project_of_nonsense(mine: Lake, spoils: Callable[[Path], None], words
 def test_tickers_that_v1_does_not_have(mine: Lake) -> None:
     for folder in mine.pointer.glob("*/year=*"):
         shutil.rmtree(folder)
-    assert "has no records of v1 to compare; load it first" in refused(mine)
+    assert "has no records of v1 to compare; store recordings" in refused(mine)
 
 
 def test_killed_at_every_moment_a_run_leaves_a_whole_site(mine: Lake) -> None:

@@ -18,6 +18,7 @@ from polygon_fundamentals.cutover import (
     signed_parity,
 )
 from polygon_fundamentals.cutover.thresholds import Thresholds
+from polygon_fundamentals.errors import without_class
 from polygon_fundamentals.lake.listing import states
 from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.ledger import RunEntry, queries
@@ -25,6 +26,11 @@ from polygon_fundamentals.reports import counted
 from polygon_fundamentals.statements import Generation, Statement
 
 SHOWN = 3
+# v1 can no longer be loaded with most keys, and a lake need not have it.
+WITHOUT_V1 = (
+    "store recordings of v1's answers with `import-v1`, or go on without v1 and override the line: "
+    "`cutover --execute --force REASON`"
+)
 
 
 class Verdict(NamedTuple):
@@ -82,13 +88,15 @@ def _days_in_a_row(case: Case, wanted: Sequence[Generation], words: str) -> Verd
 def parity_item(case: Case) -> Verdict:
     """Return the last parity's result, its scope, and whether it is newer than the last load."""
     remedy = "run `polygon-fundamentals parity` after the last load, and settle what it names"
+    tickers = {s.ticker for st in Statement for s in states(case.lake.dataset(Generation.V1, st))}
+    if not tickers:
+        return Verdict(None, "nothing to compare: the lake has no records of v1", WITHOUT_V1)
     last = queries.newest_parity(case.entries)
     if last is None:
         return Verdict(None, "parity has not been run", remedy)
     result = last.parity
     if result is None:
         return Verdict(False, _ended_in_an_error("parity", last), remedy)
-    tickers = {s.ticker for st in Statement for s in states(case.lake.dataset(Generation.V1, st))}
     compared = result.tickers_compared
     if compared is None:
         detail = "cannot be judged: the ledger does not say how many tickers were compared"
@@ -150,17 +158,14 @@ def storage_item(case: Case) -> Verdict:
     free = shutil.disk_usage(case.lake.root).free
     limits = case.thresholds
     small, room = v2 < v1 * limits.storage_ratio, free >= v2 * limits.free_space_ratio
+    if not v2:
+        return Verdict(None, "v2 is not loaded", "load it: `historical-load --generation v2`")
     if not v1:
-        remedy = (
-            "load v1; if it can no longer be loaded, override the line: `cutover --force REASON`"
-        )
+        remedy = WITHOUT_V1
     elif small:
         remedy = "free space on the lake's disk"
     else:
-        remedy = (
-            "find what makes v2 large, or raise storage_ratio in deployments/checklist.toml with a "
-            "reason"
-        )
+        remedy = "find what makes v2 large, or raise storage_ratio in deployments/checklist.toml"
     return Verdict(
         small and room if v1 else None,
         f"v2 {v2 / 1e6:,.1f} MB, v1 {v1 / 1e6:,.1f} MB (less than {limits.storage_ratio:.0%} of it "
@@ -171,7 +176,7 @@ def storage_item(case: Case) -> Verdict:
 
 def _ended_in_an_error(flow: str, last: RunEntry) -> str:
     """Return in words that a run ended without a report."""
-    message = last.message or last.outcome
+    message = without_class(last.message) or last.outcome
     return f"the {flow} of {last.started:%Y-%m-%d %H:%M} UTC ended in an error: {message}"
 
 

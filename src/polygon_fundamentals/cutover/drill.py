@@ -22,11 +22,12 @@ from polygon_fundamentals.cutover.checklist import Checklist
 from polygon_fundamentals.cutover.checksums import checksums, walk
 from polygon_fundamentals.cutover.context import Options, SwitchContext
 from polygon_fundamentals.cutover.journal import Facts
-from polygon_fundamentals.cutover.operations import cutover, rollback
+from polygon_fundamentals.cutover.operations import cutover, refuse_without_v2, rollback
 from polygon_fundamentals.cutover.reader_checks import figures_file
 from polygon_fundamentals.cutover.runner import JournalReport, OperationReport
 from polygon_fundamentals.cutover.schedules import NoSchedules
 from polygon_fundamentals.errors import LakeError
+from polygon_fundamentals.lake.layout import missing
 from polygon_fundamentals.lake.paths import V1_ARCHIVE, V2_FOLDER, Lake
 from polygon_fundamentals.lake.pointer import leads_to
 from polygon_fundamentals.lake.storage.local import replace_file
@@ -63,10 +64,15 @@ def drill(
 
     Raises:
         LakeLockedError: another drill goes on, or a load.
-        LakeError: the pointer was lost or leads out of the lake, or its files cannot be linked.
+        LakeError: the pointer was lost or leads out of the lake, a folder of v2 is missing, or its
+            files cannot be linked.
+        UsageError: v2 has not been loaded yet.
     """
     leads_to(lake)
     lake.refuse_lost_pointer()
+    if words := missing(lake, Generation.V2):
+        raise LakeError(words)
+    refuse_without_v2(lake)
     with exclusive(lake.lock("drill"), 0, "the drill"):
         started = time.monotonic()
         where = lake.ops / "drill" / uuid.uuid4().hex[:12]

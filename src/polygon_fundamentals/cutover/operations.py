@@ -22,7 +22,7 @@ from polygon_fundamentals.cutover.runner import (
 from polygon_fundamentals.cutover.schedules import Recorded
 from polygon_fundamentals.cutover.switch_steps import Switch
 from polygon_fundamentals.cutover.v1_again import refuse_rollback, v1_changed_since
-from polygon_fundamentals.errors import AnswerIsNo, LakeError
+from polygon_fundamentals.errors import AnswerIsNo, LakeError, UsageError
 from polygon_fundamentals.lake.layout import missing
 from polygon_fundamentals.lake.paths import V2_FOLDER, Lake
 from polygon_fundamentals.lake.pointer import check_folders, holds_data, leads_to, named
@@ -83,6 +83,19 @@ def plan_of_cutover(
     )
 
 
+def refuse_without_v2(lake: Lake) -> None:
+    """Refuse a lake in which v2 has not been loaded yet.
+
+    Raises:
+        UsageError: there is nothing that readers could be led to.
+    """
+    if not holds_data(lake.bronze / V2_FOLDER):
+        raise UsageError(
+            f"the lake {lake.root} has no records of v2; load it first: "
+            "`polygon-fundamentals historical-load --generation v2`"
+        )
+
+
 def _refuse_unable(lake: Lake, options: Options) -> str:
     """Refuse what a switch could not do here; return the probe in words."""
     check_folders(lake)
@@ -90,11 +103,7 @@ def _refuse_unable(lake: Lake, options: Options) -> str:
     companions.refuse_in_both(lake)
     if words := missing(lake, Generation.V2):
         raise LakeError(words)
-    if not holds_data(lake.bronze / V2_FOLDER):
-        raise LakeError(
-            f"{lake.bronze / V2_FOLDER} holds nothing; load v2 first: "
-            "`polygon-fundamentals historical-load --generation v2`"
-        )
+    refuse_without_v2(lake)
     probed = probe(lake)
     if not (probed.exchange or options.allow_gap or lake.pointer.is_symlink()):
         raise LakeError(

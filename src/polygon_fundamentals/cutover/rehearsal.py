@@ -153,11 +153,12 @@ def let_days_pass(lake: Lake, days: int | None) -> OperationReport:
     """Move what happened in a copy back by some days; None: to the business day before.
 
     Raises:
-        LakeError: the lake is no copy that was made to rehearse on, or a run is going on.
+        UsageError: the lake is no copy that was made to rehearse on.
+        LakeError: a run is going on.
     """
     made = rehearsal_of(lake)
     if made is None or Path(made.copy) != lake.root:
-        raise LakeError(
+        raise UsageError(
             f"{lake.root} is not a copy made for rehearsing, so no days can be skipped in it; "
             f"make a copy first: `polygon-fundamentals rehearse --lake {lake.root} --copy DIR`"
         )

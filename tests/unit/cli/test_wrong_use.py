@@ -57,6 +57,7 @@ CASES = [
         "comes after",
     ),
     (["historical-load", "--tickers-file", "/no/such/file"], "cannot be read"),
+    (["historical-load", "--tickers", "AAPL;MSFT"], "write a comma between two tickers"),
     (["historical-load", "--tickers", "A", "--base-url", "ftp://x"], "not http"),
     (["historical-load", "--tickers", "A", "--lake", "{file}"], "is a file"),
     (["historical-load", "--tickers", "A", "--lake", "/proc/lake"], "cannot be written"),
@@ -111,6 +112,13 @@ def test_a_key_that_cannot_be_one_is_not_repeated(tmp_path: Path) -> None:
         (["xyz"], "COMMAND ...", "'xyz' is not a command; polygon-fundamentals --help lists them"),
         (["status", "--htlm", "x"], "status", "--htlm x; did you mean --html?"),
         (["status", "x"], "status", "unrecognized arguments: x"),
+        (
+            ["daily-update", "AAPL"],
+            "daily-update",
+            "unrecognized arguments: AAPL; name tickers with --tickers A,B",
+        ),
+        (["deploy", "--lake", "x"], "deploy", "QUANTLAKE_ROOT says which lake it uses"),
+        (["serve", "--lake=x"], "serve", "QUANTLAKE_ROOT says which lake it uses"),
     ],
 )
 def test_a_misspelt_word_gets_the_usage_of_its_command(

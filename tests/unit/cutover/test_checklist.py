@@ -224,7 +224,24 @@ def test_storage_is_judged_by_bytes_and_by_room(ready: Lake) -> None:
     assert "storage" in unmet(lines(ready, free_space_ratio=1e12))
     shutil.rmtree(ready.pointer)
     line = lines(ready)["storage"]
-    assert (line.ok, line.remedy.split(";")[0]) == (None, "load v1")
+    assert (line.ok, "import-v1" in line.remedy) == (None, True)
+
+
+def test_without_v2_its_storage_is_not_judged(ready: Lake) -> None:
+    """It was ok: nothing is less than anything."""
+    shutil.rmtree(ready.bronze / "fundamentals_v2")
+    line = lines(ready)["storage"]
+    assert (line.ok, line.detail) == (None, "v2 is not loaded")
+
+
+def test_without_v1_there_is_nothing_to_compare_whatever_parity_ended_in(ready: Lake) -> None:
+    """Users were sent to load a v1 that no longer answers, and read the name of a class."""
+    entry(ready, "parity", NOW, outcome="failed", message="UsageError: the lake has no records")
+    shutil.rmtree(ready.pointer)
+    line = lines(ready)["parity"]
+    assert (line.ok, line.detail) == (None, "nothing to compare: the lake has no records of v1")
+    assert "import-v1" in line.remedy
+    assert "cutover --execute --force REASON" in line.remedy
 
 
 NOT_JUDGED = {
@@ -264,7 +281,7 @@ def test_silver_without_readers_checks_is_never_met(ready: Lake) -> None:
 def test_a_drill_that_ended_in_an_error_is_told_in_words(ready: Lake) -> None:
     entry(ready, "drill", NOW, outcome="failed", message="LakeError: no room")
     unmet_lines = unmet(lines(ready))
-    words = "the drill of 2026-06-12 22:00 UTC ended in an error: LakeError: no room"
+    words = "the drill of 2026-06-12 22:00 UTC ended in an error: no room"
     assert unmet_lines == {"silver": words, "drill": words}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,7 +14,7 @@ import pytest
 from polygon_fundamentals.cutover import drill as module
 from polygon_fundamentals.cutover.context import BuiltSilver
 from polygon_fundamentals.cutover.drill import drill, linked_copy
-from polygon_fundamentals.errors import LakeError, LakeLockedError
+from polygon_fundamentals.errors import LakeError, LakeLockedError, UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.locks import exclusive, shared
 from polygon_fundamentals.statements import Generation, Statement
@@ -46,6 +47,17 @@ def test_a_drill_on_a_lake_that_was_switched_before(filled: Lake) -> None:
     before = state(filled)
     assert drill(filled, context(filled), TODAY).passed is True
     assert state(filled) == before
+
+
+def test_without_v2_it_is_refused_before_the_copy_and_the_lake_is_named(filled: Lake) -> None:
+    """It named a folder of the copy, which was gone by then, with the code of a damaged lake."""
+    index = [filled.dataset(Generation.V2, statement).index_folder for statement in Statement]
+    for folder in (filled.bronze / "fundamentals_v2", *index):
+        shutil.rmtree(folder, ignore_errors=True)
+    with pytest.raises(UsageError) as refused:
+        drill(filled, context(filled), TODAY)
+    assert str(refused.value).startswith(f"the lake {filled.root} has no records of v2; load it")
+    assert not (filled.ops / "drill").exists()
 
 
 def test_what_a_killed_drill_left_is_cleared_by_the_next(filled: Lake) -> None:

@@ -144,7 +144,7 @@ def test_a_pointer_that_leads_elsewhere_is_refused(filled: Lake) -> None:
 
 def test_without_v2_there_is_nothing_to_switch_to(lake: Lake) -> None:
     (lake.pointer / "balance_sheets").mkdir(parents=True)
-    refused(lake, LakeError, "fundamentals_v2 holds nothing")
+    refused(lake, UsageError, f"the lake {lake.root} has no records of v2; load it first")
 
 
 def test_a_second_cutover_at_the_same_moment_is_refused(filled: Lake) -> None:

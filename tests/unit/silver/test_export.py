@@ -26,6 +26,7 @@ from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.v1_view import export, v1_records
 from sandbox import Sandbox
+from tests.builders.commands import call
 from tests.builders.mounts import mounted
 from tests.cutover_world import OBSERVED, QUARTERS, fill, load_later, v1_row, v2_row
 from tests.unit.silver.feeding import company, feed, put
@@ -484,3 +485,11 @@ def test_a_balance_that_v2_dates_otherwise_is_v2s(lake: Lake) -> None:
         "cash_flow_statement": 1.0,
         "income_statement": 9.0,
     }
+
+
+def test_of_a_ticker_that_is_not_there_the_load_of_v2_is_named(lake: Lake) -> None:
+    """It named a load of v1, which answers 410."""
+    lake.prepare()
+    code, answer = call("export", "--shape", "v1", "--ticker", "ZZZZ", "--lake", str(lake.root))
+    assert code == 1
+    assert "historical-load --generation v2 --tickers ZZZZ`" in answer["error"]
