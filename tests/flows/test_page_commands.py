@@ -31,6 +31,7 @@ ELSEWHERE = {
     "deploy": "tests/server/test_server.py",
     "serve": "tests/server/test_serve.py",
     "serve-v1": "tests/contract/test_old_readers.py",
+    "sandbox": "tests/unit/cli/test_sandbox_command.py",
     "demo": "tests/server/test_demo.py",
 }
 # Questions may have the answer no (1) on a lake of some companies; all else must end well.
