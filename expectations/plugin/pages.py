@@ -30,7 +30,7 @@ _ICONS = {"icon", "validation_success"}
 # Its title of a validation's page; the run's name stands in the page itself.
 _TITLE = re.compile(r"Validations / (\w+) / .* / ([^/]+)")
 # The title of a rule, which begins its description.
-_HEADING = re.compile(r"^([^.:]* · [^.:]*)(?=[.:] )")
+_HEADING = re.compile(r"^((?:(?![.:] ).)* · (?:(?![.:] ).)*)(?=[.:] )")
 _SUITE_TITLE = re.compile(r"Expectations / (\w+)")
 # From a page of each kind to the site's index.
 _HOME = {"ExpectationSuitePageRenderer": "../", "ValidationResultsPageRenderer": "../../../../"}

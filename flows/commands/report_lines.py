@@ -225,7 +225,8 @@ def export_lines(report: Mapping[str, Any]) -> Iterator[str]:
 def switch_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield the steps of a switch and how it ended, for people."""
     for step in report["steps"]:
-        yield f"{MARKS[step['ok']]} {step['name']}: {step['detail']}"
+        name = "" if step["detail"].startswith(step["name"]) else f"{step['name']}: "
+        yield f"{MARKS[step['ok']]} {name}{step['detail']}"
         if not step["ok"] and step.get("remedy"):
             yield f"     {step['remedy']}"
     if "plan" in report:

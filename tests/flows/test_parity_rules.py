@@ -101,13 +101,17 @@ def assert_just_one_is_broken(lake: Lake, rule: type, detail: str, statement: st
     crosses = {v["suite_name"]: pages_of(lake, v["suite_name"]).count("✗") for v in stored}
     assert crosses.pop(suite) > 0
     assert set(crosses.values()) == {0}
-    heading = " · ".join(filter(None, (title, detail, statement)))
+    heading = f"<b>{' · '.join(filter(None, (title, detail, statement)))}</b>."
+    if rule is values.ExpectV2ValueToEqualV1:  # the field first
+        heading = f"<b>{detail} · {statement}</b>: {title[0].lower()}{title[1:]}."
     assert heading in pages_of(lake, suite)
 
     review = html.unescape((home / "data_docs" / "review.html").read_text(encoding="utf-8"))
-    [table] = re.findall(r"<h2>What is broken</h2>.*?</table>", review, re.S)
-    cells = re.findall(r"<tr><td>(.*?)</td>\s*<td>(.*?)</td><td>(.*?)</td>", table)
-    assert cells == [(title, detail, statement)]
+    [part] = re.findall(r"<h2>What is broken</h2>(.*?)<p class=\"soft\">", review, re.S)
+    headings = re.findall(r"<h3 class=\"no\">(.*?)</h3>", part)
+    assert headings == [" · ".join(filter(None, (title, detail)))]
+    assert re.findall(r"<li>(.*?): broken by [\d,]+ of [\d,]+ ", part) == [statement]
+    assert "<b>What to do:</b> " in part
     assert "v2 may not take over yet: 1 of " in review
 
 

@@ -213,7 +213,9 @@ def _refresh(figures: Figures) -> Row:
     reason = "v2 has not been read in full since its load"
     if due:
         return Row("refresh", False, reason, "late", "run `refresh`")
-    return Row("refresh", None, f"{reason}; due {REFRESH_DAYS} days after the first update", "late")
+    return Row(
+        "refresh", None, f"{reason}; due {REFRESH_DAYS} days after the first `daily-update`", "late"
+    )
 
 
 def _withheld(tickers: Sequence[str]) -> Iterator[Row]:

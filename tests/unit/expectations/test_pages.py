@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from great_expectations.render import RenderedHeaderContent, RenderedStringTemplateContent
 
-from expectations.plugin.pages import ParityIndexPages, ParityPages, newest_first
+from expectations.plugin.pages import ParityIndexPages, ParityPages, newest_first, rich
 from expectations.plugin.values import NOTHING_COMPARED
 
 
@@ -114,5 +114,7 @@ def test_a_rule_begins_with_its_heading_and_a_validation_has_one_pair_of_words()
         "<b>total_<wbr>assets · balance_<wbr>sheets</b>: values are equal. It must &lt;be&gt; so."
     ) in page
     assert page.count("<b>") == 1
+    assert rich(text("It is in a.yaml · all. Yes.")) == "<b>It is in a.yaml · all</b>. Yes."
+    assert rich(text("It must. Yes · no. Or: no.")) == "It must. Yes · no. Or: no."
     assert "✗ broken" in page
     assert "<h1>values: the rules</h1>" in page
