@@ -22,7 +22,7 @@ EPILOG = """examples:
   {program} demo
   {program} fundamentals AAPL MSFT --use-v2
   {program} historical-load --generation v2 --tickers AAPL,MSFT
-  {program} historical-load --generation v2 --universe active --lake /lake
+  {program} historical-load --generation v2 --universe active
 
 The API key is read from POLYGON_API_KEY (or MASSIVE_API_KEY), never from an
 argument. Exit codes: 0 done; 1 a check failed; 2 wrong use or configuration;

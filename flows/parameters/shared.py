@@ -59,12 +59,12 @@ Day = Annotated[
     Flag(metavar="DAY"),
 ]
 LakeFolder = Annotated[
-    str | None,
+    Text | None,
     Field(description="The lake's folder; without it, QUANTLAKE_ROOT, else ./data"),
     Flag(metavar="DIR", help="the lake", unset="QUANTLAKE_ROOT, else ./data", group=WHERE),
 ]
 BaseUrl = Annotated[
-    str | None,
+    Text | None,
     Field(description="Another address of the API, such as a sandbox's"),
     Flag(metavar="URL", unset="POLYGON_BASE_URL, else the vendor's", group=WHERE),
 ]

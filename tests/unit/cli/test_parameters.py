@@ -84,11 +84,15 @@ BLANKS = [
     (cutover_flow, "force", "--force"),
     (cutover_flow, "postpone_file", "--postpone-file"),
     (rollback_flow, "accept_parity", "--accept-parity"),
+    (cutover_flow, "lake", "--lake"),  # of an unset variable: the default lake was switched
+    (rollback_flow, "base_url", "--base-url"),
 ]
 
 
 @pytest.mark.parametrize(("flow", "name", "option"), BLANKS, ids=[option for *_, option in BLANKS])
-def test_a_blank_text_is_neither_a_reason_nor_a_file(flow: Any, name: str, option: str) -> None:
+def test_a_blank_text_is_neither_a_reason_nor_a_file_nor_a_lake(
+    flow: Any, name: str, option: str
+) -> None:
     for blank in ("", "  "):
         report = report_of(flow.fn(**{name: blank}))
         assert report is not None
