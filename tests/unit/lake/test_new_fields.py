@@ -169,5 +169,5 @@ def test_a_name_that_nobody_knows_is_not_dropped_without_a_word(earlier: Lake) -
     data = path.read_bytes()
     assert data.count(b"total_assets") >= 2
     path.write_bytes(data.replace(b"total_assets", b"total_assetr"))
-    with pytest.raises(DamagedFileError, match="there is no column total_assetr"):
+    with pytest.raises(DamagedFileError, match="has no column total_assetr"):
         revisions.read(dataset, "AAA")
