@@ -136,8 +136,7 @@ def run_time_item(case: Case) -> Verdict:
     row = days[-case.thresholds.business_days :]
     v1, v2 = (queries.median_seconds(updates[g], row) for g in (Generation.V1, Generation.V2))
     if v1 is None or v2 is None:
-        detail = "there is no business day yet on which both ran"
-        return Verdict(None, detail, remedy)
+        return Verdict(None, "there is no business day yet on which both ran", remedy)
     remedy = "raise POLYGON_THREADS or the rate limit for v2, or the threshold run_time_ratio"
     limit = case.thresholds.run_time_ratio
     return Verdict(
@@ -180,14 +179,10 @@ def _ended_in_an_error(flow: str, last: RunEntry) -> str:
     return f"the {flow} of {last.started:%Y-%m-%d %H:%M} UTC ended in an error: {message}"
 
 
-def _drill_report(case: Case) -> RunEntry | None:
-    return queries.newest(case.entries, "drill")
-
-
 def silver_item(case: Case) -> Verdict:
     """Return whether the last drill's silver agreed."""
     remedy = "run `polygon-fundamentals drill`: it builds silver from both and runs readers' checks"
-    last = _drill_report(case)
+    last = queries.newest(case.entries, "drill")
     if last is None:
         return Verdict(None, "no drill has built it from v2 yet", remedy)
     result = last.drill
@@ -207,7 +202,7 @@ def silver_item(case: Case) -> Verdict:
 def drill_item(case: Case) -> Verdict:
     """Return how the last drill went, and how old it is."""
     remedy = "run `polygon-fundamentals drill`"
-    last = _drill_report(case)
+    last = queries.newest(case.entries, "drill")
     if last is None:
         detail = "the rollback has not been drilled on this lake"
         return Verdict(None, detail, remedy)
