@@ -1,4 +1,4 @@
-"""`fundamentals`: the command older users know; one load of some tickers."""
+"""`fundamentals`: the command older users know; one load of the primary generation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from flows.parameters.fundamentals import FundamentalsParameters
 from flows.runs import Report, threads_runner
 from flows.signature import takes
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.lake.layout import default_generation
 from polygon_fundamentals.settings import new_lake_root
 from polygon_fundamentals.statements import Generation
 
@@ -29,9 +28,8 @@ def _run_name() -> str:
 def fundamentals(given: FundamentalsParameters) -> Report:
     """Load some tickers once, from the generation that readers see unless one is chosen.
 
-    In a lake without v1, that is v2. Without any date or period, this loads what was filed in the
-    last 180 days.
+    Without any date or period, this loads what was filed in the last 180 days.
     """
     where, named = Lake(new_lake_root(given.lake)), given.generation
-    chosen = Generation(named) if named else default_generation(where)
+    chosen = Generation(named) if named else where.primary
     return run_load("fundamentals", where, given.recorded(chosen), given, [chosen])

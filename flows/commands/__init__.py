@@ -81,7 +81,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     },
     "load": {
         "fundamentals": Command(
-            "load some tickers once: what readers see by default, v2 in a lake without v1",
+            "load some tickers once, from the generation that readers see by default",
             loads.FundamentalsCommand,
             loads.fundamentals,
             (

@@ -26,7 +26,6 @@ from flows.parameters.loads import (
     RefreshParameters,
 )
 from polygon_fundamentals.errors import UsageError
-from polygon_fundamentals.lake.paths import Lake
 from polygon_fundamentals.settings import lake_root, load_settings
 
 
@@ -105,9 +104,6 @@ def fundamentals(given: FundamentalsCommand, as_json: bool) -> int:
         lake = named
     check_load(lake, given.base_url, makes_lake=True)
     values = {**given.values(FundamentalsParameters), "lake": lake}
-    if given.output_dir is not None and given.generation is None:
-        # Older scripts mean what readers see, v1 before the cutover, also in a lake without it.
-        values["generation"] = Lake(lake_root(lake)).primary.value
     return run_flow("flows.fundamentals.fundamentals", values, load_lines, as_json)
 
 

@@ -29,10 +29,7 @@ class FundamentalsParameters(Parameters):
     ]
     generation: Annotated[
         Literal["v1", "v2"] | None,
-        Field(
-            description="Which API to load; without it, the generation that readers see, or v2 "
-            "in a lake without v1"
-        ),
+        Field(description="Which API to load; without it, the generation that readers see"),
         Flag(
             values={
                 "--use-v1": ("v1", "load from the deprecated API"),

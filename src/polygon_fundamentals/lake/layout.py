@@ -30,17 +30,6 @@ def check_layout(lake: Lake) -> None:
         raise LakeError(words)
 
 
-def default_generation(lake: Lake) -> Generation:
-    """Return the generation that a load takes where none is named: the one that readers see.
-
-    In a lake without v1, such as one that is only begun, that is v2.
-    """
-    primary = lake.primary
-    if primary is Generation.V1 and not lake.generation_folder(primary).is_dir():
-        return Generation.V2
-    return primary
-
-
 def missing(lake: Lake, *generations: Generation) -> str:
     """Return which folders of some generations are missing, and the remedy; empty: none is."""
     return _missing(lake, _datasets(lake, *generations))
