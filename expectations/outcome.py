@@ -38,6 +38,13 @@ class RuleResult:
     config: Any = None
     noun: str = "cases"
 
+    @property
+    def verdict(self) -> str:
+        """How a broken rule is broken: `broken by 2 of 345 periods of v1`."""
+        if self.error:
+            return "could not be evaluated"
+        return f"broken by {self.broken:,} of {self.of:,} {self.noun}" if self.of > 1 else "broken"
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -140,13 +140,6 @@ def broken_rules(outcome: Outcome) -> list[Broken]:
     return [Broken(tuple(some), _remedy(some)) for some in together.values()]
 
 
-def extent(rule: RuleResult) -> str:
-    """Return how much of what breaks a rule: `2 of 345 periods of v1`."""
-    if rule.error:
-        return "could not be evaluated"
-    return f"{rule.broken:,} of {rule.of:,} {rule.noun}" if rule.of > 1 else ""
-
-
 def _remedy(some: Sequence[RuleResult]) -> str:
     """Return what to do about one rule that is broken in these statements."""
     first = some[0]

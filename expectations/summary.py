@@ -7,7 +7,7 @@ from datetime import date
 
 from expectations.outcome import Outcome
 from expectations.plugin.base import JsonObject
-from expectations.remedies import broken_rules, extent
+from expectations.remedies import broken_rules
 from polygon_fundamentals.parity.kinds import (
     ABSENT_KINDS,
     APART_KINDS,
@@ -90,7 +90,7 @@ def make_summary(parity: Parity, asked: Asked, outcome: Outcome) -> JsonObject:
                 "detail": r.detail,
                 "statement": r.where,
                 "count": r.broken,
-                "extent": extent(r),
+                "verdict": r.verdict,
                 "remedy": broken.remedy,
             }
             for broken in broken_rules(outcome)

@@ -11,7 +11,7 @@ from flows.load_tasks import LoadPlan, load_generations, no_tickers
 from flows.parameters.fundamentals import FundamentalsParameters
 from flows.parameters.loads import HistoricalLoadParameters
 from flows.ratios import with_ratios
-from flows.retired_v1 import as_frozen, frozen_day, retirement_notes
+from flows.retired_v1 import as_frozen, retirement_notes
 from flows.runs import Report, load_report, recorded_run, sentence, threads_runner
 from flows.runtime.artifacts import publish_load
 from flows.signature import takes
@@ -177,7 +177,7 @@ def _are_unknown(lake: Lake, given: Sequence[str], loaded: Mapping[str, LoadRepo
     nothing = all(
         names == set(report.tickers_without_rows)
         for report in loaded.values()
-        if not frozen_day(report)
+        if not report.frozen_since
     )
     return asked and nothing and names.isdisjoint(catalogue.companies(lake))
 

@@ -13,7 +13,7 @@ from prefect import flow, runtime
 
 from flows.historical_load import generations_of, lake_of, names_of
 from flows.parameters.loads import ShardedLoadParameters
-from flows.retired_v1 import frozen, frozen_day, retirement_notes
+from flows.retired_v1 import retirement_notes
 from flows.runs import Report, flow_run_id, sentence
 from flows.runtime.artifacts import publish_load
 from flows.shard_runs import Shard, carry_out
@@ -115,11 +115,6 @@ def _summed(shards: Sequence[Shard], generation: str, statements: Sequence[str])
         which.value: sum((_part(s, which, statements) for s in shards), LoadReport())
         for which in generations_of(generation)
     }
-    if len(reports) > 1:
-        # As each shard has it: beside v2, a retired v1 is no failure.
-        days = [frozen_day(s.entry.generations.get(Generation.V1)) for s in shards if s.entry]
-        if since := min(filter(None, days), default=None):
-            reports["v1"] = frozen(reports["v1"], since)
     notes = retirement_notes(reports)
     dates = _dates([shard.entry for shard in shards if shard.entry])
     message = "; ".join([f"{len(shards)} shards; {sentence(reports)}", *notes])

@@ -112,7 +112,6 @@ def _report(
     if generation is Generation.V2:
         return report
     known = as_frozen(report, update.run)
-    assert isinstance(known, WindowReport)
     # Beside v2, a retired v1 is no failure; a load of v1 alone cannot do what it was asked.
     return replace(known, failed=report.failed) if len(update.windows) == 1 else known
 

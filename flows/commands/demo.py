@@ -236,9 +236,10 @@ def _last_screen(lake: Path, seconds: float) -> str:
             "",
             "Three commands to try next:",
             f"  .venv/bin/polygon-fundamentals status {at}",
-            f"  .venv/bin/polygon-fundamentals cutover --execute --force training {at}   "
-            "# leads this lake's readers to v2; `rollback --execute` leads them back",
-            "  .venv/bin/polygon-fundamentals fundamentals AAPL --use-v2   # needs POLYGON_API_KEY",
+            "  # leads this lake's readers to v2; `rollback --execute` leads them back",
+            f"  .venv/bin/polygon-fundamentals cutover --execute --force training {at}",
+            "  # needs POLYGON_API_KEY",
+            "  .venv/bin/polygon-fundamentals fundamentals AAPL --use-v2",
             "",
             f"In {lake}:",
             *(f"  {name:<26}{what}" for name, what in places.items()),

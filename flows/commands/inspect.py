@@ -31,9 +31,14 @@ class InspectParameters(Parameters):
 def run(given: InspectParameters, as_json: bool) -> int:
     """Inspect a lake; return 1 where something stands in the way of a migration."""
     # These import Arrow and pandas, which --help does without.
+    from flows.contacts import CONTACTS
+    from flows.lake_status import THRESHOLDS
     from polygon_fundamentals.cutover.advice import advise
+    from polygon_fundamentals.cutover.checklist import evaluate_checklist
     from polygon_fundamentals.cutover.inspection import examine
+    from polygon_fundamentals.cutover.sign_offs import load_contacts
     from polygon_fundamentals.cutover.steps import progress_of
+    from polygon_fundamentals.cutover.thresholds import load_thresholds
     from polygon_fundamentals.lake.paths import Lake
 
     lake = Lake(existing_lake_root(given.lake))
@@ -47,7 +52,9 @@ def run(given: InspectParameters, as_json: bool) -> int:
 
     limit = load_settings(None).requests_per_minute
     now = datetime.now(UTC)
-    answer = advise(examine(lake, now, progress), progress_of(lake, now), limit)
+    inventory = examine(lake, now, progress)
+    checklist = evaluate_checklist(lake, load_thresholds(THRESHOLDS), load_contacts(CONTACTS))
+    answer = advise(inventory, progress_of(lake, checklist, now), limit)
     seconds = round(time.monotonic() - began, 1)
     if as_json:
         print(json.dumps({**answer.as_json(), "seconds": seconds}, default=str))

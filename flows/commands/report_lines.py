@@ -170,8 +170,7 @@ def _broken_lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"{len(rules)} of {report['rules']} rules {verb} broken:"
     for number, broken in enumerate(shown := rules[: 4 * MISSING_SHOWN]):
         detail = f" ({broken['detail']})" if broken["detail"] else ""
-        extent = f" by {broken['extent']}" if broken["extent"] else ""
-        yield f"  {broken['statement']}: {broken['rule']}{detail}: broken{extent}"
+        yield f"  {broken['statement']}: {broken['rule']}{detail}: {broken['verdict']}"
         if [one["remedy"] for one in shown[number + 1 :][:1]] != [broken["remedy"]]:
             yield f"    what to do: {broken['remedy']}"
 

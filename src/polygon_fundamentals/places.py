@@ -5,6 +5,7 @@ A folder is judged by the names in it alone.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,8 +13,11 @@ from urllib.parse import urlsplit
 from polygon_fundamentals.errors import UsageError
 
 BRONZE = "bronze"
-# What only a lake has in `bronze`: a generation's folder or the link to it, and the daily ratios.
-_DATASETS = ("fundamentals", "fundamentals_v1_archive", "fundamentals_v2", "ratios_v2")
+# What only a lake has in `bronze`: what readers open, the generations' folders, the daily ratios.
+POINTER = "fundamentals"
+V1_ARCHIVE = "fundamentals_v1_archive"
+V2_FOLDER = "fundamentals_v2"
+RATIOS_FOLDER = "ratios_v2"
 
 
 def problem_of_url(url: str) -> str | None:
@@ -38,8 +42,8 @@ def is_lake(folder: Path) -> bool:
 
     One in which a load only began is not a lake by this.
     """
-    names = (folder / BRONZE / name for name in _DATASETS)
-    return any(name.exists() or name.is_symlink() for name in names)
+    names = (POINTER, V1_ARCHIVE, V2_FOLDER, RATIOS_FOLDER)
+    return any(os.path.lexists(folder / BRONZE / name) for name in names)
 
 
 def surrounding_lake(folder: Path) -> Path | None:

@@ -81,7 +81,8 @@ class LoadReport(UpsertCounts, RequestCounts):
     """What a load did. Reports add up; `seconds` are then the longest.
 
     `tickers_without_rows` gave no row for any of their statements. The tickers that did are
-    remembered for the sum alone, and are not part of the JSON.
+    remembered for the sum alone, and are not part of the JSON. Beside v2, a retired v1 is
+    `frozen_since` a day, which is no failure.
     """
 
     units: int = 0
@@ -91,6 +92,7 @@ class LoadReport(UpsertCounts, RequestCounts):
     units_resumed: int = 0
     tickers_without_rows: tuple[str, ...] = ()
     tickers_with_rows: frozenset[str] = frozenset()
+    frozen_since: str | None = None
 
     def __add__(self, other: Self) -> Self:
         total = super().__add__(other)
@@ -112,7 +114,9 @@ class LoadReport(UpsertCounts, RequestCounts):
 
     @property
     def ok(self) -> bool | None:
-        """Whether nothing is missing, and nothing was withheld."""
+        """Whether nothing is missing and nothing was withheld; None of a frozen v1 left alone."""
+        if self.frozen_since and not self.failed:
+            return None
         return not self.failed and not self.rows_withheld
 
     @property
@@ -133,16 +137,15 @@ class LoadReport(UpsertCounts, RequestCounts):
 class WindowReport(LoadReport):
     """What a daily update did with one generation.
 
-    `window` holds the first and the last day (`from`, `to`). A retired v1 is `frozen_since` a
-    day, an archived one `archived_since` the day it was archived; neither is a failure. Of
-    `statements_without_rows` the window held no row at all.
+    `window` holds the first and the last day (`from`, `to`). An archived v1 is `archived_since`
+    the day it was archived, which is no failure. Of `statements_without_rows` the window held no
+    row at all.
     """
 
     window: Mapping[str, str] = field(default_factory=dict)
     statements_without_rows: tuple[str, ...] = ()
     periods_asked_again: int = 0
     fourths_left: int = 0
-    frozen_since: str | None = None
     archived_since: str | None = None
 
     @property

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from polygon_fundamentals import ledger
-from polygon_fundamentals.cutover import checksums
-from polygon_fundamentals.cutover.thresholds import Thresholds
+from polygon_fundamentals.cutover.checklist import Checklist
 from polygon_fundamentals.lake import silver_files
 from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.lake.listing import states
@@ -17,7 +16,14 @@ from polygon_fundamentals.ledger import RunEntry, queries
 from polygon_fundamentals.ledger.v1_endpoint import LEDGER_DAYS, V1Endpoint, v1_endpoint
 from polygon_fundamentals.statements import Generation, Statement
 
-REFRESHED_WITHIN = timedelta(days=7)
+# Steps that are done when these lines of the checklist are met.
+_JUDGED = {
+    "updates": ("parallel runs", "v2 runs"),
+    "parity": ("parity",),
+    "drill": ("drill",),
+    "checksums": ("v1 checksums",),
+    "sign-offs": ("sign-offs",),
+}
 
 
 @dataclass(frozen=True)
@@ -31,17 +37,16 @@ class V2Files:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a lake's migration is, by its ledger and its folders.
+    """How far a lake's migration is, by its folders, its ledger and its checklist.
 
-    `endpoint` is what is known of v1's, and `days` on how many business days in a row the daily
-    update succeeded. `done` names what need not be done again: load, silver, refresh, parity,
-    drill, checksums, cutover, cleanup.
+    `endpoint` is what is known of v1's, and `updates` the checklist's evidence on daily updates.
+    `done` names what need not be done again: load, silver, updates, parity, drill, checksums,
+    sign-offs, checklist, cutover, cleanup.
     """
 
     endpoint: V1Endpoint
     v2: V2Files
-    days: int
-    days_required: int
+    updates: str
     done: frozenset[str]
 
     @property
@@ -52,13 +57,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of the migration; `done` is None where `checklist` has to say it."""
+    """A step of the migration; `done` is None where nothing judges it."""
 
     words: str
     done: bool | None
 
 
-def progress_of(lake: Lake, now: datetime) -> Progress:
+def progress_of(lake: Lake, checklist: Checklist, now: datetime) -> Progress:
     """Return how far a lake's migration is. Nothing is written."""
     entries = ledger.read_entries(lake, now - LEDGER_DAYS)[0]
     archived = archived_since(lake)
@@ -69,84 +74,77 @@ def progress_of(lake: Lake, now: datetime) -> Progress:
         sum(file.size for files in listed for file in files),
         len({file.ticker for files in listed for file in files}),
     )
-    generations = [Generation.V2] if endpoint.retired else list(Generation)
-    days = len(queries.days_in_a_row(entries, generations, now))
     done = {
-        "load": all(listed) and (endpoint.retired or _has_v1(entries)),
+        "load": all(listed) and _is_loaded(entries, endpoint),
         "silver": silver_files.link_of(lake).is_symlink(),
-        "refresh": _refreshed(entries, now),
-        "parity": _passed_parity(entries),
-        "drill": _passed_drill(entries),
-        "checksums": checksums.recorded(lake) is not None,
+        "checklist": not checklist.unmet,
         "cutover": lake.primary is Generation.V2,
         "cleanup": archived is not None,
     }
+    evidence = {item.name: item for item in checklist.items}
+    for name, lines in _JUDGED.items():
+        judged = [evidence[line] for line in lines if line in evidence]
+        done[name] = any(item.ok for item in judged)
+    updates = next((evidence[n].detail for n in _JUDGED["updates"] if n in evidence), "")
     names = frozenset(name for name, is_done in done.items() if is_done)
-    return Progress(endpoint, v2, days, Thresholds().business_days, names)
+    return Progress(endpoint, v2, updates, names)
 
 
-def _has_v1(entries: list[RunEntry]) -> bool:
+def _is_loaded(entries: Sequence[RunEntry], endpoint: V1Endpoint) -> bool:
+    """Return whether the newest historical load was not cut off, and v1 was loaded if it answers.
+
+    A ledger that begins after the load says nothing against it.
+    """
+    last = queries.newest(entries, "historical-load")
+    if last is not None and last.outcome != ledger.SUCCEEDED:
+        return False
     reports = (entry.generations.get(Generation.V1) for entry in entries)
-    return any(report is not None and report.ok for report in reports)
-
-
-def _refreshed(entries: list[RunEntry], now: datetime) -> bool:
-    last = queries.newest(entries, "refresh")
-    recent = last is not None and now - last.started <= REFRESHED_WITHIN
-    return recent and last is not None and last.outcome == ledger.SUCCEEDED
-
-
-def _passed_parity(entries: list[RunEntry]) -> bool:
-    last = queries.newest_parity(entries)
-    return last is not None and last.parity is not None and last.parity.passed
-
-
-def _passed_drill(entries: list[RunEntry]) -> bool:
-    last = queries.newest(entries, "drill")
-    return last is not None and last.drill is not None and last.drill.passed
+    return endpoint.retired or any(report is not None and report.ok for report in reports)
 
 
 def steps_of(progress: Progress, here: str, *, has_v1: bool, adopt_path: bool) -> Iterator[Step]:
     """Yield the steps from the first load to the cleanup; `here` is the option that names the lake.
 
-    A lake without v1 has nothing to compare with, nothing to archive and nothing to clean up.
+    Of a lake that was cut over, all before that is done. One without v1 has nothing to compare
+    with, and nothing to clean up.
     """
     which, over = progress.generation, "cutover" in progress.done
     gone = progress.endpoint.retired
 
-    def step(command: str, name: str = "", why: str = "") -> Step:
+    def done(name: str) -> bool:
+        return over or name in progress.done
+
+    def step(command: str, is_done: bool | None, why: str = "") -> Step:
         note = f"  # {why}" if why else ""
-        done = (over or name in progress.done) if name else None
-        return Step(f"polygon-fundamentals {command} {here}{note}", done)
+        return Step(f"polygon-fundamentals {command} {here}{note}", is_done)
 
     asked = "--generation both, if v1 still answers" if progress.endpoint.state == "unknown" else ""
-    yield step(f"historical-load --generation {which}", "load", asked if gone and has_v1 else "")
-    yield step(f"silver{' --adopt-path' if adopt_path else ''}", "silver")
-    days = f"on {progress.days_required} business days, {progress.days} so far"
-    update = step(f"daily-update --generation {which}", "update", days)
-    yield Step(update.words, update.done or progress.days >= progress.days_required)
-    yield step("refresh", "refresh", "every week")
+    yield step(
+        f"historical-load --generation {which}", done("load"), asked if gone and has_v1 else ""
+    )
+    yield step(f"silver{' --adopt-path' if adopt_path else ''}", done("silver"))
+    why = f"on every business day; {progress.updates}"
+    yield step(f"daily-update --generation {which}", done("updates"), why)
+    yield step("refresh", None, "every week")
     if has_v1:
-        yield step("parity", "parity", "then read its review page and settle what it names")
-    yield step("drill", "drill")
+        why = "then read its review page and settle what it names"
+        yield step("parity", done("parity"), why)
+    yield step("drill", done("drill"))
     if not has_v1:
         why = "the checklist asks for v1, of which there is nothing"
-        yield step("cutover --execute --force REASON", "cutover", why)
+        yield step("cutover --execute --force REASON", over, why)
         return
     if gone:
         why = "once, as v1's files no longer change"
-        yield step("checklist --record-checksums", "checksums", why)
+        yield step("checklist --record-checksums", done("checksums"), why)
     yield Step(
         "name who signs in deployments/contacts.toml, and describe your readers' queries in "
         "deployments/readers.toml",
         True if over else None,
     )
-    items = "for each of training, parity, cutover and rollback"
-    for command, why in (
-        ("sign-off ITEM --by NAME", items),
-        ("checklist", "until it exits with 0; below each unmet line is what to do"),
-    ):
-        yield Step(step(command, why=why).words, True if over else None)
-    yield step("cutover --execute", "cutover")
-    cleaned = step("cleanup --execute", "cleanup", "90 days later")
-    yield Step(cleaned.words, "cleanup" in progress.done)
+    why = "for each of training, parity, cutover and rollback"
+    yield step("sign-off ITEM --by NAME", done("sign-offs"), why)
+    why = "until it exits with 0; below each unmet line is what to do"
+    yield step("checklist", done("checklist"), why)
+    yield step("cutover --execute", over)
+    yield step("cleanup --execute", "cleanup" in progress.done, "90 days later")

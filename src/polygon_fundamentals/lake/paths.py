@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from polygon_fundamentals import places
 from polygon_fundamentals.errors import LakeError, UsageError
 from polygon_fundamentals.lake.file_names import partition_folder, ticker_file_name, ticker_of_file
 from polygon_fundamentals.lake.pointer_link import linked_generation, links_to_itself
 from polygon_fundamentals.statements import Generation, Snapshot, Statement
 
-POINTER = "fundamentals"
-V1_ARCHIVE = "fundamentals_v1_archive"
-V2_FOLDER = "fundamentals_v2"
+POINTER, V1_ARCHIVE, V2_FOLDER = places.POINTER, places.V1_ARCHIVE, places.V2_FOLDER
 # Beside both generations' folders: a switch moves nothing of it, and an older tool's folder
 # `ratios`, wherever it is, stays its own.
-RATIOS_FOLDER = "ratios_v2"
+RATIOS_FOLDER = places.RATIOS_FOLDER
 # In every build of silver; its time says when readers were last led to the build.
 SILVER_NOTE = "_build.json"
 
@@ -169,7 +168,7 @@ class Lake:
     @property
     def bronze(self) -> Path:
         """`bronze/`."""
-        return self.root / "bronze"
+        return self.root / places.BRONZE
 
     @property
     def ops(self) -> Path:

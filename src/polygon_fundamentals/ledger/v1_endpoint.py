@@ -97,8 +97,7 @@ def _classes(report: WindowReport) -> set[str]:
 def retired_since(report: LoadReport) -> str | None:
     """Return since when v1 is retired, as its answers to a load said; None if they did not."""
     matches = (RETIRED.match(unit.reason) for unit in report.failed)
-    known = report.frozen_since if isinstance(report, WindowReport) else None
-    return known or next((m[1] for m in matches if m and m[1]), None)
+    return report.frozen_since or next((m[1] for m in matches if m and m[1]), None)
 
 
 def _moment(sunset: str | None) -> datetime:

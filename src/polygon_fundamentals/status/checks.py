@@ -154,9 +154,9 @@ def _runs(figures: Figures) -> Iterator[Row]:
     if figures.runs and figures.runs[0].outcome not in (RUNNING, "succeeded"):
         last = figures.runs[0]
         reason = f"{last.flow} {last.run} {last.outcome}: {last.message}"
-        remedy = (
-            parity_remedy(last.message) if last.flow == "parity" else f"run `{last.flow}` again"
-        )
+        remedy = f"run `{last.flow}` again"
+        if last.flow == "parity":
+            remedy = parity_remedy(reported=last.reported)
         yield Row("last run", False, reason, "failed", remedy)
     yield _refresh(figures)
     yield from _withheld(figures.withheld)

@@ -42,7 +42,10 @@ _AN_EVENING = timedelta(hours=20)
 
 @dataclass(frozen=True)
 class RunLine:
-    """One run, as the ledger has it; one that is dead (`ledger.entry.is_dead`) is `crashed`."""
+    """One run, as the ledger has it; one that is dead (`ledger.entry.is_dead`) is `crashed`.
+
+    `reported` says that it is a parity with a report and a review page.
+    """
 
     run: str
     flow: str
@@ -52,6 +55,7 @@ class RunLine:
     outcome: str
     message: str
     requests: int
+    reported: bool
 
 
 @dataclass(frozen=True)
@@ -220,6 +224,7 @@ def _line(entry: RunEntry) -> RunLine:
         outcome=_outcome(entry),
         message=entry.message,
         requests=sum(report.requests for report in entry.generations.values()),
+        reported=entry.parity is not None,
     )
 
 
@@ -271,7 +276,8 @@ def _parity(entries: Sequence[RunEntry]) -> Mapping[str, Any] | None:
         return None
     passed = entry.parity.passed if entry.parity else entry.outcome == SUCCEEDED
     ended = entry.content.get("ended")  # the text, as it stands in the JSON of status
-    return {"passed": passed, "ended": ended, "message": entry.content.get("message")}
+    message, reported = entry.content.get("message"), entry.parity is not None
+    return {"passed": passed, "ended": ended, "message": message, "reported": reported}
 
 
 def _differences(daily: Sequence[RunEntry]) -> tuple[float | None, float | None]:

@@ -139,14 +139,14 @@ def check_parity(figures: Figures) -> Row:
         if figures.v1_rests:
             reason += f"; v1: {figures.v1_rests}"
         return Row(name, None, reason, name)
-    remedy = parity_remedy(str(parity["message"]))
+    remedy = parity_remedy(reported=parity["reported"])
     return Row(name, False, f"did not pass, {ended}", name, remedy)
 
 
-def parity_remedy(message: str) -> str:
-    """Return what to do about a parity that failed: with or without a review page of its own."""
-    page = 'do what its review page says under "What is broken", then '
-    return f"{page * message.startswith('not passed')}run `parity` again"
+def parity_remedy(*, reported: bool) -> str:
+    """Return what to do about a parity that failed, with or without a report of its own."""
+    page = 'do what its review page says under "What is broken", then ' if reported else ""
+    return f"{page}run `parity` again"
 
 
 def _has_v2_alone(figures: Figures) -> bool:

@@ -153,7 +153,7 @@ def entry_of_both(lake: Lake, **changes: object) -> None:
     gone = {"units": 3, "frozen_since": "2026-10-09", "failed": []}
     generations = {"v1": {**good, **gone}, "v2": good}
     parameters = {"generation": "both", "tickers": [], "universe": None}
-    found: dict[str, Any] = {
+    content: dict[str, Any] = {
         "flow": "historical-load",
         "started": "2026-11-20T10:00:00+00:00",
         "ended": "2026-11-20T10:01:00+00:00",
@@ -161,7 +161,7 @@ def entry_of_both(lake: Lake, **changes: object) -> None:
         "generations": generations,
         "parameters": parameters,
     }
-    entry(lake, "load", **{**found, **changes})
+    entry(lake, "load", **{**content, **changes})
 
 
 def commands(answer: dict[str, Any]) -> list[str]:
@@ -220,8 +220,8 @@ def test_what_is_done_is_marked(lake: Lake, capsys: pytest.CaptureFixture[str]) 
     done = dict(zip(commands(answer), answer["steps_done"], strict=True))
     assert done["historical-load --generation v2"] is True
     assert done["checklist --record-checksums"] is True
-    assert done["daily-update --generation v2"] is done["drill"] is done["refresh"] is False
-    assert done["checklist"] is None
+    assert done["daily-update --generation v2"] is done["drill"] is done["checklist"] is False
+    assert done["refresh"] is None
     assert answer["needs"]["requests"] == 0
     assert answer["v2"] == {"files": 3, "bytes": 15, "tickers": 1}
     main(["inspect", "--lake", str(lake.root)])

@@ -94,8 +94,8 @@ def test_where_the_index_is_lost_too_v2s_rows_stay(switched: Lake, left: bytes |
     if left is not None:
         dataset.index_file("AAA").write_bytes(left)
     append_as_the_old_script(switched.pointer / PLACE)
-    (found,) = quarantine_foreign_files(switched)
-    assert (found.v1_rows, found.v2_rows_restored, found.v2_rows_lost) == (1, 1, 0)
+    (mended,) = quarantine_foreign_files(switched)
+    assert (mended.v1_rows, mended.v2_rows_restored, mended.v2_rows_lost) == (1, 1, 0)
     assert pq.read_table(target, partitioning=None).to_pylist() == before
     assert (foreign_files(switched), read_dataset(dataset).num_rows) == ([], rows)
     fill(switched)

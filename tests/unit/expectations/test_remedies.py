@@ -10,7 +10,7 @@ import pytest
 from expectations.outcome import EVERYWHERE, Outcome, RuleResult, _reason
 from expectations.plugin import rules
 from expectations.plugin.values import ExpectFindingToStayWithinItsBudget
-from expectations.remedies import TICKERS_NAMED, broken_rules, extent
+from expectations.remedies import TICKERS_NAMED, broken_rules
 from expectations.suites import make_suites
 from expectations.templates import template
 from expectations.value_rules import allowed
@@ -101,8 +101,8 @@ def test_a_rule_that_somebody_added_or_that_failed_is_named_as_such() -> None:
     assert "added to the project" in remedy(broken("ExpectColumnToExist"))
     failed = RuleResult(PERIODS, "", "", "cash_flow", "s", False, 1, 0, [], "no such column")
     assert remedy(failed).startswith("Run `polygon-fundamentals parity` again")
-    assert extent(failed) == "could not be evaluated"
-    assert extent(broken(PERIODS, "A", "B")) == "2 of 99 periods of v1"
+    assert failed.verdict == "could not be evaluated"
+    assert broken(PERIODS, "A", "B").verdict == "broken by 2 of 99 periods of v1"
 
 
 def test_the_page_says_what_is_broken_and_what_to_do() -> None:
