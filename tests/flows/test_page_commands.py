@@ -27,6 +27,7 @@ NAMES = frozenset(COMMANDS)
 # What needs a server of its own or is one: the test that runs it as the page has it.
 ELSEWHERE = {
     "--help": "tests/unit/cli/test_wrong_use.py",
+    "--credentials-block": "tests/flows/test_publish.py",
     "--shards": "tests/server/test_many_workers.py",
     "deploy": "tests/server/test_server.py",
     "serve": "tests/server/test_serve.py",
@@ -39,6 +40,8 @@ ELSEWHERE = {
 MAY_SAY_NO = {"parity", "checklist", "status", "inspect", "accept"}
 PEOPLE = '[migration_lead]\nname = "Ada Lovelace"\n\n[rollback_authority]\nname = "NAME"\n'
 LAKES = ("demo-lake", "/data/lake", "/lake", "lake", "DIR")
+# Places that the pages name and this machine does not have: the test's own folder stands for them.
+PLACES = ("/opt/jobs/", "/mnt/share/", "s3://bucket/", "gs://bucket/")
 
 
 def elsewhere(command: Command) -> str | None:
@@ -108,9 +111,10 @@ def test_the_commands_of_a_page_run(
 ) -> None:
     for command in shown(page):
         words = [str(folder / "lake") if word in LAKES else word for word in command.words]
-        words = [
-            w.replace("/opt/jobs/", f"{folder}/") if w.startswith("/opt") else w for w in words
-        ]
+        for place in PLACES:
+            words = [
+                f"{folder}/{w.removeprefix(place)}" if w.startswith(place) else w for w in words
+            ]
         if words[0] == "accept":
             words += ["--accepted", str(folder / "accepted.yaml")]
         if words[0] == "cleanup":  # the page is about a lake that was cut over months ago
