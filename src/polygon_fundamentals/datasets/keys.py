@@ -126,6 +126,11 @@ def period_of(record_key: str) -> str:
     return record_key.rsplit(_SEPARATOR, 2)[0]
 
 
+def end_of(record_key: str) -> str:
+    """Return the period end of a record key, or an empty text where the record has none."""
+    return record_key.rsplit(_SEPARATOR, 3)[1]
+
+
 def timeframe_of(record_key: str) -> str:
     """Return the timeframe of a record key."""
     return record_key.rsplit(_SEPARATOR, 4)[1]

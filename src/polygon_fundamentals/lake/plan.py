@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from polygon_fundamentals.datasets.keys import cik_of, filing_order, period_of, timeframe_of
+from polygon_fundamentals.datasets.keys import cik_of, end_of, filing_order, period_of, timeframe_of
 from polygon_fundamentals.lake import codec, index, revisions
 from polygon_fundamentals.lake.changes import Incoming, Plan, Scope, own_key, revised_rows
 from polygon_fundamentals.lake.listing import stamp_of
@@ -276,8 +276,13 @@ def _withdrawn(
         periods |= {f"{of_file}{period.removeprefix(cik)}" for period in periods}
     if scope in (Scope.PERIODS, Scope.HISTORY):
         left = [k for k in known.rows if k not in winners]
-        # Only a whole history shows that the vendor has the old end no more.
-        others = moved(left, winners) if scope is Scope.HISTORY else ()
+        # What was not asked for may be there under the old end, too.
+        asked = (
+            left
+            if scope is Scope.HISTORY
+            else [k for k in left if incoming.has_asked_for(end_of(k))]
+        )
+        others = moved(asked, winners)
         return [k for k in left if period_of(k) in periods or k in others]
     return [
         k

@@ -3,8 +3,8 @@
 Functions here take a `StoreJob` of plain values, so that they can run in another process.
 
 A window says nothing of what it does not hold. Two cares come with that: a v2 row may bring a
-new label to a period that the lake knows (then the period is asked for again), and a v1 filing
-may be older than the one that stands (then the older one is a revision).
+new label or end to a period that the lake knows (then the period is asked for again), and a v1
+filing may be older than the one that stands (then the older one is a revision).
 """
 
 from __future__ import annotations
@@ -18,10 +18,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from polygon_fundamentals.datasets.keys import period_of, record_keys
+from polygon_fundamentals.datasets.keys import (
+    cik_of,
+    cik_of_key,
+    end_of,
+    period_of,
+    record_keys,
+)
 from polygon_fundamentals.errors import DamagedFileError, FormatError
 from polygon_fundamentals.lake import Lake, index
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
+from polygon_fundamentals.lake.partial import moved
 from polygon_fundamentals.normalise import v1_tables, v2_table
 from polygon_fundamentals.normalise.columns import ten_digits
 from polygon_fundamentals.normalise.exact import JsonObject, parse_pieces, parse_rows
@@ -31,6 +38,7 @@ from polygon_fundamentals.statements import Generation, Statement
 
 Companies = Mapping[str, Sequence[str]]  # followed ticker → its CIKs
 Period = tuple[str, str]  # CIK and last day
+Span = tuple[str, str]  # first and last day on which a period may end
 Report = tuple[str, str, str]  # timeframe, CIK and last day of a record with a filing date
 _NEVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
@@ -43,6 +51,7 @@ class StoreJob:
     themselves. `fiscal` is the fiscal year and quarter of v1 records to store, `window` says
     that records of other timeframes than those asked for are passed over, and `undated_only`
     that dated ones are. `rows` of v1 may be given beside `bodies`, as `parse_rows` returns them.
+    `ends` is as in `Incoming`.
     """
 
     root: str
@@ -57,6 +66,7 @@ class StoreJob:
     window: bool = False
     undated_only: bool = False
     rows: Sequence[JsonObject] = ()
+    ends: Span | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,7 @@ def store_v2(job: StoreJob) -> Stored:
     dataset = Lake(Path(job.root)).dataset(Generation.V2, statement)
     # Of the whole market few tickers have rows in a window, and only they need be looked at.
     named = {ticker: positions for ticker, positions in places.items() if positions}
-    incoming = Incoming(table, named, job.scope, job.timeframes, job.observed_at)
+    incoming = Incoming(table, named, job.scope, job.timeframes, job.observed_at, ends=job.ends)
     return _stored(commit(dataset, incoming), places, count)
 
 
@@ -205,10 +215,11 @@ def _reports(
     return sorted(reports)
 
 
-def relabelled(job: StoreJob) -> dict[str, list[str]]:
-    """Return CIK → period ends for which a v2 page brings a label that the lake lacks.
+def relabelled(job: StoreJob) -> dict[str, list[Span]]:
+    """Return CIK → the periods that a v2 page brings under a label or an end that the lake lacks.
 
-    Only periods that the lake holds under another label, of companies that it follows.
+    Only periods that the lake holds under another one, of companies that it follows. A span goes
+    from the earlier to the later of a period's two ends.
     """
     (statement,), (body,) = job.statements, job.bodies
     rows = parse_rows(body)
@@ -219,16 +230,17 @@ def relabelled(job: StoreJob) -> dict[str, list[str]]:
         return {}
     table = v2_table([rows[i] for i in wanted], statement, _NEVER)
     keys = dict(zip(wanted, record_keys(table, Generation.V2), strict=True))
-    new_labels: dict[str, set[str]] = {}
+    spans: dict[str, set[Span]] = {}
     for ticker, positions in places.items():
         known = index.written(dataset, ticker).rows
         periods = {period_of(key) for key in known}
-        for i in positions:
-            cik, _, end = period_of(keys[i]).rsplit("|", 2)
-            named = not cik.startswith("ticker:") and end
-            if named and keys[i] not in known and period_of(keys[i]) in periods:
-                new_labels.setdefault(cik, set()).add(end)
-    return {cik: sorted(ends) for cik, ends in new_labels.items()}
+        new = [k for i in positions if (k := keys[i]) not in known and cik_of_key(k) and end_of(k)]
+        others = moved(new, known)
+        for key in new:
+            if key in others or period_of(key) in periods:
+                first, last = sorted((end_of(key), end_of(others.get(key, key))))
+                spans.setdefault(cik_of(key), set()).add((first, last))
+    return {cik: sorted(own) for cik, own in spans.items()}
 
 
 def undated_missing(

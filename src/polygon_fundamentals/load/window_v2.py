@@ -2,7 +2,7 @@
 
 A window is asked for by filing date, without naming tickers, so that a day costs a handful
 of requests. It may overlap the last one: the upsert makes that safe. What it cannot see is
-asked for besides: v2's periods that got a new label; for v1 see `window_v1`.
+asked for besides: v2's periods that got a new label or end; for v1 see `window_v1`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from polygon_fundamentals.lake.commit import Scope
 from polygon_fundamentals.load.bisect import raise_skipped, skip_bad_rows
 from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.query import BATCH, VALUES, Filters, even_groups, v2_request
-from polygon_fundamentals.load.store import Companies, StoreJob, relabelled, store_v2
+from polygon_fundamentals.load.store import Companies, Span, StoreJob, relabelled, store_v2
 from polygon_fundamentals.reports import UpsertCounts, WindowReport
 from polygon_fundamentals.statements import Statement, Timeframe
 
@@ -89,31 +89,32 @@ class _V2Run:
         raise_skipped(self.loader.client, self.skipped)
 
     def _store(self, request: str, observed_at: datetime, bodies: Sequence[bytes]) -> None:
-        """Store pages of a window; ask again for their periods that got a new label."""
+        """Store pages of a window; ask again for their periods that got a new label or end."""
         for body in bodies:
             job = self._job([body], Scope.WINDOW, observed_at)
-            new_labels = self.loader.store_rows(request, relabelled, job)
+            periods = self.loader.store_rows(request, relabelled, job)
             # Before the page itself: were the run killed between the two, the next one would
             # take the label for known and never ask again.
-            self._ask_again(new_labels)
-            self.asked_again += sum(len(ends) for ends in new_labels.values())
+            self._ask_again(periods)
+            self.asked_again += sum(len(spans) for spans in periods.values())
             stored = self.loader.store_rows(request, store_v2, job)
             self.counts += stored.counts
             self.unfollowed += stored.unfollowed
 
-    def _ask_again(self, new_labels: Mapping[str, Sequence[str]]) -> None:
-        """Ask for periods by CIK, whole, so that labels which no longer stand are withdrawn."""
+    def _ask_again(self, periods: Mapping[str, Sequence[Span]]) -> None:
+        """Ask for periods by CIK, so that labels and ends which no longer stand are withdrawn."""
         path = self.statement.v2_path
-        ciks = sorted(new_labels)
+        ciks = sorted(periods)
         for i in range(0, len(ciks), BATCH):
             group = ciks[i : i + BATCH]
-            ends = sorted(end for cik in group for end in new_labels[cik])
+            spans = [span for cik in group for span in periods[cik]]
+            ends = min(first for first, _ in spans), max(last for _, last in spans)
             filters = Filters(timeframes=tuple(self.timeframes))
             params = v2_request(self.statement, filters, ciks=group)
-            params |= {"period_end.gte": ends[0], "period_end.lte": ends[-1]}
+            params |= {"period_end.gte": ends[0], "period_end.lte": ends[1]}
             observed_at = datetime.now(UTC)
             bodies = [page.body for page in self.loader.client.pages(path, params)]
-            job = self._job(bodies, Scope.PERIODS, observed_at)
+            job = replace(self._job(bodies, Scope.PERIODS, observed_at), ends=ends)
             self.counts += self.loader.store_rows(named(path, params), store_v2, job).counts
 
     def _job(self, bodies: Sequence[bytes], scope: Scope, observed_at: datetime) -> StoreJob:

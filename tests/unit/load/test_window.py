@@ -13,6 +13,7 @@ import pytest
 from polygon_fundamentals.http.client import Client
 from polygon_fundamentals.lake import Lake, revisions
 from polygon_fundamentals.lake.commit import Scope
+from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.load import store as store_module
 from polygon_fundamentals.load.loader import Loader
 from polygon_fundamentals.load.store import Stored, StoreJob, relabelled, store_v1, store_v2
@@ -164,8 +165,43 @@ def test_only_a_new_label_of_a_known_period_is_asked_again(lake: Lake, sandbox: 
     assert new_labels(lake, Statement.CASH_FLOW, rows, follow) == {}
     changed = [{**rows[-1], "fiscal_year": 2040}]
     found = new_labels(lake, Statement.CASH_FLOW, changed, follow)
-    assert found == {"0009000002": [rows[-1]["period_end"]]}
+    end = rows[-1]["period_end"]
+    assert found == {"0009000002": [(end, end)]}
     assert new_labels(lake, Statement.CASH_FLOW, changed, {"ZZ": []}) == {}
+
+
+@pytest.mark.parametrize("old_end_stands", [False, True])
+def test_a_quarter_whose_end_the_vendor_set_right_stands_once(
+    lake: Lake, old_end_stands: bool
+) -> None:
+    """A 52-week year; the other company's quarter, which ends as early, was not asked for."""
+    sheets, follow = Statement.BALANCE_SHEETS, {"AA": ["0000000001"], "BB": ["0000000002"]}
+    wrong = v2_row("AA", 1) | {"period_end": "2024-09-30", "filing_date": "2024-11-01"}
+    right = wrong | {"period_end": "2024-09-28", "filing_date": "2025-10-31"}
+    others = [v2_row("BB", 2) | {"period_end": f"2024-09-{day}"} for day in (25, 29)]
+    store_v2(v2_job(lake, sheets, [wrong, *others], follow))
+    market = [right, *others, *([wrong] if old_end_stands else [])]
+
+    def script(asked: Asked) -> Answer:
+        first, last = asked.query.get("period_end.gte"), asked.query.get("period_end.lte")
+        if not first or not last:
+            return results([right])
+        return results([row for row in market if first <= str(row["period_end"]) <= last])
+
+    window = Window(date(2025, 10, 31), date(2025, 11, 1))
+    with serving(script) as server:
+        client = Client(Settings(base_url=server.url), "key-of-the-test")
+        report = update_v2(Loader(client, lake), sheets, window, BOTH, follow, False)
+    assert (report.periods_asked_again, len(server.asked)) == (1, 2)
+    assert report.rows_withdrawn == (not old_end_stands)
+    ends = ["2024-09-28"] + ["2024-09-30"] * old_end_stands
+    assert ends_of(lake, "AA") == ends
+    assert ends_of(lake, "BB") == ["2024-09-25", "2024-09-29"]
+
+
+def ends_of(lake: Lake, ticker: str) -> list[str]:
+    table = read_dataset(lake.dataset(Generation.V2, Statement.BALANCE_SHEETS), [ticker])
+    return sorted(map(str, table["period_end"].to_pylist()))
 
 
 @pytest.mark.parametrize(
