@@ -73,6 +73,33 @@ def test_a_flipped_bit_is_not_written_anew_as_if_the_vendor_had_said_so(lake: La
     assert struct.pack("<d", 2001.0) in path.read_bytes()
 
 
+def test_a_commit_stopped_while_it_makes_a_lost_index_anew_leaves_no_row_twice(
+    lake: Lake,
+) -> None:
+    """The index held the files of the stopped commit alone, so a filing that moved stood twice."""
+    statement = Statement.BALANCE_SHEETS
+    dataset = lake.dataset(Generation.V2, statement)
+    first, second = ("2024-12-31", "2025-02-18", 4), ("2025-03-31", "2025-05-02", 1)
+
+    def load(*quarters: tuple[str, str, int], value: float = 1000.0) -> None:
+        rows = [v2_row("0000000001", "AAA", quarter, value, statement) for quarter in quarters]
+        table = v2_table(rows, statement, OBSERVED)
+        places = {"AAA": range(len(rows))}
+        commit(dataset, Incoming(table, places, Scope.WINDOW, frozenset(), OBSERVED))
+
+    for act in ("kill", "power"):
+        at = 0
+        load(first, second)
+        dataset.index_file("AAA").unlink()
+        for at in stopped_at_changes(lake, act, 1, lambda: load(second, value=time.time())):
+            recover(lake)
+            load(("2024-12-31", "2026-02-23", 4))
+            assert dataset.partitions_of(["AAA"]) == {"AAA": {202505, 202602}}, (act, at)
+            load(first)
+            dataset.index_file("AAA").unlink()
+        assert at > 10
+
+
 def stopped_at_changes(
     lake: Lake, act: str, every: int, work: Callable[[], object]
 ) -> Iterator[int]:

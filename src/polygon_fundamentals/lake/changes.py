@@ -51,6 +51,18 @@ class Incoming:
         return self.ends is not None and self.ends[0] <= end <= self.ends[1]
 
 
+@dataclass(frozen=True)
+class RowIds:
+    """What identifies the rows of an answer, in their order.
+
+    The record key, the hash of the content, and the month of filing (the partition).
+    """
+
+    keys: Sequence[str] = ()
+    hashes: Sequence[str] = ()
+    months: Sequence[int] = ()
+
+
 @dataclass
 class Plan:
     """What one ticker's files will become."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,25 +24,22 @@ from polygon_fundamentals.datasets.flat import flattened
 from polygon_fundamentals.datasets.keys import content_hashes, record_keys
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import cache, codec, index, revisions, their_form
-from polygon_fundamentals.lake.changes import Incoming, Plan, Scope
-from polygon_fundamentals.lake.file_names import bucket_of, partition_folder
+from polygon_fundamentals.lake.changes import Incoming, Plan, RowIds, Scope
+from polygon_fundamentals.lake.file_names import bucket_of
 from polygon_fundamentals.lake.letter_case import without_twins
 from polygon_fundamentals.lake.listing import stamp_of
 from polygon_fundamentals.lake.missing_files import forget_missing_files
-from polygon_fundamentals.lake.one_row_files import NewRow, OneRowFiles
+from polygon_fundamentals.lake.one_row_files import OneRowFiles
 from polygon_fundamentals.lake.partial import lacks_periods_of_many
 from polygon_fundamentals.lake.paths import Dataset, RatiosDataset
 from polygon_fundamentals.lake.plan import plan_ticker
+from polygon_fundamentals.lake.staging import stage_plan, staging_folder
 from polygon_fundamentals.lake.storage import local
-from polygon_fundamentals.lake.storage.checked import bytes_checksum
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.reports import UpsertCounts
 from polygon_fundamentals.statements import Generation
 
 log = logging.getLogger(__name__)
-
-# A fault of the Parquet writer must not wait for a reader: one in so many files is read back.
-FILES_A_PROOF = 100
 
 __all__ = ["Incoming", "Scope", "commit"]
 
@@ -81,9 +77,9 @@ def _commit(
         incoming = their_form.as_stored(dataset, incoming)
     keys = record_keys(incoming.table, dataset.generation)
     hashes = content_hashes(incoming.table) if keys else []
+    ids = RowIds(keys, hashes, codec.filing_partitions(incoming.table))
     if incoming.scope is Scope.COMPANIES and lacks_periods_of_many(dataset, incoming, keys):
         incoming = replace(incoming, is_partial=True)
-    months = codec.filing_partitions(incoming.table)
     flat: pa.Table | None = None
     buckets: dict[int, list[str]] = {}
     for ticker in sorted(incoming.rows):
@@ -91,23 +87,19 @@ def _commit(
     for bucket, tickers in sorted(buckets.items()):
         with hold_bucket(dataset, bucket) as unfinished:
             plans = []
-            # New here, an older tool's, or with an index that was lost.
-            without_index = [t for t in tickers if not dataset.index_file(t).exists()]
-            unread = dataset.partitions_of(without_index)
+            unread = index.without_index(dataset, tickers)
             for ticker in tickers:
                 seen = unfinished.get(ticker, set()) | unread.get(ticker, set())
-                arriving = {months[i] for i in incoming.rows[ticker]}
+                arriving = {ids.months[i] for i in incoming.rows[ticker]}
                 planned = Counter[str]()  # counted where it is carried out
                 try:
                     known = index.load(dataset, ticker, seen, arriving, keeps_form=keeps_form)
                     if known.gone:
                         answered = {keys[i] for i in incoming.rows[ticker]}
                         forget_missing_files(dataset, ticker, known, answered)
-                    plan = plan_ticker(
-                        dataset, ticker, known, incoming, keys, hashes, months, planned
-                    )
+                    plan = plan_ticker(dataset, ticker, known, incoming, ids, planned)
                     if plan is not None and keeps_form:
-                        their_form.encode_plan(dataset, plan, incoming, keys, hashes)
+                        their_form.encode_plan(dataset, plan, incoming, ids)
                     if plan is not None and plan.revisions:
                         revisions.read(dataset, ticker)  # nothing is superseded without a trace
                 except DamagedFileError as error:
@@ -157,12 +149,6 @@ def _read_note(dataset: Dataset, bucket: int) -> dict[str, set[int]]:
         return {ticker: months for ticker, months in listed.items() if bucket_of(ticker) == bucket}
 
 
-def staging_folder(dataset: Dataset, bucket: int) -> Path:
-    """Return the folder in which a commit of a bucket writes its files."""
-    # Within bronze, so that a rename into place never crosses file systems.
-    return dataset.lake.bronze / ".staging" / f"{dataset.name}.{bucket:02d}"
-
-
 def carry_out(
     dataset: Dataset,
     bucket: int,
@@ -192,29 +178,9 @@ def carry_out(
         moves: list[tuple[str, str]] = []
         departures: list[tuple[str | None, str]] = []
         for plan in plans:
-            for partition, table in sorted(plan.contents.items()):
-                path = dataset.file_name(partition, plan.ticker)
-                if partition in plan.adopted and partition not in plan.index.checksums:
-                    _keep_original(dataset, partition, Path(path))
-                moved = plan.moved_out.get(partition)
-                if partition in plan.arrivals and moved is not None:
-                    # Rows that leave this file stay in it until they stand in their new one.
-                    both = pa.concat_tables([table, moved])
-                    data = plan.theirs.get((partition, True))
-                    moves.append((_stage(staging, both, dataset, counts, data)[0], path))
-                    data = plan.theirs.get((partition, False))
-                    staged, checksums[path] = _stage(staging, table, dataset, counts, data)
-                    departures.append((staged, path))
-                elif partition in plan.arrivals or table.num_rows or plan.keeps_loose(partition):
-                    data = plan.theirs.get((partition, False))
-                    staged, checksums[path] = _stage(staging, table, dataset, counts, data)
-                    if data is not None and partition not in plan.arrivals:
-                        # Rows without a moment of their own were observed when the file was.
-                        stat = os.stat(path)
-                        os.utime(staged, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-                    (moves if partition in plan.arrivals else departures).append((staged, path))
-                else:
-                    departures.append((None, path))
+            arriving, leaving = stage_plan(staging, dataset, plan, counts, checksums)
+            moves += arriving
+            departures += leaving
         if counts["files_written"]:
             local.flush_to_disk(staging)
         for source, path in (*moves, *departures):
@@ -233,47 +199,6 @@ def carry_out(
         local.replace_file(note, orjson.dumps(remaining))
     else:
         note.unlink(missing_ok=True)
-
-
-def _stage(
-    staging: Path,
-    content: pa.Table | NewRow,
-    dataset: Dataset,
-    counts: Counter[str],
-    data: bytes | None = None,
-) -> tuple[str, str]:
-    """Write a file's new content beside the lake's files; return where, and its checksum.
-
-    `data` are its bytes where the file stays in another tool's form.
-    """
-    if data is None:
-        is_new = isinstance(content, NewRow)
-        data = content.encode() if is_new else codec.encode(content, dataset)
-        if counts["files_written"] % FILES_A_PROOF == 0:
-            codec.prove(data, content.table if is_new else content, dataset)
-    staged = f"{staging}/{counts['files_written']}"
-    local.write_bytes(staged, data)
-    counts["bytes_written"] += len(data)
-    counts["files_written"] += 1
-    return staged, bytes_checksum(data)
-
-
-def _keep_original(dataset: Dataset, partition: int, path: Path) -> None:
-    """Keep a file that another tool wrote, as it was, before it is rewritten.
-
-    What was kept before stays: a later version that the tool wrote gets a number and lies beside.
-    """
-    original = dataset.lake.ops / "adopted" / dataset.name / partition_folder(partition) / path.name
-    versions, number = [original], 2
-    while (later := original.with_name(f"{original.name}.{number}")).exists():
-        versions.append(later)
-        number += 1
-    if not original.exists():
-        later = original
-    elif versions[-1].read_bytes() == path.read_bytes():
-        return  # a commit that was killed after this is repeated
-    original.parent.mkdir(parents=True, exist_ok=True)
-    local.link_or_copy(path, later)
 
 
 def _index(dataset: Dataset, plan: Plan, checksums: Mapping[str, str]) -> None:

@@ -197,6 +197,14 @@ def intact(dataset: Dataset, ticker: str) -> TickerIndex | None:
         return None
 
 
+def without_index(dataset: Dataset, tickers: Iterable[str]) -> dict[str, set[int]]:
+    """Return the partitions of each ticker without an index: new, an older tool's, or lost.
+
+    All of them must be read: an index of some files would pass for one of all.
+    """
+    return dataset.partitions_of([t for t in tickers if not dataset.index_file(t).exists()])
+
+
 def load(
     dataset: Dataset,
     ticker: str,

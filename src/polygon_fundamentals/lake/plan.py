@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from polygon_fundamentals.datasets.keys import cik_of, end_of, filing_order, period_of, timeframe_of
 from polygon_fundamentals.lake import codec, index, revisions
-from polygon_fundamentals.lake.changes import Incoming, Plan, Scope, own_key, revised_rows
+from polygon_fundamentals.lake.changes import Incoming, Plan, RowIds, Scope, own_key, revised_rows
 from polygon_fundamentals.lake.listing import stamp_of
 from polygon_fundamentals.lake.partial import is_partial, lost_periods, moved, observed_later
 from polygon_fundamentals.lake.paths import Dataset
@@ -28,15 +28,11 @@ def plan_ticker(
     ticker: str,
     known: index.TickerIndex,
     incoming: Incoming,
-    keys: Sequence[str],
-    hashes: Sequence[str],
-    months: Sequence[int],
+    ids: RowIds,
     counts: Counter[str],
 ) -> Plan | None:
-    """Return what must be written for a ticker, or None where nothing changes.
-
-    `keys`, `hashes` and `months` (partitions) are of the rows of the answer.
-    """
+    """Return what must be written for a ticker, or None where nothing changes."""
+    keys, hashes = ids.keys, ids.hashes
     positions = incoming.rows[ticker]
     counts["rows_received"] += len(positions)
     winners = _winners(dataset, incoming.table, positions, keys, ticker)
@@ -58,25 +54,9 @@ def plan_ticker(
         difference, withheld = _without_losses(dataset, ticker, known, incoming, difference)
         new, changed, withdrawn = difference.new, difference.changed, difference.withdrawn
         counts["rows_withheld"] += withheld
-    plan = Plan(ticker, known)
-    if losers:
-        revised = revisions.contents(dataset, ticker, incoming.observed_at)
-        fresh = [
-            i
-            for i, digest in _digests(dataset, incoming, losers)
-            if (own_key(keys[i], ticker), digest) not in revised
-        ]
-        if fresh:
-            plan.revisions.append(revised_rows(codec.pick(incoming.table, fresh), ticker, incoming))
     past += _seen_sooner(dataset, ticker, known, incoming, winners, hashes)
-    if past:
-        before = revisions.seen_last(dataset, ticker, incoming.observed_at)
-        fresh = [
-            i
-            for i, digest in _digests(dataset, incoming, past)
-            if before.get(own_key(keys[i], ticker)) != digest
-        ]
-        plan.revisions.append(revised_rows(codec.pick(incoming.table, fresh), ticker, incoming))
+    plan = Plan(ticker, known)
+    plan.revisions += _not_standing(dataset, ticker, incoming, keys, losers, past)
     counts["rows_new"] += len(new)
     counts["rows_unchanged"] += len(winners) - len(new) - len(changed)
     if not (new or changed or withdrawn or known.untidy or plan.revisions):
@@ -85,14 +65,42 @@ def plan_ticker(
     leaving = set(known.untidy)
     leaving.update(known.rows[key][0] for key in (*changed, *withdrawn))
     for i in (*new.values(), *changed.values()):
-        arriving.setdefault(months[i], []).append(i)
-    changes = Changes(incoming, keys, hashes, changed, withdrawn)
+        arriving.setdefault(ids.months[i], []).append(i)
+    changes = Changes(incoming, ids, changed, withdrawn)
     late = rewrite(dataset, plan, changes, arriving, leaving)
     outdated = len(late & changed.keys())
     counts["rows_changed"] += len(changed) - outdated
     counts["rows_unchanged"] += outdated
     counts["rows_withdrawn"] += len(withdrawn) - len(late.intersection(withdrawn))
     return plan
+
+
+def _not_standing(
+    dataset: Dataset,
+    ticker: str,
+    incoming: Incoming,
+    keys: Sequence[str],
+    losers: Sequence[int],
+    past: Sequence[int],
+) -> list[pa.Table]:
+    """Return the rows that another one stands before, and those that are past, as revisions."""
+    fresh: list[int] = []
+    if losers:
+        known = revisions.contents(dataset, ticker, incoming.observed_at)
+        fresh += [
+            i
+            for i, digest in _digests(dataset, incoming, losers)
+            if (own_key(keys[i], ticker), digest) not in known
+        ]
+    if past:
+        before = revisions.seen_last(dataset, ticker, incoming.observed_at)
+        fresh += [
+            i
+            for i, digest in _digests(dataset, incoming, past)
+            if before.get(own_key(keys[i], ticker)) != digest
+        ]
+    rows = codec.pick(incoming.table, fresh)
+    return [revised_rows(rows, ticker, incoming)] if fresh else []
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from polygon_fundamentals.datasets.schemas import schema
 from polygon_fundamentals.lake import index, their_form
-from polygon_fundamentals.lake.changes import Incoming, Plan, Scope
-from polygon_fundamentals.lake.commit import carry_out, hold_bucket, note_file, staging_folder
+from polygon_fundamentals.lake.changes import Incoming, Plan, RowIds, Scope
+from polygon_fundamentals.lake.commit import carry_out, hold_bucket, note_file
 from polygon_fundamentals.lake.dataset_summary import unindexed
 from polygon_fundamentals.lake.file_names import BUCKETS, bucket_of
 from polygon_fundamentals.lake.listing import FileState
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.plan import plan_ticker
+from polygon_fundamentals.lake.staging import staging_folder
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.statements import Generation, Statement
 
@@ -82,11 +83,13 @@ def _put_right(dataset: Dataset, bucket: int, unfinished: Mapping[str, set[int]]
     nothing = Incoming(empty, names, Scope.WINDOW, frozenset(), datetime.now(UTC))
     keeps_form = their_form.keeps_form(dataset)
     plans = []
-    for ticker in unfinished:
-        known = index.load(dataset, ticker, unfinished[ticker], keeps_form=keeps_form)
-        plan = plan_ticker(dataset, ticker, known, nothing, [], [], [], Counter())
+    unread = index.without_index(dataset, unfinished)
+    for ticker, touched in unfinished.items():
+        seen = touched | unread.get(ticker, set())
+        known = index.load(dataset, ticker, seen, keeps_form=keeps_form)
+        plan = plan_ticker(dataset, ticker, known, nothing, RowIds(), Counter())
         plan = plan or Plan(ticker, known)
         if keeps_form:
-            their_form.encode_plan(dataset, plan, nothing, [], [])
+            their_form.encode_plan(dataset, plan, nothing, RowIds())
         plans.append(plan)
     carry_out(dataset, bucket, plans, Counter(), unfinished)

@@ -10,21 +10,17 @@ import pyarrow as pa
 
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import codec, index, revisions
-from polygon_fundamentals.lake.changes import Incoming, Plan, own_key, revised_rows
+from polygon_fundamentals.lake.changes import Incoming, Plan, RowIds, own_key, revised_rows
 from polygon_fundamentals.lake.one_row_files import NewRow
 from polygon_fundamentals.lake.paths import Dataset
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What an answer changes of a ticker's records.
-
-    `keys` and `hashes` are of the rows of the answer; `changed` is key → position among them.
-    """
+    """What an answer changes of a ticker's records; `changed` is key → position among its rows."""
 
     incoming: Incoming
-    keys: Sequence[str]
-    hashes: Sequence[str]
+    ids: RowIds
     changed: Mapping[str, int]
     withdrawn: Sequence[str]
 
@@ -50,9 +46,11 @@ def rewrite(
     gone = (set(changes.withdrawn) | set(changes.changed)) - late
     for partition, file in stored.items():
         rows = [
-            i for i in arriving.get(partition, ()) if own_key(changes.keys[i], ticker) not in late
+            i
+            for i in arriving.get(partition, ())
+            if own_key(changes.ids.keys[i], ticker) not in late
         ]
-        digests = {own_key(changes.keys[i], ticker): changes.hashes[i] for i in rows}
+        digests = {own_key(changes.ids.keys[i], ticker): changes.ids.hashes[i] for i in rows}
         plan.hashes[partition] = digests
         if rows:
             plan.arrivals.add(partition)

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from polygon_fundamentals.datasets.keys import content_hashes, record_keys
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import codec
-from polygon_fundamentals.lake.changes import Incoming, Plan, own_key
+from polygon_fundamentals.lake.changes import Incoming, Plan, RowIds, own_key
 from polygon_fundamentals.lake.paths import Dataset, Lake
 from polygon_fundamentals.lake.storage import local
 from polygon_fundamentals.locks import exclusive
@@ -109,18 +109,17 @@ def encode_plan(
     dataset: Dataset,
     plan: Plan,
     incoming: Incoming,
-    keys: Sequence[str],
-    hashes: Sequence[str],
+    ids: RowIds,
 ) -> None:
     """Put the bytes of a ticker's files, in their form, into its plan; nothing is written.
 
-    `incoming` is an answer as `as_stored` returns it, `keys` and `hashes` are of its rows.
+    `incoming` is an answer as `as_stored` returns it.
 
     Raises:
         FormNotKeptError: a file cannot stay in its form.
         DamagedFileError: a file cannot be read.
     """
-    sent = _sent(plan.ticker, incoming, keys, hashes)
+    sent = _sent(plan.ticker, incoming, ids)
     template = _template(dataset, plan)
     if template is None:
         return
@@ -146,14 +145,12 @@ def encode_plan(
             plan.theirs[partition, with_moved] = data
 
 
-def _sent(
-    ticker: str, incoming: Incoming, keys: Sequence[str], hashes: Sequence[str]
-) -> dict[_Identity, JsonObject]:
+def _sent(ticker: str, incoming: Incoming, ids: RowIds) -> dict[_Identity, JsonObject]:
     """Return what names a record of the answer → the row of a file that holds it."""
     rows = incoming.raw or ()
     moments = incoming.table["observed_at"].to_pylist()
     return {
-        (own_key(keys[i], ticker), hashes[i]): {
+        (own_key(ids.keys[i], ticker), ids.hashes[i]): {
             **rows[i],
             _MOMENT: moments[i].astimezone(UTC).replace(tzinfo=None),
         }

@@ -527,7 +527,7 @@ def test_rows_that_change_places_are_never_missing(
         rows = stored_rows(lake, Generation.V2, STATEMENT).get("AAA", [])
         seen.append(len({str(r["period_end"]) for r in rows}))
 
-    monkeypatch.setattr(commits.os, "replace", watched)
+    monkeypatch.setattr(os, "replace", watched)
     swapped = [{**first, "filing_date": "2024-08-02"}, {**second, "filing_date": "2024-05-02"}]
     put(dataset, swapped, minutes=1)
     assert seen
