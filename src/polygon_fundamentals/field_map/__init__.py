@@ -7,6 +7,8 @@ from them.
 
 from __future__ import annotations
 
+import hashlib
+from functools import cache
 from pathlib import Path
 
 from polygon_fundamentals.field_map.entries import (
@@ -46,6 +48,13 @@ _V2_FIELDS = {
     statement: tuple(sorted({e.v2 for e in entries if e.v2 is not None}))
     for statement, entries in _ENTRIES.items()
 }
+
+
+@cache
+def tables_digest() -> str:
+    """Return a digest of the map: what was made with another one must be made anew."""
+    rows = "\n".join(map(repr, (*FIELD_MAP, *RECORD_FIELDS)))
+    return hashlib.blake2b(rows.encode(), digest_size=16).hexdigest()
 
 
 def entries(statement: Statement) -> tuple[FieldEntry, ...]:
@@ -102,6 +111,7 @@ __all__ = [
     "entries",
     "pairs",
     "primary_pairs",
+    "tables_digest",
     "v1_fields",
     "v1_sources",
     "v2_fields",

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from polygon_fundamentals.errors import LakeError
+from polygon_fundamentals.field_map import tables_digest
 from polygon_fundamentals.lake.file_names import bucket_of, ticker_file_name
 from polygon_fundamentals.lake.listing import Stamp, stamp_of
 from polygon_fundamentals.lake.paths import Dataset, Lake, ticker_files
@@ -54,9 +55,12 @@ def digest(stamps: dict[Place, Packed], shared: str) -> str:
 
 
 def shared_state(lake: Lake) -> str:
-    """Return the state of what concerns every ticker: archived rows of v1 and original dates."""
+    """Return the state of what concerns every ticker: archived rows, original dates, field map.
+
+    Records are compressed with words of the field map, and unpacked with other ones are garbage.
+    """
     dates = stamp_of(lake.ops / "reference" / "original_dates.parquet")
-    return " ".join(map(str, [dates, *_archive_state(lake)]))
+    return " ".join(map(str, [tables_digest(), dates, *_archive_state(lake)]))
 
 
 def _archive_state(lake: Lake) -> list[Stamp | None]:

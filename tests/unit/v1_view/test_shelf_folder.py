@@ -6,12 +6,14 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from polygon_fundamentals import field_map
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.commit import Incoming, Scope, commit
 from polygon_fundamentals.normalise import v1_tables
@@ -56,6 +58,24 @@ def load_shelves(lake: Lake) -> dict[str, list[str]]:
     files.look()
     shelves = ShelfFolder(lake, "now").good_shelves(files)
     return {ticker: sorted(shelf.digests) for ticker, shelf in sorted(shelves.items())}
+
+
+def test_shelves_made_with_another_field_map_are_not_taken(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their text is compressed with the map's words: it came out as another, without an error."""
+    load_v1(lake, "FB", QUARTERS[:2])
+    make_shelves(View(str(lake.root)), str(ShelfFolder(lake, "now").path), [("FB",)])
+    assert load_shelves(lake) == {"FB": ["FB"]}
+    more = replace(field_map.FIELD_MAP[0], v1="another_line")
+    monkeypatch.setattr(field_map, "FIELD_MAP", (*field_map.FIELD_MAP, more))
+    field_map.tables_digest.cache_clear()
+    try:
+        assert load_shelves(lake) == {}
+    finally:
+        monkeypatch.undo()
+        field_map.tables_digest.cache_clear()
+    assert shelf_files(lake) == []
 
 
 @pytest.mark.slow
