@@ -53,18 +53,16 @@ def record_keys(table: pa.Table, generation: Generation) -> list[str]:
     """Return `cik|timeframe|period_end|fiscal_year|fiscal_period` for every row.
 
     A record without a CIK is named by the file's ticker instead, and then belongs to
-    that file only. A snapshot's key is `cik|day|date||`.
+    that file only. A snapshot is of a ticker, with or without a CIK: its key is
+    `ticker:SYMBOL|day|date||`.
     """
     end, year, period = PERIOD[generation]
-    cik = pc.coalesce(
-        table["cik"],
-        pc.binary_join_element_wise("ticker:", pc.coalesce(table["ticker"], ""), ""),
-    )
+    of_file = pc.binary_join_element_wise("ticker:", pc.coalesce(table["ticker"], ""), "")
     if is_snapshot(table):
-        ends = pc.binary_join_element_wise(cik, "day", table["date"].cast(pa.string()), "", "", "|")
-        return list(ends.to_pylist())
+        days = table["date"].cast(pa.string())
+        return list(pc.binary_join_element_wise(of_file, "day", days, "", "", "|").to_pylist())
     parts = [
-        cik,
+        pc.coalesce(table["cik"], of_file),
         table["timeframe"],
         table[end].cast(pa.string()),
         table[year].cast(pa.string()),

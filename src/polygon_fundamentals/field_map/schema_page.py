@@ -59,11 +59,10 @@ The counts are of the statements' lines, without the record fields.
 _RATIOS = """
 ## Ratios
 
-Dataset `ratios` in `bronze/ratios_v2`, v2 path `/stocks/financials/v1/ratios`: one row per company,
-ticker and day; its columns are `ticker`, `cik`, `date` (the trading day) and the fields below, all
-of type double, and the last three of the table above. The definitions are the vendor's, who omits a
-field that cannot be calculated. [ratios.md](ratios.md) says how they are loaded, and why they look
-ahead.
+Dataset `ratios` in `bronze/ratios_v2`, v2 path `/stocks/financials/v1/ratios`: one row per ticker
+and day; its columns are `ticker`, `cik`, `date` (the trading day) and the fields below, all of type
+double, and the last three of the table above. The definitions are the vendor's, who omits a field
+that cannot be calculated. [ratios.md](ratios.md) says how they are loaded, and why they look ahead.
 
 | field | unit | definition |
 | --- | --- | --- |

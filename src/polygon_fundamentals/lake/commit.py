@@ -24,7 +24,7 @@ from polygon_fundamentals.datasets.flat import flattened
 from polygon_fundamentals.datasets.keys import content_hashes, record_keys
 from polygon_fundamentals.errors import DamagedFileError
 from polygon_fundamentals.lake import cache, codec, index, revisions, their_form
-from polygon_fundamentals.lake.changes import Incoming, Plan, RowIds, Scope
+from polygon_fundamentals.lake.changes import Incoming, Plan, RowIds, Scope, own_key
 from polygon_fundamentals.lake.file_names import bucket_of
 from polygon_fundamentals.lake.letter_case import without_twins
 from polygon_fundamentals.lake.listing import stamp_of
@@ -95,7 +95,7 @@ def _commit(
                 try:
                     known = index.load(dataset, ticker, seen, arriving, keeps_form=keeps_form)
                     if known.gone:
-                        answered = {keys[i] for i in incoming.rows[ticker]}
+                        answered = {own_key(keys[i], ticker) for i in incoming.rows[ticker]}
                         forget_missing_files(dataset, ticker, known, answered)
                     plan = plan_ticker(dataset, ticker, known, incoming, ids, planned)
                     if plan is not None and keeps_form:

@@ -27,6 +27,8 @@ from polygon_fundamentals.lake.storage.checked import bytes_checksum
 from polygon_fundamentals.statements import Generation
 
 VERSION = 3
+# Since then the keys of the ratios changed: they have no CIK any more.
+_VERSIONS = {"v2.ratios": 4}
 # How many columns the datasets had when the index did not yet record their number.
 _FIRST_COLUMNS = {
     "v2.balance_sheets": 42,
@@ -72,7 +74,7 @@ class TickerIndex:
         """Return the index as JSON, with the number of columns that the hashes cover."""
         return checked.dumps(
             {
-                "version": VERSION,
+                "version": _version(dataset),
                 "columns": 0 if self.is_older else _columns(dataset),
                 "rows": self.rows,
                 "files": {str(k): v for k, v in self.files.items()},
@@ -100,11 +102,15 @@ class TickerIndex:
                 set(content["untidy"]),
                 {int(key): str(value) for key, value in content.get("checksums", {}).items()},
                 is_older=(content["version"], content.get("columns", first))
-                != (VERSION, _columns(dataset)),
+                != (_version(dataset), _columns(dataset)),
                 as_read=bool(content.get("as_read", False)),
             )
         except (KeyError, TypeError, IndexError, ValueError, AttributeError):
             return None
+
+
+def _version(dataset: Dataset) -> int:
+    return _VERSIONS.get(dataset.name, VERSION)
 
 
 def _columns(dataset: Dataset) -> int:
