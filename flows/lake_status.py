@@ -11,11 +11,14 @@ from polygon_fundamentals.cutover.thresholds import load_thresholds
 from polygon_fundamentals.lake import Lake, catalogue
 from polygon_fundamentals.lake.catalogue import DatasetCounts
 from polygon_fundamentals.lake.dataset_summary import Look
+from polygon_fundamentals.parity.tolerances import load_tolerances
 from polygon_fundamentals.settings import load_settings
 from polygon_fundamentals.status import Figures, Row, check_status, gather, load_targets
 
-DEPLOYMENTS = Path(__file__).parents[1] / "deployments"
+ROOT = Path(__file__).parents[1]
+DEPLOYMENTS = ROOT / "deployments"
 TARGETS_FILE, THRESHOLDS = DEPLOYMENTS / "targets.toml", DEPLOYMENTS / "checklist.toml"
+TOLERANCES_FILE = ROOT / "expectations" / "tolerances.yaml"
 
 
 def status_of(
@@ -26,7 +29,7 @@ def status_of(
     `datasets` are the counts where they have just been taken.
 
     Raises:
-        UsageError: the targets, the thresholds or the environment cannot be used.
+        UsageError: the targets, the thresholds, the tolerances or the environment cannot be used.
     """
     counts = catalogue.counts(lake, Look.RECENT) if datasets is None else datasets
     figures = gather(
@@ -37,5 +40,6 @@ def status_of(
         days_required=load_thresholds(THRESHOLDS).business_days,
         others=other_writers(lake, counts),
         cut_off=cut_off(lake),
+        stale_days=load_tolerances(TOLERANCES_FILE).rules.freshness.limit,
     )
     return figures, check_status(figures)

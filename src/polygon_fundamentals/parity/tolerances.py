@@ -117,7 +117,7 @@ class Limited(Rule):
 
 
 class Freshness(Rule):
-    """A rule whose limit is that of `status`, unless the file gives one."""
+    """The rule on new filings, whose limit `status` has as well; the file need not give one."""
 
     limit: Positive = STALE_DAYS
 

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from polygon_fundamentals.business_days import (
-    STALE_DAYS,
-    business_days_between,
-    today_in_new_york,
-)
+from polygon_fundamentals.business_days import business_days_between, today_in_new_york
 from polygon_fundamentals.lake.catalogue import DatasetCounts
 from polygon_fundamentals.ledger import RUNNING
 from polygon_fundamentals.reports import counted
@@ -189,10 +185,10 @@ def _stale(figures: Figures, name: str) -> Iterator[Row]:
         return
     statement, newest = min(days.items(), key=lambda item: item[1])
     age = (update.until - newest).days
-    if age > STALE_DAYS:
+    if age > figures.stale_days:
         reason = f"the newest filing of {statement} is {age} days older than the last window"
         remedy = f"load these days again: `daily-update --generation {name} --days-back {age}`"
-        stale = timedelta(days=STALE_DAYS)
+        stale = timedelta(days=figures.stale_days)
         if any(first <= newest and last - newest > stale for first, last in update.windows):
             # One run asked for all of the time: another one would bring nothing. Windows of a few
             # days each prove less, for they may have met an API that answered nothing.

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from polygon_fundamentals import ledger
-from polygon_fundamentals.business_days import day_of, previous_business_day
+from polygon_fundamentals.business_days import STALE_DAYS, day_of, previous_business_day
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.archived_rows import archived_since
 from polygon_fundamentals.lake.catalogue import DatasetCounts, counts
@@ -87,7 +87,8 @@ class Figures:
     which `refresh` withheld rows. `updating_since` is when the first daily update began that asked
     for v2. `others` are files that another tool wrote. `silver`, `verified`, `compared` (by a
     parity that passed) and `ratios` are the runs beside the loads. `cut_off` is the reason and the
-    remedy of a switch that was cut off.
+    remedy of a switch that was cut off. A statement without a new filing for more than
+    `stale_days` stands still.
     """
 
     lake: str
@@ -118,6 +119,7 @@ class Figures:
     ratios: FollowUp | None = None
     published: tuple[Published, ...] = ()
     cut_off: tuple[str, str] | None = None
+    stale_days: float = STALE_DAYS
 
 
 def gather(
@@ -129,12 +131,14 @@ def gather(
     days_required: int = 5,
     others: OtherWriters = OtherWriters(),  # noqa: B008 - it is frozen
     cut_off: tuple[str, str] | None = None,
+    stale_days: float = STALE_DAYS,
 ) -> Figures:
     """Return the figures of a lake. Writes nothing but the catalogue, which is derived.
 
     `datasets` are the counts where they have just been taken.
     `requests_per_minute` is the rate limit of runs whose entries name none, `days_required` the
-    days in a row that the checklist asks for, `cut_off` what `cutover.cut_off` found.
+    days in a row that the checklist asks for, `cut_off` what `cutover.cut_off` found, and
+    `stale_days` the limit of parity's rule `freshness`.
 
     Raises:
         LakeError: as `check_layout`.
@@ -181,6 +185,7 @@ def gather(
         ratios=follow_ratios(entries, at),
         published=tuple(published(lake, entries, at)),
         cut_off=cut_off,
+        stale_days=stale_days,
     )
 
 

@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from flows import lake_status
 from flows.lake_status import TARGETS_FILE
 from flows.parameters.loads import RefreshParameters
+from polygon_fundamentals.business_days import STALE_DAYS
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.catalogue import DatasetCounts
+from polygon_fundamentals.parity.tolerances import load_tolerances
 from polygon_fundamentals.statements import Generation, Statement
 from polygon_fundamentals.status import (
     alarms,
@@ -424,6 +427,24 @@ def test_old_filings_are_asked_for_again_once(lake: Lake) -> None:
     asked = "; all days since 2025-12-01 were requested at once, and nothing newer came"
     vendor = "; ask the vendor whether the endpoint is still updated"
     assert words + asked + vendor in warnings(lake)
+
+
+def test_the_limit_of_freshness_is_that_of_parity(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lake of companies that file once a year (20-F), whose team has raised parity's limit."""
+    put(lake, Generation.V2, v2_balance("2025-12-01", 100.0), "2025-12-02T12:00")
+    run_of(lake, "2026-07-13", {"ok": True}, {"ok": True})
+    text = lake_status.TOLERANCES_FILE.read_text()
+    raised = tmp_path / "tolerances.yaml"
+    raised.write_text(text.replace("  freshness: {", "  freshness: {limit: 400, "))
+    for file, limit in ((lake_status.TOLERANCES_FILE, STALE_DAYS), (raised, 400)):
+        monkeypatch.setattr(lake_status, "TOLERANCES_FILE", file)
+        stale_days = lake_status.status_of(lake)[0].stale_days
+        assert load_tolerances(file).rules.freshness.limit == stale_days == limit
+        figures = gather(lake, load_targets(None), MONDAY, stale_days=stale_days)
+        stale = [row.name for row in alarms(check_status(figures)) if row.kind == "stale"]
+        assert stale == (["v2 freshness"] if limit == STALE_DAYS else [])
 
 
 def test_a_statement_that_stands_still_beside_others_that_do_not_is_an_alarm(lake: Lake) -> None:
