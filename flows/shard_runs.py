@@ -21,6 +21,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import State as RunState
 from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.states import Cancelling, Crashed, Scheduled
 
@@ -28,6 +29,7 @@ from polygon_fundamentals import ledger
 from polygon_fundamentals.errors import ApiError, UsageError
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.server import SHARD_DEPLOYMENT
+from tasks.pages import read_all
 
 POLL_SECONDS = 2.0
 # A shard that its worker began and that left no sign in the ledger is started again after this.
@@ -37,7 +39,6 @@ SHOWS_SECONDS = 60.0
 UNTAKEN_SECONDS = 600.0
 ATTEMPTS = 3
 _GOING_ON = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
-_PAGE = 200
 
 
 @dataclass
@@ -101,8 +102,13 @@ def _going_on(
         deployment_id=FlowRunFilterDeploymentId(any_=[deployment]),
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_GOING_ON)),
     )
+    going_on = read_all(
+        lambda limit, offset: client.read_flow_runs(
+            flow_run_filter=chosen, sort=FlowRunSort.ID_DESC, limit=limit, offset=offset
+        )
+    )
     runs: dict[tuple[str, ...], UUID] = {}
-    for run in client.read_flow_runs(flow_run_filter=chosen, limit=_PAGE):
+    for run in going_on:
         file = Path(str(run.parameters.get("tickers_file")))
         if file.is_file() and common.items() <= run.parameters.items():
             runs[tuple(file.read_text(encoding="utf-8").split())] = run.id

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 from uuid import UUID
 
 import httpx
@@ -34,10 +33,8 @@ from polygon_fundamentals.server import (
     without_credentials,
 )
 from polygon_fundamentals.settings import is_default_lake, server_configured
+from tasks.pages import read_all
 
-T = TypeVar("T")
-
-PAGE = 200
 GENERATIONS = ("v1", "v2", "both")
 GOING_ON = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
 
@@ -125,9 +122,9 @@ class ServerSchedules:
             tags=FlowRunFilterTags(all_=[TAG]),
         )
         with _server() as client:
-            runs = _whole(
-                lambda offset: client.read_flow_runs(
-                    flow_run_filter=ours, sort=FlowRunSort.ID_DESC, limit=PAGE, offset=offset
+            runs = read_all(
+                lambda limit, offset: client.read_flow_runs(
+                    flow_run_filter=ours, sort=FlowRunSort.ID_DESC, limit=limit, offset=offset
                 )
             )
         return [
@@ -176,7 +173,9 @@ class ServerSchedules:
     def _deployments(self, client: SyncPrefectClient) -> list[DeploymentResponse]:
         return [
             d
-            for d in _whole(lambda offset: client.read_deployments(limit=PAGE, offset=offset))
+            for d in read_all(
+                lambda limit, offset: client.read_deployments(limit=limit, offset=offset)
+            )
             if TAG in d.tags
             and _generation(d) in GENERATIONS
             and self._is_mine(d.name, d.parameters)
@@ -199,16 +198,6 @@ class ServerSchedules:
                 f"the lake that the deployment loads, such as {self._lake.root}, and run again"
             )
         return mine
-
-
-def _whole(read_page: Callable[[int], list[T]]) -> list[T]:
-    """Return a list of which the server gives `PAGE` items at once, read to its end."""
-    items: list[T] = []
-    while True:
-        page = read_page(len(items))
-        items += page
-        if len(page) < PAGE:
-            return items
 
 
 def _generation(deployment: DeploymentResponse) -> str:

@@ -199,7 +199,7 @@ def test_a_flow_run_of_v1_in_progress_is_waited_for(deployed: Lake) -> None:
 def test_runs_of_other_projects_are_not_waited_for_and_ours_are_on_any_page(
     deployed: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.schedules.PAGE", 2)
+    monkeypatch.setattr("tasks.pages.PAGE", 2)
     schedules = ServerSchedules(deployed)
     of_v1 = {"generation": "v1", "lake": str(deployed.root)}
     of_v2 = {"generation": "v2", "lake": str(deployed.root)}

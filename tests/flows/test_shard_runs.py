@@ -111,6 +111,25 @@ def test_the_same_command_waits_for_the_shards_that_go_on_and_ctrl_c_cancels_the
     assert states(other) == [StateType.SCHEDULED] * 2
 
 
+@pytest.mark.usefixtures("prefect_server")
+def test_the_shards_that_go_on_are_found_on_any_page(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.pages.PAGE", 2)
+    register()
+    folder = lake.ops / "shards" / "many"
+    folder.mkdir(parents=True)
+    shards = [Shard(n, [f"T{n}"], folder / f"shard-{n:03}.txt") for n in range(5)]
+    common: dict[str, object] = {"generation": "v2", "lake": str(lake.root)}
+    with get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name(SHARD_DEPLOYMENT).id
+        for shard in shards:
+            shard.file.write_text(f"{shard.tickers[0]}\n")
+            shard_runs._start(client, deployment, shard, common)
+        going_on = shard_runs._going_on(client, deployment, common)
+    assert going_on == {tuple(shard.tickers): shard.run for shard in shards}
+
+
 @pytest.mark.parametrize("state", [Cancelling(), Cancelled(message="by a user")])
 def test_a_shard_that_somebody_cancels_is_not_started_again(lake: Lake, state: State) -> None:
     interrupted = RunEntry.of(
