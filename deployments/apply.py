@@ -34,8 +34,16 @@ class Done:
         return sum(bool(step.changes) for step in self.steps)
 
 
-def deploy(*, plan: bool, pool_type: str = "process", file: Path = declared.FILE) -> Done:
+def deploy(
+    *,
+    plan: bool,
+    pool_type: str = "process",
+    file: Path = declared.FILE,
+    with_image: bool = False,
+) -> Done:
     """Make the configured server as declared, or with `plan` only return what differs.
+
+    With `with_image`, first carry out the steps under `build:` and `push:`.
 
     Raises:
         UsageError: the declaration is unusable.
@@ -46,7 +54,8 @@ def deploy(*, plan: bool, pool_type: str = "process", file: Path = declared.FILE
         steps = _steps(client, wanted, pool_type)
         if plan:
             return Done(without_credentials(str(client.api_url)), steps)
-        make_image(wanted)
+        if with_image:
+            make_image(wanted)
         for step in steps:
             if step.changes:
                 step.apply()

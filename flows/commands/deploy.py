@@ -31,7 +31,7 @@ def run(given: DeployParameters, as_json: bool) -> int:
             "no Prefect server is configured: set PREFECT_API_URL (or `prefect cloud login`), or "
             "try `make serve`, which starts one here"
         )
-    done = deploy(plan=given.plan, pool_type=given.pool_type)
+    done = deploy(plan=given.plan, pool_type=given.pool_type, with_image=True)
     if as_json:
         steps = [
             {"name": s.name, "ok": not s.changes, "detail": "; ".join(s.changes) or s.note}
