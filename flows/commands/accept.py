@@ -32,7 +32,8 @@ class AcceptParameters(Parameters):
         list[str], Flag("FINDING", help="a kind of finding, such as restated, unless --from-report")
     ] = Field(default_factory=list)
     tickers: Annotated[
-        list[str], Flag("--ticker", metavar="TICKER", help="ticker; required with FINDING")
+        list[str],
+        Flag("--ticker", metavar="TICKER", help="any of the company's; required with FINDING"),
     ] = Field(default_factory=list)
     period: Annotated[Day, Flag(metavar="DAY", help="period end", unset="all")] = None
     field: Annotated[str | None, Flag(metavar="FIELD", help="v2's field", unset="all")] = None
@@ -67,6 +68,11 @@ class AcceptParameters(Parameters):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.until is not None and self.until < today_in_new_york():
+            raise UsageError(
+                f"--until {self.until} has passed: name today or a later day, or leave --until out "
+                "to accept for a year"
+            )
         if self.from_report:
             if self.finding or self.names or self.reason:
                 raise UsageError(

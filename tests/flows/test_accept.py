@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +14,7 @@ import yaml
 
 from expectations import answer
 from flows.__main__ import main
+from polygon_fundamentals.business_days import today_in_new_york
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.parity.tolerances import load_accepted
 from polygon_fundamentals.statements import Generation, Statement
@@ -95,7 +96,8 @@ def test_parity_passes_once_the_differences_are_accepted(
 def report(folder: Path, **columns: object) -> Path:
     """Write a report with one finding."""
     row = {
-        "statement": "income_statements", "ticker": "AAA", "cik": "0000000001",
+        "statement": "income_statements", "ticker": "AAA", "tickers": "AAA,AAA.B",
+        "cik": "0000000001",
         "timeframe": "quarterly", "period_end": pd.Timestamp("2025-06-30"), "v2_field": "revenue",
         "v1_value": 1.0, "v2_value": 2.0, "kind": "unexplained", **columns,
     }  # fmt: skip
@@ -138,6 +140,30 @@ def test_a_row_is_accepted_alone_where_every_option_names_it(
     out = capsys.readouterr().out
     assert "accepted: AAA income_statements quarterly 2025-06-30 revenue: v1 1, v2 2\n" in out
     assert "1 difference accepted until " in out
+
+
+@pytest.mark.parametrize("ticker", ["AAA.B", "BBB,AAA.B", "AAA,AAA.B"])
+def test_a_company_is_found_by_any_of_its_tickers(lake: Lake, accepted: Path, ticker: str) -> None:
+    """A report and its pages have each value once, under the company's first ticker."""
+    report(lake.root)
+    assert call(*WORDS[:3], ticker, *WORDS[4:], "--lake", str(lake.root))[0] == 0
+    [entry] = load_accepted(accepted)
+    assert (entry.ticker, entry.cik) == ("AAA", "0000000001")
+
+
+def test_a_last_day_that_has_passed_is_refused(lake: Lake, accepted: Path) -> None:
+    """With such an entry every parity ended with exit code 2 before it compared anything."""
+    report(lake.root)
+    today = today_in_new_york()
+    here = ("--lake", str(lake.root), "--until")
+    code, answered = call(*WORDS, *here, str(today - timedelta(days=1)))
+    assert (code, load_accepted(accepted)) == (2, ())
+    assert answered["error"] == (
+        f"--until {today - timedelta(days=1)} has passed: name today or a later day, or leave "
+        "--until out to accept for a year"
+    )
+    assert call(*WORDS, *here, str(today))[0] == 0
+    assert len(load_accepted(accepted, today)) == 1
 
 
 def test_a_company_without_a_cik_cannot_be_accepted(lake: Lake, accepted: Path) -> None:

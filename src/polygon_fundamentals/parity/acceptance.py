@@ -23,6 +23,8 @@ _COLUMNS = (
     "statement", "ticker", "cik", "timeframe", "period_end", "v2_field", "v1_value", "v2_value",
     "kind",
 )  # fmt: skip
+# All of the company's, with commas; the value is listed once, under the first of them.
+_TICKERS = "tickers"
 _NAMED = ("statement", "timeframe", "period_end", "v2_field")
 _FAULTS_NAMED = 5
 # Of a figure that a spreadsheet has shortened; 1.24301E+11 has five.
@@ -31,7 +33,10 @@ _FEWEST_DECIMALS = 2
 
 @dataclass(frozen=True)
 class Case:
-    """Which findings of the last report; what is None is of any value."""
+    """Which findings of the last report; what is None is of any value.
+
+    A company is named by any of its tickers.
+    """
 
     finding: str
     tickers: Sequence[str]
@@ -62,8 +67,8 @@ def entries_of_case(report: Path, case: Case, reason: str, by: str, until: date)
         AnswerIsNo: the report has no such finding.
     """
     _expect_value_kind(case.finding)
-    values = pq.read_table(report, columns=list(_COLUMNS)).to_pandas()
-    wanted = (values["kind"].astype(str) == case.finding) & values["ticker"].isin(case.tickers)
+    values = pq.read_table(report, columns=[*_COLUMNS, _TICKERS]).to_pandas()
+    wanted = (values["kind"].astype(str) == case.finding) & _is_of(values, case.tickers)
     for column, value in (
         ("v2_field", case.field),
         ("statement", case.statement),
@@ -81,6 +86,13 @@ def entries_of_case(report: Path, case: Case, reason: str, by: str, until: date)
         )
     rows = values[wanted].drop_duplicates([c for c in _COLUMNS if c != "ticker"])
     return [_entry(row, reason, by, until) for row in rows.to_dict("records")]
+
+
+def _is_of(values: pd.DataFrame, tickers: Sequence[str]) -> pd.Series:
+    """Return which values are of companies with one of some tickers, the first of them or not."""
+    names = values[_TICKERS].astype(str)
+    theirs = [text for text in names.unique() if not set(tickers).isdisjoint(text.split(","))]
+    return names.isin(theirs) | values["ticker"].isin(tickers)
 
 
 def _expect_value_kind(finding: str) -> None:
