@@ -101,8 +101,10 @@ def scan(root: Path, known: dict[str, Stored]) -> tuple[dict[str, Stored], list[
     problems: list[str] = []
     for folder, folders, names in os.walk(root):
         where = os.path.relpath(folder, root)
-        if where in ("ops/cache", "archive") or where.endswith(".partial"):
-            folders.clear()  # a build that was cut off is no build: nobody reads it
+        if where == "archive" or where.endswith(("ops/cache", ".partial")):
+            # A build that was cut off is no build: nobody reads it. The caches are checked apart;
+            # a drill that was killed leaves its copy of them.
+            folders.clear()
             continue
         for name in names:
             path, shown = Path(folder, name), f"{where}/{name}"

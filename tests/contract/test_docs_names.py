@@ -33,6 +33,7 @@ OTHERS = {
     "arg_max": "a function of DuckDB",
     "hive_partitioning": "an option of DuckDB and polars",
     "union_by_name": "an option of DuckDB",
+    "extra_columns": "an option of polars",
     "pg_trgm": "an extension of PostgreSQL",
     "notify_on": "an option of Great Expectations' actions",
     "slack_webhook": "an option of Great Expectations' actions",
