@@ -7,7 +7,7 @@ import time
 from prefect import flow, runtime
 
 from flows.parameters.lake import PublishParameters
-from flows.runs import Report, recorded_run
+from flows.runs import Report, recorded_run, wait_for_silver
 from flows.runtime.artifacts import publish_text
 from flows.signature import takes
 from polygon_fundamentals.lake import Lake
@@ -30,9 +30,12 @@ def publish(given: PublishParameters) -> Report:
     generation and the run in the metadata. `bronze` adds the current records of the generation that
     silver was built from. Credentials come from the worker's environment or from a Secret block,
     never from a parameter.
+
+    A run of the deployment waits, for an hour at most, until silver is built.
     """
     where = Lake(existing_lake_root(given.lake))
     to = Target.of(publish_url(given.to)).url
+    wait_for_silver(where)
     with recorded_run("publish", where, {"to": to, "bronze": given.bronze}) as run:
         result = _published(where, to, run.id, given)
         code = int(result["exit_code"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -27,7 +27,7 @@ from polygon_fundamentals.lake.layout import check_layout
 from polygon_fundamentals.lake.older_rows import mend_older_rows
 from polygon_fundamentals.lake.recovery import recover
 from polygon_fundamentals.lake.their_form import use_our_form
-from polygon_fundamentals.ledger.queries import DAILY
+from polygon_fundamentals.ledger.queries import DAILY, SILVER
 from polygon_fundamentals.locks import shared
 from polygon_fundamentals.reports import LoadReport
 from polygon_fundamentals.settings import threads
@@ -35,9 +35,13 @@ from polygon_fundamentals.statements import Generation
 
 # A drill of a large lake links files for minutes, and a cutover builds silver.
 LOCK_SECONDS = 300.0
-# A daily update that takes longer is no longer waited for.
-UPDATE_SECONDS = 3600.0
+# How long a run of a deployment waits at most for the runs whose work it uses.
+WAIT_SECONDS = 3600.0
 POLL_SECONDS = 5.0
+# How long it may take until a run that a worker starts, or that has ended its own waiting, is in
+# the ledger.
+BEGINS_SECONDS = 30.0
+_CALLED = {DAILY: "the daily update", SILVER: "the build of silver"}
 
 Report = dict[str, Any]
 
@@ -161,29 +165,50 @@ def wait_for_update(lake: Lake) -> None:
     """In a deployment's run, wait until no daily update of the lake is under way.
 
     With the free plan, an update after an outage is not over when the schedules of parity and
-    silver begin; v1 then has filings that v2 has not. After `UPDATE_SECONDS` they begin
-    nevertheless, which the run's log says. A run by hand does not wait.
+    silver begin; v1 then has filings that v2 has not.
+    """
+    _wait_for(lake, (DAILY,))
+
+
+def wait_for_silver(lake: Lake) -> None:
+    """In a deployment's run, wait until no build of silver is under way, and none is about to be.
+
+    Silver waits for the daily update, so that update is waited for too. Between its end and the
+    moment at which silver's run is in the ledger, none of them is under way.
+    """
+    _wait_for(lake, (DAILY, SILVER), quiet_seconds=BEGINS_SECONDS)
+
+
+def _wait_for(lake: Lake, flows: Collection[str], quiet_seconds: float = 0.0) -> None:
+    """In a deployment's run, wait until no run of these flows has been under way for a while.
+
+    After `WAIT_SECONDS` the run begins nevertheless, which its log says. A run by hand does not
+    wait.
     """
     if not is_deployed():
         return
     log, began = get_run_logger(), time.monotonic()
-    is_waiting = False
-    while update := _update_under_way(lake):
-        words = f"the daily update {update.run}, which began at {update.started:%H:%M} UTC"
-        if time.monotonic() - began > UPDATE_SECONDS:
-            log.warning("%s, still loads; this run does not wait for it any longer", words)
-            return
-        if not is_waiting:
-            log.info("waiting for %s, for %d minutes at most", words, UPDATE_SECONDS / 60)
-        is_waiting = True
+    last_seen, named = began, ""
+    while (entry := _under_way(lake, flows)) or time.monotonic() - last_seen < quiet_seconds:
+        if entry is not None:
+            words = f"{_CALLED[entry.flow]} {entry.run}, which began at {entry.started:%H:%M} UTC"
+            if time.monotonic() - began > WAIT_SECONDS:
+                log.warning("%s, still runs; this run does not wait for it any longer", words)
+                return
+            if entry.run != named:
+                log.info("waiting for %s, for %d minutes at most", words, WAIT_SECONDS / 60)
+            last_seen, named = time.monotonic(), entry.run
         time.sleep(POLL_SECONDS)
 
 
-def _update_under_way(lake: Lake) -> ledger.RunEntry | None:
-    """Return the oldest daily update that a process still carries out."""
+def _under_way(lake: Lake, flows: Collection[str]) -> ledger.RunEntry | None:
+    """Return the oldest run of these flows that a process still carries out.
+
+    A build of silver as of a day is left out: no other run reads it.
+    """
     entries, _ = ledger.read_entries(lake, datetime.now(UTC) - timedelta(days=1))
-    updates = (entry for entry in entries if entry.flow == DAILY and entry.is_running)
-    return next((entry for entry in updates if not ledger.is_dead(entry)), None)
+    runs = (e for e in entries if e.flow in flows and not e.parameters.get("as_of"))
+    return next((e for e in runs if e.is_running and not ledger.is_dead(e)), None)
 
 
 @contextmanager

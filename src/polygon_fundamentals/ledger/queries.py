@@ -17,6 +17,7 @@ from polygon_fundamentals.statements import ALL_STATEMENTS, DEFAULT_TIMEFRAMES, 
 # Runs in a row are counted within this time.
 EVIDENCE_DAYS = timedelta(days=60)
 DAILY = "daily-update"
+SILVER = "silver"
 LOADS = ("daily-update", "historical-load", "fundamentals", "refresh")
 CHANGES = (*LOADS, "import-v1", "restore", "cleanup")
 WHOLE = {"tickers": [], "statements": ALL_STATEMENTS, "timeframes": DEFAULT_TIMEFRAMES}
