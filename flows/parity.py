@@ -120,20 +120,7 @@ def _answered(
     give_large_blocks_back()
     log, where = get_run_logger(), run.lake
     named, sample, seed = given.names, given.sample, given.seed
-    if not everyone:
-        raise UsageError(
-            f"the lake {where.root} has no records of v1 to compare; store recordings of v1's "
-            "answers with `polygon-fundamentals import-v1`, or go on without v1 "
-            "(docs/migration.md, A lake without v1)"
-        )
-    if not theirs:
-        raise UsageError(
-            f"the lake {where.root} has no records of v2 to compare; load it first: "
-            "`polygon-fundamentals historical-load --generation v2`"
-        )
-    unknown = sorted(set(named) - set(everyone) - theirs)
-    if unknown:
-        raise UsageError(f"not in the lake: {', '.join(unknown[:5])}; load them first")
+    _refuse_incomparable(where, named, everyone, theirs)
     chosen: list[str] | None = list(named) or None
     if sample is not None:
         chosen = sampled(everyone, sample, seed)
@@ -174,6 +161,25 @@ def _answered(
         "exit_code": 0 if result["passed"] else 1,
         "message": _sentence(result),
     }
+
+
+def _refuse_incomparable(
+    lake: Lake, named: Sequence[str], everyone: Sequence[str], theirs: AbstractSet[str]
+) -> None:
+    """Raise UsageError where a generation has no records, or a named ticker is in neither."""
+    if not everyone:
+        raise UsageError(
+            f"the lake {lake.root} has no records of v1 to compare; store recordings of v1's "
+            "answers with `polygon-fundamentals import-v1`, or go on without v1 "
+            "(docs/migration.md, A lake without v1)"
+        )
+    if not theirs:
+        raise UsageError(
+            f"the lake {lake.root} has no records of v2 to compare; load it first: "
+            "`polygon-fundamentals historical-load --generation v2`"
+        )
+    if unknown := sorted(set(named) - set(everyone) - theirs):
+        raise UsageError(f"not in the lake: {', '.join(unknown[:5])}; load them first")
 
 
 def _other_file(given: ParityParameters) -> str | None:

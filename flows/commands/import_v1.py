@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -17,6 +17,9 @@ from polygon_fundamentals.business_days import start_of, today_in_new_york
 from polygon_fundamentals.errors import DamagedFileError, UsageError
 from polygon_fundamentals.reports import counted
 from polygon_fundamentals.settings import new_lake_root
+
+if TYPE_CHECKING:
+    from polygon_fundamentals.load.recorded import ImportReport
 
 MAX_LINES = 20
 
@@ -81,20 +84,7 @@ def run(given: ImportV1Parameters, as_json: bool) -> int:
         ok = bool(imported.records) and not lost
         report = imported.as_json()
         report["seconds"] = round(time.monotonic() - began, 3)
-        message = (
-            f"{counted(imported.records, 'record')} of {counted(imported.files, 'file')}: "
-            f"{imported.counts.rows_new:,} rows new, {imported.counts.rows_changed:,} changed, "
-            f"{imported.counts.rows_unchanged:,} unchanged"
-        )
-        if lost:
-            what = "recording or line" if len(lost) == 1 else "recordings or lines"
-            message += f"; {len(lost):,} {what} could not be imported"
-        if skipped := len(imported.problems) - len(lost):
-            what = "file or line" if skipped == 1 else "files or lines"
-            was = "was" if skipped == 1 else "were"
-            message += f"; {skipped:,} {what} without a record of v1 {was} skipped"
-        if not imported.records:
-            message += "; nothing was imported: name recordings of v1's answers"
+        message = _sentence(imported, len(lost))
         entry.report.update(ok=ok, message=message, v1=report)
     if as_json:
         print(json.dumps({**report, "lake": str(lake.root), "run": entry.id}))
@@ -113,3 +103,22 @@ def run(given: ImportV1Parameters, as_json: bool) -> int:
     if any(problem.kind == "lake" for problem in lost):
         return DamagedFileError.exit_code
     return 0 if ok else 3
+
+
+def _sentence(imported: ImportReport, lost: int) -> str:
+    """Return what was imported, what could not be (`lost`), and what was passed over."""
+    message = (
+        f"{counted(imported.records, 'record')} of {counted(imported.files, 'file')}: "
+        f"{imported.counts.rows_new:,} rows new, {imported.counts.rows_changed:,} changed, "
+        f"{imported.counts.rows_unchanged:,} unchanged"
+    )
+    if lost:
+        what = "recording or line" if lost == 1 else "recordings or lines"
+        message += f"; {lost:,} {what} could not be imported"
+    if skipped := len(imported.problems) - lost:
+        what = "file or line" if skipped == 1 else "files or lines"
+        was = "was" if skipped == 1 else "were"
+        message += f"; {skipped:,} {what} without a record of v1 {was} skipped"
+    if not imported.records:
+        message += "; nothing was imported: name recordings of v1's answers"
+    return message

@@ -219,11 +219,10 @@ def read_page(
             f"{what} answered 400{said}. The API refuses the parameters: correct them"
         )
     if 300 <= status < 400:
-        host = _host(headers.get("Location", ""))
+        host = quoted(_host(headers.get("Location", "")), secret)
         raise ApiError(
-            f"{path} answered {status}, a redirect to {quoted(host, secret)}, "
-            "which is not followed "
-            "(the key would go with it): set --base-url to the API's own address"
+            f"{path} answered {status}, a redirect to {host}, which is not followed (the key would "
+            "go with it): set --base-url to the API's own address"
         )
     raise ApiError(f"{what} answered {status}{said}, which this client does not know")
 
