@@ -22,7 +22,7 @@ from flows.commands.output import (
 )
 from flows.commands.parser import parser
 from flows.runtime import quiet
-from flows.runtime.interrupt import ends_when_asked
+from flows.runtime.interrupt import ends_when_asked, pass_signals_over
 from polygon_fundamentals.errors import FundamentalsError, as_fundamentals_error
 
 
@@ -52,5 +52,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     code = main()
+    pass_signals_over()
     gc.freeze()  # the system takes the memory back; looking for garbage first takes 0.4 s
     sys.exit(code)

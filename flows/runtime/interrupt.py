@@ -45,6 +45,16 @@ def ends_when_asked() -> Iterator[None]:
             sys.modules[_CONNECTIONS].WATCH.resume()
 
 
+def pass_signals_over() -> None:
+    """Ignore SIGINT and SIGTERM from now on, when all is done.
+
+    While Python ends, a signal would end the process in place of the exit code.
+    """
+    for number, usual in _USUAL.items():
+        if signal.getsignal(number) is usual:
+            signal.signal(number, signal.SIG_IGN)
+
+
 def _ask_again(hook: Callable[..., Any], number: signal.Signals, unraisable: Any) -> None:
     """Send a signal again that arrived in a finaliser, where Python drops what is raised."""
     if unraisable.exc_type is KeyboardInterrupt:

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from flows.runtime.interrupt import ends_when_asked
+from polygon_fundamentals.lake import Lake
+from tests.cutover_world import fill
 
 ROOT = Path(__file__).parents[3]
 # What `python -m flows verify` does where the signal arrives while a dataclass is being imported.
@@ -24,6 +26,13 @@ def run(*_):
     exec("raise KeyboardInterrupt")
 program.COMMANDS["verify"] = replace(program.COMMANDS["verify"], run=run)
 sys.exit(program.main(["verify"]))
+"""
+# `python -m flows status --lake FOLDER`, to which a signal comes while Python ends.
+LATE = """
+import atexit, os, runpy, sys
+atexit.register(lambda: os.kill(os.getpid(), {number}))
+sys.argv = ["flows", "status", "--lake", {lake!r}]
+runpy.run_module("flows", run_name="__main__", alter_sys=True)
 """
 
 
@@ -58,3 +67,16 @@ def test_the_exit_code_is_130_wherever_the_signal_arrives(tmp_path: Path) -> Non
     )
     assert ended.returncode == 130
     assert ended.stderr == "error: interrupted; run the same command again to continue\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_comes_when_all_is_done_changes_no_exit_code(
+    number: signal.Signals, lake: Lake
+) -> None:
+    """The campaign, seed 598002: SIGINT ended a `status` that had printed its answer."""
+    fill(lake)
+    code = LATE.format(number=int(number), lake=str(lake.root))
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
