@@ -14,7 +14,7 @@ from campaign.where import Done, Where
 from flows.runs import recorded_run
 from polygon_fundamentals.lake import Lake
 from polygon_fundamentals.lake.silver_files import HISTORY_FOLDER
-from polygon_fundamentals.publish.delta import published
+from polygon_fundamentals.publish.ownership import newest_write
 from polygon_fundamentals.publish.publish import publish
 from polygon_fundamentals.publish.target import PublishChoices, Target
 from polygon_fundamentals.silver import HISTORY_TABLE, TABLE, current_build
@@ -72,7 +72,7 @@ def look(where: Where, known: Published) -> tuple[Published, list[str]]:
             problems += [f"published: {name} is gone"] if name in known.tables else []
             continue
         table = DeltaTable(path)
-        ours, _ = published(table)
+        ours = newest_write(table, str(path), {}).ours
         if ours is None:
             problems.append(f"published: {name} does not say what it holds")
             continue

@@ -2,7 +2,8 @@
 
 The commit's metadata has, under `KEY`, the lake, the build, its generation, the run, and the digest
 of every partition. The next publish compares with it: of what is the same nothing is written. A
-commit of anybody else since, but for maintenance that changes no row, is refused.
+commit of anybody else since, but for maintenance that changes no row, is refused. Where the log has
+lost our commit, and only maintenance can have followed it, the table is written whole.
 """
 
 from __future__ import annotations
@@ -22,14 +23,22 @@ from deltalake.fs import DeltaStorageHandler
 
 from polygon_fundamentals.errors import PublishError
 from polygon_fundamentals.publish.faults import explained
+from polygon_fundamentals.publish.ownership import (
+    KEY,
+    TAKEN_OVER,
+    Mark,
+    NewestWrite,
+    known_write,
+    mark_of,
+    newest_write,
+    not_ours,
+    refuse_another_write,
+    transactions,
+)
 from polygon_fundamentals.publish.sources import TableSource
 from polygon_fundamentals.publish.target import PublishChoices, Target
 from polygon_fundamentals.silver.build_files import ROW_GROUP
 
-KEY = "polygon_fundamentals"
-# Operations that leave every row as it is.
-_MAINTENANCE = ("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES")
-_LOOKED_BACK = 200
 HOURS = 24
 # For how long the commits themselves are there, which time travel needs beside the files.
 _LOG_KEPT = "delta.logRetentionDuration"
@@ -37,8 +46,6 @@ _LOG_KEPT = "delta.logRetentionDuration"
 # removed, so it is longer than the retention: after a pause of publishing the file is found, too.
 _REMOVED_NAMED = "delta.deletedFileRetentionDuration"
 _PAUSE_DAYS = 90
-# Marks the commit that replaced what others had written.
-_TAKEN_OVER = "taken_over"
 # How our commits name a file. Where there is no table, a publish that was cut off left it.
 _OURS = re.compile(r"[^/=]+=[^/]+/part-\d{5}-[0-9a-f-]{36}-c000\.zstd\.parquet")
 
@@ -79,19 +86,25 @@ def publish_table(
     """Bring a table to a source's content in one commit, or none if it has it; return the report.
 
     Files that only versions older than `keep_days` need are removed afterwards: those that our
-    commits replaced, and no others. `version_before` is the version that the table had when it was
-    last published there, None if it never was; a table that had one and is gone is refused. With
-    `take_over` it is begun anew, and all rows of a table that somebody else wrote are replaced; its
-    files stay.
+    commits replaced, and no others. `version_before` is the version that the table had when the
+    lake was last published there, and all of it was the lake's; None if it never was. A table that
+    had one and is gone is refused. With `take_over` it is begun anew, and all rows of a table that
+    somebody else wrote are replaced; its files stay.
 
     Raises:
-        PublishError: the table stands as it was; the text says why and what to do.
+        PublishError: the table stands as it was, or somebody else wrote to it meanwhile; the text
+            says why and what to do.
     """
     url, keep_days = target.table(source.name), choices.keep_days
     with explained(url, target.command):
         options = dict(target.options)
         table = _opened(url, options)
-        known = _known(table, provenance, target, source.name, choices) if table else None
+        newest = known = None
+        if table is not None:
+            newest = newest_write(table, url, options)
+            known = known_write(table, newest, provenance.lake, version_before)
+            if known is None and not choices.take_over:
+                raise not_ours(url, newest, mark_of(table, provenance.lake), target)
         taken_over = table is not None and known is None
         if table is None:
             if version_before is not None and not choices.take_over:
@@ -99,13 +112,14 @@ def publish_table(
             if target.is_folder:
                 Path(url).mkdir(parents=True, exist_ok=True)
             _refuse_others(url, options)
-        elif known is not None and _TAKEN_OVER in known:
+        elif known is not None and TAKEN_OVER in known:
             _forget_replaced(table)
         written = _write(table or url, source, known, options, provenance, keep_days)
         table = DeltaTable(url, storage_options=options)
         removed = 0 if taken_over else _vacuum(table, keep_days, provenance)
-        _note_retention(table, keep_days)
+        _note(table, keep_days, provenance.lake, newest)
         table.update_incremental()
+        refuse_another_write(table, url, target, provenance.lake)
     return TableReport(
         source.name, url, table.version(), written > 0, len(source.digests), written, removed
     )
@@ -124,35 +138,6 @@ def _gone(url: str, version: int, target: Target) -> PublishError:
     return PublishError(
         f"{url} was published as version {version} and is not there, so nothing was written; "
         f"{where}, or begin the table anew with `{target.command} --take-over`"
-    )
-
-
-def published(table: DeltaTable) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
-    """Return our metadata of the last commit that changed rows, and that commit itself.
-
-    The first is None where somebody else made it.
-    """
-    for commit in table.history(_LOOKED_BACK):
-        if KEY in commit and "partitions" in commit[KEY]:
-            return commit[KEY], commit
-        if commit["operation"] not in _MAINTENANCE:
-            return None, commit
-    return None, None
-
-
-def _known(
-    table: DeltaTable, provenance: Provenance, target: Target, name: str, choices: PublishChoices
-) -> Mapping[str, Any] | None:
-    ours, commit = published(table)
-    if ours is not None and ours["lake"] == provenance.lake:
-        return ours
-    if choices.take_over:
-        return None
-    who = "another lake" if ours is not None else "somebody else"
-    version = commit["version"] if commit else table.version()
-    raise PublishError(
-        f"{target.table(name)}: {who} wrote its version {version}, so nothing was written; publish "
-        f"to another place, or replace all of it with `{target.command} --take-over`"
     )
 
 
@@ -187,10 +172,14 @@ def _write(
     if not changed and not whole:
         return 0
     ours = {**vars(provenance), "schema": shape, "partitions": dict(now)}
-    if known is None and not isinstance(place, str):
-        ours[_TAKEN_OVER] = True
+    mark = Mark(0, taken_over=False)
+    if not isinstance(place, str):
+        mark = Mark(place.version() + 1, taken_over=known is None)
+    if mark.taken_over:
+        ours[TAKEN_OVER] = True
     properties = CommitProperties(
         custom_metadata={KEY: ours},
+        app_transactions=transactions(provenance.lake, mark),
         # Never upon another's commit: a mixture of two builds would come of it.
         max_commit_retries=0,
     )
@@ -228,10 +217,14 @@ def _retention(keep_days: int) -> dict[str, str]:
     }
 
 
-def _note_retention(table: DeltaTable, keep_days: int) -> None:
-    wanted = _retention(keep_days)
-    if not wanted.items() <= table.metadata().configuration.items():
-        table.alter.set_table_properties(wanted)
+def _note(table: DeltaTable, keep_days: int, lake: str, newest: NewestWrite | None) -> None:
+    """Note the retention in the table, and the lake's mark, which earlier versions did not set."""
+    wanted, marks = _retention(keep_days), []
+    if mark_of(table, lake) is None and newest is not None and newest.ours is not None:
+        marks = transactions(lake, Mark(newest.version, TAKEN_OVER in newest.ours))
+    if marks or not wanted.items() <= table.metadata().configuration.items():
+        properties = CommitProperties(app_transactions=marks)
+        table.alter.set_table_properties(wanted, commit_properties=properties)
 
 
 def _forget_replaced(table: DeltaTable) -> None:

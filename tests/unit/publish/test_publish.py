@@ -22,7 +22,8 @@ from polygon_fundamentals.lake.read import read_dataset
 from polygon_fundamentals.locks import exclusive
 from polygon_fundamentals.periods.current import current_rows
 from polygon_fundamentals.publish import publish as publishing
-from polygon_fundamentals.publish.delta import KEY, Provenance, publish_table
+from polygon_fundamentals.publish.delta import Provenance, publish_table
+from polygon_fundamentals.publish.ownership import KEY
 from polygon_fundamentals.publish.publish import PublishReport, lake_id
 from polygon_fundamentals.publish.sources import silver_tables
 from polygon_fundamentals.publish.target import PublishChoices, Target
