@@ -15,7 +15,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.deployments.steps.core import StepExecutionError, run_steps
 from prefect.exceptions import PrefectException
 
-from deployments import automations, declared, register, resources
+from deployments import automations, declared, register, resources, schedules
 from deployments.steps import Step
 from polygon_fundamentals.errors import ApiError, UsageError
 from polygon_fundamentals.server import without_credentials
@@ -32,6 +32,11 @@ class Done:
     def changes(self) -> int:
         """How many steps differ, or differed before they were applied."""
         return sum(bool(step.changes) for step in self.steps)
+
+    @property
+    def left(self) -> int:
+        """How many steps leave something as somebody set it on the server."""
+        return sum(step.is_left for step in self.steps)
 
 
 def deploy(
@@ -51,7 +56,9 @@ def deploy(
     """
     wanted = declared.read(file)
     with _connected() as client:
-        steps = _steps(client, wanted, pool_type)
+        # Read once: the last step notes it anew, and what the others set is read back by it.
+        activity = schedules.read(client)
+        steps = _steps(client, wanted, pool_type, activity)
         if plan:
             return Done(without_credentials(str(client.api_url)), steps)
         if with_image:
@@ -61,7 +68,7 @@ def deploy(
                 step.apply()
         left = [
             f"{step.name} ({'; '.join(step.changes)})"
-            for step in _steps(client, wanted, pool_type)
+            for step in _steps(client, wanted, pool_type, activity)
             if step.changes
         ]
         if left:
@@ -91,15 +98,21 @@ def make_image(wanted: declared.PrefectFile) -> None:
         ) from error
 
 
-def _steps(client: SyncPrefectClient, wanted: declared.PrefectFile, kind: str) -> list[Step]:
+def _steps(
+    client: SyncPrefectClient,
+    wanted: declared.PrefectFile,
+    kind: str,
+    activity: schedules.Activity,
+) -> list[Step]:
     names = dict.fromkeys(d.work_pool.name for d in wanted.deployments)
     return [
         *(resources.pool(client, name, kind) for name in names),
         resources.limit(client),
         resources.secret(client),
-        resources.variable(client),
+        schedules.switched(client),
         *automations.steps(client),
-        *register.steps(client, wanted, resources.switched(client)),
+        *register.steps(client, wanted, activity),
+        schedules.last(client, wanted),
     ]
 
 

@@ -22,6 +22,7 @@ from prefect.utilities.callables import parameter_schema
 from pydantic.fields import FieldInfo
 
 from deployments.declared import Deployment, JsonObject, PrefectFile, Schedule
+from deployments.schedules import Activity
 from deployments.steps import CREATE, Step, differences
 from polygon_fundamentals.server import RETIRED_TAG
 
@@ -42,57 +43,59 @@ class _Settings:
     pull_steps: list[JsonObject] | None
     parameter_openapi_schema: JsonObject | None
     enforce_parameter_schema: bool
-    paused: bool
 
 
-def steps(client: SyncPrefectClient, file: PrefectFile, switched: dict[str, bool]) -> list[Step]:
-    """Return one step per deployment; `switched` overrides `active` of a deployment's schedules."""
-    return [_step(client, file, declared, switched) for declared in file.deployments]
+def steps(client: SyncPrefectClient, file: PrefectFile, activity: Activity) -> list[Step]:
+    """Return one step per deployment; `activity` says which schedules are active."""
+    return [_step(client, file, declared, activity) for declared in file.deployments]
 
 
 def _step(
-    client: SyncPrefectClient, file: PrefectFile, declared: Deployment, switched: dict[str, bool]
+    client: SyncPrefectClient, file: PrefectFile, declared: Deployment, activity: Activity
 ) -> Step:
     flow: Flow[..., Any] = load_flow_from_entrypoint(
         declared.entrypoint, use_placeholder_flow=False
     )
     name = f"{flow.name}/{declared.name}"
-    active = switched.get(declared.name)
-    wanted = _wanted(flow, file, declared, active)
-    note = ""
-    if active is not None and any(s.active != active for s in declared.schedules):
-        note = f"schedules stay {'active' if active else 'inactive'}: a cutover switched them"
-
-    def create() -> None:
-        client.create_deployment(
-            flow_id=client.create_flow_from_name(flow.name),
-            name=declared.name,
-            schedules=[
-                DeploymentScheduleCreate(**_schedule(s, active)) for s in declared.schedules
-            ],
-            **_sent(wanted, declared),
-        )
-
     try:
         present = client.read_deployment_by_name(name)
     except ObjectNotFound:
-        return Step(name, (CREATE,), create, note)
+        active = activity.declared(declared)
+        wanted = _wanted(flow, file, declared, active)
+        return Step(
+            name,
+            (CREATE,),
+            lambda: client.create_deployment(
+                flow_id=client.create_flow_from_name(flow.name),
+                name=declared.name,
+                schedules=[
+                    DeploymentScheduleCreate(**_schedule(s, active)) for s in declared.schedules
+                ],
+                **_sent(wanted, declared),
+            ),
+            activity.overruled(declared, active),
+        )
 
     if RETIRED_TAG in present.tags:
-        return Step(name, (), create, "retired by `cleanup`: left alone")
-    stored = _as_stored(present)
+        return Step(name, (), lambda: None, "retired by `cleanup`: left alone")
+    active = activity.wanted(declared, {s.slug: s.active for s in present.schedules if s.slug})
+    wanted, stored = _wanted(flow, file, declared, active), _as_stored(present)
+    left = activity.left(declared, active)
+    if present.paused:
+        left.append("it is paused on the server; left paused")
+    note = "; ".join([*filter(None, [activity.overruled(declared, active)]), *left])
 
     def update() -> None:
         _update(client, present, declared, active, wanted, stored)
 
-    return Step(name, differences(vars(wanted), vars(stored)), update, note)
+    return Step(name, differences(vars(wanted), vars(stored)), update, note, is_left=bool(left))
 
 
 def _update(
     client: SyncPrefectClient,
     present: DeploymentResponse,
     declared: Deployment,
-    active: bool | None,
+    active: Mapping[str, bool],
     wanted: _Settings,
     stored: _Settings,
 ) -> None:
@@ -113,7 +116,7 @@ def _update(
                 client.update_deployment_schedule(
                     present.id,
                     by_slug[schedule.slug],
-                    active=schedule.active if active is None else active,
+                    active=active[schedule.slug],
                     schedule=CronSchedule(cron=schedule.cron, timezone=schedule.timezone),
                 )
 
@@ -130,7 +133,7 @@ def _sent(wanted: _Settings, declared: Deployment) -> dict[str, Any]:
 
 
 def _wanted(
-    flow: Flow[..., Any], file: PrefectFile, declared: Deployment, active: bool | None
+    flow: Flow[..., Any], file: PrefectFile, declared: Deployment, active: Mapping[str, bool]
 ) -> _Settings:
     limit = declared.concurrency_limit
     return _Settings(
@@ -138,10 +141,7 @@ def _wanted(
         description=declared.description,
         tags=sorted(declared.tags),
         parameters=declared.parameters,
-        schedules={
-            s.slug: [s.cron, s.timezone, s.active if active is None else active]
-            for s in declared.schedules
-        },
+        schedules={s.slug: [s.cron, s.timezone, active[s.slug]] for s in declared.schedules},
         concurrency_limit=limit.limit if limit else None,
         collision_strategy=limit.collision_strategy if limit else None,
         work_pool=declared.work_pool.name,
@@ -149,7 +149,6 @@ def _wanted(
         pull_steps=file.pull_steps(),
         parameter_openapi_schema=form(flow),
         enforce_parameter_schema=True,
-        paused=False,
     )
 
 
@@ -192,14 +191,13 @@ def _as_stored(present: DeploymentResponse) -> _Settings:
         pull_steps=present.pull_steps,
         parameter_openapi_schema=present.parameter_openapi_schema,
         enforce_parameter_schema=present.enforce_parameter_schema,
-        paused=present.paused,
     )
 
 
-def _schedule(schedule: Schedule, active: bool | None) -> dict[str, Any]:
-    """Return what is sent of a schedule; `active` overrides what is declared."""
+def _schedule(schedule: Schedule, active: Mapping[str, bool]) -> dict[str, Any]:
+    """Return what is sent of a schedule."""
     return {
         "schedule": CronSchedule(cron=schedule.cron, timezone=schedule.timezone),
-        "active": schedule.active if active is None else active,
+        "active": active[schedule.slug],
         "slug": schedule.slug,
     }

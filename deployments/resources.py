@@ -1,4 +1,4 @@
-"""What the deployments rely on: work pool, rate limit, the key's Secret block, variables."""
+"""What the deployments rely on: work pool, rate limit, the key's Secret block."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import (
     GlobalConcurrencyLimitCreate,
     GlobalConcurrencyLimitUpdate,
-    VariableCreate,
     WorkPoolCreate,
     WorkPoolUpdate,
 )
@@ -21,7 +20,7 @@ from deployments.declared import JsonObject
 from deployments.steps import CREATE, Step, differences
 from polygon_fundamentals.errors import UsageError
 from polygon_fundamentals.http.decay import FREE_PLAN, DecayLimit
-from polygon_fundamentals.server import LIMIT_NAME, SECRET_BLOCK, SWITCHED
+from polygon_fundamentals.server import LIMIT_NAME, SECRET_BLOCK
 from polygon_fundamentals.settings import api_key, load_settings
 
 TEMPLATES = Path(__file__).parent / "pools"
@@ -136,23 +135,3 @@ def secret(client: SyncPrefectClient) -> Step:
     block = cast(Secret[str], Secret.load(SECRET_BLOCK, _sync=True))  # type: ignore[call-arg]
     changed = () if block.get() == key else ("the key was replaced",)
     return Step(name, changed, lambda: Secret(value=key).save(SECRET_BLOCK, overwrite=True))
-
-
-def variable(client: SyncPrefectClient) -> Step:
-    """Return the step of the variable in which a cutover notes the schedules it switched.
-
-    What it holds is never touched: a deploy after the cutover must not wake v1's schedules.
-    """
-    there = client.read_variable_by_name(SWITCHED) is not None
-    return Step(
-        f"variable {SWITCHED}",
-        () if there else (CREATE,),
-        lambda: client.create_variable(VariableCreate(name=SWITCHED, value={})),
-    )
-
-
-def switched(client: SyncPrefectClient) -> dict[str, bool]:
-    """Return what a cutover switched: deployment → active."""
-    stored = client.read_variable_by_name(SWITCHED)
-    value = stored.value if stored else {}
-    return {str(k): bool(v) for k, v in value.items()} if isinstance(value, dict) else {}

@@ -11,12 +11,16 @@ CREATE = "create"
 
 @dataclass(frozen=True)
 class Step:
-    """`changes` is empty where the server is as declared; `apply` makes it so."""
+    """`changes` is empty where the server is as declared; `apply` makes it so.
+
+    With `is_left`, the server keeps something that is otherwise than declared: see `note`.
+    """
 
     name: str
     changes: tuple[str, ...]
     apply: Callable[[], object]
     note: str = ""
+    is_left: bool = False
 
 
 def differences(wanted: Mapping[str, Any], stored: Mapping[str, Any]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import DeploymentUpdate, VariableCreate, VariableUpdate
+from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterState,
@@ -25,15 +25,10 @@ from polygon_fundamentals.cutover.rehearsal import rehearsal_of
 from polygon_fundamentals.cutover.schedules import NoSchedules, Recorded, Schedules
 from polygon_fundamentals.errors import ApiError, UsageError
 from polygon_fundamentals.lake import Lake
-from polygon_fundamentals.server import (
-    PARITY_TAG,
-    RETIRED_TAG,
-    SWITCHED,
-    TAG,
-    without_credentials,
-)
+from polygon_fundamentals.server import PARITY_TAG, RETIRED_TAG, TAG, without_credentials
 from polygon_fundamentals.settings import is_default_lake, server_configured
 from tasks.pages import read_all
+from tasks.switched import note_switched
 
 GENERATIONS = ("v1", "v2", "both")
 GOING_ON = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
@@ -109,7 +104,7 @@ class ServerSchedules:
                         f"the schedule of {entry['deployment']} is not as it was set; look at it "
                         "in the Prefect UI, then run again"
                     )
-            _note_switched(client, wanted)
+            note_switched(client, wanted)
 
     def running(self, generations: Sequence[str]) -> list[str]:
         """Return the names of the flow runs of these generations that are going on.
@@ -241,26 +236,6 @@ def _as_wanted(there: Recorded, wanted: Recorded) -> Recorded:
         if active is not None:
             targets.append({**entry, "active": active})
     return targets
-
-
-def _note_switched(client: SyncPrefectClient, wanted: Recorded) -> None:
-    """Note on the server what was switched, so that a later deploy does not undo it.
-
-    A deployment with some schedules on and others off is as `prefect.yaml` declares it.
-    """
-    if not wanted:
-        return
-    states: dict[str, set[bool]] = {}
-    for entry in wanted:
-        states.setdefault(entry["deployment"], set()).add(entry["active"])
-    now = {name: active for name, (active, *others) in states.items() if not others}
-    variable = client.read_variable_by_name(SWITCHED)
-    if variable is None:
-        client.create_variable(VariableCreate(name=SWITCHED, value=now))
-        return
-    before = variable.value if isinstance(variable.value, dict) else {}
-    elsewhere = {name: active for name, active in before.items() if name not in states}
-    client.update_variable(VariableUpdate(name=SWITCHED, value={**elsewhere, **now}))
 
 
 @contextmanager

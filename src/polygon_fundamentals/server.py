@@ -12,12 +12,19 @@ LIMIT_NAME = "polygon-api"
 SECRET_BLOCK = "polygon-api-key"
 # The variable in which a cutover notes the deployments whose schedules it switched, → active.
 SWITCHED = "polygon_fundamentals_switched"
+# The variable that notes which schedules were to be active at the last deploy or switch.
+LAST_SCHEDULES = "polygon_fundamentals_schedules"
 # The tag of the deployments that `cleanup` took out of service.
 RETIRED_TAG = "retired"
 # The tag of the deployments that compare both generations.
 PARITY_TAG = "parity"
 # The deployment whose runs are the shards of a sharded load.
 SHARD_DEPLOYMENT = "historical-load/history-shard"
+
+
+def schedule_key(deployment: str, slug: str) -> str:
+    """Return the name of a schedule in the variable `LAST_SCHEDULES`."""
+    return f"{deployment}/{slug}"
 
 
 def without_credentials(text: str) -> str:

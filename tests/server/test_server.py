@@ -81,7 +81,7 @@ def test_every_schedule_is_as_written(served: World) -> None:
     assert found["daily-v1", "weekdays"] == ("30 22 * * 1-5", "America/New_York", False)
 
 
-def test_what_somebody_changed_by_hand_is_mended(served: World) -> None:
+def test_what_somebody_changed_by_hand_is_mended_but_for_what_a_schedule_is(served: World) -> None:
     before = served.deployments()
     daily, drill = before["daily-both"], before["drill"]
     schedule = daily["schedules"][0]
@@ -92,13 +92,15 @@ def test_what_somebody_changed_by_hand_is_mended(served: World) -> None:
     served.api("/v2/concurrency_limits/polygon-api", {"active": False}, method="PATCH")
     planned = served.run("deploy", "--plan", "--json")
     changed = {s["name"]: s["detail"] for s in json.loads(planned.stdout)["steps"] if not s["ok"]}
-    assert changed.keys() == {"rate limit polygon-api", "daily-update/daily-both", "drill/drill"}
+    assert changed.keys() == {"rate limit polygon-api", "drill/drill"}
     assert changed["rate limit polygon-api"] == "active: False → True"
-    assert served.run("deploy").returncode == 0
+    told = served.run("deploy")
+    assert told.returncode == 0, told.stderr
+    assert "its schedule is inactive on the server and active in prefect.yaml" in told.stdout
     after = served.deployments()
     assert after["drill"]["schedules"] == []
     assert [(s["id"], s["active"]) for s in after["daily-both"]["schedules"]] == [
-        (schedule["id"], True)
+        (schedule["id"], False)
     ]
 
 
