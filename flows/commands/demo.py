@@ -33,11 +33,14 @@ _THEIRS = ("PREFECT_", "POLYGON_", "MASSIVE_", "EDGAR_")
 
 
 class DemoParameters(Parameters):
-    """Where the demo keeps its lake."""
+    """Where the demo keeps its lake, and whether v1 is gone in it."""
 
     lake: Annotated[str, Flag(metavar="DIR", help="the demo's own lake", unset="./demo-lake")] = (
         "demo-lake"
     )
+    v1_retired: Annotated[
+        bool, Flag(help="v1 answers 410 after the first load, and the demo ends on v2")
+    ] = False
 
 
 def run(given: DemoParameters, _: bool) -> int:
@@ -63,10 +66,10 @@ def run(given: DemoParameters, _: bool) -> int:
         # The same server answers as SEC EDGAR.
         os.environ |= {"EDGAR_DATA_URL": sandbox.url, "EDGAR_BASE_URL": sandbox.url}
         with _prefect(lake):
-            code = _carried_out(lake, sandbox)
+            code = _carried_out(_screens(lake, sandbox.url, given.v1_retired), sandbox)
     if code == 0:
         _headline(SCREENS, "Where to look")
-        print(_last_screen(lake, time.monotonic() - started))
+        print(_last_screen(lake, time.monotonic() - started, given.v1_retired))
     return code
 
 
@@ -104,11 +107,12 @@ def _prefect(lake: Path) -> Iterator[None]:
             serving.tell_all()
 
 
-def _carried_out(lake: Path, sandbox: Sandbox) -> int:
+def _carried_out(screens: list[Screen], sandbox: Sandbox) -> int:
     """Show the screens; return the exit code of the first step that ends otherwise, else 0."""
-    for number, screen in enumerate(_screens(lake, sandbox.url), 1):
+    for number, screen in enumerate(screens, 1):
         _headline(number, screen.title)
         _explain(screen.why)
+        sandbox.v1_retired |= screen.retires_v1
         if screen.days_pass:
             sandbox.advance(days=screen.days_pass)
             # A company gives another figure for an earlier quarter.
@@ -140,9 +144,10 @@ class Screen:
     why: str
     steps: tuple[Step, ...]
     days_pass: int = 0
+    retires_v1: bool = False
 
 
-def _screens(lake: Path, url: str) -> list[Screen]:
+def _screens(lake: Path, url: str, v1_retired: bool) -> list[Screen]:
     here = ["--lake", str(lake)]
     api = [*here, "--base-url", url]
     history = Step(["historical-load", "--tickers-file", str(lake / "tickers.txt"), *api])
@@ -154,9 +159,16 @@ def _screens(lake: Path, url: str) -> list[Screen]:
         ),
         Screen(
             "Update",
-            f"{DAYS_TO_PASS} days pass. Loads what was filed in them from both APIs.",
+            f"{DAYS_TO_PASS} days pass. "
+            + (
+                "Meanwhile v1 is switched off: it answers 410, as it does for most since 9 October "
+                "2026. Loads what was filed from v2; v1 stays as it is."
+                if v1_retired
+                else "Loads what was filed in them from both APIs."
+            ),
             (Step(["daily-update", "--days-back", str(DAYS_TO_PASS), *api]),),
             days_pass=DAYS_TO_PASS,
+            retires_v1=v1_retired,
         ),
         Screen(
             "Compare",
@@ -170,19 +182,26 @@ def _screens(lake: Path, url: str) -> list[Screen]:
             "pipelines side by side.",
             (Step(["silver", *here]), Step(["status", *here], (0, 1))),
         ),
-        Screen(
-            "Switch and back",
-            "Rehearses the switch on a copy made of links. For a real cutover, much of the "
-            "checklist is still unmet (exit code 1). The demo switches anyway: "
-            "bronze/fundamentals leads to v2, and seconds later to v1 again.",
-            (
-                Step(["drill", *here]),
-                Step(["checklist", *here], (1,)),
-                Step(["cutover", "--execute", "--force", "a demo", *here]),
-                Step(["rollback", "--execute", *here]),
-            ),
-        ),
+        _switch(here, v1_retired),
     ]
+
+
+def _switch(here: list[str], v1_retired: bool) -> Screen:
+    """Return the screen of the cutover; without v1 nobody goes back to it."""
+    rehearsed = (
+        Step(["drill", *here]),
+        Step(["checklist", *here], (1,)),
+        Step(["cutover", "--execute", "--force", "a demo", *here]),
+    )
+    why = (
+        "Rehearses the switch on a copy made of links. For a real cutover, much of the "
+        "checklist is still unmet (exit code 1). The demo switches anyway: bronze/fundamentals "
+    )
+    if v1_retired:
+        why += "leads to v2 from now on, and the daily update loads v2 alone."
+        return Screen("Switch", why, (*rehearsed, Step(["status", *here], (0, 1))))
+    why += "leads to v2, and seconds later to v1 again."
+    return Screen("Switch and back", why, (*rehearsed, Step(["rollback", "--execute", *here])))
 
 
 def _headline(number: int, title: str) -> None:
@@ -219,7 +238,7 @@ def _fresh_lake(lake: Path) -> Path:
     return lake
 
 
-def _last_screen(lake: Path, seconds: float) -> str:
+def _last_screen(lake: Path, seconds: float, v1_retired: bool) -> str:
     """Return where the review page is, what to try next, and where the data is."""
     page = lake / "ops" / "parity" / "data_docs" / "review.html"
     at = f"--lake {shlex.quote(str(lake))}"
@@ -236,8 +255,7 @@ def _last_screen(lake: Path, seconds: float) -> str:
             "",
             "Three commands to try next:",
             f"  .venv/bin/polygon-fundamentals status {at}",
-            "  # leads this lake's readers to v2; `rollback --execute` leads them back",
-            f"  .venv/bin/polygon-fundamentals cutover --execute --force training {at}",
+            *_switching(at, v1_retired),
             "  # needs POLYGON_API_KEY",
             "  .venv/bin/polygon-fundamentals fundamentals AAPL --use-v2",
             "",
@@ -247,3 +265,16 @@ def _last_screen(lake: Path, seconds: float) -> str:
             f"  PREFECT_HOME={lake / 'prefect'} .venv/bin/prefect server start",
         ]
     )
+
+
+def _switching(at: str, v1_retired: bool) -> list[str]:
+    """Return the command to try that moves the readers, with what it does."""
+    if v1_retired:
+        return [
+            "  # says what a way back to the v1 of then would do; `--execute` goes it",
+            f"  .venv/bin/polygon-fundamentals rollback {at}",
+        ]
+    return [
+        "  # leads this lake's readers to v2; `rollback --execute` leads them back",
+        f"  .venv/bin/polygon-fundamentals cutover --execute --force training {at}",
+    ]

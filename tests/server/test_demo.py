@@ -62,3 +62,28 @@ def test_the_demo_serves_itself_and_leaves_nothing_running(tmp_path: Path) -> No
             "ON d.id = s.deployment_id WHERE d.name LIKE 'daily%'"
         ).fetchall()
     assert dict(active) == {"daily-v1": 0, "daily-v2": 0, "daily-both": 1}
+
+
+def test_the_demo_without_v1_ends_on_v2(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    plain = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "POLYGON"))}
+    told = subprocess.run(
+        [sys.executable, "-m", "flows", "demo", "--v1-retired", "--lake", str(lake)],
+        cwd=ROOT,
+        env=plain | {"PREFECT_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    said = told.stdout + told.stderr
+    assert told.returncode == 0, said
+    assert [word for word in ("Traceback", "Exception", "Warning") if word in said] == [], said
+    assert re.findall(r"^(\d) of 6 · ", told.stdout, re.M) == list("123456")
+    assert "note: v1 is retired: frozen since 2026-10-09" in said
+    assert "v1 is retired: this compares its history" in said
+    assert re.search(r"^All is well\nReaders see v2", told.stdout, re.M), said
+    assert (lake / "bronze" / "fundamentals").resolve().name == "fundamentals_v2"
+    after = told.stdout.partition("Three commands to try next:\n")[2]
+    assert f"polygon-fundamentals rollback --lake {lake}" in after
+    assert processes_of(lake / "prefect") == []
