@@ -23,10 +23,12 @@ from prefect.settings import get_current_settings
 
 from deployments.steps import CREATE, Step, differences
 from polygon_fundamentals.errors import UsageError
-from polygon_fundamentals.server import PARITY_TAG, TAG
+from polygon_fundamentals.server import TAG
 
 WEBHOOK_VARIABLE = "POLYGON_NOTIFY_WEBHOOK"
 BLOCK = "polygon-fundamentals-notify"
+# What an event's related resource must have, label → value.
+Related = dict[str, str]
 # `tojson`, since a message may hold quotes, backslashes and line ends.
 _PAYLOAD = (
     '{"text": {{ ("%s: " ~ flow.name ~ " / " ~ flow_run.name ~ ": " '
@@ -34,28 +36,34 @@ _PAYLOAD = (
 )
 # Without it Prefect sends a template's text with no content type, which receivers refuse.
 _HEADERS = {"Content-Type": "application/json"}
+_FAILED = frozenset(
+    {"prefect.flow-run.Failed", "prefect.flow-run.Crashed", "prefect.flow-run.TimedOut"}
+)
+
+
+def _tag(tag: str) -> Related:
+    return {"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{tag}"}
+
+
+def _flow(name: str) -> Related:
+    """Return what matches the runs of a flow; with `!` before its name, those of all others.
+
+    A run is of one flow, but has several tags: `!` before a tag would match every run with another.
+    """
+    return {"prefect.resource.role": "flow", "prefect.resource.name": name}
+
+
 # name → (what the message starts with, the events, whose runs)
-_RUNS: dict[str, tuple[str, set[str], tuple[str, ...]]] = {
-    "polygon-fundamentals: a run failed": (
-        "failed",
-        {
-            "prefect.flow-run.Failed",
-            "prefect.flow-run.Crashed",
-            "prefect.flow-run.TimedOut",
-        },
-        (TAG,),
-    ),
+_RUNS: dict[str, tuple[str, frozenset[str], list[Related]]] = {
+    # Not of parity, of which the last of these tells: one message for a run that failed.
+    "polygon-fundamentals: a run failed": ("failed", _FAILED, [_tag(TAG), _flow("!parity")]),
     # Of those that a schedule starts: more shards than workers wait for their turn by design.
     "polygon-fundamentals: a run is late": (
         "late",
-        {"prefect.flow-run.Late"},
-        (TAG, "auto-scheduled"),
+        frozenset({"prefect.flow-run.Late"}),
+        [_tag(TAG), _tag("auto-scheduled")],
     ),
-    "polygon-fundamentals: parity failed": (
-        "parity failed",
-        {"prefect.flow-run.Failed"},
-        (TAG, PARITY_TAG),
-    ),
+    "polygon-fundamentals: parity failed": ("parity failed", _FAILED, [_tag(TAG), _flow("parity")]),
 }
 
 
@@ -98,21 +106,18 @@ def _settings(automation: AutomationCore) -> dict[str, object]:
 
 def _automation(
     name: str,
-    tags: Sequence[str],
+    related: Sequence[Related],
     trigger: dict[str, object],
     action: CallWebhook | ChangeFlowRunState,
 ) -> AutomationCore:
-    """Return the automation that acts on events of the runs with all of the tags."""
+    """Return the automation that acts on events of the runs to which all of `related` belong."""
     # An update sends only what is set here, and the server refuses one without `posture`.
     common: dict[str, object] = {
         "posture": Posture.Reactive,
         "threshold": 1,
         "within": timedelta(0),
         "match": {"prefect.resource.id": "prefect.flow-run.*"},
-        "match_related": [
-            {"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{tag}"}
-            for tag in tags
-        ],
+        "match_related": related,
     }
     return AutomationCore(
         name=name,
@@ -136,7 +141,7 @@ def _ending_dead_runs() -> AutomationCore:
     }
     message = f"no heartbeat for {seconds} s: its worker died"
     return _automation(
-        DEAD, (TAG,), trigger, ChangeFlowRunState(state=StateType.CRASHED, message=message)
+        DEAD, [_tag(TAG)], trigger, ChangeFlowRunState(state=StateType.CRASHED, message=message)
     )
 
 
@@ -171,12 +176,12 @@ def _stored_block(client: SyncPrefectClient) -> UUID | None:
 
 def _call_of(client: SyncPrefectClient, name: str) -> AutomationCore:
     """Return the automation that calls the webhook."""
-    words, events, tags = _RUNS[name]
+    words, events, related = _RUNS[name]
     # Where the block is not there yet, the step before this one makes it.
     block = _stored_block(client) or UUID(int=0)
     return _automation(
         name,
-        tags,
+        related,
         {"expect": events},
         CallWebhook(block_document_id=block, payload=_PAYLOAD % words),
     )
