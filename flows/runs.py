@@ -6,12 +6,13 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from prefect import get_run_logger, runtime
 from prefect.context import FlowRunContext
+from prefect.exceptions import MissingResult
 from prefect.futures import PrefectFuture
 from prefect.states import Completed, Failed, State
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -87,6 +88,11 @@ def spreads_tasks() -> bool:
     return context is not None and not isinstance(context.task_runner, ThreadPoolTaskRunner)
 
 
+# Flow run → its report. A server that takes an end state and is too slow to say so is sent it
+# again, and answers with the state that it has, without the data.
+_REPORTS: dict[str | None, Report] = {}
+
+
 def finish_flow(body: Callable[[], Report]) -> State[Any]:
     """Run a flow's body; return its end state with the report as data, see `report_of`.
 
@@ -100,6 +106,7 @@ def finish_flow(body: Callable[[], Report]) -> State[Any]:
         ours = as_fundamentals_error(error)
         report = {"error": str(ours), "exit_code": ours.exit_code, "message": str(ours)}
     message = str(report.get("message", ""))
+    _REPORTS[runtime.flow_run.id] = report
     if report.get("exit_code"):
         # The webhook sends the state's message; the command line prints the report's.
         words = "; ".join(filter(None, (message, whom_to_tell())))
@@ -110,10 +117,15 @@ def finish_flow(body: Callable[[], Report]) -> State[Any]:
 
 def report_of(state: State[Any]) -> Report | None:
     """Return the report of an end state; None where `finish_flow` did not make the state."""
-    result = state.result(raise_on_failure=False)
+    result = None
+    with suppress(MissingResult):
+        result = state.result(raise_on_failure=False)
     if isinstance(result, FlowFailed):
         return result.report
-    return dict(result) if isinstance(result, Mapping) else None
+    if isinstance(result, Mapping):
+        return dict(result)
+    ended = state.is_completed() or state.is_failed()
+    return _REPORTS.get(str(state.state_details.flow_run_id)) if ended else None
 
 
 def sentence(reports: Mapping[str, LoadReport]) -> str:
