@@ -187,7 +187,7 @@ def _screens(lake: Path, url: str, v1_retired: bool) -> list[Screen]:
 
 
 def _switch(here: list[str], v1_retired: bool) -> Screen:
-    """Return the screen of the cutover; without v1 nobody goes back to it."""
+    """Return the screen of the cutover, which is undone unless v1 is retired."""
     rehearsed = (
         Step(["drill", *here]),
         Step(["checklist", *here], (1,)),
@@ -268,10 +268,10 @@ def _last_screen(lake: Path, seconds: float, v1_retired: bool) -> str:
 
 
 def _switching(at: str, v1_retired: bool) -> list[str]:
-    """Return the command to try that moves the readers, with what it does."""
+    """Return the command to try that changes what readers see, after a comment on it."""
     if v1_retired:
         return [
-            "  # says what a way back to the v1 of then would do; `--execute` goes it",
+            "  # shows what going back to the frozen v1 would do; `--execute` does it",
             f"  .venv/bin/polygon-fundamentals rollback {at}",
         ]
     return [

@@ -47,7 +47,7 @@ def run(given: DeployParameters, as_json: bool) -> int:
     if given.plan:
         print(f"{done.changes} of {len(done.steps)} objects would change on {done.server}")
     else:
-        but = f", except for what is left in {done.left} of them" if done.left else ""
+        but = f", but for {done.left} left as set on the server" if done.left else ""
         print(
             f"{done.changes} of {len(done.steps)} objects changed on {done.server}; "
             f"all are as declared{but}"

@@ -46,9 +46,9 @@ def ends_when_asked() -> Iterator[None]:
 
 
 def pass_signals_over() -> None:
-    """Ignore SIGINT and SIGTERM from now on, when all is done.
+    """Ignore SIGINT and SIGTERM from now on, for a process that has done its work.
 
-    While Python ends, a signal would end the process in place of the exit code.
+    While Python shuts down, a signal would replace the process's exit code.
     """
     for number, usual in _USUAL.items():
         if signal.getsignal(number) is usual:

@@ -52,7 +52,9 @@ def test_one_automation_tells_of_each_run(name: str) -> None:
         }
     for deployment in DECLARED:
         happened = event(deployment, name)
-        told = [automation for automation, trigger in triggers.items() if trigger.covers(happened)]
+        sending = [
+            automation for automation, trigger in triggers.items() if trigger.covers(happened)
+        ]
         words = "parity failed" if deployment.name == "parity-nightly" else "a run failed"
         words = "a run is late" if name == "Late" else words
-        assert told == [f"polygon-fundamentals: {words}"], deployment.name
+        assert sending == [f"polygon-fundamentals: {words}"], deployment.name

@@ -119,7 +119,7 @@ def test_what_somebody_set_on_the_server_stays(
     for _ in range(2):
         lines = deployed()
         assert lines[-1].startswith("0 of ")
-        assert lines[-1].endswith("; all are as declared, except for what is left in 4 of them")
+        assert lines[-1].endswith("; all are as declared, but for 4 left as set on the server")
         assert (
             "  ratios/ratios-daily  (its schedule is active on the server and inactive in "
             "prefect.yaml; left active)"

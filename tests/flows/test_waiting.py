@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -62,6 +63,15 @@ def seen(text: str, caplog: Any) -> None:
     assert text in caplog.text
 
 
+def run_while(happens: Callable[[], None], flow: Flow[Any, Any], lake: Lake, caplog: Any) -> None:
+    """Run a flow as its deployment does while something else happens; keep what it logs."""
+    other = threading.Thread(target=happens, daemon=True)
+    other.start()
+    with caplog.at_level(logging.INFO, logger="prefect.flow_runs"):
+        deployed(flow, lake)
+    other.join()
+
+
 @pytest.mark.parametrize("flow", [silver, parity, publish], ids=lambda flow: flow.name)
 def test_a_run_of_a_deployment_begins_once_the_update_has_ended(
     lake: Lake, flow: Flow[Any, Any], caplog: Any
@@ -74,11 +84,7 @@ def test_a_run_of_a_deployment_begins_once_the_update_has_ended(
         time.sleep(1.0)
         ends.append(end(update))
 
-    timer = threading.Thread(target=night, daemon=True)
-    timer.start()
-    with caplog.at_level(logging.INFO, logger="prefect.flow_runs"):
-        deployed(flow, lake)
-    timer.join()
+    run_while(night, flow, lake, caplog)
     assert began(lake, flow) > ends[0]
     assert "for 60 minutes at most" in caplog.text
 
@@ -98,11 +104,7 @@ def test_publish_begins_once_silver_is_built_that_waited_for_the_update(
         time.sleep(0.5)
         ends.append(end(build))
 
-    timer = threading.Thread(target=night, daemon=True)
-    timer.start()
-    with caplog.at_level(logging.INFO, logger="prefect.flow_runs"):
-        deployed(publish, lake)
-    timer.join()
+    run_while(night, publish, lake, caplog)
     assert began(lake, publish) > ends[0]
 
 

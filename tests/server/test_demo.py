@@ -25,7 +25,7 @@ def test_the_demo_serves_itself_and_leaves_nothing_running(tmp_path: Path) -> No
         "POLYGON_API_KEY": "theirs",
         "POLYGON_REQUESTS_PER_MINUTE": "5",
     }
-    told = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-m", "flows", "demo", "--lake", str(lake)],
         cwd=ROOT,
         env=plain | theirs,
@@ -34,15 +34,15 @@ def test_the_demo_serves_itself_and_leaves_nothing_running(tmp_path: Path) -> No
         timeout=500,
         check=False,
     )
-    assert told.returncode == 0, told.stdout + told.stderr
-    said = told.stdout + told.stderr
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    said = ended.stdout + ended.stderr
     assert [word for word in ("Traceback", "Exception", "Warning") if word in said] == [], said
     assert re.search(r"see its flow runs and schedules at http://127.0.0.1:\d+\n", said)
-    assert re.findall(r"^(\d) of 6 · ", told.stdout, re.M) == list("123456")
-    page = re.search(r"^Done in \d+ s. Open the review page: .*\n  (.+)$", told.stdout, re.M)
+    assert re.findall(r"^(\d) of 6 · ", ended.stdout, re.M) == list("123456")
+    page = re.search(r"^Done in \d+ s. Open the review page: .*\n  (.+)$", ended.stdout, re.M)
     assert page
     assert Path(page[1]).is_file()
-    after = told.stdout.partition("Three commands to try next:\n")[2].splitlines()[:3]
+    after = ended.stdout.partition("Three commands to try next:\n")[2].splitlines()[:3]
     assert [line.split()[0] for line in after] == [".venv/bin/polygon-fundamentals"] * 3
     assert processes_of(lake / "prefect") == []
     proven = re.search(r"^note: proven: .* in 8-K (\d{10}-\d\d-\d{6}) .*; the sandbox", said, re.M)
@@ -67,7 +67,7 @@ def test_the_demo_serves_itself_and_leaves_nothing_running(tmp_path: Path) -> No
 def test_the_demo_without_v1_ends_on_v2(tmp_path: Path) -> None:
     lake = tmp_path / "lake"
     plain = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "POLYGON"))}
-    told = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-m", "flows", "demo", "--v1-retired", "--lake", str(lake)],
         cwd=ROOT,
         env=plain | {"PREFECT_HOME": str(tmp_path / "home")},
@@ -76,14 +76,14 @@ def test_the_demo_without_v1_ends_on_v2(tmp_path: Path) -> None:
         timeout=500,
         check=False,
     )
-    said = told.stdout + told.stderr
-    assert told.returncode == 0, said
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == 0, said
     assert [word for word in ("Traceback", "Exception", "Warning") if word in said] == [], said
-    assert re.findall(r"^(\d) of 6 · ", told.stdout, re.M) == list("123456")
+    assert re.findall(r"^(\d) of 6 · ", ended.stdout, re.M) == list("123456")
     assert "note: v1 is retired: frozen since 2026-10-09" in said
     assert "v1 is retired: this compares its history" in said
-    assert re.search(r"^All is well\nReaders see v2", told.stdout, re.M), said
+    assert re.search(r"^All is well\nReaders see v2", ended.stdout, re.M), said
     assert (lake / "bronze" / "fundamentals").resolve().name == "fundamentals_v2"
-    after = told.stdout.partition("Three commands to try next:\n")[2]
+    after = ended.stdout.partition("Three commands to try next:\n")[2]
     assert f"polygon-fundamentals rollback --lake {lake}" in after
     assert processes_of(lake / "prefect") == []

@@ -94,9 +94,9 @@ def test_what_somebody_changed_by_hand_is_mended_but_for_what_a_schedule_is(serv
     changed = {s["name"]: s["detail"] for s in json.loads(planned.stdout)["steps"] if not s["ok"]}
     assert changed.keys() == {"rate limit polygon-api", "drill/drill"}
     assert changed["rate limit polygon-api"] == "active: False → True"
-    told = served.run("deploy")
-    assert told.returncode == 0, told.stderr
-    assert "its schedule is inactive on the server and active in prefect.yaml" in told.stdout
+    deployed = served.run("deploy")
+    assert deployed.returncode == 0, deployed.stderr
+    assert "its schedule is inactive on the server and active in prefect.yaml" in deployed.stdout
     after = served.deployments()
     assert after["drill"]["schedules"] == []
     assert [(s["id"], s["active"]) for s in after["daily-both"]["schedules"]] == [

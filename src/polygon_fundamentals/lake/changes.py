@@ -18,7 +18,7 @@ class Scope(StrEnum):
     """What an answer says about the records that it does not hold."""
 
     WINDOW = "window"  # nothing: a date window, a filter, a partial answer
-    PERIODS = "periods"  # of the periods in it, these labels are all there are, and ends of `ends`
+    PERIODS = "periods"  # of the periods in it, these labels are all there are
     HISTORY = "history"  # the same, and what it lacks of its companies shows whether it is partial
     COMPANIES = "companies"  # of the companies in it, these records are all there are
     ACCEPTED = "accepted"  # the same, however many records that withdraws
@@ -33,7 +33,8 @@ class Incoming:
     they were sent, one for each row of `table`, for files in another tool's form. `files`: what
     makes a file of one of its rows, where a dataset has no nested columns. `is_partial` says that
     it lacks periods of so many tickers that no period is withdrawn and no earlier filing is taken.
-    `ends`: with `Scope.PERIODS`, the first and last period end that were asked for, if they were.
+    `ends`: with `Scope.PERIODS`, the first and the last period end of the request, if it names
+    them; between the two the answer has every end of its periods.
     """
 
     table: pa.Table
@@ -47,7 +48,7 @@ class Incoming:
     ends: tuple[str, str] | None = None
 
     def has_asked_for(self, end: str) -> bool:
-        """Return whether the answer has what the vendor has of periods that end on a day."""
+        """Return whether the request names this period end."""
         return self.ends is not None and self.ends[0] <= end <= self.ends[1]
 
 

@@ -83,7 +83,10 @@ def _not_standing(
     losers: Sequence[int],
     past: Sequence[int],
 ) -> list[pa.Table]:
-    """Return the rows that another one stands before, and those that are past, as revisions."""
+    """Return as revisions the rows of an answer that do not become current.
+
+    Another row supersedes the `losers`; of the `past` ones the lake has something later.
+    """
     fresh: list[int] = []
     if losers:
         known = revisions.contents(dataset, ticker, incoming.observed_at)
@@ -284,12 +287,9 @@ def _withdrawn(
         periods |= {f"{of_file}{period.removeprefix(cik)}" for period in periods}
     if scope in (Scope.PERIODS, Scope.HISTORY):
         left = [k for k in known.rows if k not in winners]
-        # What was not asked for may be there under the old end, too.
-        asked = (
-            left
-            if scope is Scope.HISTORY
-            else [k for k in left if incoming.has_asked_for(end_of(k))]
-        )
+        # The vendor may still have an old end that the request did not name.
+        whole = scope is Scope.HISTORY
+        asked = [k for k in left if whole or incoming.has_asked_for(end_of(k))]
         others = moved(asked, winners)
         return [k for k in left if period_of(k) in periods or k in others]
     return [

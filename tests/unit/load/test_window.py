@@ -164,9 +164,9 @@ def test_only_a_new_label_of_a_known_period_is_asked_again(lake: Lake, sandbox: 
     update_v2(Loader(client, lake), Statement.CASH_FLOW, window, frames, follow, True)
     assert new_labels(lake, Statement.CASH_FLOW, rows, follow) == {}
     changed = [{**rows[-1], "fiscal_year": 2040}]
-    found = new_labels(lake, Statement.CASH_FLOW, changed, follow)
     end = rows[-1]["period_end"]
-    assert found == {"0009000002": [(end, end)]}
+    asked_again = new_labels(lake, Statement.CASH_FLOW, changed, follow)
+    assert asked_again == {"0009000002": [(end, end)]}
     assert new_labels(lake, Statement.CASH_FLOW, changed, {"ZZ": []}) == {}
 
 
